@@ -1,0 +1,119 @@
+"""A diffusion transformer (Peebles & Xie 2023, "Scalable Diffusion Models with Transformers").
+
+A picture is cut into patches, each a token with a fixed two-dimensional position; blocks of attention and of
+a two-layer perceptron follow, whose normalisations are scaled, shifted and gated by the embedding of level
+and condition. All of these start from zero (adaLN-zero, section 3.2), so a new block is the identity and a
+new network returns 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from allegory.networks.attention import Attention
+from allegory.networks.condition import Condition
+from allegory.networks.embed import Inputs, modulate, zeroed
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """The choice of a transformer: patches of `patch` x `patch` pixels, `depth` blocks of `width` units."""
+
+    patch: int = 2
+    width: int = 128
+    depth: int = 4
+    heads: int = 4
+    dropout: float = 0.0
+    fourier: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.patch, self.width, self.depth) < 1 or self.width % 4:
+            raise ValueError(
+                f"patch={self.patch}, width={self.width} and depth={self.depth} must be at least 1, and the "
+                "width a multiple of 4, for the sines and cosines of two coordinates"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
+
+    def build(self, shape: tuple[int, ...], condition: Condition | None = None) -> nn.Module:
+        """A new network for items of this shape, (channels, height, width)."""
+        return DiT(self, shape, condition)
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron, each h + gate · f(LayerNorm(h) (1 + scale) + shift)."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.film = zeroed(nn.Linear(width, 6 * width))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.attention = Attention(width, config.heads)
+        self.layers = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]) -> Float[Tensor, "b n c"]:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.film(embedding)[:, None].chunk(6, dim=2)
+        h = h + gate1 * self.dropout(self.attention(modulate(self.norm(h), shift1, scale1)))
+        out: Tensor = h + gate2 * self.dropout(self.layers(modulate(self.norm(h), shift2, scale2)))
+        return out
+
+
+class DiT(nn.Module):
+    """(x, log_snr, condition) -> an array like x. About 18 depth width² weights."""
+
+    def __init__(self, config: DiTConfig, shape: tuple[int, ...], condition: Condition | None = None) -> None:
+        super().__init__()
+        rows, columns = patch_grid(shape, config.patch)
+        self.patch = config.patch
+        self.grid = (rows, columns)
+        self.inputs = Inputs(shape, config.width, config.fourier, condition)
+        self.stem = nn.Linear(self.inputs.channels * config.patch**2, config.width)
+        self.register_buffer("positions", positions(rows, columns, config.width), persistent=False)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
+        self.film = zeroed(nn.Linear(config.width, 2 * config.width))
+        self.head = zeroed(nn.Linear(config.width, shape[0] * config.patch**2))
+
+    def forward(
+        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
+    ) -> Float[Tensor, "b *shape"]:
+        features, embedding = self.inputs(x, log_snr, condition)
+        h = self.stem(pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2)) + self.positions
+        for block in self.blocks:
+            h = block(h, embedding)
+        shift, scale = self.film(embedding)[:, None].chunk(2, dim=2)
+        patches = self.head(modulate(self.norm(h), shift, scale))
+        return pixel_shuffle(patches.transpose(1, 2).unflatten(2, self.grid), self.patch)
+
+
+def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
+    """Fixed sinusoids of each patch's row and column, half of the width each (Peebles & Xie 2023, section
+    3.2).
+
+    sin(p w_k), cos(p w_k) with w_k = 10000^(-k / (width/4)) (Vaswani et al. 2017, section 3.5).
+    """
+    frequencies = 10000.0 ** -torch.linspace(0, 1, width // 4 + 1, dtype=torch.float64)[:-1]
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = torch.stack([row, column], dim=-1).reshape(-1, 2, 1) * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1).float()
+
+
+def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
+    """How many patches fill the height and the width; ValueError where they do not fit."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data")
+    _, height, width = shape
+    if height % patch or width % patch:
+        raise ValueError(
+            f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor"
+        )
+    return height // patch, width // patch

@@ -1,0 +1,76 @@
+"""A residual multilayer perceptron for data of any shape: the network for points, tables and small arrays.
+
+The data is flattened, joined by what it is conditioned on, and passed through residual blocks whose
+normalisation is scaled, shifted and gated by the embedding of level and condition, all starting from zero
+("adaLN-zero", Peebles & Xie 2023, section 3.2): a new block is the identity, and a new network returns 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allegory.networks.condition import Condition
+from allegory.networks.embed import Inputs, modulate, zeroed
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """The choice of an MLP: `depth` residual blocks of `width` units."""
+
+    width: int = 128
+    depth: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.depth) < 1:
+            raise ValueError(f"width={self.width} and depth={self.depth} must be at least 1")
+
+    def build(self, shape: tuple[int, ...], condition: Condition | None = None) -> nn.Module:
+        """A new network for items of this shape."""
+        return MLP(self, shape, condition)
+
+
+class Block(nn.Module):
+    """h + gate · f(LayerNorm(h) (1 + scale) + shift), f being linear, SiLU, linear."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.film = zeroed(nn.Linear(width, 3 * width))
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(
+        self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
+    ) -> Float[Tensor, "b width"]:
+        shift, scale, gate = self.film(embedding).chunk(3, dim=1)
+        out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
+        return out
+
+
+class MLP(nn.Module):
+    """(x, log_snr, condition) -> an array like x. About 5 depth width² weights."""
+
+    def __init__(self, config: MLPConfig, shape: tuple[int, ...], condition: Condition | None = None) -> None:
+        super().__init__()
+        if not shape or min(shape) < 1:
+            raise ValueError(
+                f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars"
+            )
+        self.inputs = Inputs(shape, config.width, (), condition)
+        self.stem = nn.Linear(self.inputs.channels * prod(shape[1:]), config.width)
+        self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = zeroed(nn.Linear(config.width, prod(shape)))
+
+    def forward(
+        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
+    ) -> Float[Tensor, "b *shape"]:
+        features, embedding = self.inputs(x, log_snr, condition)
+        h = self.stem(features.flatten(1))
+        for block in self.blocks:
+            h = block(h, embedding)
+        out: Tensor = self.head(self.norm(h))
+        return out.view_as(x)
