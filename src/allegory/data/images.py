@@ -1,0 +1,105 @@
+"""Images from bytes and folders, decoded once and kept as uint8 (N, C, H, W), 256 levels.
+
+Grey images have one channel and all others three; one colour image among grey ones makes them all colour.
+Palettes are resolved, transparency is dropped, of an animation the first frame counts. Images of more than 8
+bits are refused, not cut. The 70,000 PNGs of MNIST (28x28) take 3 to 5 seconds on one core, about 50
+microseconds each.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from allegory.data.dataset import Arrays, Dataset
+from allegory.data.spec import Data
+from allegory.data.splits import PARTS, complete, count_classes
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+
+
+def image_folder(path: Path, size: int | None) -> Dataset:
+    """The images below a folder; the folder in which an image lies, first below the root, is its class.
+
+    Classes are numbered by name. Where images lie right in the root there are none. Folders `train`,
+    `validation`, `test` are sets, with the classes below them. ValueError without images, or for images of
+    different sizes.
+    """
+    files = {part: found for part, root in _roots(path).items() if (found := _images(root))}
+    if not files:
+        raise ValueError(f"{path}: no images ({', '.join(SUFFIXES)}) in the folder; check the path")
+    names = sorted({name for found in files.values() for name in found.values() if name})
+    parts = {}
+    for part, found in files.items():
+        labels = torch.tensor([names.index(name) for name in found.values()]) if all(found.values()) else None
+        parts[part] = Arrays(decode(list(found), size), labels)
+    return image_dataset(path.name, parts)
+
+
+def image_dataset(name: str, parts: dict[str, Arrays], classes: int | None = None) -> Dataset:
+    """A data set of uint8 images; the number of classes is counted where it is not known."""
+    train, validation, test = complete(parts)
+    counted = count_classes([train, validation, test])
+    spec = Data(tuple(train.x.shape[1:]), 0.0, 255.0, 256, counted and max(counted, classes or 0))
+    return Dataset(name, spec, train, validation, test)
+
+
+def decode(files: Sequence[bytes | Path], size: int | None = None) -> UInt8[Tensor, "n c h w"]:
+    """Pixels of encoded images; with `size`, the centred square of each, resized to size x size (bicubic)."""
+    pixels = [_pixels(file, size, number) for number, file in enumerate(files)]
+    sizes = sorted({picture.shape[:2] for picture in pixels})
+    if len(sizes) > 1:
+        (h1, w1), (h2, w2) = sizes[0], sizes[-1]
+        raise ValueError(
+            f"images of different sizes, {h1}x{w1} to {h2}x{w2}; add ?size=32 to crop and resize them"
+        )
+    if {picture.ndim for picture in pixels} == {2}:
+        return torch.from_numpy(np.stack(pixels)[:, None])
+    colour = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, 2) for picture in pixels]
+    return torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2).contiguous()
+
+
+def _roots(path: Path) -> dict[str, Path]:
+    """The folder of each set: the folder itself, or those below it named as sets, if `train` is one."""
+    if not (path / "train").is_dir():
+        return {"train": path}
+    return {part: path / name for name, part in PARTS.items() if (path / name).is_dir()}
+
+
+def _images(root: Path) -> dict[Path, str]:
+    """Each image below root, in order of name, with its class, which is empty for an image right in root."""
+    found = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    places = {file: file.relative_to(root).parts for file in found}
+    return {file: parts[0] if len(parts) > 1 else "" for file, parts in places.items()}
+
+
+def _pixels(file: bytes | Path, size: int | None, number: int) -> NDArray[np.uint8]:
+    """(H, W) for a grey image, (H, W, 3) for any other."""
+    from PIL import Image, ImageOps
+
+    name = f"image {number}" if isinstance(file, bytes) else str(file)
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            mode = _mode(image.mode, name)
+            picture: Any = image if image.mode == mode else image.convert(mode)
+            if size is not None:
+                picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+            return np.asarray(picture)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "damaged, or not an image"
+        raise ValueError(f"{name}: cannot be read ({reason}); replace or remove it") from None
+
+
+def _mode(mode: str, name: str) -> str:
+    if mode in GREY:
+        return "L"
+    if mode in COLOUR:
+        return "RGB"
+    raise ValueError(f"{name}: pixels of kind {mode}, not 8 bits; convert it, or save a float array as .npy")

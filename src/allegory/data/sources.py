@@ -1,0 +1,74 @@
+"""From text to data: the one place where a source is named.
+
+- `digits`: 1,797 handwritten digits, 8x8, bundled with scikit-learn (`bundled.py`)
+- `moons`, `swiss_roll`, `checkerboard`, `eight_gaussians`, `pinwheel`, `rings`: points on the plane
+  (`toys.py`)
+- `file.npy`, `file.npz`: uint8 images, or floats of any shape (`arrays.py`)
+- `file.parquet` or a folder with `train*.parquet`: tables of images (`tables.py`)
+- a folder of images: classes by subfolder (`images.py`)
+- `hub:owner/name`: a data set of the Hugging Face hub (`tables.py`)
+
+`?size=32` after a folder, a table or a hub name crops each image to its centred square and resizes it to
+32x32.
+"""
+
+from pathlib import Path
+
+from allegory.data.arrays import array_file
+from allegory.data.bundled import digits
+from allegory.data.dataset import Dataset
+from allegory.data.images import image_folder
+from allegory.data.tables import hub, parquet
+from allegory.data.toys import TOYS, toy
+from allegory.names import pick
+
+
+def load(source: str, seed: int = 0) -> Dataset:
+    """The data set that `source` names; `seed` is for the toys. ValueError with the remedy."""
+    place, size = _options(source)
+    try:
+        if place == "digits":
+            dataset = digits()
+        elif place in TOYS:
+            dataset = toy(place, seed)
+        elif place.startswith("hub:"):
+            return hub(place.removeprefix("hub:"), size)
+        else:
+            return _from_path(place, size)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"data source {source!r} needs {error.name}; pip install 'allegory[all]'") from None
+    if size is not None:
+        raise ValueError(
+            f"data source {source!r}: size is for images that are read from files; leave ?size out"
+        )
+    return dataset
+
+
+def _options(source: str) -> tuple[str, int | None]:
+    """The place and the size of `place?size=32`."""
+    place, mark, option = source.partition("?")
+    if not mark:
+        return place, None
+    key, _, value = option.partition("=")
+    if key != "size" or not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"data source {source!r}: unknown option {option!r}; the only one is ?size=32")
+    return place, int(value)
+
+
+def _from_path(place: str, size: int | None) -> Dataset:
+    path = Path(place).expanduser()
+    if not place or not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise ValueError(f"data source {place!r}: no such file or folder; check the path")
+        pick("data source or path", place, {"digits": digits, **dict.fromkeys(TOYS, toy)})
+    if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
+        return parquet(path, size)
+    if path.is_dir():
+        return image_folder(path, size)
+    if path.suffix not in (".npy", ".npz"):
+        raise ValueError(
+            f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
+        )
+    if size is not None:
+        raise ValueError(f"data source {place!r}: size is for images, not for arrays; leave ?size out")
+    return array_file(path)
