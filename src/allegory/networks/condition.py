@@ -44,7 +44,7 @@ Condition = Labels | Vector | Picture
 
 
 class Conditioning(nn.Module):
-    """Lets a condition into (features, embedding); this one, for a network without any, refuses all but None."""
+    """Lets a condition into (features, embedding); this one, for a network without any, refuses them."""
 
     channels = 0  # how many channels it adds to the features
 
@@ -55,9 +55,7 @@ class Conditioning(nn.Module):
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         if condition is not None:
-            raise ValueError(
-                "condition was given to a network built without one: build it with condition=Labels(...)"
-            )
+            raise ValueError("condition was given to a network built without one: build it with condition=Labels(...)")
         return features, embedding
 
 
@@ -76,11 +74,7 @@ class LabelConditioning(Conditioning):
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         if condition is None:
             return features, embedding + self.table.weight[0]
-        if (
-            condition.shape != features.shape[:1]
-            or condition.is_floating_point()
-            or condition.dtype == torch.bool
-        ):
+        if condition.shape != features.shape[:1] or condition.is_floating_point() or condition.dtype == torch.bool:
             raise ValueError(_wrong(condition, (features.shape[0],), "integer labels"))
         # On an accelerator a look at the values would wait for it; there the table's own bounds check speaks.
         if condition.device.type == "cpu" and condition.numel():
@@ -112,9 +106,7 @@ class VectorConditioning(Conditioning):
         if condition.shape != wanted or not condition.is_floating_point():
             raise ValueError(_wrong(condition, wanted, "floating-point vectors"))
         absent = condition.isnan().any(1, keepdim=True)
-        known = torch.where(absent, 0, condition).to(
-            features.dtype
-        )  # before the layers: NaN * 0 in a gradient is NaN
+        known = torch.where(absent, 0, condition).to(features.dtype)  # before the layers: NaN * 0 in a gradient is NaN
         return features, embedding + torch.where(absent, self.null, self.embed(known))
 
 

@@ -41,9 +41,11 @@ class DiTConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
 
-    def build(self, shape: tuple[int, ...], condition: Condition | None = None) -> nn.Module:
-        """A new network for items of this shape, (channels, height, width)."""
-        return DiT(self, shape, condition)
+    def build(
+        self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+    ) -> nn.Module:
+        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        return DiT(self, shape, condition, outputs)
 
 
 class Block(nn.Module):
@@ -68,9 +70,11 @@ class Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """(x, log_snr, condition) -> an array like x. About 18 depth width² weights."""
+    """(x, log_snr, condition) -> (b, outputs, height, width). About 18 depth width² weights."""
 
-    def __init__(self, config: DiTConfig, shape: tuple[int, ...], condition: Condition | None = None) -> None:
+    def __init__(
+        self, config: DiTConfig, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+    ) -> None:
         super().__init__()
         rows, columns = patch_grid(shape, config.patch)
         self.patch = config.patch
@@ -81,11 +85,11 @@ class DiT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.film = zeroed(nn.Linear(config.width, 2 * config.width))
-        self.head = zeroed(nn.Linear(config.width, shape[0] * config.patch**2))
+        self.head = zeroed(nn.Linear(config.width, (outputs or shape[0]) * config.patch**2))
 
     def forward(
         self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
-    ) -> Float[Tensor, "b *shape"]:
+    ) -> Float[Tensor, "b outputs y x"]:
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.stem(pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2)) + self.positions
         for block in self.blocks:
@@ -113,7 +117,5 @@ def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
         raise ValueError(f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data")
     _, height, width = shape
     if height % patch or width % patch:
-        raise ValueError(
-            f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor"
-        )
+        raise ValueError(f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor")
     return height // patch, width // patch

@@ -81,9 +81,7 @@ class Inputs(nn.Module):
     shape that the network was built for.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], dim: int, fourier: Sequence[int], condition: Condition | None
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], dim: int, fourier: Sequence[int], condition: Condition | None) -> None:
         super().__init__()
         self.shape = shape
         self.level = LevelEmbedding(dim)
@@ -95,9 +93,7 @@ class Inputs(nn.Module):
         self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None
     ) -> tuple[Float[Tensor, "b channels *space"], Float[Tensor, "b dim"]]:
         if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(
-                f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}"
-            )
+            raise ValueError(f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}")
         if log_snr.shape != x.shape[:1]:
             raise ValueError(f"log_snr has shape {tuple(log_snr.shape)}; give one per item, ({x.shape[0]},)")
         features, embedding = self.condition(self.fourier(x), self.level(log_snr), condition)
@@ -112,8 +108,6 @@ def zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     return layer
 
 
-def modulate(
-    x: Float[Tensor, "..."], shift: Float[Tensor, "..."], scale: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
+def modulate(x: Float[Tensor, "..."], shift: Float[Tensor, "..."], scale: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """x (1 + scale) + shift: the embedding's say in a normalised layer (FiLM, Perez et al. 2018; adaLN)."""
     return torch.addcmul(shift, x, 1 + scale)

@@ -28,9 +28,11 @@ class MLPConfig:
         if min(self.width, self.depth) < 1:
             raise ValueError(f"width={self.width} and depth={self.depth} must be at least 1")
 
-    def build(self, shape: tuple[int, ...], condition: Condition | None = None) -> nn.Module:
-        """A new network for items of this shape."""
-        return MLP(self, shape, condition)
+    def build(
+        self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+    ) -> nn.Module:
+        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        return MLP(self, shape, condition, outputs)
 
 
 class Block(nn.Module):
@@ -42,35 +44,38 @@ class Block(nn.Module):
         self.film = zeroed(nn.Linear(width, 3 * width))
         self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(
-        self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
-    ) -> Float[Tensor, "b width"]:
+    def forward(self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
         shift, scale, gate = self.film(embedding).chunk(3, dim=1)
         out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
         return out
 
 
 class MLP(nn.Module):
-    """(x, log_snr, condition) -> an array like x. About 5 depth width² weights."""
+    """(x, log_snr, condition) -> x with `outputs` channels. About 5 depth width² weights."""
 
-    def __init__(self, config: MLPConfig, shape: tuple[int, ...], condition: Condition | None = None) -> None:
+    def __init__(
+        self,
+        config: MLPConfig,
+        shape: tuple[int, ...],
+        condition: Condition | None = None,
+        outputs: int | None = None,
+    ) -> None:
         super().__init__()
         if not shape or min(shape) < 1:
-            raise ValueError(
-                f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars"
-            )
+            raise ValueError(f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars")
         self.inputs = Inputs(shape, config.width, (), condition)
         self.stem = nn.Linear(self.inputs.channels * prod(shape[1:]), config.width)
         self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
-        self.head = zeroed(nn.Linear(config.width, prod(shape)))
+        self.result = (outputs or shape[0], *shape[1:])
+        self.head = zeroed(nn.Linear(config.width, prod(self.result)))
 
     def forward(
         self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
-    ) -> Float[Tensor, "b *shape"]:
+    ) -> Float[Tensor, "b *result"]:
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.stem(features.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
         out: Tensor = self.head(self.norm(h))
-        return out.view_as(x)
+        return out.view(-1, *self.result)

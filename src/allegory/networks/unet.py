@@ -50,9 +50,11 @@ class UNetConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
 
-    def build(self, shape: tuple[int, ...], condition: Condition | None = None) -> nn.Module:
-        """A new network for items of this shape, (channels, height, width)."""
-        return UNet(self, shape, condition)
+    def build(
+        self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+    ) -> nn.Module:
+        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        return UNet(self, shape, condition, outputs)
 
 
 class ResBlock(nn.Module):
@@ -68,9 +70,7 @@ class ResBlock(nn.Module):
         self.last = zeroed(nn.Conv2d(outer, outer, 3, padding=1))
         self.skip = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
 
-    def forward(
-        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
-    ) -> Float[Tensor, "b d y x"]:
+    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
         shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
         inside = self.conv(silu(self.norm(h)))
         inside = silu(modulate(self.inner_norm(inside), shift, scale))
@@ -101,9 +101,7 @@ class Stage(nn.Module):
         self.block = ResBlock(inner, outer, embedding_width(config), config.dropout)
         self.attention = PixelAttention(outer, config.heads) if size in config.attention else nn.Identity()
 
-    def forward(
-        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
-    ) -> Float[Tensor, "b d y x"]:
+    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
         out: Tensor = self.attention(self.block(h, embedding))
         return out
 
@@ -121,9 +119,7 @@ class Level(nn.Module):
         )
         self.up = nn.ModuleList(Stage(config, 2 * width, width, size) for _ in entering)
 
-    def forward(
-        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
-    ) -> Float[Tensor, "b d y x"]:
+    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
         passed = []
         for stage in self.down:
             h = stage(h, embedding)
@@ -142,18 +138,20 @@ class Smaller(nn.Module):
         self.level = Level(config, widths[0], widths[1:], sizes[1:])
         self.narrow = nn.Conv2d(widths[1], widths[0], 1)
 
-    def forward(
-        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
-    ) -> Float[Tensor, "b c y x"]:
+    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b c y x"]:
         inside = self.narrow(self.level(avg_pool2d(h, 2), embedding))
         return interpolate(inside, scale_factor=2)
 
 
 class UNet(nn.Module):
-    """(x, log_snr, condition) -> an array like x, for x of shape (b, channels, height, width)."""
+    """(x, log_snr, condition) -> (b, outputs, height, width), for x of shape (b, channels, height, width)."""
 
     def __init__(
-        self, config: UNetConfig, shape: tuple[int, ...], condition: Condition | None = None
+        self,
+        config: UNetConfig,
+        shape: tuple[int, ...],
+        condition: Condition | None = None,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         sizes = level_sizes(shape, len(config.multipliers))
@@ -162,11 +160,11 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
         self.level = Level(config, widths[0], widths, sizes)
         self.norm = group_norm(widths[0])
-        self.head = zeroed(nn.Conv2d(widths[0], shape[0], 3, padding=1))
+        self.head = zeroed(nn.Conv2d(widths[0], outputs or shape[0], 3, padding=1))
 
     def forward(
         self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
-    ) -> Float[Tensor, "b *shape"]:
+    ) -> Float[Tensor, "b outputs y x"]:
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.level(self.stem(features), embedding)
         out: Tensor = self.head(silu(self.norm(h)))
