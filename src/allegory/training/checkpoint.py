@@ -1,0 +1,164 @@
+"""The run folder: what is in it, and how it stays whole.
+
+    RUN/state/               all that a bit-exact resume needs:
+        model.safetensors      the weights of this step
+        ema.safetensors        their moving average
+        optimizer.safetensors  the moments of AdamW, by name of the parameter
+        random.safetensors     states of the random generators, one row for each process
+        state.json             counters and the position in the data
+    RUN/model.safetensors    the same weights, one level up, for readers (a link where the disk has links)
+    RUN/ema.safetensors
+    RUN/metrics.jsonl        one line for each report (see `metrics.py`)
+
+A checkpoint is written beside the last one, brought to the disk, and put in its place by renaming:
+
+    write state.new/ and *.new | state -> state.old | state.new -> state | *.new -> * | delete state.old
+
+A cut left of the first bar leaves the last checkpoint, a cut right of the second the new one; between the two
+renames both are whole under other names, and a reader takes `state.old`. Nothing is pickled.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from allegory.training.errors import TrainingError
+from allegory.training.weights import REMEDY, load
+
+TENSORS = ("model", "ema", "optimizer", "random")
+PUBLISHED = ("model.safetensors", "ema.safetensors")
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a bit-exact resume needs: four dictionaries of tensors, and numbers for JSON."""
+
+    model: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    random: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint of a run folder by this one, all of it or nothing.
+
+    Raises TrainingError if the disk is full or may not be written; the last complete checkpoint is then
+    untouched.
+    """
+    try:
+        recover(folder)
+        _prepare(folder, checkpoint)
+        _swap(folder)
+    except OSError as error:
+        with suppress(OSError):
+            recover(folder)
+        reason = error.strerror or error
+        raise TrainingError(
+            f"the checkpoint could not be written to {folder} ({reason}); "
+            "the last complete one is untouched: make room or allow writing, then resume"
+        ) from error
+
+
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint of a run folder. ValueError names what is missing or damaged, and the remedy."""
+    state = next((folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None)
+    if state is None:
+        raise ValueError(
+            f"{folder} holds no checkpoint to resume from: train without resume, or give another folder"
+        )
+    tensors = {name: load(state / f"{name}.safetensors") for name in TENSORS}
+    try:
+        numbers = json.loads((state / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{state / 'state.json'} is missing or damaged: {REMEDY}") from error
+    if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
+        raise ValueError(
+            f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote it"
+        )
+    return Checkpoint(**tensors, state=numbers["state"])
+
+
+def exists(folder: Path) -> bool:
+    """Does the folder hold weights or a checkpoint?"""
+    return any((folder / name).exists() for name in ("state", "state.old", *PUBLISHED))
+
+
+def discard(folder: Path) -> None:
+    """Delete the checkpoint, weights and metrics of a run folder, and nothing else in it."""
+    for name in ("state", "state.old", "state.new"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (*PUBLISHED, *(f"{name}.new" for name in PUBLISHED), "metrics.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def recover(folder: Path) -> None:
+    """Tidy what a cut or failed write left behind, so that `state` is the last complete checkpoint."""
+    state, old = folder / "state", folder / "state.old"
+    if old.exists() and not state.exists():
+        os.rename(old, state)
+    for leftover in (old, folder / "state.new"):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    for name in PUBLISHED:
+        (folder / f"{name}.new").unlink(missing_ok=True)
+
+
+def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write all that can fail for want of room, under names that no reader looks at."""
+    from safetensors.torch import save
+
+    new = folder / "state.new"
+    new.mkdir(parents=True)
+    for name in TENSORS:
+        # Clones: tied weights share memory, which the format forbids, and a view may have gaps.
+        tensors = {
+            key: value.detach().cpu().clone().contiguous() for key, value in getattr(checkpoint, name).items()
+        }
+        _write_bytes(new / f"{name}.safetensors", save(tensors))
+    numbers = {"format": FORMAT, "state": checkpoint.state}
+    _write_bytes(new / "state.json", json.dumps(numbers, allow_nan=False).encode())
+    for name in PUBLISHED:
+        try:
+            os.link(new / name, folder / f"{name}.new")
+        except OSError:  # a file system without hard links
+            _write_bytes(folder / f"{name}.new", (new / name).read_bytes())
+    _sync(new)
+
+
+def _swap(folder: Path) -> None:
+    """Put what `_prepare` wrote in place, by renaming alone."""
+    state, new, old = (folder / name for name in ("state", "state.new", "state.old"))
+    if state.exists():
+        os.rename(state, old)
+    os.rename(new, state)
+    for name in PUBLISHED:
+        os.replace(folder / f"{name}.new", folder / name)
+    _sync(folder)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk (POSIX; elsewhere a folder cannot be opened)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,81 @@
+"""The choices of a training run, and the two curves that follow from them.
+
+A run has one budget, a number of steps or of minutes. `progress` in [0, 1] is the share of it that is spent,
+and the learning rate is a function of the step (for the warm-up) and of the progress (for the decay), so that
+a run of five minutes ends with a learning rate of zero on any machine.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train: budget, optimizer (AdamW), moving average, checkpoints. All fields are plain JSON values.
+
+    Exactly one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given.
+    `batch_size` is the size of one batch over all processes; an optimizer step sees `accumulate` of them.
+    `warmup` is in steps; `clip` bounds the norm of the gradient; `ema` is the decay of the moving average of
+    the weights. `seed` starts the random stream that the loss draws from. Raises ValueError for a value out
+    of its range.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup: int = 100
+    decay: Literal["cosine", "linear", "none"] = "cosine"
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["fp32", "bf16"] = "fp32"
+    accumulate: int = 1
+    checkpoint_minutes: float = 5.0
+    log_every: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            given = f"steps={self.steps}, minutes={self.minutes}"
+            raise ValueError(
+                f"a run has one budget, got {given}: give either steps or minutes, the other stays None"
+            )
+        self._require(
+            "at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every"
+        )
+        positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
+        self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
+        self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup", "seed")
+        self._require("in [0, 1)", lambda value: 0 <= value < 1, "ema")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}: try (0.9, 0.99)")
+        for name, choices in (("decay", ("cosine", "linear", "none")), ("precision", ("fp32", "bf16"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+    def _require(self, words: str, holds: Callable[[float], bool], *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not holds(value):
+                raise ValueError(f"{name} must be {words}, got {value}")
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget that is spent after `step` steps and `seconds` seconds, in [0, 1]."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.minutes is not None
+        return min(1.0, seconds / (60 * self.minutes))
+
+    def rate(self, step: int, progress: float) -> float:
+        """Learning rate of the next step: learning_rate * min(1, (step + 1) / warmup) * decay(progress).
+
+        decay: cosine (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, eq. 5, without restarts), linear 1 - p,
+        none 1.
+        """
+        rise = min(1.0, (step + 1) / max(1, self.warmup))
+        fall = {"cosine": (1 + math.cos(math.pi * progress)) / 2, "linear": 1 - progress, "none": 1.0}
+        return self.learning_rate * rise * fall[self.decay]

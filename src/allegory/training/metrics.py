@@ -1,0 +1,49 @@
+"""metrics.jsonl: one JSON object for each report of a run."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from allegory.training.errors import TrainingError
+
+
+class Metrics:
+    """Appends lines to a file. Opening it cuts the file at `step`, so that a resumed run repeats no line."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = [line for line in read(path) if line["step"] <= step]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            os.replace(new, path)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def append(self, line: Mapping[str, float]) -> None:
+        """Add one line. TrainingError if the disk is full or may not be written."""
+        try:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> TrainingError:
+        reason = error.strerror or error
+        return TrainingError(
+            f"{self.path} cannot be written ({reason}): make room or allow writing, then resume"
+        )
+
+
+def read(path: Path) -> list[dict[str, float]]:
+    """The lines of a metrics file, up to the first that a crash cut short; none if there is no file."""
+    lines: list[dict[str, float]] = []
+    if path.is_file():
+        for text in path.read_text().splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines

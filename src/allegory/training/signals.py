@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM during training: finish the step first."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Has someone asked the run to stop?"""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def interrupts() -> Iterator[Stop]:
+    """Inside the block, the first SIGINT or SIGTERM sets `requested`; a second one acts as it did before.
+
+    Python delivers signals to the main thread only; in another thread nothing is caught, and nothing is
+    changed.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request(number: int, frame: FrameType | None) -> None:
+        stop.requested = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
