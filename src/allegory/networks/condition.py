@@ -25,6 +25,9 @@ class Labels:
 
     classes: int
 
+    def __post_init__(self) -> None:
+        _positive("classes", self.classes)
+
 
 @dataclass(frozen=True)
 class Vector:
@@ -32,12 +35,18 @@ class Vector:
 
     dim: int
 
+    def __post_init__(self) -> None:
+        _positive("dim", self.dim)
+
 
 @dataclass(frozen=True)
 class Picture:
     """One array of (channels, *space) per item, space being that of the data; NaN where it is not known."""
 
     channels: int
+
+    def __post_init__(self) -> None:
+        _positive("channels", self.channels)
 
 
 Condition = Labels | Vector | Picture
@@ -150,3 +159,8 @@ def conditioning(kind: Condition | None, dim: int) -> Conditioning:
 def _wrong(condition: Tensor, wanted: tuple[int, ...], what: str) -> str:
     given = f"{condition.dtype} of shape {tuple(condition.shape)}"
     return f"condition is {given}; this network needs {what} of shape {wanted}"
+
+
+def _positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name}={value} must be at least 1")

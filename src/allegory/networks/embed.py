@@ -90,7 +90,7 @@ class Inputs(nn.Module):
         self.channels = self.fourier.channels(shape[0]) + self.condition.channels
 
     def forward(
-        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None
+        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " levels"], condition: Tensor | None
     ) -> tuple[Float[Tensor, "b channels *space"], Float[Tensor, "b dim"]]:
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}")

@@ -1,0 +1,102 @@
+"""What a condition does to features and embedding, and the null of each kind."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from allegory.networks.condition import Condition, Labels, Picture, Vector, conditioning
+
+FEATURES, EMBEDDING = torch.randn(3, 2, 4, 5), torch.randn(3, 6)
+
+
+def let_in(module: nn.Module, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    features, embedding = module(FEATURES, EMBEDDING, condition)
+    return features, embedding - EMBEDDING
+
+
+def test_label_adds_its_row_and_minus_one_the_null() -> None:
+    module = conditioning(Labels(4), 6)
+    features, added = let_in(module, torch.tensor([3, -1, 0]))
+    assert torch.equal(features, FEATURES)
+    torch.testing.assert_close(added, module.table.weight[[4, 0, 1]])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_labels_of_any_integer_type(dtype: torch.dtype) -> None:
+    module = conditioning(Labels(300), 6)
+    torch.testing.assert_close(
+        let_in(module, torch.tensor([3, 1, 255]).to(dtype))[1], let_in(module, torch.tensor([3, 1, 255]))[1]
+    )
+
+
+def test_vector_with_a_nan_is_the_null() -> None:
+    module = conditioning(Vector(2), 6)
+    _, added = let_in(module, torch.tensor([[1.0, math.nan], [1.0, 2.0], [math.nan, math.nan]]))
+    torch.testing.assert_close(added[[0, 2]], module.null.expand(2, 6))
+    torch.testing.assert_close(added[1], module.embed(torch.tensor([1.0, 2.0])), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_pass_a_null_vector_without_nan() -> None:
+    module = conditioning(Vector(2), 6)
+    let_in(module, torch.tensor([[1.0, math.nan], [1.0, 2.0], [0.0, 0.0]]))[1].sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+    torch.testing.assert_close(module.null.grad, torch.ones(6))  # from the one null item
+
+
+def test_picture_joins_itself_and_a_mask() -> None:
+    module = conditioning(Picture(2), 6)
+    picture = torch.randn(3, 2, 4, 5)
+    picture[1] = math.nan
+    picture[2, 0, 1, 2] = math.nan  # one unknown pixel: unknown in every channel
+    features, added = let_in(module, picture)
+    assert added.abs().max() == 0
+    assert features.shape[1] == 2 + module.channels
+    assert torch.equal(features[:, :2], FEATURES)
+    assert torch.equal(features[0, 2:4], picture[0])
+    assert features[1, 2:].abs().max() == 0
+    assert torch.equal(features[0, 4], torch.ones(4, 5))
+    assert features[2, 2:, 1, 2].tolist() == [0, 0, 0]
+    assert features[2, 4].sum() == 19
+
+
+NULLS = [
+    (Labels(4), torch.full((3,), -1)),
+    (Vector(2), torch.full((3, 2), math.nan)),
+    (Picture(2), torch.full((3, 2, 4, 5), math.nan)),
+]
+
+
+@pytest.mark.parametrize(("kind", "null"), NULLS)
+def test_none_is_the_null_of_every_item(kind: Condition, null: Tensor) -> None:
+    module = conditioning(kind, 6)
+    for given, none in zip(let_in(module, null), let_in(module, None), strict=True):
+        assert torch.equal(given, none)
+
+
+WRONG: list[tuple[Condition | None, Tensor, str]] = [
+    (None, torch.zeros(3, dtype=torch.long), "without one"),
+    (Labels(4), torch.zeros(3), "float32.*needs integer labels of shape"),
+    (Labels(4), torch.zeros(3, dtype=torch.bool), "torch.bool.*needs integer labels"),
+    (Labels(4), torch.zeros(3, 1, dtype=torch.long), r"shape \(3, 1\).*of shape \(3,\)"),
+    (Labels(4), torch.tensor([0, 4, 1]), "labels 0 to 4: use 0 to 3, or -1"),
+    (Labels(4), torch.tensor([0, -2, 1]), "labels -2 to 1: use 0 to 3, or -1"),
+    (Vector(2), torch.zeros(3, 3), r"shape \(3, 3\).*of shape \(3, 2\)"),
+    (Vector(2), torch.zeros(3, 2, dtype=torch.long), "floating-point vectors"),
+    (Picture(2), torch.zeros(3, 1, 4, 5), r"of shape \(3, 2, 4, 5\)"),
+    (Picture(2), torch.zeros(3, 2, 5, 4), r"of shape \(3, 2, 4, 5\)"),
+    (Picture(2), torch.zeros(3, 2, 4, 5, dtype=torch.uint8), "floating-point pictures"),
+]
+
+
+@pytest.mark.parametrize(("kind", "condition", "message"), WRONG)
+def test_wrong_conditions_are_refused(kind: Condition | None, condition: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        let_in(conditioning(kind, 6), condition)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Labels, "classes"), (Vector, "dim"), (Picture, "channels")])
+def test_kinds_of_nothing_are_refused(kind: type, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
+        kind(0)
