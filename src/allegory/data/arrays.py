@@ -44,20 +44,12 @@ def read(path: Path) -> Named:
     """Every array of the file by name; the one of a .npy, or the only one of a .npz, is called x."""
     try:
         content = np.load(path, allow_pickle=False)
-        arrays = (
-            {"x": content}
-            if isinstance(content, np.ndarray)
-            else {name: content[name] for name in content.files}
-        )
+        arrays = {"x": content} if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path}: holds Python objects, which are never unpickled; save plain numbers"
-            ) from None
+            raise ValueError(f"{path}: holds Python objects, which are never unpickled; save plain numbers") from None
         reason = (isinstance(error, OSError) and error.strerror) or "cut short, or not numpy's format"
-        raise ValueError(
-            f"{path}: cannot be read ({reason}); write it again with numpy.save or numpy.savez"
-        ) from None
+        raise ValueError(f"{path}: cannot be read ({reason}); write it again with numpy.save or numpy.savez") from None
     return {"x": next(iter(arrays.values()))} if len(arrays) == 1 else arrays
 
 
@@ -76,9 +68,7 @@ def _parts(arrays: Named) -> dict[str, Arrays]:
 
 def _items(array: NDArray[np.generic]) -> Shaped[Tensor, "n *shape"]:
     if array.ndim < 2:
-        raise ValueError(
-            f"x: shape {array.shape}; give items along the first axis and their numbers along the others"
-        )
+        raise ValueError(f"x: shape {array.shape}; give items along the first axis and their numbers along the others")
     if array.dtype == np.uint8:
         return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
     if array.dtype.kind != "f":
@@ -94,9 +84,7 @@ def _channels_first(x: Shaped[Tensor, "n *shape"]) -> Shaped[Tensor, "n *shape2"
         return x
     if x.shape[3] in CHANNELS:
         return x.permute(0, 3, 1, 2).contiguous()
-    raise ValueError(
-        f"x: shape {tuple(x.shape)} has no axis of 1, 3 or 4 channels; save images as (N, C, H, W)"
-    )
+    raise ValueError(f"x: shape {tuple(x.shape)} has no axis of 1, 3 or 4 channels; save images as (N, C, H, W)")
 
 
 def _labels(array: NDArray[np.generic], count: int) -> Tensor:

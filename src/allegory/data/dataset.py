@@ -72,9 +72,7 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         if not 0 <= rank < world:
             raise ValueError(f"rank={rank}, world={world}: give a rank from 0 to world - 1")
         if batch_size % world:
-            raise ValueError(
-                f"batch_size={batch_size}: give a multiple of the {world} processes that share it"
-            )
+            raise ValueError(f"batch_size={batch_size}: give a multiple of the {world} processes that share it")
         self.arrays, self.batch_size, self.seed = arrays, batch_size, seed
         self.rank, self.world = rank, world
         self._move_to(epoch=0, position=0)
@@ -93,16 +91,12 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         """Go on from there. ValueError for a state that these data cannot have made."""
         epoch, position = state.get("epoch", -1), state.get("position", -1)
         if epoch < 0 or not 0 <= position <= len(self.arrays):
-            raise ValueError(
-                f"state={dict(state)}: no place in {len(self.arrays)} items; resume with the same data"
-            )
+            raise ValueError(f"state={dict(state)}: no place in {len(self.arrays)} items; resume with the same data")
         self._move_to(epoch, position)
 
     def _move_to(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        self._order = torch.from_numpy(
-            np.random.default_rng((self.seed, epoch)).permutation(len(self.arrays))
-        )
+        self._order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.arrays)))
 
     def _next_index(self) -> Int64[Tensor, " batch"]:
         pieces, missing = [], self.batch_size

@@ -38,9 +38,7 @@ def load(source: str, seed: int = 0) -> Dataset:
     except ModuleNotFoundError as error:
         raise ValueError(f"data source {source!r} needs {error.name}; pip install 'allegory[all]'") from None
     if size is not None:
-        raise ValueError(
-            f"data source {source!r}: size is for images that are read from files; leave ?size out"
-        )
+        raise ValueError(f"data source {source!r}: size is for images that are read from files; leave ?size out")
     return dataset
 
 
@@ -66,9 +64,7 @@ def _from_path(place: str, size: int | None) -> Dataset:
     if path.is_dir():
         return image_folder(path, size)
     if path.suffix not in (".npy", ".npz"):
-        raise ValueError(
-            f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
-        )
+        raise ValueError(f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder")
     if size is not None:
         raise ValueError(f"data source {place!r}: size is for images, not for arrays; leave ?size out")
     return array_file(path)

@@ -97,16 +97,12 @@ class Data:
         if len(raw) == 0:
             raise ValueError("x: no items; give at least one")
         if tuple(raw.shape[1:]) != self.shape:
-            raise ValueError(
-                f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; reshape the array"
-            )
+            raise ValueError(f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; reshape the array")
         if not bool(raw.isfinite().all()):
             raise ValueError("x: holds NaN or infinite values; remove or replace those items")
         low, high = raw.min().item(), raw.max().item()
         if low < self.low or high > self.high:
-            raise ValueError(
-                f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; rescale it"
-            )
+            raise ValueError(f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; rescale it")
         if self.levels is not None and not self._on_grid(raw):
             raise ValueError(
                 f"x: values between the {self.levels} levels of [{self.low:g}, {self.high:g}]; "
@@ -124,16 +120,12 @@ class Data:
         """The Data that `to_dict` wrote. ValueError when a field is missing or unknown."""
         names = {field.name for field in fields(cls)}
         if set(values) != names:
-            raise ValueError(
-                f"fields {sorted(values)}: expected {sorted(names)}; write them with Data.to_dict"
-            )
+            raise ValueError(f"fields {sorted(values)}: expected {sorted(names)}; write them with Data.to_dict")
         return cls(**{**values, "shape": tuple(values["shape"])})
 
     def _levels(self) -> int:
         if self.levels is None:
-            raise ValueError(
-                "levels=None: continuous data have no levels; set levels, or use a density instead"
-            )
+            raise ValueError("levels=None: continuous data have no levels; set levels, or use a density instead")
         return self.levels
 
     def _raw(self, index: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

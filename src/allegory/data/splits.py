@@ -28,9 +28,7 @@ def split(arrays: Arrays, validation: int, test: int) -> tuple[Arrays, Arrays, A
     train = len(arrays) - validation - test
     if train < 1:
         held_out = validation + test
-        raise ValueError(
-            f"x: {len(arrays)} items, {held_out} of them held out, leave none to train on; give more"
-        )
+        raise ValueError(f"x: {len(arrays)} items, {held_out} of them held out, leave none to train on; give more")
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(arrays)).astype(np.int64))
     first, second, third = torch.split(order, [train, validation, test])
     return arrays.take(first), arrays.take(second), arrays.take(third)
@@ -39,9 +37,7 @@ def split(arrays: Arrays, validation: int, test: int) -> tuple[Arrays, Arrays, A
 def complete(parts: Mapping[str, Arrays]) -> tuple[Arrays, Arrays, Arrays]:
     """Train, validation and test, where `parts` may lack the last two. ValueError without "train"."""
     if "train" not in parts:
-        raise ValueError(
-            f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train"
-        )
+        raise ValueError(f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train")
     share = max(1, len(parts["train"]) // HELD_OUT)
     validation = 0 if "validation" in parts else share
     test = 0 if "test" in parts else share

@@ -71,11 +71,16 @@ def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | N
 
 def _arrays(table: Any, size: int | None) -> Arrays:
     import datasets
+    import pyarrow as pa
 
     if len(table) == 0:
         raise ValueError("x: no items; give at least one in every set")
     image, label = _image_column(table), _label_column(table)
-    cells = table.cast_column(image, datasets.Image(decode=False)).with_format("arrow")[:][image].to_pylist()
+    try:
+        table = table.cast_column(image, datasets.Image(decode=False))
+    except (pa.ArrowException, TypeError, ValueError):
+        raise ValueError(f"column {image!r}: holds no encoded images; save numbers as .npz") from None
+    cells = table.with_format("arrow")[:][image].to_pylist()
     x = decode([Path(cell["path"]) if cell["bytes"] is None else cell["bytes"] for cell in cells], size)
     return Arrays(x, None if label is None else _labels(table, label))
 
@@ -83,9 +88,7 @@ def _arrays(table: Any, size: int | None) -> Arrays:
 def _labels(table: Any, column: str) -> Int64[Tensor, " n"]:
     values = table.with_format("arrow")[:][column].to_numpy()
     if values.dtype.kind not in "iu":
-        raise ValueError(
-            f"column {column!r}: labels must be integers from 0, without gaps; found {values.dtype}"
-        )
+        raise ValueError(f"column {column!r}: labels must be integers from 0, without gaps; found {values.dtype}")
     return torch.from_numpy(values.astype(np.int64))
 
 

@@ -28,9 +28,7 @@ def toy(name: str, seed: int) -> Dataset:
 def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Two half circles of radius 2 that reach into each other, noise 0.15."""
     angle = math.pi * torch.rand(n, generator=generator)
-    sign = (
-        2.0 * torch.randint(2, (n,), generator=generator) - 1.0
-    )  # the lower moon is the upper one turned by pi
+    sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0  # the lower moon is the upper one turned by pi
     x = sign * (2.0 * angle.cos() - 1.0)
     y = sign * (2.0 * angle.sin() - 0.5)
     return _noisy(torch.stack([x, y], 1), 0.15, generator)
