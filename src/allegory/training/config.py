@@ -41,12 +41,8 @@ class Training:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             given = f"steps={self.steps}, minutes={self.minutes}"
-            raise ValueError(
-                f"a run has one budget, got {given}: give either steps or minutes, the other stays None"
-            )
-        self._require(
-            "at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every"
-        )
+            raise ValueError(f"a run has one budget, got {given}: give either steps or minutes, the other stays None")
+        self._require("at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every")
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
         self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup", "seed")

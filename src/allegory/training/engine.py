@@ -187,9 +187,5 @@ class _Run:
 
     def _farewell(self) -> str:
         if self.folder is None:
-            return (
-                f"interrupted at step {self.counters.step}; nothing was saved, because the run has no folder"
-            )
-        return (
-            f"interrupted at step {self.counters.step}; the checkpoint is in {self.folder}: resume to go on"
-        )
+            return f"interrupted at step {self.counters.step}; nothing was saved, because the run has no folder"
+        return f"interrupted at step {self.counters.step}; the checkpoint is in {self.folder}: resume to go on"

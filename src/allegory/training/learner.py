@@ -72,9 +72,7 @@ class Learner:
         self.model, self.config, self.processes = model, config, processes
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.parameters:
-            raise ValueError(
-                f"model {type(model).__name__} has no parameter with requires_grad: nothing to train"
-            )
+            raise ValueError(f"model {type(model).__name__} has no parameter with requires_grad: nothing to train")
         self.loss = processes.wrap(Loss(model, config.precision == "bf16"))
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(),
@@ -106,12 +104,8 @@ class Learner:
     def _next(self, batches: Batches) -> Batch:
         batch = next(batches, None)
         if batch is None:
-            raise TrainingError(
-                "the batches came to an end before the run: give an iterator that starts over"
-            )
-        return tuple(
-            part if part is None else part.to(self.processes.device, non_blocking=True) for part in batch
-        )
+            raise TrainingError("the batches came to an end before the run: give an iterator that starts over")
+        return tuple(part if part is None else part.to(self.processes.device, non_blocking=True) for part in batch)
 
     def checkpoint(self, random: Mapping[str, Tensor], state: Mapping[str, Any]) -> Checkpoint:
         """What is here, with the state of the generators and the numbers of the run, for `checkpoint.write`.
@@ -135,9 +129,7 @@ class Learner:
         for key, value in saved.optimizer.items():
             name, moment = key.rsplit(".", 1)
             if name not in places:
-                raise ValueError(
-                    f"the checkpoint trained {name} and the model does not: build it as it was trained"
-                )
+                raise ValueError(f"the checkpoint trained {name} and the model does not: build it as it was trained")
             moments.setdefault(places[name], {})[moment] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -32,9 +32,7 @@ class Metrics:
 
     def _failure(self, error: OSError) -> TrainingError:
         reason = error.strerror or error
-        return TrainingError(
-            f"{self.path} cannot be written ({reason}): make room or allow writing, then resume"
-        )
+        return TrainingError(f"{self.path} cannot be written ({reason}): make room or allow writing, then resume")
 
 
 def read(path: Path) -> list[dict[str, float]]:

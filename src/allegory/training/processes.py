@@ -46,9 +46,7 @@ class Processes:
         """Sum of each value over the processes."""
         if self.world == 1:
             return list(values)
-        total: Tensor = self._accelerator.reduce(
-            torch.tensor(values, dtype=torch.float64, device=self.device), "sum"
-        )
+        total: Tensor = self._accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=self.device), "sum")
         return total.tolist()
 
     def gather(self, value: Tensor) -> Tensor:

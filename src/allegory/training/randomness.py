@@ -33,6 +33,8 @@ def restore(states: Mapping[str, Tensor], processes: Processes) -> None:
     world = len(states["cpu"])
     if world != processes.world:
         raise ValueError(f"the run had {world} processes and now has {processes.world}: resume with {world}")
-    torch.set_rng_state(states["cpu"][processes.rank])
-    if processes.device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"][processes.rank], processes.device)
+    # Cloned: torch reads a state as a C structure, and a row of a file need not be aligned as one.
+    mine = {name: rows[processes.rank].clone() for name, rows in states.items()}
+    torch.set_rng_state(mine["cpu"])
+    if processes.device.type == "cuda" and "cuda" in mine:
+        torch.cuda.set_rng_state(mine["cuda"], processes.device)

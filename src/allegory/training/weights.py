@@ -33,7 +33,6 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
         mine, theirs = (tuple(w[name].shape) if name in w else "absent" for w in (own, weights))
         if mine != theirs:
             raise ValueError(
-                f"weight {name} is {theirs} in {source} and {mine} in the model: "
-                "build the model as it was trained"
+                f"weight {name} is {theirs} in {source} and {mine} in the model: build the model as it was trained"
             )
     module.load_state_dict(weights)
