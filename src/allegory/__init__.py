@@ -1,0 +1,43 @@
+"""allegory: diffusion models from one set of equations.
+
+    data ──Path──▶ x_t ──Predict──▶ Prediction (x0 = eps = score = v = flow)
+                                        │
+          Bound, bits/dim, a file ◀── likelihood
+                  a training loss ◀── objectives
+                          samples ◀── sampling
+                 another Predict  ◀── guidance
+
+The names below load on first use, so `import allegory` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .models import VDM, Denoiser
+    from .process import Bound, Empirical, Level, Mixture, Path, Predict, Prediction, grid
+    from .sampling import encode, sample, start, trajectory
+
+_HOME = {
+    "Bound": "process", "Empirical": "process", "Level": "process", "Mixture": "process", "Path": "process",
+    "Predict": "process", "Prediction": "process", "grid": "process",
+    "encode": "sampling", "sample": "sampling", "start": "sampling", "trajectory": "sampling",
+    "Denoiser": "models", "VDM": "models",
+}  # fmt: skip
+
+__all__ = [
+    "VDM", "Bound", "Denoiser", "Empirical", "Level", "Mixture", "Path", "Predict", "Prediction", "encode",
+    "grid", "sample", "start", "trajectory",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'allegory' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

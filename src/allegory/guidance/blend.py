@@ -1,0 +1,58 @@
+r"""Guidance by blending: a guide takes Predicts and returns a Predict.
+
+Classifier-free guidance moves from the unconditional belief past the conditional one,
+
+    uncond + w (cond - uncond),
+
+which is the score  w grad log p(x_t | y) + (1 - w) grad log p(x_t)  (Luo 2022, eq. 170; Ho & Salimans 2022).
+The scale w: 0 is unconditional, 1 is conditional and unguided, above 1 is guided. (Ho & Salimans write 1 + w.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..process.path import Level, Path
+from ..process.prediction import Predict, Prediction
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """uncond + scale (cond - uncond): scale 1 is unguided. Two evaluations, one where the scale is 0 or 1."""
+
+    base: Predict
+    scale: float
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
+
+    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+        """The guided Prediction; without a condition, the base's own."""
+        if condition is None or self.scale == 1:
+            return self.base(x_t, t, condition)
+        free = self.base(x_t, t, None)
+        return free if self.scale == 0 else free.towards(self.base(x_t, t, condition), self.scale)
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """x0 kept inside the range of the data, eps changed to match: "clip denoised" (Ho et al. 2020)."""
+
+    base: Predict
+    low: float = -1.0
+    high: float = 1.0
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
+
+    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+        """The Prediction with its x0 clamped."""
+        belief = self.base(x_t, t, condition)
+        return Prediction.solve("x0", torch.clamp(belief.x0, self.low, self.high), x_t, belief.level)

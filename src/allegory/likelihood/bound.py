@@ -1,0 +1,139 @@
+r"""The variational bound of a diffusion model, for any Predict.
+
+The latents are z_t = alpha x0 + sigma eps on the path. With T steps of equal length, t = i/T and s = (i - 1)/T,
+
+    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - sum_{i=1}^T E[KL(q(z_s | z_t, x) || p(z_s | z_t))]
+    KL_i     =  1/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat(z_t)|^2        (VDM, eq. 14; Luo 2022, eq. 58, 110)
+
+and as T grows the sum becomes the integral of  -1/2 log_snr'(t) |eps - eps_hat|^2  over t (VDM, eq. 17).
+
+Each expectation is estimated with `draws` pairs (t, eps) per item, the times spread evenly over [0, 1] from one random
+offset per item: unbiased for any number of draws. With `draws` >= T every step is taken once and the sum is over all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.bound import Bound
+from ..process.kernel import Gaussian, marginal
+from ..process.path import Level, Path
+from ..process.prediction import Predict
+from ..process.scale import expm1
+from .decoder import Decoder
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What the divergence looks like at one time per item."""
+
+    level: Level
+    nats: Float[Tensor, " b"]
+
+
+def prior_matching(path: Path, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    """KL(q(z_1 | x) || N(0, prior_std^2 I)) in nats."""
+    return marginal(x0, path.at(1.0, like=x0)).kl(Gaussian(torch.zeros_like(x0), path.prior_std))
+
+
+def reconstruction(
+    path: Path, decoder: Decoder, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]
+) -> Float[Tensor, " b"]:
+    """One draw of log p(x | z_0) in nats."""
+    return decoder.log_prob(x0, eps, path.at(0.0, like=x0))
+
+
+def divergence(
+    predict: Predict,
+    x0: Float[Tensor, "b *shape"],
+    t: Float[Tensor, " b"],
+    eps: Float[Tensor, "b *shape"],
+    condition: Tensor | None = None,
+    steps: int | None = None,
+) -> Probe:
+    """One draw of the diffusion term in nats per item: the whole sum is its mean over t.
+
+    `steps` = T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope.
+    """
+    level = predict.path.at(t, like=x0)
+    belief = predict(level.mix(x0, eps), level, condition)
+    missed = (belief.eps - eps).square().flatten(1).sum(1)
+    if steps is None:
+        weight = -0.5 * torch.as_tensor(level.slope)
+    else:
+        before = predict.path.at((t - 1 / steps).clamp(min=0), like=x0)
+        weight = steps / 2 * torch.as_tensor(expm1(_gap(before, level)))
+    return Probe(level, weight.reshape(-1) * missed)
+
+
+def _gap(s: Level, t: Level) -> Tensor:
+    """log_snr_s - log_snr_t, subtracted before it is rounded."""
+    return (torch.as_tensor(s.precise_log_snr) - torch.as_tensor(t.precise_log_snr)).to(t.dtype)
+
+
+def _times(count: int, draws: int, steps: int | None, generator: torch.Generator) -> Float[Tensor, "draws b"]:
+    """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps is finite."""
+    offset = torch.rand(count, generator=generator, dtype=torch.float64)
+    if steps is not None and draws >= steps:
+        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(-1, count)
+    spread = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
+    return spread if steps is None else (torch.floor(spread * steps) + 1) / steps
+
+
+@torch.no_grad()
+def variational_bound(
+    predict: Predict,
+    x0: Float[Tensor, "b *shape"],
+    decoder: Decoder,
+    *,
+    seed: int,
+    draws: int = 8,
+    steps: int | None = None,
+    condition: Tensor | None = None,
+) -> Bound:
+    """The bound for each item, by `draws` evaluations an item; steps=None is continuous time.
+
+    With draws >= steps the divergences are the T terms of the sum; otherwise they are one unbiased estimate of it.
+    ValueError for draws or steps below 1.
+    """
+    if draws < 1 or (steps is not None and steps < 1):
+        raise ValueError(f"draws={draws}, steps={steps}; give at least 1 of each")
+    generator = torch.Generator().manual_seed(seed)
+    times = _times(len(x0), draws, steps, generator)
+
+    def noise() -> Tensor:
+        return torch.randn(x0.shape, generator=generator).to(x0)
+
+    parts = [divergence(predict, x0, t.to(x0.device), noise(), condition, steps).nats for t in times]
+    whole = steps is not None and draws >= steps
+    divergences = tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
+    likely = torch.stack([reconstruction(predict.path, decoder, x0, noise()) for _ in range(min(draws, 8))]).mean(0)
+    return Bound(likely, prior_matching(predict.path, x0), divergences)
+
+
+def over_log_snr(
+    predict: Predict,
+    x0: Float[Tensor, "b *shape"],
+    *,
+    seed: int,
+    points: int = 32,
+    condition: Tensor | None = None,
+) -> tuple[Float[Tensor, " points"], Float[Tensor, "points b"]]:
+    """Where the bits go: 1/2 E|eps - eps_hat|^2 in nats per unit of log-SNR, at even steps of time.
+
+    Its integral over log-SNR is the diffusion term of the bound, whatever the schedule.
+    """
+    times = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    generator = torch.Generator().manual_seed(seed)
+    log_snr, nats = [], []
+    with torch.no_grad():
+        for level in predict.path.levels(times):
+            eps = torch.randn(x0.shape, generator=generator).to(x0)
+            belief = predict(level.mix(x0, eps), level, condition)
+            log_snr.append(float(level.log_snr))
+            nats.append(0.5 * (belief.eps - eps).square().flatten(1).sum(1))
+    return torch.tensor(log_snr, dtype=torch.float64), torch.stack(nats)

@@ -1,0 +1,68 @@
+r"""Decoders: p(x | z_0), how the least noisy latent becomes data.
+
+`Discretised` is for data of finitely many levels: each number is read off z_0 on its own,
+
+    p(x_i = v | z_0) proportional to q(z_0,i | x_i = v) = N(z_0,i; alpha_0 v, sigma_0^2)            (VDM, eq. 7)
+
+`Continuous` is for densities: p(x | z_0) = N(x; z_0/alpha_0, (sigma_0/alpha_0)^2 I), whose expectation under q is
+-(d/2) (1 + log(2 pi sigma_0^2/alpha_0^2)) for every x. Neither has a parameter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.path import Level
+from ..process.scale import log
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """log p(x | z_0) in nats per item, for z_0 = alpha_0 x0 + sigma_0 eps."""
+
+    def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
+        """log p(x0 | z_0), shape (batch,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Discretised:
+    """p(x | z_0) over the given values: the levels of the data, in model space."""
+
+    values: Float[Tensor, " levels"]
+
+    def log_prob(
+        self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level
+    ) -> Float[Tensor, " b"]:
+        """sum_i log p(x_i | z_0,i)."""
+        values = self.values.to(x0)
+        z = level.mix(x0, eps)
+        alpha, sigma = torch.as_tensor(level.alpha).to(x0), torch.as_tensor(level.sigma).to(x0)
+        logits = -0.5 * ((z[..., None] - alpha[..., None] * values) / sigma[..., None]).square()
+        truth = (x0[..., None] - values).abs().argmin(-1, keepdim=True)
+        return logits.log_softmax(-1).gather(-1, truth).flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A density: the expected log-probability in closed form, minus the log-Jacobian of the model's units.
+
+    `log_scale` = log |d model units / d data units| per item, in nats: 0 gives the density of x0 itself.
+    """
+
+    log_scale: float = 0.0
+
+    def log_prob(
+        self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level
+    ) -> Float[Tensor, " b"]:
+        """E_q[log N(x0; z_0/alpha_0, (sigma_0/alpha_0)^2 I)] + log_scale."""
+        width = torch.as_tensor(log(level.sigma / level.alpha)).to(x0)
+        dims = x0[0].numel()
+        nats = -0.5 * dims * (1 + math.log(2 * math.pi) + 2 * width) + self.log_scale
+        return nats.reshape(-1).expand(len(x0))

@@ -1,0 +1,42 @@
+"""A network becomes a Predict: network + row + path."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..process.path import Level, Path
+from ..process.prediction import Prediction, Row, row_named
+from ..process.scale import Scale, sqrt
+
+
+class Denoiser(nn.Module):
+    """A network trained on one row, as a Predict.
+
+    The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for data of standard
+    deviation s = `data_std`; with row="edm" its target has unit variance too (Karras et al. 2022, section 5).
+    ValueError when the row cannot be trained on the path.
+    """
+
+    def __init__(self, network: nn.Module, path: Path, row: str | Row = "edm", data_std: float = 1.0) -> None:
+        super().__init__()
+        if not data_std > 0:
+            raise ValueError(f"data_std={data_std}; give the positive standard deviation of the data")
+        self.network, self.path, self.data_std = network, path, data_std
+        self.row = row_named(row, data_std)
+        self.row.check(path)
+
+    def input_scale(self, level: Level) -> Scale:
+        """c_in."""
+        signal = self.data_std * level.alpha
+        return 1 / sqrt(signal * signal + level.sigma * level.sigma)
+
+    def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+        """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
+        level = self.path.at(t, like=x_t)
+        y = self.network((self.input_scale(level) * x_t).to(self._dtype), level.per_item(x_t), condition)
+        return Prediction.solve(self.row, y.to(x_t.dtype), x_t, level)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype

@@ -1,0 +1,86 @@
+r"""The variational diffusion model: data, a path, a denoiser and a decoder that has no parameters.
+
+    x --encode--> x0 --path--> z_t,  t from 0 to 1          p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
+
+(Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained with the weight `elbo`, its loss is the
+negative bound of log p(x) in bits/dim; with another weight it is that weighted squared error per dimension.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..data.spec import Data
+from ..likelihood.bound import divergence, prior_matching, reconstruction, variational_bound
+from ..likelihood.decoder import Continuous, Decoder, Discretised
+from ..objectives.denoising import denoising, low_discrepancy, weight_named
+from ..process.bound import Bound
+from .denoiser import Denoiser
+
+
+class VDM(nn.Module):
+    """A diffusion model of data with a likelihood.
+
+    `label_dropout` is the share of training items whose label is hidden, so that one network serves with and without a
+    condition (Ho & Salimans 2022). `weight` is the name of a training weight.
+    """
+
+    def __init__(self, denoiser: Denoiser, data: Data, weight: str = "elbo", label_dropout: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(f"label_dropout={label_dropout}; give a share from 0 to 1")
+        start, end = denoiser.path.schedule.ends
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise ValueError(
+                f"log-SNR from {start:g} to {end:g}: a bound needs finite ends; give both, e.g. Linear(8, -5)"
+            )
+        self.denoiser, self.data, self.label_dropout = denoiser, data, label_dropout
+        self.weight_name, self.weight = weight, weight_named(weight)
+
+    @property
+    def unit(self) -> str:
+        """What one unit of the loss is."""
+        return "bits/dim" if self.weight_name == "elbo" else self.weight_name
+
+    @property
+    def decoder(self) -> Decoder:
+        """p(x | z_0): over the levels of discrete data, else a density in the data's own units."""
+        if self.data.levels is None:
+            return Continuous(self.data.log_scale)
+        return Discretised(self.data.values)
+
+    def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
+        """One draw of the training loss per item: (raw data, labels) -> (batch,)."""
+        raw, labels = batch
+        x0 = self.data.encode(raw)
+        t, eps = low_discrepancy(len(x0), x0.device), torch.randn_like(x0)
+        labels = self._drop(labels)
+        if self.weight_name != "elbo":
+            return denoising(self.denoiser, x0, t, eps, self.weight, labels) / self.data.dims
+        diffusion = divergence(self.denoiser, x0, t, eps, labels).nats
+        path = self.denoiser.path
+        likely = reconstruction(path, self.decoder, x0, torch.randn_like(x0))
+        return Bound(likely, prior_matching(path, x0), (diffusion,)).bits_per_dim(self.data)
+
+    def bound(
+        self,
+        raw: Tensor,
+        labels: Tensor | None = None,
+        *,
+        seed: int = 0,
+        draws: int = 8,
+        steps: int | None = None,
+    ) -> Bound:
+        """The bound of log p(x), or of log p(x | label), in nats per item of raw data; steps=None: continuous time."""
+        x0 = self.data.encode(raw)
+        return variational_bound(self.denoiser, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels)
+
+    def _drop(self, labels: Tensor | None) -> Tensor | None:
+        if labels is None or self.label_dropout == 0:
+            return labels
+        hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
+        return labels.masked_fill(hidden, -1)

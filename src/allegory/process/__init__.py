@@ -1,0 +1,16 @@
+"""The forward process and everything that can be said of it without a network."""
+
+from .bound import Bound, Estimate, bits_per_dim, estimate
+from .grid import Grid, grid
+from .kernel import Gaussian, marginal, posterior, transition
+from .oracle import Empirical, Mixture, Oracle
+from .path import Level, Path
+from .prediction import ROWS, Predict, Prediction, Row, edm, row_named
+from .schedule import Betas, Cosine, Geometric, Linear, Schedule, Straight
+from .split import SPLITS, Split
+
+__all__ = [
+    "ROWS", "SPLITS", "Betas", "Bound", "Cosine", "Empirical", "Estimate", "Gaussian", "Geometric", "Grid",
+    "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Row", "Schedule", "Split",
+    "Straight", "bits_per_dim", "edm", "estimate", "grid", "marginal", "posterior", "row_named", "transition",
+]  # fmt: skip

@@ -1,0 +1,125 @@
+r"""Grids: the Levels that a sampler visits, from t = 1 down.
+
+A spacing places N + 1 nodes between the two ends of the path; the *end* says, by name, what the last of them is.
+All three cost N evaluations:
+
+    zero      the last node is replaced by clean data (sigma = 0): the last step lands there
+    denoise   N nodes down to t = 0, then the posterior mean of that last state (EDM's grid, NCSN's final denoising)
+    min       the nodes as they are: the result still holds the noise of t = 0
+
+Where t = 0 is clean data already, as in flow matching, the three are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..names import pick
+from .path import Level, Path
+
+Spacing = Callable[[Path, int], Tensor]
+"""(path, count) -> count times from 1 down to 0, float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Levels in the order in which they are visited; N + 1 Levels make N steps."""
+
+    levels: tuple[Level, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of steps, and of Levels minus one."""
+        return len(self.levels) - 1
+
+    @property
+    def times(self) -> Tensor:
+        """The times, shape (steps + 1,), float64."""
+        return torch.tensor([level.t for level in self.levels], dtype=torch.float64)
+
+    def reversed(self) -> Grid:
+        """The way back, from data to noise, for inversion. ValueError when the grid ends in clean data."""
+        if self.levels[-1].sigma == 0.0:
+            raise ValueError("a grid that ends in clean data has no way back; make it with end='min'")
+        return Grid(self.levels[::-1])
+
+
+def _time(path: Path, count: int) -> Tensor:
+    return torch.linspace(1, 0, count, dtype=torch.float64)
+
+
+def _quadratic(path: Path, count: int) -> Tensor:
+    return _time(path, count).square()
+
+
+def _log_snr(path: Path, count: int) -> Tensor:
+    start, end = _finite_ends(path, "log_snr")
+    return path.schedule.inverse(torch.linspace(end, start, count, dtype=torch.float64))
+
+
+def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
+    start, end = _finite_ends(path, "karras")
+    root = torch.linspace(math.exp(-end / 2 / rho), math.exp(-start / 2 / rho), count, dtype=torch.float64)
+    return path.schedule.inverse(-2 * rho * root.log())
+
+
+def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
+    start, end = path.schedule.ends
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError(
+            f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'time'"
+        )
+    return start, end
+
+
+SPACINGS: dict[str, Spacing] = {
+    "time": _time,
+    "log_snr": _log_snr,
+    "karras": _karras,
+    "quadratic": _quadratic,
+}
+"""time: even in t. log_snr: even in log-SNR. karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022, eq. 5).
+quadratic: even in sqrt(t), so the steps shrink towards the data (the DDIM paper on CIFAR-10)."""
+
+ENDS = ("zero", "denoise", "min")
+
+
+def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "zero") -> Grid:
+    """The Levels for this many steps, one evaluation each; see the module for spacings and ends.
+
+    ValueError for steps below 1, an unknown name, or a spacing that this path's ends do not allow.
+    """
+    if steps < 1:
+        raise ValueError(f"steps={steps}; give at least 1")
+    pick("end", end, dict.fromkeys(ENDS))
+    place = pick("spacing", spacing, SPACINGS) if isinstance(spacing, str) else spacing
+    if math.isinf(path.schedule.ends[0]):
+        end = "zero"  # t = 0 is clean data: all three ends are one
+    count = steps if end == "denoise" else steps + 1
+    times = _pin_ends(place(path, count)) if count > 1 else torch.ones(1, dtype=torch.float64)
+    levels = path.levels(times)
+    if end == "zero":
+        levels = (*levels[:-1], path.clean)
+    elif end == "denoise":
+        levels = (*levels, path.clean)
+    return Grid(_rising(levels))
+
+
+def _pin_ends(times: Tensor) -> Tensor:
+    """t = 1 and t = 0 exactly, where an inverse has rounded them."""
+    return torch.cat([times.new_ones(1), times[1:-1], times.new_zeros(1)])
+
+
+def _rising(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """No two Levels at the same place: a step of zero length divides by zero in a multistep solver."""
+    snr = torch.tensor([level.log_snr for level in levels], dtype=torch.float64)
+    if not bool((snr[1:] > snr[:-1]).all()):
+        raise ValueError(
+            f"grid: log-SNR must rise at every step, not {[round(v, 4) for v in snr.tolist()]}; use fewer steps"
+        )
+    return levels

@@ -1,0 +1,180 @@
+r"""The forward process, and the process at one time.
+
+A **Path** is q(x_t | x0) = N(alpha x0, sigma^2 I): a schedule (log-SNR of t) and a split (how alpha and sigma share
+it). A **Level** is the Path at one time, shaped to broadcast against the data. It stores log-SNR, never
+alpha-bar, and computes the rest when first asked for:
+
+    dx = f x dt + g dw                        the SDE with these marginals (Song et al. 2021)
+    f  = d log alpha / dt                     `drift`
+    g2 = d sigma^2/dt - 2 f sigma^2 = -sigma^2 log_snr'        `diffusion`
+
+The second form of g2 follows from log_snr' = 2 (alpha'/alpha - sigma'/sigma) and holds for every split; the VP
+process of DDPM has f = -beta/2 and g2 = beta.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .scale import Scale, larger, weighted_sum
+from .schedule import Schedule
+from .split import Split, split_named
+
+
+class Path(nn.Module):
+    """q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I): a schedule and a split (Luo 2022, eq. 70)."""
+
+    def __init__(self, schedule: Schedule, split: str | Split = "vp") -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.split = split_named(split) if isinstance(split, str) else split
+
+    def at(self, t: Tensor | float | Level, like: Tensor | None = None) -> Level:
+        """The Level at t, in the precision of `like` and shaped to broadcast against it.
+
+        t is a number or one time per item, shape () or (batch,). Without `like` the Level keeps the shape of t. A
+        Level of this very path that already fits is returned as it is: a loop over Levels computes nothing twice.
+        Raises ValueError when t has neither one value nor one per item.
+        """
+        if isinstance(t, Level):
+            fits = like is None or not isinstance(t.t, Tensor) or t.t.ndim in (0, like.ndim)
+            return t if t.path is self and fits else self.at(torch.as_tensor(t.t).flatten(), like)
+        device = like.device if like is not None else None
+        time = torch.as_tensor(t, device=device)
+        # float64 keeps every digit of log-SNR; the one backend without it computes in float32.
+        time = time.float() if time.device.type == "mps" else time.double()
+        if like is not None and time.ndim > 0:
+            if time.shape != like.shape[:1]:
+                raise ValueError(
+                    f"t: shape {tuple(time.shape)} for a batch of {len(like)}; give one time, or one per item"
+                )
+            time = time.reshape(-1, *(1,) * (like.ndim - 1))
+        return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
+
+    @property
+    def clean(self) -> Level:
+        """The data itself: alpha = 1, sigma = 0, infinite log-SNR, whether or not t = 0 reaches it."""
+        level = Level(self, 0.0, math.inf, torch.float64)
+        level.__dict__.update(alpha=1.0, sigma=0.0)
+        return level
+
+    def levels(self, times: Sequence[float] | Float[Tensor, " n"]) -> tuple[Level, ...]:
+        """The Levels at these times, one by one, with every scale a Python float: what a loop steps through."""
+        return self.at(torch.as_tensor(times, dtype=torch.float64).cpu()).unbind()
+
+    @property
+    def prior_std(self) -> float:
+        """Standard deviation sqrt(alpha^2 + sigma^2) at t = 1 of the prior p(x_1) = N(0, prior_std^2 I).
+
+        Exact for unit-variance data; 1 on a variance-preserving path (Luo 2022, eq. 33).
+        """
+        alpha, sigma = self.split.scales(torch.tensor(self.schedule.ends[1], dtype=torch.float64))
+        return math.hypot(float(alpha), float(sigma))
+
+    def extra_repr(self) -> str:
+        return f"split={self.split.name!r}"
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A Path at one time. Scales are tensors that broadcast against the data, or floats after `unbind`."""
+
+    path: Path
+    t: Scale
+    precise_log_snr: Scale
+    dtype: torch.dtype
+
+    def _cast(self, value: Scale) -> Scale:
+        return value.to(self.dtype) if isinstance(value, Tensor) else value
+
+    @cached_property
+    def log_snr(self) -> Scale:
+        """log(alpha^2 / sigma^2)."""
+        return self._cast(self.precise_log_snr)
+
+    @cached_property
+    def _scales(self) -> tuple[Scale, Scale]:
+        alpha, sigma = self.path.split.scales(torch.as_tensor(self.precise_log_snr))
+        return self._cast(alpha), self._cast(sigma)
+
+    @cached_property
+    def alpha(self) -> Scale:
+        """What multiplies the data."""
+        return self._scales[0]
+
+    @cached_property
+    def sigma(self) -> Scale:
+        """What multiplies the noise: a standard deviation."""
+        return self._scales[1]
+
+    @cached_property
+    def slope(self) -> Scale:
+        """d log-SNR / dt."""
+        return self._cast(self.path.schedule.slope(torch.as_tensor(self.t)))
+
+    @cached_property
+    def rotation(self) -> Scale:
+        """R = alpha sigma d log-SNR/dt, finite at both ends: twice alpha' sigma - alpha sigma'."""
+        tempered = self._cast(self.path.schedule.tempered_slope(torch.as_tensor(self.t)))
+        scale = larger(self.alpha, self.sigma)  # alpha sigma = scale^2 exp(-|log_snr| / 2)
+        return scale * scale * tempered
+
+    @cached_property
+    def dalpha(self) -> Scale:
+        """d alpha / dt."""
+        q, _ = self.path.split.shares(self.alpha, self.sigma)
+        return q * self.rotation / 2
+
+    @cached_property
+    def dsigma(self) -> Scale:
+        """d sigma / dt."""
+        _, w = self.path.split.shares(self.alpha, self.sigma)
+        return -w * self.rotation / 2
+
+    @cached_property
+    def drift(self) -> Scale:
+        """f = d log alpha / dt in dx = f x dt + g dw (Song et al. 2021); infinite where alpha = 0."""
+        q, _ = self.path.split.shares(self.alpha, self.sigma)
+        return q * self.sigma * self.slope / 2
+
+    @cached_property
+    def diffusion(self) -> Scale:
+        """g^2 = -sigma^2 d log-SNR/dt in dx = f x dt + g dw (Song et al. 2021; VDM, Kingma et al. 2021)."""
+        return -self.sigma * self.sigma * self.slope
+
+    def mix(self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """x_t = alpha x0 + sigma eps (Luo 2022, eq. 69): noising, a DDIM step, an inversion."""
+        return weighted_sum((self.alpha, x0), (self.sigma, eps))
+
+    def per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """log-SNR as one number per item: what a network is conditioned on."""
+        if isinstance(self.log_snr, Tensor):
+            return self.log_snr.reshape(-1).to(like.device).expand(len(like))
+        return torch.full((len(like),), self.log_snr, dtype=_dtype(like), device=like.device)
+
+    def unbind(self) -> tuple[Level, ...]:
+        """A Level of n times as n Levels of floats, read from the device once."""
+        names = ("log_snr", "alpha", "sigma", "slope", "rotation", "dalpha", "dsigma", "drift", "diffusion")
+        columns = [
+            torch.as_tensor(getattr(self, name)).expand(torch.as_tensor(self.t).shape).tolist() for name in names
+        ]
+        levels = []
+        for t, *row in zip(torch.as_tensor(self.t).tolist(), *columns, strict=True):
+            level = Level(self.path, t, row[0], torch.float64)
+            level.__dict__.update(zip(names, row, strict=True))
+            levels.append(level)
+        return tuple(levels)
+
+
+def _dtype(like: object) -> torch.dtype:
+    """At least float32: half precision rounds a small alpha-bar to zero."""
+    if isinstance(like, Tensor) and like.dtype == torch.float64:
+        return torch.float64
+    return torch.float32 if isinstance(like, Tensor) else torch.float64

@@ -1,0 +1,122 @@
+"""The driver: the one loop behind every sampler.
+
+It owns the loop, the grad mode, the noise and the history, and yields each state. Scales are Python floats computed
+for the whole grid before the first step, so nothing in the loop waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.grid import Grid
+from ..process.path import Level, Path
+from ..process.prediction import Predict, Prediction
+from .noise import Noise
+from .steps import Solver, solver_named
+
+OnStep = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each step: a progress bar."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a trajectory stands, and the Prediction from which it came there."""
+
+    x: Float[Tensor, "b *shape"]
+    level: Level
+    belief: Prediction
+
+
+def trajectory(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    grid: Grid | Sequence[float] | Tensor,
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+    grad: bool = False,
+    on_step: OnStep | None = None,
+) -> Iterator[State]:
+    """Each state from x (at the grid's first Level) to the last, as it is reached.
+
+    A grid is a Grid or plain times. Stochastic solvers need one seed per item. Gradients flow through the loop only
+    with grad=True. ValueError for an unknown solver or seeds that do not fit.
+    """
+    solver = solver_named(solver)
+    levels = grid.levels if isinstance(grid, Grid) else path.levels(torch.as_tensor(grid, dtype=torch.float64))
+    noise = _noise(solver, seeds, x)
+
+    def ask(x_t: Tensor, level: Level) -> Prediction:
+        return predict(x_t, level, condition)
+
+    past: list[Prediction] = []
+    for i, (here, to) in enumerate(pairwise(levels), start=1):
+        # The grad mode is set around the work and not around the yield: it must not leak into the caller.
+        with torch.set_grad_enabled(grad):
+            now = ask(x, here)
+            x = solver.step(now, to, past, ask, noise)
+        if solver.history:
+            past = [*past, now][-solver.history :]
+        if on_step is not None:
+            on_step(i, len(levels) - 1)
+        yield State(x, to, now)
+
+
+def sample(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    grid: Grid | Sequence[float] | Tensor,
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+    grad: bool = False,
+    on_step: OnStep | None = None,
+) -> Float[Tensor, "b *shape"]:
+    """The last state of `trajectory`."""
+    for state in trajectory(
+        solver, predict, path, x, grid, condition=condition, seeds=seeds, grad=grad, on_step=on_step
+    ):
+        x = state.x
+    return x
+
+
+def encode(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    grid: Grid,
+    *,
+    condition: Tensor | None = None,
+) -> Float[Tensor, "b *shape"]:
+    """The x_T that a deterministic solver would turn into x0 along this grid: the same steps, walked backwards.
+
+    The grid ends in "min". Sampling from the result gives back alpha(0) x0, with an error that falls with the number
+    of steps (Song et al. 2020, section 5.4). ValueError for a stochastic solver.
+    """
+    solver = solver_named(solver)
+    if solver.stochastic:
+        raise ValueError(f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, euler, heun or dpmpp2m")
+    back = grid.reversed()
+    return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
+
+
+def _noise(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Noise | None:
+    if not solver.stochastic:
+        return None
+    if seeds is None or len(seeds) != len(x):
+        given = "none" if seeds is None else str(len(seeds))
+        raise ValueError(
+            f"seeds: {given} for {len(x)} items; solver {solver.name!r} needs one per item, e.g. range({len(x)})"
+        )
+    return Noise(seeds, x.shape[1:])

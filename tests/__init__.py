@@ -1,0 +1,3 @@
+"""Tests mirror the tree of the library."""
+
+from . import typecheck as typecheck

@@ -1,0 +1,135 @@
+"""The bound of an exact denoiser is the exact log-density, up to its own standard error."""
+
+import math
+
+import pytest
+import torch
+
+from allegory.likelihood import Continuous, Discretised, over_log_snr, prior_matching, reconstruction, variational_bound
+from allegory.process import Betas, Cosine, Linear, Mixture, Path, estimate
+from allegory.process.kernel import posterior
+from allegory.process.prediction import Prediction
+
+PATHS = {
+    "vp": Path(Linear(12, -12), "vp"),
+    "cosine": Path(Cosine(12, -12), "vp"),
+    "flow": Path(Linear(12, -12), "flow"),
+    "sub_vp": Path(Linear(12, -12), "sub_vp"),
+    "ve": Path(Linear(12, -12), "ve"),
+}
+
+
+def mixture(path):
+    means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
+    return Mixture(means, 0.4, torch.tensor([0.7, 0.3]), path)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_bound_of_the_oracle_is_minus_log_p(name):
+    path, n = PATHS[name], 400
+    oracle = mixture(path)
+    x = oracle.sample(n, seed=0)
+    bound = variational_bound(oracle, x, Continuous(), seed=1, draws=128)
+    gap = estimate(bound.total - oracle.log_prob(x))
+    assert abs(gap.mean) < 3 * gap.error + 2e-3, gap  # 2e-3: the noise of t = 0 and the tail at t = 1
+    assert gap.error < 0.03
+
+
+def test_a_wrong_denoiser_falls_below_log_p():
+    path = PATHS["vp"]
+    oracle, wrong = mixture(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, None, path)
+    x = oracle.sample(400, seed=0)
+    bound = variational_bound(wrong, x, Continuous(), seed=1, draws=64)
+    gap = estimate(wrong.log_prob(x) - bound.total)  # it bounds its own model's density tightly
+    assert abs(gap.mean) < 3 * gap.error + 2e-3
+    assert bound.total.mean() < oracle.log_prob(x).mean() - 0.3
+
+
+def test_schedules_with_the_same_ends_give_the_same_bound():
+    ends = {name: PATHS[name] for name in ("vp", "cosine")}
+    x = mixture(ends["vp"]).sample(600, seed=2)
+    a, b = (estimate(variational_bound(mixture(path), x, Continuous(), seed=3, draws=64).total) for path in ends.values())
+    assert abs(a.mean - b.mean) < 3 * math.hypot(a.error, b.error)
+
+
+def test_steps_sum_to_the_kl_of_the_posteriors():
+    """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo 2022, eq. 58, 99)."""
+    path, steps = Path(Linear(5, -5)), 4
+    oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
+    bound = variational_bound(oracle, x0, Continuous(), seed=7, draws=steps, steps=steps)
+    assert len(bound.divergences) == steps
+    generator = torch.Generator().manual_seed(7)
+    torch.rand(3, generator=generator, dtype=torch.float64)
+    for i, got in enumerate(bound.divergences, start=1):
+        eps = torch.randn(x0.shape, generator=generator).to(x0)
+        t, s = path.levels([i / steps, (i - 1) / steps])
+        truth = Prediction.of(x0, eps, t)
+        kl = posterior(truth, s).kl(posterior(oracle(truth.x_t, t), s))
+        torch.testing.assert_close(got, kl)
+
+
+def test_more_steps_tighten_the_bound_to_continuous_time():
+    path = Path(Linear(12, -12))
+    oracle = mixture(path)
+    x = oracle.sample(300, seed=4)
+    at = {T: variational_bound(oracle, x, Continuous(), seed=5, draws=200, steps=T).total for T in (10, 100, 1000, None)}
+    means = [estimate(at[T]).mean for T in (10, 100, 1000, None)]
+    assert means[0] < means[1] - 0.1 < means[2] - 0.1
+    gap = estimate(at[1000] - at[None])
+    assert abs(gap.mean) < 4 * gap.error + 0.02
+
+
+def test_sampled_steps_are_unbiased_for_the_whole_sum():
+    path = Path(Betas(torch.linspace(1e-3, 0.2, 50)))
+    oracle = mixture(path)
+    x = oracle.sample(3000, seed=6)
+    whole = variational_bound(oracle, x, Continuous(), seed=8, draws=50, steps=50).total
+    part = variational_bound(oracle, x, Continuous(), seed=9, draws=5, steps=50).total
+    gap = estimate(whole - part)
+    assert abs(gap.mean) < 3 * gap.error
+
+
+def test_prior_matching_is_the_closed_form_kl():
+    path = Path(Linear(5, -2))
+    x0 = torch.randn(4, 3, dtype=torch.float64)
+    (level,) = path.levels([1.0])
+    q = torch.distributions.Normal(level.alpha * x0, level.sigma)
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, path.prior_std)).sum(1)
+    torch.testing.assert_close(prior_matching(path, x0), expected)
+
+
+def test_discretised_reconstruction_against_a_plain_loop():
+    path, values = Path(Linear(3, -5)), torch.linspace(-1, 1, 5, dtype=torch.float64)
+    x0, eps = values[torch.randint(5, (3, 2, 2))], torch.randn(3, 2, 2, dtype=torch.float64)
+    (level,) = path.levels([0.0])
+    z = level.alpha * x0 + level.sigma * eps
+    expected = torch.zeros(3, dtype=torch.float64)
+    for item in range(3):
+        for pixel, truth in zip(z[item].flatten(), x0[item].flatten(), strict=True):
+            density = torch.distributions.Normal(level.alpha * values, level.sigma).log_prob(pixel).exp()
+            expected[item] += (density[(values - truth).abs().argmin()] / density.sum()).log()
+    torch.testing.assert_close(reconstruction(path, Discretised(values), x0, eps), expected)
+
+
+def test_discrete_data_costs_at_least_its_entropy():
+    """Uniform bits: an exact model cannot beat 1 bit/dim, and a good path comes near it."""
+    path, values = Path(Linear(8, -8)), torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    oracle = Mixture(values[:, None], 1e-4, None, path)
+    x = values[torch.randint(2, (2000, 1))]
+    bits = estimate(-variational_bound(oracle, x, Discretised(values), seed=0, draws=64).total / math.log(2))
+    assert 1 - 3 * bits.error < bits.mean < 1.01 + 3 * bits.error
+
+
+def test_where_the_bits_go_integrates_to_the_diffusion_term():
+    path = Path(Cosine(10, -10))
+    oracle = mixture(path)
+    x = oracle.sample(800, seed=1)
+    log_snr, nats = over_log_snr(oracle, x, seed=2, points=300)
+    integral = -torch.trapezoid(nats, log_snr, dim=0)
+    gap = estimate(integral - variational_bound(oracle, x, Continuous(), seed=3, draws=64).diffusion)
+    assert abs(gap.mean) < 3 * gap.error + 0.05
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        variational_bound(mixture(PATHS["vp"]), torch.zeros(1, 2).double(), Continuous(), seed=0, draws=0)

@@ -1,0 +1,26 @@
+"""Every path of the library, by name, for tests that must hold on all of them."""
+
+import math
+
+import torch
+
+from allegory.process.path import Path
+from allegory.process.schedule import Betas, Cosine, Geometric, Linear, Schedule, Straight
+
+FINITE: dict[str, Schedule] = {
+    "linear": Linear(8, -7),
+    "cosine": Cosine(9, -9),
+    "betas": Betas(torch.linspace(1e-4, 0.02, 1000)),
+    "geometric": Geometric(0.02, 40.0),
+}
+INFINITE: dict[str, Schedule] = {"cosine_inf": Cosine(math.inf, -math.inf), "straight": Straight()}
+SCHEDULES = FINITE | INFINITE
+BOUNDED = ("vp", "sub_vp", "flow")
+SPLITS = (*BOUNDED, "ve")
+
+PATHS = {f"{name}-{split}": Path(schedule, split) for name, schedule in FINITE.items() for split in SPLITS}
+PATHS |= {f"{name}-{split}": Path(schedule, split) for name, schedule in INFINITE.items() for split in BOUNDED}
+"""A variance-exploding path has no infinite end: sigma would be infinite."""
+
+SMOOTH = {name: path for name, path in PATHS.items() if not name.startswith("betas")}
+"""Those whose log-SNR has no corners, for derivatives by finite differences."""

@@ -1,0 +1,110 @@
+import pytest
+import torch
+from tests.paths import PATHS
+
+from allegory import Mixture, encode, grid, sample, start, trajectory
+from allegory.sampling import SOLVERS
+from allegory.sampling.noise import Noise
+
+PATH = PATHS["linear-vp"]
+
+
+def oracle(dtype=torch.float32):
+    means = torch.tensor([[[1.0, 0.5], [0.0, -1.0]], [[-1.0, 0.3], [0.8, 0.2]]], dtype=dtype)
+    return Mixture(means, 0.3, None, PATH, labels=torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_item_with_its_seed_is_the_same_alone_and_in_a_batch(solver):
+    """The noise is bit-identical; the end point too, because this oracle computes item by item."""
+    seeds, walk = list(range(40, 56)), grid(PATH, 12)
+    together = sample(solver, oracle(), PATH, start(PATH, (2, 2), seeds), walk, seeds=seeds)
+    for i in (0, 7, 15):
+        alone = sample(solver, oracle(), PATH, start(PATH, (2, 2), seeds[i : i + 1]), walk, seeds=seeds[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-6, atol=1e-6)
+
+
+def test_noise_belongs_to_its_seed():
+    a, b = Noise([3, 9, 4], (5,)), Noise([9], (5,))
+    for _ in range(3):
+        assert torch.equal(a.draw()[1], b.draw()[0])
+
+
+def test_streams_and_seeds_do_not_meet():
+    draws = torch.stack([Noise([seed], (1000,), stream).draw()[0] for seed in (0, 1, 2) for stream in (0, 1)])
+    correlation = draws.corrcoef() - torch.eye(6)
+    assert correlation.abs().max() < 5 / 1000**0.5
+
+
+def test_start_has_the_spread_of_the_prior():
+    path = PATHS["geometric-ve"]
+    x = start(path, (100,), range(400))
+    assert x.std().item() == pytest.approx(path.prior_std, rel=4 / (2 * 40_000) ** 0.5)
+
+
+@pytest.mark.parametrize("solver", ["ddim", "euler", "heun", "dpmpp2m"])
+def test_encoding_is_undone_and_better_with_more_steps(solver):
+    """DDIM paper, section 5.4: the reconstruction error falls as steps are added."""
+    exact = oracle(torch.float64)
+    x0 = exact.sample(32, seed=3)
+
+    def error(steps):
+        walk = grid(PATH, steps, "log_snr", "min")
+        noise = encode(solver, exact, PATH, x0, walk)
+        back = sample(solver, exact, PATH, noise, walk)
+        return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
+
+    coarse, fine = error(50), error(200)
+    assert fine < coarse / 3
+    assert fine < 0.03
+
+
+def test_encodings_are_standard_normal():
+    """Pushing data to noise gives the prior: mean and variance within three standard errors."""
+    exact = oracle(torch.float64)
+    n = 4000
+    z = encode("heun", exact, PATH, exact.sample(n, seed=4), grid(PATH, 100, "log_snr", "min")).flatten(1)
+    assert (z.mean(0).abs() < 3.5 / n**0.5).all()
+    assert ((z.var(0) - 1).abs() < 3.5 * (2 / n) ** 0.5).all()
+
+
+def test_the_trajectory_yields_every_state_and_leaves_the_grad_mode_alone():
+    walk, x = grid(PATH, 6), start(PATH, (2, 2), range(3))
+    seen = []
+    for state in trajectory("ddim", oracle(), PATH, x, walk):
+        assert torch.is_grad_enabled()
+        assert not state.x.requires_grad
+        seen.append(state)
+    assert [state.level for state in seen] == list(walk.levels[1:])
+    torch.testing.assert_close(seen[-1].x, sample("ddim", oracle(), PATH, x, walk))
+
+
+def test_gradients_flow_when_asked():
+    x = start(PATH, (2, 2), range(3)).requires_grad_()
+    sample("dpmpp2m", oracle(), PATH, x, grid(PATH, 4), grad=True).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_the_condition_reaches_the_predict():
+    exact = oracle()
+    label = torch.tensor([0, 1] * 8)
+    end = sample("dpmpp2m", exact, PATH, start(PATH, (2, 2), range(16)), grid(PATH, 25), condition=label)
+    nearest = (end[:, None] - exact.means.reshape(2, 2, 2)).square().sum((2, 3)).argmin(1)
+    assert torch.equal(nearest, label)
+
+
+def test_plain_times_and_progress():
+    calls = []
+    sample("ddim", oracle(), PATH, torch.randn(2, 2, 2), [0.9, 0.5, 0.1], on_step=lambda i, n: calls.append((i, n)))
+    assert calls == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("seeds", [None, range(2)])
+def test_a_stochastic_solver_asks_for_its_seeds(seeds):
+    with pytest.raises(ValueError, match=r"one per item, e\.g\. range\(3\)"):
+        sample("ddpm", oracle(), PATH, torch.randn(3, 2, 2), grid(PATH, 4), seeds=seeds)
+
+
+def test_a_stochastic_solver_cannot_be_inverted():
+    with pytest.raises(ValueError, match="cannot be inverted"):
+        encode("ddpm", oracle(), PATH, torch.randn(3, 2, 2), grid(PATH, 4, end="min"))
