@@ -24,13 +24,17 @@ class EMA:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        self._source = module
+        # Kept, because to walk a module takes as long as to average its weights.
+        self._averages: list[Tensor] = [*self.module.parameters()]
+        self._weights: list[Tensor] = [*module.parameters()]
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
+    def update(self) -> None:
         """m <- d m + (1 - d) theta, d = min(decay, (1 + n) / (10 + n)), n the number of updates so far."""
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), weight)
-        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
+        torch._foreach_lerp_(self._averages, self._weights, weight)
+        for mine, theirs in zip(self.module.buffers(), self._source.buffers(), strict=True):
             mine.copy_(theirs)
         self.updates += 1
 

@@ -97,7 +97,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.ema.update(self.model)
+        self.ema.update()
         mean = torch.cat(losses).mean()
         return torch.stack([mean, norm]), sum(map(len, losses))
 
