@@ -26,20 +26,20 @@ def mixture(path):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_the_bound_of_the_oracle_is_minus_log_p(name):
-    path, n = PATHS[name], 400
+    path, n = PATHS[name], 4000
     oracle = mixture(path)
     x = oracle.sample(n, seed=0)
-    bound = variational_bound(oracle, x, Continuous(), seed=1, draws=128)
+    bound = variational_bound(oracle, path, x, Continuous(), seed=1, draws=128)
     gap = estimate(bound.total - oracle.log_prob(x))
     assert abs(gap.mean) < 3 * gap.error + 2e-3, gap  # 2e-3: the noise of t = 0 and the tail at t = 1
-    assert gap.error < 0.03
+    assert gap.error < (0.12 if name == "cosine" else 0.03)  # uniform times suit the straight line best
 
 
 def test_a_wrong_denoiser_falls_below_log_p():
     path = PATHS["vp"]
     oracle, wrong = mixture(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, None, path)
     x = oracle.sample(400, seed=0)
-    bound = variational_bound(wrong, x, Continuous(), seed=1, draws=64)
+    bound = variational_bound(wrong, path, x, Continuous(), seed=1, draws=64)
     gap = estimate(wrong.log_prob(x) - bound.total)  # it bounds its own model's density tightly
     assert abs(gap.mean) < 3 * gap.error + 2e-3
     assert bound.total.mean() < oracle.log_prob(x).mean() - 0.3
@@ -48,7 +48,7 @@ def test_a_wrong_denoiser_falls_below_log_p():
 def test_schedules_with_the_same_ends_give_the_same_bound():
     ends = {name: PATHS[name] for name in ("vp", "cosine")}
     x = mixture(ends["vp"]).sample(600, seed=2)
-    a, b = (estimate(variational_bound(mixture(path), x, Continuous(), seed=3, draws=64).total) for path in ends.values())
+    a, b = (estimate(variational_bound(mixture(path), path, x, Continuous(), seed=3, draws=64).total) for path in ends.values())
     assert abs(a.mean - b.mean) < 3 * math.hypot(a.error, b.error)
 
 
@@ -56,7 +56,7 @@ def test_steps_sum_to_the_kl_of_the_posteriors():
     """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo 2022, eq. 58, 99)."""
     path, steps = Path(Linear(5, -5)), 4
     oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
-    bound = variational_bound(oracle, x0, Continuous(), seed=7, draws=steps, steps=steps)
+    bound = variational_bound(oracle, path, x0, Continuous(), seed=7, draws=steps, steps=steps)
     assert len(bound.divergences) == steps
     generator = torch.Generator().manual_seed(7)
     torch.rand(3, generator=generator, dtype=torch.float64)
@@ -72,19 +72,20 @@ def test_more_steps_tighten_the_bound_to_continuous_time():
     path = Path(Linear(12, -12))
     oracle = mixture(path)
     x = oracle.sample(300, seed=4)
-    at = {T: variational_bound(oracle, x, Continuous(), seed=5, draws=200, steps=T).total for T in (10, 100, 1000, None)}
+    at = {T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T).total for T in (10, 100, 1000, None)}
     means = [estimate(at[T]).mean for T in (10, 100, 1000, None)]
     assert means[0] < means[1] - 0.1 < means[2] - 0.1
-    gap = estimate(at[1000] - at[None])
-    assert abs(gap.mean) < 4 * gap.error + 0.02
+    cost = [means[3] - mean for mean in means[:3]]
+    assert cost[1] / cost[2] == pytest.approx(10, rel=0.15)  # what discretisation costs falls as 1/T
+    assert 0 < cost[2] < 0.2
 
 
 def test_sampled_steps_are_unbiased_for_the_whole_sum():
     path = Path(Betas(torch.linspace(1e-3, 0.2, 50)))
     oracle = mixture(path)
     x = oracle.sample(3000, seed=6)
-    whole = variational_bound(oracle, x, Continuous(), seed=8, draws=50, steps=50).total
-    part = variational_bound(oracle, x, Continuous(), seed=9, draws=5, steps=50).total
+    whole = variational_bound(oracle, path, x, Continuous(), seed=8, draws=50, steps=50).total
+    part = variational_bound(oracle, path, x, Continuous(), seed=9, draws=5, steps=50).total
     gap = estimate(whole - part)
     assert abs(gap.mean) < 3 * gap.error
 
@@ -116,7 +117,7 @@ def test_discrete_data_costs_at_least_its_entropy():
     path, values = Path(Linear(8, -8)), torch.tensor([-1.0, 1.0], dtype=torch.float64)
     oracle = Mixture(values[:, None], 1e-4, None, path)
     x = values[torch.randint(2, (2000, 1))]
-    bits = estimate(-variational_bound(oracle, x, Discretised(values), seed=0, draws=64).total / math.log(2))
+    bits = estimate(-variational_bound(oracle, path, x, Discretised(values), seed=0, draws=64).total / math.log(2))
     assert 1 - 3 * bits.error < bits.mean < 1.01 + 3 * bits.error
 
 
@@ -124,12 +125,13 @@ def test_where_the_bits_go_integrates_to_the_diffusion_term():
     path = Path(Cosine(10, -10))
     oracle = mixture(path)
     x = oracle.sample(800, seed=1)
-    log_snr, nats = over_log_snr(oracle, x, seed=2, points=300)
-    integral = -torch.trapezoid(nats, log_snr, dim=0)
-    gap = estimate(integral - variational_bound(oracle, x, Continuous(), seed=3, draws=64).diffusion)
-    assert abs(gap.mean) < 3 * gap.error + 0.05
+    log_snr, nats = over_log_snr(oracle, path, x, seed=2, points=300)
+    integral = nats.mean(0) * (path.schedule.ends[0] - path.schedule.ends[1])
+    assert (log_snr.diff() > 0).all()
+    gap = estimate(integral - variational_bound(oracle, path, x, Continuous(), seed=3, draws=64).diffusion)
+    assert abs(gap.mean) < 3 * gap.error + 0.01
 
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        variational_bound(mixture(PATHS["vp"]), torch.zeros(1, 2).double(), Continuous(), seed=0, draws=0)
+        variational_bound(mixture(PATHS["vp"]), PATHS["vp"], torch.zeros(1, 2).double(), Continuous(), seed=0, draws=0)

@@ -10,9 +10,9 @@ from tests.paths import PATHS, SMOOTH
 from allegory.process.grid import grid
 from allegory.process.oracle import Mixture
 from allegory.process.path import Path
+from allegory.process.prediction import Prediction
 from allegory.process.schedule import Betas, Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
-from allegory.sampling.noise import Noise
 
 MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
 ORDER = {"ddim": 1, "euler": 1, "heun": 2, "dpmpp2m": 2}
@@ -21,7 +21,20 @@ STOCHASTIC = {"ddpm": SOLVERS["ddpm"], "ddim:0.5": ddim(0.5), "ddim:1": ddim(1.0
 
 
 def gaussian(path):
-    return Mixture(MEAN, STD, None, path)
+    """The exact Predict of N(MEAN, STD^2 I), on floats: as the Mixture oracle, and fast enough for thousands of steps."""
+
+    def predict(x, t, condition=None):
+        level = path.at(t)
+        pull = (x - level.alpha * MEAN.to(x)) / spread(level) ** 2
+        return Prediction.of(MEAN.to(x) + level.alpha * STD**2 * pull, level.sigma * pull, level)
+
+    return predict
+
+
+def test_the_gaussian_is_the_oracle():
+    path, x = PATHS["cosine-sub_vp"], torch.randn(5, 2, dtype=torch.float64)
+    (level,) = path.levels([0.3])
+    torch.testing.assert_close(gaussian(path)(x, level).x0, Mixture(MEAN, STD, None, path)(x, level).x0)
 
 
 def spread(level):
@@ -56,10 +69,10 @@ def test_order_of_accuracy(name, solver, times):
         end = sample(solver, gaussian(path), path, on_flow(first, z), times(n))
         return (end - on_flow(last, z)).abs().max().item()
 
-    errors = [error(n) for n in (256, 512, 1024)]
+    errors = [error(n) for n in (128, 256)]
     if max(errors) < 1e-9:
         pytest.skip("exact on this path: no order to measure")
-    assert math.log2(errors[1] / errors[2]) == pytest.approx(ORDER[solver], abs=0.2), errors
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(ORDER[solver], abs=0.2), errors
 
 
 @pytest.mark.parametrize("solver", DETERMINISTIC)
@@ -79,26 +92,18 @@ def test_local_error_after_an_unequal_step(name, solver):
     assert measured == pytest.approx(ORDER[solver] + 1, abs=0.3)
 
 
-def exact_moments(solver, path, times):
+def exact_moments(solver, path, levels):
     """Mean and variance of the last state, with no sampling: on a Gaussian each step is x -> gain x + shift + noise z."""
-    oracle, levels = gaussian(path), path.levels(times)
+    oracle = gaussian(path)
     mean, variance = levels[0].alpha * MEAN, torch.full_like(MEAN, spread(levels[0]) ** 2)
     probe = torch.stack([torch.zeros(2), torch.ones(2)]).double()
     for here, to in pairwise(levels):
-        z = Noise([0, 0], (2,)).draw().double()
-        quiet = solver.step(oracle(probe, here), to, [], oracle, _Fixed(torch.zeros(2, 2).double()))
-        loud = solver.step(oracle(probe, here), to, [], oracle, _Fixed(z))
-        gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0] / z[0]
+        now = oracle(probe, here)
+        quiet = solver.step(now, to, [], oracle, torch.zeros_like)
+        loud = solver.step(now, to, [], oracle, torch.ones_like)
+        gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0]
         mean, variance = gain * mean + shift, gain**2 * variance + noise**2
     return mean, variance
-
-
-class _Fixed:
-    def __init__(self, z):
-        self.z = z
-
-    def draw(self, like=None):
-        return self.z
 
 
 @pytest.mark.parametrize("solver", STOCHASTIC)
@@ -108,7 +113,7 @@ def test_the_bias_of_a_stochastic_sampler_is_first_order_and_small(name, solver)
     (last,) = path.levels([0.05])
 
     def bias(n):
-        mean, variance = exact_moments(STOCHASTIC[solver], path, equal_times(n, 0.95, 0.05))
+        mean, variance = exact_moments(STOCHASTIC[solver], path, path.levels(equal_times(n, 0.95, 0.05)))
         return max((mean - last.alpha * MEAN).abs().max().item(), (variance / spread(last) ** 2 - 1).abs().max().item())
 
     coarse, fine = bias(250), bias(500)
@@ -122,27 +127,16 @@ def test_end_mean_and_std_on_a_gaussian(name, solver):
     """From the exact x_1 to clean data: the deepinv failure (g^2 doubled: std 0.0016 instead of 0.5) cannot hide here."""
     path, used = PATHS[name], solver_named(solver)
     spacing = "time" if name.startswith(("straight", "cosine_inf")) else "log_snr"
-    walk = grid(path, 500, spacing)
+    # Euler in t is far less accurate on a path whose sigma grows exponentially with t.
+    walk = grid(path, 2500 if solver == "euler" else 500, spacing)
     z = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
     if used.stochastic:
-        mean, variance = exact_moments_on(used, path, walk)
+        mean, variance = exact_moments(used, path, walk.levels)
     else:
         ends = sample(used, gaussian(path), path, on_flow(walk.levels[0], z), walk)
         mean, variance = ends.mean(0), ((ends[1] - ends[0]) / 2).square()
     torch.testing.assert_close(mean.flatten(), MEAN[0], rtol=0, atol=0.02)
     torch.testing.assert_close(variance.sqrt().flatten(), torch.full((2,), STD).double(), rtol=0.03, atol=0)
-
-
-def exact_moments_on(solver, path, walk):
-    oracle, levels = gaussian(path), walk.levels
-    mean, variance = levels[0].alpha * MEAN, torch.full_like(MEAN, spread(levels[0]) ** 2)
-    probe = torch.stack([torch.zeros(2), torch.ones(2)]).double()
-    for here, to in pairwise(levels):
-        quiet = solver.step(oracle(probe, here), to, [], oracle, _Fixed(torch.zeros(2, 2).double()))
-        loud = solver.step(oracle(probe, here), to, [], oracle, _Fixed(torch.ones(2, 2).double()))
-        gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0]
-        mean, variance = gain * mean + shift, gain**2 * variance + noise**2
-    return mean, variance
 
 
 def test_ddpm_is_the_published_update():
@@ -155,7 +149,7 @@ def test_ddpm_is_the_published_update():
     now = oracle(x, t)
     mean = (x - betas[i] / (1 - A[i]).sqrt() * now.eps) / alpha[i].sqrt()
     std = (betas[i] * (1 - A[i - 1]) / (1 - A[i])).sqrt()
-    torch.testing.assert_close(SOLVERS["ddpm"].step(now, s, [], oracle, _Fixed(z)), mean + std * z)
+    torch.testing.assert_close(SOLVERS["ddpm"].step(now, s, [], oracle, lambda like: z), mean + std * z)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
@@ -169,7 +163,7 @@ def test_ddim_is_the_published_update(eta):
     now = oracle(x, t)
     c = eta * ((1 - A[j]) / (1 - A[i])).sqrt() * (1 - A[i] / A[j]).sqrt()
     expected = A[j].sqrt() * now.x0 + (1 - A[j] - c**2).sqrt() * now.eps + c * z
-    torch.testing.assert_close(ddim(eta).step(now, s, [], oracle, _Fixed(z)), expected)
+    torch.testing.assert_close(ddim(eta).step(now, s, [], oracle, lambda like: z), expected)
 
 
 @pytest.mark.parametrize("solver", [*DETERMINISTIC, *STOCHASTIC])
@@ -177,7 +171,7 @@ def test_ddim_is_the_published_update(eta):
 @pytest.mark.parametrize("name", PATHS)
 def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
     path = PATHS[name]
-    oracle = Mixture(MEAN.float(), STD, None, path)
+    oracle = gaussian(path)
     for end in ("zero", "denoise", "min"):
         x = path.prior_std * torch.randn(3, 2)
         out = sample(solver_named(solver), oracle, path, x, grid(path, steps, "time", end), seeds=range(3))

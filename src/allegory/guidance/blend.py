@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..process.path import Level, Path
+from ..process.path import Level
 from ..process.prediction import Predict, Prediction
 
 
@@ -25,11 +25,6 @@ class ClassifierFree:
 
     base: Predict
     scale: float
-
-    @property
-    def path(self) -> Path:
-        """The path of the base."""
-        return self.base.path
 
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """The guided Prediction; without a condition, the base's own."""
@@ -46,11 +41,6 @@ class Clamp:
     base: Predict
     low: float = -1.0
     high: float = 1.0
-
-    @property
-    def path(self) -> Path:
-        """The path of the base."""
-        return self.base.path
 
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """The Prediction with its x0 clamped."""

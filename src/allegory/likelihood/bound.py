@@ -49,6 +49,7 @@ def reconstruction(
 
 def divergence(
     predict: Predict,
+    path: Path,
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
@@ -59,13 +60,13 @@ def divergence(
 
     `steps` = T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope.
     """
-    level = predict.path.at(t, like=x0)
+    level = path.at(t, like=x0)
     belief = predict(level.mix(x0, eps), level, condition)
     missed = (belief.eps - eps).square().flatten(1).sum(1)
     if steps is None:
         weight = -0.5 * torch.as_tensor(level.slope)
     else:
-        before = predict.path.at((t - 1 / steps).clamp(min=0), like=x0)
+        before = path.at((t - 1 / steps).clamp(min=0), like=x0)
         weight = steps / 2 * torch.as_tensor(expm1(_gap(before, level)))
     return Probe(level, weight.reshape(-1) * missed)
 
@@ -87,6 +88,7 @@ def _times(count: int, draws: int, steps: int | None, generator: torch.Generator
 @torch.no_grad()
 def variational_bound(
     predict: Predict,
+    path: Path,
     x0: Float[Tensor, "b *shape"],
     decoder: Decoder,
     *,
@@ -108,32 +110,34 @@ def variational_bound(
     def noise() -> Tensor:
         return torch.randn(x0.shape, generator=generator).to(x0)
 
-    parts = [divergence(predict, x0, t.to(x0.device), noise(), condition, steps).nats for t in times]
+    parts = [divergence(predict, path, x0, t.to(x0.device), noise(), condition, steps).nats for t in times]
     whole = steps is not None and draws >= steps
     divergences = tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
-    likely = torch.stack([reconstruction(predict.path, decoder, x0, noise()) for _ in range(min(draws, 8))]).mean(0)
-    return Bound(likely, prior_matching(predict.path, x0), divergences)
+    likely = torch.stack([reconstruction(path, decoder, x0, noise()) for _ in range(min(draws, 8))]).mean(0)
+    return Bound(likely, prior_matching(path, x0), divergences)
 
 
 def over_log_snr(
     predict: Predict,
+    path: Path,
     x0: Float[Tensor, "b *shape"],
     *,
     seed: int,
     points: int = 32,
     condition: Tensor | None = None,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points b"]]:
-    """Where the bits go: 1/2 E|eps - eps_hat|^2 in nats per unit of log-SNR, at even steps of time.
+    """Where the bits go: 1/2 E|eps - eps_hat|^2 in nats per unit of log-SNR, at even steps of log-SNR.
 
-    Its integral over log-SNR is the diffusion term of the bound, whatever the schedule.
+    Its integral over log-SNR (here the mean over points times the range) is the diffusion term of the bound,
+    whatever the schedule.
     """
-    times = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    start, end = path.schedule.ends
+    log_snr = end + (start - end) * (torch.arange(points, dtype=torch.float64) + 0.5) / points
     generator = torch.Generator().manual_seed(seed)
-    log_snr, nats = [], []
+    nats = []
     with torch.no_grad():
-        for level in predict.path.levels(times):
+        for level in path.levels(path.schedule.inverse(log_snr)):
             eps = torch.randn(x0.shape, generator=generator).to(x0)
             belief = predict(level.mix(x0, eps), level, condition)
-            log_snr.append(float(level.log_snr))
             nats.append(0.5 * (belief.eps - eps).square().flatten(1).sum(1))
-    return torch.tensor(log_snr, dtype=torch.float64), torch.stack(nats)
+    return log_snr, torch.stack(nats)

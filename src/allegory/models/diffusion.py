@@ -58,11 +58,10 @@ class VDM(nn.Module):
         raw, labels = batch
         x0 = self.data.encode(raw)
         t, eps = low_discrepancy(len(x0), x0.device), torch.randn_like(x0)
-        labels = self._drop(labels)
+        labels, path = self._drop(labels), self.denoiser.path
         if self.weight_name != "elbo":
-            return denoising(self.denoiser, x0, t, eps, self.weight, labels) / self.data.dims
-        diffusion = divergence(self.denoiser, x0, t, eps, labels).nats
-        path = self.denoiser.path
+            return denoising(self.denoiser, path, x0, t, eps, self.weight, labels) / self.data.dims
+        diffusion = divergence(self.denoiser, path, x0, t, eps, labels).nats
         likely = reconstruction(path, self.decoder, x0, torch.randn_like(x0))
         return Bound(likely, prior_matching(path, x0), (diffusion,)).bits_per_dim(self.data)
 
@@ -77,7 +76,7 @@ class VDM(nn.Module):
     ) -> Bound:
         """The bound of log p(x), or of log p(x | label), in nats per item of raw data; steps=None: continuous time."""
         x0 = self.data.encode(raw)
-        return variational_bound(self.denoiser, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels)
+        return variational_bound(self.denoiser, self.denoiser.path, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels)
 
     def _drop(self, labels: Tensor | None) -> Tensor | None:
         if labels is None or self.label_dropout == 0:

@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..names import pick
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from ..process.scale import exp
 
@@ -109,6 +109,7 @@ def squared_error(belief: Prediction, truth: Prediction) -> Float[Tensor, "b *sh
 
 def denoising(
     predict: Predict,
+    path: Path,
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
@@ -116,7 +117,7 @@ def denoising(
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
     """weight(log_snr) |x0_hat - x0|^2, summed over each item."""
-    level = predict.path.at(t, like=x0)
+    level = path.at(t, like=x0)
     truth = Prediction.of(x0, eps, level)
     belief = predict(truth.x_t, level, condition)
     return (weight(level) * squared_error(belief, truth)).flatten(1).sum(1)

@@ -167,13 +167,8 @@ class Prediction:
 class Predict(Protocol):
     """(x_t, t, condition) -> Prediction: the one interface that samplers, guidance, likelihood and losses know.
 
-    t is one time, one per item, or a Level; condition is None for "no condition".
+    t is one time, one per item, or a Level; condition is None for "no condition". Any function of this form is one.
     """
-
-    @property
-    def path(self) -> Path:
-        """The process whose states it reads."""
-        ...
 
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """What is believed of x0 and eps, given x_t."""

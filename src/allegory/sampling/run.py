@@ -18,7 +18,7 @@ from ..process.grid import Grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .noise import Noise
-from .steps import Solver, solver_named
+from .steps import Draw, Solver, solver_named
 
 OnStep = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step: a progress bar."""
@@ -52,7 +52,7 @@ def trajectory(
     """
     solver = solver_named(solver)
     levels = grid.levels if isinstance(grid, Grid) else path.levels(torch.as_tensor(grid, dtype=torch.float64))
-    noise = _noise(solver, seeds, x)
+    draw = _draws(solver, seeds, x)
 
     def ask(x_t: Tensor, level: Level) -> Prediction:
         return predict(x_t, level, condition)
@@ -62,7 +62,7 @@ def trajectory(
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
         with torch.set_grad_enabled(grad):
             now = ask(x, here)
-            x = solver.step(now, to, past, ask, noise)
+            x = solver.step(now, to, past, ask, draw)
         if solver.history:
             past = [*past, now][-solver.history :]
         if on_step is not None:
@@ -111,7 +111,7 @@ def encode(
     return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
 
 
-def _noise(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Noise | None:
+def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw | None:
     if not solver.stochastic:
         return None
     if seeds is None or len(seeds) != len(x):
@@ -119,4 +119,4 @@ def _noise(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Noise | No
         raise ValueError(
             f"seeds: {given} for {len(x)} items; solver {solver.name!r} needs one per item, e.g. range({len(x)})"
         )
-    return Noise(seeds, x.shape[1:])
+    return Noise(seeds, x.shape[1:]).draw

@@ -24,17 +24,19 @@ from ..process.kernel import fresh_std
 from ..process.path import Level
 from ..process.prediction import Prediction
 from ..process.scale import sqrt, weighted_sum
-from .noise import Noise
 
 Ask = Callable[[Tensor, Level], Prediction]
 """A Predict whose condition is already bound."""
+
+Draw = Callable[[Tensor], Tensor]
+"""The next standard-normal draw of every item, like the given tensor."""
 
 
 @runtime_checkable
 class Step(Protocol):
     """The state at `to`, from what is believed `now`, what was believed before (newest last), and fresh noise."""
 
-    def __call__(self, now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+    def __call__(self, now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
         """x at `to`, like x_t."""
         ...
 
@@ -49,18 +51,18 @@ class Solver:
     stochastic: bool = False
 
 
-def _ddim(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+def _ddim(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
     return now.at(to)
 
 
 def _noisy_ddim(eta: float) -> Step:
-    def step(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+    def step(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
         if to.sigma == 0.0:
             return now.at(to)
-        assert noise is not None, "the driver gives noise to a stochastic solver"
+        assert draw is not None, "the driver gives draws to a stochastic solver"
         fresh = eta * fresh_std(to.sigma, to, now.level)
         kept = sqrt(to.sigma * to.sigma - fresh * fresh)
-        return weighted_sum(*now.terms(to.alpha, kept), (fresh, noise.draw(now.y)))
+        return weighted_sum(*now.terms(to.alpha, kept), (fresh, draw(now.y)))
 
     return step
 
@@ -74,14 +76,14 @@ def ddim(eta: float = 0.0) -> Solver:
     return Solver(f"ddim:{eta:g}", _noisy_ddim(eta), stochastic=True)
 
 
-def _euler(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+def _euler(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
     if to.sigma == 0.0:
         return now.at(to)
     stride = to.t - now.level.t
     return now.combine(now.level.alpha + stride * now.level.dalpha, now.level.sigma + stride * now.level.dsigma)
 
 
-def _heun(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+def _heun(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
     ahead = now.at(to)
     if to.sigma == 0.0 or now.level.alpha == 0.0:  # u is infinite at one end and eps unknown at the other
         return ahead
@@ -90,7 +92,7 @@ def _heun(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, nois
     return weighted_sum(*now.terms(to.alpha, to.sigma - half), *there.terms(0.0, half))
 
 
-def _dpmpp2m(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, noise: Noise | None) -> Tensor:
+def _dpmpp2m(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
     if not past or to.sigma == 0.0:
         return now.at(to)
     before = past[-1]
