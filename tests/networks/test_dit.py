@@ -37,6 +37,14 @@ def test_patches_return_to_where_they_came_from() -> None:
     assert torch.equal(seen, expected)
 
 
+def test_equal_patches_are_told_apart_by_their_position() -> None:
+    network = DiTConfig(patch=2, width=8, depth=1, heads=2).build((1, 4, 4))
+    torch.nn.init.normal_(network.head.weight)
+    patches = network(torch.ones(1, 1, 4, 4), torch.zeros(1)).unfold(2, 2, 2).unfold(3, 2, 2).reshape(4, 4)
+    apart = torch.cdist(patches, patches) + torch.eye(4)
+    assert apart.min() > 1e-2
+
+
 def test_a_new_block_is_the_identity() -> None:
     block = Block(DiTConfig(width=8, heads=2))
     h = torch.randn(3, 5, 8)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -143,22 +143,3 @@ def test_configs_survive_json(config: Any) -> None:
     fields = json.loads(json.dumps(asdict(config)))
     read = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     assert type(config)(**read) == config
-
-
-@pytest.mark.parametrize(
-    ("shape", "condition"), [((2,), Vector(1)), ((1,), Labels(2)), ((3, 4, 2, 2), Picture(2)), ((5, 7), Picture(1))]
-)
-def test_mlp_takes_data_of_any_shape(shape: tuple[int, ...], condition: Condition) -> None:
-    network = awake(MLPConfig(16, 1).build(shape, condition))
-    assert network(torch.randn(3, *shape), torch.zeros(3)).shape == (3, *shape)
-
-
-def test_mlp_refuses_shapes_without_an_axis() -> None:
-    with pytest.raises(ValueError, match=r"shape=\(\) must have at least one axis.*\(1,\) for scalars"):
-        MLPConfig().build(())
-
-
-@pytest.mark.parametrize("name", ["width", "depth"])
-def test_mlp_refuses_nothing(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}=0"):
-        replace(MLPConfig(), **{name: 0})

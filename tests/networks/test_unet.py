@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from allegory.networks import UNetConfig
-from allegory.networks.unet import PixelAttention, ResBlock, level_sizes
+from allegory.networks.unet import Level, PixelAttention, ResBlock, level_sizes
+
+
+class Nothing(nn.Module):
+    """Returns zeros, whatever the picture and the embedding."""
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(h)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +102,22 @@ def test_the_whole_picture_is_seen_through_the_smaller_levels() -> None:
     x = torch.randn(1, 1, 64, 64, requires_grad=True)
     network(x, torch.zeros(1))[0, 0, 2, 2].backward()
     assert x.grad is not None and x.grad[0, 0, 60, 60] != 0
+
+
+def test_the_way_up_sees_the_way_down_in_mirror_order() -> None:
+    """With nothing coming from inside, what goes out depends on every stage down, the last of them first."""
+    level = Level(UNetConfig(channels=4, blocks=2, attention=()), 4, [4], [8])
+    level.inside = Nothing()
+    for parameter in level.parameters():
+        nn.init.normal_(parameter)  # a new stage is the identity, and one stage would look like the next
+    seen: list[torch.Tensor] = []
+    for stage in (*level.down, *level.up):
+        stage.register_forward_hook(lambda stage, given, out: seen.extend((given[0], out)))
+    level(torch.randn(2, 4, 8, 8), torch.randn(2, 16))
+    first, second, upper, lower = seen[1], seen[3], seen[4], seen[6]
+    assert torch.equal(upper[:, 4:], second)
+    assert torch.equal(lower[:, 4:], first)
+    assert upper[:, :4].abs().max() == 0
 
 
 def test_number_of_weights() -> None:
