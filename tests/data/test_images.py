@@ -93,6 +93,14 @@ def test_more_than_8_bits_are_refused(tmp_path: Path, mode: str) -> None:
         decode([path])
 
 
+def test_images_are_taken_in_order_of_name(tmp_path: Path) -> None:
+    """Whatever order the folder lists them in, so that the same items are held out on every machine."""
+    saved = {i: write(tmp_path / f"{i:02d}.png", grey()) for i in reversed(range(20))}
+    train = load(str(tmp_path)).train.x
+    order = np.random.RandomState(0).permutation(20)[:18]
+    assert np.array_equal(train[:, 0].numpy(), np.stack([saved[i] for i in order]))
+
+
 def test_subfolders_are_classes_in_order_of_name(tmp_path: Path) -> None:
     expected = {}
     for label, name in enumerate(["ant", "bee", "cat"]):

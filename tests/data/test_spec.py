@@ -55,9 +55,10 @@ def test_decode_takes_the_nearest_level_and_clamps() -> None:
     assert DIGITS.decode(x).tolist() == [0, 0, 0, 1, 8, 15, 16, 16, 16, 16, 0]
 
 
-def test_decode_sees_every_level_in_half_precision_where_the_number_does() -> None:
-    x = DIGITS.values.bfloat16()  # 17 levels are exact in 8 bits
-    assert DIGITS.decode(x).tolist() == list(range(17))
+def test_decode_finds_every_level_in_bfloat16() -> None:
+    """Its rounding, 2^-9 at most, is less than half of the step between 256 levels, 1/255."""
+    spec = ladder(256)
+    assert spec.decode(spec.values.bfloat16()).tolist() == list(range(256))
 
 
 def test_decode_refuses_nan() -> None:

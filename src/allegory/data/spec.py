@@ -79,7 +79,8 @@ class Data:
         uint8 where every level is one of 0..255, else float32 or float64. ValueError for NaN, which is near
         none.
         """
-        x = x if x.dtype == torch.float64 else x.float()  # half precision cannot tell 256 levels apart
+        # Arithmetic in bfloat16 would lose levels that x still tells apart.
+        x = x if x.dtype == torch.float64 else x.float()
         if self.levels is None:
             return (self.low + self.high + x * (self.high - self.low)) / 2.0
         if bool(x.isnan().any()):
