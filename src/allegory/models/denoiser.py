@@ -34,8 +34,13 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
         level = self.path.at(t, like=x_t)
-        y = self.network((self.input_scale(level) * x_t).to(self._dtype), level.per_item(x_t), condition)
+        y = self.output(x_t, level, condition)
         return Prediction.solve(self.row, y.to(x_t.dtype), x_t, level)
+
+    def output(self, x_t: Tensor, level: Level, condition: Tensor | None) -> Tensor:
+        """What the network says of c_in x_t."""
+        y: Tensor = self.network((self.input_scale(level) * x_t).to(self._dtype), level.per_item(x_t), condition)
+        return y
 
     @property
     def _dtype(self) -> torch.dtype:

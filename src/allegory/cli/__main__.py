@@ -1,0 +1,5 @@
+"""`python -m allegory.cli` is the `allegory` command."""
+
+from . import main
+
+main()

@@ -1,0 +1,155 @@
+"""What each command does, once its words are values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..data import load
+from ..recipes import Run, RunFolder, execute, recipe_named
+from ..training import Callback, Result, bar
+from . import tables
+
+if TYPE_CHECKING:
+    from . import Demo, Evaluate, Sample, Train
+
+
+def train(options: Train) -> None:
+    """`allegory train`."""
+    out = Path(options.out or f"runs/{options.recipe}")
+    run = RunFolder.open(out).run if options.resume else recipe_named(options.recipe, options.data)
+    if run.recipe != options.recipe:
+        raise ValueError(f"RECIPE {options.recipe!r}: {out} was begun with {run.recipe!r}; give that, or another --out")
+    run = _with_budget(run, options.minutes, options.steps)
+    if options.seed is not None:
+        run = replace(run, training=replace(run.training, seed=options.seed))
+    folder, result = _execute(run, out, options.resume, options.overwrite)
+    figures = {"run": str(folder.path), "steps": result.step, "images": result.images, "seconds": result.seconds}
+    tables.show(options.json, figures | {"loss": result.loss, "unit": _unit(run)})
+    tables.note(options.json, f"next: allegory evaluate {folder.path}")
+
+
+def sample(options: Sample) -> None:
+    """`allegory sample`."""
+    from ..evaluation import draw
+    from .pictures import save_samples
+
+    if options.count < 1:
+        raise ValueError(f"--count {options.count}: give at least 1")
+    folder = RunFolder.open(Path(options.folder))
+    seeds = _seeds(options.seeds, options.count)
+    labels = _labels(options.label, len(seeds), folder.data.classes)
+    out = Path(options.out or folder.path / "samples" / "samples.png")
+    if out.exists() and options.out is not None and not options.overwrite:
+        raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
+    model = folder.model()
+    raw = draw(
+        model, seeds=seeds, labels=labels, solver=options.solver, steps=options.steps, guidance=options.guidance
+    )
+    save_samples(out, raw, labels, folder.data)
+    tables.show(options.json, {"samples": len(raw), "solver": options.solver, "steps": options.steps, "file": str(out)})
+
+
+def evaluate(options: Evaluate) -> None:
+    """`allegory evaluate`."""
+    folder = RunFolder.open(Path(options.folder))
+    _measure(folder, options)
+
+
+def demo(options: Demo) -> None:
+    """`allegory demo`."""
+    from . import Evaluate
+
+    run = _with_budget(recipe_named("digits"), options.minutes, None)
+    tables.note(options.json, f"training on 1,397 handwritten digits for {options.minutes:g} minutes")
+    folder, _ = _execute(run, Path(options.out), False, options.overwrite)
+    _measure(folder, Evaluate(str(folder.path), json=options.json))
+
+
+def _measure(folder: RunFolder, options: Evaluate) -> None:
+    """Figures, pictures and report of a trained run."""
+    from ..evaluation import evaluate as measure
+    from .pictures import write_report
+
+    dataset = load(options.data or folder.run.data)
+    if dataset.spec != folder.data:
+        raise ValueError(f"--data: {dataset.spec} is not what the run learned, {folder.data}; give data of that kind")
+    model = folder.model()
+    found = measure(
+        model,
+        replace(dataset, test=dataset.test.take(torch.arange(min(options.limit, len(dataset.test))))),
+        seed=options.seed,
+        draws=options.draws,
+        samples=options.samples,
+        steps=options.steps,
+        solver=options.solver,
+        guidance=options.guidance,
+    )
+    page = write_report(folder, model, dataset, found, options)
+    tables.evaluation(options.json, found, page)
+
+
+def _execute(run: Run, out: Path, resume: bool, overwrite: bool) -> tuple[RunFolder, Result]:
+    if sys.stderr.isatty():
+        with bar(_unit(run)) as show:
+            return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[show])
+    return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[_line_a_minute(_unit(run))])
+
+
+def _line_a_minute(unit: str) -> Callback:
+    """Progress for a log file, where a bar would be noise."""
+    from ..training import Progress
+
+    due = 0.0
+
+    def tell(now: Progress) -> None:
+        nonlocal due
+        if now.seconds >= due:
+            due = now.seconds + 60
+            print(f"step {now.step}  {now.loss:.3f} {unit}  {now.remaining:.0f} s left", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _unit(run: Run) -> str:
+    return "bits/dim" if run.model.weight == "elbo" else run.model.weight
+
+
+def _with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
+    if minutes is not None and steps is not None:
+        raise ValueError(f"--minutes {minutes:g} and --steps {steps}: give one of them")
+    if minutes is None and steps is None:
+        return run
+    return replace(run, training=replace(run.training, minutes=minutes, steps=steps))
+
+
+def _seeds(text: str | None, count: int) -> Sequence[int]:
+    """A:B, or 0:count."""
+    if text is None:
+        return range(count)
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last)) if colon else range(int(first), int(first) + count)
+    except ValueError:
+        raise ValueError(f"--seeds {text!r}: give A:B, two whole numbers, e.g. 0:64") from None
+    if not seeds:
+        raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
+    return seeds
+
+
+def _labels(label: int | None, count: int, classes: int | None) -> torch.Tensor | None:
+    """This class for all, or all classes in turn; none where the data have none."""
+    if classes is None:
+        if label is not None:
+            raise ValueError(f"--label {label}: this run has no classes; leave it out")
+        return None
+    if label is None:
+        return torch.arange(count) % classes
+    if not 0 <= label < classes:
+        raise ValueError(f"--label {label}: give 0 to {classes - 1}")
+    return torch.full((count,), label)

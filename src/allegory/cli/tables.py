@@ -1,0 +1,48 @@
+"""What commands print: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
+
+
+def note(quiet: bool, text: str) -> None:
+    """A line for people, left out where JSON is asked for."""
+    if not quiet:
+        Console().print(text, soft_wrap=True, highlight=False)
+
+
+def show(as_json: bool, figures: Mapping[str, object]) -> None:
+    """Named figures, one a line."""
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
+    """The figures of an evaluation, and where its report is."""
+    if as_json:
+        print(json.dumps(found.to_dict() | {"report": str(page)}, indent=2))
+        return
+    table = Table(title="evaluation", title_justify="left")
+    table.add_column("figure")
+    for column in ("value", "standard error"):
+        table.add_column(column, justify="right")
+    table.add_column("unit")
+    for name, value, error, unit in found.rows():
+        table.add_row(name, f"{value:.3f}", "" if error is None else f"{error:.3f}", unit)
+    console = Console()
+    console.print(table)
+    console.print(f"report: {page}", soft_wrap=True, highlight=False)

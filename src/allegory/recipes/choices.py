@@ -1,0 +1,83 @@
+"""The choices of a run as plain values, each beside what it builds.
+
+A Run is what a recipe returns: data, model, training. It holds strings, numbers and tuples only, so it is written to
+`run.json` and read back without loss, and nothing in a run folder is ever executed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..data import Data, Dataset
+from ..models import VDM, CategoricalDenoiser, Denoiser
+from ..names import pick
+from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
+from ..process import ROWS, SPLITS, Cosine, Linear, Path
+from ..objectives import WEIGHTS
+from ..training import Training
+
+NetworkConfig = UNetConfig | DiTConfig | MLPConfig
+SCHEDULES = {"linear": Linear, "cosine": Cosine}
+CATEGORICAL = "categorical"
+
+
+@dataclass(frozen=True)
+class PathChoice:
+    """A path with finite ends: the schedule's curve, its log-SNR at t = 0 and t = 1, and the split."""
+
+    schedule: str = "linear"
+    start: float = 10.0
+    end: float = -6.0
+    split: str = "vp"
+
+    def __post_init__(self) -> None:
+        pick("schedule", self.schedule, SCHEDULES)
+        pick("split", self.split, SPLITS)
+
+    def build(self) -> Path:
+        """The Path."""
+        return Path(SCHEDULES[self.schedule](self.start, self.end), self.split)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A diffusion model: network, path, what the network predicts (a row, or "categorical"), and the training weight."""
+
+    network: NetworkConfig
+    path: PathChoice = field(default_factory=PathChoice)
+    row: str = "edm"
+    data_std: float = 0.5
+    weight: str = "elbo"
+    label_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        pick("row", self.row, dict.fromkeys((*ROWS, CATEGORICAL)))
+        pick("weight", self.weight, WEIGHTS)
+
+    def build(self, data: Data) -> VDM:
+        """The model for data of this kind. ValueError when they do not fit, with the remedy."""
+        condition = None if data.classes is None else Labels(data.classes)
+        return VDM(self._denoiser(data, condition), data, self.weight, self.label_dropout)
+
+    def _denoiser(self, data: Data, condition: Labels | None) -> Denoiser:
+        path = self.path.build()
+        if self.row != CATEGORICAL:
+            return Denoiser(self.network.build(data.shape, condition), path, self.row, self.data_std)
+        if data.levels is None:
+            raise ValueError(f"row={CATEGORICAL!r} needs data of finitely many levels; use row='edm'")
+        network = self.network.build(data.shape, condition, outputs=data.levels * data.shape[0])
+        return CategoricalDenoiser(network, path, data.values, self.data_std)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a recipe returns: the name it goes by, the data it learns, the model and how it is trained."""
+
+    recipe: str
+    data: str
+    model: ModelChoice
+    training: Training
+
+    def fit_to(self, dataset: Dataset) -> VDM:
+        """A new model for this data set."""
+        return self.model.build(dataset.spec)
