@@ -1,0 +1,93 @@
+"""From a model to samples: start from noise, walk a grid, decode.
+
+Item i belongs to seeds[i]: it is the same alone, in any batch and in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from ..guidance.blend import ClassifierFree
+from ..models.diffusion import VDM
+from ..process.grid import grid
+from ..sampling.noise import start
+from ..sampling.run import OnStep, State, trajectory
+from ..sampling.steps import Solver
+from .mode import evaluating
+
+
+def walk(
+    model: VDM,
+    *,
+    seeds: Sequence[int],
+    labels: Int64[Tensor, " n"] | None = None,
+    solver: str | Solver = "dpmpp2m",
+    steps: int = 25,
+    spacing: str = "log_snr",
+    end: str = "zero",
+    guidance: float = 1.0,
+    on_step: OnStep | None = None,
+) -> Iterator[State]:
+    """The states from noise to samples of one batch, in model space, one item a seed.
+
+    guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state. ValueError for
+    labels that do not fit and for guidance without labels.
+    """
+    if labels is None and guidance != 1:
+        raise ValueError(f"guidance={guidance} without labels; give labels, or guidance=1")
+    if labels is not None and len(labels) != len(seeds):
+        raise ValueError(f"labels: {len(labels)} for {len(seeds)} seeds; give one label a seed")
+    path, device = model.denoiser.path, next(model.parameters()).device
+    x = start(path, model.data.shape, seeds).to(device)
+    condition = None if labels is None else labels.to(device)
+    predict = ClassifierFree(model.denoiser, guidance)
+    levels = grid(path, steps, spacing, end)
+    with evaluating(model):
+        yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
+
+
+def draw(
+    model: VDM,
+    count: int,
+    *,
+    seeds: Sequence[int],
+    labels: Int64[Tensor, " n"] | None = None,
+    solver: str | Solver = "dpmpp2m",
+    steps: int = 25,
+    spacing: str = "log_snr",
+    end: str = "zero",
+    guidance: float = 1.0,
+    batch: int = 250,
+    on_step: OnStep | None = None,
+) -> Shaped[Tensor, "n *shape"]:
+    """`count` raw samples, item i from seeds[i] with labels[i]; `on_step` hears of the steps of all batches.
+
+    guidance: uncond + w (cond - uncond), 1 is unguided. ValueError for seeds, labels or a batch that do not fit.
+    """
+    if count < 1 or batch < 1:
+        raise ValueError(f"count={count}, batch={batch}; give at least 1 of each")
+    if len(seeds) != count or (labels is not None and len(labels) != count):
+        given = f"{len(seeds)} seeds" + ("" if labels is None else f", {len(labels)} labels")
+        raise ValueError(f"{given} for count={count}; give one per item, e.g. seeds=range({count})")
+    batches = -(-count // batch)
+    samples = []
+    for i in range(batches):
+        part = slice(i * batch, (i + 1) * batch)
+        states = walk(
+            model, seeds=seeds[part], labels=None if labels is None else labels[part], solver=solver, steps=steps,
+            spacing=spacing, end=end, guidance=guidance, on_step=_shifted(on_step, i, batches),
+        )  # fmt: skip
+        *_, last = states
+        samples.append(model.data.decode(last.x).cpu())
+    return torch.cat(samples)
+
+
+def _shifted(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
+    """The same listener, told of one batch out of several."""
+    if on_step is None:
+        return None
+    return lambda done, steps: on_step(batch * steps + done, batches * steps)
