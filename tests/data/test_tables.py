@@ -119,6 +119,24 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("empty", [None, {"bytes": None, "path": None}, {"bytes": b"", "path": None}])
+def test_an_empty_cell_is_named(tmp_path: Path, empty: Any) -> None:
+    bare(tmp_path / "train.parquet", pictures(3), [0, 1, 2])
+    cells = pq.read_table(tmp_path / "train.parquet")["image"].to_pylist()
+    pq.write_table(pa.table({"image": [*cells, empty]}), tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="row 3 is empty; remove it"):
+        load(str(tmp_path))
+
+
+def test_images_may_be_paths(tmp_path: Path) -> None:
+    x = pictures(3)
+    for i, picture in enumerate(x):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+    cells = [{"bytes": None, "path": str(tmp_path / f"{i}.png")} for i in range(3)]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "train_1.parquet")
+    assert keys(everything(load(str(tmp_path)))) == sorted(picture.tobytes() for picture in x)
+
+
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     cells = [{"bytes": b"not a picture", "path": None}] * 3
     pq.write_table(pa.table({"image": cells}), tmp_path / "train.parquet")

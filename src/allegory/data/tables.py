@@ -27,7 +27,8 @@ def parquet(path: Path, size: int | None) -> Dataset:
 
     files: dict[str, list[Path]] = {}
     for file in [path] if path.is_file() else sorted(path.rglob("*.parquet")):
-        part = "train" if path.is_file() else PARTS.get(file.stem.split("-")[0])
+        named = (part for prefix, part in PARTS.items() if file.stem.startswith(prefix))
+        part = "train" if path.is_file() else next(named, None)
         if part is not None:
             files.setdefault(part, []).append(file)
     tables = {}
@@ -63,7 +64,7 @@ def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | N
         for split, table in tables.items():
             if split in PARTS:
                 parts[PARTS[split]] = _arrays(table, size)
-                classes = _known_classes(table)
+                classes = classes or _known_classes(table)
         return image_dataset(name, parts, classes)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
@@ -81,8 +82,10 @@ def _arrays(table: Any, size: int | None) -> Arrays:
     except (pa.ArrowException, TypeError, ValueError):
         raise ValueError(f"column {image!r}: holds no encoded images; save numbers as .npz") from None
     cells = table.with_format("arrow")[:][image].to_pylist()
-    x = decode([Path(cell["path"]) if cell["bytes"] is None else cell["bytes"] for cell in cells], size)
-    return Arrays(x, None if label is None else _labels(table, label))
+    files = [cell and (cell["bytes"] or (cell["path"] and Path(cell["path"]))) for cell in cells]
+    if not all(files):
+        raise ValueError(f"column {image!r}: row {[bool(file) for file in files].index(False)} is empty; remove it")
+    return Arrays(decode(files, size), None if label is None else _labels(table, label))
 
 
 def _labels(table: Any, column: str) -> Int64[Tensor, " n"]:
