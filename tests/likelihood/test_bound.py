@@ -48,7 +48,10 @@ def test_a_wrong_denoiser_falls_below_log_p():
 def test_schedules_with_the_same_ends_give_the_same_bound():
     ends = {name: PATHS[name] for name in ("vp", "cosine")}
     x = mixture(ends["vp"]).sample(600, seed=2)
-    a, b = (estimate(variational_bound(mixture(path), path, x, Continuous(), seed=3, draws=64).total) for path in ends.values())
+    a, b = (
+        estimate(variational_bound(mixture(path), path, x, Continuous(), seed=3, draws=64).total)
+        for path in ends.values()
+    )
     assert abs(a.mean - b.mean) < 3 * math.hypot(a.error, b.error)
 
 
@@ -72,7 +75,10 @@ def test_more_steps_tighten_the_bound_to_continuous_time():
     path = Path(Linear(12, -12))
     oracle = mixture(path)
     x = oracle.sample(300, seed=4)
-    at = {T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T).total for T in (10, 100, 1000, None)}
+    at = {
+        T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T).total
+        for T in (10, 100, 1000, None)
+    }
     means = [estimate(at[T]).mean for T in (10, 100, 1000, None)]
     assert means[0] < means[1] - 0.1 < means[2] - 0.1
     cost = [means[3] - mean for mean in means[:3]]

@@ -22,7 +22,9 @@ def full(path):
     generator = torch.Generator().manual_seed(6)
     root = torch.randn(3, 2, 2, generator=generator, dtype=torch.float64)
     covariances = root @ root.mT + 0.05 * torch.eye(2, dtype=torch.float64)
-    return Mixture(torch.randn(3, 2, generator=generator, dtype=torch.float64), None, None, path, covariances=covariances)
+    return Mixture(
+        torch.randn(3, 2, generator=generator, dtype=torch.float64), None, None, path, covariances=covariances
+    )
 
 
 @pytest.mark.parametrize("make", [mixture, full])
@@ -49,7 +51,9 @@ def test_the_density_is_that_of_the_mixture_of_noised_normals(make):
     components = torch.distributions.MultivariateNormal(
         level.alpha * oracle.means, level.alpha**2 * clean + level.sigma**2 * torch.eye(2, dtype=torch.float64)
     )
-    mixed = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=oracle.log_weights), components)
+    mixed = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=oracle.log_weights), components
+    )
     x = torch.randn(9, 2, dtype=torch.float64)
     torch.testing.assert_close(oracle.log_prob(x, 0.4), mixed.log_prob(x))
     torch.testing.assert_close(oracle.log_prob(x, level), mixed.log_prob(x))

@@ -191,5 +191,5 @@ def test_names():
         solver_named("dpmp2m")
     with pytest.raises(ValueError, match="eta, a number"):
         solver_named("ddim:much")
-    with pytest.raises(ValueError, match="eta=1.5"):
+    with pytest.raises(ValueError, match=r"eta=1\.5"):
         ddim(1.5)

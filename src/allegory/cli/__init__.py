@@ -98,8 +98,8 @@ class Evaluate:
     """Steps of the sampler."""
     solver: str = "dpmpp2m"
     """Solver of the sampler."""
-    guidance: float = 2.0
-    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided."""
+    guidance: float | None = None
+    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided. By default 2 where there are labels."""
     limit: int = 10_000
     """At most so many test items."""
     seed: int = 0
@@ -138,7 +138,7 @@ def _parse(arguments: Sequence[str]) -> Train | Sample | Evaluate | Demo:
     import tyro
     from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, PositionalRequiredArgs, subcommand
 
-    command = Union[  # noqa: UP007: tyro takes a Union of annotated classes
+    command = Union[  # noqa: UP007 - tyro reads the annotations of a Union
         Annotated[Demo, subcommand("demo")],
         Annotated[Train, subcommand("train")],
         Annotated[Sample, subcommand("sample")],
@@ -187,7 +187,9 @@ def _plain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install 'allegory[all]'"
     if isinstance(error, OSError):
-        return f"{error.filename or 'disk'}: {error.strerror or error}; make room, or choose a folder that can be written"
+        return (
+            f"{error.filename or 'disk'}: {error.strerror or error}; make room, or choose a folder that can be written"
+        )
     from ..training import TrainingError
 
     if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):

@@ -49,8 +49,9 @@ def sample(options: Sample) -> None:
         raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
     model = folder.model()
     raw = draw(
-        model, seeds=seeds, labels=labels, solver=options.solver, steps=options.steps, guidance=options.guidance
-    )
+        model, len(seeds), seeds=seeds, labels=labels, solver=options.solver, steps=options.steps,
+        guidance=options.guidance,
+    )  # fmt: skip
     save_samples(out, raw, labels, folder.data)
     tables.show(options.json, {"samples": len(raw), "solver": options.solver, "steps": options.steps, "file": str(out)})
 
@@ -88,7 +89,7 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
         samples=options.samples,
         steps=options.steps,
         solver=options.solver,
-        guidance=options.guidance,
+        guidance=_guidance(options.guidance, folder.data.classes),
     )
     page = write_report(folder, model, dataset, found, options)
     tables.evaluation(options.json, found, page)
@@ -126,6 +127,12 @@ def _with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
     if minutes is None and steps is None:
         return run
     return replace(run, training=replace(run.training, minutes=minutes, steps=steps))
+
+
+def _guidance(asked: float | None, classes: int | None) -> float:
+    if asked is not None:
+        return asked
+    return 1.0 if classes is None else 2.0
 
 
 def _seeds(text: str | None, count: int) -> Sequence[int]:

@@ -11,7 +11,6 @@ gives the logits of the first factor, and the belief is the posterior mean x0 = 
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 

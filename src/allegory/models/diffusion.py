@@ -74,9 +74,11 @@ class VDM(nn.Module):
         draws: int = 8,
         steps: int | None = None,
     ) -> Bound:
-        """The bound of log p(x), or of log p(x | label), in nats per item of raw data; steps=None: continuous time."""
+        """The bound of log p(x), or of log p(x | label), in nats per item; steps=None is continuous time."""
         x0 = self.data.encode(raw)
-        return variational_bound(self.denoiser, self.denoiser.path, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels)
+        return variational_bound(
+            self.denoiser, self.denoiser.path, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels
+        )
 
     def _drop(self, labels: Tensor | None) -> Tensor | None:
         if labels is None or self.label_dropout == 0:

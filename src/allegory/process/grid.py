@@ -71,9 +71,7 @@ def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
 def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(
-            f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'time'"
-        )
+        raise ValueError(f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'time'")
     return start, end
 
 

@@ -12,8 +12,8 @@ from ..data import Data, Dataset
 from ..models import VDM, CategoricalDenoiser, Denoiser
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
-from ..process import ROWS, SPLITS, Cosine, Linear, Path
 from ..objectives import WEIGHTS
+from ..process import ROWS, SPLITS, Cosine, Linear, Path
 from ..training import Training
 
 NetworkConfig = UNetConfig | DiTConfig | MLPConfig

@@ -35,5 +35,6 @@ def from_json(value: Any) -> Any:
     given = {name: from_json(item) for name, item in value.items() if name != "kind"}
     known = {f.name for f in fields(kind)}
     if set(given) != known:
-        raise ValueError(f"{kind.__name__}: fields {sorted(set(given) ^ known)} are unknown or missing; resume with the version that wrote it")
+        odd = sorted(set(given) ^ known)
+        raise ValueError(f"{kind.__name__}: fields {odd} are unknown or missing; use the version that wrote it")
     return kind(**given)

@@ -1,9 +1,9 @@
 """The run folder as a whole: `run.json` beside what training writes.
 
-    run.json        the resolved Run, what the data are, and the versions it was made with
-    model.safetensors, ema.safetensors, state/, metrics.jsonl        (see `training.checkpoint`)
-    samples/        what `sample` makes
-    report.html     what `evaluate` makes
+run.json        the resolved Run, what the data are, and the versions it was made with
+model.safetensors, ema.safetensors, state/, metrics.jsonl        (see `training.checkpoint`)
+samples/        what `sample` makes
+report.html     what `evaluate` makes
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class RunFolder:
             content = json.loads((path / "run.json").read_text())
             return cls(path, from_json(content["run"]), Data.from_dict(content["data"]))
         except FileNotFoundError:
-            raise ValueError(f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote") from None
+            raise ValueError(
+                f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
+            ) from None
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
             raise ValueError(f"{path / 'run.json'} is damaged ({error}); restore it or train again") from None
 

@@ -16,7 +16,7 @@ def images(data: str) -> Run:
         recipe="images",
         data=data,
         model=ModelChoice(
-            network=UNetConfig(channels=32, multipliers=(1, 2, 2), blocks=2, attention=(7, 8), dropout=0.1, fourier=(5, 6, 7)),
+            network=UNetConfig(32, multipliers=(1, 2, 2), blocks=2, attention=(7, 8), dropout=0.1, fourier=(5, 6, 7)),
             path=PathChoice("linear", start=13.3, end=-5.0),
             row="edm",
             data_std=0.5,
