@@ -1,16 +1,20 @@
-"""Speed of the networks on one CPU thread: images/s of a training step, what the time goes into, and alternatives.
+"""Speed of the networks on one CPU thread: images/s of a training step, what the time goes into, and
+alternatives.
 
-    python -m benchmarks.networks            four tables; what they showed is in NOTES.md
+    python -m benchmarks.networks            five tables; what they showed is in NOTES.md
     python -m benchmarks.networks --json     the same as one JSON object
 
-A step is forward, mean square, backward, without an optimizer. Windows of the candidates are interleaved and the median
-taken, so that a slow minute of the machine meets them all.
+A step is forward, mean square, backward, without an optimizer; time is processor time of the one thread.
+Windows of the candidates are interleaved and the median taken, so that a slow minute of the machine meets
+them all.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -70,11 +74,11 @@ def medians(steps: Mapping[str, Step], rounds: int = 5, window: float = 0.25) ->
         step()
     for _ in range(rounds):
         for name, step in steps.items():
-            start, count = time.perf_counter(), 0
-            while count == 0 or time.perf_counter() - start < window:
+            start, count = time.process_time(), 0
+            while count == 0 or time.process_time() - start < window:
                 step()
                 count += 1
-            times[name].append((time.perf_counter() - start) / count)
+            times[name].append((time.process_time() - start) / count)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -185,19 +189,41 @@ def attention() -> dict[str, dict[str, float]]:
     return table
 
 
+def heap() -> dict[str, dict[str, float]]:
+    """Images/s of the smallest U-Net with glibc giving large blocks back to the system, or keeping them."""
+    keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000", "MALLOC_TOP_PAD_": "67108864"}
+    table: dict[str, dict[str, float]] = {"returned (default)": {}, "kept": {}}
+    for size, (shape, batch) in {"8x8": ((1, 8, 8), 128), "28x28": ((1, 28, 28), 64)}.items():
+        code = (
+            "import torch; from benchmarks.networks import *; torch.set_num_threads(1);"
+            f"print(medians({{'': network_step(UNetConfig(32, (1, 2), 1, ()), {shape}, {batch})}})[''])"
+        )
+        for name, extra in (("returned (default)", {}), ("kept", keep)):
+            environment = {**os.environ, **extra}
+            out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+            table[name][size] = batch / float(out.stdout)
+    return table
+
+
 def show(title: str, table: dict[str, dict[str, float]]) -> None:
     """Print a table; columns are the union of its rows'."""
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
-    print(f"\n{title}\n{'':44s}" + "".join(f"{column:>18s}"[-24:] for column in columns))
+    print(f"\n{title}\n{'':44s}" + "".join(f"{column:>24s}" for column in columns))
     for name, row in table.items():
-        cells = (f"{row[c]:18.3g}" if row[c] < 1000 else f"{row[c]:18.0f}" for c in columns)
+        cells = (f"{row[c]:24.3g}" if row[c] < 1000 else f"{row[c]:24.0f}" for c in columns)
         print(f"{name:44s}" + "".join(cells))
 
 
 def main(arguments: list[str]) -> None:
-    """Run all four and print them."""
+    """Run all of them and print their tables."""
     torch.set_num_threads(1)
-    tables = {"networks": sizes(), "formats, images/s": formats(), "layers, ms": layers(), "attention, ms": attention()}
+    tables = {
+        "networks": sizes(),
+        "formats, images/s": formats(),
+        "heap, images/s": heap(),
+        "layers, ms": layers(),
+        "attention, ms": attention(),
+    }
     if "--json" in arguments:
         print(json.dumps(tables, indent=1))
     else:
