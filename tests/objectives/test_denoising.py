@@ -139,7 +139,7 @@ def test_min_snr_of_v_is_finite_where_nothing_of_the_data_is_left(end):
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("schedule", [Linear(9, -8), Cosine(9, -8)], ids=["linear", "cosine"])
 def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, split):
-    """On N(0, s^2) the integral is 1/2 log((1 + s^2 SNR_0)/(1 + s^2 SNR_1)), the mutual information between the ends."""
+    """On N(0, s^2) the integral is 1/2 log((1 + s^2 SNR_0)/(1 + s^2 SNR_1)): the information between the ends."""
     path, std = Path(schedule, split), 0.7
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)  # exact for quadratics
     t = ((torch.arange(N // 4, dtype=torch.float64) + 0.5) * 4 / N).repeat_interleave(4)

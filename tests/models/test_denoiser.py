@@ -1,0 +1,217 @@
+"""A network as a Predict: the preconditioning in closed form, dtypes, times, conditions, and every solver on every row."""
+
+import math
+
+import pytest
+import torch
+from tests.paths import PATHS
+from torch import nn
+
+from allegory import Denoiser, Mixture, Path, grid, sample
+from allegory.networks import Labels, MLPConfig
+from allegory.process import ROWS, Cosine, Geometric, Linear, Straight
+from allegory.sampling import SOLVERS
+
+TIMES = torch.tensor([0.02, 0.3, 0.6, 0.98], dtype=torch.float64)
+
+
+class Spy(nn.Module):
+    """A network that returns what it was given to return, and keeps what it saw."""
+
+    def __init__(self, answer=0.0, dtype=torch.float64):
+        super().__init__()
+        self.answer, self.dtype = answer, dtype
+        self.anything = nn.Parameter(torch.zeros(1, dtype=dtype))
+
+    def forward(self, x, log_snr, condition=None):
+        self.x, self.log_snr, self.condition = x, log_snr, condition
+        return self.answer + torch.zeros_like(x)
+
+
+def randomised(network, seed=0):
+    """Every weight drawn anew: a new network of this library returns 0."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=generator)
+    return network
+
+
+def mlp(shape=(2,), condition=None, dtype=torch.float32):
+    return randomised(MLPConfig(width=16, depth=2).build(shape, condition)).to(dtype)
+
+
+@pytest.mark.parametrize("data_std", [0.5, 1.0])
+def test_preconditioning_on_the_ve_path_is_that_of_edm(data_std):
+    """D = c_skip x + c_out F(c_in x) with table 1 of Karras et al. 2022; the sign of F is a convention of the row."""
+    path = Path(Geometric(0.002, 80.0), "ve")
+    x, answer = torch.randn(2, 4, 3, dtype=torch.float64)
+    network = Spy(answer)
+    got = Denoiser(network, path, "edm", data_std)(x, TIMES).x0
+    sigma = (0.002 * (80.0 / 0.002) ** TIMES)[:, None]
+    c_skip = data_std**2 / (sigma**2 + data_std**2)
+    c_out = sigma * data_std / (sigma**2 + data_std**2).sqrt()
+    c_in = 1 / (sigma**2 + data_std**2).sqrt()
+    torch.testing.assert_close(network.x, c_in * x)
+    torch.testing.assert_close(got, c_skip * x + c_out * answer)
+    torch.testing.assert_close(network.log_snr, -2 * sigma.flatten().log())
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "betas-sub_vp", "geometric-ve"])
+def test_the_input_has_unit_variance_for_every_row(name, row):
+    """c_in^2 (alpha^2 s^2 + sigma^2) = 1."""
+    path, network, data_std = PATHS[name], Spy(), 0.6
+    level = path.at(TIMES)
+    Denoiser(network, path, row, data_std)(torch.ones(4, 1, dtype=torch.float64), TIMES)
+    spread = (level.alpha * data_std) ** 2 + level.sigma**2
+    torch.testing.assert_close(network.x.flatten().square() * spread, torch.ones(4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("data_std", [0.5, 1.0])
+@pytest.mark.parametrize("name", PATHS)
+def test_a_network_of_zeros_is_the_posterior_mean_of_a_normal(name, data_std):
+    path, x = PATHS[name], torch.randn(4, 3, dtype=torch.float64)
+    exact = Mixture(torch.zeros(1, 3, dtype=torch.float64), data_std, None, path)(x, TIMES)
+    belief = Denoiser(Spy(), path, "edm", data_std)(x, TIMES)
+    torch.testing.assert_close(belief.x0, exact.x0, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(belief.eps, exact.eps, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row != "edm"])
+def test_the_output_is_the_row_itself(row):
+    path, network = PATHS["linear-vp"], Spy(torch.randn(4, 3, dtype=torch.float64))
+    x = torch.randn(4, 3, dtype=torch.float64)
+    belief = Denoiser(network, path, row, 0.5)(x, TIMES)
+    at = path.at(TIMES, like=x)
+    pair = {
+        "x0": belief.x0,
+        "eps": belief.eps,
+        "score": -belief.eps / at.sigma,
+        "v": at.alpha * belief.eps - at.sigma * belief.x0,
+        "flow": at.dalpha * belief.x0 + at.dsigma * belief.eps,
+    }
+    torch.testing.assert_close(pair[row], network.answer, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(at.alpha * belief.x0 + at.sigma * belief.eps, x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("row", ["eps", "score"])
+@pytest.mark.parametrize("schedule", [Cosine(9, -math.inf), Straight()])
+def test_eps_at_zero_terminal_snr_is_refused_with_the_remedy(row, schedule):
+    with pytest.raises(ValueError, match=r"zero terminal SNR.*use row='v', 'x0', 'flow' or 'edm'"):
+        Denoiser(Spy(), Path(schedule, "vp"), row)
+
+
+@pytest.mark.parametrize("data_std", [0.0, -1.0, math.nan])
+def test_a_width_that_is_none_is_refused(data_std):
+    with pytest.raises(ValueError, match="data_std="):
+        Denoiser(Spy(), PATHS["linear-vp"], "edm", data_std)
+
+
+def test_an_unknown_row_suggests_the_closest():
+    with pytest.raises(ValueError, match="did you mean 'flow'"):
+        Denoiser(Spy(), PATHS["linear-vp"], "flwo")
+
+
+@pytest.mark.parametrize("network_dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("data_dtype", [torch.float32, torch.float64])
+def test_a_network_of_any_precision_serves_data_of_any_other(network_dtype, data_dtype):
+    """The network computes in its own precision, the belief keeps the data's; they agree to the coarser of the two."""
+    path, x = PATHS["cosine-vp"], torch.randn(4, 2, dtype=torch.float64)
+    labels = torch.tensor([0, 1, -1, 2])
+    exact = Denoiser(mlp((2,), Labels(3), torch.float64), path)(x, TIMES, labels)
+    belief = Denoiser(mlp((2,), Labels(3), network_dtype), path)(x.to(data_dtype), TIMES, labels)
+    assert belief.x0.dtype == data_dtype and belief.eps.dtype == data_dtype
+    coarser = max(torch.finfo(network_dtype).eps, torch.finfo(data_dtype).eps)
+    scale = (exact.x0.abs() + exact.eps.abs()).max().item()
+    torch.testing.assert_close(belief.x0.double(), exact.x0, rtol=0, atol=20 * coarser * scale)
+    torch.testing.assert_close(belief.x_t.double(), x, rtol=0, atol=5 * torch.finfo(data_dtype).eps * scale)
+
+
+def test_a_number_a_tensor_and_a_level_are_one_time():
+    path, x = PATHS["linear-flow"], torch.randn(4, 2)
+    denoiser = Denoiser(mlp(), path, "v")
+    (level,) = path.levels([0.3])
+    reference = denoiser(x, torch.full((4,), 0.3, dtype=torch.float64))
+    for t in (0.3, torch.tensor(0.3, dtype=torch.float64), level, path.at(0.3, like=x)):
+        torch.testing.assert_close(denoiser(x, t).x0, reference.x0, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(denoiser(x, t).eps, reference.eps, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.xfail(reason="Path.at flattens the one time of such a Level to shape (1,)", raises=ValueError)
+def test_a_level_of_another_path_is_read_as_a_time():
+    """The denoiser's own path decides how noisy a time is."""
+    here, there, network = PATHS["linear-vp"], PATHS["cosine-vp"], Spy()
+    (level,) = there.levels([0.25])
+    belief = Denoiser(network, here)(torch.randn(3, 2, dtype=torch.float64), level)
+    assert belief.level.path is here
+    assert network.log_snr.tolist() == pytest.approx([8 - 15 * 0.25] * 3)
+
+
+def test_labels_reach_the_network():
+    path, x = PATHS["linear-vp"], torch.randn(3, 2)
+    labels = torch.tensor([0, 1, -1])
+    denoiser = Denoiser(mlp((2,), Labels(2)), path)
+    y = denoiser(x, 0.5, labels).x0
+    free, zero = denoiser(x, 0.5).x0, denoiser(x, 0.5, torch.zeros(3, dtype=torch.long)).x0
+    torch.testing.assert_close(y[2], free[2])
+    torch.testing.assert_close(y[0], zero[0])
+    assert (y[1] - zero[1]).abs().max() > 1e-3 and (y[0] - free[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 4), (1, 2, 2), (2, 2, 2, 2)])
+def test_data_of_any_shape(shape):
+    x = torch.randn(4, *shape)
+    belief = Denoiser(mlp(shape), PATHS["linear-vp"])(x, torch.rand(4))
+    assert belief.x0.shape == x.shape and belief.eps.shape == x.shape
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_an_item_does_not_see_its_batch(row):
+    path, x, t = PATHS["cosine-vp"], torch.randn(7, 2), torch.rand(7, dtype=torch.float64)
+    denoiser = Denoiser(mlp(), path, row)
+    alone = torch.cat([denoiser(x[i : i + 1], t[i : i + 1]).view("edm") for i in range(7)])
+    torch.testing.assert_close(denoiser(x, t).view("edm"), alone, rtol=1e-5, atol=1e-5)
+
+
+class Small(nn.Module):
+    """A random network that costs next to nothing, for thousands of chains."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 2)
+
+    def forward(self, x, log_snr, condition=None):
+        level = (log_snr.clamp(-20, 20) / 10)[:, None]
+        return self.second(torch.tanh(self.first(torch.cat([x, level], 1))))
+
+
+def possible(row, path):
+    """The rows that this path allows: others are refused when the denoiser is built."""
+    try:
+        ROWS[row].check(path)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_solver_on_every_row_is_finite_at_one_two_and_three_steps(name):
+    """And keeps an item the same alone and in a batch."""
+    path, network = PATHS[name], randomised(Small())
+    x = path.prior_std * torch.randn(3, 2)
+    for row in (row for row in ROWS if possible(row, path)):
+        denoiser = Denoiser(network, path, row)
+        for solver in SOLVERS:
+            for steps in (1, 2, 3):
+                walk = grid(path, steps)
+                out = sample(solver, denoiser, path, x, walk, seeds=range(3))
+                assert out.isfinite().all(), (row, solver, steps)
+            alone = sample(solver, denoiser, path, x[1:2], walk, seeds=[1])
+            size = 1 + out.abs().max().item()
+            torch.testing.assert_close(out[1:2], alone, rtol=0, atol=1e-5 * size, msg=f"{row} {solver}")
+
+
+def test_the_path_and_the_network_are_parts_of_the_module():
+    denoiser = Denoiser(mlp(), Path(Linear()))
+    assert {name for name, _ in denoiser.named_children()} == {"network", "path"}
+    assert all(name.startswith("network.") for name in denoiser.state_dict())
