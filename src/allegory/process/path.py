@@ -61,9 +61,7 @@ class Path(nn.Module):
     @property
     def clean(self) -> Level:
         """The data itself: alpha = 1, sigma = 0, infinite log-SNR, whether or not t = 0 reaches it."""
-        level = Level(self, 0.0, math.inf, torch.float64)
-        level.__dict__.update(alpha=1.0, sigma=0.0)
-        return level
+        return Level(self, 0.0, math.inf, torch.float64)
 
     def levels(self, times: Sequence[float] | Float[Tensor, " n"]) -> tuple[Level, ...]:
         """The Levels at these times, one by one, with every scale a Python float: what a loop steps through."""
@@ -91,13 +89,13 @@ class Level:
     precise_log_snr: Scale
     dtype: torch.dtype
 
-    def _cast(self, value: Scale) -> Scale:
-        return value.to(self.dtype) if isinstance(value, Tensor) else value
+    def _cast(self, value: Tensor) -> Scale:
+        return value.to(self.dtype) if isinstance(self.t, Tensor) else float(value)
 
     @cached_property
     def log_snr(self) -> Scale:
         """log(alpha^2 / sigma^2)."""
-        return self._cast(self.precise_log_snr)
+        return self._cast(torch.as_tensor(self.precise_log_snr))
 
     @cached_property
     def _scales(self) -> tuple[Scale, Scale]:
@@ -168,7 +166,7 @@ class Level:
         levels = []
         for t, *row in zip(torch.as_tensor(self.t).tolist(), *columns, strict=True):
             level = Level(self.path, t, row[0], torch.float64)
-            level.__dict__.update(zip(names, row, strict=True))
+            level.__dict__.update(zip(names, row, strict=True))  # as if asked for already, but all levels at once
             levels.append(level)
         return tuple(levels)
 

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from tests.paths import BOUNDED, PATHS
+from torch import nn
+
+from allegory.models import CategoricalDenoiser
+from allegory.networks import Labels, MLPConfig
+from allegory.process import Empirical, Path
+from allegory.process.schedule import Linear
+
+VALUES = torch.linspace(-1, 1, 5)
+
+
+class Logits(nn.Module):
+    """Gives the same logits everywhere: a prior over the levels."""
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior = nn.Parameter(prior.log())
+
+    def forward(self, x, log_snr, condition=None):
+        return self.prior.reshape(1, -1, 1, 1).expand(len(x), -1, *x.shape[2:])
+
+
+@pytest.mark.parametrize("name", [name for name in PATHS if name.startswith(("linear", "cosine-"))])
+def test_a_network_that_knows_nothing_leaves_bayes_rule(name):
+    """Flat logits: each number on its own has the exact posterior mean of a uniform choice of level."""
+    path = PATHS[name]
+    denoiser = CategoricalDenoiser(Logits(torch.ones(5) / 5), path, VALUES)
+    x = torch.randn(4, 1, 2, 3)
+    oracle = Empirical(VALUES[:, None], path)
+    for t in (0.2, torch.tensor([0.1, 0.4, 0.6, 0.9])):
+        each = t if isinstance(t, float) else t.repeat_interleave(6)
+        expected = oracle(x.reshape(-1, 1), each).x0.reshape(x.shape)
+        torch.testing.assert_close(denoiser(x, t).x0, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_logits_are_the_log_prior():
+    path, prior = Path(Linear(5, -5)), torch.tensor([0.1, 0.4, 0.1, 0.3, 0.1])
+    (level,) = path.levels([0.5])
+    x = torch.randn(3, 1, 1, 2)
+    weight = prior * torch.exp(-(x[..., None] - level.alpha * VALUES).square() / (2 * level.sigma**2))
+    expected = (weight * VALUES).sum(-1) / weight.sum(-1)
+    torch.testing.assert_close(CategoricalDenoiser(Logits(prior), path, VALUES)(x, level).x0, expected)
+
+
+def test_near_clean_data_the_belief_is_the_level_itself():
+    path = Path(Linear(12, -5))
+    x0 = VALUES[torch.randint(5, (3, 1, 4, 4))]
+    (level,) = path.levels([0.0])
+    belief = CategoricalDenoiser(Logits(torch.ones(5)), path, VALUES)(level.mix(x0, torch.randn_like(x0)), level)
+    torch.testing.assert_close(belief.x0, x0)
+
+
+@pytest.mark.parametrize("split", BOUNDED)
+def test_channels_do_not_mix_and_labels_reach_the_network(split):
+    path = Path(Linear(5, -5), split)
+    network = MLPConfig(width=16, depth=1).build((2, 2, 2), Labels(3), outputs=10)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    denoiser = CategoricalDenoiser(network, path, VALUES)
+    x, label = torch.randn(3, 2, 2, 2), torch.tensor([0, 1, 2])
+    belief = denoiser(x, torch.rand(3), label)
+    assert belief.x0.shape == x.shape and belief.x0.abs().max() <= 1
+    torch.testing.assert_close(belief.x_t, x)
+    assert not torch.allclose(denoiser(x, 0.5, label).x0, denoiser(x, 0.5, label.flip(0)).x0)
