@@ -1,0 +1,230 @@
+"""The VDM against a second, independent bound in the letters of Kingma et al. 2021, and against entropies."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from allegory import VDM, Denoiser, Empirical, Path
+from allegory.data.spec import Data
+from allegory.networks import Labels, MLPConfig
+from allegory.process import Cosine, Linear, estimate
+
+DISCRETE = Data((2, 3), low=0, high=4, levels=5)
+CONTINUOUS = Data((2, 3), low=-3, high=5)
+
+
+def randomised(network, std=0.3):
+    """Every weight drawn anew: a new network of this library returns 0."""
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=std)
+    return network
+
+
+def model(data, path=None, row="eps", **choices):
+    condition = None if data.classes is None else Labels(data.classes)
+    network = randomised(MLPConfig(width=16, depth=1).build(data.shape, condition))
+    return VDM(Denoiser(network, path or Path(Linear(6, -5)), row), data, **choices)
+
+
+def raw_items(data, count):
+    if data.levels is None:
+        return data.low + (data.high - data.low) * torch.rand(count, *data.shape)
+    return torch.randint(data.levels, (count, *data.shape)).to(torch.uint8)
+
+
+def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
+    """Kingma et al. 2021, eq. 13-18 and section 3: gamma = -log SNR, alpha^2 = sigmoid(-gamma), sigma^2 = sigmoid(gamma).
+
+    Draws the same random numbers in the same order: one offset per item, then the noise of each term.
+    """
+    data, generator = vdm.data, torch.Generator().manual_seed(seed)
+    span = data.high - data.low
+    x = (2 * raw.double() - data.low - data.high) / span
+    network = vdm.denoiser.network
+
+    def noise():
+        return torch.randn(x.shape, generator=generator).double()
+
+    def eps_hat(z, t):
+        g = gamma(t)
+        c_in = 1 / (torch.sigmoid(-g) + torch.sigmoid(g)).sqrt()  # 1 on a variance-preserving path
+        return network((c_in[:, None, None] * z).float(), -g.float(), None).double()
+
+    offset = torch.rand(len(x), generator=generator, dtype=torch.float64)
+    diffusion = torch.zeros(len(x), dtype=torch.float64)
+    terms = draws if steps is None else min(draws, steps)
+    for k in range(terms):
+        t = torch.remainder(offset + k / terms, 1.0)
+        if steps is not None:
+            t = torch.ceil(t * steps) / steps if draws < steps else torch.full_like(t, (k + 1) / steps)
+        g, eps = gamma(t), noise()
+        z = torch.sigmoid(-g).sqrt()[:, None, None] * x + torch.sigmoid(g).sqrt()[:, None, None] * eps
+        miss = (eps - eps_hat(z, t)).square().sum((1, 2))
+        if steps is None:
+            diffusion += 0.5 * dgamma(t) * miss / terms
+        else:
+            diffusion += 0.5 * steps * torch.expm1(g - gamma(t - 1 / steps)) * miss / terms
+
+    g1 = gamma(torch.ones(1, dtype=torch.float64))
+    mean, variance = torch.sigmoid(-g1).sqrt() * x, torch.sigmoid(g1)
+    klz = 0.5 * (mean.square() + variance - variance.log() - 1).sum((1, 2))
+
+    g0 = gamma(torch.zeros(1, dtype=torch.float64))
+    if data.levels is None:
+        per_number = -0.5 * (1 + math.log(2 * math.pi) + g0) + math.log(2 / span)
+        return 6 * per_number - klz - diffusion
+    values = torch.linspace(-1, 1, data.levels, dtype=torch.float64)
+    likely = torch.zeros(len(x), dtype=torch.float64)
+    for _ in range(draws):
+        rescaled = x + torch.exp(g0 / 2) * noise()
+        logits = -0.5 * torch.exp(-g0) * (rescaled[..., None] - values).square()
+        hot = nn.functional.one_hot(raw.long(), data.levels)
+        likely += ((logits - logits.logsumexp(-1, keepdim=True)) * hot).sum((1, 2, 3)) / draws
+    return likely - klz - diffusion
+
+
+@pytest.mark.parametrize("steps", [None, 3, 20])
+@pytest.mark.parametrize("data", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("curve", ["linear", "cosine"])
+def test_the_bound_is_that_of_the_paper(curve, data, steps):
+    if curve == "linear":
+        path, gamma, dgamma = Path(Linear(6, -5)), lambda t: -6 + 11 * t, lambda t: torch.full_like(t, 11)
+    else:  # alpha/sigma = cot(a + (b - a) t)
+        a, b = math.atan(math.exp(-3)), math.atan(math.exp(2.5))
+        path, gamma = Path(Cosine(6, -5)), lambda t: 2 * torch.log(torch.tan(a + (b - a) * t))
+        dgamma = lambda t: 4 * (b - a) / torch.sin(2 * (a + (b - a) * t))  # noqa: E731
+    vdm, raw = model(data, path), raw_items(data, 4)
+    expected = bound_of_kingma(vdm, raw, gamma, dgamma, seed=5, draws=6, steps=steps)
+    got = vdm.bound(raw, seed=5, draws=6, steps=steps)
+    torch.testing.assert_close(got.total.double(), expected.detach(), rtol=2e-5, atol=1e-3)
+    torch.testing.assert_close(got.bits_per_dim(data), -got.total / (6 * math.log(2)))
+
+
+def test_the_three_terms_add_up():
+    vdm, raw = model(DISCRETE), raw_items(DISCRETE, 4)
+    bound = vdm.bound(raw, seed=1, draws=3, steps=3)
+    assert len(bound.divergences) == 3
+    terms = bound.terms(DISCRETE)
+    assert set(terms) == {"reconstruction", "prior", "diffusion"}
+    torch.testing.assert_close(sum(terms.values()), bound.bits_per_dim(DISCRETE))
+    torch.testing.assert_close(bound.total, bound.reconstruction - bound.prior - sum(bound.divergences))
+    halved = bound.map(lambda nats: nats / 2)
+    torch.testing.assert_close(halved.total, bound.total / 2)
+
+
+@pytest.mark.parametrize("data", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+def test_the_loss_is_minus_the_bound_on_average(data):
+    vdm, raw = model(data, Path(Cosine(6, -5))), raw_items(data, 64)
+    with torch.no_grad():
+        losses = estimate(torch.stack([vdm.loss((raw, None)).mean() for _ in range(200)]))
+    bounds = estimate(torch.stack([vdm.bound(raw, seed=k, draws=4).bits_per_dim(data).mean() for k in range(60)]))
+    assert abs(losses.mean - bounds.mean) < 3 * math.hypot(losses.error, bounds.error)
+    assert max(losses.error, bounds.error) < 0.015 * abs(bounds.mean)
+
+
+def test_another_weight_is_that_squared_error_per_dimension():
+    """weight="simple" is |eps_hat - eps|^2 / dims: for a network of zeros its mean is 1."""
+    vdm = VDM(Denoiser(MLPConfig(8, 1).build((2, 3)), Path(Linear(6, -5)), "eps"), CONTINUOUS, weight="simple")
+    losses = torch.cat([vdm.loss((raw_items(CONTINUOUS, 64), None)) for _ in range(50)])
+    got = estimate(losses)
+    assert abs(got.mean - 1) < 3 * got.error and got.error < 0.02
+    assert vdm.unit == "simple" and model(DISCRETE).unit == "bits/dim"
+
+
+def spy_on_labels(share):
+    data = Data((2,), low=0, high=1, classes=3)
+    vdm, seen = model(data, label_dropout=share), []
+    network = vdm.denoiser.network
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2]))
+    labels = torch.randint(3, (4000,))
+    kept = labels.clone()
+    vdm.loss((torch.rand(4000, 2), labels))
+    assert torch.equal(labels, kept)  # the caller's labels are not touched
+    return labels, seen[0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_share_of_hidden_labels(share):
+    labels, seen = spy_on_labels(share)
+    hidden = seen == -1
+    assert abs(hidden.double().mean().item() - share) < 4 * math.sqrt(share * (1 - share) / 4000)
+    assert torch.equal(seen[~hidden], labels[~hidden])
+
+
+@pytest.mark.parametrize(("share", "all_hidden"), [(0.0, False), (1.0, True)])
+def test_no_label_or_every_label_is_hidden(share, all_hidden):
+    labels, seen = spy_on_labels(share)
+    assert torch.equal(seen, torch.full_like(labels, -1) if all_hidden else labels)
+
+
+def test_the_bound_hides_no_label():
+    data = Data((2,), low=0, high=1, classes=3)
+    vdm, raw = model(data, label_dropout=1.0), torch.rand(5, 2)
+    zeros, twos = torch.zeros(5, dtype=torch.long), torch.full((5,), 2)
+    assert (vdm.bound(raw, zeros).total - vdm.bound(raw, twos).total).abs().min() > 1e-3
+    torch.testing.assert_close(vdm.bound(raw, -torch.ones_like(zeros)).total, vdm.bound(raw).total)
+
+
+@pytest.mark.parametrize("weight", ["elbo", "simple", "min_snr"])
+def test_the_gradient_reaches_every_parameter(weight):
+    data = Data((2, 2), low=0, high=3, levels=4, classes=2)
+    vdm = model(data, row="v", weight=weight, label_dropout=0.5)
+    vdm.loss((raw_items(data, 64), torch.randint(2, (64,)))).mean().backward()
+    silent = [name for name, p in vdm.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+    assert all(p.grad.isfinite().all() for p in vdm.parameters())
+
+
+@pytest.mark.parametrize("steps", [None, 200])
+def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
+    """Four equally likely items of two pixels: log2(4)/2 = 1 bit/dim, and not less."""
+    data = Data((2,), low=0, high=2, levels=3)
+    raw = torch.tensor([[0, 2], [1, 1], [2, 0], [2, 2]], dtype=torch.uint8)
+    path = Path(Linear(11, -11))
+    vdm = VDM(Denoiser(MLPConfig(4, 1).build((2,)), path), data)
+    vdm.denoiser = Empirical(data.encode(raw), path)
+    bits = estimate(vdm.bound(raw.repeat(500, 1), seed=0, draws=64, steps=steps).bits_per_dim(data))
+    slack = 0.005 + (0 if steps is None else 22 / steps / 2)  # the ends; a sum that is ahead by half a step of log-SNR
+    assert 1 - 3 * bits.error < bits.mean < 1 + 3 * bits.error + slack, bits
+    assert bits.error < 0.02
+
+
+def test_a_small_network_learns_a_gaussian_to_its_entropy():
+    """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of zeros misses."""
+    root = torch.tensor([[1.0, 0.0], [0.9, math.sqrt(1 - 0.81)]])
+    data = Data((2,), low=-5, high=5)
+    entropy = 0.5 * math.log2(2 * math.pi * math.e) + 0.25 * math.log2(1 - 0.81)
+    network = MLPConfig(width=48, depth=2).build((2,))
+    vdm = VDM(Denoiser(network, Path(Linear(10, -6)), "edm", data_std=0.2), data)
+
+    def score():
+        test = torch.randn(1000, 2, generator=torch.Generator().manual_seed(1)) @ root.T
+        return estimate(vdm.bound(test, seed=2, draws=32).bits_per_dim(data)).mean
+
+    assert score() > entropy + 0.4
+    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)
+    for _ in range(500):
+        loss = vdm.loss((torch.randn(256, 2) @ root.T, None)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    assert abs(score() - entropy) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("path", "choices", "says"),
+    [
+        (Path(Cosine(9, -math.inf)), {}, r"log-SNR from .* to -inf: a bound needs finite ends"),
+        (Path(Cosine(math.inf, -9)), {}, "needs finite ends; give both"),
+        (Path(Linear()), {"label_dropout": 1.5}, "label_dropout=1.5"),
+        (Path(Linear()), {"label_dropout": -0.1}, "share from 0 to 1"),
+        (Path(Linear()), {"weight": "simpel"}, "did you mean 'simple'"),
+    ],
+)
+def test_bad_models_are_refused(path, choices, says):
+    with pytest.raises(ValueError, match=says):
+        model(DISCRETE, path, "v", **choices)
