@@ -1,0 +1,80 @@
+"""Samples at a glance."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from ..data.spec import Data
+from .item import is_image, is_plane, mosaic, show_image, show_points, show_rows
+from .style import GREY, ORANGE, blank, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CLASSES, MOST_ROWS, MOST_IMAGES = 20, 10, 144
+
+
+@styled
+def sample_grid(
+    raw: Shaped[Tensor, "n *shape"],
+    labels: Int64[Tensor, " n"] | None,
+    spec: Data,
+    real: Shaped[Tensor, "m *shape"] | None = None,
+) -> Figure:
+    """Samples: images by class, one column a class; points over the real ones; other items as rows of cells.
+
+    Without labels images fill a square. `real` are items of the data set, for points only.
+    """
+    if len(raw) == 0:
+        raise ValueError("raw: no samples; give at least one")
+    if is_image(spec.shape):
+        return _images(raw, labels, spec)
+    if is_plane(spec.shape):
+        return _points(raw, spec, real)
+    page = blank(4.0, f"{min(len(raw), 40)} samples, one a row; blue is the lowest value, red the highest")
+    show_rows(page.subplots(), spec.encode(raw[:40]))
+    return page
+
+
+def _images(raw: Tensor, labels: Tensor | None, spec: Data) -> Figure:
+    """One mosaic: its columns are the classes, or nothing in particular."""
+    if labels is None:
+        columns = math.ceil(math.sqrt(min(len(raw), MOST_IMAGES)))
+        chosen, title, names = raw[: columns * columns], "Samples", []
+    else:
+        classes = labels.unique()[:MOST_CLASSES]
+        rows = min(MOST_ROWS, *(int((labels == label).sum()) for label in classes))
+        by_class = torch.stack([raw[labels == label][:rows] for label in classes], dim=1)
+        columns, chosen = len(classes), by_class.flatten(0, 1)
+        title, names = "Samples, one column a class", [str(int(label)) for label in classes]
+    tall = -(-len(chosen) // columns) * spec.shape[1] / (columns * spec.shape[2])
+    page = blank(min(12.0, 0.9 + 7.6 * tall), title)
+    axes = page.subplots()
+    show_image(axes, mosaic(spec.encode(chosen), columns))
+    axes.set_xticks([i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))], names)
+    axes.tick_params(length=0)
+    return page
+
+
+def _points(raw: Tensor, spec: Data, real: Tensor | None) -> Figure:
+    """The cloud of samples, beside it the same over the density of the real points where they are given."""
+    page = blank(
+        3.2, "Samples" if real is None else "Real points (left), samples (middle), samples over the real density"
+    )
+    if real is None:
+        show_points(page.subplots(), spec.encode(raw), ORANGE)
+        return page
+    reach = 1.1 * spec.encode(real).abs().max().item()
+    left, middle, right = page.subplots(1, 3)
+    count = min(len(raw), len(real))
+    show_points(left, spec.encode(real[:count]), GREY, reach)
+    show_points(middle, spec.encode(raw[:count]), ORANGE, reach)
+    x, y = spec.encode(real).T.cpu().numpy()
+    right.hist2d(x, y, bins=80, range=[(-reach, reach)] * 2, cmap="Greys")
+    show_points(right, spec.encode(raw[:count]), ORANGE, reach)
+    return page

@@ -1,0 +1,88 @@
+"""One look for all figures: sizes, colours and typefaces.
+
+Figures are made without pyplot, so they need no screen and leave no global state. The colours are those of Okabe & Ito
+(2008), which people with any kind of colour vision tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#6B6B6B"
+INK, FAINT = "#222222", "#DDDDDD"
+WIDTH = 8.0
+"""Inches: the width of a column of the report."""
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and has every sign that is used
+    "font.size": 11.0,
+    "axes.titlesize": 12.0,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10.0,
+    "axes.labelsize": 11.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": FAINT,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 10.0,
+    "ytick.labelsize": 10.0,
+    "legend.frameon": False,
+    "legend.fontsize": 10.0,
+    "figure.titlesize": 12.0,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+def styled(figure: Callable[P, R]) -> Callable[P, R]:
+    """The same function, drawing in this style whatever the user's own settings are."""
+
+    @wraps(figure)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib
+
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(STYLE)
+            return figure(*args, **kwargs)
+
+    return inside
+
+
+def blank(height: float, title: str, gap: float = 0.05) -> Figure:
+    """A white page of the report's width, with a title that says what is seen; `gap` in inches between panels."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    room = ConstrainedLayoutEngine(w_pad=gap, h_pad=gap, wspace=0.0, hspace=0.0)
+    page = Figure(figsize=(WIDTH, height), layout=room)
+    page.suptitle(title, x=0.01, ha="left")
+    return page
+
+
+def number(value: float, digits: int) -> str:
+    """With so many decimals and a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def bare(axes: Axes) -> None:
+    """No frame, no ticks; labels stay."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
