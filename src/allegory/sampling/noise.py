@@ -27,7 +27,9 @@ class Noise:
 
     def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
         """The next standard-normal draw of every item."""
-        eps = torch.stack([torch.randn(self.shape, generator=generator) for generator in self._generators])
+        eps = torch.empty(len(self._generators), *self.shape)
+        for item, generator in zip(eps, self._generators, strict=True):
+            item.normal_(generator=generator)
         return eps if like is None else eps.to(like)
 
 

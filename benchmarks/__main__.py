@@ -1,0 +1,54 @@
+"""Run every benchmark, or those that are named: each module of this package that has a `main`.
+
+    python -m benchmarks                  all, one after another
+    python -m benchmarks driver           one
+    python -m benchmarks driver --json    its figures as {"driver": {...}}
+
+Each runs in a process of its own, so that none finds the allocator warm or the thread count changed by another.
+"""
+
+import argparse
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def names() -> list[str]:
+    """The modules of this package that have a `main`."""
+    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return [
+        name for name in found if name != "__main__" and hasattr(importlib.import_module(f"benchmarks.{name}"), "main")
+    ]
+
+
+def run(name: str, as_json: bool) -> object:
+    """Run one benchmark: its figures with as_json, else None once its tables are printed."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if as_json else [])]
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if as_json else None)
+    return json.loads(done.stdout) if as_json else None
+
+
+def main() -> None:
+    """Run them."""
+    known = names()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What things cost.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(known)}; all by default")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in known:
+            parser.error(f"no benchmark {name!r}; choose from {', '.join(known)}")
+    figures = {}
+    for name in arguments.names or known:
+        if not arguments.json:
+            print(f"== {name}", flush=True)
+        figures[name] = run(name, arguments.json)
+    if arguments.json:
+        print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
