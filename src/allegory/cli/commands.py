@@ -37,7 +37,7 @@ def train(options: Train) -> None:
 def sample(options: Sample) -> None:
     """`allegory sample`."""
     from ..evaluation import draw
-    from .pictures import save_samples
+    from .pictures import check_kind, save_samples
 
     if options.count < 1:
         raise ValueError(f"--count {options.count}: give at least 1")
@@ -45,6 +45,7 @@ def sample(options: Sample) -> None:
     seeds = _seeds(options.seeds, options.count)
     labels = _labels(options.label, len(seeds), folder.data.classes)
     out = Path(options.out or folder.path / "samples" / "samples.png")
+    check_kind(out)
     if out.exists() and options.out is not None and not options.overwrite:
         raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
     model = folder.model()
@@ -91,7 +92,7 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
         solver=options.solver,
         guidance=_guidance(options.guidance, folder.data.classes),
     )
-    page = write_report(folder, model, dataset, found, options)
+    page = write_report(folder, model, dataset, found)
     tables.evaluation(options.json, found, page)
 
 

@@ -25,6 +25,8 @@ PARTS = {
 
 def split(arrays: Arrays, validation: int, test: int) -> tuple[Arrays, Arrays, Arrays]:
     """Train, validation, test: runs of RandomState(0).permutation(n). ValueError if none is left."""
+    if len(arrays) == 0:
+        raise ValueError("x: no items; give at least three, to train on and to hold out")
     train = len(arrays) - validation - test
     if train < 1:
         held_out = validation + test

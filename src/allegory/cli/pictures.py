@@ -1,0 +1,53 @@
+"""Files that commands write: pictures, arrays, the report."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from ..data import Data, Dataset
+from ..evaluation import Evaluation
+from ..models import VDM
+from ..plots import report, sample_grid, sections
+from ..recipes import RunFolder
+from ..recipes.folder import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = (".png", ".npz", ".npy")
+
+
+def check_kind(out: Path) -> None:
+    """ValueError for a file that samples cannot be written to."""
+    if out.suffix not in KINDS:
+        raise ValueError(f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)")
+
+
+def save_samples(out: Path, raw: Tensor, labels: Tensor | None, data: Data) -> None:
+    """Samples as a picture, or as arrays (`x` and `labels` in an .npz)."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    file = BytesIO()
+    if out.suffix == ".png":
+        _write_png(file, sample_grid(raw, labels, data))
+    elif out.suffix == ".npy":
+        np.save(file, raw.numpy())
+    else:
+        np.savez(file, x=raw.numpy(), **({} if labels is None else {"labels": labels.numpy()}))
+    write_whole(out, file.getvalue())
+
+
+def _write_png(file: BytesIO, figure: Figure) -> None:
+    figure.savefig(file, format="png", dpi=200)
+
+
+def write_report(folder: RunFolder, model: VDM, dataset: Dataset, found: Evaluation) -> Path:
+    """report.html in the run folder: the figures, every picture, and how each was made."""
+    title = f"allegory: {folder.run.recipe}, a diffusion model of {dataset.name}"
+    page = folder.path / "report.html"
+    write_whole(page, report(title, found.rows(), sections(model, dataset, found, folder.metrics())))
+    return page
