@@ -25,7 +25,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 
-def frechet(a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *shape"]) -> float:
+def frechet(a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *other"]) -> float:
     """Squared Fréchet distance between the Gaussian fits of two sets, in squared units of the items.
 
     ValueError for fewer than two items in a set, which have no covariance, or items of different shapes.
@@ -45,7 +45,7 @@ def _root(x: Float64[Tensor, "n d"]) -> tuple[Float64[Tensor, "r d"], Float64[Te
 
 
 def sliced_wasserstein(
-    a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *shape"], seed: int, projections: int = 256
+    a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *other"], seed: int, projections: int = 256
 ) -> float:
     """Sliced 2-Wasserstein distance between two sets of any sizes, in units of the items.
 

@@ -25,7 +25,7 @@ def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim
         raise ValueError("metrics: none; train for at least one step")
     images = np.array([line["images"] for line in metrics], dtype=np.float64)
     loss = np.array([line["loss"] for line in metrics], dtype=np.float64)
-    mean = running_mean(loss, max(5, len(loss) // 20))
+    mean = running_mean(loss, np.diff(images, prepend=0.0), max(5, len(loss) // 20))
     page = blank(3.6, "The training loss falls as the model sees more items")
     axes = page.subplots()
     scale, name = (1000.0, "thousand items seen") if images[-1] >= 5000 else (1.0, "items seen")
@@ -44,10 +44,10 @@ def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim
     return page
 
 
-def running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """The mean of each value and of up to `width` - 1 before it."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
+def running_mean(values: NDArray[np.float64], weights: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The weighted mean of each value and of up to `width` - 1 before it: few items count little."""
     last = np.arange(1, len(values) + 1)
     first = np.maximum(last - width, 0)
-    mean: NDArray[np.float64] = (total[last] - total[first]) / (last - first)
+    total, weight = (np.concatenate([[0.0], np.cumsum(a)]) for a in (weights * values, weights))
+    mean: NDArray[np.float64] = (total[last] - total[first]) / (weight[last] - weight[first])
     return mean

@@ -34,7 +34,7 @@ tbody th { font-weight: 400; color: var(--ink); }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 0; }
 .picture { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: #fff; padding: .5rem; }
-img { display: block; width: 100%; min-width: 520px; height: auto; }
+img { display: block; width: 100%; min-width: 480px; height: auto; }
 figcaption { margin-top: .7rem; }
 .made { margin: .4rem 0 0; padding: .35rem .6rem; background: var(--band); border-radius: 6px; color: var(--soft);
   font: .82rem/1.5 ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
@@ -73,7 +73,7 @@ def _table(rows: Sequence[tuple[str, float, float | None, str]]) -> str:
         f'<td class="number">{"" if error is None else f"± {_digits(error, error)}"}</td><td>{escape(unit)}</td></tr>'
         for name, value, error, unit in rows
     )
-    head = '<tr><th scope="col">Figure</th><th scope="col" class="number">Value</th>'
+    head = '<tr><th scope="col">Result</th><th scope="col" class="number">Value</th>'
     head += '<th scope="col" class="number">Standard error</th><th scope="col">Unit</th></tr>'
     return f"<table><thead>{head}</thead><tbody>\n{lines}\n</tbody></table>"
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from ..data.dataset import Arrays, Dataset
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.samples import walk
@@ -58,8 +56,8 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
     return Section(
         "Samples",
         sample_grid(generated.x, labels, dataset.spec, dataset.test.x),
-        f"What the model makes of pure noise, {what}; none was picked by hand.{judged} The steps follow eq. 94 of Luo"
-        " 2022, their guidance eq. 170.",
+        f"What the model makes of pure noise, {what}; none was picked by hand.{judged} Every step goes by what the"
+        " model believes of the clean item (Luo 2022, eq. 94), guidance by eq. 170.",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
@@ -68,17 +66,15 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
 def _trajectory(model: VDM, evaluation: Evaluation) -> Section:
     seed, generated = evaluation.settings["seed"], evaluation.generated
     count = min(3 if is_image(model.data.shape) else CLOUD, len(generated))
-    # Far apart in the list, the three show three labels.
-    labels = None if generated.labels is None else generated.labels[[i * len(generated) // count for i in range(count)]]
-    labels = labels if labels is None else (labels + torch.arange(count)) % (model.data.classes or 1)
+    labels = None if generated.labels is None else generated.labels[:count]
     chosen = {name: evaluation.settings[name] for name in ("solver", "steps", "guidance")}
     states = list(walk(model, seeds=range(seed, seed + count), labels=labels, **chosen))
     return Section(
         "How a sample comes about",
         trajectory(states, model.data),
-        "From noise on the left to a sample on the right. Below each state is the clean item that the model believes in"
-        " there, E[x0 | x_t]: an average of all that is possible, which becomes sharp as the noise goes (Luo 2022,"
-        " eq. 94 and 131).",
+        "The first of the samples on their way, from noise on the left. Below each state is the clean item that the"
+        " model believes in there, E[x0 | x_t]: an average of all that is possible, which becomes sharp as the noise"
+        " goes (Luo 2022, eq. 94 and 131).",
         "Rows of states that turn from noise into samples, and below each the model's belief, from blurred to sharp.",
         _sampled(evaluation),
     )

@@ -1,0 +1,90 @@
+"""Everything at once: each part is what the function of that name says."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from allegory.data import load
+from allegory.evaluation import Judge, draw, evaluate, evaluate_bound, frechet, pixel_histogram, sliced_wasserstein
+from allegory.evaluation.evaluate import judged, share
+
+from .helpers import toy_digits, untrained
+
+HOW = {"steps": 3, "solver": "ddim", "guidance": 1.5}
+
+
+def test_every_figure_is_that_of_its_function():
+    data = toy_digits()
+    model, spec = untrained(data.spec, conditional=True), data.spec
+    found = evaluate(model, data, seed=3, draws=2, samples=11, **HOW)
+    labels = torch.arange(11) % 2
+    raw = draw(model, 11, seeds=range(3, 14), labels=labels, **HOW)
+    assert found.generated.x.equal(raw) and found.generated.labels.equal(labels)
+    assert found.likelihood == evaluate_bound(model, data.test, seed=3, draws=2)
+    assert found.conditional == evaluate_bound(model, data.test, seed=3, draws=2, labelled=True)
+    assert found.histogram == pixel_histogram(data.train, data.test, spec)
+    x, test = spec.encode(raw), spec.encode(data.test.x)
+    assert found.frechet.samples == frechet(x, test)
+    assert found.sliced_wasserstein.samples == sliced_wasserstein(x, test, 3)
+    assert found.accuracy.total.mean == pytest.approx(Judge.fit(data.train, spec).accuracy(raw, labels))
+
+
+def test_it_can_be_written_and_read():
+    data = toy_digits()
+    found = evaluate(untrained(data.spec, conditional=True), data, draws=2, samples=4, steps=2)
+    plain = json.loads(json.dumps(found.to_dict()))
+    assert plain["likelihood"]["total"]["mean"] == found.likelihood.total.mean
+    assert plain["settings"]["samples"] == 4 and "generated" not in plain
+    rows = {row.name: row for row in found.rows()}
+    with_label, both = rows["bits/dim, p(x | label)"], rows["bits/dim, p(x, label)"]
+    assert both.value - with_label.value == pytest.approx(math.log2(2) / 4)
+    assert all(math.isfinite(row.value) for row in rows.values())
+
+
+@pytest.mark.parametrize("classes", [None, 1])
+def test_data_without_labels_to_tell_apart(classes):
+    data = toy_digits(classes=None)
+    data = type(data)(
+        data.name, type(data.spec)(data.spec.shape, 0.0, 4.0, 5, classes), data.train, data.validation, data.test
+    )
+    found = evaluate(untrained(data.spec), data, draws=1, samples=4, steps=2)
+    assert found.conditional is None and found.accuracy is None and found.generated.labels is None
+    json.dumps(found.to_dict())
+
+
+def test_points_of_the_plane():
+    data = load("moons")
+    data = type(data)(data.name, data.spec, data.train, data.validation, data.test.take(torch.arange(50)))
+    found = evaluate(untrained(data.spec), data, draws=1, samples=20, steps=2)
+    assert found.histogram is None and found.sliced_wasserstein.train < found.sliced_wasserstein.samples
+
+
+def test_the_train_distance_uses_as_many_items_as_there_are_samples():
+    data = toy_digits(classes=None)
+    few, many = (evaluate(untrained(data.spec), data, draws=1, samples=n, steps=1) for n in (3, 60))
+    everything = frechet(data.spec.encode(data.train.x), data.spec.encode(data.test.x))
+    assert many.frechet.train == pytest.approx(everything, rel=1e-9)
+    assert few.frechet.train > 1.1 * everything  # a distance of few items is biased upwards
+
+
+def test_the_judge_counts_class_by_class():
+    data = toy_digits()
+    right = judged(data.train, data, seed=0)
+    assert right.total.mean == right.real == 1.0 and right.by_class == (1.0, 1.0)
+    swapped = type(data.train)(data.train.x, torch.zeros_like(data.train.labels))
+    dark = (data.train.labels == 0).double().mean().item()
+    assert judged(swapped, data, seed=0).by_class == pytest.approx((dark,))
+
+
+def test_share():
+    got = share(torch.tensor([1.0, 1.0, 0.0, 1.0]).double())
+    assert got.mean == 0.75 and got.error == pytest.approx(math.sqrt((4 / 6) * (2 / 6) / 4))
+    assert share(torch.ones(100).double()).error > 0
+
+
+def test_too_few_samples_are_refused():
+    data = toy_digits(classes=None)
+    with pytest.raises(ValueError, match="samples=1"):
+        evaluate(untrained(data.spec), data, samples=1)
