@@ -1,0 +1,90 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from allegory.data import Data
+from allegory.models import CategoricalDenoiser
+from allegory.networks import DiTConfig, MLPConfig
+from allegory.recipes import RECIPES, ModelChoice, PathChoice, RunFolder, execute, recipe_named
+from allegory.recipes.codec import from_json, to_json
+from allegory.recipes.folder import write_whole
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_survives_its_json(name):
+    run = recipe_named(name, "somewhere.npy")
+    assert from_json(json.loads(json.dumps(to_json(run)))) == run
+
+
+def test_every_network_can_be_named_in_a_run():
+    run = recipe_named("digits")
+    for network in (DiTConfig(), MLPConfig()):
+        other = replace(run, model=replace(run.model, network=network))
+        assert from_json(json.loads(json.dumps(to_json(other)))) == other
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d | {"kind": "os.system"}, "unknown kind"),
+        (lambda d: d | {"extra": 1}, "extra"),
+        (lambda d: {k: v for k, v in d.items() if k != "data"}, "data"),
+    ],
+)
+def test_a_file_cannot_name_what_is_not_a_choice(change, says):
+    with pytest.raises(ValueError, match=says):
+        from_json(change(to_json(recipe_named("digits"))))
+
+
+def test_recipes_that_need_data_say_so():
+    with pytest.raises(ValueError, match="give --data"):
+        recipe_named("arrays")
+    assert recipe_named("toy", "rings").data == "rings"
+
+
+def test_choices_refuse_what_they_do_not_know():
+    with pytest.raises(ValueError, match="did you mean 'cosine'"):
+        PathChoice(schedule="cosin")
+    with pytest.raises(ValueError, match="did you mean 'categorical'"):
+        ModelChoice(MLPConfig(), row="categoric")
+    with pytest.raises(ValueError, match="row='edm'"):
+        ModelChoice(MLPConfig(), row="categorical").build(Data((2,), -1, 1))
+
+
+def test_the_digits_recipe_builds_a_model_that_knows_its_levels():
+    model = recipe_named("digits").model.build(Data((1, 8, 8), 0, 16, levels=17, classes=10))
+    assert isinstance(model.denoiser, CategoricalDenoiser)
+    assert len(model.denoiser.values) == 17
+    raw, labels = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 3])
+    assert model.loss((raw, labels)).shape == (3,)
+
+
+def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
+    run = recipe_named("toy")
+    run = replace(run, training=replace(run.training, minutes=None, steps=2, batch_size=16))
+    folder, first = execute(run, tmp_path / "run")
+    assert first.step == 2
+    kept = (folder.path / "ema.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="no such file"):
+        execute(replace(run, data="nowhere.npy"), folder.path, overwrite=True)
+    assert (folder.path / "ema.safetensors").read_bytes() == kept
+    execute(replace(run, training=replace(run.training, seed=1)), folder.path, overwrite=True)
+    assert (folder.path / "ema.safetensors").read_bytes() != kept
+    assert RunFolder.open(folder.path).run.training.seed == 1
+    with pytest.raises(ValueError, match="give the same data"):
+        execute(replace(run, data="digits"), folder.path, resume=True)
+
+
+def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):
+    target = tmp_path / "run.json"
+    write_whole(target, "old")
+
+    def full(self, data):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(type(target), "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(target, "new")
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
