@@ -86,7 +86,7 @@ def loss_over_log_snr(
     labels: Int64[Tensor, " n"] | None = None,
     *,
     seed: int = 0,
-    points: int = 48,
+    points: int = 24,
 ) -> Figure:
     """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they are known.
 

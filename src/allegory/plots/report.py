@@ -13,6 +13,8 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from .style import style
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -79,7 +81,9 @@ def _table(rows: Sequence[tuple[str, float, float | None, str]]) -> str:
 
 
 def _number(value: float, error: float | None) -> str:
-    return f"{value:.3g}" if error is None else _digits(value, error)
+    if error is None:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return _digits(value, error)
 
 
 def _digits(value: float, error: float) -> str:
@@ -103,6 +107,6 @@ def _section(section: Section) -> str:
 
 def _png(figure: Figure) -> str:
     """A data: address of the figure at twice its size; the same figure gives the same bytes."""
-    with BytesIO() as file:
+    with style(), BytesIO() as file:
         figure.savefig(file, format="png", dpi=2 * PIXELS_PER_INCH, metadata={"Software": None})
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -19,7 +19,7 @@ from .motion import noising, trajectory
 from .report import Section
 from .samples import sample_grid
 
-CURVE_ITEMS, CLOUD = 200, 1000
+CURVE_ITEMS, CLOUD = 150, 1000
 
 
 def sections(
@@ -123,7 +123,7 @@ def _curve(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
         "The diffusion term, spread out over log-SNR: half the squared error of the predicted noise (Luo 2022, eq. 110,"
         f" in continuous time). The area under the curve is the term itself, whatever the schedule.{gap}",
         "A curve of bits/dim per unit of log-SNR, near zero where only noise is left.",
-        f"{dataset.name}, {len(some)} test items, 1 draw at each of 48 levels, band of one standard error",
+        f"{dataset.name}, {len(some)} test items, 1 draw at each of 24 levels, band of one standard error",
     )
 
 

@@ -6,7 +6,8 @@ Figures are made without pyplot, so they need no screen and leave no global stat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -49,16 +50,23 @@ STYLE: Any = {
 }
 
 
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in this style inside, whatever the user's own settings are. Ticks take theirs when they are first drawn."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 def styled(figure: Callable[P, R]) -> Callable[P, R]:
-    """The same function, drawing in this style whatever the user's own settings are."""
+    """The same function, making its figure in this style."""
 
     @wraps(figure)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        import matplotlib
-
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(STYLE)
+        with style():
             return figure(*args, **kwargs)
 
     return inside
