@@ -16,7 +16,7 @@ from ..training import Callback, Result, bar
 from . import tables
 
 if TYPE_CHECKING:
-    from . import Demo, Evaluate, Sample, Train
+    from .arguments import Demo, Evaluate, Sample, Train
 
 
 def train(options: Train) -> None:
@@ -65,7 +65,7 @@ def evaluate(options: Evaluate) -> None:
 
 def demo(options: Demo) -> None:
     """`allegory demo`."""
-    from . import Evaluate
+    from .arguments import Evaluate
 
     run = _with_budget(recipe_named("digits"), options.minutes, None)
     tables.note(options.json, f"training on 1,397 handwritten digits for {options.minutes:g} minutes")

@@ -36,8 +36,10 @@ def save_samples(out: Path, raw: Tensor, labels: Tensor | None, data: Data) -> N
         _write_png(file, sample_grid(raw, labels, data))
     elif out.suffix == ".npy":
         np.save(file, raw.numpy())
+    elif labels is None:
+        np.savez(file, x=raw.numpy())
     else:
-        np.savez(file, x=raw.numpy(), **({} if labels is None else {"labels": labels.numpy()}))
+        np.savez(file, x=raw.numpy(), labels=labels.numpy())
     write_whole(out, file.getvalue())
 
 
