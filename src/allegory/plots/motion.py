@@ -86,7 +86,7 @@ def _pictures(title: str, films: Sequence[Film], columns: Sequence[str], rows: S
 
 def _panels(title: str, films: Sequence[Film], columns: Sequence[str], rows: Sequence[str]) -> Figure:
     """A row of panels a film."""
-    page = blank(0.9 + 1.55 * len(films), title, gap=0.02)
+    page = blank(0.9 + 1.55 * len(films), title, gap=0.04)
     grid = page.subplots(len(films), len(columns), squeeze=False)
     for axes_of_film, film, row in zip(grid, films, rows, strict=True):
         axes_of_film[0].set_ylabel(row)
