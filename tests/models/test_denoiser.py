@@ -127,6 +127,17 @@ def test_a_network_of_any_precision_serves_data_of_any_other(network_dtype, data
     torch.testing.assert_close(belief.x_t.double(), x, rtol=0, atol=5 * torch.finfo(data_dtype).eps * scale)
 
 
+def test_a_network_may_have_no_parameters():
+    class Zero(nn.Module):
+        def forward(self, x, log_snr, condition=None):
+            return torch.zeros_like(x)
+
+    x = torch.randn(3, 2, dtype=torch.float64)
+    torch.testing.assert_close(
+        Denoiser(Zero(), PATHS["linear-vp"])(x, 0.5).x0, Denoiser(Spy(), PATHS["linear-vp"])(x, 0.5).x0
+    )
+
+
 def test_a_number_a_tensor_and_a_level_are_one_time():
     path, x = PATHS["linear-flow"], torch.randn(4, 2)
     denoiser = Denoiser(mlp(), path, "v")

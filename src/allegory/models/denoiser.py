@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ..process.path import Level, Path
@@ -39,9 +38,6 @@ class Denoiser(nn.Module):
 
     def output(self, x_t: Tensor, level: Level, condition: Tensor | None) -> Tensor:
         """What the network says of c_in x_t."""
-        y: Tensor = self.network((self.input_scale(level) * x_t).to(self._dtype), level.per_item(x_t), condition)
+        own = next(self.network.parameters(), x_t).dtype  # a network without parameters computes in the data's
+        y: Tensor = self.network((self.input_scale(level) * x_t).to(own), level.per_item(x_t), condition)
         return y
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.network.parameters()).dtype
