@@ -76,6 +76,20 @@ def test_a_trajectory_of_few_steps_has_few_columns(steps):
     assert len(figure.axes[0].get_xticks()) == steps + 1
 
 
+def test_a_trajectory_shows_the_state_and_below_it_the_belief():
+    spec = SPECS["grey"]
+    states = list(walk(untrained(spec), seeds=range(2), steps=3))
+    page = trajectory(states, spec).axes[0].images[0].get_array()  # rows: state and belief of item 0, then of item 1
+    for column, state in enumerate(states):
+        level = state.belief.level
+        size = math.hypot(level.alpha, level.sigma)
+        for row, x in enumerate(
+            (state.belief.x_t[0] / size, state.belief.x0[0], state.belief.x_t[1] / size, state.belief.x0[1])
+        ):
+            shown = page[5 * row : 5 * row + 4, 7 * column : 7 * column + 6]
+            np.testing.assert_allclose(shown, (x[0] / 2 + 0.5).clamp(0, 1), atol=1e-5)
+
+
 def test_noising_shows_the_states_of_the_path():
     spec, path = SPECS["grey"], Path(Linear(6, -4), "flow")
     x = raw(spec, 2)

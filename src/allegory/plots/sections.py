@@ -46,6 +46,7 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         if is_plane(dataset.spec.shape)
         else "in no order"
     )
+    guided = "" if evaluation.settings["guidance"] == 1 else ", pushed towards its label by guidance (eq. 170)"
     judged = ""
     if evaluation.accuracy is not None:
         judged = (
@@ -57,7 +58,7 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         "Samples",
         sample_grid(generated.x, labels, dataset.spec, dataset.test.x),
         f"What the model makes of pure noise, {what}; none was picked by hand.{judged} Every step goes by what the"
-        " model believes of the clean item (Luo 2022, eq. 94), guidance by eq. 170.",
+        f" model believes of the clean item (Luo 2022, eq. 94){guided}.",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
@@ -90,7 +91,7 @@ def _noising(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
         ),
         "What the model learns to undo: x_t = alpha x0 + sigma eps at even times (Luo 2022, figure 3 and eq. 70). The"
         " log-SNR, log(alpha²/sigma²), falls from left to right.",
-        "Test items that dissolve in noise in eight steps.",
+        "Test items that dissolve in noise, step by step.",
         f"{dataset.name}, test set; {path.split.name} path, {path.schedule}, log-SNR {start:g} to {end:g}",
     )
 
