@@ -49,7 +49,7 @@ def test_stopped_and_resumed_is_never_stopped_bit_for_bit(tmp_path: Path, stop: 
         train(Toy(), Numbers(interrupt_at=stop * accumulate), config, tmp_path / "halves")
     assert read(tmp_path / "halves").state["counters"]["step"] == stop
     torch.manual_seed(99)
-    model = Toy(seed=5)
+    model = Toy(seed=5).eval()
     halves = train(model, Numbers(), config, tmp_path / "halves", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
     assert_same_tensors(halves.ema.state_dict(), whole.ema.state_dict())
@@ -142,6 +142,22 @@ def test_checkpoints_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.Monke
     train(Toy(), clocked(monkeypatch, Numbers()), config, tmp_path, callbacks=[note])
     assert written == [0, 0, 0, 3, 3, 3, 6, 6, 6]  # the report of a step comes before its checkpoint
     assert read(tmp_path).state["counters"]["step"] == 9
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Training(steps=9, checkpoint_minutes=0.05, log_every=2, warmup=2)
+    train(Toy(), clocked(monkeypatch, Numbers()), config, tmp_path / "whole")
+
+    def kill(now: Progress) -> None:
+        if now.step == 8:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train(Toy(), clocked(monkeypatch, Numbers()), config, tmp_path / "killed", callbacks=[kill])
+    assert read(tmp_path / "killed").state["counters"]["step"] == 6
+    assert [line["step"] for line in lines_of(tmp_path / "killed" / "metrics.jsonl")] == [1, 2, 4, 6, 8]
+    train(Toy(), clocked(monkeypatch, Numbers()), config, tmp_path / "killed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
 class Failing(Smooth):
