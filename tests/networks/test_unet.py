@@ -131,3 +131,12 @@ def test_number_of_weights() -> None:
     ends = (1 * 4 * 9 + 4) + 2 * 4 + (4 * 1 * 9 + 1)
     network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=()).build((1, 8, 8))
     assert sum(p.numel() for p in network.parameters()) == embedding + 2 * block(4) + block(8) + ends
+
+
+@pytest.mark.parametrize(
+    ("config", "millions"),
+    [(UNetConfig(), 2.7), (UNetConfig(channels=32, blocks=1, attention=()), 0.4)],
+)
+def test_documented_numbers_of_weights(config: UNetConfig, millions: float) -> None:
+    count = sum(p.numel() for p in config.build((1, 28, 28)).parameters())
+    assert round(count / 1e6, 1) == millions

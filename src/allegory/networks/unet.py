@@ -31,6 +31,8 @@ class UNetConfig:
     Level i has channels · multipliers[i] channels and `blocks` residual blocks each way; attention runs at
     the levels whose longer side is listed; `fourier` are the exponents n of the input's features sin, cos(2^n
     pi x).
+
+    Weights: 2.7 million by default, 0.4 million with 32 channels and 1 block.
     """
 
     channels: int = 64
