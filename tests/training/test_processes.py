@@ -59,6 +59,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ImportError, match=r"pip install 'allegory\[train\]'"):
+        train(Smooth(), Numbers(), CONFIG)
+
+
 @pytest.mark.parametrize("name", ["smooth1", "smooth2", "toy", "halves"])
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
     first, second = (load(folder / f"{name}-{rank}.safetensors") for rank in range(2))

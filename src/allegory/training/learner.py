@@ -1,8 +1,7 @@
 """One step of optimization: forward, backward, clip, AdamW, moving average.
 
 AdamW (Loshchilov & Hutter 2019, algorithm 2) runs as torch's fused kernel: on one processor core it takes 1.8
-ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m benchmarks.training
---optimizers`).
+ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m benchmarks.training`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -32,7 +32,9 @@ class Metrics:
 
     def _failure(self, error: OSError) -> TrainingError:
         reason = error.strerror or error
-        return TrainingError(f"{self.path} cannot be written ({reason}): make room or allow writing, then resume")
+        return TrainingError(
+            f"{self.path} cannot be written ({reason}): make room or allow writing, then start again or resume"
+        )
 
 
 def read(path: Path) -> list[dict[str, float]]:

@@ -15,8 +15,10 @@ class Processes:
     """The process group and device that accelerate finds in the environment."""
 
     def __init__(self) -> None:
-        from accelerate import Accelerator  # type: ignore[import-untyped]
-
+        try:
+            from accelerate import Accelerator  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise ImportError("training needs accelerate: pip install 'allegory[train]'") from error
         # bf16 is a context in `Loss.forward`: accelerate's own would hold for all runs of a program.
         self._accelerator = Accelerator(mixed_precision="no")
         self.device: torch.device = self._accelerator.device
