@@ -3,7 +3,7 @@ import torch
 from tests.paths import BOUNDED, PATHS
 from torch import nn
 
-from allegory.models import CategoricalDenoiser
+from allegory.models import Categorical, Denoiser
 from allegory.networks import Labels, MLPConfig
 from allegory.process import Empirical, Path
 from allegory.process.schedule import Linear
@@ -26,7 +26,7 @@ class Logits(nn.Module):
 def test_a_network_that_knows_nothing_leaves_bayes_rule(name):
     """Flat logits: each number on its own has the exact posterior mean of a uniform choice of level."""
     path = PATHS[name]
-    denoiser = CategoricalDenoiser(Logits(torch.ones(5) / 5), path, VALUES)
+    denoiser = Denoiser(Logits(torch.ones(5) / 5), path, Categorical(VALUES))
     x = torch.randn(4, 1, 2, 3)
     oracle = Empirical(VALUES[:, None], path)
     for t in (0.2, torch.tensor([0.1, 0.4, 0.6, 0.9])):
@@ -41,14 +41,14 @@ def test_logits_are_the_log_prior():
     x = torch.randn(3, 1, 1, 2)
     weight = prior * torch.exp(-(x[..., None] - level.alpha * VALUES).square() / (2 * level.sigma**2))
     expected = (weight * VALUES).sum(-1) / weight.sum(-1)
-    torch.testing.assert_close(CategoricalDenoiser(Logits(prior), path, VALUES)(x, level).x0, expected)
+    torch.testing.assert_close(Denoiser(Logits(prior), path, Categorical(VALUES))(x, level).x0, expected)
 
 
 def test_near_clean_data_the_belief_is_the_level_itself():
     path = Path(Linear(12, -5))
     x0 = VALUES[torch.randint(5, (3, 1, 4, 4))]
     (level,) = path.levels([0.0])
-    belief = CategoricalDenoiser(Logits(torch.ones(5)), path, VALUES)(level.mix(x0, torch.randn_like(x0)), level)
+    belief = Denoiser(Logits(torch.ones(5)), path, Categorical(VALUES))(level.mix(x0, torch.randn_like(x0)), level)
     torch.testing.assert_close(belief.x0, x0)
 
 
@@ -58,7 +58,7 @@ def test_channels_do_not_mix_and_labels_reach_the_network(split):
     network = MLPConfig(width=16, depth=1).build((2, 2, 2), Labels(3), outputs=10)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
-    denoiser = CategoricalDenoiser(network, path, VALUES)
+    denoiser = Denoiser(network, path, Categorical(VALUES))
     x, label = torch.randn(3, 2, 2, 2), torch.tensor([0, 1, 2])
     belief = denoiser(x, torch.rand(3), label)
     assert belief.x0.shape == x.shape and belief.x0.abs().max() <= 1

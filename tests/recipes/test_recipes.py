@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from allegory.data import Data
-from allegory.models import CategoricalDenoiser
+from allegory.models import Categorical
 from allegory.networks import DiTConfig, MLPConfig
 from allegory.recipes import RECIPES, ModelChoice, PathChoice, RunFolder, execute, recipe_named
 from allegory.recipes.codec import from_json, to_json
@@ -55,8 +55,8 @@ def test_choices_refuse_what_they_do_not_know():
 
 def test_the_digits_recipe_builds_a_model_that_knows_its_levels():
     model = recipe_named("digits").model.build(Data((1, 8, 8), 0, 16, levels=17, classes=10))
-    assert isinstance(model.denoiser, CategoricalDenoiser)
-    assert len(model.denoiser.values) == 17
+    assert isinstance(model.denoiser.row, Categorical)
+    assert len(model.denoiser.row.values) == 17
     raw, labels = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 3])
     assert model.loss((raw, labels)).shape == (3,)
 

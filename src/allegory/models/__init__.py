@@ -1,7 +1,7 @@
 """Models: a network, or several, with the loss that trains them."""
 
-from .categorical import CategoricalDenoiser
+from .categorical import Categorical
 from .denoiser import Denoiser
 from .diffusion import VDM
 
-__all__ = ["VDM", "CategoricalDenoiser", "Denoiser"]
+__all__ = ["VDM", "Categorical", "Denoiser"]

@@ -1,4 +1,4 @@
-r"""A denoiser that knows the alphabet of its data.
+r"""A reading of outputs that knows the alphabet of its data.
 
 Numbers of finitely many levels v_1..v_K (pixels, counts) leave little to believe: by Bayes' rule, number i of x0 is
 
@@ -11,35 +11,34 @@ gives the logits of the first factor, and the belief is the posterior mean x0 = 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
-from .denoiser import Denoiser
 
 
-class CategoricalDenoiser(Denoiser):
-    """A network with `levels` logits a number, (b, levels * channels, *space), as a Predict.
+@dataclass(frozen=True, eq=False)
+class Categorical:
+    """A network's output read as logits, (b, levels * channels, *space), over the `values` that a number can take.
 
-    `values` are the levels in model space. Memory is (levels x numbers), so it is for data of tens of levels.
+    `values` are in model space. Memory is (levels x numbers), so it is for data of tens of levels.
     """
 
-    values: Tensor
+    values: Float[Tensor, " levels"]
 
-    def __init__(self, network: nn.Module, path: Path, values: Float[Tensor, " levels"], data_std: float = 1.0) -> None:
-        super().__init__(network, path, "x0", data_std)
-        self.register_buffer("values", values)
+    def check(self, path: Path) -> None:
+        """Every path will do."""
 
-    def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
-        level = self.path.at(t, like=x_t)
-        logits = self.output(x_t, level, condition).to(x_t.dtype)
-        logits = logits.unflatten(1, (len(self.values), x_t.shape[1]))
+    def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
+        """x0 = sum_v v softmax(y_v - (x_t - alpha v)^2 / (2 sigma^2)), the posterior mean of each number."""
+        logits = y.unflatten(1, (len(self.values), x_t.shape[1]))
         values = self.values.to(x_t).reshape(-1, *(1,) * (x_t.ndim - 1))
         z = (x_t / level.sigma)[:, None] - _over_levels(level.alpha / level.sigma) * values
         x0 = ((logits - 0.5 * z * z).softmax(1) * values).sum(1)
-        return Prediction.solve(self.row, x0, x_t, level)
+        return Prediction.solve("x0", x0, x_t, level)
 
 
 def _over_levels(scale: Tensor | float) -> Tensor | float:

@@ -1,4 +1,4 @@
-"""A network becomes a Predict: network + row + path."""
+"""A network becomes a Predict: network + path + what its output means."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from torch import Tensor, nn
 from ..process.path import Level, Path
 from ..process.prediction import Prediction, Row, row_named
 from ..process.scale import Scale, sqrt
+from .categorical import Categorical
 
 
 class Denoiser(nn.Module):
-    """A network trained on one row, as a Predict.
+    """A network as a Predict; `row` says what its output is: a row by name, a Row, or `Categorical` logits.
 
     The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for data of standard
     deviation s = `data_std`; with row="edm" its target has unit variance too (Karras et al. 2022, section 5).
     ValueError when the row cannot be trained on the path.
     """
 
-    def __init__(self, network: nn.Module, path: Path, row: str | Row = "edm", data_std: float = 1.0) -> None:
+    def __init__(
+        self, network: nn.Module, path: Path, row: str | Row | Categorical = "edm", data_std: float = 1.0
+    ) -> None:
         super().__init__()
         if not data_std > 0:
             raise ValueError(f"data_std={data_std}; give the positive standard deviation of the data")
         self.network, self.path, self.data_std = network, path, data_std
-        self.row = row_named(row, data_std)
+        self.row = row if isinstance(row, Categorical) else row_named(row, data_std)
         self.row.check(path)
 
     def input_scale(self, level: Level) -> Scale:
@@ -33,11 +36,6 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
         level = self.path.at(t, like=x_t)
-        y = self.output(x_t, level, condition)
-        return Prediction.solve(self.row, y.to(x_t.dtype), x_t, level)
-
-    def output(self, x_t: Tensor, level: Level, condition: Tensor | None) -> Tensor:
-        """What the network says of c_in x_t."""
         own = next(self.network.parameters(), x_t).dtype  # a network without parameters computes in the data's
         y: Tensor = self.network((self.input_scale(level) * x_t).to(own), level.per_item(x_t), condition)
-        return y
+        return self.row.read(y.to(x_t.dtype), x_t, level)

@@ -44,6 +44,10 @@ class Row:
     needs_signal: bool = False  # gives no x0 where alpha = 0
     needs_noise: bool = False  # is itself infinite where sigma = 0
 
+    def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
+        """What an output y of this row says at x_t."""
+        return Prediction.solve(self, y, x_t, level)
+
     def check(self, path: Path) -> None:
         """ValueError, with the remedy, when this row cannot be trained on this path."""
         start, end = path.schedule.ends

@@ -81,7 +81,7 @@ class Linear(Schedule):
         return f"start={self.start}, end={self.end}"
 
 
-class Geometric(Linear):
+class Geometric(Schedule):
     """sigma/alpha = sigma_min (sigma_max / sigma_min)^t, the schedule of variance-exploding paths.
 
     A geometric sequence of noise levels is a straight line in log-SNR = -2 log(sigma/alpha)
@@ -91,7 +91,22 @@ class Geometric(Linear):
     def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0) -> None:
         if not 0 < sigma_min < sigma_max:
             raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}: give 0 < sigma_min < sigma_max")
-        super().__init__(-2 * math.log(sigma_min), -2 * math.log(sigma_max))
+        super().__init__()
+        self.sigma_min, self.sigma_max = float(sigma_min), float(sigma_max)
+        self.line = Linear(-2 * math.log(sigma_min), -2 * math.log(sigma_max))
+
+    def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        log_snr: Tensor = self.line(t)
+        return log_snr
+
+    def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        return self.line.slope(t)
+
+    def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        return self.line.inverse(log_snr)
+
+    def extra_repr(self) -> str:
+        return f"sigma_min={self.sigma_min}, sigma_max={self.sigma_max}"
 
 
 class Cosine(Schedule):

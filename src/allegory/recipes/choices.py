@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..data import Data, Dataset
-from ..models import VDM, CategoricalDenoiser, Denoiser
+from ..models import VDM, Categorical, Denoiser
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
 from ..objectives import WEIGHTS
@@ -66,7 +66,7 @@ class ModelChoice:
         if data.levels is None:
             raise ValueError(f"row={CATEGORICAL!r} needs data of finitely many levels; use row='edm'")
         network = self.network.build(data.shape, condition, outputs=data.levels * data.shape[0])
-        return CategoricalDenoiser(network, path, data.values, self.data_std)
+        return Denoiser(network, path, Categorical(data.values), self.data_std)
 
 
 @dataclass(frozen=True)
