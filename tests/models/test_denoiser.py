@@ -148,7 +148,6 @@ def test_a_number_a_tensor_and_a_level_are_one_time():
         torch.testing.assert_close(denoiser(x, t).eps, reference.eps, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.xfail(reason="Path.at flattens the one time of such a Level to shape (1,)", raises=ValueError)
 def test_a_level_of_another_path_is_read_as_a_time():
     """The denoiser's own path decides how noisy a time is."""
     here, there, network = PATHS["linear-vp"], PATHS["cosine-vp"], Spy()

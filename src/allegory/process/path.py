@@ -45,7 +45,9 @@ class Path(nn.Module):
         """
         if isinstance(t, Level):
             fits = like is None or not isinstance(t.t, Tensor) or t.t.ndim in (0, like.ndim)
-            return t if t.path is self and fits else self.at(torch.as_tensor(t.t).flatten(), like)
+            if t.path is self and fits:
+                return t
+            return self.at(t.t.flatten() if isinstance(t.t, Tensor) and t.t.ndim else t.t, like)
         device = like.device if like is not None else None
         time = torch.as_tensor(t, device=device)
         # float64 keeps every digit of log-SNR; the one backend without it computes in float32.
