@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 import torch
 
 from allegory import Path
-from allegory.process import Betas, Cosine, Straight
+from allegory.process import Betas, Cosine, Linear, Straight
 
 
 def test_a_tiny_beta_keeps_its_digits():
@@ -33,3 +34,8 @@ def test_half_precision_data_is_noised_with_scales_in_float32():
     torch.testing.assert_close(
         level.alpha.double(), torch.tensor(1 / math.sqrt(1 + math.exp(17))).double(), rtol=1e-6, atol=0
     )
+
+
+@pytest.mark.xfail(reason="Path.at reads a Python float as float32", raises=AssertionError)
+def test_a_time_given_as_a_number_keeps_its_digits():
+    assert float(Path(Linear(8, -7)).at(0.83).log_snr) == pytest.approx(8 - 15 * 0.83, rel=1e-13)
