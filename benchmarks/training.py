@@ -119,15 +119,15 @@ class Duel:
 def loops(pairs: int) -> Table:
     """The engine, and a second bare loop as a control, against the bare loop."""
     table: Table = {}
-    for shape, batch, steps in (((1, 28, 28), 64, 1), ((1, 8, 8), 128, 4)):
+    for shape, batch, steps, windows in (((1, 28, 28), 64, 1, pairs), ((1, 8, 8), 128, 4, 3 * pairs)):
         torch.manual_seed(0)
         x = torch.randn(batch, *shape)
-        config = Training(steps=steps * (pairs + 3), log_every=steps)
+        config = Training(steps=steps * (windows + 3), log_every=steps)
         duel = Duel(Bare(shape, x), steps)
         with tempfile.TemporaryDirectory() as folder:
             train(Denoiser(shape), Noise(x), config, Path(folder), callbacks=[duel])
         control, second = Duel(Bare(shape, x), steps), Bare(shape, x)
-        for _ in range(pairs + 3):
+        for _ in range(windows + 3):
             second.run(steps)
             control()
         table[f"engine, {(batch, *shape)}"] = duel.row(batch * steps)
