@@ -36,6 +36,5 @@ def test_half_precision_data_is_noised_with_scales_in_float32():
     )
 
 
-@pytest.mark.xfail(reason="Path.at reads a Python float as float32", raises=AssertionError)
 def test_a_time_given_as_a_number_keeps_its_digits():
     assert float(Path(Linear(8, -7)).at(0.83).log_snr) == pytest.approx(8 - 15 * 0.83, rel=1e-13)

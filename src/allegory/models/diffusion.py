@@ -33,13 +33,10 @@ class VDM(nn.Module):
         super().__init__()
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout={label_dropout}; give a share from 0 to 1")
-        start, end = denoiser.path.schedule.ends
-        if not (math.isfinite(start) and math.isfinite(end)):
-            raise ValueError(
-                f"log-SNR from {start:g} to {end:g}: a bound needs finite ends; give both, e.g. Linear(8, -5)"
-            )
         self.denoiser, self.data, self.label_dropout = denoiser, data, label_dropout
         self.weight_name, self.weight = weight, weight_named(weight)
+        if weight == "elbo":
+            self._check_ends()
 
     @property
     def unit(self) -> str:
@@ -75,10 +72,19 @@ class VDM(nn.Module):
         steps: int | None = None,
     ) -> Bound:
         """The bound of log p(x), or of log p(x | label), in nats per item; steps=None is continuous time."""
+        self._check_ends()
         x0 = self.data.encode(raw)
         return variational_bound(
             self.denoiser, self.denoiser.path, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels
         )
+
+    def _check_ends(self) -> None:
+        start, end = self.denoiser.path.schedule.ends
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise ValueError(
+                f"log-SNR from {start:g} to {end:g}: a bound needs finite ends; give both, e.g. Linear(8, -5), "
+                "or train without one by another weight"
+            )
 
     def _drop(self, labels: Tensor | None) -> Tensor | None:
         if labels is None or self.label_dropout == 0:

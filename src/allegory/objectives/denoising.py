@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..names import pick
-from ..process.path import Level, Path
+from ..process.path import Level, Path, precise
 from ..process.prediction import Predict, Prediction
 from ..process.scale import exp
 
@@ -95,8 +95,8 @@ def low_discrepancy(count: int, device: torch.device | None = None) -> Float[Ten
     One random number serves the batch, so the loss of a batch varies far less than with independent times
     (Kingma et al. 2021, appendix).
     """
-    offset = torch.rand((), dtype=torch.float64, device=device)
-    return (offset + torch.arange(count, dtype=torch.float64, device=device) / count) % 1
+    dtype = precise(device)
+    return (torch.rand((), dtype=dtype, device=device) + torch.arange(count, dtype=dtype, device=device) / count) % 1
 
 
 def squared_error(belief: Prediction, truth: Prediction) -> Float[Tensor, "b *shape"]:

@@ -48,10 +48,8 @@ class Path(nn.Module):
             if t.path is self and fits:
                 return t
             return self.at(t.t.flatten() if isinstance(t.t, Tensor) and t.t.ndim else t.t, like)
-        device = like.device if like is not None else None
-        time = torch.as_tensor(t, device=device)
-        # float64 keeps every digit of log-SNR; the one backend without it computes in float32.
-        time = time.float() if time.device.type == "mps" else time.double()
+        device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
+        time = torch.as_tensor(t, dtype=precise(device), device=device)
         if like is not None and time.ndim > 0:
             if time.shape != like.shape[:1]:
                 raise ValueError(
@@ -171,6 +169,11 @@ class Level:
             level.__dict__.update(zip(names, row, strict=True))  # as if asked for already, but all levels at once
             levels.append(level)
         return tuple(levels)
+
+
+def precise(device: torch.device | None) -> torch.dtype:
+    """float64, which keeps every digit of log-SNR; float32 on the one backend without it."""
+    return torch.float32 if device is not None and device.type == "mps" else torch.float64
 
 
 def _dtype(like: object) -> torch.dtype:
