@@ -8,7 +8,7 @@ STAMP := .venv/installed
 
 # The demo: bundled digits, a trained model, samples, bits/dim and a report.
 demo: $(STAMP)
-	$(BIN)/allegory demo
+	$(BIN)/allegory demo --overwrite
 
 # One thread a process: two threads under contention are slower than one.
 test: $(STAMP)

@@ -247,3 +247,50 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
     step = json.loads((out / "state" / "state.json").read_text())["state"]["counters"]["step"]
     main(["train", "digits", "--out", str(out), "--resume", "--steps", str(step + 2)])
     assert json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"] == step + 2
+
+
+def test_resuming_with_other_words_is_refused_and_changes_nothing(fails, trained):
+    before = (trained / "run.json").read_bytes()
+    for words in (["--seed", "7"], ["--data", "moons"]):
+        assert "was begun with" in fails("train", "digits", "--out", trained, "--resume", *words)
+    assert "was begun with digits" in fails("train", "toy", "--out", trained, "--resume")
+    assert (trained / "run.json").read_bytes() == before
+
+
+def test_resuming_a_damaged_checkpoint_leaves_run_json_alone(fails, trained, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    before = (broken / "run.json").read_bytes()
+    (broken / "state" / "ema.safetensors").write_bytes(b"short")
+    assert "truncated" in fails("train", "digits", "--out", broken, "--resume", "--steps", "99")
+    assert (broken / "run.json").read_bytes() == before
+
+
+def test_samples_without_a_name_never_replace_one_another(trained):
+    main(["sample", str(trained), "--count", "4", "--steps", "1"])
+    main(["sample", str(trained), "--count", "4", "--steps", "1"])
+    assert len(list((trained / "samples").glob("samples-*.png"))) >= 2
+
+
+def test_overwriting_takes_the_old_report_along(trained, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(trained, again)
+    (again / "report.html").write_text("old")
+    (again / "notes.txt").write_text("mine")
+    main(["train", "digits", "--steps", "1", "--out", str(again), "--overwrite"])
+    assert not (again / "report.html").exists() and (again / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "RUN", "--limit", "-3"], "--limit -3"),
+        (["sample", "RUN", "--seeds", "0:99999999999999999999999"], "shorter range"),
+        (["sample", "RUN", "--guidance", "nan"], "finite"),
+        (["train", "digits", "--steps", "1", "--seed", "99999999999999999999"], "2^63"),
+        (["trian", "digits"], "did you mean 'train'"),
+    ],
+)
+def test_strange_numbers_and_words(fails, trained, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert says in fails(*[trained if word == "RUN" else word for word in arguments])

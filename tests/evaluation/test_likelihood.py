@@ -34,12 +34,12 @@ def test_labels_matter_where_they_are_shown():
     assert hidden.total.mean != shown.total.mean
 
 
-def test_batches_share_the_items_and_not_the_noise(monkeypatch):
+def test_an_item_draws_from_its_own_seed_in_any_batch(monkeypatch):
     data = toy_digits()
     model = untrained(data.spec)
     monkeypatch.setattr(module, "BATCH", 16)
     got = evaluate_bound(model, data.test, seed=2, draws=3)
-    parts = [model.bound(x, None, seed=2 + i, draws=3) for i, x in enumerate(data.test.x.split(16))]
+    parts = [model.bound(x, None, seed=2 + 16 * i, draws=3) for i, x in enumerate(data.test.x.split(16))]
     total = torch.cat([part.bits_per_dim(data.spec) for part in parts])
     assert got.total.mean == pytest.approx(total.double().mean().item(), rel=1e-6)
 

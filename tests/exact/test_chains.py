@@ -7,9 +7,9 @@ import torch
 
 from allegory import Mixture, Path, sample, start
 from allegory.process import Linear
+from allegory.process.noise import Noise
 from allegory.process.scale import weighted_sum
 from allegory.sampling import SOLVERS
-from allegory.sampling.noise import Noise
 
 PATH = Path(Linear(6, -5))
 TIMES = [1.0, 0.83, 0.7, 0.41, 0.3, 0.08]

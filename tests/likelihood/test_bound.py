@@ -8,6 +8,7 @@ import torch
 from allegory.likelihood import Continuous, Discretised, over_log_snr, prior_matching, reconstruction, variational_bound
 from allegory.process import Betas, Cosine, Linear, Mixture, Path, estimate
 from allegory.process.kernel import posterior
+from allegory.process.noise import BOUND, Noise
 from allegory.process.prediction import Prediction
 
 PATHS = {
@@ -61,10 +62,10 @@ def test_steps_sum_to_the_kl_of_the_posteriors():
     oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
     bound = variational_bound(oracle, path, x0, Continuous(), seed=7, draws=steps, steps=steps)
     assert len(bound.divergences) == steps
-    generator = torch.Generator().manual_seed(7)
-    torch.rand(3, generator=generator, dtype=torch.float64)
+    noise = Noise(range(7, 10), (2,), BOUND)
+    noise.uniform()
     for i, got in enumerate(bound.divergences, start=1):
-        eps = torch.randn(x0.shape, generator=generator).to(x0)
+        eps = noise.draw(x0)
         t, s = path.levels([i / steps, (i - 1) / steps])
         truth = Prediction.of(x0, eps, t)
         kl = posterior(truth, s).kl(posterior(oracle(truth.x_t, t), s))
@@ -141,3 +142,11 @@ def test_where_the_bits_go_integrates_to_the_diffusion_term():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         variational_bound(mixture(PATHS["vp"]), PATHS["vp"], torch.zeros(1, 2).double(), Continuous(), seed=0, draws=0)
+
+
+def test_an_item_has_the_same_bound_alone_and_in_a_batch():
+    path = PATHS["vp"]
+    oracle, x = mixture(path), torch.randn(5, 2, dtype=torch.float64)
+    together = variational_bound(oracle, path, x, Continuous(), seed=10, draws=4)
+    alone = variational_bound(oracle, path, x[3:4], Continuous(), seed=13, draws=4)
+    torch.testing.assert_close(together.total[3:4], alone.total, rtol=1e-12, atol=0)

@@ -10,6 +10,7 @@ from allegory import VDM, Denoiser, Empirical, Path
 from allegory.data.spec import Data
 from allegory.networks import Labels, MLPConfig
 from allegory.process import Cosine, Linear, estimate
+from allegory.process.noise import BOUND, Noise
 
 DISCRETE = Data((2, 3), low=0, high=4, levels=5)
 CONTINUOUS = Data((2, 3), low=-3, high=5)
@@ -39,20 +40,20 @@ def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
 
     Draws the same random numbers in the same order: one offset per item, then the noise of each term.
     """
-    data, generator = vdm.data, torch.Generator().manual_seed(seed)
+    data, own = vdm.data, Noise(range(seed, seed + len(raw)), vdm.data.shape, BOUND)
     span = data.high - data.low
     x = (2 * raw.double() - data.low - data.high) / span
     network = vdm.denoiser.network
 
     def noise():
-        return torch.randn(x.shape, generator=generator).double()
+        return own.draw().double()
 
     def eps_hat(z, t):
         g = gamma(t)
         c_in = 1 / (torch.sigmoid(-g) + torch.sigmoid(g)).sqrt()  # 1 on a variance-preserving path
         return network((c_in[:, None, None] * z).float(), -g.float(), None).double()
 
-    offset = torch.rand(len(x), generator=generator, dtype=torch.float64)
+    offset = own.uniform()
     diffusion = torch.zeros(len(x), dtype=torch.float64)
     terms = draws if steps is None else min(draws, steps)
     for k in range(terms):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.paths import PATHS, SPLITS
 
-from allegory.objectives import WEIGHTS, denoising, low_discrepancy, squared_error, weight_named
+from allegory.objectives import WEIGHTS, denoising, low_discrepancy, weight_named
 from allegory.objectives.denoising import edm, elbo, min_snr, p2, sigmoid
 from allegory.process import ROWS, Cosine, Geometric, Linear, Path, Prediction
 from allegory.process import edm as edm_row
@@ -121,7 +121,7 @@ def test_the_squared_error_is_that_of_x0_number_by_number(row):
     x0, eps, x0_hat = torch.randn(3, 5, 5, dtype=torch.float64)  # batch = width
     truth = Prediction.of(x0, eps, path.at(T, like=x0))
     belief = believing(x0_hat, row)(truth.x_t, truth.level)
-    torch.testing.assert_close(squared_error(belief, truth), (x0_hat - x0).square(), rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(belief.squared_error(truth, "x0"), (x0_hat - x0).square(), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("end", [-8.0, -math.inf])

@@ -50,7 +50,7 @@ def test_choices_refuse_what_they_do_not_know():
     with pytest.raises(ValueError, match="did you mean 'categorical'"):
         ModelChoice(MLPConfig(), row="categoric")
     with pytest.raises(ValueError, match="row='edm'"):
-        ModelChoice(MLPConfig(), row="categorical").build(Data((2,), -1, 1))
+        ModelChoice(MLPConfig(), row="categorical", data_std=0.5).build(Data((2,), -1, 1))
 
 
 def test_the_digits_recipe_builds_a_model_that_knows_its_levels():

@@ -3,8 +3,8 @@ import torch
 from tests.paths import PATHS
 
 from allegory import Mixture, encode, grid, sample, start, trajectory
+from allegory.process.noise import Noise
 from allegory.sampling import SOLVERS
-from allegory.sampling.noise import Noise
 
 PATH = PATHS["linear-vp"]
 

@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, PositionalRequiredArgs, arg, subcommand
 
 from .. import __version__
+from ..names import pick
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Sample:
     seeds: str | None = None
     """A:B, one seed per sample; sample i depends on seed i alone."""
     out: str | None = None
-    """File to write (RUN/samples/samples.png if not given)."""
+    """File to write (RUN/samples/samples-1.png, -2, ... if not given)."""
     overwrite: bool = False
     """Replace --out if it exists."""
     json: bool = False
@@ -121,6 +122,8 @@ class Demo:
     """Run folder."""
     minutes: float = 2.4
     """Minutes of training."""
+    resume: bool = False
+    """Go on with the run in --out."""
     overwrite: bool = False
     """Replace the run in --out."""
     json: bool = False
@@ -133,6 +136,9 @@ class Demo:
         demo(self)
 
 
+COMMANDS = ("demo", "train", "sample", "evaluate")
+
+
 def parse(arguments: Sequence[str]) -> Train | Sample | Evaluate | Demo:
     """The command that the words ask for. ValueError of one line for words that make no sense."""
     command = Union[  # noqa: UP007 - tyro reads the annotations of a Union
@@ -141,6 +147,8 @@ def parse(arguments: Sequence[str]) -> Train | Sample | Evaluate | Demo:
         Annotated[Sample, subcommand("sample")],
         Annotated[Evaluate, subcommand("evaluate")],
     ]
+    if arguments and not arguments[0].startswith("-"):
+        pick("command", arguments[0], dict.fromkeys(COMMANDS))
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from .arguments import Demo, Evaluate, Sample, Train
 
 
+MOST_SAMPLES = 1_000_000
+
+
 def train(options: Train) -> None:
     """`allegory train`."""
     out = Path(options.out or f"runs/{options.recipe}")
-    run = RunFolder.open(out).run if options.resume else recipe_named(options.recipe, options.data)
-    if run.recipe != options.recipe:
-        raise ValueError(f"RECIPE {options.recipe!r}: {out} was begun with {run.recipe!r}; give that, or another --out")
+    run = _begun(options, out) if options.resume else recipe_named(options.recipe, options.data)
     run = _with_budget(run, options.minutes, options.steps)
     if options.seed is not None:
         run = replace(run, training=replace(run.training, seed=options.seed))
@@ -34,19 +34,30 @@ def train(options: Train) -> None:
     tables.note(options.json, f"next: allegory evaluate {folder.path}")
 
 
+def _begun(options: Train, out: Path) -> Run:
+    """The run in the folder. ValueError when the words ask for another one."""
+    run = RunFolder.open(out).run
+    asked = {"RECIPE": options.recipe, "--data": options.data, "--seed": options.seed}
+    began = {"RECIPE": run.recipe, "--data": run.data, "--seed": run.training.seed}
+    for name, value in asked.items():
+        if value is not None and value != began[name]:
+            raise ValueError(f"{name} {value}: {out} was begun with {began[name]}; give that, or another --out")
+    return run
+
+
 def sample(options: Sample) -> None:
     """`allegory sample`."""
     from ..evaluation import draw
-    from .pictures import check_kind, save_samples
+    from .pictures import check_kind, free_name, save_samples
 
     if options.count < 1:
         raise ValueError(f"--count {options.count}: give at least 1")
     folder = RunFolder.open(Path(options.folder))
     seeds = _seeds(options.seeds, options.count)
     labels = _labels(options.label, len(seeds), folder.data.classes)
-    out = Path(options.out or folder.path / "samples" / "samples.png")
+    out = Path(options.out) if options.out else free_name(folder.path / "samples")
     check_kind(out)
-    if out.exists() and options.out is not None and not options.overwrite:
+    if out.exists() and not options.overwrite:
         raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
     model = folder.model()
     raw = draw(
@@ -69,7 +80,7 @@ def demo(options: Demo) -> None:
 
     run = _with_budget(recipe_named("digits"), options.minutes, None)
     tables.note(options.json, f"training on 1,397 handwritten digits for {options.minutes:g} minutes")
-    folder, _ = _execute(run, Path(options.out), False, options.overwrite)
+    folder, _ = _execute(run, Path(options.out), options.resume, options.overwrite)
     _measure(folder, Evaluate(str(folder.path), json=options.json))
 
 
@@ -78,6 +89,8 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
     from ..evaluation import evaluate as measure
     from .pictures import write_report
 
+    if options.limit < 2:
+        raise ValueError(f"--limit {options.limit}: give at least 2 test items")
     dataset = load(options.data or folder.run.data)
     if dataset.spec != folder.data:
         raise ValueError(f"--data: {dataset.spec} is not what the run learned, {folder.data}; give data of that kind")
@@ -136,7 +149,7 @@ def _guidance(asked: float | None, classes: int | None) -> float:
     return 1.0 if classes is None else 2.0
 
 
-def _seeds(text: str | None, count: int) -> Sequence[int]:
+def _seeds(text: str | None, count: int) -> range:
     """A:B, or 0:count."""
     if text is None:
         return range(count)
@@ -145,6 +158,8 @@ def _seeds(text: str | None, count: int) -> Sequence[int]:
         seeds = range(int(first), int(last)) if colon else range(int(first), int(first) + count)
     except ValueError:
         raise ValueError(f"--seeds {text!r}: give A:B, two whole numbers, e.g. 0:64") from None
+    if seeds.stop - seeds.start > MOST_SAMPLES:
+        raise ValueError(f"--seeds {text!r}: more than {MOST_SAMPLES:,} samples; give a shorter range")
     if not seeds:
         raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
     return seeds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ def check_kind(out: Path) -> None:
     """ValueError for a file that samples cannot be written to."""
     if out.suffix not in KINDS:
         raise ValueError(f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)")
+
+
+def free_name(folder: Path) -> Path:
+    """The first of samples-1.png, samples-2.png, ... that is not there yet."""
+    return next(file for i in count(1) if not (file := folder / f"samples-{i}.png").exists())
 
 
 def save_samples(out: Path, raw: Tensor, labels: Tensor | None, data: Data) -> None:

@@ -1,7 +1,7 @@
 """Arrays to learn from: what they are, where they come from, and in which order they are seen."""
 
-from allegory.data.dataset import Arrays, Batches, Dataset
-from allegory.data.sources import load
-from allegory.data.spec import Data
+from .dataset import Arrays, Batches, Dataset
+from .sources import load
+from .spec import Data
 
 __all__ = ["Arrays", "Batches", "Data", "Dataset", "load"]

@@ -21,9 +21,9 @@ from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from allegory.data.dataset import Arrays, Dataset
-from allegory.data.spec import Data
-from allegory.data.splits import PARTS, complete, count_classes
+from .dataset import Arrays, Dataset
+from .spec import Data
+from .splits import PARTS, complete, count_classes
 
 Named = dict[str, NDArray[np.generic]]
 CHANNELS = (1, 3, 4)

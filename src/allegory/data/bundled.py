@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from allegory.data.dataset import Arrays, Dataset
-from allegory.data.spec import Data
-from allegory.data.splits import split
+from .dataset import Arrays, Dataset
+from .spec import Data
+from .splits import split
 
 
 def digits() -> Dataset:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float32, Shaped
 from torch import Tensor
 
-from allegory.data.spec import Data
+from .spec import Data
 
 
 def uniform(

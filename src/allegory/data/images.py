@@ -16,9 +16,9 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from allegory.data.dataset import Arrays, Dataset
-from allegory.data.spec import Data
-from allegory.data.splits import PARTS, complete, count_classes
+from .dataset import Arrays, Dataset
+from .spec import Data
+from .splits import PARTS, complete, count_classes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 GREY, PALETTE = ("1", "L", "LA"), ("P", "PA")

@@ -14,13 +14,13 @@
 
 from pathlib import Path
 
-from allegory.data.arrays import array_file
-from allegory.data.bundled import digits
-from allegory.data.dataset import Dataset
-from allegory.data.images import image_folder
-from allegory.data.tables import hub, parquet
-from allegory.data.toys import TOYS, toy
-from allegory.names import pick
+from ..names import pick
+from .arrays import array_file
+from .bundled import digits
+from .dataset import Dataset
+from .images import image_folder
+from .tables import hub, parquet
+from .toys import TOYS, toy
 
 
 def load(source: str, seed: int = 0) -> Dataset:

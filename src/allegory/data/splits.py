@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
-from allegory.data.dataset import Arrays
+from .dataset import Arrays
 
 HELD_OUT = 20  # one in so many
 # What files, folders and hub splits may be called.

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from allegory.data.dataset import Arrays, Dataset
-from allegory.data.images import decode, image_dataset
-from allegory.data.splits import PARTS
+from .dataset import Arrays, Dataset
+from .images import decode, image_dataset
+from .splits import PARTS
 
 
 def parquet(path: Path, size: int | None) -> Dataset:

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from allegory.data.dataset import Arrays, Dataset
-from allegory.data.spec import Data
+from .dataset import Arrays, Dataset
+from .spec import Data
 
 COUNTS = (20_000, 2_000, 2_000)  # train, validation, test
 

@@ -68,7 +68,7 @@ def evaluate_bound(
         for i, index in enumerate(torch.arange(len(arrays)).split(BATCH)):
             some = arrays.take(index)
             labels = some.labels.to(device) if labelled and some.labels is not None else None
-            bound = model.bound(some.x.to(device), labels, seed=seed + i, draws=draws, steps=steps)
+            bound = model.bound(some.x.to(device), labels, seed=seed + i * BATCH, draws=draws, steps=steps)
             parts.append(bound.terms(model.data) | {"total": bound.bits_per_dim(model.data)})
     over_items = {name: estimate(torch.cat([part[name] for part in parts]).double()) for name in parts[0]}
     return Likelihood(**over_items, count=len(arrays), draws=draws, steps=steps, labelled=labelled)

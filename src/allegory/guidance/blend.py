@@ -10,6 +10,7 @@ The scale w: 0 is unconditional, 1 is conditional and unguided, above 1 is guide
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,10 @@ class ClassifierFree:
 
     base: Predict
     scale: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.scale):
+            raise ValueError(f"guidance scale {self.scale}: give a finite number; 1 is unguided")
 
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """The guided Prediction; without a condition, the base's own."""

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ..process.bound import Bound
 from ..process.kernel import Gaussian, marginal
+from ..process.noise import BOUND, Noise
 from ..process.path import Level, Path
-from ..process.prediction import Predict
+from ..process.prediction import Predict, Prediction
 from ..process.scale import expm1
 from .decoder import Decoder
 
@@ -61,26 +62,20 @@ def divergence(
     `steps` = T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope.
     """
     level = path.at(t, like=x0)
-    belief = predict(level.mix(x0, eps), level, condition)
-    missed = (belief.eps - eps).square().flatten(1).sum(1)
+    truth = Prediction.of(x0, eps, level)
+    missed = predict(truth.x_t, level, condition).squared_error(truth, "eps").flatten(1).sum(1)
     if steps is None:
         weight = -0.5 * torch.as_tensor(level.slope)
     else:
         before = path.at((t - 1 / steps).clamp(min=0), like=x0)
-        weight = steps / 2 * torch.as_tensor(expm1(_gap(before, level)))
+        weight = steps / 2 * torch.as_tensor(expm1(before.gap(level)))
     return Probe(level, weight.reshape(-1) * missed)
 
 
-def _gap(s: Level, t: Level) -> Tensor:
-    """log_snr_s - log_snr_t, subtracted before it is rounded."""
-    return (torch.as_tensor(s.precise_log_snr) - torch.as_tensor(t.precise_log_snr)).to(t.dtype)
-
-
-def _times(count: int, draws: int, steps: int | None, generator: torch.Generator) -> Float[Tensor, "draws b"]:
+def _times(offset: Float[Tensor, " b"], draws: int, steps: int | None) -> Float[Tensor, "draws b"]:
     """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps is finite."""
-    offset = torch.rand(count, generator=generator, dtype=torch.float64)
     if steps is not None and draws >= steps:
-        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(-1, count)
+        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(-1, len(offset))
     spread = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
     return spread if steps is None else (torch.floor(spread * steps) + 1) / steps
 
@@ -99,21 +94,19 @@ def variational_bound(
 ) -> Bound:
     """The bound for each item, by `draws` evaluations an item; steps=None is continuous time.
 
-    With draws >= steps the divergences are the T terms of the sum; otherwise they are one unbiased estimate of it.
-    ValueError for draws or steps below 1.
+    Item i draws its times and noise from seed + i, so it comes out the same alone and in any batch. With draws >= steps
+    the divergences are the T terms of the sum; otherwise they are one unbiased estimate of it. ValueError for draws or
+    steps below 1.
     """
     if draws < 1 or (steps is not None and steps < 1):
         raise ValueError(f"draws={draws}, steps={steps}; give at least 1 of each")
-    generator = torch.Generator().manual_seed(seed)
-    times = _times(len(x0), draws, steps, generator)
+    noise = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND)
+    times = _times(noise.uniform(), draws, steps)
 
-    def noise() -> Tensor:
-        return torch.randn(x0.shape, generator=generator).to(x0)
-
-    parts = [divergence(predict, path, x0, t.to(x0.device), noise(), condition, steps).nats for t in times]
+    parts = [divergence(predict, path, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats for t in times]
     whole = steps is not None and draws >= steps
     divergences = tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
-    likely = torch.stack([reconstruction(path, decoder, x0, noise()) for _ in range(min(draws, 8))]).mean(0)
+    likely = torch.stack([reconstruction(path, decoder, x0, noise.draw(x0)) for _ in range(min(draws, 8))]).mean(0)
     return Bound(likely, prior_matching(path, x0), divergences)
 
 
@@ -133,11 +126,11 @@ def over_log_snr(
     """
     start, end = path.schedule.ends
     log_snr = end + (start - end) * (torch.arange(points, dtype=torch.float64) + 0.5) / points
-    generator = torch.Generator().manual_seed(seed)
+    noise = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND)
     nats = []
     with torch.no_grad():
         for level in path.levels(path.schedule.inverse(log_snr)):
-            eps = torch.randn(x0.shape, generator=generator).to(x0)
-            belief = predict(level.mix(x0, eps), level, condition)
-            nats.append(0.5 * (belief.eps - eps).square().flatten(1).sum(1))
+            truth = Prediction.of(x0, noise.draw(x0), level)
+            belief = predict(truth.x_t, level, condition)
+            nats.append(0.5 * belief.squared_error(truth, "eps").flatten(1).sum(1))
     return log_snr, torch.stack(nats)

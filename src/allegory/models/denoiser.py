@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ..process.path import Level, Path
@@ -37,5 +38,6 @@ class Denoiser(nn.Module):
         """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
         level = self.path.at(t, like=x_t)
         own = next(self.network.parameters(), x_t).dtype  # a network without parameters computes in the data's
-        y: Tensor = self.network((self.input_scale(level) * x_t).to(own), level.per_item(x_t), condition)
+        log_snr = level.per_item(x_t).to(torch.promote_types(own, torch.float32))  # too coarse in half precision
+        y: Tensor = self.network((self.input_scale(level) * x_t).to(own), log_snr, condition)
         return self.row.read(y.to(x_t.dtype), x_t, level)

@@ -1,10 +1,10 @@
 """Networks: forward(x, log_snr, condition) -> an array like x. They know no diffusion."""
 
-from allegory.networks.condition import Condition, Labels, Picture, Vector
-from allegory.networks.dit import DiT, DiTConfig
-from allegory.networks.embed import InputFourier, LevelEmbedding
-from allegory.networks.mlp import MLP, MLPConfig
-from allegory.networks.unet import UNet, UNetConfig
+from .condition import Condition, Labels, Picture, Vector
+from .dit import DiT, DiTConfig
+from .embed import InputFourier, LevelEmbedding
+from .mlp import MLP, MLPConfig
+from .unet import UNet, UNetConfig
 
 __all__ = [
     "MLP",

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from allegory.networks.attention import Attention
-from allegory.networks.condition import Condition
-from allegory.networks.embed import Inputs, modulate, zeroed
+from .attention import Attention
+from .condition import Condition
+from .embed import Inputs, modulate, zeroed
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from allegory.networks.condition import Condition, conditioning
+from .condition import Condition, conditioning
 
 LEVEL_RANGE = 20.0  # |log-SNR| beyond this is clean, or noise, to any floating-point precision that trains
 LEVEL_FEATURES = 64

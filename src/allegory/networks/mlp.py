@@ -13,8 +13,8 @@ from math import prod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allegory.networks.condition import Condition
-from allegory.networks.embed import Inputs, modulate, zeroed
+from .condition import Condition
+from .embed import Inputs, modulate, zeroed
 
 
 @dataclass(frozen=True)

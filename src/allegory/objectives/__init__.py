@@ -1,5 +1,5 @@
 """Losses: weight(log_snr) |prediction - truth|^2."""
 
-from .denoising import WEIGHTS, Weight, denoising, low_discrepancy, squared_error, weight_named
+from .denoising import WEIGHTS, Weight, denoising, low_discrepancy, weight_named
 
-__all__ = ["WEIGHTS", "Weight", "denoising", "low_discrepancy", "squared_error", "weight_named"]
+__all__ = ["WEIGHTS", "Weight", "denoising", "low_discrepancy", "weight_named"]

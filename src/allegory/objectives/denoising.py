@@ -6,7 +6,8 @@ A network trained on another row makes the same error in other units. With alpha
 
     |dx0|^2 = (sigma/det)^2 |dy|^2,        det = alpha b - sigma a   for the row y = a x0 + b eps,
 
-so every loss is computed on the row that the network predicts, and its gradient does not depend on the row.
+so every loss is computed on the row that the network predicts (`Prediction.squared_error`), and its gradient does not
+depend on the row.
 
 Weights are given in x0-space for t uniform in [0, 1]. Those of the literature that are defined over log-SNR carry the
 density -d log_snr/dt of the levels that uniform times visit (Kingma & Gao 2023, "Understanding diffusion objectives"):
@@ -84,8 +85,10 @@ WEIGHTS: dict[str, Weight] = {
 }
 
 
-def weight_named(name: str | Weight) -> Weight:
-    """The weight of this name. ValueError with the closest name otherwise."""
+def weight_named(name: str | Weight, data_std: float = 0.5) -> Weight:
+    """The weight of this name; `edm` takes the standard deviation of the data. ValueError names the closest."""
+    if name == "edm":
+        return edm(data_std)
     return pick("weight", name, WEIGHTS) if isinstance(name, str) else name
 
 
@@ -97,14 +100,6 @@ def low_discrepancy(count: int, device: torch.device | None = None) -> Float[Ten
     """
     dtype = precise(device)
     return (torch.rand((), dtype=dtype, device=device) + torch.arange(count, dtype=dtype, device=device) / count) % 1
-
-
-def squared_error(belief: Prediction, truth: Prediction) -> Float[Tensor, "b *shape"]:
-    """|x0_hat - x0|^2, number by number, from the error of the row that was predicted."""
-    row, level = belief.rows[1], belief.level
-    a, b = row.coefficients(level)
-    ratio = level.sigma / (level.alpha * b - level.sigma * a)
-    return (ratio * (belief.view(row) - truth.view(row))).square()
 
 
 def denoising(
@@ -120,4 +115,4 @@ def denoising(
     level = path.at(t, like=x0)
     truth = Prediction.of(x0, eps, level)
     belief = predict(truth.x_t, level, condition)
-    return (weight(level) * squared_error(belief, truth)).flatten(1).sum(1)
+    return (weight(level) * belief.squared_error(truth, "x0")).flatten(1).sum(1)

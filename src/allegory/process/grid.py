@@ -32,6 +32,12 @@ class Grid:
 
     levels: tuple[Level, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse levels that turn back or stand still: such a step divides by zero in a multistep solver."""
+        snr = torch.tensor([level.log_snr for level in self.levels], dtype=torch.float64)
+        if len(snr) < 2 or not bool((snr[1:] > snr[:-1]).all() or (snr[1:] < snr[:-1]).all()):
+            raise ValueError(f"grid: log-SNR {snr.tolist()[:6]} must go one way at every step; use fewer steps")
+
     @property
     def steps(self) -> int:
         """Number of steps, and of Levels minus one."""
@@ -45,7 +51,10 @@ class Grid:
     def reversed(self) -> Grid:
         """The way back, from data to noise, for inversion. ValueError when the grid ends in clean data."""
         if self.levels[-1].sigma == 0.0:
-            raise ValueError("a grid that ends in clean data has no way back; make it with end='min'")
+            raise ValueError(
+                "a grid that ends in clean data has no way back; make it with end='min', "
+                "on a path with finite log-SNR at t = 0"
+            )
         return Grid(self.levels[::-1])
 
 
@@ -92,32 +101,28 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
 
     ValueError for steps below 1, an unknown name, or a spacing that this path's ends do not allow.
     """
-    if steps < 1:
-        raise ValueError(f"steps={steps}; give at least 1")
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"steps={steps}; give a whole number, at least 1")
     pick("end", end, dict.fromkeys(ENDS))
-    place = pick("spacing", spacing, SPACINGS) if isinstance(spacing, str) else spacing
+    place = _named(spacing) if isinstance(spacing, str) else spacing
     if math.isinf(path.schedule.ends[0]):
         end = "zero"  # t = 0 is clean data: all three ends are one
     count = steps if end == "denoise" else steps + 1
-    times = _pin_ends(place(path, count)) if count > 1 else torch.ones(1, dtype=torch.float64)
+    times = place(path, count) if count > 1 else torch.ones(1, dtype=torch.float64)
     levels = path.levels(times)
     if end == "zero":
         levels = (*levels[:-1], path.clean)
     elif end == "denoise":
         levels = (*levels, path.clean)
-    return Grid(_rising(levels))
+    return Grid(levels)
 
 
-def _pin_ends(times: Tensor) -> Tensor:
-    """t = 1 and t = 0 exactly, where an inverse has rounded them."""
-    return torch.cat([times.new_ones(1), times[1:-1], times.new_zeros(1)])
+def _named(name: str) -> Spacing:
+    """The spacing of this name, with t = 1 and t = 0 exactly where an inverse has rounded them."""
+    place = pick("spacing", name, SPACINGS)
 
+    def pinned(path: Path, count: int) -> Tensor:
+        times = place(path, count)
+        return torch.cat([times.new_ones(1), times[1:-1], times.new_zeros(1)])
 
-def _rising(levels: tuple[Level, ...]) -> tuple[Level, ...]:
-    """No two Levels at the same place: a step of zero length divides by zero in a multistep solver."""
-    snr = torch.tensor([level.log_snr for level in levels], dtype=torch.float64)
-    if not bool((snr[1:] > snr[:-1]).all()):
-        raise ValueError(
-            f"grid: log-SNR must rise at every step, not {[round(v, 4) for v in snr.tolist()]}; use fewer steps"
-        )
-    return levels
+    return pinned

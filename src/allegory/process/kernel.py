@@ -53,8 +53,8 @@ def marginal(x0: Float[Tensor, "b *shape"], level: Level) -> Gaussian:
 
 
 def fresh_std(scale: Scale, s: Level, t: Level) -> Scale:
-    """scale * sqrt(1 - SNR_t/SNR_s): the noise that lies between two Levels s (cleaner) and t."""
-    return scale * sqrt(-expm1(t.log_snr - s.log_snr))
+    """scale * sqrt(1 - SNR_t/SNR_s): the noise that lies between two Levels, s the cleaner one."""
+    return scale * sqrt(-expm1(t.gap(s)))
 
 
 def transition(x_s: Float[Tensor, "b *shape"], s: Level, t: Level) -> Gaussian:
@@ -64,5 +64,5 @@ def transition(x_s: Float[Tensor, "b *shape"], s: Level, t: Level) -> Gaussian:
 
 def posterior(belief: Prediction, s: Level) -> Gaussian:
     """q(x_s | x_t, x0) for s < t, with x0 and eps as believed at t (Luo 2022, eq. 84 and 94)."""
-    shared = exp((belief.level.log_snr - s.log_snr) / 2)
+    shared = exp(belief.level.gap(s) / 2)
     return Gaussian(belief.combine(s.alpha, s.sigma * shared), fresh_std(s.sigma, s, belief.level))

@@ -44,12 +44,18 @@ class Path(nn.Module):
         Raises ValueError when t has neither one value nor one per item.
         """
         if isinstance(t, Level):
+            if not isinstance(t.t, Tensor) and t.precise_log_snr == math.inf:
+                return t if t.path is self else self.clean
             fits = like is None or not isinstance(t.t, Tensor) or t.t.ndim in (0, like.ndim)
             if t.path is self and fits:
                 return t
             return self.at(t.t.flatten() if isinstance(t.t, Tensor) and t.t.ndim else t.t, like)
         device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
         time = torch.as_tensor(t, dtype=precise(device), device=device)
+        if time.device.type == "cpu" and not bool(((time >= 0) & (time <= 1)).all()):  # elsewhere a look would wait
+            raise ValueError(
+                f"t: {time.flatten()[:4].tolist()}; times run from 0 to 1, so divide a step by their number"
+            )
         if like is not None and time.ndim > 0:
             if time.shape != like.shape[:1]:
                 raise ValueError(
@@ -95,11 +101,11 @@ class Level:
     @cached_property
     def log_snr(self) -> Scale:
         """log(alpha^2 / sigma^2)."""
-        return self._cast(torch.as_tensor(self.precise_log_snr))
+        return self._cast(_number(self.precise_log_snr))
 
     @cached_property
     def _scales(self) -> tuple[Scale, Scale]:
-        alpha, sigma = self.path.split.scales(torch.as_tensor(self.precise_log_snr))
+        alpha, sigma = self.path.split.scales(_number(self.precise_log_snr))
         return self._cast(alpha), self._cast(sigma)
 
     @cached_property
@@ -115,12 +121,12 @@ class Level:
     @cached_property
     def slope(self) -> Scale:
         """d log-SNR / dt."""
-        return self._cast(self.path.schedule.slope(torch.as_tensor(self.t)))
+        return self._cast(self.path.schedule.slope(_number(self.t)))
 
     @cached_property
     def rotation(self) -> Scale:
         """R = alpha sigma d log-SNR/dt, finite at both ends: twice alpha' sigma - alpha sigma'."""
-        tempered = self._cast(self.path.schedule.tempered_slope(torch.as_tensor(self.t)))
+        tempered = self._cast(self.path.schedule.tempered_slope(_number(self.t)))
         scale = larger(self.alpha, self.sigma)  # alpha sigma = scale^2 exp(-|log_snr| / 2)
         return scale * scale * tempered
 
@@ -140,15 +146,23 @@ class Level:
     def drift(self) -> Scale:
         """f = d log alpha / dt in dx = f x dt + g dw (Song et al. 2021); infinite where alpha = 0."""
         q, _ = self.path.split.shares(self.alpha, self.sigma)
-        return q * self.sigma * self.slope / 2
+        return q * self.rotation / (2 * self.alpha)
 
     @cached_property
     def diffusion(self) -> Scale:
         """g^2 = -sigma^2 d log-SNR/dt in dx = f x dt + g dw (Song et al. 2021; VDM, Kingma et al. 2021)."""
-        return -self.sigma * self.sigma * self.slope
+        return -self.sigma * self.rotation / self.alpha
+
+    def gap(self, other: Level) -> Scale:
+        """log_snr - other.log_snr, subtracted before it is rounded: neighbouring times keep their digits."""
+        difference = self.precise_log_snr - other.precise_log_snr
+        return difference.to(self.dtype) if isinstance(difference, Tensor) else difference
 
     def mix(self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """x_t = alpha x0 + sigma eps (Luo 2022, eq. 69): noising, a DDIM step, an inversion."""
+        if isinstance(self.alpha, Tensor) and self.alpha.ndim not in (0, x0.ndim):
+            shape = tuple(self.alpha.shape)
+            raise ValueError(f"level: scales of shape {shape} for data {tuple(x0.shape)}; use path.at(t, like=x0)")
         return weighted_sum((self.alpha, x0), (self.sigma, eps))
 
     def per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -174,6 +188,11 @@ class Level:
 def precise(device: torch.device | None) -> torch.dtype:
     """float64, which keeps every digit of log-SNR; float32 on the one backend without it."""
     return torch.float32 if device is not None and device.type == "mps" else torch.float64
+
+
+def _number(scale: Scale) -> Tensor:
+    """A float as a float64 tensor; a tensor as it is."""
+    return scale if isinstance(scale, Tensor) else torch.tensor(scale, dtype=torch.float64)
 
 
 def _dtype(like: object) -> torch.dtype:

@@ -70,7 +70,7 @@ def edm(data_std: float) -> Row:
         spread = sqrt(level.sigma * level.sigma + (data_std * level.alpha) * (data_std * level.alpha))
         return level.sigma / (data_std * spread), -data_std * level.alpha / spread
 
-    return Row("edm", coefficients)
+    return Row("edm" if data_std == 1 else f"edm:{data_std:g}", coefficients)
 
 
 ROWS: dict[str, Row] = {
@@ -106,6 +106,8 @@ class Prediction:
     @classmethod
     def solve(cls, row: str | Row, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
         """The pair for which the row is y and alpha x0 + sigma eps is x_t: what a network's output means."""
+        if y.shape != x_t.shape:
+            raise ValueError(f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a prediction has the shape of x_t")
         return cls(x_t, y, (X_T, row_named(row)), level)
 
     @classmethod
@@ -127,6 +129,20 @@ class Prediction:
     def x_t(self) -> Float[Tensor, "b *shape"]:
         """The state alpha x0 + sigma eps."""
         return self.view(X_T)
+
+    def squared_error(self, truth: Prediction, row: str | Row) -> Float[Tensor, "b *shape"]:
+        """|error of that row|^2, number by number, computed on the row that was predicted.
+
+        alpha dx0 + sigma deps = 0 makes the errors of two rows proportional: dy' = (det'/det) dy with
+        det = alpha b - sigma a.
+        """
+        own, asked = self.rows[1], row_named(row)
+        ratio = self._determinant(asked) / self._determinant(own)
+        return (ratio * (self.view(own) - truth.view(own))).square()
+
+    def _determinant(self, row: Row) -> Scale:
+        a, b = row.coefficients(self.level)
+        return self.level.alpha * b - self.level.sigma * a
 
     def view(self, row: str | Row) -> Float[Tensor, "b *shape"]:
         """The prediction under another name: a x0 + b eps."""

@@ -11,7 +11,7 @@ as well, but the *tempered* slope
     log_snr'(t) * exp(-|log_snr(t)| / 2)
 
 is not: it is twice the slope of alpha/sigma near t = 1 and of -sigma/alpha near t = 0. The slopes of alpha and sigma
-are built from it (`level.py`), so they hold at both ends of every schedule.
+are built from it (`path.py`), so they hold at both ends of every schedule.
 
 Fixed schedules hold Python floats and compute in the dtype of t; `Path.at` hands them float64.
 """
@@ -183,9 +183,7 @@ class Betas(Schedule):
         super().__init__()
         beta = torch.as_tensor(betas, dtype=torch.float64).detach().cpu().flatten()
         if len(beta) < 2 or not bool(((beta > 0) & (beta < 1)).all()):
-            raise ValueError(
-                f"betas: {len(beta)} values, {beta.min():g} to {beta.max():g}; give two or more inside (0, 1)"
-            )
+            raise ValueError(f"betas: {len(beta)} values, {beta[:4].tolist()}...; give two or more inside (0, 1)")
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
         # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close to 1.
         self._table = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))

@@ -6,7 +6,7 @@ A Run is what a recipe returns: data, model, training. It holds strings, numbers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..data import Data, Dataset
 from ..models import VDM, Categorical, Denoiser
@@ -19,6 +19,7 @@ from ..training import Training
 NetworkConfig = UNetConfig | DiTConfig | MLPConfig
 SCHEDULES = {"linear": Linear, "cosine": Cosine}
 CATEGORICAL = "categorical"
+MEASURED = 10_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ModelChoice:
     network: NetworkConfig
     path: PathChoice = field(default_factory=PathChoice)
     row: str = "edm"
-    data_std: float = 0.5
+    data_std: float | None = None
     weight: str = "elbo"
     label_dropout: float = 0.1
 
@@ -56,11 +57,14 @@ class ModelChoice:
 
     def build(self, data: Data) -> VDM:
         """The model for data of this kind. ValueError when they do not fit, with the remedy."""
+        if self.data_std is None:
+            raise ValueError("data_std=None: is measured when a run is carried out; give a number to build a model")
         condition = None if data.classes is None else Labels(data.classes)
         return VDM(self._denoiser(data, condition), data, self.weight, self.label_dropout)
 
     def _denoiser(self, data: Data, condition: Labels | None) -> Denoiser:
         path = self.path.build()
+        assert self.data_std is not None
         if self.row != CATEGORICAL:
             return Denoiser(self.network.build(data.shape, condition), path, self.row, self.data_std)
         if data.levels is None:
@@ -77,6 +81,13 @@ class Run:
     data: str
     model: ModelChoice
     training: Training
+
+    def resolved(self, dataset: Dataset) -> Run:
+        """The same run with nothing left open: data_std as measured on the training data, in model space."""
+        if self.model.data_std is not None:
+            return self
+        some = dataset.spec.encode(dataset.train.x[:MEASURED])
+        return replace(self, model=replace(self.model, data_std=round(some.std().item(), 4)))
 
     def fit_to(self, dataset: Dataset) -> VDM:
         """A new model for this data set."""

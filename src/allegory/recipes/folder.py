@@ -13,7 +13,6 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,6 +20,7 @@ from .. import __version__
 from ..data import Data
 from ..models import VDM
 from ..training import load_weights
+from ..training.metrics import read
 from .choices import Run
 from .codec import from_json, to_json
 
@@ -62,14 +62,16 @@ class RunFolder:
         weights = self.path / "ema.safetensors"
         if not weights.exists():
             raise ValueError(f"RUN {str(self.path)!r}: no weights yet; finish it with `--resume`")
-        model = self.run.model.build(self.data)
+        try:
+            model = self.run.model.build(self.data)
+        except TypeError as error:
+            raise ValueError(f"{self.path / 'run.json'} is damaged ({error}); restore it or train again") from None
         load_weights(model, weights)
         return model.eval()
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, float]]:
         """The lines of metrics.jsonl."""
-        file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return read(self.path / "metrics.jsonl")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

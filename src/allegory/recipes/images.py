@@ -19,7 +19,6 @@ def images(data: str) -> Run:
             network=UNetConfig(32, multipliers=(1, 2, 2), blocks=2, attention=(7, 8), dropout=0.1, fourier=(5, 6, 7)),
             path=PathChoice("linear", start=13.3, end=-5.0),
             row="edm",
-            data_std=0.5,
         ),
         training=Training(minutes=30.0, batch_size=64, learning_rate=1e-3, ema=0.999),
     )

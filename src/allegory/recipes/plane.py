@@ -21,7 +21,5 @@ def arrays(data: str) -> Run:
 
 
 def _vectors(name: str, data: str, training: Training) -> Run:
-    model = ModelChoice(
-        MLPConfig(width=256, depth=3), PathChoice("cosine", start=12.0, end=-8.0), row="edm", data_std=0.5
-    )
+    model = ModelChoice(MLPConfig(width=256, depth=3), PathChoice("cosine", start=12.0, end=-8.0), row="edm")
     return Run(name, data, model, training)

@@ -1,7 +1,8 @@
 """From noise to data: grids, steps, and the driver that walks them."""
 
-from .noise import Noise, start
+from ..process.noise import Noise
 from .run import State, encode, sample, trajectory
+from .start import start
 from .steps import SOLVERS, Solver, ddim, solver_named
 
 __all__ = [

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.grid import Grid
+from ..process.noise import Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from .noise import Noise
 from .steps import Draw, Solver, solver_named
 
 OnStep = Callable[[int, int], None]
@@ -51,7 +51,10 @@ def trajectory(
     with grad=True. ValueError for an unknown solver or seeds that do not fit.
     """
     solver = solver_named(solver)
-    levels = grid.levels if isinstance(grid, Grid) else path.levels(torch.as_tensor(grid, dtype=torch.float64))
+    grid = grid if isinstance(grid, Grid) else Grid(path.levels(torch.as_tensor(grid, dtype=torch.float64)))
+    levels = grid.levels
+    if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
+        raise ValueError(f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim")
     draw = _draws(solver, seeds, x)
 
     def ask(x_t: Tensor, level: Level) -> Prediction:

@@ -1,12 +1,12 @@
 """Training: an engine for anything with `loss(batch)`; moving average, safe checkpoints, exact resume."""
 
-from allegory.training.checkpoint import discard
-from allegory.training.config import Training
-from allegory.training.ema import EMA
-from allegory.training.engine import Result, train
-from allegory.training.errors import Interrupted, TrainingError
-from allegory.training.progress import Callback, Progress, bar
-from allegory.training.weights import load_weights
+from .checkpoint import discard
+from .config import Training
+from .ema import EMA
+from .engine import Result, train
+from .errors import Interrupted, TrainingError
+from .progress import Callback, Progress, bar
+from .weights import load_weights
 
 __all__ = [
     "EMA",

@@ -29,8 +29,8 @@ from typing import Any
 
 from torch import Tensor
 
-from allegory.training.errors import TrainingError
-from allegory.training.weights import REMEDY, load
+from .errors import TrainingError
+from .weights import REMEDY, load
 
 TENSORS = ("model", "ema", "optimizer", "random")
 PUBLISHED = ("model.safetensors", "ema.safetensors")

@@ -45,7 +45,8 @@ class Training:
         self._require("at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every")
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
-        self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup", "seed")
+        self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup")
+        self._require("from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63, "seed")
         self._require("in [0, 1)", lambda value: 0 <= value < 1, "ema")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}: try (0.9, 0.99)")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from allegory.training.weights import fill
+from .weights import fill
 
 
 class EMA:

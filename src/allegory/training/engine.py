@@ -20,16 +20,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from allegory.training import checkpoint
-from allegory.training.checkpoint import Checkpoint
-from allegory.training.config import Training
-from allegory.training.errors import Interrupted, TrainingError
-from allegory.training.learner import Batches, Learner
-from allegory.training.metrics import Metrics
-from allegory.training.processes import Processes
-from allegory.training.progress import Callback, Progress
-from allegory.training.randomness import capture, isolated, restore
-from allegory.training.signals import Stop, interrupts
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .config import Training
+from .errors import Interrupted, TrainingError
+from .learner import Batches, Learner
+from .metrics import Metrics
+from .processes import Processes
+from .progress import Callback, Progress
+from .randomness import capture, isolated, restore
+from .signals import Stop, interrupts
 
 
 @dataclass(frozen=True)

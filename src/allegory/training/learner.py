@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allegory.training.checkpoint import Checkpoint
-from allegory.training.config import Training
-from allegory.training.ema import EMA
-from allegory.training.errors import TrainingError
-from allegory.training.processes import Processes
-from allegory.training.weights import fill
+from .checkpoint import Checkpoint
+from .config import Training
+from .ema import EMA
+from .errors import TrainingError
+from .processes import Processes
+from .weights import fill
 
 Batch = tuple[Tensor | None, ...]
 

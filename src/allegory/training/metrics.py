@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from allegory.training.errors import TrainingError
+from .errors import TrainingError
 
 
 class Metrics:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from allegory.training.processes import Processes
+from .processes import Processes
 
 
 @contextmanager

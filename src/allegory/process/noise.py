@@ -1,0 +1,40 @@
+"""Noise that belongs to an item: every item of a batch has a seed, and its draws are the same in any batch.
+
+Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the neighbours of an item
+do not change them. The generator is Philox (Salmon et al. 2011), keyed by seed and stream: two keys never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+START, STEPS, BOUND = 0, 1, 2
+"""Streams: the draw of x_T, the draws along the way, those of a bound. They share a seed but not a random number."""
+
+
+class Noise:
+    """One standard-normal stream per item."""
+
+    def __init__(self, seeds: Sequence[int], shape: Sequence[int], stream: int = STEPS) -> None:
+        self.shape = tuple(shape)
+        self._generators = [
+            np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, stream], dtype=np.uint64)))
+            for seed in seeds
+        ]
+
+    def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
+        """The next standard-normal draw of every item."""
+        eps = np.empty((len(self._generators), *self.shape), dtype=np.float32)
+        for i, generator in enumerate(self._generators):
+            generator.standard_normal(dtype=np.float32, out=eps[i : i + 1])
+        drawn = torch.from_numpy(eps)
+        return drawn if like is None else drawn.to(like)
+
+    def uniform(self) -> Float[Tensor, " b"]:
+        """The next number of every item, even in [0, 1), float64."""
+        return torch.tensor([generator.random() for generator in self._generators], dtype=torch.float64)
