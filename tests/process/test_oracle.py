@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from allegory.process.empirical import Empirical
 from tests.paths import PATHS
 
-from allegory.process.oracle import Empirical, Mixture
+from allegory.process.oracle import Mixture
 from allegory.process.path import Path
 from allegory.process.schedule import Linear
 
@@ -154,3 +155,39 @@ def test_bad_mixtures_are_refused(arguments, says):
         Mixture(given["means"], given["stds"], given["weights"], Path(Linear()))
     with pytest.raises(ValueError, match="std=-1"):
         Empirical(torch.zeros(2, 2), Path(Linear()), std=-1)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: Mixture(torch.full((2, 2), torch.nan), 1.0, None, p), "NaN"),
+        (lambda p: Mixture(torch.zeros(2, 2), 1.0, torch.tensor([1.0, torch.inf]), p), "positive number each"),
+        (lambda p: Mixture(torch.zeros(2, 2), 1.0, None, p, labels=torch.zeros(3, dtype=torch.long)), "labels: shape"),
+        (lambda p: Mixture(torch.zeros(2, 2), None, None, p, covariances=torch.eye(2)[None]), "covariances: shape"),
+        (
+            lambda p: Mixture(torch.zeros(1, 2), None, None, p, covariances=torch.tensor([[[1.0, 0.5], [0.0, 1.0]]])),
+            "symmetric",
+        ),
+        (
+            lambda p: Mixture(torch.zeros(1, 2), 1.0, None, p, labels=torch.zeros(1, dtype=torch.long))(
+                torch.zeros(1, 2), 0.5, torch.tensor([4])
+            ),
+            "out of",
+        ),
+        (lambda p: Empirical(torch.zeros(2, 2), p).log_prob(torch.zeros(1, 2)), "without noise"),
+    ],
+)
+def test_what_would_give_another_answer_is_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make(Path(Linear()))
+
+
+def test_empirical_needs_no_array_of_batch_times_points_times_dims():
+    """Per-item times: distances as cdist makes them, and right at zero terminal SNR too."""
+    path = PATHS["straight-flow"]
+    data, x = torch.randn(6, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    t = torch.tensor([0.3, 1.0, 0.7, 0.95], dtype=torch.float64)
+    level = path.at(t, like=x)
+    squared = (x[:, None] - level.alpha[:, None] * data).square().sum(-1)
+    weights = torch.softmax(-squared / (2 * level.sigma**2), 1)
+    torch.testing.assert_close(Empirical(data, path)(x, t).x0, weights @ data)

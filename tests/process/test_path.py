@@ -131,3 +131,39 @@ def test_unknown_split_suggests_the_closest():
 def test_a_path_is_a_module_whose_schedule_moves_with_it():
     path = Path(Betas(torch.linspace(1e-4, 0.02, 10)))
     assert "schedule" in dict(path.named_children())
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_drift_and_diffusion_hold_at_the_clean_end(name):
+    """f and g^2 by finite differences just inside t = 0, infinite start or not."""
+    path, h = SMOOTH[name], 1e-7
+    (start,), (after,) = path.levels([0.0]), path.levels([h])
+    slope = (math.log(after.alpha) - math.log(start.alpha)) / h
+    variance = (after.sigma**2 - start.sigma**2) / h
+    assert start.drift == pytest.approx(slope, rel=1e-4, abs=1e-5)
+    assert start.diffusion + 2 * start.drift * start.sigma**2 == pytest.approx(variance, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("t", [500, -0.1, float("nan")])
+def test_times_outside_the_unit_interval_are_refused(t):
+    path = PATHS["linear-vp"]
+    for give in (lambda: path.at(t), lambda: path.levels([0.5, t]), lambda: path.at(torch.tensor([t, t]))):
+        with pytest.raises(ValueError, match="times run from 0 to 1"):
+            give()
+
+
+def test_scales_along_the_wrong_axis_are_refused():
+    level = PATHS["linear-vp"].at(torch.rand(3))
+    with pytest.raises(ValueError, match="like=x0"):
+        level.mix(torch.ones(3, 3), torch.zeros(3, 3))
+
+
+def test_neighbouring_levels_keep_their_digits_in_float32():
+    path, x = PATHS["linear-vp"], torch.zeros(1, 2)
+    near, far = path.at(torch.tensor([0.5]), like=x), path.at(torch.tensor([0.50001], dtype=torch.float64), like=x)
+    assert float(near.gap(far)) == pytest.approx(15 * 1e-5, rel=1e-6)
+
+
+def test_clean_data_are_clean_on_any_path():
+    one, other = PATHS["linear-vp"], PATHS["cosine-flow"]
+    assert one.at(other.clean, like=torch.zeros(2, 2)).sigma == 0

@@ -133,3 +133,19 @@ def test_what_cannot_be_told_apart_says_so():
 def test_unknown_row_suggests_the_closest():
     with pytest.raises(ValueError, match="did you mean 'score'"):
         row_named("scor")
+
+
+def test_an_output_of_another_shape_is_refused():
+    (level,) = PATHS["linear-vp"].levels([0.5])
+    with pytest.raises(ValueError, match="shape of x_t"):
+        Prediction.solve("v", torch.ones(4, 1), torch.ones(4, 2), level)
+
+
+@pytest.mark.parametrize("asked", ROWS)
+@pytest.mark.parametrize("given", ROWS)
+def test_the_squared_error_of_any_row_follows_from_the_row_that_was_predicted(given, asked):
+    (x0, eps), (level,) = pair(), PATHS["cosine-sub_vp"].levels([0.4])
+    truth = Prediction.of(x0, eps, level)
+    belief = Prediction.solve(given, torch.randn_like(x0), truth.x_t, level)
+    expected = (belief.view(asked) - truth.view(asked)).square()
+    torch.testing.assert_close(belief.squared_error(truth, asked), expected, rtol=1e-9, atol=1e-9)

@@ -108,3 +108,20 @@ def test_a_stochastic_solver_asks_for_its_seeds(seeds):
 def test_a_stochastic_solver_cannot_be_inverted():
     with pytest.raises(ValueError, match="cannot be inverted"):
         encode("ddpm", oracle(), PATH, torch.randn(3, 2, 2), grid(PATH, 4, end="min"))
+
+
+def test_every_whole_number_is_a_seed_of_its_own():
+    seeds = [0, 1, -1, 2**31, 2**32, 2**63, 12345678901234567890]
+    x = start(PATH, (4,), seeds)
+    assert len({tuple(row) for row in x.tolist()}) == len(seeds)
+
+
+@pytest.mark.parametrize("times", [[1.0, 0.5, 0.5, 0.2], [0.2, 0.6, 0.4]])
+def test_times_that_stand_still_or_turn_back_are_refused(times):
+    with pytest.raises(ValueError, match="one way"):
+        sample("dpmpp2m", oracle(), PATH, torch.randn(2, 2, 2), times)
+
+
+def test_noise_is_not_walked_into_with_a_stochastic_solver():
+    with pytest.raises(ValueError, match="from data to noise"):
+        sample("ddpm", oracle(), PATH, torch.randn(2, 2, 2), [0.1, 0.5, 0.9], seeds=range(2))

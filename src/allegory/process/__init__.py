@@ -1,9 +1,10 @@
 """The forward process and everything that can be said of it without a network."""
 
 from .bound import Bound, Estimate, bits_per_dim, estimate
+from .empirical import Empirical
 from .grid import Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
-from .oracle import Empirical, Mixture, Oracle
+from .oracle import Mixture, Oracle
 from .path import Level, Path
 from .prediction import ROWS, Predict, Prediction, Row, edm, row_named
 from .schedule import Betas, Cosine, Geometric, Linear, Schedule, Straight

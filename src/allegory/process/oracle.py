@@ -8,7 +8,7 @@ N(alpha m_k, V_k) with V_k = alpha^2 C_k + sigma^2 I. With responsibilities r_k 
     Cov[x0 | x_t] = sum_k r_k (S_k + mu_k mu_k^T) - E[x0|x_t] E[x0|x_t]^T,   S_k = sigma^2 C_k V_k^-1.
 
 `Mixture` computes in the eigenbasis of each C_k. `Empirical` is the same with every data point as a component of one
-isotropic width: the denoiser that minimises the training loss on that data set exactly.
+isotropic width (`empirical.py`): the denoiser that minimises the training loss on that data set exactly.
 
 A condition is a label per item, -1 for none: it keeps the components with that label.
 """
@@ -37,15 +37,15 @@ class Oracle(nn.Module, ABC):
         super().__init__()
         if means.ndim < 2 or len(means) == 0:
             raise ValueError(f"means: shape {tuple(means.shape)}; give (components, *shape of an item)")
-        weights = (
-            torch.ones(len(means), dtype=means.dtype)
-            if weights is None
-            else torch.as_tensor(weights, dtype=means.dtype)
-        )
-        if weights.shape != means.shape[:1] or not bool((weights > 0).all()):
-            raise ValueError(
-                f"weights: {weights.tolist()[:8]} for {len(means)} components; give one positive number each"
-            )
+        if not bool(means.isfinite().all()):
+            raise ValueError("means: hold NaN or infinite values; give finite ones")
+        if labels is not None and labels.shape != means.shape[:1]:
+            raise ValueError(f"labels: shape {tuple(labels.shape)} for {len(means)} components; give one each")
+        weights = torch.ones(len(means)) if weights is None else torch.as_tensor(weights)
+        if weights.shape != means.shape[:1] or not bool(((weights > 0) & weights.isfinite()).all()):
+            some = weights.tolist()[:8]
+            raise ValueError(f"weights: {some} for {len(means)} components; give one positive number each")
+        weights = weights.to(means.dtype)
         self.path = path
         self.shape = means.shape[1:]
         self.register_buffer("means", means.flatten(1))
@@ -94,6 +94,9 @@ class Oracle(nn.Module, ABC):
         if self.labels is None:
             raise ValueError("condition: this oracle has no labels; give labels=, one per component")
         allowed = (condition[:, None] == self.labels) | (condition[:, None] < 0)
+        if not bool(allowed.any(1).all()):
+            known = self.labels.unique().tolist()
+            raise ValueError(f"condition: {condition.tolist()[:8]}; give labels out of {known}, or -1 for none")
         return self.log_weights.masked_fill(~allowed, -math.inf).log_softmax(1)
 
     @abstractmethod
@@ -132,14 +135,14 @@ class Mixture(Oracle):
         weights: Tensor | None,
         path: Path,
         *,
-        covariances: Float[Tensor, "k d d"] | None = None,
-        labels: Int[Tensor, " k"] | None = None,
+        covariances: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> None:
         super().__init__(means, weights, path, labels)
         if (stds is None) == (covariances is None):
             raise ValueError("give either stds or covariances")
         if covariances is not None:
-            variances, axes = torch.linalg.eigh(covariances)
+            variances, axes = torch.linalg.eigh(_covariances(covariances, means))
         else:
             variances, axes = _diagonal(torch.as_tensor(stds, dtype=means.dtype), means).square(), None
         if not bool((variances > 0).all()):
@@ -198,68 +201,6 @@ class Mixture(Oracle):
         )
 
 
-class Empirical(Oracle):
-    """The exact denoiser of a data set, each point widened to N(point, std^2 I); std = 0 is the data set itself.
-
-    Memory is (batch x points), so tens of thousands of images fit. E[x0 | x_t] is the network that a diffusion loss
-    would reach on this data with unlimited capacity (Karras et al. 2022, eq. 57).
-    """
-
-    def __init__(
-        self,
-        data: Float[Tensor, "k *shape"],
-        path: Path,
-        std: float = 0.0,
-        labels: Int[Tensor, " k"] | None = None,
-    ) -> None:
-        super().__init__(data, None, path, labels)
-        if std < 0:
-            raise ValueError(f"std={std}; give 0 or more")
-        self.std = std
-
-    def _variance(self, level: Level) -> Tensor:
-        sigma, narrow = torch.as_tensor(level.sigma), self.std * torch.as_tensor(level.alpha)
-        return (sigma * sigma + narrow * narrow).to(self.means)
-
-    def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
-        variance = self._variance(level)
-        # Distances are taken as differences: expanding the square would cancel where sigma is small.
-        squared = _squared_distances(x, level.alpha, self.means)
-        norm = 0.5 * x.shape[1] * (2 * math.pi * variance).log()
-        return self._log_weights(condition) - squared / (2 * variance) - norm
-
-    def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        nearest = self._log_joint(x, level, condition).softmax(1) @ self.means
-        gap = (x - level.alpha * nearest) / self._variance(level)
-        return nearest + level.alpha * self.std**2 * gap, level.sigma * gap
-
-    def _spread(self, chosen: Tensor, noise: Tensor) -> Tensor:
-        return self.std * noise
-
-    def covariance(
-        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
-    ) -> Float[Tensor, "b d d"]:
-        """Cov[x0 | x_t], over flattened items."""
-        x = x_t.flatten(1)
-        level = self.path.at(t, like=x)
-        r = self._log_joint(x, level, condition).softmax(1)
-        sigma, variance = torch.as_tensor(level.sigma), self._variance(level)
-        shrink = (sigma * sigma / variance).to(x).reshape(-1, 1, 1)  # of a point's pull, what its width leaves
-        mean = r @ self.means
-        second = torch.einsum("bk,kd,kf->bdf", r, self.means, self.means) - mean[:, :, None] * mean[:, None]
-        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        return self.std**2 * shrink * eye + shrink.square() * second
-
-
-def _squared_distances(x: Tensor, alpha: Tensor | float, means: Tensor) -> Float[Tensor, "b k"]:
-    if isinstance(alpha, Tensor) and alpha.numel() > 1:
-        # One alpha an item: a batched distance of one row each.
-        return torch.cdist(x[:, None], alpha[:, None] * means, compute_mode="donot_use_mm_for_euclid_dist")[
-            :, 0
-        ].square()
-    return torch.cdist(x, alpha * means, compute_mode="donot_use_mm_for_euclid_dist").square()
-
-
 def _deeper(scale: Tensor | float) -> Tensor | float:
     """A scale of shape (b, 1) as (b, 1, 1), to meet (b, k, d)."""
     return scale[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
@@ -274,3 +215,12 @@ def _diagonal(stds: Tensor, means: Tensor) -> Float[Tensor, "k d"]:
     raise ValueError(
         f"stds: shape {tuple(stds.shape)} for means {tuple(means.shape)}; give a number, (k,) or the shape of means"
     )
+
+
+def _covariances(given: Tensor, means: Tensor) -> Float[Tensor, "k d d"]:
+    """The matrices, once they are known to be one symmetric matrix per component."""
+    dims = means.flatten(1).shape[1]
+    if given.shape != (len(means), dims, dims) or not torch.allclose(given, given.mT, rtol=1e-5, atol=1e-8):
+        shape = tuple(given.shape)
+        raise ValueError(f"covariances: shape {shape}; give a symmetric matrix each, ({len(means)}, {dims}, {dims})")
+    return given
