@@ -97,8 +97,8 @@ GOOD = RNG.normal(size=(40, 2))
 @pytest.mark.parametrize(
     ("arrays", "named"),
     [
-        ({"x": np.zeros((0, 2))}, "0 items"),
-        ({"x": np.zeros((0, 8, 8), np.uint8)}, "0 items"),
+        ({"x": np.zeros((0, 2))}, "no items"),
+        ({"x": np.zeros((0, 8, 8), np.uint8)}, "no items"),
         ({"x": GOOD, "x_test": np.zeros((0, 2))}, "no items"),
         ({"x": GOOD[:, 0]}, r"shape \(40,\)"),
         ({"x": np.where(np.arange(80).reshape(40, 2) == 33, np.nan, GOOD)}, "NaN"),

@@ -103,14 +103,7 @@ def evaluate(
     if samples < 2:
         raise ValueError(f"samples={samples}; give at least 2")
     spec, seconds = dataset.spec, dict[str, float]()
-    settings = {
-        "seed": seed,
-        "draws": draws,
-        "samples": samples,
-        "steps": steps,
-        "solver": solver,
-        "guidance": guidance,
-    }
+    settings = dict(seed=seed, draws=draws, samples=samples, steps=steps, solver=solver, guidance=guidance)
     labels = torch.arange(samples) % spec.classes if spec.classes and spec.classes > 1 else None
     with _timed(seconds, "likelihood"):
         likelihood = evaluate_bound(model, dataset.test, seed=seed, draws=draws)
