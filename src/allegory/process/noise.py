@@ -1,7 +1,7 @@
 """Noise that belongs to an item: every item of a batch has a seed, and its draws are the same in any batch.
 
 Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the neighbours of an item
-do not change them. The generator is Philox (Salmon et al. 2011), keyed by seed and stream: two keys never meet.
+do not change them. Any whole number is a seed: numpy hashes all 64 bits of it, where torch would keep 32.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ class Noise:
 
     def __init__(self, seeds: Sequence[int], shape: Sequence[int], stream: int = STEPS) -> None:
         self.shape = tuple(shape)
-        self._generators = [
-            np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, stream], dtype=np.uint64)))
-            for seed in seeds
-        ]
+        self._generators = [np.random.Generator(np.random.SFC64(_key(seed, stream))) for seed in seeds]
 
     def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
         """The next standard-normal draw of every item."""
@@ -38,3 +35,9 @@ class Noise:
     def uniform(self) -> Float[Tensor, " b"]:
         """The next number of every item, even in [0, 1), float64."""
         return torch.tensor([generator.random() for generator in self._generators], dtype=torch.float64)
+
+
+def _key(seed: int, stream: int) -> np.random.SeedSequence:
+    """Seed and stream as three words of 32 bits, a fixed number, so that no two pairs are the same words."""
+    low, high = seed % 2**32, seed // 2**32 % 2**32
+    return np.random.SeedSequence([stream, low, high])
