@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from allegory.process.empirical import Empirical
 from tests.paths import PATHS
 
+from allegory.process.empirical import Empirical
 from allegory.process.oracle import Mixture
 from allegory.process.path import Path
 from allegory.process.schedule import Linear
