@@ -120,7 +120,7 @@ def test_the_loss_is_minus_the_bound_on_average(data):
     vdm, raw = model(data, Path(Cosine(6, -5))), raw_items(data, 64)
     with torch.no_grad():
         losses = estimate(torch.stack([vdm.loss((raw, None)).mean() for _ in range(200)]))
-    bounds = estimate(torch.stack([vdm.bound(raw, seed=k, draws=4).bits_per_dim(data).mean() for k in range(60)]))
+    bounds = estimate(torch.stack([vdm.bound(raw, seed=64 * k, draws=4).bits_per_dim(data).mean() for k in range(60)]))
     assert abs(losses.mean - bounds.mean) < 3 * math.hypot(losses.error, bounds.error)
     assert max(losses.error, bounds.error) < 0.015 * abs(bounds.mean)
 
@@ -202,9 +202,9 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
 
     def score():
         test = torch.randn(1000, 2, generator=torch.Generator().manual_seed(1)) @ root.T
-        return estimate(vdm.bound(test, seed=2, draws=32).bits_per_dim(data)).mean
+        return estimate(vdm.bound(test, seed=2, draws=256).bits_per_dim(data))
 
-    assert score() > entropy + 0.4
+    assert score().mean > entropy + 0.4
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
     for _ in range(300):
@@ -213,7 +213,9 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
         loss.backward()
         optimizer.step()
         schedule.step()
-    assert abs(score() - entropy) < 0.05
+    got = score()
+    assert abs(got.mean - entropy) < 3 * got.error + 0.02
+    assert got.error < 0.03
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ def variational_bound(
 ) -> Bound:
     """The bound for each item, by `draws` evaluations an item; steps=None is continuous time.
 
-    Item i draws its times and noise from seed + i, so it comes out the same alone and in any batch. With draws >= steps
+    Item i draws its times and noise from seed + i, so it comes out the same alone and in any batch; two calls are
+    independent when their seeds are at least as far apart as the batch is long. With draws >= steps
     the divergences are the T terms of the sum; otherwise they are one unbiased estimate of it. ValueError for draws or
     steps below 1.
     """
