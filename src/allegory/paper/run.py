@@ -1,0 +1,40 @@
+"""The whole paper: its sections in order, and `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..names import pick
+from . import autoencoder, consistency, denoising, elbo, hierarchy, marginal, posterior
+from .check import Check, Result, Section
+
+LAST = 170
+"""The paper numbers its equations from 1 to this."""
+
+SECTIONS: dict[str, Section] = {
+    module.SECTION.name: module.SECTION
+    for module in (elbo, autoencoder, hierarchy, consistency, denoising, marginal, posterior)
+}
+"""The sections by name, in the paper's order."""
+
+
+def checks(numbers: Collection[int] | None = None, section: str | None = None) -> tuple[Check, ...]:
+    """The checks of the paper, or of these equations, or of one section, in the order of the numbers.
+
+    ValueError for an equation outside 1..170, a section that does not exist, or a section without these equations.
+    """
+    for number in numbers or ():
+        if not 1 <= number <= LAST:
+            raise ValueError(f"equation {number}: the paper numbers its equations from 1 to {LAST}; give one of those")
+    parts = [pick("section", section, SECTIONS)] if section is not None else list(SECTIONS.values())
+    found = [check for part in parts for check in part.checks if numbers is None or check.number in numbers]
+    missing = sorted(set(numbers or ()) - {check.number for check in found})
+    if missing:
+        home = next(part.name for part in SECTIONS.values() if part.first <= missing[0] <= part.last)
+        raise ValueError(f"section {section!r}: equation {missing[0]} stands in {home!r}; give that section, or none")
+    return tuple(sorted(found, key=lambda check: check.number))
+
+
+def verify(numbers: Collection[int] | None = None, section: str | None = None) -> tuple[Result, ...]:
+    """Execute the paper's equations, all of them or a choice (see `checks`), and compare their sides."""
+    return tuple(check.run() for check in checks(numbers, section))
