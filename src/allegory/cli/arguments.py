@@ -136,23 +136,46 @@ class Demo:
         demo(self)
 
 
-COMMANDS = ("demo", "train", "sample", "evaluate")
+@dataclass(frozen=True)
+class Verify:
+    """Execute the equations of the paper (Luo 2022): both sides of each, and whether they agree. A few seconds.
+
+    Exits with 1 if one fails. Says where a printed line does not hold as it stands.
+    """
+
+    section: str | None = None
+    """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr, interpretations, ..."""
+    equation: int | None = None
+    """One equation, by its number, 1 to 170."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Carry it out."""
+        from .verifying import verify
+
+        verify(self)
 
 
-def parse(arguments: Sequence[str]) -> Train | Sample | Evaluate | Demo:
+COMMANDS = ("demo", "train", "sample", "evaluate", "verify")
+Command = Union[Demo, Train, Sample, Evaluate, Verify]  # noqa: UP007 - as below
+
+
+def parse(arguments: Sequence[str]) -> Command:
     """The command that the words ask for. ValueError of one line for words that make no sense."""
     command = Union[  # noqa: UP007 - tyro reads the annotations of a Union
         Annotated[Demo, subcommand("demo")],
         Annotated[Train, subcommand("train")],
         Annotated[Sample, subcommand("sample")],
         Annotated[Evaluate, subcommand("evaluate")],
+        Annotated[Verify, subcommand("verify")],
     ]
     if arguments and not arguments[0].startswith("-"):
         pick("command", arguments[0], dict.fromkeys(COMMANDS))
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
-            chosen: Train | Sample | Evaluate | Demo = tyro.cli(
+            chosen: Command = tyro.cli(
                 command,
                 prog="allegory",
                 description=f"Diffusion models from one set of equations. Version {__version__}.",

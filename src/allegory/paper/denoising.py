@@ -196,25 +196,37 @@ def _eq58() -> Sides:
     return same(_by_matching(case).total[0], case.dense().elbo())
 
 
+DATA_STD = 0.8
+
+
+def denoiser(case: Chain) -> Mixture:
+    """The exact denoiser of N(0, DATA_STD^2 I): E[x_0 | x_t] = shrink x_t / sqrt(A_t), as in `matching_terms`."""
+    return Mixture(torch.zeros(1, case.x0.shape[1], dtype=torch.float64), DATA_STD, None, case.path)
+
+
+def matching_terms(case: Chain) -> list[float]:
+    """E KL of eq. 58 for that denoiser, t = 2..T, in letters."""
+    squared, dims, A = float(case.x0.square().sum()), case.x0.shape[1], case.A
+    terms = []
+    for t in range(2, case.steps + 1):
+        shrink = A[t] * DATA_STD**2 / (A[t] * DATA_STD**2 + 1 - A[t])
+        missed = (1 - shrink) ** 2 * squared + dims * shrink**2 * (1 - A[t]) / A[t]
+        terms.append(0.5 * (A[t - 1] / (1 - A[t - 1]) - A[t] / (1 - A[t])) * missed)
+    return terms
+
+
 @SECTION.equation(58, "the library's bound of a denoiser is (58), term by term", Kind.MEAN)
 def _eq58_library() -> Sides:
-    case, spread = chain(), 0.8
-    steps, eps, A = case.steps - 1, cubature(2), case.A
-    x0 = case.x0.expand(4, -1)
-    oracle = Mixture(torch.zeros(1, 2, dtype=torch.float64), spread, None, case.path)
+    case, dims = chain(), 2
+    steps, eps, A, x0 = case.steps - 1, cubature(dims), case.A, case.x0.expand(2 * dims, -1)
     terms = [reconstruction(case.path, Continuous(), x0, eps).mean(), -prior_matching(case.path, x0)[0]]
     for i in range(1, steps + 1):
-        time = torch.full((4,), i / steps, dtype=torch.float64)
-        terms.append(divergence(oracle, case.path, x0, time, eps, steps=steps).nats.mean() / steps)
-    squared, d = float(case.x0.square().sum()), 2
-    variance = (1 - A[1]) / A[1]  # of p(x_0 | x_1) = N(x_1 / sqrt(A_1), variance I)
-    expected = [-d / 2 * (1 + math.log(2 * math.pi * variance))]
-    expected.append(-0.5 * (A[-1] * squared + d * (1 - A[-1]) - d - d * math.log(1 - A[-1])))
-    for t in range(2, case.steps + 1):
-        shrink = A[t] * spread**2 / (A[t] * spread**2 + 1 - A[t])  # E[x_0 | x_t] = shrink x_t / sqrt(A_t)
-        missed = (1 - shrink) ** 2 * squared + d * shrink**2 * (1 - A[t]) / A[t]
-        expected.append(0.5 * (A[t - 1] / (1 - A[t - 1]) - A[t] / (1 - A[t])) * missed)
-    return same(torch.stack(terms), torch.tensor(expected, dtype=torch.float64))
+        time = torch.full((2 * dims,), i / steps, dtype=torch.float64)
+        terms.append(divergence(denoiser(case), case.path, x0, time, eps, steps=steps).nats.mean() / steps)
+    squared, variance = float(case.x0.square().sum()), (1 - A[1]) / A[1]  # of p(x_0 | x_1) = N(x_1 / sqrt(A_1), .)
+    likely = -dims / 2 * (1 + math.log(2 * math.pi * variance))
+    prior = 0.5 * (A[-1] * squared + dims * (1 - A[-1]) - dims - dims * math.log(1 - A[-1]))
+    return same(torch.stack(terms), torch.tensor([likely, -prior, *matching_terms(case)], dtype=torch.float64))
 
 
 RAO_BLACKWELL = (

@@ -58,7 +58,8 @@ class Dense:
 
     def points(self, noise: Float[Tensor, "n k d"]) -> Float[Tensor, "n k d"]:
         """The law's draws for this standard noise."""
-        return self.mean + torch.linalg.cholesky(self.cov) @ noise
+        root: Tensor = torch.linalg.cholesky(self.cov)
+        return torch.einsum("ij,njd->nid", root, noise) + self.mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..process.oracle import Mixture
 from ..process.path import Level, Path
+from ..process.prediction import Prediction
 from .cases import chain
 from .rules import line, normal
 
@@ -57,7 +58,8 @@ class Blend:
     def library_score(self, x_t: Float[Tensor, "n 1"], label: int | None = None) -> Float[Tensor, "n 1"]:
         """The library's grad log p(x_t | y)."""
         condition = None if label is None else torch.full((len(x_t),), label)
-        return self.oracle(x_t, self.level, condition).view("score")
+        belief: Prediction = self.oracle(x_t, self.level, condition)
+        return belief.view("score")
 
 
 def blend(t: int = 3) -> Blend:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..names import pick
-from . import autoencoder, consistency, denoising, elbo, hierarchy, marginal, posterior
+from . import (
+    autoencoder,
+    consistency,
+    denoising,
+    elbo,
+    guiding,
+    hierarchy,
+    marginal,
+    objective,
+    posterior,
+    score,
+    score_matching,
+    snr,
+)
 from .check import Check, Result, Section
 
 LAST = 170
@@ -13,8 +26,11 @@ LAST = 170
 
 SECTIONS: dict[str, Section] = {
     module.SECTION.name: module.SECTION
-    for module in (elbo, autoencoder, hierarchy, consistency, denoising, marginal, posterior)
-}
+    for module in (
+        elbo, autoencoder, hierarchy, consistency, denoising, marginal,
+        posterior, objective, snr, score_matching, score, guiding,
+    )
+}  # fmt: skip
 """The sections by name, in the paper's order."""
 
 
