@@ -3,7 +3,7 @@ import torch
 from tests.paths import BOUNDED, PATHS
 from torch import nn
 
-from allegory.models import Categorical, Denoiser
+from allegory.models import Categorical, Denoiser, categorical
 from allegory.networks import Labels, MLPConfig
 from allegory.process import Empirical, Path
 from allegory.process.schedule import Linear
@@ -64,3 +64,26 @@ def test_channels_do_not_mix_and_labels_reach_the_network(split):
     assert belief.x0.shape == x.shape and belief.x0.abs().max() <= 1
     torch.testing.assert_close(belief.x_t, x)
     assert not torch.allclose(denoiser(x, 0.5, label).x0, denoiser(x, 0.5, label.flip(0)).x0)
+
+
+@pytest.mark.parametrize("times", [0.3, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])])
+def test_an_item_is_read_the_same_in_pieces_of_any_size(times, monkeypatch):
+    """Memory is saved by reading some items at a time; beliefs and gradients are those of reading all at once."""
+    path = Path(Linear(5, -5))
+    x = torch.randn(5, 2, 3, 3)
+    level = path.at(times, like=x)
+    y = torch.randn(5, 10, 3, 3, requires_grad=True)
+    seen = []
+    for chunk in (1, 2 * y[0].numel(), 5 * y[0].numel()):
+        monkeypatch.setattr(categorical, "CHUNK", chunk)
+        x0 = Categorical(VALUES).read(y, x, level).x0
+        (gradient,) = torch.autograd.grad(x0.square().sum(), y)
+        seen.append((x0, gradient))
+    for x0, gradient in seen[:-1]:
+        assert torch.equal(x0, seen[-1][0]) and torch.equal(gradient, seen[-1][1])
+
+
+def test_no_items_no_beliefs():
+    path = Path(Linear(5, -5))
+    x = torch.zeros(0, 1, 2, 2)
+    assert Categorical(VALUES).read(torch.zeros(0, 5, 2, 2), x, path.at(0.5, like=x)).x0.shape == x.shape

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from allegory.networks import UNetConfig
-from allegory.networks.unet import Level, PixelAttention, ResBlock, level_sizes
+from allegory.networks.unet import Level, PixelAttention, ResBlock, UNet, level_sizes
 
 
 class Nothing(nn.Module):
@@ -55,6 +55,7 @@ def test_data_that_is_no_picture_is_refused() -> None:
         ({"multipliers": (1, 0)}, r"multipliers=\(1, 0\)"),
         ({"blocks": 0}, "blocks=0"),
         ({"dropout": 1.0}, r"dropout=1.0 must be in \[0, 1\)"),
+        ({"head": 2}, "head=2 must be odd"),
         ({"heads": 3}, "heads=3 must divide the 64 channels"),
     ],
 )
@@ -140,3 +141,16 @@ def test_number_of_weights() -> None:
 def test_documented_numbers_of_weights(config: UNetConfig, millions: float) -> None:
     count = sum(p.numel() for p in config.build((1, 28, 28)).parameters())
     assert round(count / 1e6, 1) == millions
+
+
+@pytest.mark.parametrize(("head", "reach"), [(1, 0), (3, 1), (5, 2)])
+def test_the_last_convolution_reaches_half_its_kernel(head: int, reach: int) -> None:
+    """The output at one pixel depends on the features at most `reach` pixels away, and on those that far."""
+    network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=(), head=head).build((1, 8, 8), outputs=6)
+    assert isinstance(network, UNet)
+    nn.init.normal_(network.head.weight)
+    h = torch.randn(1, 4, 8, 8, requires_grad=True)
+    network.head(h)[0, :, 3, 3].sum().backward()
+    assert h.grad is not None
+    rows = h.grad.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
+    assert rows == list(range(3 - reach, 4 + reach))

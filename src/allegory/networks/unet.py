@@ -30,7 +30,7 @@ class UNetConfig:
 
     Level i has channels · multipliers[i] channels and `blocks` residual blocks each way; attention runs at
     the levels whose longer side is listed; `fourier` are the exponents n of the input's features sin, cos(2^n
-    pi x).
+    pi x). The last convolution has a kernel of `head` x `head`: 1 where the outputs are many, as logits are.
 
     Weights: 2.7 million by default, 0.4 million with 32 channels and 1 block.
     """
@@ -42,6 +42,7 @@ class UNetConfig:
     heads: int = 2
     dropout: float = 0.0
     fourier: tuple[int, ...] = ()
+    head: int = 3
 
     def __post_init__(self) -> None:
         if not self.multipliers or min(self.channels, self.blocks, *self.multipliers) < 1:
@@ -51,6 +52,8 @@ class UNetConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
+        if self.head < 1 or self.head % 2 == 0:
+            raise ValueError(f"head={self.head} must be odd, so that the kernel has a middle: 3, or 1")
 
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
@@ -162,7 +165,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
         self.level = Level(config, widths[0], widths, sizes)
         self.norm = group_norm(widths[0])
-        self.head = zeroed(nn.Conv2d(widths[0], outputs or shape[0], 3, padding=1))
+        self.head = zeroed(nn.Conv2d(widths[0], outputs or shape[0], config.head, padding=config.head // 2))
 
     def forward(
         self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None

@@ -13,18 +13,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Training:
-    """How to train: budget, optimizer (AdamW), moving average, checkpoints. All fields are plain JSON values.
+    """How to train: budget, optimizer, moving average, checkpoints. All fields are plain JSON values.
 
     Exactly one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given.
     `batch_size` is the size of one batch over all processes; an optimizer step sees `accumulate` of them.
-    `warmup` is in steps; `clip` bounds the norm of the gradient; `ema` is the decay of the moving average of
-    the weights. `seed` starts the random stream that the loss draws from. Raises ValueError for a value out
-    of its range.
+    `optimizer` is "adamw" or "muon" (`muon.py`: Muon for kernels of convolutions). `warmup` is in steps; `clip`
+    bounds the norm of the gradient; `ema` is the decay of the moving average of the weights. `seed` starts the
+    random stream that the loss draws from. Raises ValueError for a value out of its range.
     """
 
     steps: int | None = None
     minutes: float | None = None
     batch_size: int = 128
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
@@ -50,7 +51,8 @@ class Training:
         self._require("in [0, 1)", lambda value: 0 <= value < 1, "ema")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}: try (0.9, 0.99)")
-        for name, choices in (("decay", ("cosine", "linear", "none")), ("precision", ("fp32", "bf16"))):
+        words = {"decay": ("cosine", "linear", "none"), "precision": ("fp32", "bf16"), "optimizer": ("adamw", "muon")}
+        for name, choices in words.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 

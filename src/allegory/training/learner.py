@@ -1,4 +1,4 @@
-"""One step of optimization: forward, backward, clip, AdamW, moving average.
+"""One step of optimization: forward, backward, clip, AdamW or Muon, moving average.
 
 AdamW (Loshchilov & Hutter 2019, algorithm 2) runs as torch's fused kernel: on one processor core it takes 1.8
 ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m benchmarks.training`).
@@ -15,10 +15,12 @@ from .checkpoint import Checkpoint
 from .config import Training
 from .ema import EMA
 from .errors import TrainingError
+from .muon import Muon
 from .processes import Processes
 from .weights import fill
 
 Batch = tuple[Tensor | None, ...]
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 
 @runtime_checkable
@@ -73,7 +75,7 @@ class Learner:
         if not self.parameters:
             raise ValueError(f"model {type(model).__name__} has no parameter with requires_grad: nothing to train")
         self.loss = processes.wrap(Loss(model, config.precision == "bf16"))
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters.values(),
             lr=config.learning_rate,
             betas=config.betas,
