@@ -38,7 +38,8 @@ class Probe:
 
 def prior_matching(path: Path, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
     """KL(q(z_1 | x) || N(0, prior_std^2 I)) in nats."""
-    return marginal(x0, path.at(1.0, like=x0)).kl(Gaussian(torch.zeros_like(x0), path.prior_std))
+    end = path.at(1.0, like=x0)  # with its gradient: the end of a learned schedule moves the prior too
+    return marginal(x0, end).kl(Gaussian(torch.zeros_like(x0), end.spread))
 
 
 def reconstruction(

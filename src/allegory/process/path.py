@@ -75,12 +75,12 @@ class Path(nn.Module):
 
     @property
     def prior_std(self) -> float:
-        """Standard deviation sqrt(alpha^2 + sigma^2) at t = 1 of the prior p(x_1) = N(0, prior_std^2 I).
+        """Standard deviation of the prior p(x_1) = N(0, prior_std^2 I): that of x_1 for unit-variance data.
 
-        Exact for unit-variance data; 1 on a variance-preserving path (Luo 2022, eq. 33).
+        It is 1 on a variance-preserving path (Luo 2022, eq. 33).
         """
-        alpha, sigma = self.split.scales(torch.tensor(self.schedule.ends[1], dtype=torch.float64))
-        return math.hypot(float(alpha), float(sigma))
+        with torch.no_grad():
+            return float(self.at(1.0).spread)
 
     def extra_repr(self) -> str:
         return f"split={self.split.name!r}"
@@ -117,6 +117,11 @@ class Level:
     def sigma(self) -> Scale:
         """What multiplies the noise: a standard deviation."""
         return self._scales[1]
+
+    @cached_property
+    def spread(self) -> Scale:
+        """sqrt(alpha^2 + sigma^2): the standard deviation of x_t for data of unit variance."""
+        return self._cast(torch.hypot(*self.path.split.scales(_number(self.precise_log_snr))))
 
     @cached_property
     def slope(self) -> Scale:

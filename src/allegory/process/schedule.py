@@ -13,51 +13,23 @@ as well, but the *tempered* slope
 is not: it is twice the slope of alpha/sigma near t = 1 and of -sigma/alpha near t = 0. The slopes of alpha and sigma
 are built from it (`path.py`), so they hold at both ends of every schedule.
 
-Fixed schedules hold Python floats and compute in the dtype of t; `Path.at` hands them float64.
+The fixed schedules are here and hold Python floats; the learned one is in `learned.py`. All compute in the dtype of t;
+`Path.at` hands them float64.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from .curve import Schedule, check_ends
+from .learned import Learned
 
-class Schedule(nn.Module, ABC):
-    """A strictly decreasing log-SNR of t in [0, 1]."""
-
-    @abstractmethod
-    def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """log-SNR at t."""
-
-    @abstractmethod
-    def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """d log-SNR / dt, negative; infinite where log-SNR is."""
-
-    @abstractmethod
-    def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """The t at which the schedule has this log-SNR."""
-
-    def tempered_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """slope * exp(-|log_snr| / 2), finite at infinite ends too."""
-        return self.slope(t) * torch.exp(-self(t).abs() / 2)
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """log-SNR at t = 0 and t = 1."""
-        start, end = self(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-        return start, end
-
-
-def _check_ends(start: float, end: float, finite: bool) -> None:
-    if not start > end:
-        raise ValueError(f"start={start}, end={end}: log-SNR falls with t; give start > end")
-    if finite and not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(f"start={start}, end={end}: both ends must be finite; Cosine and Straight allow infinite ones")
+__all__ = ["Betas", "Cosine", "Geometric", "Learned", "Linear", "Schedule", "Straight"]
 
 
 class Linear(Schedule):
@@ -65,7 +37,7 @@ class Linear(Schedule):
 
     def __init__(self, start: float = 10.0, end: float = -10.0) -> None:
         super().__init__()
-        _check_ends(start, end, finite=True)
+        check_ends(start, end, finite=True)
         self.start, self.end = float(start), float(end)
 
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
@@ -119,7 +91,7 @@ class Cosine(Schedule):
 
     def __init__(self, start: float = 15.0, end: float = -15.0) -> None:
         super().__init__()
-        _check_ends(start, end, finite=False)
+        check_ends(start, end, finite=False)
         self.start, self.end = float(start), float(end)
         self.theta0, self.theta1 = self._angle(start), self._angle(end)
         # The complement pi/2 - theta has its own end points: near t = 1 the difference would cancel.
