@@ -3,7 +3,8 @@ r"""The variational diffusion model: data, a path, a denoiser and a decoder that
     x --encode--> x0 --path--> z_t,  t from 0 to 1          p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
 
 (Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained with the weight `elbo`, its loss is the
-negative bound of log p(x) in bits/dim; with another weight it is that weighted squared error per dimension.
+negative bound of log p(x) in bits/dim; with another weight it is that weighted squared error per dimension. A learned
+schedule is trained along with the network: its ends by the bound, its interior by the variance of the loss.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ..data.spec import Data
 from ..likelihood.bound import divergence, prior_matching, reconstruction, variational_bound
 from ..likelihood.decoder import Continuous, Decoder, Discretised
 from ..objectives.denoising import denoising, low_discrepancy, weight_named
-from ..process.bound import Bound
+from ..process.bound import Bound, bits_per_dim
+from ..process.learned import descending_variance
+from ..process.schedule import Schedule
 from .denoiser import Denoiser
 
 RECONSTRUCTED = 8
@@ -39,6 +42,8 @@ class VDM(nn.Module):
         self.weight_name, self.weight = weight, weight_named(weight, denoiser.data_std)
         if weight == "elbo":
             self._check_ends()
+        else:
+            _check_fixed(denoiser.path.schedule, weight)
 
     @property
     def unit(self) -> str:
@@ -60,8 +65,10 @@ class VDM(nn.Module):
         labels, path = self._drop(labels), self.denoiser.path
         if self.weight_name != "elbo":
             return denoising(self.denoiser, path, x0, t, eps, self.weight, labels) / self.data.dims
-        diffusion = divergence(self.denoiser, path, x0, t, eps, labels).nats
-        # Without a learned schedule the reconstruction has no gradient: a few items tell its mean.
+        with descending_variance(path.schedule) as interior:
+            diffusion = divergence(self.denoiser, path, x0, t, eps, labels).nats
+        interior.of(bits_per_dim(diffusion, self.data))
+        # A few items tell its mean, and the pull of that mean on the start of a learned schedule.
         some = x0[:RECONSTRUCTED]
         likely = reconstruction(path, self.decoder, some, torch.randn_like(some)).mean().expand(len(x0))
         return Bound(likely, prior_matching(path, x0), (diffusion,)).bits_per_dim(self.data)
@@ -96,3 +103,12 @@ class VDM(nn.Module):
             return labels
         hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
         return labels.masked_fill(hidden, -1)
+
+
+def _check_fixed(schedule: Schedule, weight: str) -> None:
+    """ValueError where a schedule would learn from a weighted error that it can make small by itself."""
+    if any(parameter.requires_grad for parameter in schedule.parameters()):
+        raise ValueError(
+            f"weight={weight!r}: only the bound can train a schedule, any other weight lets it collapse to the times "
+            "that are easy; use weight='elbo', a fixed schedule, or schedule.requires_grad_(False)"
+        )
