@@ -191,7 +191,8 @@ def parse(arguments: Sequence[str]) -> Command:
 
 def _one_line(box: str) -> str:
     """The first sentence of tyro's boxed complaint, in plain words where it speaks of types."""
-    lines = [line.strip("│╭╮╰╯─ ").strip() for line in box.splitlines()[1:]]
+    inside = [line for line in box.splitlines()[1:] if not re.fullmatch(r" *-+ *", line)]  # a rule, where text is ASCII
+    lines = [line.strip("│╭╮╰╯─ ").strip() for line in inside]
     said = " ".join(lines[: lines.index("")] if "" in lines else lines).rstrip(".")
     wrong = re.match(r"Error parsing (\S+): no type matching (\S+) could be instantiated from \['(.*)'\]", said)
     if wrong:

@@ -119,12 +119,30 @@ def _omega() -> tuple[Linear, Float[Tensor, " n"], Float[Tensor, " n"]]:
     return Linear(5.0, -6.0), t, -5 + 11 * t
 
 
-@SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every split", Kind.DEFINITION)
+CONTINUOUS = "As the steps shrink the difference becomes a slope: the weight of diffusion in continuous time."
+
+
+@SECTION.equation(110, "in continuous time −½ SNR′(t) ‖x̂ − x_0‖²", Kind.EXACT, note=CONTINUOUS)
+def _eq110_continuous() -> Sides:
+    case, (schedule, t, omega) = step(), _omega()
+    path, t, omega = Path(schedule, "vp"), t[2:7], omega[2:7]
+
+    def predict(x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+        level = path.at(t, like=x_t)
+        v = (level.alpha * x_t - case.guess) / level.sigma  # of that x_0, where alpha^2 + sigma^2 = 1
+        return Prediction.solve("v", v, x_t, level)
+
+    slope = -11 * torch.exp(-omega)
+    expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
+    return same(divergence(predict, path, case.x0, t, case.eps).nats, expected)
+
+
+@SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every split, as √SNR = α/σ", Kind.DEFINITION)
 def _eq111() -> Sides:
     schedule, t, omega = _omega()
     levels = [Path(schedule, split).at(t) for split in SPLITS]
-    snr = torch.stack([torch.as_tensor(level.alpha / level.sigma) ** 2 for level in levels])
-    return same(snr, torch.exp(-omega).expand(len(levels), -1))
+    root = torch.stack([torch.as_tensor(level.alpha / level.sigma) for level in levels])
+    return same(root, torch.exp(-omega / 2).expand(len(levels), -1))
 
 
 @SECTION.equation(112, "A_t / (1 − A_t) = exp(−ω(t)), ω of the betas", Kind.EXACT)

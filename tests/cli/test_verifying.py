@@ -1,0 +1,75 @@
+"""`allegory verify` as a user meets it."""
+
+import json
+import time
+
+import pytest
+from tests.paper.mutate import mutate
+
+from allegory.cli import main
+from allegory.process.kernel import Gaussian
+
+
+def test_the_whole_paper_in_a_minute(capsys):
+    start = time.perf_counter()
+    main(["verify"])
+    assert time.perf_counter() - start < 60
+    said = capsys.readouterr().out
+    assert "170 of 170 equations executed" in said
+    assert ", 0 failed, " in said
+    assert "FAIL" not in said
+
+
+def test_one_equation_shows_both_sides_the_kind_and_where_the_paper_is_wrong(capsys):
+    main(["verify", "--equation", "45"])
+    said = capsys.readouterr().out
+    for words in ("exact value", "a bound", "tolerance", "Does not hold as printed", "corrected form", "1 of 170"):
+        assert words in said
+
+
+def test_json(capsys):
+    main(["verify", "--section", "vae", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["executed"], said["failed"]) == (6, 0)
+    first = said["results"][0]
+    assert (first["number"], first["section"], first["passed"]) == (17, "vae", True)
+    assert first["discrepancy"] <= first["tolerance"]
+    assert {"statement", "kind", "left", "right", "note"} <= set(first)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_failing_equation_exits_with_one(form, capsys, monkeypatch):
+    mutate(monkeypatch, Gaussian.kl, "- ratio.log()", "+ ratio.log()")
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", "--equation", "86", *form])
+    assert stop.value.code == 1
+    said = capsys.readouterr().out
+    assert json.loads(said)["failed"] == 1 if form else "FAIL" in said
+
+
+def test_a_check_that_raises_is_null_in_json(capsys, monkeypatch):
+    mutate(monkeypatch, Gaussian.kl, "return (0.5", "return missing + (0.5")
+    with pytest.raises(SystemExit):
+        main(["verify", "--equation", "99", "--json"])
+    result = json.loads(capsys.readouterr().out)["results"][0]
+    assert (result["passed"], result["left"]) == (False, None)
+    assert "NameError" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--section", "guidence"], "did you mean 'guidance'"),
+        (["--equation", "171"], "from 1 to 170"),
+        (["--equation", "0"], "from 1 to 170"),
+        (["--equation", "x"], "give a whole number"),
+        (["--equation", "45", "--section", "elbo"], "stands in 'chain'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(words, reason, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", *words])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert reason in said
