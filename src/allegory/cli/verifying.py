@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,8 @@ def verify(options: Verify) -> None:
     if options.json:
         print(json.dumps(_figures(results, seconds), indent=2))
     else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a sign of mathematics shows "?"
         _print(results, seconds)
     if not all(result.passed for result in results):
         raise SystemExit(1)
@@ -38,8 +43,14 @@ def _failed(results: tuple[Result, ...]) -> int:
 
 
 def _figures(results: tuple[Result, ...], seconds: float) -> dict[str, object]:
-    """For JSON, where a side that is no number is null."""
-    rows = [{name: None if value != value else value for name, value in result.to_dict().items()} for result in results]
+    """For JSON, where a side that is no finite number is null."""
+    rows = [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in result.to_dict().items()
+        }
+        for result in results
+    ]
     return {
         "equations": LAST, "executed": _executed(results), "failed": _failed(results), "checks": len(results),
         "seconds": seconds, "results": rows,
@@ -54,8 +65,8 @@ def _print(results: tuple[Result, ...], seconds: float) -> None:
             console.print(f"\n[bold]{part.title}[/bold] ({part.first}-{part.last}, --section {part.name})")
         _line(console, result)
     console.print(
-        f"\n{_executed(results)} of {LAST} equations executed by {len(results)} checks, "
-        f"{_failed(results)} failed, {seconds:.1f} s",
+        f"\n{_executed(results)} of {LAST} equations executed, {_failed(results)} failed, {seconds:.1f} s "
+        f"({len(results)} checks)",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
 

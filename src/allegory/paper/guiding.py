@@ -78,13 +78,16 @@ def _eq163() -> Sides:
     return same(case.library_score(x.detach(), LABEL), gradient((joint / p_y).log(), x))
 
 
-@SECTION.equation(164, "= ∇log p(x_t) + ∇log p(y | x_t) − ∇log p(y), by the library's densities", Kind.EXACT)
+@SECTION.equation(
+    164,
+    "= ∇log p(x_t) + ∇log p(y | x_t) − ∇log p(y), where the last is zero; the library's log p differentiated",
+    Kind.EXACT,
+)
 def _eq164() -> Sides:
     case, x = blend(), sites().requires_grad_()
     conditional = gradient(case.oracle.log_prob(x, case.level, torch.full((len(x),), LABEL)), x)
-    no_slope = gradient(torch.full((1,), 0.7, dtype=torch.float64).log() + 0 * x, x)  # p(y) = 0.7
     free, classifier = _slopes(case)
-    return same(conditional, free + classifier - no_slope)
+    return same(conditional, free + classifier)
 
 
 @SECTION.equation(165, "= ∇log p(x_t) + ∇log p(y | x_t)", Kind.EXACT)

@@ -35,6 +35,12 @@ def hermite(mean: Tensor | float, std: float, count: int = 60) -> tuple[Float[Te
     return z, torch.from_numpy(weights / weights.sum())
 
 
+def legendre(count: int) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Nodes and weights with the integral of f over [0, 1] = sum_i weight_i f(node_i)."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return torch.from_numpy(nodes + 1) / 2, torch.from_numpy(weights) / 2
+
+
 def line(half: float = 12.0, count: int = 2401) -> tuple[Float[Tensor, "n 1"], float]:
     """Points (n, 1) from -half to half, and the spacing: sum f(x) * spacing is the integral of f."""
     return torch.linspace(-half, half, count, dtype=torch.float64)[:, None], 2 * half / (count - 1)

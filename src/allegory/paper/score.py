@@ -46,12 +46,12 @@ def _eq153() -> Sides:
     return same(gradient((torch.exp(-energy(case, x)) / _log_z(case).exp()).log(), x), case.library_score(x.detach()))
 
 
-@SECTION.equation(154, "= ∇log(1/Z) + ∇log e^{−f(x)}; the library's log p differentiated", Kind.EXACT)
+@SECTION.equation(
+    154, "= ∇log(1/Z) + ∇log e^{−f(x)}, where the first is zero; the library's log p differentiated", Kind.EXACT
+)
 def _eq154() -> Sides:
     case, x = blend(), sites().requires_grad_()
-    constant = gradient(-_log_z(case) + 0 * x, x)
-    parts = constant + gradient(torch.exp(-energy(case, x)).log(), x)
-    return same(gradient(case.oracle.log_prob(x, case.level), x), parts)
+    return same(gradient(case.oracle.log_prob(x, case.level), x), gradient(torch.exp(-energy(case, x)).log(), x))
 
 
 @SECTION.equation(155, "= −∇f(x), whatever Z", Kind.EXACT)

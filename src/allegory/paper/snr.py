@@ -9,12 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..likelihood.bound import divergence
+from ..process.learned import Learned
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from ..process.schedule import Cosine, Linear
 from ..process.split import SPLITS
 from .cases import Step, chain, step
 from .check import Kind, Sides, bound, same, section
+from .rules import draws, legendre
 
 SECTION = section("snr", "Signal-to-noise ratio", 101, 114)
 
@@ -143,6 +145,27 @@ def _eq111() -> Sides:
     levels = [Path(schedule, split).at(t) for split in SPLITS]
     root = torch.stack([torch.as_tensor(level.alpha / level.sigma) for level in levels])
     return same(root, torch.exp(-omega / 2).expand(len(levels), -1))
+
+
+def _learned() -> Learned:
+    """A learned schedule, bent away from where it starts."""
+    schedule = Learned(6.0, -5.0, units=8)
+    with torch.no_grad():
+        for i, parameter in enumerate(schedule.parameters()):
+            parameter.copy_(0.05 * draws(104 + i, *parameter.shape))
+    return schedule
+
+
+@SECTION.equation(111, "a learned ω(t) rises: SNR(s) − SNR(t) = ∫_s^t SNR ω′ ≥ 0 for s < t", Kind.BOUND)
+def _eq111_learned() -> Sides:
+    schedule, steps = _learned(), 16
+    ends = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    nodes, weight = legendre(24)
+    inside = (ends[:-1, None] + nodes / steps).flatten()
+    level = Path(schedule, "vp").at(inside)
+    fall = -(torch.as_tensor(level.alpha / level.sigma) ** 2) * torch.as_tensor(level.slope)
+    snr = torch.exp(schedule(ends))
+    return bound(snr[:-1], snr[1:], (fall.reshape(steps, -1) * weight).sum(1) / steps)
 
 
 @SECTION.equation(112, "A_t / (1 − A_t) = exp(−ω(t)), ω of the betas", Kind.EXACT)
