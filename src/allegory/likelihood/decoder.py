@@ -18,16 +18,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..process.kernel import Gaussian
 from ..process.path import Level
 from ..process.scale import log
+from .observation import Density, Levels, Observation
 
 
 @runtime_checkable
 class Decoder(Protocol):
-    """log p(x | z_0) in nats per item, for z_0 = alpha_0 x0 + sigma_0 eps."""
+    """p(x | z_0) for z_0 = alpha_0 x0 + sigma_0 eps."""
+
+    def observe(self, z0: Tensor, level: Level) -> Observation:
+        """p(x | z_0) as a distribution of x."""
+        ...
 
     def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-        """log p(x0 | z_0), shape (batch,)."""
+        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape (batch,)."""
         ...
 
 
@@ -37,16 +43,17 @@ class Discretised:
 
     values: Float[Tensor, " levels"]
 
+    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> Levels:
+        """p(x | z_0) as a table of logits a number."""
+        values = self.values.to(z0)
+        alpha, sigma = torch.as_tensor(level.alpha).to(z0), torch.as_tensor(level.sigma).to(z0)
+        return Levels(-0.5 * ((z0[..., None] - alpha[..., None] * values) / sigma[..., None]).square())
+
     def log_prob(
         self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level
     ) -> Float[Tensor, " b"]:
         """sum_i log p(x_i | z_0,i)."""
-        values = self.values.to(x0)
-        z = level.mix(x0, eps)
-        alpha, sigma = torch.as_tensor(level.alpha).to(x0), torch.as_tensor(level.sigma).to(x0)
-        logits = -0.5 * ((z[..., None] - alpha[..., None] * values) / sigma[..., None]).square()
-        truth = (x0[..., None] - values).abs().argmin(-1, keepdim=True)
-        return logits.log_softmax(-1).gather(-1, truth).flatten(1).sum(1)
+        return self.observe(level.mix(x0, eps), level).log_prob(x0)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Continuous:
     """
 
     log_scale: float = 0.0
+
+    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> Density:
+        """N(x; z_0/alpha_0, (sigma_0/alpha_0)^2 I)."""
+        return Density(Gaussian(z0 / level.alpha, level.sigma / level.alpha), self.log_scale)
 
     def log_prob(
         self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level

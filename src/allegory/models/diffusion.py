@@ -23,6 +23,8 @@ from ..process.bound import Bound, bits_per_dim
 from ..process.learned import descending_variance
 from ..process.schedule import Schedule
 from .denoiser import Denoiser
+from .hierarchy import Hierarchy
+from .unrolled import unroll
 
 RECONSTRUCTED = 8
 
@@ -89,6 +91,20 @@ class VDM(nn.Module):
         return variational_bound(
             self.denoiser, self.denoiser.path, x0, self.decoder, seed=seed, draws=draws, steps=steps, condition=labels
         )
+
+    def as_hierarchy(self, steps: int, labels: Tensor | None = None) -> Hierarchy:
+        """The same model as a Markovian hierarchical VAE of `steps` + 1 latents (Luo 2022, eq. 23, 24, 31, 94).
+
+        Its generic bound has the mean of `bound(steps=steps)`; with labels it is one of batches of their length.
+        """
+        self._check_ends()
+        return unroll(self.denoiser, self.denoiser.path, self.data, self.decoder, steps, labels)
+
+    def log_weights(
+        self, raw: Tensor, labels: Tensor | None = None, *, seed: int = 0, draws: int = 1, steps: int = 100
+    ) -> Float[Tensor, "draws b"]:
+        """log p(x, z) - log q(z | x) in nats of the model with so many steps, one row a draw."""
+        return self.as_hierarchy(steps, labels).log_weights(raw, seed=seed, draws=draws)
 
     def _check_ends(self) -> None:
         start, end = self.denoiser.path.schedule.ends

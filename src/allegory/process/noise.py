@@ -25,8 +25,9 @@ class Noise:
         self._generators = [np.random.Generator(np.random.SFC64(_key(seed, stream))) for seed in seeds]
 
     def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
-        """The next standard-normal draw of every item."""
-        eps = np.empty((len(self._generators), *self.shape), dtype=np.float32)
+        """The next standard-normal draw of every item, in the shape of `like` if it is given."""
+        shape = self.shape if like is None else like.shape[1:]
+        eps = np.empty((len(self._generators), *shape), dtype=np.float32)
         for i, generator in enumerate(self._generators):
             generator.standard_normal(dtype=np.float32, out=eps[i : i + 1])
         drawn = torch.from_numpy(eps)

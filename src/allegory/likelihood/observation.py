@@ -1,0 +1,187 @@
+r"""Observations: p(x | z), what is believed of the data once the latents are known.
+
+Data are in model space, [-1, 1] (`Data.encode`); discrete data take `levels` equally spaced values there.
+
+    Levels            one table of logits a number                       the decoder of VDM, and of any categorical network
+    Bernoulli         two levels: log p = x log s(l) + (1 - x) log s(-l)               Kingma & Welling 2014, appendix C
+    LogisticMixture   sum_k w_k [s((x + h - m_k)/b_k) - s((x - h - m_k)/b_k)], h = half a step, open at the end levels
+                                                                         Salimans et al. 2017 (PixelCNN++), eq. 2
+    Density           a Gaussian, for continuous data
+
+Each gives nats per item, a mean, and a draw from one standard-normal number per number of x (u = Phi(noise), then the
+inverse of the distribution function), so that a sample belongs to its seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from ..process.kernel import Gaussian
+
+
+@runtime_checkable
+class Observation(Protocol):
+    """p(x | z) for a batch of latents."""
+
+    def log_prob(self, x0: Tensor) -> Tensor:
+        """log p(x0 | z) in nats per item, shape (batch,)."""
+        ...
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """A draw of x, from standard-normal noise of the shape of x."""
+        ...
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x | z]."""
+        ...
+
+
+@runtime_checkable
+class Discrete(Observation, Protocol):
+    """An observation of discrete data: every number has a table of probabilities."""
+
+    @property
+    def log_pmf(self) -> Tensor:
+        """log-probabilities of the levels, shape (batch, *shape, levels)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Each number has logits of its own over equally spaced values from -1 to 1."""
+
+    logits: Float[Tensor, "b *shape levels"]
+
+    @cached_property
+    def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
+        """log-probabilities of the levels."""
+        return self.logits.log_softmax(-1)
+
+    def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """sum_i log p(x_i | z) in nats."""
+        return self.log_pmf.gather(-1, level_index(x0, self.logits.shape[-1])[..., None]).flatten(1).sum(1)
+
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The first level at which the distribution function passes Phi(noise)."""
+        return _invert(self.log_pmf, noise)
+
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z]."""
+        return _mean(self.log_pmf)
+
+
+@dataclass(frozen=True, eq=False)
+class Bernoulli:
+    """Two levels, -1 and 1; `logits` are those of 1."""
+
+    logits: Float[Tensor, "b *shape"]
+
+    @property
+    def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
+        """log-probabilities of -1 and 1."""
+        return torch.stack([logsigmoid(-self.logits), logsigmoid(self.logits)], -1)
+
+    def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """sum_i log s(+-logit_i) in nats."""
+        return logsigmoid(x0.sign() * self.logits).flatten(1).sum(1)
+
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """1 where Phi(noise) < s(logit), else -1."""
+        return torch.where(torch.special.ndtr(noise) < torch.sigmoid(self.logits), 1.0, -1.0).to(noise)
+
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z] = tanh(logit / 2)."""
+        return torch.tanh(self.logits / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticMixture:
+    """A mixture of logistic densities, integrated over the bin of each level; the end bins are open."""
+
+    weights: Float[Tensor, "b k *shape"]  # logits
+    means: Float[Tensor, "b k *shape"]
+    log_scales: Float[Tensor, "b k *shape"]
+    levels: int
+
+    @property
+    def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
+        """log-probabilities of the levels, one evaluation a level."""
+        values = torch.linspace(-1, 1, self.levels, dtype=self.means.dtype, device=self.means.device)
+        return torch.stack([self._log_bins(v.expand(self.means[:, 0].shape)) for v in values], -1)
+
+    def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """sum_i log p(x_i | z) in nats."""
+        return self._log_bins(x0).flatten(1).sum(1)
+
+    def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """log of the mixture's mass in the bin of each number.
+
+        s(b) - s(a) = s(b) s(-a) (1 - e^(a - b)) for a < b, which keeps its digits where both are near 0 or near 1.
+        """
+        half = 1 / (self.levels - 1)
+        index = level_index(x0, self.levels)[:, None]
+        rate = torch.exp(-self.log_scales)
+        above = (x0[:, None] + half - self.means) * rate
+        below = (x0[:, None] - half - self.means) * rate
+        inside = -softplus(-above) - softplus(below) + torch.log(-torch.expm1(-2 * half * rate))
+        mass = torch.where(
+            index == 0, -softplus(-above), torch.where(index == self.levels - 1, -softplus(below), inside)
+        )
+        return (self.weights.log_softmax(1) + mass).logsumexp(1)
+
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The first level at which the distribution function passes Phi(noise)."""
+        return _invert(self.log_pmf, noise)
+
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z]."""
+        return _mean(self.log_pmf)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """A Gaussian of continuous data; `log_scale` = log |d model units / d data units| per item, in nats."""
+
+    gaussian: Gaussian
+    log_scale: float = 0.0
+
+    def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """log-density in the data's own units, in nats."""
+        return self.gaussian.log_prob(x0) + self.log_scale
+
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """mean + std * noise."""
+        return self.gaussian.draw(noise)
+
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z]."""
+        return self.gaussian.mean
+
+
+def level_index(x0: Float[Tensor, "*any"], levels: int) -> Int64[Tensor, "*any"]:
+    """Which of `levels` equally spaced values from -1 to 1 is nearest."""
+    return ((x0 + 1) * ((levels - 1) / 2)).round().long().clamp(0, levels - 1)
+
+
+def _invert(log_pmf: Tensor, noise: Tensor) -> Tensor:
+    """The value at the first level whose distribution function passes Phi(noise)."""
+    levels = log_pmf.shape[-1]
+    passed = log_pmf.exp().cumsum(-1) < torch.special.ndtr(noise)[..., None]
+    return (passed.sum(-1).clamp(max=levels - 1) * (2 / (levels - 1)) - 1).to(noise)
+
+
+def _mean(log_pmf: Tensor) -> Tensor:
+    values = torch.linspace(-1, 1, log_pmf.shape[-1], dtype=log_pmf.dtype, device=log_pmf.device)
+    return (log_pmf.exp() * values).sum(-1)

@@ -1,0 +1,79 @@
+r"""The Markovian hierarchical VAE: a chain of latents, each seen only by its neighbours.
+
+    p(x, z_1..L) = p(z_L) p(x | z_1) prod_{i=2}^L p(z_{i-1} | z_i)                       (Luo 2022, eq. 23)
+    q(z_1..L | x) = q(z_1 | x) prod_{i=2}^L q(z_i | z_{i-1})                                          (eq. 24)
+
+Any Gaussian kernels will do. One level is a VAE (eq. 17 to 19). Kernels that add fixed noise, with a decoder that
+believes in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model, the same bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..data.spec import Data
+from ..likelihood.inference import Draw, Emission, Inference, Kernel, ascend
+from ..likelihood.observation import Observation
+from ..process.kernel import Gaussian
+from .latent import LatentModel
+
+
+class Hierarchy(LatentModel):
+    """A chain of L latents: `up` = q(z_1 | x), ..., q(z_L | z_{L-1}); `down` = p(z_1 | z_2), ..., p(z_{L-1} | z_L).
+
+    `observe` is p(x | z_1), `top` the shape of z_L, whose prior is N(0, prior_std^2 I). ValueError when the number of
+    kernels does not fit.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        up: Sequence[Kernel],
+        down: Sequence[Kernel],
+        observe: Emission,
+        *,
+        top: Sequence[int],
+        prior_std: float = 1.0,
+    ) -> None:
+        super().__init__(data)
+        if not up or len(down) != len(up) - 1:
+            raise ValueError(f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L >= 1")
+        self.up, self.down, self.observe = _held(up), _held(down), observe
+        self.top, self.prior_std = tuple(top), prior_std
+
+    @property
+    def levels(self) -> int:
+        """L, the number of latents."""
+        return len(self.up)
+
+    def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
+        """z_1..z_L from the data upwards (eq. 24)."""
+        return ascend(x0, self.up, self.down, self.observe, self.prior_std, draw)
+
+    def generate(self, count: int, draw: Draw) -> Observation:
+        """z_L from the prior, then down the chain (eq. 23)."""
+        z = self.prior(count).draw(draw(self._blank(count)))
+        for kernel in reversed(self.down):
+            p = kernel(z)
+            z = p.draw(draw(p.mean))
+        return self.observe(z)
+
+    def prior(self, count: int) -> Gaussian:
+        """p(z_L) for so many items."""
+        return Gaussian(self._blank(count), self.prior_std)
+
+    def _blank(self, count: int) -> Tensor:
+        like = next(self.parameters(), torch.zeros(()))
+        return torch.zeros(count, *self.top, dtype=like.dtype, device=like.device)
+
+
+def _held(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
+    """Modules in a list that registers their weights; functions as they are."""
+    if kernels and all(isinstance(kernel, nn.Module) for kernel in kernels):
+        held: Sequence[Kernel] = nn.ModuleList(kernels)  # type: ignore[assignment,arg-type]
+        return held
+    return tuple(kernels)
