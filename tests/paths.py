@@ -5,13 +5,26 @@ import math
 import torch
 
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine, Geometric, Linear, Schedule, Straight
+from allegory.process.schedule import Betas, Cosine, Geometric, Learned, Linear, Schedule, Straight
+
+
+def bent(schedule: Learned, seed: int = 0, std: float = 0.5) -> Learned:
+    """The same ends and an interior drawn at random, that no longer looks like a straight line; it does not train."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in schedule.named_parameters():
+            if name != "reach":
+                scale = 0.1 if name == "height" else 1.0
+                parameter.copy_(scale * std * torch.randn(parameter.shape, generator=generator))
+    return schedule.requires_grad_(False)
+
 
 FINITE: dict[str, Schedule] = {
     "linear": Linear(8, -7),
     "cosine": Cosine(9, -9),
     "betas": Betas(torch.linspace(1e-4, 0.02, 1000)),
     "geometric": Geometric(0.02, 40.0),
+    "learned": bent(Learned(9, -8)),
 }
 INFINITE: dict[str, Schedule] = {"cosine_inf": Cosine(math.inf, -math.inf), "straight": Straight()}
 SCHEDULES = FINITE | INFINITE

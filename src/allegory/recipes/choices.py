@@ -13,18 +13,21 @@ from ..models import VDM, Categorical, Denoiser
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
 from ..objectives import WEIGHTS
-from ..process import ROWS, SPLITS, Cosine, Linear, Path
+from ..process import ROWS, SPLITS, Cosine, Learned, Linear, Path
 from ..training import Training
 
 NetworkConfig = UNetConfig | DiTConfig | MLPConfig
-SCHEDULES = {"linear": Linear, "cosine": Cosine}
+SCHEDULES = {"linear": Linear, "cosine": Cosine, "learned": Learned}
 CATEGORICAL = "categorical"
 MEASURED = 10_000
 
 
 @dataclass(frozen=True)
 class PathChoice:
-    """A path with finite ends: the schedule's curve, its log-SNR at t = 0 and t = 1, and the split."""
+    """A path with finite ends: the schedule's curve, its log-SNR at t = 0 and t = 1, and the split.
+
+    For the schedule "learned" the ends are those it begins with.
+    """
 
     schedule: str = "linear"
     start: float = 10.0
