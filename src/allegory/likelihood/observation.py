@@ -179,7 +179,8 @@ def _invert(log_pmf: Tensor, noise: Tensor) -> Tensor:
     """The value at the first level whose distribution function passes Phi(noise)."""
     levels = log_pmf.shape[-1]
     passed = log_pmf.exp().cumsum(-1) < torch.special.ndtr(noise)[..., None]
-    return (passed.sum(-1).clamp(max=levels - 1) * (2 / (levels - 1)) - 1).to(noise)
+    index: Tensor = passed.sum(-1).clamp(max=levels - 1)
+    return (index * (2 / (levels - 1)) - 1).to(noise)
 
 
 def _mean(log_pmf: Tensor) -> Tensor:
