@@ -1,10 +1,14 @@
 """The seeded mistakes of the library, and an equation that each must break."""
 
 from allegory.guidance.blend import ClassifierFree
-from allegory.likelihood import bound, decoder
+from allegory.likelihood import bound, decoder, inference
+from allegory.likelihood.importance import importance_bound
+from allegory.likelihood.inference import Inference, Latent
+from allegory.models import unrolled
 from allegory.process import kernel, split
 from allegory.process.bound import Bound
 from allegory.process.kernel import Gaussian
+from allegory.process.learned import Learned
 from allegory.process.oracle import Mixture, Oracle
 from allegory.process.path import Level
 from allegory.process.prediction import Prediction
@@ -50,6 +54,15 @@ MISTAKES = {
     "oracle, covariance": (Mixture.covariance, "+ torch.einsum", "- torch.einsum", 148),
     "divergence of a step": (bound.divergence, "steps / 2", "-steps / 2", 110),
     "divergence in continuous time": (bound.divergence, "-0.5 * torch", "0.5 * torch", 110),
+    "learned schedule": (Learned.forward, "start + (end - start)", "end + (start - end)", 111),
+    "slope of a learned schedule": (Learned.slope, "(end - start)", "(start - end)", 111),
+    "latent, log-ratio": (Latent.__dict__["log_ratio"], "- self.p.log_prob", "+ self.p.log_prob", 44),
+    "inference, log-weight": (Inference.__dict__["log_weight"], "self.likelihood - ", "self.likelihood + ", 29),
+    "inference, the top": (inference.ascend, "torch.zeros_like(top)", "top", 19),
+    "importance-weighted bound": (importance_bound, "- math.log", "+ math.log", 27),
+    "consistency": (Latent.__dict__["kl"], "self.q.kl(self.p)", "-self.q.kl(self.p)", 45),
+    "descent": (unrolled.descend, "path.prior_std)", "-path.prior_std)", 58),
+    "density of a decoder": (decoder.Continuous.observe, "z0 / level.alpha", "-z0 / level.alpha", 44),
     "likelihood of a decoder": (decoder.Continuous.log_prob, "-0.5 * dims", "0.5 * dims", 58),
     "prior matching": (bound.prior_matching, "return marginal", "return -marginal", 58),
     "total of a bound": (Bound.__dict__["total"], "- self.prior", "+ self.prior", 58),

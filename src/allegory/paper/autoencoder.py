@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch.distributions import MultivariateNormal
 
+from ..likelihood import ascend
 from .cases import VAE, vae
 from .check import Kind, Sides, same, sampled, section
-from .rules import cubature, draws, hermite, normal
+from .rules import cubature, draws, hermite, in_turn, normal
 
 SECTION = section("vae", "Variational autoencoder", 17, 22)
 
@@ -38,6 +39,14 @@ def _eq19() -> Sides:
     case = vae()
     z = case.encoder(2).draw(cubature(1))
     return same(case.log_likelihood(z).mean() - case.encoder().kl(case.prior(1))[0], case.elbo())
+
+
+@SECTION.equation(19, "the library's bound of one latent is (19)", Kind.MEAN)
+def _eq19_library() -> Sides:
+    case, noise = vae(), cubature(1, 1)
+    x = case.x.expand(len(noise), -1)
+    found = ascend(x, [lambda x: case.encoder(len(x))], [], case.decoder, 1.0, in_turn(noise))
+    return same(found.bound.total.mean(), case.elbo())
 
 
 @SECTION.equation(20, "q(z | x) = N(z; μ(x), σ²(x) I): mean, variance and density", Kind.DEFINITION)

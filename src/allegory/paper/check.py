@@ -4,7 +4,7 @@ A check is a short function that computes both sides of one numbered equation on
 `Sides`. Where the library has the formula, one side is the library's and the other is the paper's own letters, so a
 wrong sign in either shows. Two rules keep a check honest:
 
-    a comparison by sampling fails when its standard errors could hide a wrong sign (4 errors above half the value);
+    a comparison by sampling fails when its standard errors could hide a mistake (4 errors above a tenth of the value);
     a comparison up to a constant, or up to proportionality, fails when the compared values do not vary.
 """
 
@@ -137,7 +137,7 @@ def _compare(check: Check, sides: Sides) -> Result:
     tolerance = ROUND_OFF * right.abs().clamp(min=1.0)
     if sides.error is not None:
         tolerance = STANDARD_ERRORS * sides.error.detach().flatten()
-        reason = "the standard errors could hide a wrong sign" if bool((tolerance > right.abs() / 2).any()) else ""
+        reason = "the standard errors could hide a mistake" if bool((tolerance > right.abs() / 10).any()) else ""
     if check.kind in (Kind.CONSTANT, Kind.PROPORTIONAL):
         missed = missed - missed.mean()
         varies = (left - left.mean()).abs().max() > 1e3 * tolerance.max()

@@ -7,11 +7,15 @@ import math
 import torch
 from torch import Tensor
 
+from ..data.spec import Data
+from ..likelihood import Continuous, Inference
+from ..models import unroll
 from ..process.kernel import Gaussian
 from .cases import Chain, chain
 from .chain import SECTION, log_forward, log_prior, log_reverse, rule
 from .check import Kind, Sides, bound, same
-from .rules import cubature
+from .denoised import denoised, denoiser
+from .rules import cubature, in_turn
 
 
 def _terms_44(case: Chain) -> list[Tensor]:
@@ -122,6 +126,25 @@ def _eq45_corrected() -> Sides:
         told = case.x0.shape[1] / 2 * math.log((1 - a * b) / (1 - b))
         right.append(told - between.kl(case.model(t + 1, after)).mean())
     return same(torch.stack(_terms_44(case)[2:]), torch.stack(right))
+
+
+def _unrolled(case: Chain, noise: Tensor) -> Inference:
+    """The library's hierarchy that a denoiser unrolls into, and its latents drawn from the data upwards."""
+    data = Data(shape=(case.x0.shape[1],), low=-1.0, high=1.0)
+    whole = unroll(denoiser(case), case.path, data, Continuous(), case.levels[1:])
+    return whole.infer(case.x0.expand(len(noise), -1), in_turn(noise))
+
+
+@SECTION.equation(44, "the library's diffusion as a hierarchy has this bound", Kind.MEAN)
+def _eq44_library() -> Sides:
+    case = denoised()
+    return same(_unrolled(case, cubature(4, 2)).bound.total.mean(), torch.stack(_terms_44(case)).sum())
+
+
+@SECTION.equation(45, "the library's `consistency` of that hierarchy is (45)", Kind.MEAN)
+def _eq45_library() -> Sides:
+    case = denoised()
+    return same(_unrolled(case, cubature(4, 2)).consistency.total.mean(), case.dense().elbo() - gap(case))
 
 
 @SECTION.equation(45, "(45) is a lower bound of log p(x) all the same", Kind.BOUND)

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ..likelihood import Continuous, prior_matching, reconstruction
 from ..likelihood.bound import divergence
+from ..models import descend
 from ..process.bound import Bound
-from ..process.oracle import Mixture
 from .cases import Chain, chain
 from .chain import Paths, log_forward, log_prior, log_r, log_reverse, rule, total, walks
 from .check import Kind, Sides, bound, same, sampled, section
-from .rules import cubature, draws, normal
+from .denoised import denoised, denoiser, matching_terms
+from .rules import cubature, draws, in_turn, normal
 
 SECTION = section("denoising", "Variational diffusion: denoising matching", 46, 58)
 
@@ -196,25 +197,6 @@ def _eq58() -> Sides:
     return same(_by_matching(case).total[0], case.dense().elbo())
 
 
-DATA_STD = 0.8
-
-
-def denoiser(case: Chain) -> Mixture:
-    """The exact denoiser of N(0, DATA_STD^2 I): E[x_0 | x_t] = shrink x_t / sqrt(A_t), as in `matching_terms`."""
-    return Mixture(torch.zeros(1, case.x0.shape[1], dtype=torch.float64), DATA_STD, None, case.path)
-
-
-def matching_terms(case: Chain) -> list[float]:
-    """E KL of eq. 58 for that denoiser, t = 2..T, in letters."""
-    squared, dims, A = float(case.x0.square().sum()), case.x0.shape[1], case.A
-    terms = []
-    for t in range(2, case.steps + 1):
-        shrink = A[t] * DATA_STD**2 / (A[t] * DATA_STD**2 + 1 - A[t])
-        missed = (1 - shrink) ** 2 * squared + dims * shrink**2 * (1 - A[t]) / A[t]
-        terms.append(0.5 * (A[t - 1] / (1 - A[t - 1]) - A[t] / (1 - A[t])) * missed)
-    return terms
-
-
 @SECTION.equation(58, "the library's bound of a denoiser is (58), term by term", Kind.MEAN)
 def _eq58_library() -> Sides:
     case, dims = chain(), 2
@@ -227,6 +209,14 @@ def _eq58_library() -> Sides:
     likely = -dims / 2 * (1 + math.log(2 * math.pi * variance))
     prior = 0.5 * (A[-1] * squared + dims * (1 - A[-1]) - dims - dims * math.log(1 - A[-1]))
     return same(torch.stack(terms), torch.tensor([likely, -prior, *matching_terms(case)], dtype=torch.float64))
+
+
+@SECTION.equation(58, "the library's latents, drawn from the top down, have (58) as their bound", Kind.MEAN)
+def _eq58_descend() -> Sides:
+    case, noise = denoised(), cubature(4, 2)
+    x0 = case.x0.expand(len(noise), -1)
+    found = descend(denoiser(case), case.path, x0, Continuous(), case.levels[1:], in_turn(noise))
+    return same(found.bound.total.mean(), case.dense().elbo())
 
 
 RAO_BLACKWELL = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,9 +9,10 @@ from torch import Tensor
 from ..guidance import ClassifierFree
 from ..process.kernel import posterior
 from ..process.oracle import Mixture
-from .cases import Chain, chain
+from .cases import chain
 from .check import Kind, Sides, same, section
-from .dense import Ladder, Rung
+from .denoised import rungs
+from .dense import Ladder
 from .mixture import Blend, blend, gradient, sites
 from .rules import draws
 
@@ -23,20 +22,6 @@ SCALES = (-0.5, 0.0, 0.5, 1.0, 2.0, 4.0)
 LABEL = 0
 MEANS, STD = (-1.2, 0.9), 0.6
 """Labelled data of eq. 162: N(mean of the label, STD^2)."""
-
-
-def _labelled_rungs(case: Chain, y: int) -> tuple[Rung, ...]:
-    """p(x_{t-1} | x_t, y) in letters: (84) at E[x_0 | x_t, y]; and p(x_0 | x_1) = N(x_1 / sqrt(A_1), (1 - A_1)/A_1)."""
-    zero, A = torch.zeros(1, dtype=torch.float64), case.A
-    rungs = [Rung(A[1] ** -0.5, zero, math.sqrt((1 - A[1]) / A[1]))]
-    for t in range(2, case.steps + 1):
-        a, B, variance = case.alpha[t], A[t - 1], A[t] * STD**2 + 1 - A[t]
-        slope = math.sqrt(A[t]) * STD**2 / variance  # E[x_0 | x_t] = m + slope (x_t - sqrt(A_t) m)
-        rest = MEANS[y] * (1 - slope * math.sqrt(A[t]))
-        of_x0 = math.sqrt(B) * (1 - a) / (1 - A[t])
-        gain = math.sqrt(a) * (1 - B) / (1 - A[t]) + of_x0 * slope
-        rungs.append(Rung(gain, zero + of_x0 * rest, math.sqrt((1 - a) * (1 - B) / (1 - A[t]))))
-    return tuple(rungs)
 
 
 NO_LABEL_IN_PRIOR = "p(x_T) carries no y: the label acts in the steps alone."
@@ -49,13 +34,13 @@ def _eq162() -> Sides:
     oracle = Mixture(means, STD, None, case.path, labels=torch.tensor([0, 1]))
     x = [*draws(110, case.steps + 1, 30, 1)]
     for y in (0, 1):
-        rungs, label = _labelled_rungs(case, y), torch.full((30,), y)
-        terms = [case.prior(30).log_prob(x[-1]), rungs[0].given(x[1]).log_prob(x[0])]
+        steps, label = rungs(case, means[y], STD), torch.full((30,), y)
+        terms = [case.prior(30).log_prob(x[-1]), steps[0].given(x[1]).log_prob(x[0])]
         for t in range(2, case.steps + 1):
             belief = oracle(x[t], case.levels[t], label)
             terms.append(posterior(belief, case.levels[t - 1]).log_prob(x[t - 1]))
         found.append(torch.stack(terms).sum(0))
-        dense.append(Ladder(case.x0, rungs, rungs).p().log_prob(torch.stack(x, 1)))
+        dense.append(Ladder(case.x0, steps, steps).p().log_prob(torch.stack(x, 1)))
     return same(torch.cat(found), torch.cat(dense))
 
 

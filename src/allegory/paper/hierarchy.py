@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..likelihood import Inference, ascend, importance_bound
 from .check import Kind, Sides, bound, same, sampled, section
 from .dense import Ladder, ladder
-from .rules import cubature, draws, line, normal
+from .rules import cubature, draws, in_turn, line, normal
 
 SECTION = section("hierarchy", "Markovian hierarchical autoencoder", 23, 29)
 
@@ -81,11 +84,30 @@ def _eq26() -> Sides:
     return same(((ratio + q).exp() * area).sum().log(), case.log_evidence())
 
 
+def _wide() -> Ladder:
+    """Encoders wide enough for importance weights of finite variance: twice the precision of p exceeds that of q."""
+    case = ladder(2, 1)
+    return replace(case, up=tuple(replace(rung, std=1.2) for rung in case.up))
+
+
 @SECTION.equation(27, "= log E_q[p(x, z_1:T) / q(z_1:T | x)]", Kind.MEAN, note="Compared before the logarithm.")
 def _eq27() -> Sides:
-    case = ladder(2, 1)
+    case = _wide()
     z = _climb(case, draws(53, 40_000, 2, 1))
     return sampled((_log_p(case, z) - _log_q(case, z)).exp(), case.log_evidence().exp())
+
+
+def _library(case: Ladder, noise: Float[Tensor, "n t d"]) -> Inference:
+    """The library's latents of a hierarchy, drawn from the data upwards."""
+    up, down = [rung.given for rung in case.up], [rung.given for rung in case.down]
+    return ascend(case.x.expand(len(noise), -1), up, down[1:], down[0], 1.0, in_turn(noise))
+
+
+@SECTION.equation(27, "the library's importance-weighted bound, before its logarithm, is p(x) in mean", Kind.MEAN)
+def _eq27_library() -> Sides:
+    case = _wide()
+    weights = _library(case, draws(55, 40_000, 2, 1)).log_weight.reshape(8, 5000)
+    return sampled(importance_bound(weights).exp(), case.log_evidence().exp())
 
 
 @SECTION.equation(28, "≥ E_q[log (p(x, z_1:T) / q(z_1:T | x))]; the gap is KL(q ‖ p(z_1:T | x))", Kind.BOUND)
@@ -102,3 +124,16 @@ def _eq29() -> Sides:
     case = ladder(3, 2)
     z = _climb(case, draws(54, 30, 3, 2))
     return same(_log_p(case, z) - _log_q(case, z), case.log_ratio(torch.stack(z[1:], 1)))
+
+
+@SECTION.equation(28, "the library's bound of a hierarchy is this one", Kind.MEAN)
+def _eq28_library() -> Sides:
+    case = ladder(3, 2)
+    return same(_library(case, cubature(3, 2)).bound.total.mean(), case.elbo())
+
+
+@SECTION.equation(29, "the library's log-weights are this log-ratio", Kind.SAMPLE)
+def _eq29_library() -> Sides:
+    case = ladder(3, 2)
+    found = _library(case, draws(56, 30, 3, 2))
+    return same(found.log_weight, case.log_ratio(torch.stack([latent.z for latent in found.latents], 1)))

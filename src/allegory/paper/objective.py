@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 from ..likelihood import Continuous, variational_bound
 from .cases import Step, chain, step
 from .check import Kind, Sides, same, sampled, section
-from .denoising import denoiser, matching_terms
+from .denoised import denoiser, matching_terms
 from .rules import cubature, draws, normal
 
 SECTION = section("objective", "The objective: predict x_0", 86, 100)

@@ -9,6 +9,7 @@ decaying analytic integrand converges faster than any power of the spacing.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,6 +20,12 @@ from torch import Tensor
 def draws(seed: int, *shape: int) -> Float[Tensor, "..."]:
     """Standard-normal numbers that are the same in every run, float64."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def in_turn(noise: Float[Tensor, "n t d"]) -> Callable[[Tensor], Tensor]:
+    """The t noises one after another, as the library asks for its draws."""
+    left = iter(noise.unbind(1))
+    return lambda like: next(left)
 
 
 def cubature(*shape: int) -> Float[Tensor, "..."]:
