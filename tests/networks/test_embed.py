@@ -37,15 +37,31 @@ def test_level_embedding_takes_double_log_snr_with_single_weights() -> None:
 @pytest.mark.parametrize("shape", [(3,), (2, 5), (2, 4, 6)])
 def test_input_fourier_is_the_formula(shape: tuple[int, ...]) -> None:
     x = torch.randn(4, *shape, dtype=torch.float64)
+    log_snr = torch.tensor([math.inf, 5.0, 1.0, -2.0], dtype=torch.float64)
     fourier = InputFourier((2, 0))
-    expected = [x, *(f(2.0**n * math.pi * x) for f in (torch.sin, torch.cos) for n in (2, 0))]
-    torch.testing.assert_close(fourier(x), torch.cat(expected, dim=1), rtol=0, atol=1e-12)
-    assert fourier(x).shape[1] == fourier.channels(shape[0])
+    features = fourier(x, log_snr)
+    for item, given, level in zip(features, x, log_snr.tolist(), strict=True):
+        waves = [4 * math.pi, math.pi]
+        damping = [math.exp(-w * w / (2 * (1 + math.exp(level)))) if level < 700 else 1.0 for w in waves]
+        parts = [d * f(w * given) for f in (torch.sin, torch.cos) for w, d in zip(waves, damping, strict=True)]
+        torch.testing.assert_close(item, torch.cat([given, *parts]), rtol=0, atol=1e-12)
+    assert features.shape[1] == fourier.channels(shape[0])
+
+
+def test_a_damped_wave_is_its_mean_over_the_noise() -> None:
+    """The clean wave times the damping = the mean of waves over N(m, s^2), here by quadrature over eps."""
+    log_snr, clean = torch.tensor([1.5], dtype=torch.float64), torch.tensor([[0.3]], dtype=torch.float64)
+    eps = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    density = torch.exp(-0.5 * eps * eps) / math.sqrt(2 * math.pi) * (eps[1] - eps[0])
+    noisy = clean[0] + torch.sigmoid(-log_snr).sqrt() * eps
+    _, sine, cosine = InputFourier((0,))(clean, log_snr)[0]
+    assert math.isclose(sine.item(), (density * torch.sin(math.pi * noisy)).sum().item(), abs_tol=1e-12)
+    assert math.isclose(cosine.item(), (density * torch.cos(math.pi * noisy)).sum().item(), abs_tol=1e-12)
 
 
 def test_input_fourier_without_frequencies_is_the_identity() -> None:
     x = torch.randn(4, 2, 3)
-    assert torch.equal(InputFourier(())(x), x)
+    assert torch.equal(InputFourier(())(x, torch.zeros(4)), x)
 
 
 def test_modulate_is_the_identity_at_zero_and_the_formula_elsewhere() -> None:

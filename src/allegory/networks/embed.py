@@ -7,7 +7,12 @@ sharply at once (Vaswani et al. 2017, section 3.5; Ho et al. 2020, appendix B).
 **The detail.** Near the clean end the last bits of the likelihood hang on the position of a value between two
 neighbouring levels, a far smaller distance than those to which a fresh network is sensitive. Sinusoids of the
 input with periods of that size make it visible from the start (Kingma et al. 2021, "Variational Diffusion
-Models", appendix C).
+Models", appendix C). Where the noise is wider than a period they would be noise themselves. Of x = m + s eps one can
+know of sin(w m) only what is left on average,
+
+    E sin(w x) = exp(-w^2 s^2 / 2) sin(w m),
+
+so each sinusoid is multiplied by that factor, which takes it out of sight as it drowns.
 """
 
 from __future__ import annotations
@@ -56,9 +61,10 @@ class LevelEmbedding(nn.Module):
 
 
 class InputFourier(nn.Module):
-    """x -> (x, sin(2^n pi x), cos(2^n pi x) for n in frequencies), joined along the channel axis.
+    """x -> (x, d_n sin(2^n pi x), d_n cos(2^n pi x) for n in frequencies), joined along the channel axis.
 
-    Kingma et al. 2021, appendix C. With no frequencies this is the identity.
+    Kingma et al. 2021, appendix C, with d_n = exp(-(2^n pi)^2 s^2 / 2) for the part s^2 = 1/(1 + SNR) of the variance that
+    is noise, in an input of unit variance. With no frequencies this is the identity.
     """
 
     def __init__(self, frequencies: Sequence[int]) -> None:
@@ -69,9 +75,14 @@ class InputFourier(nn.Module):
         """The number of output channels for so many input channels."""
         return channels * (1 + 2 * len(self.frequencies))
 
-    def forward(self, x: Float[Tensor, "b c *space"]) -> Float[Tensor, "b features *space"]:
-        angles = [2.0**n * math.pi * x for n in self.frequencies]
-        return torch.cat([x, *(a.sin() for a in angles), *(a.cos() for a in angles)], dim=1)
+    def forward(
+        self, x: Float[Tensor, "b c *space"], log_snr: Float[Tensor, " b"]
+    ) -> Float[Tensor, "b features *space"]:
+        noise = torch.sigmoid(-log_snr).reshape(-1, *(1,) * (x.ndim - 1))
+        waves = [2.0**n * math.pi for n in self.frequencies]
+        damping = [torch.exp(-0.5 * w * w * noise).to(x.dtype) for w in waves]
+        sines, cosines = ([d * f(w * x) for w, d in zip(waves, damping, strict=True)] for f in (torch.sin, torch.cos))
+        return torch.cat([x, *sines, *cosines], dim=1)
 
 
 class Inputs(nn.Module):
@@ -96,7 +107,7 @@ class Inputs(nn.Module):
             raise ValueError(f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}")
         if log_snr.shape != x.shape[:1]:
             raise ValueError(f"log_snr has shape {tuple(log_snr.shape)}; give one per item, ({x.shape[0]},)")
-        features, embedding = self.condition(self.fourier(x), self.level(log_snr), condition)
+        features, embedding = self.condition(self.fourier(x, log_snr), self.level(log_snr), condition)
         return features, silu(embedding)
 
 

@@ -11,9 +11,16 @@ from .digits import digits
 from .execute import execute
 from .folder import RunFolder
 from .images import images
+from .mnist import mnist
 from .plane import arrays, toy
 
-RECIPES: dict[str, Callable[..., Run]] = {"digits": digits, "toy": toy, "images": images, "arrays": arrays}
+RECIPES: dict[str, Callable[..., Run]] = {
+    "digits": digits,
+    "toy": toy,
+    "images": images,
+    "mnist": mnist,
+    "arrays": arrays,
+}
 
 
 def recipe_named(name: str, data: str | None = None) -> Run:
