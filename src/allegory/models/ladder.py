@@ -1,0 +1,197 @@
+r"""The ladder: a hierarchical VAE that is inferred from the top down.
+
+    p(x, z_1..L) = p(z_L) prod_{i<L} p(z_i | z_{i+1..L}) p(x | z_1..L)
+    q(z_1..L | x) = q(z_L | x) prod_{i<L} q(z_i | z_{i+1..L}, x)
+
+(Sønderby et al. 2016; Kingma et al. 2016, section 4; Child 2021). Generation and inference share the way down: a state h
+holds what z_{i+1..L} have said, p(z_i | .) is read off it, and q(z_i | ., x) off it and the features of x, relative to p.
+When z_i is drawn its p is known, so all divergences are in closed form, and a Markov chain's trouble does not arise: there
+z_L learns only from what passed z_1, here every latent sees the data.
+
+Latents are counted from 0, next to the data, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One walks down by
+
+    h = model.start(count)
+    for i in reversed(range(model.levels)):
+        q, p = model.step(i, h, features)      q is None without features
+        h = model.advance(i, h, z)             z drawn from q, from p, or decoded from a file
+    model.observe(h)
+
+`infer` and `generate` are such walks, and so is a coder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..data.spec import Data
+from ..likelihood.inference import Draw, Inference, Latent
+from ..likelihood.observation import Observation
+from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, residuals
+from ..process.kernel import Gaussian
+from .heads import Head, gaussian
+from .latent import LatentModel
+
+STRIDES = (2, 4)
+VECTOR = 0
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """The choice of a ladder, for pictures whose sides are divisible by 4.
+
+    `latents` are (stride, channels) from z_1 to z_L: a latent of stride 2 or 4 is a picture of a half or a quarter of the
+    size, one of stride 0 a vector. `channels` and `blocks` are those of the networks at strides 2 and 4.
+    """
+
+    latents: tuple[tuple[int, int], ...]
+    channels: tuple[int, int] = (32, 64)
+    blocks: tuple[int, int] = (1, 1)
+    decoder: str = "bernoulli"
+
+    def build(self, data: Data) -> Ladder:
+        """A new model for data of this kind."""
+        return Ladder(data, self)
+
+
+class Rung(nn.Module):
+    """One latent: how p and q are read off the state, and how the latent enters it."""
+
+    def __init__(self, channels: int, size: tuple[int, int], latent: tuple[int, int], blocks: int, top: bool) -> None:
+        super().__init__()
+        stride, width = latent
+        self.shape = (width, *(size if stride else (1, 1)))
+
+        def read() -> nn.Module:
+            return Output(channels, 2 * width) if stride else Flatten(channels, size, 2 * width)
+
+        self.prior = None if top else nn.Sequential(Residual(channels), read())
+        mix = nn.Identity() if top else nn.Conv2d(2 * channels, channels, 1)
+        self.posterior = nn.Sequential(mix, Residual(channels), read())
+        self.enter = nn.Conv2d(width, channels, 1) if stride else Unflatten(width, channels, size)
+        self.after = residuals(channels, blocks)
+
+    def believe(self, h: Tensor) -> Gaussian:
+        """p(z_i | z_{i+1..L}); N(0, I) at the top."""
+        if self.prior is None:
+            return Gaussian(h.new_zeros(len(h), *self.shape), h.new_ones(()))
+        return gaussian(self.prior(h))
+
+    def infer(self, h: Tensor, features: Tensor, p: Gaussian) -> Gaussian:
+        """q(z_i | z_{i+1..L}, x)."""
+        seen = features if self.prior is None else torch.cat([h, features], 1)
+        return gaussian(self.posterior(seen), p)
+
+    def forward(self, h: Tensor, z: Tensor) -> Tensor:
+        """The state once z_i is known."""
+        out: Tensor = self.after(h + self.enter(z))
+        return out
+
+
+class Ladder(LatentModel):
+    """See the head of the module. ValueError where latents, picture and decoder do not fit."""
+
+    def __init__(self, data: Data, config: LadderConfig) -> None:
+        super().__init__(data)
+        sizes = _sizes(data)
+        self.places = _places(config)
+        wide, narrow = config.channels
+        self.near = nn.Sequential(Down(data.shape[0], wide), residuals(wide, config.blocks[0]))
+        self.far = nn.Sequential(Down(wide, narrow), residuals(narrow, config.blocks[1]))
+        self.first = nn.Parameter(torch.zeros(narrow, *sizes[1]))
+        last = len(self.places) - 1
+        self.rungs = nn.ModuleList(
+            Rung(config.channels[place], sizes[place], latent, config.blocks[place], top=i == last)
+            for i, (place, latent) in enumerate(zip(self.places, config.latents, strict=True))
+        )
+        self.grow = nn.Sequential(Up(narrow, wide), residuals(wide, config.blocks[0]))
+        self.head = Head(data, config.decoder)
+        self.output = nn.Sequential(Output(wide, 4 * self.head.outputs), nn.PixelShuffle(2))
+
+    @property
+    def levels(self) -> int:
+        """L, the number of latents."""
+        return len(self.rungs)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of z_1 to z_L."""
+        return tuple(rung.shape for rung in self._rungs)
+
+    def encoder_features(self, x0: Float[Tensor, "b *shape"]) -> tuple[Tensor, ...]:
+        """What is seen in x, once for each of z_1 to z_L."""
+        near = self.near(x0)
+        seen = (near, self.far(near))
+        return tuple(seen[place] for place in self.places)
+
+    def start(self, count: int) -> Float[Tensor, "b c y x"]:
+        """The state before any latent is known."""
+        return self._grown(self.levels, self.first.expand(count, *self.first.shape))
+
+    def step(
+        self, i: int, h: Float[Tensor, "b c y x"], features: tuple[Tensor, ...] | None = None
+    ) -> tuple[Gaussian | None, Gaussian]:
+        """q(z_{i+1} | above, x), or None without features of x, and p(z_{i+1} | above)."""
+        rung = self._rungs[i]
+        p = rung.believe(h)
+        return None if features is None else rung.infer(h, features[i], p), p
+
+    def advance(self, i: int, h: Float[Tensor, "b c y x"], z: Float[Tensor, "b *latent"]) -> Tensor:
+        """The state once z_{i+1} is known as well."""
+        return self._grown(i, self._rungs[i](h, z))
+
+    def observe(self, h: Float[Tensor, "b c y x"]) -> Observation:
+        """p(x | z_1..L), from the state after the last latent."""
+        return self.head(self.output(h))
+
+    def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
+        """z_L to z_1, each from q."""
+        features, h, latents = self.encoder_features(x0), self.start(len(x0)), list[Latent]()
+        for i in reversed(range(self.levels)):
+            q, p = self.step(i, h, features)
+            assert q is not None
+            z = q.draw(draw(q.mean))
+            h = self.advance(i, h, z)
+            latents.append(Latent(z, q, p, free=True))
+        return Inference(self.observe(h).log_prob(x0), tuple(reversed(latents)))
+
+    def generate(self, count: int, draw: Draw) -> Observation:
+        """z_L to z_1, each from p."""
+        h = self.start(count)
+        for i in reversed(range(self.levels)):
+            _, p = self.step(i, h)
+            h = self.advance(i, h, p.draw(draw(p.mean)))
+        return self.observe(h)
+
+    @property
+    def _rungs(self) -> list[Rung]:
+        return [rung for rung in self.rungs if isinstance(rung, Rung)]
+
+    def _grown(self, i: int, h: Tensor) -> Tensor:
+        """The state, brought to half the picture's size where the next latent, or the observation, is the first there."""
+        here = self.places[i] if i < self.levels else 1
+        below = self.places[i - 1] if i > 0 else 0
+        out: Tensor = self.grow(h) if here == 1 and below == 0 else h
+        return out
+
+
+def _sizes(data: Data) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A half and a quarter of the picture."""
+    if len(data.shape) != 3 or data.shape[1] % 4 or data.shape[2] % 4:
+        raise ValueError(
+            f"data of shape {data.shape}; a ladder wants pictures (channels, height, width), sides in fours"
+        )
+    _, height, width = data.shape
+    return (height // 2, width // 2), (height // 4, width // 4)
+
+
+def _places(config: LadderConfig) -> tuple[int, ...]:
+    """0 for a latent of stride 2, 1 for one of stride 4 and for a vector."""
+    strides = [stride for stride, _ in config.latents]
+    order = [{2: 0, 4: 1, VECTOR: 2}.get(stride, -1) for stride in strides]
+    if not order or min(order) < 0 or order != sorted(order):
+        raise ValueError(f"latents of strides {strides}; give at least one, in the order 2, 4, 0 from z_1 to z_L")
+    return tuple(min(place, 1) for place in order)

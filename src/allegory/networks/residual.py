@@ -1,0 +1,102 @@
+"""Residual convolutions without a level of noise: what encoders and decoders are made of.
+
+The only statistics are those of one item (GroupNorm), so a sample is its own. Sizes change by moving pixels into channels
+and back (Shi et al. 2016): a picture is read at half its size or less from the first convolution on, where a CPU is fast.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from .embed import zeroed
+from .unet import group_norm
+
+
+class Residual(nn.Module):
+    """h + conv(silu(norm(conv(silu(norm(h)))))), the last convolution zero: a new block is the identity.
+
+    He et al. 2016, "Identity mappings in deep residual networks".
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(group_norm(channels) for _ in range(2))
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.last = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        inside = self.first(silu(self.norms[0](h)))
+        out: Tensor = h + self.last(silu(self.norms[1](inside)))
+        return out
+
+
+def residuals(channels: int, count: int) -> nn.Sequential:
+    """So many residual blocks, one after another."""
+    return nn.Sequential(*(Residual(channels) for _ in range(count)))
+
+
+class Output(nn.Module):
+    """A 1x1 convolution of silu(norm(h)), zero at first."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.conv = zeroed(nn.Conv2d(channels, outputs, 1))
+
+    def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs y x"]:
+        out: Tensor = self.conv(silu(self.norm(h)))
+        return out
+
+
+class Down(nn.Module):
+    """Blocks of `factor` x `factor` pixels become channels, then a convolution to `outer` channels."""
+
+    def __init__(self, inner: int, outer: int, factor: int = 2) -> None:
+        super().__init__()
+        self.unshuffle = nn.PixelUnshuffle(factor)
+        self.conv = nn.Conv2d(inner * factor**2, outer, 3 if factor > 1 else 1, padding=1 if factor > 1 else 0)
+
+    def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
+        out: Tensor = self.conv(self.unshuffle(h))
+        return out
+
+
+class Up(nn.Module):
+    """A 1x1 convolution, then channels become blocks of `factor` x `factor` pixels."""
+
+    def __init__(self, inner: int, outer: int, factor: int = 2) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inner, outer * factor**2, 1)
+        self.shuffle = nn.PixelShuffle(factor)
+
+    def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
+        out: Tensor = self.shuffle(self.conv(h))
+        return out
+
+
+class Flatten(nn.Module):
+    """A picture to the channels of a single pixel: silu(norm(h)), then a linear layer over all of it, zero at first."""
+
+    def __init__(self, channels: int, size: tuple[int, int], outputs: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.linear = zeroed(nn.Linear(channels * size[0] * size[1], outputs))
+
+    def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs 1 1"]:
+        out: Tensor = self.linear(silu(self.norm(h)).flatten(1))[..., None, None]
+        return out
+
+
+class Unflatten(nn.Module):
+    """A single pixel to a picture: a linear layer."""
+
+    def __init__(self, inputs: int, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = (channels, *size)
+        self.linear = nn.Linear(inputs, channels * size[0] * size[1])
+
+    def forward(self, z: Float[Tensor, "b inputs 1 1"]) -> Float[Tensor, "b c y x"]:
+        out: Tensor = self.linear(z.flatten(1)).unflatten(1, self.shape)
+        return out
