@@ -18,6 +18,7 @@ def test_the_whole_paper_in_a_minute(capsys):
     assert "170 of 170 equations executed" in said
     assert ", 0 failed, " in said
     assert "FAIL" not in said
+    assert "not as printed, see the notes: 22, 45, 132-142, 145-151, 166, 168-170" in said
 
 
 def test_one_equation_shows_both_sides_the_kind_and_where_the_paper_is_wrong(capsys):

@@ -33,9 +33,11 @@ def test_every_kind_of_equality_occurs():
     assert {check.kind for check in CHECKS} == set(Kind)
 
 
-@pytest.mark.parametrize("number", [22, 45, 64, *range(132, 143), 148, 149, 150, 151, 166])
-def test_what_does_not_hold_as_printed_says_so(number):
-    assert any(check.note for check in checks([number]))
+def test_what_does_not_hold_as_printed_says_so():
+    loose = [check for check in CHECKS if not check.as_printed]
+    assert all(check.note for check in loose)
+    mixed = {*range(132, 143), *range(145, 152)}  # the marginal score beside a known x_0
+    assert {check.number for check in loose} == {22, 45, *mixed, 166, 168, 169, 170}
 
 
 @pytest.mark.parametrize("number", [*range(132, 143), 149, 150, 151])
@@ -70,7 +72,7 @@ def test_a_wrong_sign_in_the_library_is_found(name, monkeypatch):
 
 
 def test_a_choice_of_equations():
-    assert [result.number for result in verify([58, 4])] == [4, 4, 58, 58, 58]
+    assert sorted({result.number for result in verify([58, 4])}) == [4, 58]
     assert {result.section for result in verify(section="snr")} == {"snr"}
     assert {result.number for result in verify([109, 110], "snr")} == {109, 110}
 

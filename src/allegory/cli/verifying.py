@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -67,8 +68,18 @@ def _print(results: tuple[Result, ...], seconds: float) -> None:
     console.print(
         f"\n{_executed(results)} of {LAST} equations executed, {_failed(results)} failed, {seconds:.1f} s "
         f"({len(results)} checks)",
-        soft_wrap=True, highlight=False,
-    )  # fmt: skip
+        highlight=False,
+    )
+    loose = sorted({result.number for result in results if not result.as_printed})
+    if loose:
+        console.print(f"not as printed, see the notes: {_ranges(loose)}", soft_wrap=True, highlight=False)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 7 as "1-3, 7"."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _line(console: Console, result: Result) -> None:

@@ -74,7 +74,9 @@ def _sampled_likelihood(case: VAE, per_item: int, items: int) -> torch.Tensor:
 NEEDS_1_OVER_L = "Printed without the factor 1/L, which it needs: with it the objective is unbiased for every L."
 
 
-@SECTION.equation(22, "ELBO ≈ (1/L) Σ_l log p(x | z⁽ˡ⁾) − KL(q(z | x) ‖ p(z))", Kind.MEAN, note=NEEDS_1_OVER_L)
+@SECTION.equation(
+    22, "ELBO ≈ (1/L) Σ_l log p(x | z⁽ˡ⁾) − KL(q(z | x) ‖ p(z))", Kind.MEAN, note=NEEDS_1_OVER_L, as_printed=False
+)
 def _eq22() -> Sides:
     case, many = vae(), 3
     draws_of_elbo = _sampled_likelihood(case, many, 8000) / many - case.encoder().kl(case.prior(1))[0]
@@ -84,7 +86,9 @@ def _eq22() -> Sides:
 WITHOUT = "Not an equality as printed: without 1/L the sum over L draws exceeds the ELBO by (L − 1) E_q[log p(x | z)]."
 
 
-@SECTION.equation(22, "Σ_l log p(x | z⁽ˡ⁾) − KL = ELBO + (L − 1) E_q[log p(x | z)]", Kind.MEAN, note=WITHOUT)
+@SECTION.equation(
+    22, "Σ_l log p(x | z⁽ˡ⁾) − KL = ELBO + (L − 1) E_q[log p(x | z)]", Kind.MEAN, note=WITHOUT, as_printed=False
+)
 def _eq22_as_printed() -> Sides:
     case, many = vae(), 3
     printed = _sampled_likelihood(case, many, 8000) - case.encoder().kl(case.prior(1))[0]

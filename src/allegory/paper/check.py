@@ -88,6 +88,7 @@ class Check:
     kind: Kind
     compute: Callable[[], Sides]
     note: str = ""
+    as_printed: bool = True  # False: the note says in what sense the printed line holds, or by how much it does not
 
     def run(self) -> Result:
         """Compute both sides and compare them. What raises has failed, and the result says how."""
@@ -103,7 +104,7 @@ class Check:
     ) -> Result:
         return Result(
             self.number, self.section, self.statement, self.kind.value, left, right, discrepancy, tolerance,
-            passed=not reason, count=count, reason=reason, note=self.note,
+            passed=not reason, count=count, reason=reason, note=self.note, as_printed=self.as_printed,
         )  # fmt: skip
 
 
@@ -123,6 +124,7 @@ class Result:
     count: int  # values compared
     reason: str  # why it failed
     note: str  # what to know about the printed line
+    as_printed: bool  # whether the printed line holds as it stands
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -163,13 +165,13 @@ class Section:
     checks: list[Check]
 
     def equation(
-        self, number: int, statement: str, kind: Kind, note: str = ""
+        self, number: int, statement: str, kind: Kind, note: str = "", as_printed: bool = True
     ) -> Callable[[Callable[[], Sides]], Callable[[], Sides]]:
         """Register the decorated function as a check of this equation. One equation may have several."""
         assert self.first <= number <= self.last, f"equation {number} is not in section {self.name}"
 
         def register(compute: Callable[[], Sides]) -> Callable[[], Sides]:
-            self.checks.append(Check(number, self.name, statement, kind, compute, note))
+            self.checks.append(Check(number, self.name, statement, kind, compute, note, as_printed))
             return compute
 
         return register

@@ -92,7 +92,9 @@ NOT_EQUAL = (
 )
 
 
-@SECTION.equation(45, "(44) − (45) = d Σ_{t<T} a_{t+1} √α_{t+1} (1 − α_t) / s²_{t+1}", Kind.EXACT, note=NOT_EQUAL)
+@SECTION.equation(
+    45, "(44) − (45) = d Σ_{t<T} a_{t+1} √α_{t+1} (1 − α_t) / s²_{t+1}", Kind.EXACT, note=NOT_EQUAL, as_printed=False
+)
 def _eq45_gap() -> Sides:
     cases = [chain(), chain(sign=-1.0)]
     found = torch.stack([torch.stack(_terms_44(case)).sum() - printed_bound(case) for case in cases])
@@ -115,6 +117,7 @@ CORRECTED = "The corrected form: the divergence of q(x_t | x_{t−1}, x_{t+1}), 
     "(44), term 3 = −Σ E KL(q(x_t | x_{t−1}, x_{t+1}) ‖ p(x_t | x_{t+1})) + Σ (d/2) log((1 − α_t α_{t+1}) / (1 − α_{t+1}))",
     Kind.MEAN,
     note=CORRECTED,
+    as_printed=False,
 )
 def _eq45_corrected() -> Sides:
     case, right = chain(), []

@@ -90,7 +90,9 @@ def _guided(case: Blend) -> Float[Tensor, "g n 1"]:
 AWAY_FROM_ONE = "Away from γ = 1 the left side is redefined: it is the score of p(x_t) p(y | x_t)^γ, not of p(x_t | y)."
 
 
-@SECTION.equation(166, "∇log p(x_t) + γ ∇log p(y | x_t) = ∇log(p(x_t) p(y | x_t)^γ)", Kind.EXACT, note=AWAY_FROM_ONE)
+@SECTION.equation(
+    166, "∇log p(x_t) + γ ∇log p(y | x_t) = ∇log(p(x_t) p(y | x_t)^γ)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+)
 def _eq166() -> Sides:
     case, tempered = blend(), []
     for g in SCALES:
@@ -99,7 +101,9 @@ def _eq166() -> Sides:
     return same(_guided(case), torch.stack(tempered))
 
 
-@SECTION.equation(166, "less the true ∇log p(x_t | y) it is (γ − 1) ∇log p(y | x_t)", Kind.EXACT, note=AWAY_FROM_ONE)
+@SECTION.equation(
+    166, "less the true ∇log p(x_t | y) it is (γ − 1) ∇log p(y | x_t)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+)
 def _eq166_as_printed() -> Sides:
     case = blend()
     _, classifier = _slopes(case)
@@ -119,14 +123,18 @@ def _two_scores(case: Blend) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n 1"]
     return gradient(case.log_p(x, LABEL), x), gradient(case.log_p(x), x)
 
 
-@SECTION.equation(168, "= ∇log p(x_t) + γ (∇log p(x_t | y) − ∇log p(x_t))", Kind.EXACT, note=AWAY_FROM_ONE)
+@SECTION.equation(
+    168, "= ∇log p(x_t) + γ (∇log p(x_t | y) − ∇log p(x_t))", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+)
 def _eq168() -> Sides:
     case = blend()
     conditional, free = _two_scores(case)
     return same(_guided(case), torch.stack([free + g * (conditional - free) for g in SCALES]))
 
 
-@SECTION.equation(169, "= ∇log p(x_t) + γ ∇log p(x_t | y) − γ ∇log p(x_t)", Kind.EXACT, note=AWAY_FROM_ONE)
+@SECTION.equation(
+    169, "= ∇log p(x_t) + γ ∇log p(x_t | y) − γ ∇log p(x_t)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+)
 def _eq169() -> Sides:
     case = blend()
     conditional, free = _two_scores(case)
@@ -134,7 +142,11 @@ def _eq169() -> Sides:
 
 
 @SECTION.equation(
-    170, "= γ ∇log p(x_t | y) + (1 − γ) ∇log p(x_t)", Kind.EXACT, note="γ = 1 is unguided; γ = 1 + w of Ho & Salimans."
+    170,
+    "= γ ∇log p(x_t | y) + (1 − γ) ∇log p(x_t)",
+    Kind.EXACT,
+    note=AWAY_FROM_ONE + " γ = 1 is unguided; γ = 1 + w of Ho & Salimans.",
+    as_printed=False,
 )
 def _eq170() -> Sides:
     case = blend()

@@ -85,8 +85,12 @@ def _signal(number: int, statement: str, power: float) -> Callable[[Line], Line]
             library = case.library_score(at.x_t)
             return same(line(At(at.a, at.A, at.B, at.x_t, library)), case.alpha**power * case.mean_x0(at.x_t))
 
-        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE)(conditional)
-        SECTION.equation(number, f"{statement}, marginal score and E[x_0 | x_t]", Kind.MEAN, POINTWISE)(marginal)
+        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False)(
+            conditional
+        )
+        SECTION.equation(
+            number, f"{statement}, marginal score and E[x_0 | x_t]", Kind.MEAN, POINTWISE, as_printed=False
+        )(marginal)
         return line
 
     return register
@@ -114,8 +118,12 @@ def _mean(number: int, statement: str) -> Callable[[Line], Line]:
             library = posterior(case.oracle(at.x_t, case.level), chain().levels[2])
             return same(library.mean, line(at))
 
-        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE)(conditional)
-        SECTION.equation(number, f"{statement}, marginal score and E[μ_q | x_t]", Kind.MEAN, POINTWISE)(marginal)
+        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False)(
+            conditional
+        )
+        SECTION.equation(
+            number, f"{statement}, marginal score and E[μ_q | x_t]", Kind.MEAN, POINTWISE, as_printed=False
+        )(marginal)
         return line
 
     return register

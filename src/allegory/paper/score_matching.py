@@ -35,21 +35,21 @@ def _eq144() -> Sides:
     return same(case.kl("score"), (case.mean(x0) - case.mean(case.x0)).square().sum(1) / (2 * case.variance))
 
 
-@SECTION.equation(145, "(142) and (143) inserted", Kind.EXACT, note=POINTWISE)
+@SECTION.equation(145, "(142) and (143) inserted", Kind.EXACT, note=POINTWISE, as_printed=False)
 def _eq145() -> Sides:
     case = step()
     missed = _by_score(case, case.guess) - _by_score(case, case.score)
     return same(case.kl("score"), missed.square().sum(1) / (2 * case.variance))
 
 
-@SECTION.equation(146, "the terms in x_t cancelled", Kind.EXACT, note=POINTWISE)
+@SECTION.equation(146, "the terms in x_t cancelled", Kind.EXACT, note=POINTWISE, as_printed=False)
 def _eq146() -> Sides:
     case = step()
     weight = (1 - case.a) / math.sqrt(case.a)
     return same(case.kl("score"), (weight * case.guess - weight * case.score).square().sum(1) / (2 * case.variance))
 
 
-@SECTION.equation(147, "= ‖((1−α_t)/√α_t) (s − ∇log p(x_t))‖² / 2σ_q²", Kind.EXACT, note=POINTWISE)
+@SECTION.equation(147, "= ‖((1−α_t)/√α_t) (s − ∇log p(x_t))‖² / 2σ_q²", Kind.EXACT, note=POINTWISE, as_printed=False)
 def _eq147() -> Sides:
     case = step()
     missed = (1 - case.a) / math.sqrt(case.a) * (case.guess - case.score)
@@ -61,7 +61,9 @@ def _weight(case: Step) -> float:
     return (1 - case.a) ** 2 / case.a / (2 * case.variance)
 
 
-@SECTION.equation(148, "= (1/2σ_q²) ((1−α_t)²/α_t) ‖s − ∇log q(x_t | x_0)‖²", Kind.EXACT, note=POINTWISE)
+@SECTION.equation(
+    148, "= (1/2σ_q²) ((1−α_t)²/α_t) ‖s − ∇log q(x_t | x_0)‖²", Kind.EXACT, note=POINTWISE, as_printed=False
+)
 def _eq148() -> Sides:
     case = step()
     return same(case.kl("score"), _weight(case) * (case.guess - case.score).square().sum(1))
@@ -84,14 +86,20 @@ UP_TO_CONSTANT = "With the marginal score: in mean over x_0, up to a constant fr
 
 
 @SECTION.equation(
-    148, "E[KL | x_t] = weight · ‖s − ∇log p(x_t)‖² + a constant free of θ", Kind.CONSTANT, note=UP_TO_CONSTANT
+    148,
+    "E[KL | x_t] = weight · ‖s − ∇log p(x_t)‖² + a constant free of θ",
+    Kind.CONSTANT,
+    note=UP_TO_CONSTANT,
+    as_printed=False,
 )
 def _eq148_marginal() -> Sides:
     found, expected, _, _ = _expected_kl(torch.linspace(-3, 3, 13, dtype=torch.float64))
     return same(found, expected)
 
 
-@SECTION.equation(148, "that constant is weight · Var(ε_0 | x_t) / (1−A_t)", Kind.EXACT, note=UP_TO_CONSTANT)
+@SECTION.equation(
+    148, "that constant is weight · Var(ε_0 | x_t) / (1−A_t)", Kind.EXACT, note=UP_TO_CONSTANT, as_printed=False
+)
 def _eq148_constant() -> Sides:
     found, expected, case, x_t = _expected_kl(torch.zeros(1, dtype=torch.float64))
     spread = case.oracle.covariance(x_t, case.level)[0, 0]  # Var(x_0 | x_t); Var(eps | x_t) = A / (1 - A) of it
@@ -104,7 +112,11 @@ def _expected_eps(case: Blend, x_t: Tensor) -> Float[Tensor, "n 1"]:
 
 
 @SECTION.equation(
-    149, "(x_t + (1−A_t) ∇log q(x_t | x_0)) / √A_t = (x_t − √(1−A_t) ε_0) / √A_t", Kind.SAMPLE, note=POINTWISE
+    149,
+    "(x_t + (1−A_t) ∇log q(x_t | x_0)) / √A_t = (x_t − √(1−A_t) ε_0) / √A_t",
+    Kind.SAMPLE,
+    note=POINTWISE,
+    as_printed=False,
 )
 def _eq149() -> Sides:
     case = step()
@@ -112,33 +124,33 @@ def _eq149() -> Sides:
     return same(read, (case.x_t - math.sqrt(1 - case.A) * case.eps) / math.sqrt(case.A))
 
 
-@SECTION.equation(149, "the same with ∇log p(x_t) and E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE)
+@SECTION.equation(149, "the same with ∇log p(x_t) and E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE, as_printed=False)
 def _eq149_marginal() -> Sides:
     case, x_t = blend(), sites()
     read = Prediction.solve("score", case.library_score(x_t), x_t, case.level).x0
     return same(read, (x_t - case.sigma * _expected_eps(case, x_t)) / case.alpha)
 
 
-@SECTION.equation(150, "(1−A_t) ∇log q(x_t | x_0) = −√(1−A_t) ε_0", Kind.SAMPLE, note=POINTWISE)
+@SECTION.equation(150, "(1−A_t) ∇log q(x_t | x_0) = −√(1−A_t) ε_0", Kind.SAMPLE, note=POINTWISE, as_printed=False)
 def _eq150() -> Sides:
     case = step()
     score = Prediction.of(case.x0, case.eps, case.t).view("score")
     return same((1 - case.A) * score, math.sqrt(case.A) * case.x0 - case.x_t)
 
 
-@SECTION.equation(150, "(1−A_t) ∇log p(x_t) = −√(1−A_t) E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE)
+@SECTION.equation(150, "(1−A_t) ∇log p(x_t) = −√(1−A_t) E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE, as_printed=False)
 def _eq150_marginal() -> Sides:
     case, x_t = blend(), sites()
     return same(case.sigma**2 * case.library_score(x_t), -case.sigma * _expected_eps(case, x_t))
 
 
-@SECTION.equation(151, "∇log q(x_t | x_0) = −ε_0 / √(1−A_t)", Kind.SAMPLE, note=POINTWISE)
+@SECTION.equation(151, "∇log q(x_t | x_0) = −ε_0 / √(1−A_t)", Kind.SAMPLE, note=POINTWISE, as_printed=False)
 def _eq151() -> Sides:
     case = step()
     return same(Prediction.of(case.x0, case.eps, case.t).view("score"), -case.eps / math.sqrt(1 - case.A))
 
 
-@SECTION.equation(151, "∇log p(x_t) = −E[ε_0 | x_t] / √(1−A_t)", Kind.MEAN, note=POINTWISE)
+@SECTION.equation(151, "∇log p(x_t) = −E[ε_0 | x_t] / √(1−A_t)", Kind.MEAN, note=POINTWISE, as_printed=False)
 def _eq151_marginal() -> Sides:
     case, x_t = blend(), sites()
     return same(case.library_score(x_t), -_expected_eps(case, x_t) / case.sigma)
