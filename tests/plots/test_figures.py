@@ -13,11 +13,12 @@ import torch
 from tests.evaluation.helpers import toy_digits, untrained
 
 from allegory.data import Data
-from allegory.evaluation import evaluate_bound, walk
+from allegory.evaluation import compare_bounds, evaluate_bound, walk
 from allegory.likelihood import over_log_snr
 from allegory.plots import (
     Section,
     bound_terms,
+    bounds_compared,
     loss_over_log_snr,
     noising,
     report,
@@ -198,3 +199,17 @@ def test_nothing_to_show_is_refused():
         training_curve([])
     with pytest.raises(ValueError, match="at least two"):
         loss_over_log_snr(untrained(data.spec), data.test.x[:1])
+
+
+def test_compared_bounds_show_their_differences():
+    data = toy_digits(classes=None)
+    readings = compare_bounds(untrained(data.spec), data.test, seed=0, draws=3, steps=(3, 10))
+    page = bounds_compared(readings)
+    drawn(page)
+    axes = page.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [one.name for one in readings]
+    shown = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert shown == pytest.approx([one.difference.mean for one in readings])
+    assert f"{readings[-1].bits.mean:.3f}" in page.get_suptitle()
+    with pytest.raises(ValueError, match="none"):
+        bounds_compared([])

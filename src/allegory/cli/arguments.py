@@ -102,6 +102,10 @@ class Evaluate:
     """Guidance scale w in uncond + w (cond - uncond): 1 is unguided. By default 2 where there are labels."""
     limit: int = 10_000
     """At most so many test items."""
+    compared: int = 200
+    """The first so many test items are measured in every way: VLB at T = 10, 100, 1000 and in continuous time, IWAE, ODE."""
+    importance: int | None = None
+    """Importance weights an item (IWAE). By default 50 for a VAE or a hierarchy, none for diffusion (100 steps a weight)."""
     seed: int = 0
     """Seed of noise levels, noise and samples."""
     json: bool = False

@@ -104,6 +104,8 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
         steps=options.steps,
         solver=options.solver,
         guidance=_guidance(options.guidance, folder.data.classes),
+        compared=options.compared,
+        importance=options.importance,
     )
     page = write_report(folder, model, dataset, found)
     tables.evaluation(options.json, found, page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -18,8 +18,9 @@ from ..data.dataset import Arrays, Dataset
 from ..models.diffusion import VDM
 from ..process.bound import Estimate
 from .baselines import pixel_histogram
+from .compare import Reading, compare_bounds
 from .judge import Judge
-from .likelihood import Likelihood, evaluate_bound, label_cost
+from .likelihood import Likelihood, Model, evaluate_bound, label_cost
 from .measure import Measure
 from .quality import frechet, sliced_wasserstein
 from .samples import draw
@@ -52,6 +53,7 @@ class Evaluation:
     conditional: Likelihood | None
     label_cost: float | None
     histogram: Estimate | None
+    readings: tuple[Reading, ...]
     accuracy: Accuracy | None
     frechet: Distance
     sliced_wasserstein: Distance
@@ -61,11 +63,13 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the samples."""
         values = {name: value for name, value in vars(self).items() if name != "generated"}
-        return {name: asdict(value) if is_dataclass(value) else value for name, value in values.items()}  # type: ignore[arg-type]
+        return {name: _plain(value) for name, value in values.items()}
 
     def rows(self) -> list[Measure]:
         """The figures in reading order."""
-        rows = [_bits("bits/dim, p(x)", self.likelihood.total)]
+        nats = self.likelihood.nats
+        rows = [_bits("bits/dim, p(x)", self.likelihood.total), Measure("nats, p(x)", nats.mean, nats.error, "nats")]
+        rows += [_bits(f"  cost of z{i}", cost) for i, cost in enumerate(self.likelihood.latents, start=1)]
         if self.conditional is not None and self.label_cost is not None:
             with_label = self.conditional.total
             rows.append(_bits("bits/dim, p(x | label)", with_label))
@@ -73,6 +77,8 @@ class Evaluation:
             rows.append(_bits("bits/dim, p(x, label)", both))
         if self.histogram is not None:
             rows.append(_bits("bits/dim, histogram of each number", self.histogram))
+        for one in self.readings:
+            rows.append(_bits(f"{one.name} ({self.settings['compared']} items)", one.bits))
         if self.accuracy is not None:
             total = self.accuracy.total
             rows.append(Measure("samples that show their label", 100 * total.mean, 100 * total.error, "%"))
@@ -85,7 +91,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: VDM,
+    model: Model,
     dataset: Dataset,
     *,
     seed: int = 0,
@@ -94,33 +100,50 @@ def evaluate(
     steps: int = 25,
     solver: str = "dpmpp2m",
     guidance: float = 1.0,
+    compared: int = 200,
+    importance: int | None = None,
 ) -> Evaluation:
     """Bits/dim of the test set, and `samples` samples beside it: each class equally often where there are several.
 
-    `draws` evaluations an item for each likelihood; `steps`, `solver`, `guidance` (1 is unguided) for the samples,
-    of which item i has the seed seed + i. ValueError for fewer than two samples.
+    `draws` evaluations an item for each likelihood; the first `compared` test items (none for 0) are measured in every
+    way that the model has, with `importance` weights an item (50 for a VAE or a hierarchy, none for diffusion, unless
+    given). `steps`, `solver`, `guidance` (1 is unguided) are for the samples of a diffusion model; sample i has the seed
+    seed + i. ValueError for fewer than two samples.
     """
     if samples < 2:
         raise ValueError(f"samples={samples}; give at least 2")
-    spec, seconds = dataset.spec, dict[str, float]()
-    settings = dict(seed=seed, draws=draws, samples=samples, steps=steps, solver=solver, guidance=guidance)
-    labels = torch.arange(samples) % spec.classes if spec.classes and spec.classes > 1 else None
+    spec, test, seconds, diffusion = dataset.spec, dataset.test, dict[str, float](), isinstance(model, VDM)
+    weights = (0 if diffusion else 50) if importance is None else importance
+    compared = min(compared, len(test))
+    settings: dict[str, Any] = dict(seed=seed, draws=draws, samples=samples)
+    settings |= dict(steps=steps, solver=solver, guidance=guidance) if diffusion else {}
+    labelled = diffusion and spec.classes is not None and spec.classes > 1
     with _timed(seconds, "likelihood"):
-        likelihood = evaluate_bound(model, dataset.test, seed=seed, draws=draws)
-        conditional = None
-        if labels is not None:
-            conditional = evaluate_bound(model, dataset.test, seed=seed, draws=draws, labelled=True)
+        likelihood = evaluate_bound(model, test, seed=seed, draws=draws)
+        conditional = evaluate_bound(model, test, seed=seed, draws=draws, labelled=True) if labelled else None
+    with _timed(seconds, "comparison of bounds"):
+        some = test.take(torch.arange(compared))
+        readings = compare_bounds(model, some, seed=seed, draws=draws, weights=weights) if compared > 1 else ()
     with _timed(seconds, "sampling"):
-        seeds = range(seed, seed + samples)
-        raw = draw(model, samples, seeds=seeds, labels=labels, solver=solver, steps=steps, guidance=guidance)
-    generated = Arrays(raw, labels)
-    with _timed(seconds, "comparison"):
-        cost = None if labels is None else label_cost(spec)
-        histogram = None if spec.levels is None else pixel_histogram(dataset.train, dataset.test, spec)
-        accuracy = None if labels is None else judged(generated, dataset, seed)
+        generated = _generate(model, spec.classes if labelled else None, settings)
+    with _timed(seconds, "comparison of samples"):
+        cost = label_cost(spec) if labelled else None
+        histogram = None if spec.levels is None else pixel_histogram(dataset.train, test, spec)
+        accuracy = judged(generated, dataset, seed) if labelled else None
         distances = _distances(generated, dataset, seed)
-    found = (likelihood, conditional, cost, histogram, accuracy, *distances)
+    found = (likelihood, conditional, cost, histogram, readings, accuracy, *distances)
+    settings |= dict(compared=compared, importance=weights)
     return Evaluation(dataset.name, settings, *found, seconds, generated)
+
+
+def _generate(model: Model, classes: int | None, how: Mapping[str, Any]) -> Arrays:
+    """Samples, all classes in turn where there are several; a VAE or a hierarchy has no steps, no solver, no guidance."""
+    count, seeds = how["samples"], range(how["seed"], how["seed"] + how["samples"])
+    if not isinstance(model, VDM):
+        return Arrays(model.sample(seeds))
+    labels = None if classes is None else torch.arange(count) % classes
+    chosen = {name: how[name] for name in ("solver", "steps", "guidance")}
+    return Arrays(draw(model, count, seeds=seeds, labels=labels, **chosen), labels)
 
 
 def judged(generated: Arrays, dataset: Dataset, seed: int) -> Accuracy:
@@ -150,6 +173,13 @@ def _distances(generated: Arrays, dataset: Dataset, seed: int) -> tuple[Distance
         Distance(frechet(samples, test), frechet(train, test)),
         Distance(sliced_wasserstein(samples, test, seed), sliced_wasserstein(train, test, seed)),
     )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, also inside a tuple, as dicts."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _bits(name: str, value: Estimate) -> Measure:

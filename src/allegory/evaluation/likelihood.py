@@ -21,20 +21,30 @@ from torch import Tensor
 from ..data.dataset import Arrays
 from ..data.spec import Data
 from ..models.diffusion import VDM
-from ..process.bound import Estimate, estimate
+from ..models.latent import LatentModel
+from ..process.bound import Bound, Estimate, bits_per_dim, estimate
 from .mode import evaluating
 
 BATCH = 500
+NAMED = 12
+"""Hierarchies of up to so many levels are told level by level."""
+
+Model = VDM | LatentModel
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The terms of the bound over a set, in bits/dim: they add up to `total`."""
+    """The terms of the bound over a set, in bits/dim: they add up to `total`. `nats` is the total in nats per item.
+
+    `latents` holds the cost of each latent z_1..z_L of a hierarchy of few levels, in bits/dim; `prior` is that of z_L.
+    """
 
     reconstruction: Estimate
     prior: Estimate
     diffusion: Estimate
     total: Estimate
+    nats: Estimate
+    latents: tuple[Estimate, ...]
     count: int
     draws: int
     steps: int | None
@@ -51,27 +61,55 @@ class Likelihood:
 
 
 def evaluate_bound(
-    model: VDM, arrays: Arrays, *, seed: int, draws: int, steps: int | None = None, labelled: bool = False
+    model: Model, arrays: Arrays, *, seed: int, draws: int, steps: int | None = None, labelled: bool = False
 ) -> Likelihood:
     """Bits/dim of p(x), or of p(x | label) when `labelled`, over all items; steps=None is continuous time.
 
-    `draws` evaluations of the network an item. ValueError for fewer than two items, which have no standard error, and
-    for labelled=True without labels.
+    `draws` evaluations of the network an item; a VAE or a hierarchy has neither steps nor labels. ValueError for fewer
+    than two items, which have no standard error, and for labelled=True without labels.
     """
+    bound = bounds(model, arrays, seed=seed, draws=draws, steps=steps, labelled=labelled)
+    data, levels = model.data, (*bound.divergences, bound.prior)
+    parts = bound.terms(data) | {"total": bound.bits_per_dim(data), "nats": -bound.total}
+    named = levels if isinstance(model, LatentModel) and len(levels) <= NAMED else ()
+    return Likelihood(
+        **{name: estimate(part) for name, part in parts.items()},
+        latents=tuple(estimate(bits_per_dim(level, data)) for level in named),
+        count=len(arrays),
+        draws=draws,
+        steps=steps,
+        labelled=labelled,
+    )
+
+
+def bounds(
+    model: Model, arrays: Arrays, *, seed: int, draws: int, steps: int | None = None, labelled: bool = False
+) -> Bound:
+    """The bound of every item, in nats and float64; as `evaluate_bound`."""
     if labelled and arrays.labels is None:
         raise ValueError("labelled=True: these items have no labels; use labelled=False")
     if len(arrays) < 2:
         raise ValueError(f"arrays: {len(arrays)} items; a standard error needs at least two")
     device = next(model.parameters()).device
-    parts: list[dict[str, Tensor]] = []
+    parts: list[Bound] = []
     with evaluating(model):
         for i, index in enumerate(torch.arange(len(arrays)).split(BATCH)):
             some = arrays.take(index)
-            labels = some.labels.to(device) if labelled and some.labels is not None else None
-            bound = model.bound(some.x.to(device), labels, seed=seed + i * BATCH, draws=draws, steps=steps)
-            parts.append(bound.terms(model.data) | {"total": bound.bits_per_dim(model.data)})
-    over_items = {name: estimate(torch.cat([part[name] for part in parts]).double()) for name in parts[0]}
-    return Likelihood(**over_items, count=len(arrays), draws=draws, steps=steps, labelled=labelled)
+            x, first = some.x.to(device), seed + i * BATCH
+            if isinstance(model, VDM):
+                labels = some.labels.to(device) if labelled and some.labels is not None else None
+                parts.append(model.bound(x, labels, seed=first, draws=draws, steps=steps))
+            else:
+                parts.append(model.bound(x, seed=first, draws=draws))
+    return Bound(
+        _joined([part.reconstruction for part in parts]),
+        _joined([part.prior for part in parts]),
+        tuple(_joined(list(level)) for level in zip(*(part.divergences for part in parts), strict=True)),
+    )
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts).double().cpu()
 
 
 def label_cost(spec: Data) -> float:

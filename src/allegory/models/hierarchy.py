@@ -10,6 +10,7 @@ believes in one x0, are variational diffusion (`VDM.as_hierarchy`): the same mod
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -50,14 +51,24 @@ class Hierarchy(LatentModel):
         """L, the number of latents."""
         return len(self.up)
 
+    @property
+    def kernels_up(self) -> tuple[Kernel, ...]:
+        """q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1})."""
+        return cast("tuple[Kernel, ...]", tuple(self.up))
+
+    @property
+    def kernels_down(self) -> tuple[Kernel, ...]:
+        """p(z_1 | z_2), ..., p(z_{L-1} | z_L)."""
+        return cast("tuple[Kernel, ...]", tuple(self.down))
+
     def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
         """z_1..z_L from the data upwards (eq. 24)."""
-        return ascend(x0, self.up, self.down, self.observe, self.prior_std, draw)
+        return ascend(x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw)
 
     def generate(self, count: int, draw: Draw) -> Observation:
         """z_L from the prior, then down the chain (eq. 23)."""
         z = self.prior(count).draw(draw(self._blank(count)))
-        for kernel in reversed(self.down):
+        for kernel in reversed(self.kernels_down):
             p = kernel(z)
             z = p.draw(draw(p.mean))
         return self.observe(z)
@@ -71,9 +82,7 @@ class Hierarchy(LatentModel):
         return torch.zeros(count, *self.top, dtype=like.dtype, device=like.device)
 
 
-def _held(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
+def _held(kernels: Sequence[Kernel]) -> nn.ModuleList | tuple[Kernel, ...]:
     """Modules in a list that registers their weights; functions as they are."""
-    if kernels and all(isinstance(kernel, nn.Module) for kernel in kernels):
-        held: Sequence[Kernel] = nn.ModuleList(kernels)  # type: ignore[assignment,arg-type]
-        return held
-    return tuple(kernels)
+    modules = [kernel for kernel in kernels if isinstance(kernel, nn.Module)]
+    return nn.ModuleList(modules) if modules and len(modules) == len(kernels) else tuple(kernels)

@@ -1,6 +1,6 @@
 """Pictures of a model at work, one function a figure, and a report that holds them."""
 
-from .bound import bound_terms, loss_over_log_snr
+from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
 from .motion import noising, trajectory
 from .report import Section, report
@@ -8,6 +8,6 @@ from .samples import sample_grid
 from .sections import sections
 
 __all__ = [
-    "Section", "bound_terms", "loss_over_log_snr", "noising", "report", "sample_grid", "sections", "training_curve",
-    "trajectory",
+    "Section", "bound_terms", "bounds_compared", "loss_over_log_snr", "noising", "report", "sample_grid", "sections",
+    "training_curve", "trajectory",
 ]  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from ..evaluation.compare import Reading
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.mode import evaluating
 from ..likelihood.bound import over_log_snr
@@ -77,6 +78,39 @@ def _total(axes: Axes, y: int, total: Estimate, parts: str) -> None:
 def _short(value: float) -> str:
     """Three decimals, or that it is less than they can show."""
     return "<0.001" if 0 < value < 0.0005 else number(value, 3)
+
+
+@styled
+def bounds_compared(readings: Sequence[Reading]) -> Figure:
+    """One dot a reading: bits/dim less those of the reference, with the standard error of that difference.
+
+    The reference is the reading that differs by nothing; its own bits/dim stand in the title. ValueError without any.
+    """
+    if not readings:
+        raise ValueError("readings: none; give at least one")
+    own = next((one for one in readings if one.difference.mean == 0 and one.difference.error == 0), readings[0])
+    page = blank(
+        1.5 + 0.45 * len(readings),
+        f"Other bounds of the same items, beside {own.name}: {number(own.bits.mean, 3)} bits/dim",
+    )
+    axes = page.subplots()
+    for y, one in enumerate(readings):
+        gap = one.difference
+        axes.errorbar(
+            gap.mean, y, xerr=gap.error, fmt="o", color=INK if one is own else BLUE, capsize=4, elinewidth=1.4
+        )
+        words = "" if one is own else f"{'+' if gap.mean > 0 else ''}{number(gap.mean, 3)} ± {gap.error:.3f}"
+        axes.annotate(words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center")
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(readings)), [one.name for one in readings])
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set(
+        xlabel="bits/dim more, or less, than the reference (symmetric logarithmic scale)",
+        ylim=(len(readings) - 0.5, -0.5),
+    )
+    axes.margins(x=0.25)
+    axes.tick_params(axis="y", length=0)
+    return page
 
 
 @styled

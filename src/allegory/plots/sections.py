@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from ..data.dataset import Arrays, Dataset
 from ..evaluation.evaluate import Evaluation
+from ..evaluation.likelihood import Model
 from ..evaluation.samples import walk
 from ..models.diffusion import VDM
-from .bound import bound_terms, loss_over_log_snr
+from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
 from .item import is_image, is_plane
 from .motion import noising, trajectory
@@ -23,16 +24,21 @@ CURVE_ITEMS, CLOUD = 150, 1000
 
 
 def sections(
-    model: VDM, dataset: Dataset, evaluation: Evaluation, metrics: Sequence[Mapping[str, float]] = ()
+    model: Model, dataset: Dataset, evaluation: Evaluation, metrics: Sequence[Mapping[str, float]] = ()
 ) -> list[Section]:
     """Samples, a trajectory, the noising, the terms of the bound, their place on the path, and the training curve.
 
-    `metrics` are the lines of metrics.jsonl; without them there is no training curve.
+    A VAE or a hierarchy has no path, and no pictures of one. `metrics` are the lines of metrics.jsonl; without them
+    there is no training curve.
     """
-    parts = [
-        _samples(dataset, evaluation), _trajectory(model, evaluation), _noising(model, dataset, evaluation),
-        _terms(evaluation), _curve(model, dataset, evaluation),
-    ]  # fmt: skip
+    parts = [_samples(dataset, evaluation)]
+    if isinstance(model, VDM):
+        parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
+    parts.append(_terms(evaluation))
+    if evaluation.readings:
+        parts.append(_compared(evaluation))
+    if isinstance(model, VDM):
+        parts.append(_curve(model, dataset, evaluation))
     return [*parts, _training(metrics, model.unit)] if metrics else parts
 
 
@@ -46,7 +52,12 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         if is_plane(dataset.spec.shape)
         else "in no order"
     )
-    guided = "" if evaluation.settings["guidance"] == 1 else ", pushed towards its label by guidance (eq. 170)"
+    guided = "" if evaluation.settings.get("guidance", 1) == 1 else ", pushed towards its label by guidance (eq. 170)"
+    steps = (
+        f" Every step goes by what the model believes of the clean item (Luo 2022, eq. 94){guided}."
+        if "solver" in evaluation.settings
+        else " The latents are drawn from the top down (Luo 2022, eq. 23)."
+    )
     judged = ""
     if evaluation.accuracy is not None:
         judged = (
@@ -57,8 +68,7 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
     return Section(
         "Samples",
         sample_grid(generated.x, labels, dataset.spec, dataset.test.x),
-        f"What the model makes of pure noise, {what}; none was picked by hand.{judged} Every step goes by what the"
-        f" model believes of the clean item (Luo 2022, eq. 94){guided}.",
+        f"What the model makes of pure noise, {what}; none was picked by hand.{judged}{steps}",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
@@ -105,11 +115,25 @@ def _terms(evaluation: Evaluation) -> Section:
     return Section(
         "The likelihood, term by term",
         bound_terms(likelihoods, beside),
-        "The negative evidence lower bound of the test set, split as in eq. 58 of Luo 2022: reconstruction, prior"
-        f" matching and the diffusion term. It is an upper bound of the bits that an item costs.{versus} The bar at the"
-        " end is one standard error.",
+        "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo 2022: reconstruction, prior"
+        " matching and the divergences of the other latents. It is an upper bound of the bits that an item"
+        f" costs.{versus} The bar at the end is one standard error.",
         "; ".join(f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()),
         _measured(evaluation, evaluation.likelihood.count),
+    )
+
+
+def _compared(evaluation: Evaluation) -> Section:
+    best = min(evaluation.readings, key=lambda one: one.bits.mean)
+    return Section(
+        "One model, many bounds",
+        bounds_compared(evaluation.readings),
+        "The same items measured in every way that this model has. A bound of T steps falls with T towards the one in"
+        " continuous time (Luo 2022, eq. 58); importance weights tighten a bound (eq. 7 before Jensen's inequality). The"
+        " differences are paired, item by item.",
+        f"Dots beside a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} bits/dim.",
+        f"{evaluation.dataset}, {evaluation.settings['compared']} test items; evaluations of the network an item: "
+        + ", ".join(f"{one.name} {one.evaluations:.0f}" for one in evaluation.readings),
     )
 
 
@@ -143,9 +167,12 @@ def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
 
 def _sampled(evaluation: Evaluation) -> str:
     s = evaluation.settings
+    if "solver" not in s:
+        return f"one draw from the prior a sample, seeds from {s['seed']}"
     return f"{s['solver']}, {s['steps']} steps, guidance w = {s['guidance']:g} (1 is unguided), seeds from {s['seed']}"
 
 
 def _measured(evaluation: Evaluation, count: int) -> str:
     s = evaluation.settings
-    return f"{evaluation.dataset}, {count} test items, {s['draws']} draws an item, continuous time, seed {s['seed']}"
+    time = ", continuous time" if "solver" in s else ""
+    return f"{evaluation.dataset}, {count} test items, {s['draws']} draws an item{time}, seed {s['seed']}"

@@ -1,0 +1,91 @@
+r"""One model, many bounds: how much of its likelihood each way of measuring it sees.
+
+All on the same items, so that differences are paired: the terms of the spread between items cancel.
+
+    T steps              -log p <= L_T, falls with T                              (Kingma et al. 2021, eq. 13 to 15)
+    continuous time      its limit, L_inf                                                                    (eq. 17)
+    k importance weights -E log (1/k) sum_j w_j, falls with k                               (Burda et al. 2016, eq. 8)
+    the flow             -log p of the probability-flow ODE, another model with the same denoiser (Song et al. 2021)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data.dataset import Arrays
+from ..likelihood.importance import importance
+from ..models.diffusion import VDM
+from ..process.bound import Estimate, bits_per_dim, estimate
+from .likelihood import BATCH, Model, bounds
+from .mode import evaluating
+
+STEPS = (10, 100, 1000)
+CHAIN = 100
+"""Steps of the chain whose importance weights are drawn, for a diffusion model."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A negative log-likelihood by name: per item in nats, in bits/dim, and less the reference; `evaluations` an item."""
+
+    name: str
+    nats: Estimate
+    bits: Estimate
+    difference: Estimate
+    evaluations: float
+
+
+def compare_bounds(
+    model: Model,
+    arrays: Arrays,
+    *,
+    seed: int,
+    draws: int,
+    weights: int = 0,
+    steps: Sequence[int] = STEPS,
+) -> tuple[Reading, ...]:
+    """Every bound that the model has, on these items; the reference is the bound in continuous time, or the ELBO.
+
+    `draws` evaluations an item for each bound, `weights` = k importance weights an item (none for 0).
+    """
+    own = -bounds(model, arrays, seed=seed, draws=draws).total
+    found: list[tuple[str, Tensor, float]] = []
+    if isinstance(model, VDM):
+        for T in steps:
+            some = min(draws, T)
+            found.append((f"VLB, T = {T}", -bounds(model, arrays, seed=seed, draws=some, steps=T).total, some))
+        found.append(("VLB, continuous time", own, draws))
+    else:
+        found.append(("ELBO", own, draws))
+    if weights > 0:
+        cost = weights * (CHAIN if isinstance(model, VDM) else 1)
+        name = f"IWAE, k = {weights}" + (f", T = {CHAIN}" if isinstance(model, VDM) else "")
+        found.append((name, -_weighted(model, arrays.x, weights, seed), cost))
+    return tuple(reading(model, *one, own) for one in found)
+
+
+def reading(model: Model, name: str, nats: Float[Tensor, " n"], evaluations: float, reference: Tensor) -> Reading:
+    """The Reading of negative log-likelihoods in nats, beside those of the reference."""
+    data = model.data
+    return Reading(
+        name,
+        estimate(nats),
+        estimate(bits_per_dim(nats, data)),
+        estimate(bits_per_dim(nats - reference, data)),
+        evaluations,
+    )
+
+
+def _weighted(model: Model, raw: Tensor, k: int, seed: int) -> Float[Tensor, " n"]:
+    device = next(model.parameters()).device
+    with evaluating(model):
+        parts = [
+            importance(model, x.to(device), k, seed=seed + i * BATCH).double().cpu()
+            for i, x in enumerate(raw.split(BATCH))
+        ]
+    return torch.cat(parts)
