@@ -12,18 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
+from .binarize import redraw
 from .spec import Data
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Raw items, uint8 or float32, and their labels if they have any."""
+    """Raw items, uint8 or float32, and their labels if they have any.
+
+    `intensity`: of items that are binarized anew in each batch, 255 times the probability of a 1 (`binarize.py`).
+    """
 
     x: Shaped[Tensor, "n *shape"]
     labels: Int64[Tensor, " n"] | None = None
+    intensity: UInt8[Tensor, "n *shape"] | None = None
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -31,7 +36,7 @@ class Arrays:
 
     def take(self, index: Int64[Tensor, " m"]) -> Arrays:
         """The items at these places, in this order."""
-        return Arrays(self.x[index], None if self.labels is None else self.labels[index])
+        return Arrays(*(None if part is None else part[index] for part in (self.x, self.labels, self.intensity)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +84,11 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
 
     def __next__(self) -> tuple[Tensor, Tensor | None]:
         """The raw items and labels of the next batch; labels are None where the data have none."""
-        share = self.batch_size // self.world
-        batch = self.arrays.take(self._next_index()[self.rank * share : (self.rank + 1) * share])
-        return batch.x, batch.labels
+        share, begins = self.batch_size // self.world, (self._epoch, self._position)
+        mine = slice(self.rank * share, (self.rank + 1) * share)
+        batch = self.arrays.take(self._next_index())
+        x = batch.x if batch.intensity is None else redraw(batch.intensity, self.seed, *begins)
+        return x[mine], None if batch.labels is None else batch.labels[mine]
 
     def state_dict(self) -> dict[str, int]:
         """Where the next batch begins: the epoch, and how many of its items have been seen."""

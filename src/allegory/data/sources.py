@@ -9,13 +9,16 @@
 - `hub:owner/name`: a data set of the Hugging Face hub (`tables.py`)
 
 `?size=32` after a folder, a table or a hub name crops each image to its centred square and resizes it to
-32x32.
+32x32. `?binarize=dynamic` makes black and white of pictures, anew in each training batch; `?binarize=static` once
+(`binarize.py`). Both: `?size=32&binarize=dynamic`.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..names import pick
 from .arrays import array_file
+from .binarize import MODES, binarize
 from .bundled import digits
 from .dataset import Dataset
 from .images import image_folder
@@ -25,32 +28,48 @@ from .toys import TOYS, toy
 
 def load(source: str, seed: int = 0) -> Dataset:
     """The data set that `source` names; `seed` is for the toys. ValueError with the remedy."""
-    place, size = _options(source)
+    place, options = _options(source)
     try:
-        if place == "digits":
-            dataset = digits()
-        elif place in TOYS:
-            dataset = toy(place, seed)
-        elif place.startswith("hub:"):
-            return hub(place.removeprefix("hub:"), size)
-        else:
-            return _from_path(place, size)
+        dataset = _from_place(place, options.size, seed)
+        return dataset if options.binarize is None else binarize(dataset, options.binarize)
     except ModuleNotFoundError as error:
         raise ValueError(f"data source {source!r} needs {error.name}; pip install 'allegory[all]'") from None
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What may stand after the question mark."""
+
+    size: int | None = None
+    binarize: str | None = None
+
+
+def _options(source: str) -> tuple[str, _Options]:
+    """The place, and the options of `place?size=32&binarize=dynamic`."""
+    place, mark, options = source.partition("?")
+    found = _Options()
+    for option in options.split("&") if mark else ():
+        key, _, value = option.partition("=")
+        if key == "size" and value.isdecimal() and int(value) > 0:
+            found = replace(found, size=int(value))
+        elif key == "binarize" and value in MODES:
+            found = replace(found, binarize=value)
+        else:
+            raise ValueError(
+                f"data source {source!r}: unknown option {option!r}; there are ?size=32, ?binarize=dynamic and "
+                "?binarize=static"
+            )
+    return place, found
+
+
+def _from_place(place: str, size: int | None, seed: int) -> Dataset:
+    if place.startswith("hub:"):
+        return hub(place.removeprefix("hub:"), size)
+    if place != "digits" and place not in TOYS:
+        return _from_path(place, size)
     if size is not None:
-        raise ValueError(f"data source {source!r}: size is for images that are read from files; leave ?size out")
-    return dataset
-
-
-def _options(source: str) -> tuple[str, int | None]:
-    """The place and the size of `place?size=32`."""
-    place, mark, option = source.partition("?")
-    if not mark:
-        return place, None
-    key, _, value = option.partition("=")
-    if key != "size" or not value.isdecimal() or int(value) < 1:
-        raise ValueError(f"data source {source!r}: unknown option {option!r}; the only one is ?size=32")
-    return place, int(value)
+        raise ValueError(f"data source {place!r}: size is for images that are read from files; leave ?size out")
+    return digits() if place == "digits" else toy(place, seed)
 
 
 def _from_path(place: str, size: int | None) -> Dataset:
