@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-START, STEPS, BOUND = 0, 1, 2
-"""Streams: the draw of x_T, the draws along the way, those of a bound. They share a seed but not a random number."""
+START, STEPS, BOUND, PROBES, BINS = 0, 1, 2, 3, 4
+"""Streams: the draw of x_T, the draws along the way, those of a bound, of a trace, and within the bins of discrete data.
+They share a seed but not a random number."""
 
 
 class Noise:
