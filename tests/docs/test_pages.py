@@ -1,0 +1,26 @@
+"""Every Python block of the README and of the pages in docs/ runs, in order, as a reader would type it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_the_code_on_the_page_runs_and_says_true(page, capsys):
+    scope = {}
+    for block in blocks(page):
+        exec(compile(block, page.name, "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "True" in printed and "False" not in printed
+
+
+def test_the_readme_has_code():
+    assert len(blocks(ROOT / "README.md")) >= 4
