@@ -16,8 +16,8 @@ slope n'_i, and for each of its weights w
     d l_i^2 / dw  =  (2 l_i dl_i/dn_i) dn_i/dw + (2 l_i dl_i/dn'_i) dn'_i/dw.
 
 Backpropagation of the mean of l brings dl_i/dn_i and dl_i/dn'_i to those 2 b numbers on its way to w. Multiplied there
-by 2 l_i, they go on to become the gradient of the mean of l^2. The network and the ends are reached by other
-ways, which touch neither n_i nor n'_i, so their gradient stays that of the mean of l. `descending_variance` does this.
+by 2 l_i, they go on to become the gradient of the mean of l^2 (here of SHARE times it). The network and the ends are
+reached by other ways, which touch neither n_i nor n'_i, so their gradient stays that of the mean of l.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from .curve import Schedule, check_ends
 RATE = 10.0
 """Units of the interior's weights. An optimizer that moves every parameter by about its rate a step (AdamW) shall bend
 the curve within some hundred steps, at a rate that suits the network."""
+SHARE = 0.01
+"""What multiplies the variance as an objective. AdamW does not see it, but the gradient's norm, which is clipped over all
+parameters together, does: the interior's part shall stay small beside the network's."""
 PLAIN = 0.1
 """Share of the plain straight line l1 in m at the start."""
 
@@ -46,7 +49,7 @@ class Squared:
 
     def of(self, losses: Float[Tensor, " b"]) -> None:
         """The l_i whose variance shall fall, in the units of the loss that is differentiated."""
-        self._factor = 2 * losses.detach()
+        self._factor = SHARE * 2 * losses.detach()
 
     def hold(self, value: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         """The same numbers, one for each item; the gradient that comes back through them is multiplied."""
@@ -81,8 +84,8 @@ class Learned(Schedule):
         self._squared: Squared | None = None
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """log-SNR at t = 0 and at t = 1, in the dtype of t."""
-        above, below = (self.radius * self.reach.to(like).exp()).unbind()
+        """log-SNR at t = 0 and at t = 1, in the dtype of t; `reach` is in units of log-SNR while it is small."""
+        above, below = (self.radius * (self.reach.to(like) / self.radius).exp()).unbind()
         return self.middle + above, self.middle - below
 
     def _m(self, t: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
