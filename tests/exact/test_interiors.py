@@ -6,7 +6,8 @@ import pytest
 import torch
 from tests.paths import bent
 
-from allegory.likelihood import Continuous, divergence, prior_matching, variational_bound
+from allegory.likelihood import Continuous
+from allegory.likelihood.bound import divergence, prior_matching, variational_bound
 from allegory.process import Betas, Cosine, Geometric, Learned, Linear, Mixture, Path, estimate
 from allegory.process.learned import descending_variance
 

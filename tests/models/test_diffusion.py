@@ -4,12 +4,17 @@ import math
 
 import pytest
 import torch
+from tests.paths import bent
 from torch import nn
 
 from allegory import VDM, Denoiser, Empirical, Path
 from allegory.data.spec import Data
+from allegory.likelihood.bound import divergence, prior_matching, reconstruction
+from allegory.models.diffusion import RECONSTRUCTED
 from allegory.networks import Labels, MLPConfig
-from allegory.process import Cosine, Linear, estimate
+from allegory.objectives import low_discrepancy
+from allegory.process import Cosine, Learned, Linear, estimate
+from allegory.process.learned import SHARE
 from allegory.process.noise import BOUND, Noise
 
 DISCRETE = Data((2, 3), low=0, high=4, levels=5)
@@ -231,3 +236,72 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
 def test_bad_models_are_refused(path, choices, says):
     with pytest.raises(ValueError, match=says):
         model(DISCRETE, path, "v", **choices)
+
+
+def gradients(vdm, raw, by):
+    """Of a scalar made from the plain per-item loss and diffusion term, on the draws of seed 1."""
+    torch.manual_seed(1)
+    x0, path = vdm.data.encode(raw), vdm.denoiser.path
+    t, eps = low_discrepancy(len(x0)), torch.randn_like(x0)
+    diffusion = divergence(vdm.denoiser, path, x0, t, eps).nats
+    some = x0[:RECONSTRUCTED]
+    likely = reconstruction(path, vdm.decoder, some, torch.randn_like(some)).mean()
+    nats = vdm.data.dims * math.log(2)
+    scalar = by(diffusion / nats, (diffusion + prior_matching(path, x0) - likely) / nats)
+    return dict(zip(dict(vdm.named_parameters()), torch.autograd.grad(scalar, [*vdm.parameters()]), strict=True))
+
+
+@pytest.mark.parametrize("data", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("split", ["vp", "flow"])
+def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from_the_variance(data, split):
+    vdm = model(data, Path(bent(Learned(5, -3)).requires_grad_(True), split))
+    raw = raw_items(data, 16)
+    bound = gradients(vdm, raw, lambda diffusion, loss: loss.mean())
+    variance = gradients(vdm, raw, lambda diffusion, loss: SHARE * diffusion.square().mean())
+    torch.manual_seed(1)
+    vdm.loss((raw, None)).mean().backward()
+    for name, parameter in vdm.named_parameters():
+        interior = "schedule" in name and "reach" not in name
+        expected = (variance if interior else bound)[name]
+        assert expected.abs().max() > 1e-6, name
+        # The network computes in float32: 1e-6 of terms that partly cancel.
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-4 * scale, msg=name)
+
+
+def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
+    """The gradient of the start from the first items has the mean of that from all, to 3 standard errors."""
+    vdm, raw = model(DISCRETE, Path(Learned(2, -3))), raw_items(DISCRETE, 2000)
+    x0, path = vdm.data.encode(raw), vdm.denoiser.path
+    likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()  # noqa: E731
+    pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()  # noqa: E731
+    few = estimate(torch.stack([pull(x0[k : k + RECONSTRUCTED]) for k in range(0, 2000, RECONSTRUCTED)]))
+    whole = pull(x0.repeat(10, 1, 1)).item()
+    assert abs(few.mean - whole) < 3 * few.error * math.sqrt(1.1)
+    assert few.error < 0.05 * whole
+
+
+@pytest.mark.parametrize("weight", ["simple", "min_snr", "p2", "edm", "sigmoid"])
+def test_a_schedule_that_would_collapse_is_refused(weight):
+    with pytest.raises(ValueError, match=f"weight='{weight}': only the bound can train a schedule.*weight='elbo'"):
+        model(DISCRETE, Path(Learned(6, -5)), weight=weight)
+    model(DISCRETE, Path(Learned(6, -5).requires_grad_(False)), weight=weight)  # learned before, fixed now
+
+
+def test_that_schedule_would_have_collapsed():
+    """With |eps_hat - eps|^2 the interior, trained on the plain loss, piles its times where eps is easy."""
+    std = 0.1
+    schedule = Learned(8, -5, fixed_ends=True)
+    optimizer = torch.optim.Adam(schedule.parameters(), lr=0.02)
+    t = (torch.arange(200, dtype=torch.float64) + 0.5) / 200
+
+    def missed():  # of the exact denoiser of N(0, std^2), per dimension
+        signal = std**2 * schedule(t).exp()
+        return (signal / (1 + signal)).mean()
+
+    before = missed().item()
+    for _ in range(100):
+        optimizer.zero_grad()
+        missed().backward()
+        optimizer.step()
+    assert missed().item() < before / 10

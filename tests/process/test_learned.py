@@ -8,7 +8,7 @@ import torch
 from tests.paths import bent
 from torch import nn
 
-from allegory.likelihood import divergence
+from allegory.likelihood.bound import divergence
 from allegory.process import Cosine, Learned, Linear, Path, Prediction
 from allegory.process.learned import SHARE, descending_variance
 
