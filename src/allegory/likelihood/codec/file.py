@@ -1,0 +1,93 @@
+r"""The file: what a stream needs to be read again, and the means to see what is wrong with it.
+
+    0   8   magic, b"\x89ALLEGO\n"
+    8   2   version of the format
+    10  4   length of the header in bytes
+    14  8   length of the bits in words of 4 bytes
+    22  4   CRC-32 of bytes 8 to 22
+    26      the header: JSON, deflated
+            the bits
+    -4  4   CRC-32 of header and bits
+
+All numbers are little-endian. The first 26 bytes keep their meaning in every version.
+A CRC-32 sees every change of one byte, and every burst of up to four.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .stack import Words
+
+MAGIC = b"\x89ALLEGO\n"
+VERSION = 1
+PREFIX = struct.Struct("<8sHIQI")
+CHECK = struct.Struct("<I")
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """A header of plain JSON values, and bits."""
+
+    header: Mapping[str, Any]
+    words: Words
+
+
+def pack(container: Container) -> bytes:
+    """The bytes of a file."""
+    header = zlib.compress(json.dumps(container.header, separators=(",", ":"), allow_nan=False).encode(), 9)
+    body = header + container.words.astype("<u4").tobytes()
+    sizes = struct.pack("<HIQ", VERSION, len(header), len(container.words))
+    return MAGIC + sizes + CHECK.pack(zlib.crc32(sizes)) + body + CHECK.pack(zlib.crc32(body))
+
+
+def unpack(content: bytes, name: str) -> Container:
+    """What `pack` was given. ValueError that says what is wrong with the file `name`."""
+    header_size, count = _sizes(content, name)
+    whole = PREFIX.size + header_size + 4 * count + CHECK.size
+    if len(content) < whole:
+        raise ValueError(f"{name}: cut short, {len(content)} of {whole} bytes; copy it again")
+    if len(content) > whole:
+        raise ValueError(f"{name}: altered, {len(content) - whole} bytes too many at its end; copy it again")
+    body = content[PREFIX.size : -CHECK.size]
+    if zlib.crc32(body) != CHECK.unpack(content[-CHECK.size :])[0]:
+        raise ValueError(f"{name}: altered, its checksum does not match; copy it again")
+    header = json.loads(zlib.decompress(body[:header_size]))
+    return Container(header, np.frombuffer(body, "<u4", offset=header_size).astype(np.uint32))
+
+
+def _sizes(content: bytes, name: str) -> tuple[int, int]:
+    """The lengths of header and bits, once the first 26 bytes are known to be whole and of this version."""
+    if len(content) < PREFIX.size:
+        if content and MAGIC.startswith(content[: len(MAGIC)]):
+            raise ValueError(f"{name}: cut short, {len(content)} bytes; copy it again")
+        raise ValueError(f"{name}: not a file that `allegory compress` wrote; give one")
+    magic, version, header_size, count, check = PREFIX.unpack_from(content)
+    intact = zlib.crc32(content[len(MAGIC) : PREFIX.size - CHECK.size]) == check
+    if magic != MAGIC:
+        what = "altered in its first bytes; copy it again" if intact else "not a file that `allegory compress` wrote"
+        raise ValueError(f"{name}: {what}")
+    if not intact:
+        raise ValueError(f"{name}: altered in its first bytes; copy it again")
+    if version != VERSION:
+        raise ValueError(f"{name}: of format version {version}, not {VERSION}; use the allegory that wrote it")
+    return header_size, count
+
+
+def fingerprint(model: nn.Module, description: str) -> str:
+    """32 hexadecimal digits of SHA-256 over the description, and name, dtype, shape and bytes of every tensor of the state."""
+    digest = hashlib.sha256(description.encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
