@@ -37,7 +37,11 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """x_t (batch, *shape) and t -> what is believed of x0 and eps."""
         level = self.path.at(t, like=x_t)
+        return self.row.read(self.output(x_t, level, condition).to(x_t.dtype), x_t, level)
+
+    def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
+        """What the network says at x_t, before it is read."""
         own = next(self.network.parameters(), x_t).dtype  # a network without parameters computes in the data's
         log_snr = level.per_item(x_t).to(torch.promote_types(own, torch.float32))  # too coarse in half precision
         y: Tensor = self.network((self.input_scale(level) * x_t).to(own), log_snr, condition)
-        return self.row.read(y.to(x_t.dtype), x_t, level)
+        return y

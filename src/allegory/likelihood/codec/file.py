@@ -85,7 +85,7 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
 
 
 def fingerprint(model: nn.Module, description: str) -> str:
-    """32 hexadecimal digits of SHA-256 over the description, and name, dtype, shape and bytes of every tensor of the state."""
+    """32 hexadecimal digits of SHA-256 over the description and every tensor of the state, with its name and dtype."""
     digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
