@@ -21,13 +21,16 @@ class Train:
     """Train a recipe into a run folder.
 
     Recipes: digits (8x8 handwritten digits, bundled), toy (points on the plane), images (a folder, an array, a parquet
-    table or hub:owner/name), arrays (float arrays of any shape).
+    table or hub:owner/name), arrays (float arrays of any shape), mnist (28x28, 256 levels), and of black and white
+    mnist_vae and mnist_hierarchy (mnist_hierarchy:1, :6 for 1 or 6 latents).
     """
 
     recipe: Annotated[str, arg(metavar="RECIPE")]
     """Name of the recipe."""
     data: str | None = None
-    """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name, digits, moons, ..."""
+    """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name, digits, moons, ...
+
+    ?size=32 and ?binarize=dynamic may follow, as in 'folder?binarize=dynamic'."""
     out: str | None = None
     """Run folder (runs/RECIPE if not given)."""
     minutes: float | None = None
@@ -52,7 +55,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw samples from a run: a picture (.png), or arrays (.npz, .npy)."""
+    """Draw samples from a run: a picture (.png), or arrays (.npz, .npy).
+
+    A VAE or a hierarchy draws its latents once: --steps, --solver, --guidance and --label are for diffusion models.
+    """
 
     folder: Annotated[str, arg(metavar="RUN")]
     """Run folder."""
@@ -141,6 +147,71 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Compress:
+    """Code items without loss into a file, with a run as the model (bits-back coding).
+
+    What does not carry: decoding needs the very same floating-point results, so the same run, the same version of torch
+    and the same kind of processor; the number of threads and the sizes of batches are recorded and set again. The file
+    is decoded once before it is written, and refuses to decode wrongly anywhere. Labels are not coded.
+    """
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder: a diffusion model, a VAE or a hierarchy of data with levels."""
+    source: Annotated[str, arg(metavar="IN")]
+    """Items: .npy or .npz (all of them), or a source such as digits, a folder, .parquet (one set, see --part)."""
+    out: Annotated[str, arg(metavar="OUT")]
+    """File to write."""
+    part: str = "test"
+    """train, validation or test, of a source that has sets."""
+    limit: int | None = None
+    """At most so many items."""
+    steps: int = 50
+    """Steps of a diffusion model, one evaluation an item each: more cost time and save bits. Others take none."""
+    batch: int = 100
+    """Most items that the network sees at once."""
+    seed: int = 0
+    """Seed of the bits that the stream begins with."""
+    no_check: bool = False
+    """Do not decode after encoding."""
+    overwrite: bool = False
+    """Replace OUT if it exists."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Carry it out."""
+        from .compressing import run_compress
+
+        run_compress(self)
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """The items of a file that `compress` wrote, as .npy.
+
+    Needs the run that it was made with, the same version of torch and the same kind of processor. A file that is damaged,
+    of another model, or of other floating-point results is refused, and nothing is written.
+    """
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder."""
+    source: Annotated[str, arg(metavar="IN")]
+    """The compressed file."""
+    out: Annotated[str, arg(metavar="OUT")]
+    """.npy file to write."""
+    overwrite: bool = False
+    """Replace OUT if it exists."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Carry it out."""
+        from .compressing import run_decompress
+
+        run_decompress(self)
+
+
+@dataclass(frozen=True)
 class Verify:
     """Execute the equations of the paper (Luo 2022): both sides of each, and whether they agree. A few seconds.
 
@@ -161,8 +232,8 @@ class Verify:
         verify(self)
 
 
-COMMANDS = ("demo", "train", "sample", "evaluate", "verify")
-Command = Union[Demo, Train, Sample, Evaluate, Verify]  # noqa: UP007 - as below
+COMMANDS = ("demo", "train", "sample", "evaluate", "compress", "decompress", "verify")
+Command = Union[Demo, Train, Sample, Evaluate, Compress, Decompress, Verify]  # noqa: UP007 - as below
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -172,6 +243,8 @@ def parse(arguments: Sequence[str]) -> Command:
         Annotated[Train, subcommand("train")],
         Annotated[Sample, subcommand("sample")],
         Annotated[Evaluate, subcommand("evaluate")],
+        Annotated[Compress, subcommand("compress")],
+        Annotated[Decompress, subcommand("decompress")],
         Annotated[Verify, subcommand("verify")],
     ]
     if arguments and not arguments[0].startswith("-"):

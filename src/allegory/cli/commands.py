@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..data import load
+from ..models import LatentModel
 from ..recipes import Run, RunFolder, execute, recipe_named
 from ..training import Callback, Result, bar
 from . import tables
@@ -19,25 +20,27 @@ if TYPE_CHECKING:
 
 
 MOST_SAMPLES = 1_000_000
+AT_ONCE = 250
 
 
 def train(options: Train) -> None:
     """`allegory train`."""
-    out = Path(options.out or f"runs/{options.recipe}")
+    out = Path(options.out or f"runs/{options.recipe.replace(':', '-')}")
     run = _begun(options, out) if options.resume else recipe_named(options.recipe, options.data)
     run = _with_budget(run, options.minutes, options.steps)
     if options.seed is not None:
         run = replace(run, training=replace(run.training, seed=options.seed))
     folder, result = _execute(run, out, options.resume, options.overwrite)
     figures = {"run": str(folder.path), "steps": result.step, "images": result.images, "seconds": result.seconds}
-    tables.show(options.json, figures | {"loss": result.loss, "unit": _unit(run)})
+    tables.show(options.json, figures | {"loss": result.loss, "unit": run.unit})
     tables.note(options.json, f"next: allegory evaluate {folder.path}")
 
 
 def _begun(options: Train, out: Path) -> Run:
     """The run in the folder. ValueError when the words ask for another one."""
     run = RunFolder.open(out).run
-    asked = {"RECIPE": options.recipe, "--data": options.data, "--seed": options.seed}
+    data = None if options.data is None else recipe_named(run.recipe, options.data).data
+    asked = {"RECIPE": options.recipe, "--data": data, "--seed": options.seed}
     began = {"RECIPE": run.recipe, "--data": run.data, "--seed": run.training.seed}
     for name, value in asked.items():
         if value is not None and value != began[name]:
@@ -54,18 +57,40 @@ def sample(options: Sample) -> None:
         raise ValueError(f"--count {options.count}: give at least 1")
     folder = RunFolder.open(Path(options.folder))
     seeds = _seeds(options.seeds, options.count)
-    labels = _labels(options.label, len(seeds), folder.data.classes)
     out = Path(options.out) if options.out else free_name(folder.path / "samples")
     check_kind(out)
     if out.exists() and not options.overwrite:
         raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
     model = folder.model()
+    if isinstance(model, LatentModel):
+        _refuse_diffusion(options)
+        save_samples(out, _latent_samples(model, seeds), None, folder.data)
+        tables.show(options.json, {"samples": len(seeds), "file": str(out)})
+        return
+    labels = _labels(options.label, len(seeds), folder.data.classes)
     raw = draw(
         model, len(seeds), seeds=seeds, labels=labels, solver=options.solver, steps=options.steps,
         guidance=options.guidance,
     )  # fmt: skip
     save_samples(out, raw, labels, folder.data)
     tables.show(options.json, {"samples": len(raw), "solver": options.solver, "steps": options.steps, "file": str(out)})
+
+
+def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:
+    """Some at a time, each its own."""
+    return torch.cat([model.sample(seeds[i : i + AT_ONCE]) for i in range(0, len(seeds), AT_ONCE)])
+
+
+def _refuse_diffusion(options: Sample) -> None:
+    """ValueError for an option, other than by default, that says how diffusion is run backwards."""
+    from .arguments import Sample
+
+    for name in ("steps", "solver", "guidance", "label"):
+        value = getattr(options, name)
+        if value != getattr(Sample, name):
+            raise ValueError(
+                f"--{name} {value}: this run is no diffusion model, it draws its latents once; leave it out"
+            )
 
 
 def evaluate(options: Evaluate) -> None:
@@ -113,9 +138,9 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
 
 def _execute(run: Run, out: Path, resume: bool, overwrite: bool) -> tuple[RunFolder, Result]:
     if sys.stderr.isatty():
-        with bar(_unit(run)) as show:
+        with bar(run.unit) as show:
             return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[show])
-    return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[_line_a_minute(_unit(run))])
+    return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[_line_a_minute(run.unit)])
 
 
 def _line_a_minute(unit: str) -> Callback:
@@ -131,10 +156,6 @@ def _line_a_minute(unit: str) -> Callback:
             print(f"step {now.step}  {now.loss:.3f} {unit}  {now.remaining:.0f} s left", file=sys.stderr, flush=True)
 
     return tell
-
-
-def _unit(run: Run) -> str:
-    return "bits/dim" if run.model.weight == "elbo" else run.model.weight
 
 
 def _with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:

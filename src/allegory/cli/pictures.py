@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data import Data, Dataset
 from ..evaluation import Evaluation
-from ..models import VDM
+from ..models import VDM, LatentModel
 from ..plots import report, sample_grid, sections
 from ..recipes import RunFolder
 from ..recipes.folder import write_whole
@@ -53,9 +53,10 @@ def _write_png(file: BytesIO, figure: Figure) -> None:
     figure.savefig(file, format="png", dpi=200)
 
 
-def write_report(folder: RunFolder, model: VDM, dataset: Dataset, found: Evaluation) -> Path:
+def write_report(folder: RunFolder, model: VDM | LatentModel, dataset: Dataset, found: Evaluation) -> Path:
     """report.html in the run folder: the figures, every picture, and how each was made."""
-    title = f"allegory: {folder.run.recipe}, a diffusion model of {dataset.name}"
+    kind = "diffusion" if isinstance(model, VDM) else "latent-variable"
+    title = f"allegory: {folder.run.recipe}, a {kind} model of {dataset.name}"
     page = folder.path / "report.html"
     write_whole(page, report(title, found.rows(), sections(model, dataset, found, folder.metrics())))
     return page

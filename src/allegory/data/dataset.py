@@ -36,7 +36,8 @@ class Arrays:
 
     def take(self, index: Int64[Tensor, " m"]) -> Arrays:
         """The items at these places, in this order."""
-        return Arrays(*(None if part is None else part[index] for part in (self.x, self.labels, self.intensity)))
+        labels = None if self.labels is None else self.labels[index]
+        return Arrays(self.x[index], labels, None if self.intensity is None else self.intensity[index])
 
 
 @dataclass(frozen=True, eq=False)

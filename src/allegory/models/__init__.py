@@ -4,7 +4,20 @@ from .categorical import Categorical
 from .denoiser import Denoiser
 from .diffusion import VDM
 from .hierarchy import Hierarchy
+from .ladder import Ladder, LadderConfig
 from .latent import LatentModel
 from .unrolled import descend, unroll
+from .vae import VAEConfig
 
-__all__ = ["VDM", "Categorical", "Denoiser", "Hierarchy", "LatentModel", "descend", "unroll"]
+__all__ = [
+    "VDM",
+    "Categorical",
+    "Denoiser",
+    "Hierarchy",
+    "Ladder",
+    "LadderConfig",
+    "LatentModel",
+    "VAEConfig",
+    "descend",
+    "unroll",
+]

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ..data.spec import Data
 from ..likelihood.inference import Draw, Inference, Latent
 from ..likelihood.observation import Observation
-from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, residuals
+from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, halves, residuals
 from ..process.kernel import Gaussian
 from .heads import Head, gaussian
 from .latent import LatentModel
@@ -65,12 +65,12 @@ class Rung(nn.Module):
         stride, width = latent
         self.shape = (width, *(size if stride else (1, 1)))
 
-        def read() -> nn.Module:
-            return Output(channels, 2 * width) if stride else Flatten(channels, size, 2 * width)
+        def read(zero: bool) -> nn.Module:
+            return Output(channels, 2 * width, zero) if stride else Flatten(channels, size, 2 * width, zero)
 
-        self.prior = None if top else nn.Sequential(Residual(channels), read())
+        self.prior = None if top else nn.Sequential(Residual(channels), read(True))
         mix = nn.Identity() if top else nn.Conv2d(2 * channels, channels, 1)
-        self.posterior = nn.Sequential(mix, Residual(channels), read())
+        self.posterior = nn.Sequential(mix, Residual(channels), read(False))
         self.enter = nn.Conv2d(width, channels, 1) if stride else Unflatten(width, channels, size)
         self.after = residuals(channels, blocks)
 
@@ -96,7 +96,7 @@ class Ladder(LatentModel):
 
     def __init__(self, data: Data, config: LadderConfig) -> None:
         super().__init__(data)
-        sizes = _sizes(data)
+        sizes = halves(data.shape)
         self.places = _places(config)
         wide, narrow = config.channels
         self.near = nn.Sequential(Down(data.shape[0], wide), residuals(wide, config.blocks[0]))
@@ -176,16 +176,6 @@ class Ladder(LatentModel):
         below = self.places[i - 1] if i > 0 else 0
         out: Tensor = self.grow(h) if here == 1 and below == 0 else h
         return out
-
-
-def _sizes(data: Data) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A half and a quarter of the picture."""
-    if len(data.shape) != 3 or data.shape[1] % 4 or data.shape[2] % 4:
-        raise ValueError(
-            f"data of shape {data.shape}; a ladder wants pictures (channels, height, width), sides in fours"
-        )
-    _, height, width = data.shape
-    return (height // 2, width // 2), (height // 4, width // 4)
 
 
 def _places(config: LadderConfig) -> tuple[int, ...]:

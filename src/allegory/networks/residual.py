@@ -6,6 +6,8 @@ and back (Shi et al. 2016): a picture is read at half its size or less from the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -38,12 +40,13 @@ def residuals(channels: int, count: int) -> nn.Sequential:
 
 
 class Output(nn.Module):
-    """A 1x1 convolution of silu(norm(h)), zero at first."""
+    """A 1x1 convolution of silu(norm(h)), zero at first if asked."""
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, zero: bool = True) -> None:
         super().__init__()
         self.norm = group_norm(channels)
-        self.conv = zeroed(nn.Conv2d(channels, outputs, 1))
+        conv = nn.Conv2d(channels, outputs, 1)
+        self.conv = zeroed(conv) if zero else conv
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs y x"]:
         out: Tensor = self.conv(silu(self.norm(h)))
@@ -77,12 +80,13 @@ class Up(nn.Module):
 
 
 class Flatten(nn.Module):
-    """A picture to the channels of a single pixel: silu(norm(h)), then a linear layer over all of it, zero at first."""
+    """A picture to the channels of a single pixel: a linear layer over all of silu(norm(h)), zero at first if asked."""
 
-    def __init__(self, channels: int, size: tuple[int, int], outputs: int) -> None:
+    def __init__(self, channels: int, size: tuple[int, int], outputs: int, zero: bool = True) -> None:
         super().__init__()
         self.norm = group_norm(channels)
-        self.linear = zeroed(nn.Linear(channels * size[0] * size[1], outputs))
+        linear = nn.Linear(channels * size[0] * size[1], outputs)
+        self.linear = zeroed(linear) if zero else linear
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs 1 1"]:
         out: Tensor = self.linear(silu(self.norm(h)).flatten(1))[..., None, None]
@@ -100,3 +104,45 @@ class Unflatten(nn.Module):
     def forward(self, z: Float[Tensor, "b inputs 1 1"]) -> Float[Tensor, "b c y x"]:
         out: Tensor = self.linear(z.flatten(1)).unflatten(1, self.shape)
         return out
+
+
+class PictureEncoder(nn.Module):
+    """A picture to a vector: half its size, a quarter, a kernel over it; `blocks` residual blocks at each."""
+
+    def __init__(self, shape: Sequence[int], outputs: int, channels: tuple[int, int], blocks: int) -> None:
+        super().__init__()
+        _, quarter = halves(shape)
+        wide, narrow = channels
+        self.layers = nn.Sequential(
+            Down(shape[0], wide), residuals(wide, blocks), Down(wide, narrow), residuals(narrow, blocks),
+            Flatten(narrow, quarter, outputs, zero=False),
+        )  # fmt: skip
+
+    def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs"]:
+        out: Tensor = self.layers(x).flatten(1)
+        return out
+
+
+class PictureDecoder(nn.Module):
+    """A vector to a picture, the mirror image of `PictureEncoder`; 0 at first."""
+
+    def __init__(self, inputs: int, shape: Sequence[int], channels: tuple[int, int], blocks: int) -> None:
+        super().__init__()
+        _, quarter = halves(shape)
+        wide, narrow = channels
+        self.layers = nn.Sequential(
+            Unflatten(inputs, narrow, quarter), residuals(narrow, blocks), Up(narrow, wide), residuals(wide, blocks),
+            Output(wide, 4 * shape[0]), nn.PixelShuffle(2),
+        )  # fmt: skip
+
+    def forward(self, z: Float[Tensor, "b inputs"]) -> Float[Tensor, "b c y x"]:
+        out: Tensor = self.layers(z[..., None, None])
+        return out
+
+
+def halves(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A half and a quarter of a picture's size. ValueError for what is no picture, or has sides not in fours."""
+    if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
+        raise ValueError(f"data of shape {tuple(shape)}; give pictures (channels, height, width) with sides in fours")
+    _, height, width = shape
+    return (height // 2, width // 2), (height // 4, width // 4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..data import Data, Dataset
-from ..models import VDM, Categorical, Denoiser
+from ..models import VDM, Categorical, Denoiser, LadderConfig, LatentModel, VAEConfig
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
 from ..objectives import WEIGHTS
@@ -82,16 +82,22 @@ class Run:
 
     recipe: str
     data: str
-    model: ModelChoice
+    model: ModelChoice | VAEConfig | LadderConfig
     training: Training
 
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        weight = self.model.weight if isinstance(self.model, ModelChoice) else "elbo"
+        return "bits/dim" if weight == "elbo" else weight
+
     def resolved(self, dataset: Dataset) -> Run:
-        """The same run with nothing left open: data_std as measured on the training data, in model space."""
-        if self.model.data_std is not None:
+        """The same run with nothing left open: of diffusion data_std as measured on training data, in model space."""
+        if not isinstance(self.model, ModelChoice) or self.model.data_std is not None:
             return self
         some = dataset.spec.encode(dataset.train.x[:MEASURED])
         return replace(self, model=replace(self.model, data_std=round(some.std().item(), 4)))
 
-    def fit_to(self, dataset: Dataset) -> VDM:
+    def fit_to(self, dataset: Dataset) -> VDM | LatentModel:
         """A new model for this data set."""
         return self.model.build(dataset.spec)

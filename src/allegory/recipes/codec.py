@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ..models import LadderConfig, VAEConfig
 from ..names import pick
 from ..networks import DiTConfig, MLPConfig, UNetConfig
 from ..training import Training
 from .choices import ModelChoice, PathChoice, Run
 
 KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (Run, ModelChoice, PathChoice, Training, UNetConfig, DiTConfig, MLPConfig)
+    kind.__name__: kind
+    for kind in (Run, ModelChoice, PathChoice, VAEConfig, LadderConfig, Training, UNetConfig, DiTConfig, MLPConfig)
 }
 
 

@@ -18,7 +18,7 @@ import torch
 
 from .. import __version__
 from ..data import Data
-from ..models import VDM
+from ..models import VDM, LatentModel
 from ..training import load_weights
 from ..training.metrics import read
 from .choices import Run
@@ -57,7 +57,7 @@ class RunFolder:
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
             raise ValueError(f"{path / 'run.json'} is damaged ({error}); restore it or train again") from None
 
-    def model(self) -> VDM:
+    def model(self) -> VDM | LatentModel:
         """The trained model, with the moving average of its weights, ready to evaluate. ValueError if damaged."""
         weights = self.path / "ema.safetensors"
         if not weights.exists():
