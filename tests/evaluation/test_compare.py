@@ -6,7 +6,7 @@ import torch
 from allegory import Mixture, Path
 from allegory.data import Arrays, Data
 from allegory.evaluation import compare_bounds, evaluate
-from allegory.likelihood import Levels, importance
+from allegory.likelihood import FlowSolver, Levels, flow_bound, importance
 from allegory.models import VDM, Denoiser, Hierarchy
 from allegory.process import Gaussian, Linear, bits_per_dim
 
@@ -40,6 +40,7 @@ def test_more_steps_tighten_the_bound_towards_log_p():
     order = [found[name].nats.mean for name in ("VLB, T = 10", "VLB, T = 100", "VLB, T = 1000", "VLB, continuous time")]
     assert order == sorted(order, reverse=True)
     truth = -(exact.oracle.log_prob(x) + SPEC.log_scale).mean().item()
+    assert found["ODE"].nats.mean == pytest.approx(truth, abs=5e-3)  # no draws, and an exact trace
     last = found["VLB, continuous time"]
     assert abs(last.nats.mean - truth) < 0.1
     assert last.difference.mean == 0 and last.evaluations == 64 and found["VLB, T = 10"].evaluations == 10
@@ -96,5 +97,10 @@ def test_a_vae_is_evaluated_like_a_diffusion_model():
 def test_importance_weights_of_a_diffusion_model_bound_it_too():
     data = toy_digits(classes=None)
     found = by_name(compare_bounds(untrained(data.spec), data.test, seed=0, draws=2, weights=2, steps=(3,)))
-    assert set(found) == {"VLB, T = 3", "VLB, continuous time", "IWAE, k = 2, T = 100"}
+    assert set(found) == {"VLB, T = 3", "VLB, continuous time", "ODE", "IWAE, k = 2, T = 100"}
+    flow = found["ODE"]
+    model = untrained(data.spec)
+    own = flow_bound(model.denoiser, model.denoiser.path, data.test.x, data.spec, FlowSolver(probes=0), kind="normal")
+    assert flow.nats.mean == pytest.approx(-own.total.mean().item(), rel=1e-6)
+    assert flow.evaluations == pytest.approx(own.evaluations.double().mean().item())
     assert found["IWAE, k = 2, T = 100"].evaluations == 200
