@@ -165,7 +165,7 @@ class Compress:
     """train, validation or test, of a source that has sets."""
     limit: int | None = None
     """At most so many items."""
-    steps: int = 50
+    steps: int = 20
     """Steps of a diffusion model, one evaluation an item each: more cost time and save bits. Others take none."""
     batch: int = 100
     """Most items that the network sees at once."""

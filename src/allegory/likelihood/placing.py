@@ -1,21 +1,25 @@
 r"""Where to put the levels of a chain of T steps, so that it costs least.
 
-With m(l) = 1/2 E|eps - eps_hat|^2 at log-SNR l, in nats per unit of log-SNR, the step from t to the cleaner s costs
+A step from z_t to the cleaner z_s pays KL(q(z_s | z_t, x) || p(z_s | z_t)). Let x0 be believed with mean m and variance v,
+number by number, and let p be the Gaussian with the moments of q averaged over that belief. With
+D = SNR_s - SNR_t it costs
 
-    E KL = (e^{l_s - l_t} - 1) m(l_t)                                                    (VDM, eq. 14; Luo 2022, eq. 58)
+    1/2 sum_i [ log(1 + D v_i) + (1 + D (x_i - m_i)^2) / (1 + D v_i) - 1 ]
 
-and in continuous time the same stretch costs the integral of m over [l_t, l_s]. The difference is that of a sum of
-rectangles from its integral: in SNR, the height 1/2 E|x0 - x0_hat|^2 = m e^{-l} is taken at the noisy end of every step,
-where it is largest. So the excess depends on where the levels are, and where the chain begins and ends matters as
-well: the cleanest level must pay for p(x | z_0), the noisiest for the prior. All three are measured on some
-items and the levels are chosen among many nodes by dynamic programming, exactly:
+nats, which is 1/2 D |x - m|^2 for v = 0 (VDM, eq. 14; Luo 2022, eq. 58 and 99). The belief is that of the noisy end of the
+step, so the steps cost more than the integral that they become in continuous time, and the excess depends
+on where the levels are. Where the chain begins and ends matters as well: the cleanest level must pay for p(x | z_0),
+the noisiest for the prior. All three are measured on some items, and the levels are chosen among many nodes by dynamic
+programming, exactly:
 
-    best_k(j) = min_i best_{k-1}(i) + (e^{l_i - l_j} - 1) m(l_j),   best_0 = cost of p(x | z_0),   plus the prior's at the end.
+    best_k(t) = min_s best_{k-1}(s) + cost(s, t),   best_0 = cost of p(x | z_0),   plus the prior's at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,74 +27,95 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..process.kernel import Gaussian, marginal
+from ..process.kernel import Gaussian, fresh_std, marginal, posterior
 from ..process.noise import BOUND, Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from .decoder import Decoder
+from ..process.scale import Scale, exp, expm1
+from .observation import Observation
 
 Floats = NDArray[np.float64]
-NODES = 257
-MEASURED = 65
+NODES = 129
 
 
-def node_levels(path: Path, nodes: tuple[int, ...]) -> tuple[Level, ...]:
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What is believed of x0 at a level: a mean, and a variance for each number (0 where a model has none)."""
+
+    prediction: Prediction
+    variance: Scale
+
+    def posterior(self, s: Level) -> Gaussian:
+        """q(z_s | z_t, x0) averaged over the belief: the Gaussian of its mean and variance.
+
+        The mean of q moves with x0 by alpha_s (1 - SNR_t/SNR_s).
+        """
+        q = posterior(self.prediction, s)
+        if isinstance(self.variance, float) and self.variance == 0.0:
+            return q
+        t = self.prediction.level
+        moved = s.alpha * expm1(t.gap(s))
+        fresh = fresh_std(s.sigma, s, t)
+        return Gaussian(q.mean, (fresh * fresh + moved * moved * torch.as_tensor(self.variance)).sqrt())
+
+    def cost(self, x0: Float[Tensor, "b *shape"], s: Level) -> Float[Tensor, " b"]:
+        """The formula of the module, in nats."""
+        t = self.prediction.level
+        gain = -exp(torch.as_tensor(s.log_snr, dtype=x0.dtype)) * expm1(torch.as_tensor(t.gap(s), dtype=x0.dtype))
+        widened = gain * torch.as_tensor(self.variance, dtype=x0.dtype)
+        missed = gain * (x0 - self.prediction.x0).square()
+        return 0.5 * (torch.log1p(widened) + (missed - widened) / (1 + widened)).flatten(1).sum(1)
+
+
+Believe = Callable[[Tensor, Level], Moments]
+"""What a model believes of x0, given z_t and the Level."""
+
+
+def plain(predict: Predict) -> Believe:
+    """The belief of a Predict, which has no variance: the chain of VDM."""
+    return lambda z, level: Moments(predict(z, level), 0.0)
+
+
+def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
     """The Levels at these nodes, which divide the path's log-SNR evenly from 0, the cleanest, to NODES - 1.
 
-    ValueError unless they rise, from 0 on at the least.
+    ValueError unless they rise, and there are two or more.
     """
-    if (
-        len(nodes) < 2
-        or nodes[0] < 0
-        or nodes[-1] >= NODES
-        or any(b <= a for a, b in zip(nodes, nodes[1:], strict=False))
-    ):
-        raise ValueError(f"nodes {nodes[:6]}...: give two or more, rising from 0 or more to at most {NODES - 1}")
-    times = path.schedule.inverse(_log_snr(path, NODES)[list(nodes)]).clamp(0, 1)
-    times[torch.tensor(nodes) == 0] = 0.0
-    times[torch.tensor(nodes) == NODES - 1] = 1.0
-    return path.levels(times)
-
-
-def _log_snr(path: Path, count: int) -> Float[Tensor, " count"]:
+    if len(nodes) < 2 or nodes[0] < 0 or nodes[-1] >= NODES or any(b <= a for a, b in pairwise(nodes)):
+        raise ValueError(f"nodes {tuple(nodes)[:6]}: give two or more, rising, from 0 to {NODES - 1}")
     start, end = path.schedule.ends
-    return start + (end - start) * torch.arange(count, dtype=torch.float64) / (count - 1)
+    places = torch.tensor(nodes, dtype=torch.float64) / (NODES - 1)
+    times = path.schedule.inverse(start + (end - start) * places).detach().clamp(0, 1)
+    times[places == 0], times[places == 1] = 0.0, 1.0  # where an inverse has rounded them
+    return path.levels(times)
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What items cost at every node, from the cleanest on, in nats: to decode there, to pass by (a unit of log-SNR), to stop."""
+    """What an item costs in nats: to be decoded at a node, to step from t to s (row s, column t), to stop at a node."""
 
-    log_snr: Floats
     decoded: Floats
-    missed: Floats
+    steps: Floats
     stopped: Floats
-
-    def continuous(self) -> float:
-        """The bound in continuous time, between the ends of the path, in nats."""
-        passed = float(np.trapezoid(self.missed, -self.log_snr))
-        return float(self.decoded[0] + passed + self.stopped[-1])
 
     def place(self, most: int) -> list[tuple[float, tuple[int, ...]]]:
         """For 1 to `most` steps, the least cost in nats and its nodes, of which there is one more than steps.
 
         ValueError for more steps than there are nodes.
         """
-        if not 1 <= most < len(self.log_snr):
-            raise ValueError(f"steps={most}; give 1 to {len(self.log_snr) - 1}")
-        gap = self.log_snr[:, None] - self.log_snr
-        step = np.where(gap > 0, np.expm1(np.maximum(gap, 0)) * self.missed, np.inf)
+        if not 1 <= most < len(self.decoded):
+            raise ValueError(f"steps={most}; give 1 to {len(self.decoded) - 1}")
         best, before, found = self.decoded, list[NDArray[np.int64]](), list[tuple[float, tuple[int, ...]]]()
         for _ in range(most):
-            total = best[:, None] + step
+            total = best[:, None] + self.steps
             before.append(total.argmin(0))
             best = total.min(0)
             last = int((best + self.stopped).argmin())
-            found.append((float(best[last] + self.stopped[last]), _path_to(last, before)))
+            found.append((float(best[last] + self.stopped[last]), _trace(last, before)))
         return found
 
 
-def _path_to(last: int, before: list[NDArray[np.int64]]) -> tuple[int, ...]:
+def _trace(last: int, before: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
     nodes = [last]
     for came_from in reversed(before):
         nodes.append(int(came_from[nodes[-1]]))
@@ -98,28 +123,22 @@ def _path_to(last: int, before: list[NDArray[np.int64]]) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def profile(predict: Predict, path: Path, x0: Float[Tensor, "b *shape"], decoder: Decoder, *, seed: int = 0) -> Profile:
-    """Measure a model on some items, in model space: MEASURED noise levels, each with the same noise, and between them lines."""
+def profile(
+    believe: Believe,
+    observe: Callable[[Tensor, Level], Observation],
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    *,
+    seed: int = 0,
+) -> Profile:
+    """Measure a model on some items in model space, at every node with the same noise: NODES evaluations an item or two."""
     eps = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND).draw(x0)
-    coarse = _log_snr(path, MEASURED)
-    each = (NODES - 1) // (MEASURED - 1)
-    rows = [_costs(predict, path, x0, eps, decoder, level) for level in node_levels(path, tuple(range(0, NODES, each)))]
-    decoded, missed, stopped = np.array(rows).T
-    nodes = _log_snr(path, NODES).numpy()
-
-    def between(values: Floats) -> Floats:
-        line: Floats = np.interp(-nodes, -coarse.numpy(), values)
-        return line
-
-    return Profile(nodes, between(decoded), np.exp(between(np.log(missed + 1e-30))), between(stopped))
-
-
-def _costs(
-    predict: Predict, path: Path, x0: Tensor, eps: Tensor, decoder: Decoder, level: Level
-) -> tuple[float, float, float]:
-    """Decoded, missed and stopped at one level: means over the items, in nats."""
-    truth = Prediction.of(x0, eps, level)
-    missed = 0.5 * predict(truth.x_t, level).squared_error(truth, "eps").flatten(1).sum(1)
-    decoded = -decoder.observe(truth.x_t, level).log_prob(x0)
-    stopped = marginal(x0, level).kl(Gaussian(torch.zeros_like(x0), path.prior_std))
-    return decoded.mean().item(), missed.mean().item(), stopped.mean().item()
+    levels = node_levels(path, range(NODES))
+    decoded, stopped, steps = np.zeros(NODES), np.zeros(NODES), np.full((NODES, NODES), np.inf)
+    for j, level in enumerate(levels):
+        z = level.mix(x0, eps)
+        belief = believe(z, level)
+        decoded[j] = -observe(z, level).log_prob(x0).mean().item()
+        stopped[j] = marginal(x0, level).kl(Gaussian(torch.zeros_like(x0), path.prior_std)).mean().item()
+        steps[:j, j] = [belief.cost(x0, cleaner).mean().item() for cleaner in levels[:j]]
+    return Profile(decoded, steps, stopped)

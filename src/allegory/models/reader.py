@@ -1,47 +1,84 @@
-r"""A decoder that asks the network: p(x | z) by the logits of a `Categorical` reading.
+r"""A diffusion model as a chain of few steps, which uses all that a `Categorical` reading knows.
 
-    p(x_i = v | z) proportional to exp(logit_{i,v}(z)) N(z_i; alpha v, sigma^2)
+The logits of a network give for each number a distribution over its levels,
 
-The decoder of VDM has no logits: it sees nothing but z_i, so z must be clean enough to tell neighbouring levels apart.
-A network knows most levels from their surroundings long before, so that a chain which is read by it may begin at more noise,
-and steps are saved. Its latents beyond that noise are the same.
+    p(x_i = v | z_t) proportional to exp(logit_{i,v}(z_t)) N(z_{t,i}; alpha v, sigma^2),
+
+of which the denoiser keeps the mean. A chain of T steps can use the rest. The decoder is p(x | z_0) itself: that of VDM
+sees nothing but z_{0,i}, so z_0 must be clean enough to tell neighbouring levels apart; a network knows most
+levels from their surroundings long before. And a step, p(z_s | z_t), is widened by the variance of the belief
+(`likelihood.placing.Moments`). Both are the same model in continuous time, where a step has no length.
+
+A model of another row is the chain of VDM: no variance, its own decoder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..likelihood.decoder import Discretised
-from ..likelihood.observation import Levels
+from ..likelihood.inference import Kernel
+from ..likelihood.observation import Levels, Observation
+from ..likelihood.placing import Moments, plain
 from ..process.path import Level
+from ..process.prediction import Prediction
 from .categorical import Categorical
 from .denoiser import Denoiser
+from .diffusion import VDM
+from .hierarchy import Hierarchy
+from .unrolled import unroll
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """p(x | z) as the denoiser has it, one evaluation of the network. ValueError unless its row is `Categorical`."""
+    """What a VDM believes of x, and of the next latent, given one. ValueError for data without levels."""
 
-    denoiser: Denoiser
+    model: VDM
 
     def __post_init__(self) -> None:
-        if not isinstance(self.denoiser.row, Categorical):
-            raise ValueError(f"row={self.denoiser.row.name!r} has no logits; use a `Categorical` row, or Discretised")
+        if self.model.data.levels is None:
+            raise ValueError(
+                "levels=None: continuous data have no lossless code; train on data of finitely many levels"
+            )
 
-    def observe(self, z0: Float[Tensor, "b c *space"], level: Level) -> Levels:
-        """p(x | z_0) as a table of logits a number."""
-        row = self.denoiser.row
-        assert isinstance(row, Categorical)
-        level = self.denoiser.path.at(level, like=z0)
-        logits = self.denoiser.output(z0, level).to(z0.dtype).unflatten(1, (len(row.values), z0.shape[1]))
-        return Levels(logits.movedim(1, -1) + Discretised(row.values).observe(z0, level).logits)
+    def observe(self, z: Float[Tensor, "b *shape"], level: Level) -> Observation:
+        """p(x | z) with z at this level."""
+        if isinstance(self.model.denoiser.row, Categorical):
+            return _table(self.model.denoiser, self.model.denoiser.row, z, level)
+        return self.model.decoder.observe(z, level)
 
-    def log_prob(
-        self, x0: Float[Tensor, "b c *space"], eps: Float[Tensor, "b c *space"], level: Level
-    ) -> Float[Tensor, " b"]:
-        """sum_i log p(x_i | z_0)."""
-        return self.observe(level.mix(x0, eps), level).log_prob(x0)
+    def believe(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
+        """Mean and variance of x0 given z."""
+        row = self.model.denoiser.row
+        if not isinstance(row, Categorical):
+            return plain(self.model.denoiser)(z, level)
+        chance, values = _table(self.model.denoiser, row, z, level).log_pmf.exp(), row.values.to(z)
+        mean = chance @ values
+        variance = (chance * (values - mean[..., None]).square()).sum(-1)
+        return Moments(Prediction.solve("x0", mean, z, level), variance)
+
+    def chain(self, levels: Sequence[Level]) -> Hierarchy:
+        """The model as a hierarchy with latents at these levels, from the cleanest on."""
+        model = self.model
+        vdm = unroll(model.denoiser, model.denoiser.path, model.data, model.decoder, levels)
+
+        def down(s: Level, t: Level) -> Kernel:
+            return lambda z: self.believe(z, t).posterior(s)
+
+        return Hierarchy(
+            model.data, vdm.kernels_up, [down(s, t) for s, t in pairwise(levels)],
+            lambda z: self.observe(z, levels[0]), top=vdm.top, prior_std=vdm.prior_std,
+        )  # fmt: skip
+
+
+def _table(denoiser: Denoiser, row: Categorical, z: Tensor, level: Level) -> Levels:
+    level = denoiser.path.at(level, like=z)
+    logits = denoiser.output(z, level).to(z.dtype).unflatten(1, (len(row.values), z.shape[1])).movedim(1, -1)
+    seen = Discretised(row.values).observe(z, level).logits
+    return Levels(torch.add(logits, seen))

@@ -90,7 +90,7 @@ def _grid(latent: Latent, fineness: float) -> Grid:
     else:
         width = fineness * torch.minimum(*(std.expand(latent.z.shape) for std in stds)).amin(0).flatten()
     exponents = np.frexp(width.detach().numpy())[1] - 1
-    return Grid(tuple(int(e) for e in exponents))
+    return Grid(tuple(int(e) for e in (exponents[:1] if (exponents == exponents[0]).all() else exponents)))
 
 
 def _numbers(x: Tensor) -> Floats:

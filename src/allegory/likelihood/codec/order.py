@@ -39,12 +39,12 @@ class Chain(Protocol):
         ...
 
     @property
-    def up(self) -> Sequence[Kernel]:
+    def kernels_up(self) -> Sequence[Kernel]:
         """q(z_1 | x), ..., q(z_L | z_{L-1})."""
         ...
 
     @property
-    def down(self) -> Sequence[Kernel]:
+    def kernels_down(self) -> Sequence[Kernel]:
         """p(z_1 | z_2), ..., p(z_{L-1} | z_L)."""
         ...
 
@@ -133,13 +133,13 @@ def pop_items(
 
 def _push_chain(stack: Stack, chain: Chain, x0: Tensor, index: Tensor, book: Book) -> Float[Tensor, " b"]:
     below, nats = x0, torch.zeros(len(x0), dtype=torch.float64)
-    for i, kernel in enumerate(chain.up):
+    for i, kernel in enumerate(chain.kernels_up):
         q = kernel(below)
         z = book.bins[i].draw(stack, q, book.key(i))
         if i == 0:
             nats += _push_data(stack, index, x0, chain.observe(z))
         else:
-            p = chain.down[i - 1](z)
+            p = chain.kernels_down[i - 1](z)
             book.bins[i - 1].push(stack, below, p)
             nats -= p.log_prob(below)
         nats += q.log_prob(z)
@@ -153,12 +153,12 @@ def _pop_chain(
     stack: Stack, chain: Chain, shape: Sequence[int], values: Tensor, book: Book
 ) -> Int64[Tensor, "b *shape"]:
     z = book.bins[-1].pop(stack, chain.prior(shape[0]))
-    for i in range(len(chain.up) - 1, 0, -1):
-        below = book.bins[i - 1].pop(stack, chain.down[i - 1](z))
-        book.bins[i].give_back(stack, z, chain.up[i](below), book.key(i))
+    for i in range(len(chain.kernels_up) - 1, 0, -1):
+        below = book.bins[i - 1].pop(stack, chain.kernels_down[i - 1](z))
+        book.bins[i].give_back(stack, z, chain.kernels_up[i](below), book.key(i))
         z = below
     index = _pop_data(stack, shape, chain.observe(z))
-    book.bins[0].give_back(stack, z, chain.up[0](values[index]), book.key(0))
+    book.bins[0].give_back(stack, z, chain.kernels_up[0](values[index]), book.key(0))
     return index
 
 

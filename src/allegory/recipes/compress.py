@@ -1,0 +1,219 @@
+"""A run as a lossless code: items to the bytes of a file, and back (bits-back coding, see `likelihood.codec`)."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from .. import __version__
+from ..data import Data
+from ..likelihood.codec import (
+    Chain,
+    Coded,
+    Container,
+    Grid,
+    Model,
+    Walk,
+    decode,
+    encode,
+    fingerprint,
+    grids,
+    pack,
+    unpack,
+)
+from ..likelihood.placing import node_levels, profile
+from ..models import VDM, LatentModel
+from ..models.reader import Reader
+from ..process.noise import BOUND, Noise
+from .codec import to_json
+from .folder import RunFolder
+
+MEASURED = 32
+"""Items on which bins and levels are chosen."""
+Nodes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check."""
+
+    steps: int = 20
+    batch: int = 100
+    seed: int = 0
+    check: bool = True
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The bytes of a file, and what they cost."""
+
+    content: bytes
+    items: int
+    dims: int
+    gross_bits: int
+    net_bits: int
+    bound_bits: float
+    """-log2 of the densities at the latents that were coded: a draw of the bound, for all items."""
+    evaluations: int
+    encode_seconds: float
+    decode_seconds: float | None
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all items have: what bits/dim divides by."""
+        return self.items * self.dims
+
+
+def compress(folder: RunFolder, raw: Shaped[Tensor, "n *shape"], coding: Coding) -> Compressed:
+    """Code raw items. ValueError for data unlike the run's, continuous data, or a model that cannot code them."""
+    data = folder.data
+    if data.levels is None:
+        raise ValueError("the run's data are continuous: a density is no code; train on data of finitely many levels")
+    data.check(raw)
+    model, index = folder.model(), data.index(raw)
+    nodes = _nodes(model, data, index, coding.steps)
+    chain = _chain(model, nodes)
+    start = time.perf_counter()
+    bins = _bins(chain, data, index)
+    coded = encode(chain, index, data.values, bins, batch=coding.batch, seed=coding.seed)
+    seconds = time.perf_counter() - start
+    content = pack(Container(_header(folder, model, index, nodes, bins, coded), coded.words))
+    checked = _check(folder, content, index) if coding.check else None
+    bound = coded.nats.sum().item() / math.log(2)
+    return Compressed(
+        content, len(index), data.dims, coded.gross_bits, coded.net_bits, bound,
+        1 if nodes is None else len(nodes), seconds, checked,
+    )  # fmt: skip
+
+
+def decompress(folder: RunFolder, content: bytes, name: str) -> Shaped[Tensor, "n *shape"]:
+    """The raw items of a file. ValueError that says whether it is damaged, of another model, or of another machine."""
+    return folder.data.decode(folder.data.values[_read(folder, content, name)])
+
+
+def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
+    """Seconds to decode. ValueError where the items do not come back."""
+    start = time.perf_counter()
+    if not torch.equal(_read(folder, content, "the new file"), index):
+        raise ValueError("the new file does not give the items back; nothing was written")
+    return time.perf_counter() - start
+
+
+def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
+    container = unpack(content, name)
+    header, data = container.header, folder.data
+    model = folder.model()
+    if header["model"] != _fingerprint(folder, model):
+        raise ValueError(f"{name}: made by another model than {folder.path}; give the run that it was made with")
+    nodes = None if header["nodes"] is None else tuple(header["nodes"])
+    bins = tuple(Grid(tuple(exponents)) for exponents in header["bins"])
+    sizes = tuple(header["sizes"])
+    coded = Coded(container.words, sizes, header["seed"], header["initial"], torch.zeros(0))
+    with _threads(header["machine"]["threads"]):
+        try:
+            index = decode(coded, _chain(model, nodes), data.shape, data.values, bins)
+            intact = _check_sum(index) == header["items"]
+        except ValueError:
+            intact = False
+    if not intact:
+        raise ValueError(f"{name}: {_astray(header['machine'], _machine())}")
+    return index
+
+
+def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
+    """Why a whole file of the right model does not decode."""
+    other = {key: value for key, value in wrote.items() if reads.get(key) != value and key != "threads"}
+    why = ", ".join(f"{key} {value} there and {reads.get(key)} here" for key, value in other.items())
+    return (
+        "the network's results differ from those of encoding in the last bits "
+        f"({why or 'the same versions, so another processor'}); decode it where it was made"
+    )
+
+
+def _chain(model: VDM | LatentModel, nodes: Nodes | None) -> Model:
+    """The model as a chain or a walk; a diffusion model unrolled at these nodes."""
+    if isinstance(model, VDM):
+        assert nodes is not None
+        return Reader(model).chain(node_levels(model.denoiser.path, nodes))
+    if not isinstance(model, Chain | Walk):
+        raise ValueError(f"{type(model).__name__}: neither a chain of latents nor walked from the top; it cannot code")
+    return model
+
+
+@torch.no_grad()
+def _nodes(model: VDM | LatentModel, data: Data, index: Tensor, steps: int) -> Nodes | None:
+    """Where a diffusion model's levels cost least."""
+    if not isinstance(model, VDM):
+        return None
+    x0 = data.values[index[:MEASURED]]
+    reader = Reader(model)
+    _, nodes = profile(reader.believe, reader.observe, model.denoiser.path, x0).place(steps)[-1]
+    return nodes
+
+
+@torch.no_grad()
+def _bins(chain: Model, data: Data, index: Tensor) -> tuple[Grid, ...]:
+    x0 = data.values[index[:MEASURED]]
+    return grids(chain.infer(x0, Noise(range(len(x0)), data.shape, BOUND).draw).latents)
+
+
+def _header(
+    folder: RunFolder,
+    model: VDM | LatentModel,
+    index: Tensor,
+    nodes: Nodes | None,
+    bins: tuple[Grid, ...],
+    coded: Coded,
+) -> dict[str, Any]:
+    return {
+        "model": _fingerprint(folder, model),
+        "data": folder.data.to_dict(),
+        "items": _check_sum(index),
+        "sizes": list(coded.sizes),
+        "seed": coded.seed,
+        "initial": coded.initial,
+        "nodes": None if nodes is None else list(nodes),
+        "bins": [list(grid.exponents) for grid in bins],
+        "machine": _machine(),
+    }
+
+
+def _fingerprint(folder: RunFolder, model: VDM | LatentModel) -> str:
+    choice = {"model": to_json(folder.run.model), "data": folder.data.to_dict()}
+    return fingerprint(model, json.dumps(choice, sort_keys=True))
+
+
+def _check_sum(index: Tensor) -> int:
+    return zlib.crc32(index.numpy().tobytes())
+
+
+def _machine() -> dict[str, Any]:
+    """What floating-point results depend on."""
+    return {
+        "allegory": __version__,
+        "torch": torch.__version__,
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "threads": torch.get_num_threads(),
+        "dtype": str(torch.get_default_dtype()),
+    }
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
