@@ -88,3 +88,26 @@ def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space"):
         write_whole(target, "new")
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
+    run = recipe_named("toy")
+    path = PathChoice("learned", start=7.0, end=-4.0, split="sub_vp")
+    training = replace(run.training, minutes=None, steps=6, batch_size=16, decay="none", warmup=1)
+    run = replace(run, model=replace(run.model, network=MLPConfig(8, 1), path=path), training=training)
+    assert from_json(json.loads(json.dumps(to_json(run)))) == run
+    whole, _ = execute(run, tmp_path / "whole")
+    execute(replace(run, training=replace(training, steps=3)), tmp_path / "halves")
+    halves, _ = execute(run, tmp_path / "halves", resume=True)
+    for name in ("model.safetensors", "ema.safetensors"):
+        assert (whole.path / name).read_bytes() == (halves.path / name).read_bytes()
+    schedule = whole.model().denoiser.path.schedule
+    for name, parameter in schedule.named_parameters():
+        assert parameter.abs().max() > 1e-4, name
+    assert schedule.ends != pytest.approx((7.0, -4.0), abs=1e-6)
+
+
+def test_a_learned_schedule_needs_the_bound():
+    choice = ModelChoice(MLPConfig(8, 1), PathChoice("learned"), data_std=0.5, weight="simple")
+    with pytest.raises(ValueError, match="weight='simple': only the bound can train a schedule"):
+        choice.build(Data((2,), -1, 1))

@@ -22,6 +22,7 @@ reached by other ways, which touch neither n_i nor n'_i, so their gradient stays
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,6 +72,8 @@ class Learned(Schedule):
     ValueError for infinite ends, ends in the wrong order, or fewer than 5 units.
     """
 
+    centres: Tensor
+
     def __init__(self, start: float = 10.0, end: float = -10.0, units: int = 32, fixed_ends: bool = False) -> None:
         super().__init__()
         check_ends(start, end, finite=True)
@@ -78,7 +81,8 @@ class Learned(Schedule):
             raise ValueError(f"units={units}; give at least 5, of which all but 4 divide the interior")
         self.middle, self.radius = (start + end) / 2, (start - end) / 2
         # Centres run from 1.5 gaps before t = 0 to 1.5 gaps after t = 1: equal sigmoids add up to a straight line.
-        self.gap, self.units = 1 / (units - 4), units
+        self.units, self.gap = units, 1 / (units - 4)
+        self.register_buffer("centres", torch.arange(units) - 1.5, persistent=False)  # in gaps
         self.reach = nn.Parameter(torch.zeros(2), requires_grad=not fixed_ends)
         self.height, self.steepness, self.place = (nn.Parameter(torch.zeros(units)) for _ in range(3))
         self._squared: Squared | None = None
@@ -88,31 +92,34 @@ class Learned(Schedule):
         above, below = (self.radius * (self.reach.to(like) / self.radius).exp()).unbind()
         return self.middle + above, self.middle - below
 
-    def _m(self, t: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-        """m and its slope m' = 1 + l3(sigmoid'(l2(t)) l2')."""
-        height = (1 / PLAIN - 1) * self.gap * (RATE * self.height.to(t)).exp()
-        steepness = 2 / self.gap * self.steepness.to(t).exp()
-        centre = self.gap * (torch.arange(self.units, dtype=t.dtype, device=t.device) - 1.5 + self.place.to(t))
-        up = torch.sigmoid(steepness * t[:, None] - 2 / self.gap * centre)
-        m = t + (height * up).sum(-1)
-        return m, 1 + (height * steepness * up * (1 - up)).sum(-1)
+    def _sigmoids(self, t: Float[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
+        """sigmoid(l2(t)), shape (n, units), with the weights of l3 and of l2."""
+        height = (RATE * self.height.to(t) + math.log((1 / PLAIN - 1) * self.gap)).exp()
+        steepness = (self.steepness.to(t) + math.log(2 / self.gap)).exp()
+        offset = -2 * (self.centres + self.place).to(t)
+        return torch.addcmul(offset, steepness, t[:, None]).sigmoid(), height, steepness
 
-    def _interior(self, t: Float[Tensor, "*t"]) -> tuple[Float[Tensor, "*t"], Float[Tensor, "*t"]]:
-        """n(t) and n'(t)."""
-        m, slope = self._m(torch.cat([t.new_tensor([0.0, 1.0]), t.flatten()]))
-        span = m[1] - m[0]
-        return ((m[2:] - m[0]) / span).reshape(t.shape), (slope[2:] / span).reshape(t.shape)
-
-    def _held(self, value: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        return value if self._squared is None else self._squared.hold(value)
+    def _interior(self, t: Float[Tensor, "*t"], *, slope: bool) -> Float[Tensor, "*t"]:
+        """n(t), or its slope n'(t) by m' = 1 + l3(sigmoid'(l2(t)) l2')."""
+        times = torch.cat([t.new_tensor([0.0, 1.0]), t.flatten()])
+        up, height, steepness = self._sigmoids(times)
+        m = times + (height * up).sum(-1)
+        first, last, rest = m[0], m[1], m[2:] - m[0]
+        if slope:
+            inner = up[2:]
+            rest = 1 + (height * steepness * torch.addcmul(inner, inner, inner, value=-1)).sum(-1)
+        n = (rest / (last - first)).reshape(t.shape)
+        return n if self._squared is None else self._squared.hold(n)
 
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         start, end = self._ends(t)
-        return start + (end - start) * self._held(self._interior(t)[0])
+        if t.ndim == 0 and t.device.type == "cpu" and float(t) in (0.0, 1.0):  # elsewhere a look would wait
+            return end if t else start
+        return torch.lerp(start, end, self._interior(t, slope=False))
 
     def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         start, end = self._ends(t)
-        return (end - start) * self._held(self._interior(t)[1])
+        return (end - start) * self._interior(t, slope=True)
 
     @torch.no_grad()
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
@@ -125,10 +132,9 @@ class Learned(Schedule):
         t = ((log_snr - start) / (end - start)).clamp(0, 1)
         moved = torch.ones_like(t)
         for _ in range(100):
-            n, slope = self._interior(t)
-            miss = start + (end - start) * n - log_snr
+            miss = self(t) - log_snr
             low, high = torch.where(miss > 0, t, low), torch.where(miss > 0, high, t)
-            newton = t - miss / ((end - start) * slope)
+            newton = t - miss / self.slope(t)
             trusted = (newton >= low) & (newton <= high) & ((newton - t).abs() <= moved / 2)
             ahead = torch.where(trusted, newton, (low + high) / 2)
             moved, t = (ahead - t).abs(), ahead
