@@ -6,6 +6,7 @@ from ..models import LadderConfig, VAEConfig
 from ..training import Training
 from .choices import Run
 
+TRAINING = Training(minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16")
 LATENTS = {
     1: ((0, 48),),
     3: ((2, 2), (4, 8), (0, 32)),
@@ -21,8 +22,8 @@ def mnist_vae(data: str) -> Run:
     return Run(
         recipe="mnist_vae",
         data=_binarized(data),
-        model=VAEConfig(),
-        training=Training(minutes=20.0, batch_size=128, learning_rate=2e-3, ema=0.998),
+        model=VAEConfig(latents=(48,), channels=(32, 64), depth=1),
+        training=TRAINING,
     )
 
 
@@ -37,7 +38,7 @@ def mnist_hierarchy(data: str, levels: int = 3) -> Run:
         recipe="mnist_hierarchy" if levels == 3 else f"mnist_hierarchy:{levels}",
         data=_binarized(data),
         model=LadderConfig(LATENTS[levels]),
-        training=Training(minutes=20.0, batch_size=64, optimizer="muon", learning_rate=2e-2, ema=0.998),
+        training=TRAINING,
     )
 
 

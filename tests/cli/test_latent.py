@@ -1,0 +1,49 @@
+"""Latent-variable models at the command line: train and sample, and no word of solvers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from allegory.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A ladder of one latent after two steps, on grey pictures that become black and white."""
+    folder = tmp_path_factory.mktemp("latent")
+    np.save(folder / "grey.npy", np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8))
+    words = ["mnist_hierarchy:1", "--data", str(folder / "grey.npy"), "--out", str(folder / "run")]
+    main(["train", *words, "--steps", "2"])
+    return folder
+
+
+def test_it_is_trained_in_bits_and_samples_a_picture(run, capsys):
+    main(["sample", str(run / "run"), "--count", "4", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["samples"] == 4 and "solver" not in said
+    assert (run / "run" / "samples" / "samples-1.png").stat().st_size > 500
+
+
+def test_samples_are_black_and_white_and_belong_to_their_seeds(run):
+    for name, seeds in (("many", "3:7"), ("one", "5:6")):
+        main(["sample", str(run / "run"), "--seeds", seeds, "--out", str(run / f"{name}.npy")])
+    many, one = np.load(run / "many.npy"), np.load(run / "one.npy")
+    assert many.shape == (4, 1, 28, 28) and set(np.unique(many)) == {0, 1}
+    assert np.array_equal(many[2:3], one)
+
+
+@pytest.mark.parametrize("option", [("--steps", "50"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")])
+def test_options_of_diffusion_are_refused(run, option, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", str(run / "run"), *option])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert f"{option[0]} {option[1]}" in said.replace(".0", "") and "leave it out" in said
+
+
+def test_it_goes_on_with_the_words_that_began_it(run):
+    words = ["mnist_hierarchy:1", "--data", str(run / "grey.npy"), "--out", str(run / "run")]
+    main(["train", *words, "--steps", "3", "--resume"])
+    lines = (run / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 3
