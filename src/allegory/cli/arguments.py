@@ -166,7 +166,7 @@ class Compress:
     limit: int | None = None
     """At most so many items."""
     steps: int = 20
-    """Steps of a diffusion model, one evaluation an item each: more cost time and save bits. Others take none."""
+    """At most so many steps of a diffusion model, one evaluation an item each; more save bits. Other models take none."""
     batch: int = 100
     """Most items that the network sees at once."""
     seed: int = 0

@@ -31,7 +31,8 @@ from ..process.kernel import Gaussian, fresh_std, marginal, posterior
 from ..process.noise import BOUND, Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from ..process.scale import Scale, exp, expm1
+from ..process.scale import Scale, expm1
+from .decoder import Decoder
 from .observation import Observation
 
 Floats = NDArray[np.float64]
@@ -40,10 +41,11 @@ NODES = 129
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What is believed of x0 at a level: a mean, and a variance for each number (0 where a model has none)."""
+    """What is believed of x0 at a level: a mean, a variance for each number (0 where a model has none), and p(x | z_t)."""
 
     prediction: Prediction
     variance: Scale
+    observe: Callable[[], Observation]
 
     def posterior(self, s: Level) -> Gaussian:
         """q(z_s | z_t, x0) averaged over the belief: the Gaussian of its mean and variance.
@@ -58,22 +60,21 @@ class Moments:
         fresh = fresh_std(s.sigma, s, t)
         return Gaussian(q.mean, (fresh * fresh + moved * moved * torch.as_tensor(self.variance)).sqrt())
 
-    def cost(self, x0: Float[Tensor, "b *shape"], s: Level) -> Float[Tensor, " b"]:
-        """The formula of the module, in nats."""
-        t = self.prediction.level
-        gain = -exp(torch.as_tensor(s.log_snr, dtype=x0.dtype)) * expm1(torch.as_tensor(t.gap(s), dtype=x0.dtype))
+    def costs(self, x0: Float[Tensor, "b *shape"], gains: Float[Tensor, " k"]) -> Float[Tensor, "k b"]:
+        """The formula of the module in nats, for steps that gain D = SNR_s - SNR_t."""
+        gain = gains.to(x0).reshape(-1, *(1,) * x0.ndim)
         widened = gain * torch.as_tensor(self.variance, dtype=x0.dtype)
         missed = gain * (x0 - self.prediction.x0).square()
-        return 0.5 * (torch.log1p(widened) + (missed - widened) / (1 + widened)).flatten(1).sum(1)
+        return 0.5 * (torch.log1p(widened) + (missed - widened) / (1 + widened)).flatten(2).sum(2)
 
 
 Believe = Callable[[Tensor, Level], Moments]
 """What a model believes of x0, given z_t and the Level."""
 
 
-def plain(predict: Predict) -> Believe:
-    """The belief of a Predict, which has no variance: the chain of VDM."""
-    return lambda z, level: Moments(predict(z, level), 0.0)
+def plain(predict: Predict, decoder: Decoder) -> Believe:
+    """The belief of a Predict, which has no variance, with a decoder beside it: the chain of VDM."""
+    return lambda z, level: Moments(predict(z, level), 0.0, lambda: decoder.observe(z, level))
 
 
 def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
@@ -99,7 +100,7 @@ class Profile:
     stopped: Floats
 
     def place(self, most: int) -> list[tuple[float, tuple[int, ...]]]:
-        """For 1 to `most` steps, the least cost in nats and its nodes, of which there is one more than steps.
+        """For exactly 1 to `most` steps, the least cost in nats and its nodes, of which there is one more than steps.
 
         ValueError for more steps than there are nodes.
         """
@@ -123,22 +124,15 @@ def _trace(last: int, before: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def profile(
-    believe: Believe,
-    observe: Callable[[Tensor, Level], Observation],
-    path: Path,
-    x0: Float[Tensor, "b *shape"],
-    *,
-    seed: int = 0,
-) -> Profile:
-    """Measure a model on some items in model space, at every node with the same noise: NODES evaluations an item or two."""
+def profile(believe: Believe, path: Path, x0: Float[Tensor, "b *shape"], *, seed: int = 0) -> Profile:
+    """Measure a model on some items in model space, at every node with the same noise: NODES evaluations an item."""
     eps = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND).draw(x0)
     levels = node_levels(path, range(NODES))
+    snr = torch.tensor([level.log_snr for level in levels], dtype=torch.float64).exp()
     decoded, stopped, steps = np.zeros(NODES), np.zeros(NODES), np.full((NODES, NODES), np.inf)
     for j, level in enumerate(levels):
-        z = level.mix(x0, eps)
-        belief = believe(z, level)
-        decoded[j] = -observe(z, level).log_prob(x0).mean().item()
+        belief = believe(level.mix(x0, eps), level)
+        decoded[j] = -belief.observe().log_prob(x0).mean().item()
         stopped[j] = marginal(x0, level).kl(Gaussian(torch.zeros_like(x0), path.prior_std)).mean().item()
-        steps[:j, j] = [belief.cost(x0, cleaner).mean().item() for cleaner in levels[:j]]
+        steps[:j, j] = belief.costs(x0, snr[:j] - snr[j]).double().mean(1).numpy()
     return Profile(decoded, steps, stopped)

@@ -24,12 +24,11 @@ from torch import Tensor
 
 from ..likelihood.decoder import Discretised
 from ..likelihood.inference import Kernel
-from ..likelihood.observation import Levels, Observation
+from ..likelihood.observation import Levels
 from ..likelihood.placing import Moments, plain
 from ..process.path import Level
 from ..process.prediction import Prediction
 from .categorical import Categorical
-from .denoiser import Denoiser
 from .diffusion import VDM
 from .hierarchy import Hierarchy
 from .unrolled import unroll
@@ -47,21 +46,19 @@ class Reader:
                 "levels=None: continuous data have no lossless code; train on data of finitely many levels"
             )
 
-    def observe(self, z: Float[Tensor, "b *shape"], level: Level) -> Observation:
-        """p(x | z) with z at this level."""
-        if isinstance(self.model.denoiser.row, Categorical):
-            return _table(self.model.denoiser, self.model.denoiser.row, z, level)
-        return self.model.decoder.observe(z, level)
-
     def believe(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
-        """Mean and variance of x0 given z."""
-        row = self.model.denoiser.row
+        """Mean and variance of x0 given z at this level, and p(x | z), by one evaluation."""
+        denoiser, row = self.model.denoiser, self.model.denoiser.row
         if not isinstance(row, Categorical):
-            return plain(self.model.denoiser)(z, level)
-        chance, values = _table(self.model.denoiser, row, z, level).log_pmf.exp(), row.values.to(z)
-        mean = chance @ values
-        variance = (chance * (values - mean[..., None]).square()).sum(-1)
-        return Moments(Prediction.solve("x0", mean, z, level), variance)
+            return plain(denoiser, self.model.decoder)(z, level)
+        output = denoiser.output(z, denoiser.path.at(level, like=z)).to(z.dtype)
+        logits, values = output.unflatten(1, (len(row.values), z.shape[1])), row.values.to(z)
+        mean, variance = _moments(logits, z, level, values.reshape(-1, *(1,) * (z.ndim - 1)))
+
+        def table() -> Levels:
+            return Levels(logits.movedim(1, -1) + Discretised(values).observe(z, level).logits)
+
+        return Moments(Prediction.solve("x0", mean, z, level), variance, table)
 
     def chain(self, levels: Sequence[Level]) -> Hierarchy:
         """The model as a hierarchy with latents at these levels, from the cleanest on."""
@@ -73,12 +70,16 @@ class Reader:
 
         return Hierarchy(
             model.data, vdm.kernels_up, [down(s, t) for s, t in pairwise(levels)],
-            lambda z: self.observe(z, levels[0]), top=vdm.top, prior_std=vdm.prior_std,
+            lambda z: self.believe(z, levels[0]).observe(), top=vdm.top, prior_std=vdm.prior_std,
         )  # fmt: skip
 
 
-def _table(denoiser: Denoiser, row: Categorical, z: Tensor, level: Level) -> Levels:
-    level = denoiser.path.at(level, like=z)
-    logits = denoiser.output(z, level).to(z.dtype).unflatten(1, (len(row.values), z.shape[1])).movedim(1, -1)
-    seen = Discretised(row.values).observe(z, level).logits
-    return Levels(torch.add(logits, seen))
+def _moments(logits: Tensor, z: Tensor, level: Level, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of softmax(logits - (z - alpha v)^2 / (2 sigma^2)), item by item: one fits into a core's cache."""
+    means, variances = list[Tensor](), list[Tensor]()
+    for piece, at in zip(logits.split(1), (z / level.sigma)[:, None].split(1), strict=True):
+        distance = at - level.alpha / level.sigma * values
+        chance = torch.addcmul(piece, distance, distance, value=-0.5).softmax(1)
+        means.append((chance * values).sum(1))
+        variances.append((chance * (values - means[-1][:, None]).square()).sum(1))
+    return torch.cat(means), torch.cat(variances)

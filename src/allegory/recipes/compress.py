@@ -39,7 +39,7 @@ from ..process.noise import BOUND, Noise
 from .codec import to_json
 from .folder import RunFolder
 
-MEASURED = 32
+MEASURED = 16
 """Items on which bins and levels are chosen."""
 Nodes = tuple[int, ...]
 
@@ -158,7 +158,7 @@ def _nodes(model: VDM | LatentModel, data: Data, index: Tensor, steps: int) -> N
         return None
     x0 = data.values[index[:MEASURED]]
     reader = Reader(model)
-    _, nodes = profile(reader.believe, reader.observe, model.denoiser.path, x0).place(steps)[-1]
+    _, nodes = min(profile(reader.believe, model.denoiser.path, x0).place(steps))
     return nodes
 
 

@@ -112,7 +112,10 @@ class Stack:
         near = np.ones(len(k), dtype=bool)
         for rows, reach in _groups(normal.std, escapes):
             near[rows] = np.abs(offset[rows]) <= reach
-        assert escapes or near.all(), "what was popped from a window lies in it"
+        if not (escapes or near.all()):
+            raise ValueError(
+                "a latent lies outside the window that it was popped from: its Gaussian is another one now"
+            )
         self._push_near(offset, normal, near, escapes)
         if escapes:
             self._push_far(offset[~near])

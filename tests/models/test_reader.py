@@ -1,0 +1,84 @@
+"""A diffusion model read by all that its logits say: exact where the data are known."""
+
+import pytest
+import torch
+from torch import nn
+
+from allegory import Path
+from allegory.data.spec import Data
+from allegory.likelihood.placing import node_levels
+from allegory.models import VDM, Categorical, Denoiser
+from allegory.models.reader import Reader
+from allegory.process import Linear, estimate
+from allegory.process.noise import BOUND, Noise
+
+DATA = Data((1, 1, 3), 0, 3, 4)
+CHANCE = torch.tensor([[0.1, 0.6, 0.1, 0.2], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
+
+
+class Known(nn.Module):
+    """The logits of independent numbers with known probabilities: the exact network."""
+
+    def forward(self, x, log_snr, condition=None):
+        return CHANCE.log().T[:, None].expand(len(x), 4, 1, 3)
+
+
+class Zero(nn.Module):
+    """Says nothing."""
+
+    def forward(self, x, log_snr, condition=None):
+        return 0.5 * x
+
+
+def vdm(row=None):
+    return VDM(Denoiser(Known() if row is None else Zero(), Path(Linear(6, -6)), row or Categorical(DATA.values)), DATA)
+
+
+def test_the_belief_is_bayes():
+    """p(v | z) proportional to p(v) N(z; alpha v, sigma^2): table, mean and variance, number by number."""
+    reader, (level,) = Reader(vdm()), node_levels(Path(Linear(6, -6)), (40, 128))[:1]
+    z = torch.randn(5, 1, 1, 3)
+    normal = torch.distributions.Normal(level.alpha * DATA.values, level.sigma)
+    table = (CHANCE.log() + normal.log_prob(z[..., None])).softmax(-1)
+    torch.testing.assert_close(reader.believe(z, level).observe().log_pmf.exp(), table)
+    mean = table @ DATA.values
+    belief = reader.believe(z, level)
+    torch.testing.assert_close(belief.prediction.x0, mean)
+    torch.testing.assert_close(belief.variance, table @ DATA.values.square() - mean.square(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_mean_is_the_denoisers():
+    model, (level,) = vdm(), node_levels(Path(Linear(6, -6)), (70, 128))[:1]
+    model.denoiser.path = Path(Linear(6, -6))
+    z = torch.randn(4, 1, 1, 3)
+    torch.testing.assert_close(Reader(model).believe(z, level).prediction.x0, model.denoiser(z, level.t).x0)
+
+
+def test_an_exact_reading_of_one_step_reaches_the_entropy():
+    """Independent numbers that the decoder knows at any noise cost their entropy at the least; a chain of few steps of VDM
+    with its own decoder costs more. Nothing is below the entropy.
+    """
+    model = vdm()
+    index = torch.multinomial(CHANCE, 4000, replacement=True).T.reshape(4000, 1, 1, 3)
+    x0 = DATA.values[index]
+    log_p = CHANCE.log()[torch.arange(3), index].flatten(1).sum(1)
+    noise = Noise(range(4000), DATA.shape, BOUND)
+    levels = node_levels(model.denoiser.path, (96, 112, 128))
+    gap = estimate(log_p - Reader(model).chain(levels).infer(x0, noise.draw).log_weight)
+    assert -3 * gap.error < gap.mean < 0.05
+    coarse = estimate(log_p - model.as_hierarchy(2).infer(x0, noise.draw).log_weight)
+    assert coarse.mean > 10 * gap.mean
+
+
+def test_another_row_is_the_chain_of_vdm():
+    model = vdm("x0")
+    levels = node_levels(model.denoiser.path, (0, 64, 128))
+    x0, noise = DATA.values[torch.randint(0, 4, (5, 1, 1, 3))], [Noise(range(5), DATA.shape, BOUND) for _ in range(2)]
+    ours = Reader(model).chain(levels).infer(x0, noise[0].draw).log_weight
+    torch.testing.assert_close(ours, model.as_hierarchy(2).infer(x0, noise[1].draw).log_weight)
+
+
+def test_continuous_data_are_refused():
+    model = VDM(Denoiser(Zero(), Path(Linear(6, -6)), "x0"), Data((2,), -1, 1))
+    with pytest.raises(ValueError, match="no lossless code"):
+        Reader(model)
