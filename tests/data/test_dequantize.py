@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from scipy.stats import truncnorm
 
 from allegory.data import Data
-from allegory.data.dequantize import none, uniform
+from allegory.data.dequantize import none, spread, truncated_normal, uniform
 
 SPEC = Data(shape=(64,), low=0.0, high=16.0, levels=17)
 
@@ -47,3 +48,32 @@ def test_the_bound_is_tight_for_a_histogram() -> None:
 def test_continuous_data_have_no_bins() -> None:
     with pytest.raises(ValueError, match="levels=None"):
         uniform(torch.zeros(1, 2), Data(shape=(2,), low=-1.0, high=1.0))
+
+
+@pytest.mark.parametrize("std", [0.005, 0.05, 1.0])
+def test_the_truncated_normal_against_scipy(std: float) -> None:
+    """The noise's own distribution function is kept: F(x) = Phi(noise); and log q is the density's logarithm."""
+    raw, noise = torch.randint(0, 17, (30, 64)), torch.randn(30, 64, dtype=torch.float64)
+    found = spread(raw, SPEC, noise, std)
+    offset = found.x - SPEC.encode(raw)
+    bound = SPEC.step / 2 / std
+    exact = truncnorm(-bound, bound, scale=std)
+    assert torch.allclose(torch.from_numpy(exact.cdf(offset.numpy())), torch.special.ndtr(noise), atol=1e-9)
+    assert torch.allclose(torch.from_numpy(exact.logpdf(offset.numpy()).sum(1)), found.log_q, rtol=1e-9)
+    assert offset.abs().max() <= SPEC.step / 2
+
+
+def test_a_wide_normal_is_uniform() -> None:
+    raw, noise = torch.randint(0, 17, (3, 64)), torch.randn(3, 64, dtype=torch.float64)
+    even, wide = spread(raw, SPEC, noise), spread(raw, SPEC, noise, 1e4)
+    assert torch.allclose(even.x, wide.x, atol=1e-9)
+    assert torch.allclose(even.log_q, wide.log_q, atol=1e-6)
+    assert torch.allclose(even.log_q, torch.tensor(-64 * math.log(SPEC.step), dtype=torch.float64))
+
+
+def test_truncated_normal_is_a_function_of_the_generator_and_refuses_no_width() -> None:
+    raw = torch.randint(0, 17, (5, 64))
+    first, second = (truncated_normal(raw, SPEC, 0.02, torch.Generator().manual_seed(3)).x for _ in range(2))
+    assert torch.equal(first, second)
+    with pytest.raises(ValueError, match="std=0"):
+        truncated_normal(raw, SPEC, 0.0)

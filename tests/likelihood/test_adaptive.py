@@ -1,52 +1,57 @@
-"""The pairs by their order on an equation that is solved, the control by its formula."""
+"""Adams weights against the textbook's and by exactness on polynomials; the control of a step by its formula."""
 
 import math
 
 import pytest
 import torch
 
-from allegory.likelihood.adaptive import GROW, MARGIN, PAIRS, SHRINK, combine, next_width
+from allegory.likelihood.adaptive import GROW, MARGIN, SHRINK, adams, combine, next_width
 
 
-def step(pair, t, y, h):
-    """One step of y' = y cos t, by the pair: the result and the error that it reports."""
-    slopes = [y * math.cos(t)]
-    for node, row in zip(pair.nodes[1:], pair.rows, strict=True):
-        state = y + h * combine(row, slopes)
-        slopes.append(state * math.cos(t + node * h))
-    return state, h * combine(pair.errors, slopes)
+def double(values):
+    return torch.tensor(values, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_a_pair_has_its_two_orders(pair):
-    """y = exp(sin t): halving h divides the local error by 2^(p+1), p = q + 1 for the result and q for the estimate."""
-    t, y = 0.3, torch.tensor(math.exp(math.sin(0.3)), dtype=torch.float64)
-    widths = (0.1, 0.05)
-    off, told = zip(
-        *((abs(math.exp(math.sin(t + h)) - s).item(), abs(e).item()) for h in widths for s, e in [step(pair, t, y, h)]),
-        strict=True,
-    )
-    assert abs(math.log2(off[0] / off[1]) - (pair.order + 2)) < 0.5
-    assert abs(math.log2(told[0] / told[1]) - (pair.order + 1)) < 0.5
+@pytest.mark.parametrize(
+    ("nodes", "weights"),
+    [
+        ([0, -1], [3 / 2, -1 / 2]),  # Adams-Bashforth 2, 3
+        ([0, -1, -2], [23 / 12, -16 / 12, 5 / 12]),
+        ([1, 0], [1 / 2, 1 / 2]),  # Adams-Moulton 2, 3, 4
+        ([1, 0, -1], [5 / 12, 8 / 12, -1 / 12]),
+        ([1, 0, -1, -2], [9 / 24, 19 / 24, -5 / 24, 1 / 24]),
+    ],
+)
+def test_equal_steps_give_the_textbook_weights(nodes, weights):
+    """Hairer, Norsett & Wanner 1993, III.1, eq. 1.5 and 1.9."""
+    nodes = double([nodes])
+    torch.testing.assert_close(adams(nodes, torch.ones_like(nodes, dtype=torch.bool)), double([weights]))
 
 
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_a_pair_is_consistent(pair):
-    """Each row sums to its node, the errors to nothing."""
-    for node, row in zip(pair.nodes[1:], pair.rows, strict=True):
-        assert sum(row) == pytest.approx(node, abs=1e-13)
-    assert sum(pair.errors) == pytest.approx(0, abs=1e-14)
+def test_unequal_nodes_integrate_polynomials_and_unused_ones_weigh_nothing():
+    nodes = double([[1, 0, -0.3, -1.7], [1, 0, -2.5, -9], [1, 0, -1, -1], [1, 0, 0, 0]])
+    used = torch.arange(4) < torch.tensor([[4], [3], [3], [2]])
+    weights = adams(nodes, used)
+    assert bool((weights[~used] == 0).all())
+    for degree in range(4):
+        exact = (weights * nodes**degree).sum(1)
+        rows = used.sum(1) > degree
+        torch.testing.assert_close(exact[rows], torch.full_like(exact[rows], 1 / (degree + 1)))
 
 
-def test_the_second_stage_of_dormand_and_prince_is_no_quadrature_node():
-    assert PAIRS["dp54"].quadrature == (True, False, True, True, True, True, True)
-    assert all(PAIRS["bs32"].quadrature)
+def test_a_gap_among_the_used_nodes():
+    """The trapezium over the nodes 1 and 0, wherever they stand."""
+    weights = adams(double([[1, -3, 0]]), torch.tensor([[True, False, True]]))
+    torch.testing.assert_close(weights, double([[0.5, 0, 0.5]]))
+
+
+def test_combine_weighs_item_by_item():
+    slopes = [torch.randn(2, 3, 4, dtype=torch.float64) for _ in range(2)]
+    expected = torch.stack([2 * slopes[0][0] - slopes[1][0], 5 * slopes[1][1]])
+    torch.testing.assert_close(combine(double([[2, -1], [0, 5]]), slopes), expected)
 
 
 def test_the_next_width_by_hand():
-    pair, nan = PAIRS["bs32"], math.nan
-    error = torch.tensor([1e-3, 8e-3, 0.0, 1e9, nan], dtype=torch.float64)
-    width, stands = next_width(pair, torch.ones(5, dtype=torch.float64), error, 1e-3)
-    expected = torch.tensor([MARGIN, MARGIN / 2, GROW, SHRINK, SHRINK], dtype=torch.float64)
-    torch.testing.assert_close(width, expected)
-    assert stands.tolist() == [True, False, True, False, False]
+    error = double([1e-3, 8e-3, 0.0, 1e9, math.nan, 4e-3])
+    width = next_width(torch.ones_like(error), error, 1e-3, torch.tensor([2, 2, 2, 2, 2, 1]))
+    torch.testing.assert_close(width, double([MARGIN, MARGIN / 2, GROW, SHRINK, SHRINK, MARGIN / 2]))

@@ -42,8 +42,8 @@ def test_the_variance_of_a_probe_is_twice_the_squared_off_diagonal():
     kurtosis of a quadratic form in normal variables, and signs have less.
     """
     matrix, n = torch.randn(6, 6, dtype=torch.float64), 8000
-    x = leaf(1, 6)
-    values = traces(linear(matrix, x), x, rademacher([0], n, x))[0]
+    x = leaf(n, 6)
+    values = traces(linear(matrix, x), x, rademacher(range(n), 1, x))[:, 0]
     symmetric = (matrix + matrix.T) / 2
     expected = 2 * (symmetric - symmetric.diag().diag()).square().sum()
     assert abs(values.var() / expected - 1) < 4 * math.sqrt(14 / n)

@@ -24,7 +24,7 @@ def test_a_gaussian_is_recognised_anywhere_and_leaves_no_rest():
     later = gaussian_point(centre, std, 2 * u, torch.randn(3, 2, dtype=torch.float64))
     for rest in tangent.rest(later):
         torch.testing.assert_close(rest, torch.zeros_like(rest), atol=1e-9, rtol=0)
-    torch.testing.assert_close(tangent.lift(tangent.flatten(later), later.u), later.y)
+    torch.testing.assert_close(tangent.lift(tangent.flatten(later.y, later.u), later.u), later.y)
 
 
 def test_the_rest_is_the_derivative_of_the_flat_coordinates():
@@ -37,7 +37,7 @@ def test_the_rest_is_the_derivative_of_the_flat_coordinates():
     tangent = Tangent.at(field(double(0.4), y + 0.1), angle)
     here = field(double(0.6), y)
     w, slope = angle.of(here.u), angle.slope(here.u)
-    ends = [tangent.flatten(field(angle.back(w + s * h), y + s * h * slope * here.eps)) for s in (-1, 1)]
+    ends = [tangent.flatten(y + s * h * slope * here.eps, angle.back(w + s * h)) for s in (-1, 1)]
     torch.testing.assert_close(tangent.rest(here)[0], (ends[1] - ends[0]) / (2 * h), rtol=1e-7, atol=1e-7)
     excess = (0.3 / here.u - here.u / (tangent.variance + here.u**2)) * slope
     torch.testing.assert_close(tangent.rest(here)[1], excess[:, None])

@@ -16,7 +16,7 @@ at no further evaluation. A step follows that Gaussian's flow exactly and integr
 
     dz/dw = (eps - u (y - m)/r^2) u'/r          d(log p + d log r)/dw = - d (c/u - u/r^2) u',
 
-which is zero at the start of each step. So the step is long where the data look like one Gaussian: near the data,
+which is zero where it was fitted. So the step is long where the data look like one Gaussian: near the data,
 inside a mode, and near the noise. It is an exponential integrator whose linear part is refitted at each step and for
 each item. The steps are taken in the angle w = atan(u/S), S the standard deviation of the data, which has no
 singularity at either end: u' = (S^2 + u^2)/S.
@@ -67,15 +67,15 @@ class Angle:
 
     scale: float
 
-    def of(self, u: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def of(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """w at u."""
         return torch.atan(u / self.scale)
 
-    def back(self, w: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def back(self, w: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """u at w."""
         return self.scale * torch.tan(w)
 
-    def slope(self, u: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def slope(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """du/dw."""
         return (self.scale**2 + u * u) / self.scale
 
@@ -103,9 +103,9 @@ class Tangent:
         """r = sqrt(variance + u^2)."""
         return torch.sqrt(self.variance + u * u)
 
-    def flatten(self, point: Point) -> Float[Tensor, "b *shape"]:
+    def flatten(self, y: Float[Tensor, "b *shape"], u: Float[Tensor, " b"]) -> Float[Tensor, "b *shape"]:
         """z = (y - m)/r."""
-        return (point.y - self.centre) / beside(self.radius(point.u), point.y)
+        return (y - self.centre) / beside(self.radius(u), y)
 
     def lift(self, z: Float[Tensor, "b *shape"], u: Float[Tensor, " b"]) -> Float[Tensor, "b *shape"]:
         """y = m + r z."""
