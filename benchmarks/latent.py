@@ -41,7 +41,8 @@ def measure(model: LatentModel, test: Tensor) -> dict[str, float | list[float]]:
     """Nats an image."""
     parts = [model.bound(raw, seed=BATCH * i, draws=DRAWS) for i, raw in enumerate(test.split(BATCH))]
     total = torch.cat([part.total for part in parts])
-    costs = [torch.cat(each).mean().item() for each in zip(*((*part.divergences, part.prior) for part in parts))]
+    terms = zip(*((*part.divergences, part.prior) for part in parts), strict=True)
+    costs = [torch.cat(each).mean().item() for each in terms]
     few = test[:WEIGHTED]
     tight = [importance(model, raw, WEIGHTS, seed=BATCH * i) for i, raw in enumerate(few.split(BATCH))]
     nats = estimate(-total)

@@ -44,13 +44,15 @@ class LadderConfig:
     """The choice of a ladder, for pictures whose sides are divisible by 4.
 
     `latents` are (stride, channels) from z_1 to z_L: a latent of stride 2 or 4 is a picture of a half or a quarter of the
-    size, one of stride 0 a vector. `channels` and `blocks` are those of the networks at strides 2 and 4.
+    size, one of stride 0 a vector. `channels` and `blocks` are those of the networks at strides 2 and 4; `warmup` is
+    explained at `LatentModel`.
     """
 
     latents: tuple[tuple[int, int], ...]
     channels: tuple[int, int] = (32, 64)
     blocks: tuple[int, int] = (1, 1)
     decoder: str = "bernoulli"
+    warmup: int = 0
 
     def build(self, data: Data) -> Ladder:
         """A new model for data of this kind."""
@@ -68,9 +70,10 @@ class Rung(nn.Module):
         def read(zero: bool) -> nn.Module:
             return Output(channels, 2 * width, zero) if stride else Flatten(channels, size, 2 * width, zero)
 
-        self.prior = None if top else nn.Sequential(Residual(channels), read(True))
-        mix = nn.Identity() if top else nn.Conv2d(2 * channels, channels, 1)
-        self.posterior = nn.Sequential(mix, Residual(channels), read(False))
+        self.prior = None if top else read(True)
+        self.posterior = (
+            read(False) if top else nn.Sequential(nn.Conv2d(2 * channels, channels, 1), Residual(channels), read(False))
+        )
         self.enter = nn.Conv2d(width, channels, 1) if stride else Unflatten(width, channels, size)
         self.after = residuals(channels, blocks)
 
@@ -95,7 +98,7 @@ class Ladder(LatentModel):
     """See the head of the module. ValueError where latents, picture and decoder do not fit."""
 
     def __init__(self, data: Data, config: LadderConfig) -> None:
-        super().__init__(data)
+        super().__init__(data, config.warmup)
         sizes = halves(data.shape)
         self.places = _places(config)
         wide, narrow = config.channels

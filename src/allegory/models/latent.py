@@ -24,10 +24,19 @@ class LatentModel(nn.Module, ABC):
     """p(x) = int p(z_L) ... p(z_1 | z_2) p(x | z_1) dz with an inference model q(z_1, ..., z_L | x)."""
 
     unit = "bits/dim"
+    trained: Tensor
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, warmup: int = 0) -> None:
+        """`warmup`: so many training steps in which the loss charges less than the whole cost of the latents.
+
+        At step n < warmup their costs count n/warmup (Sønderby et al. 2016, section 2.3): otherwise a network learns to
+        be silent about latents that do not pay at once. The count is a buffer, so a resumed run goes on with it; `bound`
+        and all else know nothing of it.
+        """
         super().__init__()
-        self.data = data
+        self.data, self.warmup = data, warmup
+        if warmup:
+            self.register_buffer("trained", torch.zeros((), dtype=torch.int64))
 
     @abstractmethod
     def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
@@ -39,7 +48,10 @@ class LatentModel(nn.Module, ABC):
 
     def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
         """One draw of the negative bound per item, in bits/dim: (raw data, labels) -> (batch,); labels are not used."""
-        return self.infer(self.data.encode(batch[0]), torch.randn_like).bound.bits_per_dim(self.data)
+        bound = self.infer(self.data.encode(batch[0]), torch.randn_like).bound
+        share = self._share()
+        costs = tuple(share * cost for cost in bound.divergences)
+        return Bound(bound.reconstruction, share * bound.prior, costs).bits_per_dim(self.data)
 
     @torch.no_grad()
     def bound(self, raw: Shaped[Tensor, "b *shape"], *, seed: int = 0, draws: int = 1) -> Bound:
@@ -67,6 +79,15 @@ class LatentModel(nn.Module, ABC):
         draw = Noise(seeds, self.data.shape, START).draw
         observation = self.generate(len(seeds), draw)
         return self.data.decode(observation.draw(draw(observation.mean)))
+
+    def _share(self) -> float | Tensor:
+        """How much of the costs a loss charges now; one more step is counted in training."""
+        if not self.warmup:
+            return 1.0
+        share = (self.trained / self.warmup).clamp(max=1.0)
+        if self.training:
+            self.trained += 1
+        return share
 
     def _inferences(self, raw: Tensor, seed: int, draws: int) -> list[Inference]:
         if draws < 1:

@@ -6,8 +6,10 @@ and back (Shi et al. 2016): a picture is read at half its size or less from the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -80,30 +82,41 @@ class Up(nn.Module):
 
 
 class Flatten(nn.Module):
-    """A picture to the channels of a single pixel: a linear layer over all of silu(norm(h)), zero at first if asked."""
+    """A picture to the channels of a single pixel: a linear layer over all of silu(norm(h)), zero at first if asked.
+
+    The layer's weights are as large as if it saw one pixel, and their sum is divided by the root of the number of pixels:
+    a step of the optimizer, which moves every weight alike, then moves the outputs by as much less.
+    """
 
     def __init__(self, channels: int, size: tuple[int, int], outputs: int, zero: bool = True) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
-        linear = nn.Linear(channels * size[0] * size[1], outputs)
-        self.linear = zeroed(linear) if zero else linear
+        self.norm, self.pixels = group_norm(channels), size[0] * size[1]
+        linear = nn.Linear(channels * self.pixels, outputs)
+        self.linear = zeroed(linear) if zero else _enlarged(linear, self.pixels)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs 1 1"]:
         out: Tensor = self.linear(silu(self.norm(h)).flatten(1))[..., None, None]
-        return out
+        return out / math.sqrt(self.pixels)
 
 
 class Unflatten(nn.Module):
-    """A single pixel to a picture: a linear layer."""
+    """A single pixel to a picture: a linear layer, enlarged and divided as that of `Flatten`."""
 
     def __init__(self, inputs: int, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.shape = (channels, *size)
-        self.linear = nn.Linear(inputs, channels * size[0] * size[1])
+        self.shape, self.pixels = (channels, *size), size[0] * size[1]
+        self.linear = _enlarged(nn.Linear(inputs, channels * self.pixels), self.pixels)
 
     def forward(self, z: Float[Tensor, "b inputs 1 1"]) -> Float[Tensor, "b c y x"]:
         out: Tensor = self.linear(z.flatten(1)).unflatten(1, self.shape)
-        return out
+        return out / math.sqrt(self.pixels)
+
+
+@torch.no_grad()
+def _enlarged(linear: nn.Linear, pixels: int) -> nn.Linear:
+    for parameter in linear.parameters():
+        parameter.mul_(math.sqrt(pixels))
+    return linear
 
 
 class PictureEncoder(nn.Module):

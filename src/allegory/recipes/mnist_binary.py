@@ -7,11 +7,7 @@ from ..training import Training
 from .choices import Run
 
 TRAINING = Training(minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16")
-LATENTS = {
-    1: ((0, 48),),
-    3: ((2, 2), (4, 8), (0, 32)),
-    6: ((2, 1), (2, 2), (4, 4), (4, 4), (4, 8), (0, 32)),
-}
+LATENTS = {levels: (*[(4, 8)] * (levels - 1), (0, 32)) for levels in (1, 3, 6)}
 
 
 def mnist_vae(data: str) -> Run:
@@ -22,7 +18,7 @@ def mnist_vae(data: str) -> Run:
     return Run(
         recipe="mnist_vae",
         data=_binarized(data),
-        model=VAEConfig(latents=(48,), channels=(32, 64), depth=1),
+        model=VAEConfig(latents=(32,), channels=(32, 64), depth=1),
         training=TRAINING,
     )
 
@@ -37,7 +33,7 @@ def mnist_hierarchy(data: str, levels: int = 3) -> Run:
     return Run(
         recipe="mnist_hierarchy" if levels == 3 else f"mnist_hierarchy:{levels}",
         data=_binarized(data),
-        model=LadderConfig(LATENTS[levels]),
+        model=LadderConfig(LATENTS[levels], warmup=500),
         training=TRAINING,
     )
 
