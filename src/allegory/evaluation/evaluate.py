@@ -105,17 +105,16 @@ def evaluate(
 ) -> Evaluation:
     """Bits/dim of the test set, and `samples` samples beside it: each class equally often where there are several.
 
-    `draws` evaluations an item for each likelihood; the first `compared` test items (none for 0) are measured in every
-    way that the model has, with `importance` weights an item (50 for a VAE or a hierarchy, none for diffusion, unless
-    given). `steps`, `solver`, `guidance` (1 is unguided) are for the samples of a diffusion model; sample i has the seed
-    seed + i. ValueError for fewer than two samples.
+    `draws` evaluations an item for each likelihood; the first `compared` test items are measured in every way that the
+    model has, with `importance` weights an item (by default 50, none for diffusion). `steps`, `solver`, `guidance` (1 is
+    unguided) are a diffusion model's; sample i has the seed seed + i. ValueError for fewer than two samples.
     """
     if samples < 2:
         raise ValueError(f"samples={samples}; give at least 2")
     spec, test, seconds, diffusion = dataset.spec, dataset.test, dict[str, float](), isinstance(model, VDM)
     weights = (0 if diffusion else 50) if importance is None else importance
     compared = min(compared, len(test))
-    settings: dict[str, Any] = dict(seed=seed, draws=draws, samples=samples)
+    settings: dict[str, Any] = dict(seed=seed, draws=draws, samples=samples, compared=compared, importance=weights)
     settings |= dict(steps=steps, solver=solver, guidance=guidance) if diffusion else {}
     labelled = diffusion and spec.classes is not None and spec.classes > 1
     with _timed(seconds, "likelihood"):
@@ -125,23 +124,22 @@ def evaluate(
         some = test.take(torch.arange(compared))
         readings = compare_bounds(model, some, seed=seed, draws=draws, weights=weights) if compared > 1 else ()
     with _timed(seconds, "sampling"):
-        generated = _generate(model, spec.classes if labelled else None, settings)
+        generated = _generate(model, labelled, settings)
     with _timed(seconds, "comparison of samples"):
         cost = label_cost(spec) if labelled else None
         histogram = None if spec.levels is None else pixel_histogram(dataset.train, test, spec)
         accuracy = judged(generated, dataset, seed) if labelled else None
         distances = _distances(generated, dataset, seed)
     found = (likelihood, conditional, cost, histogram, readings, accuracy, *distances)
-    settings |= dict(compared=compared, importance=weights)
     return Evaluation(dataset.name, settings, *found, seconds, generated)
 
 
-def _generate(model: Model, classes: int | None, how: Mapping[str, Any]) -> Arrays:
+def _generate(model: Model, labelled: bool, how: Mapping[str, Any]) -> Arrays:
     """Samples, all classes in turn where there are several; a VAE or a hierarchy has no steps, no solver, no guidance."""
     count, seeds = how["samples"], range(how["seed"], how["seed"] + how["samples"])
     if not isinstance(model, VDM):
         return Arrays(model.sample(seeds))
-    labels = None if classes is None else torch.arange(count) % classes
+    labels = torch.arange(count) % model.data.classes if labelled and model.data.classes else None
     chosen = {name: how[name] for name in ("solver", "steps", "guidance")}
     return Arrays(draw(model, count, seeds=seeds, labels=labels, **chosen), labels)
 

@@ -14,6 +14,7 @@ inverse of the distribution function), so that a sample belongs to its seed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -54,8 +55,32 @@ class Discrete(Observation, Protocol):
         ...
 
 
+class Table(ABC):
+    """What follows from the probabilities of every level of every number."""
+
+    @property
+    @abstractmethod
+    def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
+        """log-probabilities of the levels."""
+
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The first level at which the distribution function passes Phi(noise)."""
+        log_pmf = self.log_pmf
+        levels = log_pmf.shape[-1]
+        passed = log_pmf.exp().cumsum(-1) < torch.special.ndtr(noise)[..., None]
+        index: Tensor = passed.sum(-1).clamp(max=levels - 1)
+        return (index * (2 / (levels - 1)) - 1).to(noise)
+
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z]."""
+        log_pmf = self.log_pmf
+        values = torch.linspace(-1, 1, log_pmf.shape[-1], dtype=log_pmf.dtype, device=log_pmf.device)
+        return (log_pmf.exp() * values).sum(-1)
+
+
 @dataclass(frozen=True, eq=False)
-class Levels:
+class Levels(Table):
     """Each number has logits of its own over equally spaced values from -1 to 1."""
 
     logits: Float[Tensor, "b *shape levels"]
@@ -68,15 +93,6 @@ class Levels:
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """sum_i log p(x_i | z) in nats."""
         return self.log_pmf.gather(-1, level_index(x0, self.logits.shape[-1])[..., None]).flatten(1).sum(1)
-
-    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The first level at which the distribution function passes Phi(noise)."""
-        return _invert(self.log_pmf, noise)
-
-    @property
-    def mean(self) -> Float[Tensor, "b *shape"]:
-        """E[x | z]."""
-        return _mean(self.log_pmf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +121,7 @@ class Bernoulli:
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticMixture:
+class LogisticMixture(Table):
     """A mixture of logistic densities, integrated over the bin of each level; the end bins are open."""
 
     weights: Float[Tensor, "b k *shape"]  # logits
@@ -139,15 +155,6 @@ class LogisticMixture:
         )
         return (self.weights.log_softmax(1) + mass).logsumexp(1)
 
-    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The first level at which the distribution function passes Phi(noise)."""
-        return _invert(self.log_pmf, noise)
-
-    @property
-    def mean(self) -> Float[Tensor, "b *shape"]:
-        """E[x | z]."""
-        return _mean(self.log_pmf)
-
 
 @dataclass(frozen=True, eq=False)
 class Density:
@@ -173,16 +180,3 @@ class Density:
 def level_index(x0: Float[Tensor, "*any"], levels: int) -> Int64[Tensor, "*any"]:
     """Which of `levels` equally spaced values from -1 to 1 is nearest."""
     return ((x0 + 1) * ((levels - 1) / 2)).round().long().clamp(0, levels - 1)
-
-
-def _invert(log_pmf: Tensor, noise: Tensor) -> Tensor:
-    """The value at the first level whose distribution function passes Phi(noise)."""
-    levels = log_pmf.shape[-1]
-    passed = log_pmf.exp().cumsum(-1) < torch.special.ndtr(noise)[..., None]
-    index: Tensor = passed.sum(-1).clamp(max=levels - 1)
-    return (index * (2 / (levels - 1)) - 1).to(noise)
-
-
-def _mean(log_pmf: Tensor) -> Tensor:
-    values = torch.linspace(-1, 1, log_pmf.shape[-1], dtype=log_pmf.dtype, device=log_pmf.device)
-    return (log_pmf.exp() * values).sum(-1)
