@@ -11,6 +11,6 @@ def test_the_commands_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
-    cli = (ROOT / "src/allegory/cli/arguments.py").read_text()
+    cli = (ROOT / "src/allegory/cli/parse.py").read_text()
     for command in re.findall(r"^    allegory (\w+)", README, re.MULTILINE):
         assert f'subcommand("{command}")' in cli

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `allegory` command."""
     try:
-        from .arguments import parse
+        from .parse import parse
 
         parse(sys.argv[1:] if arguments is None else arguments).run()
     except KeyboardInterrupt as stop:
