@@ -101,9 +101,9 @@ class Evaluate:
     limit: int = 10_000
     """At most so many test items."""
     compared: int = 200
-    """The first so many test items are measured in every way: VLB at T = 10, 100, 1000 and in continuous time, IWAE, ODE."""
+    """The first so many test items are measured in every way: VLB at T = 10, 100, 1000 and infinity, IWAE, ODE."""
     importance: int | None = None
-    """Importance weights an item (IWAE). By default 50 for a VAE or a hierarchy, none for diffusion (100 steps a weight)."""
+    """Importance weights an item (IWAE). By default 50, none for diffusion, where a weight takes 100 steps."""
     seed: int = 0
     """Seed of noise levels, noise and samples."""
     json: bool = False
