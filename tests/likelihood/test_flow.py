@@ -65,6 +65,22 @@ def test_the_whole_log_p_of_clean_data(split):
     assert ((found.clean_log_prob - oracle.log_prob(x0)).abs() / 2).max() < 1e-3
 
 
+def test_the_noise_of_t_0_is_taken_away_to_first_order():
+    """For N(m, s^2 I) by hand: (u div eps - |eps|^2)/2 with eps = u (x - m)/(s^2 + u^2)."""
+    path, s, u2 = Path(Linear(5, -12)), 0.5, math.exp(-5)
+    oracle = Mixture(double([[0.3, -0.2]]), s, None, path)
+    x0 = oracle.sample(5, seed=0)
+    found = flow_log_prob(oracle, path, x0)
+    gap2 = (x0 - oracle.means).square().sum(1)
+    torch.testing.assert_close(found.clean, 0.5 * u2 * (2 / (s**2 + u2) - gap2 / (s**2 + u2) ** 2))
+    # What is left is of second order: u^2/s^2 = 0.027 of what was there, times a number of the order of one.
+    before, after = (
+        (found.volume[:, 0] + oracle.log_prob(found.latent, 1.0) + change - oracle.log_prob(x0)).abs().max()
+        for change in (0.0, found.clean)
+    )
+    assert after < 0.1 * before
+
+
 def test_a_gaussian_is_solved_by_its_own_tangent():
     """No error is left to control: the widest steps allowed, and the closed form to rounding."""
     oracle = Mixture(double([[0.3, -2.0, 1.0]]), 0.2, None, LONG)
