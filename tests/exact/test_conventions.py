@@ -119,3 +119,17 @@ def test_a_guidance_scale_of_one_is_no_guidance_and_ho_and_salimans_write_one_le
     cond, free = oracle(x, 0.5, one).eps, oracle(x, 0.5).eps
     torch.testing.assert_close(ClassifierFree(oracle, 1.0)(x, 0.5, one).eps, cond, rtol=0, atol=0)
     torch.testing.assert_close(ClassifierFree(oracle, 3.0)(x, 0.5, one).eps, (1 + 2) * cond - 2 * free)
+
+
+def test_public_names_are_what_they_say_and_not_a_module():
+    """A submodule of the name of a function would take its place in the package."""
+    import importlib
+    import pkgutil
+    from types import ModuleType
+
+    import allegory
+
+    for folder in pkgutil.iter_modules(allegory.__path__):
+        package = importlib.import_module(f"allegory.{folder.name}")
+        for name in getattr(package, "__all__", ()):
+            assert not isinstance(getattr(package, name), ModuleType), f"allegory.{folder.name}.{name}"

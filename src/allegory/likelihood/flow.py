@@ -13,7 +13,7 @@ a density that integrates to one, as in Song et al. The density without that noi
 which the first evaluation already holds: `clean_log_prob`. It means something only where the data have a density, and
 where u is small beside their finest detail.
 
-A run costs evaluations of the network. Each comes with vector-Jacobian products for the divergence (`divergence.py`),
+A run costs evaluations of the network. Each comes with vector-Jacobian products for the divergence (`trace.py`),
 on the same forward pass. Each item has its own steps (`march.py`), so it comes out the same alone and in any batch.
 """
 
@@ -31,9 +31,9 @@ from ..process.bound import bits_per_dim
 from ..process.kernel import Gaussian
 from ..process.path import Level, Path, precise
 from ..process.prediction import Predict
-from .divergence import rademacher, traces
 from .march import Arrival, March
 from .tangent import Angle, Point
+from .trace import rademacher, traces
 
 EXACT_DIMS = 128
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from allegory.likelihood.divergence import rademacher, traces
+from allegory.likelihood.trace import rademacher, traces
 
 
 def linear(matrix, x):
