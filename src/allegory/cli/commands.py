@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 
 MOST_SAMPLES = 1_000_000
+DENSITY = (
+    "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit. They change with the"
+    " unit and may be negative; a code needs levels."
+)
 AT_ONCE = 250
 
 
@@ -134,6 +138,8 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
     )
     page = write_report(folder, model, dataset, found)
     tables.evaluation(options.json, found, page)
+    if folder.data.levels is None:
+        tables.note(options.json, DENSITY)
 
 
 def _execute(run: Run, out: Path, resume: bool, overwrite: bool) -> tuple[RunFolder, Result]:
