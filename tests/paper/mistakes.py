@@ -54,7 +54,7 @@ MISTAKES = {
     "oracle, covariance": (Mixture.covariance, "+ torch.einsum", "- torch.einsum", 148),
     "divergence of a step": (bound.divergence, "steps / 2", "-steps / 2", 110),
     "divergence in continuous time": (bound.divergence, "-0.5 * torch", "0.5 * torch", 110),
-    "learned schedule": (Learned.forward, "start + (end - start)", "end + (start - end)", 111),
+    "learned schedule": (Learned.forward, "torch.lerp(start, end", "torch.lerp(end, start", 111),
     "slope of a learned schedule": (Learned.slope, "(end - start)", "(start - end)", 111),
     "latent, log-ratio": (Latent.__dict__["log_ratio"], "- self.p.log_prob", "+ self.p.log_prob", 44),
     "inference, log-weight": (Inference.__dict__["log_weight"], "self.likelihood - ", "self.likelihood + ", 29),
