@@ -4,7 +4,8 @@
     python -m benchmarks driver           one
     python -m benchmarks driver --json    its figures as {"driver": {...}}
 
-Each runs in a process of its own, so that none finds the allocator warm or the thread count changed by another.
+Each runs in a process of its own, so that none finds the allocator warm or the thread count changed by another. One that
+fails (no network for its data, say) does not keep the others from running; the exit status is 1 then.
 """
 
 import argparse
@@ -24,11 +25,12 @@ def names() -> list[str]:
     ]
 
 
-def run(name: str, as_json: bool) -> object:
-    """Run one benchmark: its figures with as_json, else None once its tables are printed."""
+def run(name: str, as_json: bool) -> tuple[bool, object]:
+    """Run one benchmark: whether it ended well, and its figures with as_json."""
     command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if as_json else [])]
-    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if as_json else None)
-    return json.loads(done.stdout) if as_json else None
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE if as_json else None)
+    well = done.returncode == 0
+    return well, json.loads(done.stdout) if as_json and well else None
 
 
 def main() -> None:
@@ -41,13 +43,16 @@ def main() -> None:
     for name in arguments.names:
         if name not in known:
             parser.error(f"no benchmark {name!r}; choose from {', '.join(known)}")
-    figures = {}
+    figures, failed = {}, []
     for name in arguments.names or known:
         if not arguments.json:
             print(f"== {name}", flush=True)
-        figures[name] = run(name, arguments.json)
+        well, figures[name] = run(name, arguments.json)
+        failed += [] if well else [name]
     if arguments.json:
         print(json.dumps(figures, indent=1))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
