@@ -33,13 +33,20 @@ def test_samples_are_black_and_white_and_belong_to_their_seeds(run):
     assert np.array_equal(many[2:3], one)
 
 
-@pytest.mark.parametrize("option", [("--steps", "50"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")])
-def test_options_of_diffusion_are_refused(run, option, capsys):
+@pytest.mark.parametrize("command", ["sample", "evaluate", "compress"])
+@pytest.mark.parametrize("option", [("--steps", "25"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")])
+def test_options_of_diffusion_are_refused(run, command, option, capsys):
+    takes = {"sample": 4, "evaluate": 3, "compress": 1}
+    if option[0] not in ("--steps", "--solver", "--guidance", "--label")[: takes[command]]:
+        return
+    rest = [str(run / "black.npy"), str(run / "black.bits")] if command == "compress" else []
+    np.save(run / "black.npy", np.zeros((2, 28, 28), dtype=np.uint8))
     with pytest.raises(SystemExit) as stop:
-        main(["sample", str(run / "run"), *option])
+        main([command, str(run / "run"), *rest, *option])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1
-    assert f"{option[0]} {option[1]}" in said.replace(".0", "") and "leave it out" in said
+    assert f"{option[0].strip('-')}{'=' if rest else ' '}{option[1]}" in said.replace(".0", "")
+    assert "leave it out" in said
 
 
 def test_it_goes_on_with_the_words_that_began_it(run):

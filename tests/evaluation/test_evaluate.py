@@ -1,5 +1,6 @@
 """Everything at once: each part is what the function of that name says."""
 
+import importlib
 import json
 import math
 
@@ -84,7 +85,12 @@ def test_share():
     assert share(torch.ones(100).double()).error > 0
 
 
-def test_too_few_samples_are_refused():
+@pytest.mark.parametrize(
+    "wrong", [{"samples": 1}, {"compared": -4}, {"compared": 1}, {"importance": -1}, {"seed": -1}, {"solver": "foo"}]
+)
+def test_numbers_that_mean_nothing_are_refused_before_any_work(wrong, monkeypatch):
     data = toy_digits(classes=None)
-    with pytest.raises(ValueError, match="samples=1"):
-        evaluate(untrained(data.spec), data, samples=1)
+    monkeypatch.setattr(importlib.import_module("allegory.evaluation.evaluate"), "evaluate_bound", None)
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=rf"{name}.{{1,3}}{value}"):
+        evaluate(untrained(data.spec), data, **wrong)

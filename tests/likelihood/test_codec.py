@@ -227,6 +227,15 @@ def test_arguments_are_checked():
         encode(model, items(model, 1), model.data.values, (Grid((-3, -3)),))
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**40])
+@pytest.mark.parametrize("key", [(0, 0), (0, 1), (3, 2)])
+def test_the_first_latents_of_a_new_stack_are_draws(seed, key):
+    """1,000 draws of N(0, 1): the keys that stir the stack are not the words that it begins with."""
+    stack = Stack(initial_words(seed, 512))
+    z = Grid((-4,)).draw(stack, Gaussian(torch.zeros(1, 1000), 1.0), (seed, *key))
+    assert abs(z.mean()) < 4 / math.sqrt(1000) and abs(z.std() - 1) < 4 / math.sqrt(2000)
+
+
 def test_other_results_of_the_network_are_noticed():
     """Decoding with a kernel that is a little other goes astray and says so."""
     model = black_and_white(3)
@@ -274,7 +283,7 @@ def test_another_version_is_named(monkeypatch):
     monkeypatch.setattr("allegory.likelihood.codec.file.VERSION", 7)
     content = pack(CONTAINER)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format version 7, not 1"):
+    with pytest.raises(ValueError, match="format version 7, not 2"):
         unpack(content, "file")
 
 

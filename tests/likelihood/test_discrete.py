@@ -34,6 +34,7 @@ def test_the_noise_of_t_0_gives_the_probability_of_the_levels_itself():
     # 1e-2: N(0, I) stands for the mixture at t = 1; alpha = 2.5e-3 times |x_T| |x0| of some 2.
     assert ((bound.log_weights - expected).abs() < 1e-2).all()
     assert bound.error.max() < 5e-3
+    torch.testing.assert_close(bound.error, (bound.log_weights[0] - bound.log_weights[1]).abs() / 2)
     torch.testing.assert_close(bound.bits_per_dim(SPEC), -bound.total / (2 * math.log(2)))
 
 
@@ -73,6 +74,23 @@ def test_an_item_has_the_same_bound_alone_and_in_a_batch():
     together = flow_bound(oracle, path, raw, SPEC, solver, draws=2, seed=20)
     alone = flow_bound(oracle, path, raw[2:], SPEC, solver, draws=2, seed=22)
     torch.testing.assert_close(together.log_weights[:, 2:], alone.log_weights, rtol=1e-9, atol=1e-9)
+
+
+def test_every_draw_has_probes_of_its_own(monkeypatch):
+    """Ten draws from one spot in the bin: what differs between them are the probes."""
+    path = Path(Linear(8, -8))
+    oracle = levels_mixture(path, torch.ones(5, dtype=torch.float64), 0.2)
+    oracle = Mixture(
+        oracle.means,
+        None,
+        None,
+        path,
+        covariances=torch.tensor([[0.04, 0.03], [0.03, 0.04]], dtype=torch.float64).expand(25, 2, 2),
+    )
+    still = type("Still", (), {"__init__": lambda self, *given: None, "draw": lambda self: torch.zeros(1, 2)})
+    monkeypatch.setattr("allegory.likelihood.discrete.Noise", still)
+    found = flow_bound(oracle, path, torch.tensor([[0.0, 2.0]]).double(), SPEC, FlowSolver(probes=1), draws=10)
+    assert len(found.log_weights.unique()) > 1
 
 
 def test_bad_arguments_are_refused():

@@ -254,6 +254,8 @@ def test_bits_of_discrete_data_count_the_bins():
         ({"tolerance": 0.0}, "positive"),
         ({"probes": -1}, "probes"),
         ({"data_std": 0.0}, "std"),
+        ({"tolerance": math.inf}, "finite"),
+        ({"limit": 0}, "limit=0"),
     ],
 )
 def test_solvers_that_cannot_be(wrong, words):
@@ -266,6 +268,8 @@ def test_what_cannot_be_solved_says_so():
     x0 = oracle.sample(2, seed=0)
     with pytest.raises(ValueError, match="within 12 to -12"):
         flow_log_prob(oracle, LONG, x0, FlowSolver(ends=(13.0, -5.0)))
+    with pytest.raises(ValueError, match="0 items"):
+        flow_log_prob(oracle, LONG, x0[:0])
     with pytest.raises(ValueError, match="not finite"):
         flow_log_prob(oracle, LONG, x0 * math.nan)
     with pytest.raises(RuntimeError, match="more than 10 evaluations"):

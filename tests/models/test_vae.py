@@ -76,6 +76,20 @@ def test_new_components_are_told_apart():
     assert observation.means[0, :, 0, 0, 0].tolist() == pytest.approx([-0.5, 0, 0.5])
 
 
+def test_the_scale_of_a_logistic_is_bounded():
+    """An extreme output is a narrow or a wide logistic, not a spike nor a plain: exp(-2 +- LIMIT)."""
+    raw = torch.stack([torch.full((1, 18, 8, 8), sign * 1e4) for sign in (-1, 1)])
+    scales = [Head(GREY, "logistic", components=3)(each).log_scales for each in raw]
+    assert [one.unique().item() for one in scales] == pytest.approx([-7, 3])
+
+
+def test_a_model_runs_in_double_precision():
+    model, raw = awake(VAEConfig((3, 2), **SMALL).build(BINARY)), items(BINARY, 5)
+    reference = model.bound(raw).total
+    # float32 sums of some hundred terms
+    torch.testing.assert_close(model.double().bound(raw).total, reference.double(), rtol=1e-5, atol=1e-3)
+
+
 def test_standard_deviations_are_bounded_and_smooth():
     raw = torch.tensor([-1e4, -0.01, 0.0, 0.01, 1e4])
     assert bounded(raw).tolist() == pytest.approx([-5, -0.01, 0, 0.01, 5], abs=1e-5)

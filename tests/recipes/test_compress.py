@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from allegory.data import Data
+from allegory.likelihood.codec import pack, unpack
 from allegory.models import LadderConfig
 from allegory.networks import UNetConfig
 from allegory.recipes import ModelChoice, PathChoice, Run, RunFolder
@@ -102,6 +103,16 @@ def test_other_floating_point_results_are_noticed(folder, packed, monkeypatch):
     monkeypatch.setattr("allegory.recipes.compress._machine", lambda: machine)
     with pytest.raises(ValueError, match=r"torch .* there and 9.9 here.*decode it where it was made"):
         decompress(folder, packed.content, "file")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sizes": [-1]}, {"sizes": []}, {"bins": []}, {"nodes": None}, {"initial": 0}, {"machine": {}}, {"seed": "a"}],
+)
+def test_a_header_made_to_harm_is_refused(folder, packed, wrong):
+    container = unpack(packed.content, "file")
+    with pytest.raises(ValueError, match="its header holds what"):
+        decompress(folder, pack(replace(container, header={**container.header, **wrong})), "file")
 
 
 def test_data_of_another_kind_are_refused(folder):

@@ -56,14 +56,14 @@ class Sample:
     """Run folder."""
     count: int = 100
     """Number of samples."""
-    steps: int = 25
-    """Steps; each costs one evaluation of the network (heun: two)."""
-    solver: str = "dpmpp2m"
-    """ddim, ddim:ETA, ddpm, euler, heun or dpmpp2m."""
+    steps: int | None = None
+    """Steps, 25 by default; each costs one evaluation of the network (heun: two)."""
+    solver: str | None = None
+    """ddim, ddim:ETA, ddpm, euler, heun or dpmpp2m (the default)."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
-    guidance: float = 1.0
-    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided, 2 is a common choice."""
+    guidance: float | None = None
+    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided (the default), 2 is a common choice."""
     seeds: str | None = None
     """A:B, one seed per sample; sample i depends on seed i alone."""
     out: str | None = None
@@ -92,16 +92,16 @@ class Evaluate:
     """Noise levels per test item in the bound; the standard error falls with it."""
     samples: int = 500
     """Samples to judge."""
-    steps: int = 25
-    """Steps of the sampler."""
-    solver: str = "dpmpp2m"
-    """Solver of the sampler."""
+    steps: int | None = None
+    """Steps of the sampler, 25 by default; diffusion models only, as the next two."""
+    solver: str | None = None
+    """Solver of the sampler, dpmpp2m by default."""
     guidance: float | None = None
     """Guidance scale w in uncond + w (cond - uncond): 1 is unguided. By default 2 where there are labels."""
     limit: int = 10_000
     """At most so many test items."""
     compared: int = 200
-    """The first so many test items are measured in every way: VLB at T = 10, 100, 1000 and infinity, IWAE, ODE."""
+    """The first so many test items are measured in every way: VLB at T = 10, 100, 1000 and infinity, IWAE, ODE; or 0."""
     importance: int | None = None
     """Importance weights an item (IWAE). By default 50, none for diffusion, where a weight takes 100 steps."""
     seed: int = 0
@@ -157,8 +157,8 @@ class Compress:
     """train, validation or test, of a source that has sets."""
     limit: int | None = None
     """At most so many items."""
-    steps: int = 20
-    """At most so many steps of a diffusion model, one evaluation an item each; more save bits. Other models take none."""
+    steps: int | None = None
+    """At most so many steps of a diffusion model (20 by default), one evaluation an item each; more save bits."""
     batch: int = 100
     """Most items that the network sees at once."""
     seed: int = 0

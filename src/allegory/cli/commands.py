@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .arguments import Demo, Evaluate, Sample, Train
 
 
+STEPS, SOLVER = 25, "dpmpp2m"
 MOST_SAMPLES = 1_000_000
 DENSITY = (
     "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit. They change with the"
@@ -72,12 +73,11 @@ def sample(options: Sample) -> None:
         tables.show(options.json, {"samples": len(seeds), "file": str(out)})
         return
     labels = _labels(options.label, len(seeds), folder.data.classes)
-    raw = draw(
-        model, len(seeds), seeds=seeds, labels=labels, solver=options.solver, steps=options.steps,
-        guidance=options.guidance,
-    )  # fmt: skip
+    solver, steps = options.solver or SOLVER, STEPS if options.steps is None else options.steps
+    guidance = 1.0 if options.guidance is None else options.guidance
+    raw = draw(model, len(seeds), seeds=seeds, labels=labels, solver=solver, steps=steps, guidance=guidance)
     save_samples(out, raw, labels, folder.data)
-    tables.show(options.json, {"samples": len(raw), "solver": options.solver, "steps": options.steps, "file": str(out)})
+    tables.show(options.json, {"samples": len(raw), "solver": solver, "steps": steps, "file": str(out)})
 
 
 def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:
@@ -85,13 +85,11 @@ def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:
     return torch.cat([model.sample(seeds[i : i + AT_ONCE]) for i in range(0, len(seeds), AT_ONCE)])
 
 
-def _refuse_diffusion(options: Sample) -> None:
-    """ValueError for an option, other than by default, that says how diffusion is run backwards."""
-    from .arguments import Sample
-
+def _refuse_diffusion(options: Sample | Evaluate) -> None:
+    """ValueError for an option that says how diffusion is run backwards."""
     for name in ("steps", "solver", "guidance", "label"):
-        value = getattr(options, name)
-        if value != getattr(Sample, name):
+        value = getattr(options, name, None)
+        if value is not None:
             raise ValueError(
                 f"--{name} {value}: this run is no diffusion model, it draws its latents once; leave it out"
             )
@@ -121,17 +119,19 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
     if options.limit < 2:
         raise ValueError(f"--limit {options.limit}: give at least 2 test items")
     dataset = load(options.data or folder.run.data)
+    model = folder.model()
+    if isinstance(model, LatentModel):
+        _refuse_diffusion(options)
     if dataset.spec != folder.data:
         raise ValueError(f"--data: {dataset.spec} is not what the run learned, {folder.data}; give data of that kind")
-    model = folder.model()
     found = measure(
         model,
         replace(dataset, test=dataset.test.take(torch.arange(min(options.limit, len(dataset.test))))),
         seed=options.seed,
         draws=options.draws,
         samples=options.samples,
-        steps=options.steps,
-        solver=options.solver,
+        steps=STEPS if options.steps is None else options.steps,
+        solver=options.solver or SOLVER,
         guidance=_guidance(options.guidance, folder.data.classes),
         compared=options.compared,
         importance=options.importance,

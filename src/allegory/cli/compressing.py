@@ -42,7 +42,7 @@ def run_compress(options: Compress) -> None:
     done = compress(folder, raw, coding)
     write_whole(out, done.content)
     others = other_codecs(folder.data.index(raw).to(torch.uint8)) if (folder.data.levels or 0) <= 256 else {}
-    _show(options.json, figures(done, raw, out), others, done.numbers)
+    _show(options.json, figures(done, folder.data, out), others, done.numbers)
 
 
 def run_decompress(options: Decompress) -> None:
@@ -62,12 +62,13 @@ def run_decompress(options: Decompress) -> None:
     tables.show(options.json, {"items": len(raw), "seconds": seconds, "file": str(out)})
 
 
-def figures(done: Compressed, raw: Tensor, out: Path) -> dict[str, float | int | str | None]:
-    """What the code costs, by name and unit."""
+def figures(done: Compressed, data: Data, out: Path) -> dict[str, float | int | str | None]:
+    """What the code costs, by name and unit; raw is each number in as many whole bits as its levels need."""
+    raw = done.numbers * ((data.levels or 1) - 1).bit_length()
     net, bound = done.net_bits / done.numbers, done.bound_bits / done.numbers
     return {
         "items": done.items,
-        "raw bytes": raw.numel() * raw.element_size(),
+        "raw bytes": -(-raw // 8),
         "file bytes": len(done.content),
         "gross bytes": -(-done.gross_bits // 8),
         "net bytes": -(-done.net_bits // 8),
@@ -124,7 +125,7 @@ def _array(source: str, data: Data) -> Shaped[Tensor, "n *shape"]:
     arrays = read(Path(source))
     if "x" not in arrays:
         raise ValueError(f"IN {source!r}: arrays {', '.join(sorted(arrays))}; name the one to compress x")
-    array = np.ascontiguousarray(arrays["x"])
+    array = np.ascontiguousarray(arrays["x"]).astype(arrays["x"].dtype.newbyteorder("="), copy=False)
     if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
         raise ValueError(f"IN {source!r}: dtype {array.dtype}; save whole numbers or floats")
     raw = torch.from_numpy(array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.int64))

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data.dataset import Arrays, Dataset
 from ..models.diffusion import VDM
 from ..process.bound import Estimate
+from ..sampling.steps import solver_named
 from .baselines import pixel_histogram
 from .compare import Reading, compare_bounds
 from .judge import Judge
@@ -107,10 +108,11 @@ def evaluate(
 
     `draws` evaluations an item for each likelihood; the first `compared` test items are measured in every way that the
     model has, with `importance` weights an item (by default 50, none for diffusion). `steps`, `solver`, `guidance` (1 is
-    unguided) are a diffusion model's; sample i has the seed seed + i. ValueError for fewer than two samples.
+    unguided) are a diffusion model's; sample i has the seed seed + i. ValueError for fewer than two samples, one compared
+    item, or negative numbers.
     """
-    if samples < 2:
-        raise ValueError(f"samples={samples}; give at least 2")
+    _check(samples, compared, importance or 0, seed)
+    solver_named(solver)
     spec, test, seconds, diffusion = dataset.spec, dataset.test, dict[str, float](), isinstance(model, VDM)
     weights = (0 if diffusion else 50) if importance is None else importance
     compared = min(compared, len(test))
@@ -132,6 +134,16 @@ def evaluate(
         distances = _distances(generated, dataset, seed)
     found = (likelihood, conditional, cost, histogram, readings, accuracy, *distances)
     return Evaluation(dataset.name, settings, *found, seconds, generated)
+
+
+def _check(samples: int, compared: int, importance: int, seed: int) -> None:
+    """ValueError, before anything is computed, for a number that means nothing."""
+    if samples < 2:
+        raise ValueError(f"samples={samples}; give at least 2")
+    if compared < 0 or compared == 1:
+        raise ValueError(f"compared={compared}; give 0, for no comparison, or at least 2 items")
+    if importance < 0 or seed < 0:
+        raise ValueError(f"importance={importance}, seed={seed}; give no negative number")
 
 
 def _generate(model: Model, labelled: bool, how: Mapping[str, Any]) -> Arrays:

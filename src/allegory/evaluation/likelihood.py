@@ -52,8 +52,11 @@ class Likelihood:
 
     @property
     def terms(self) -> dict[str, Estimate]:
-        """The parts by name, in the order in which they are written."""
-        return {"reconstruction": self.reconstruction, "prior": self.prior, "diffusion": self.diffusion}
+        """The parts by name, in the order in which they are written: of a hierarchy, prior is z_L and latents the rest."""
+        ends = {"reconstruction": self.reconstruction, "prior": self.prior}
+        if len(self.latents) == 1:
+            return ends
+        return ends | {"latents" if self.latents else "diffusion": self.diffusion}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

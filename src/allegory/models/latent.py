@@ -48,7 +48,7 @@ class LatentModel(nn.Module, ABC):
 
     def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
         """One draw of the negative bound per item, in bits/dim: (raw data, labels) -> (batch,); labels are not used."""
-        bound = self.infer(self.data.encode(batch[0]), torch.randn_like).bound
+        bound = self.infer(self._encode(batch[0]), torch.randn_like).bound
         share = self._share()
         costs = tuple(share * cost for cost in bound.divergences)
         return Bound(bound.reconstruction, share * bound.prior, costs).bits_per_dim(self.data)
@@ -80,6 +80,12 @@ class LatentModel(nn.Module, ABC):
         observation = self.generate(len(seeds), draw)
         return self.data.decode(observation.draw(draw(observation.mean)))
 
+    def _encode(self, raw: Tensor) -> Tensor:
+        """Model space, in the dtype of the networks (of the data where there are none)."""
+        x0 = self.data.encode(raw)
+        own = next((parameter.dtype for parameter in self.parameters()), x0.dtype)
+        return x0.to(own)
+
     def _share(self) -> float | Tensor:
         """How much of the costs a loss charges now; one more step is counted in training."""
         if not self.warmup:
@@ -93,6 +99,6 @@ class LatentModel(nn.Module, ABC):
         if draws < 1:
             raise ValueError(f"draws={draws}; give at least 1")
         self.data.check(raw)
-        x0 = self.data.encode(raw)
+        x0 = self._encode(raw)
         noise = Noise(range(seed, seed + len(raw)), self.data.shape, BOUND)
         return [self.infer(x0, noise.draw) for _ in range(draws)]

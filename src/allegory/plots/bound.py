@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE}
+LINEAR = 0.1
+"""Differences of bits/dim up to here are drawn to scale."""
+COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE, "latents": BLUE}
 
 
 @styled
@@ -103,9 +105,11 @@ def bounds_compared(readings: Sequence[Reading]) -> Figure:
         axes.annotate(words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center")
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(readings)), [one.name for one in readings])
-    axes.set_xscale("symlog", linthresh=0.1)
+    wide = max(abs(one.difference.mean) for one in readings) > LINEAR
+    if wide:
+        axes.set_xscale("symlog", linthresh=LINEAR)
     axes.set(
-        xlabel="bits/dim more, or less, than the reference (symmetric logarithmic scale)",
+        xlabel=f"bits/dim more, or less, than the reference{' (symmetric logarithmic scale)' if wide else ''}",
         ylim=(len(readings) - 0.5, -0.5),
     )
     axes.margins(x=0.25)

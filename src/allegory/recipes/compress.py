@@ -39,6 +39,7 @@ from ..process.noise import BOUND, Noise
 from .codec import to_json
 from .folder import RunFolder
 
+STEPS = 20
 MEASURED = 16
 """Items on which bins and levels are chosen."""
 Nodes = tuple[int, ...]
@@ -46,12 +47,19 @@ Nodes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Coding:
-    """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check."""
+    """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check.
 
-    steps: int = 20
+    None of steps is STEPS for a diffusion model; others take none.
+    """
+
+    steps: int | None = None
     batch: int = 100
     seed: int = 0
     check: bool = True
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: give 0 or more")
 
 
 @dataclass(frozen=True)
@@ -114,12 +122,13 @@ def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *sha
     container = unpack(content, name)
     header, data = container.header, folder.data
     model = folder.model()
-    if header["model"] != _fingerprint(folder, model):
+    if header.get("model") != _fingerprint(folder, model):
         raise ValueError(f"{name}: made by another model than {folder.path}; give the run that it was made with")
+    if not _readable(header, isinstance(model, VDM)):
+        raise ValueError(f"{name}: its header holds what `allegory compress` never writes; make the file anew")
     nodes = None if header["nodes"] is None else tuple(header["nodes"])
     bins = tuple(Grid(tuple(exponents)) for exponents in header["bins"])
-    sizes = tuple(header["sizes"])
-    coded = Coded(container.words, sizes, header["seed"], header["initial"], torch.zeros(0))
+    coded = Coded(container.words, tuple(header["sizes"]), header["seed"], header["initial"], torch.zeros(0))
     with _threads(header["machine"]["threads"]):
         try:
             index = decode(coded, _chain(model, nodes), data.shape, data.values, bins)
@@ -129,6 +138,17 @@ def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *sha
     if not intact:
         raise ValueError(f"{name}: {_astray(header['machine'], _machine())}")
     return index
+
+
+def _readable(header: Mapping[str, Any], diffusion: bool) -> bool:
+    """Whether a header with a right checksum could have been written here: a file may be made to harm."""
+    try:
+        counts = [*header["sizes"], header["initial"], header["machine"]["threads"], header["seed"] + 1]
+        lists = all(isinstance(each, list) and each for each in (header["sizes"], header["bins"], *header["bins"]))
+        nodes = isinstance(header["nodes"], list) and len(header["nodes"]) > 1 if diffusion else header["nodes"] is None
+        return lists and nodes and all(type(count) is int and count > 0 for count in counts) and "items" in header
+    except (KeyError, TypeError):
+        return False
 
 
 def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
@@ -152,13 +172,15 @@ def _chain(model: VDM | LatentModel, nodes: Nodes | None) -> Model:
 
 
 @torch.no_grad()
-def _nodes(model: VDM | LatentModel, data: Data, index: Tensor, steps: int) -> Nodes | None:
+def _nodes(model: VDM | LatentModel, data: Data, index: Tensor, steps: int | None) -> Nodes | None:
     """Where a diffusion model's levels cost least."""
     if not isinstance(model, VDM):
+        if steps is not None:
+            raise ValueError(f"steps={steps}: this run is no diffusion model, its latents are its steps; leave it out")
         return None
     x0 = data.values[index[:MEASURED]]
     reader = Reader(model)
-    _, nodes = min(profile(reader.believe, model.denoiser.path, x0).place(steps))
+    _, nodes = min(profile(reader.believe, model.denoiser.path, x0).place(STEPS if steps is None else steps))
     return nodes
 
 

@@ -30,7 +30,7 @@ from torch import nn
 from .stack import Words
 
 MAGIC = b"\x89ALLEGO\n"
-VERSION = 1
+VERSION = 2
 PREFIX = struct.Struct("<8sHIQI")
 CHECK = struct.Struct("<I")
 

@@ -33,6 +33,8 @@ Words = NDArray[np.uint32]
 DRAWN, EXPECTED = 5, 8
 """Where windows end, in standard deviations: of what is drawn, and of what the model expects."""
 SHADES = 16
+STIR = 1
+"""The last word of every key: seeds that differ by zeros at the end are one seed, and the initial words have their own."""
 ESCAPE = 2.0**-18
 HALF = 2**16
 FARTHEST = 2**31
@@ -102,7 +104,7 @@ class Stack:
         """
         words = self.words
         first = max(0, len(words) - 1 - count)
-        random = np.random.Generator(np.random.SFC64(key))
+        random = np.random.Generator(np.random.SFC64((*key, STIR)))
         words[first:-1] ^= random.integers(0, 2**32, max(0, len(words) - 1 - first), dtype=np.uint32)
         self._coder = type(self._coder)(words)
 
