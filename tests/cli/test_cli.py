@@ -131,7 +131,7 @@ def test_arrays_of_a_user(tmp_path):
 
 def test_unknown_names_suggest_the_closest(fails, trained):
     assert "did you mean 'digits'" in fails("train", "digts")
-    assert "did you mean 'dpmpp2m'" in fails("sample", trained, "--solver", "dpmpp2")
+    assert "did you mean 'dpmpp2m'" in fails("sample", trained, "--solver", "dpmp2m")
     assert "did you mean 'moons'" in fails("train", "toy", "--data", "moon", "--steps", "1")
 
 

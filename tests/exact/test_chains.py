@@ -9,7 +9,7 @@ from allegory import Mixture, Path, sample, start
 from allegory.process import Linear
 from allegory.process.noise import Noise
 from allegory.process.scale import weighted_sum
-from allegory.sampling import SOLVERS
+from allegory.sampling import SOLVERS, Move, Solver
 
 PATH = Path(Linear(6, -5))
 TIMES = [1.0, 0.83, 0.7, 0.41, 0.3, 0.08]
@@ -83,13 +83,18 @@ def test_the_first_noise_of_a_chain_is_not_the_state_it_starts_from():
 def test_only_as_much_history_is_kept_as_the_solver_asks_for():
     seen = []
 
-    def step(now, to, past, ask, draw):
-        seen.append([belief.level.t for belief in past])
-        return now.at(to)
+    class Spy(Move):
+        def __call__(self, beliefs, draw):
+            seen.append([belief.level.t for belief in beliefs])
+            return super().__call__(beliefs, draw)
 
-    for history, expected in ((0, [[], [], [], [], []]), (2, [[], TIMES[:1], TIMES[:2], TIMES[1:3], TIMES[2:4]])):
+    def spying(name):
+        return lambda levels: [Spy(move.to, move.terms) for move in SOLVERS[name].plan(levels)]
+
+    short, long = [[t] for t in TIMES[:5]], [TIMES[:1], TIMES[:2], TIMES[:3], TIMES[1:4], TIMES[2:5]]
+    for name, expected in (("ddim", short), ("x0ab3", long)):
         seen.clear()
-        sample(type(SOLVERS["ddim"])("spy", step, history), oracle(), PATH, torch.zeros(1, 2).double(), TIMES)
+        sample(Solver("spy", spying(name)), oracle(), PATH, torch.zeros(1, 2).double(), TIMES)
         assert seen == expected
 
 

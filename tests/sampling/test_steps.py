@@ -13,10 +13,16 @@ from allegory.process.path import Path
 from allegory.process.prediction import Prediction
 from allegory.process.schedule import Betas, Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
+from allegory.sampling.steps import SINGLE
 
 MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
-ORDER = {"ddim": 1, "euler": 1, "heun": 2, "dpmpp2m": 2}
-DETERMINISTIC = list(ORDER)
+DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+FEW = [
+    "ddim", "euler", "heun", "midpoint", "dpmpp2s", "dpmpp3s", "dpmpp2m", "dpmpp3m", "plms",
+    "unipc3", "unipc2:bh1", "vab4", "vab3c", "x0ab3", "epsab2c", "flowab2c",
+]  # fmt: skip
+"""One of each kind, where all would take long."""
+PLAIN = [name for name in DETERMINISTIC if not (name.endswith("c") or name.startswith("unipc"))]
 STOCHASTIC = {"ddpm": SOLVERS["ddpm"], "ddim:0.5": ddim(0.5), "ddim:1": ddim(1.0)}
 
 
@@ -46,6 +52,17 @@ def on_flow(level, z):
     return level.alpha * MEAN + z * spread(level)
 
 
+def arrive(solver, oracle, levels, beliefs, draw=None):
+    """The last state of the plan on these levels, from beliefs at all Levels but the last."""
+    beliefs, moves = list(beliefs), list(solver.plan(levels))
+    while sum(not move.stage for move in moves) > 1:
+        moves.pop(0)
+    for move in moves:
+        x = move(beliefs, draw)
+        beliefs.append(oracle(x, move.to))
+    return x
+
+
 def unequal_times(n, start=0.85, end=0.15):
     """Steps of lengths 1, 3, 1, 3, ... so that a wrong step ratio shows."""
     lengths = torch.ones(n, dtype=torch.float64)
@@ -58,10 +75,11 @@ def equal_times(n, start=0.85, end=0.15):
 
 
 @pytest.mark.parametrize("times", [equal_times, unequal_times])
-@pytest.mark.parametrize("solver", DETERMINISTIC)
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("solver", [name for name in DETERMINISTIC if name in SINGLE or SOLVERS[name].order <= 2])
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "geometric-ve", "learned-sub_vp"])
 def test_order_of_accuracy(name, solver, times):
-    path = SMOOTH[name]
+    """Of a whole walk. A multistep method begins with a step of first order, whose error of h^2 stays: no order beyond."""
+    path, order = SMOOTH[name], SOLVERS[solver].order
     z = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     first, *_, last = path.levels(times(2))
 
@@ -69,27 +87,30 @@ def test_order_of_accuracy(name, solver, times):
         end = sample(solver, gaussian(path), path, on_flow(first, z), times(n))
         return (end - on_flow(last, z)).abs().max().item()
 
-    errors = [error(n) for n in (128, 256)]
+    errors = [error(128), error(256)]
     if max(errors) < 1e-9:
         pytest.skip("exact on this path: no order to measure")
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(ORDER[solver], abs=0.2), errors
+    measured = math.log2(errors[0] / errors[1])
+    assert measured > order - 0.35, errors
 
 
-@pytest.mark.parametrize("solver", DETERMINISTIC)
+@pytest.mark.parametrize("solver", PLAIN)
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "linear-ve", "cosine-sub_vp"])
-def test_local_error_after_an_unequal_step(name, solver):
-    """Global order cannot see an inverted step ratio, which telescopes; one step after a step of twice its length can."""
-    path, z = PATHS[name], 1.5
+def test_local_error_after_unequal_steps(name, solver):
+    """Global order cannot see an inverted step ratio, which telescopes; one step after steps of other lengths can."""
+    path, z = PATHS[name], torch.tensor([[-2.0], [-0.4], [1.1], [1.9]], dtype=torch.float64)
 
     def error(h):
-        before, now, to = path.levels([0.45 + 2 * h, 0.45, 0.45 - h])
-        oracle, used = gaussian(path), SOLVERS[solver]
-        past = [oracle(on_flow(before, z), before)]
-        there = used.step(oracle(on_flow(now, z), now), to, past, oracle, None)
-        return (there - on_flow(to, z)).abs().max().item()
+        used, oracle = SOLVERS[solver], gaussian(path)
+        levels = path.levels([0.45 + shift * h for shift in (7, 3, 2, 0, -1)[3 - min(used.order - 1, 3) :]])
+        there = arrive(used, oracle, levels, [oracle(on_flow(level, z), level) for level in levels[:-1]])
+        return (there - on_flow(levels[-1], z)).abs().max().item()
 
-    measured = math.log2(error(4e-3) / error(2e-3))
-    assert measured == pytest.approx(ORDER[solver] + 1, abs=0.3)
+    h = {1: 2e-3, 2: 4e-3, 3: 6e-3, 4: 3e-3}[SOLVERS[solver].order]
+    errors = [error(h), error(h / 2)]
+    if max(errors) < 1e-11:
+        pytest.skip("exact on this path: no order to measure")
+    assert math.log2(errors[0] / errors[1]) > SOLVERS[solver].order + 0.5, errors
 
 
 def exact_moments(solver, path, levels):
@@ -99,8 +120,8 @@ def exact_moments(solver, path, levels):
     probe = torch.stack([torch.zeros(2), torch.ones(2)]).double()
     for here, to in pairwise(levels):
         now = oracle(probe, here)
-        quiet = solver.step(now, to, [], oracle, torch.zeros_like)
-        loud = solver.step(now, to, [], oracle, torch.ones_like)
+        quiet = arrive(solver, oracle, [here, to], [now], torch.zeros_like)
+        loud = arrive(solver, oracle, [here, to], [now], torch.ones_like)
         gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0]
         mean, variance = gain * mean + shift, gain**2 * variance + noise**2
     return mean, variance
@@ -121,14 +142,14 @@ def test_the_bias_of_a_stochastic_sampler_is_first_order_and_small(name, solver)
     assert coarse / fine == pytest.approx(2, abs=0.25)
 
 
-@pytest.mark.parametrize("solver", [*DETERMINISTIC, *STOCHASTIC])
+@pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
 @pytest.mark.parametrize("name", PATHS)
 def test_end_mean_and_std_on_a_gaussian(name, solver):
     """From the exact x_1 to clean data: the deepinv failure (g^2 doubled: std 0.0016 instead of 0.5) cannot hide here."""
     path, used = PATHS[name], solver_named(solver)
     spacing = "time" if name.startswith(("straight", "cosine_inf")) else "log_snr"
     # Euler in t is far less accurate on a path whose sigma grows exponentially with t.
-    walk = grid(path, 2500 if solver == "euler" else 500, spacing)
+    walk = grid(path, 2500 if solver == "euler" else 500 if used.order == 1 else 100, spacing)
     z = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
     if used.stochastic:
         mean, variance = exact_moments(used, path, walk.levels)
@@ -149,7 +170,7 @@ def test_ddpm_is_the_published_update():
     now = oracle(x, t)
     mean = (x - betas[i] / (1 - A[i]).sqrt() * now.eps) / alpha[i].sqrt()
     std = (betas[i] * (1 - A[i - 1]) / (1 - A[i])).sqrt()
-    torch.testing.assert_close(SOLVERS["ddpm"].step(now, s, [], oracle, lambda like: z), mean + std * z)
+    torch.testing.assert_close(arrive(SOLVERS["ddpm"], oracle, [t, s], [now], lambda like: z), mean + std * z)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
@@ -163,10 +184,10 @@ def test_ddim_is_the_published_update(eta):
     now = oracle(x, t)
     c = eta * ((1 - A[j]) / (1 - A[i])).sqrt() * (1 - A[i] / A[j]).sqrt()
     expected = A[j].sqrt() * now.x0 + (1 - A[j] - c**2).sqrt() * now.eps + c * z
-    torch.testing.assert_close(ddim(eta).step(now, s, [], oracle, lambda like: z), expected)
+    torch.testing.assert_close(arrive(ddim(eta), oracle, [t, s], [now], lambda like: z), expected)
 
 
-@pytest.mark.parametrize("solver", [*DETERMINISTIC, *STOCHASTIC])
+@pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("name", PATHS)
 def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
@@ -178,7 +199,7 @@ def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
         assert out.isfinite().all() and out.dtype == torch.float32
 
 
-@pytest.mark.parametrize("solver", [*DETERMINISTIC, "ddpm"])
+@pytest.mark.parametrize("solver", [*FEW, "ddpm"])
 def test_zero_terminal_snr_runs(solver):
     path = Path(Cosine(9, -math.inf), "vp")
     end = sample(solver, gaussian(path), path, torch.randn(4, 2).double(), grid(path, 200), seeds=range(4))

@@ -57,9 +57,11 @@ class Sample:
     count: int = 100
     """Number of samples."""
     steps: int | None = None
-    """Steps, 25 by default; each costs one evaluation of the network (heun: two)."""
+    """Steps, 25 by default; each costs one evaluation of the network (heun, midpoint, dpmpp2s two,
+    dpmpp3s three)."""
     solver: str | None = None
-    """ddim, ddim:ETA, ddpm, euler, heun or dpmpp2m (the default)."""
+    """dpmpp2m (the default), dpmpp3m, unipc1 to 3, ddim, ddim:ETA, ddpm, euler, heun, midpoint, dpmpp2s, dpmpp3s, plms, or
+    Adams-Bashforth in the x0, eps, v or flow form, such as vab4, and vab4c with correction."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
     guidance: float | None = None

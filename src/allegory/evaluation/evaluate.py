@@ -17,7 +17,7 @@ from torch import Tensor
 from ..data.dataset import Arrays, Dataset
 from ..models.diffusion import VDM
 from ..process.bound import Estimate
-from ..sampling.steps import solver_named
+from ..sampling.solvers import solver_named
 from .baselines import pixel_histogram
 from .compare import Reading, compare_bounds
 from .judge import Judge

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..guidance.blend import ClassifierFree
 from ..models.diffusion import VDM
 from ..process.grid import grid
+from ..sampling.plan import Solver
 from ..sampling.run import OnStep, State, trajectory
 from ..sampling.start import start
-from ..sampling.steps import Solver
 from .mode import evaluating
 
 

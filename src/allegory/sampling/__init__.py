@@ -1,15 +1,19 @@
 """From noise to data: grids, steps, and the driver that walks them."""
 
 from ..process.noise import Noise
+from .plan import Move, Solver, Term
 from .run import State, encode, sample, trajectory
+from .solvers import SOLVERS, solver_named
 from .start import start
-from .steps import SOLVERS, Solver, ddim, solver_named
+from .steps import ddim
 
 __all__ = [
     "SOLVERS",
+    "Move",
     "Noise",
     "Solver",
     "State",
+    "Term",
     "ddim",
     "encode",
     "sample",

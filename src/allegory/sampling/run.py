@@ -1,14 +1,14 @@
 """The driver: the one loop behind every sampler.
 
-It owns the loop, the grad mode, the noise and the history, and yields each state. Scales are Python floats computed
-for the whole grid before the first step, so nothing in the loop waits for the device.
+It owns the loop, the grad mode, the noise and the history, and yields each state. What to do is planned for the whole
+grid before the first step, in Python floats, so nothing in the loop waits for the device.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,8 @@ from ..process.grid import Grid
 from ..process.noise import Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from .steps import Draw, Solver, solver_named
+from .plan import Draw, Solver
+from .solvers import solver_named
 
 OnStep = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step: a progress bar."""
@@ -57,20 +58,21 @@ def trajectory(
         raise ValueError(f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim")
     draw = _draws(solver, seeds, x)
 
-    def ask(x_t: Tensor, level: Level) -> Prediction:
-        return predict(x_t, level, condition)
-
-    past: list[Prediction] = []
-    for i, (here, to) in enumerate(pairwise(levels), start=1):
+    moves = solver.plan(levels)
+    beliefs: deque[Prediction] = deque(maxlen=max(move.memory for move in moves))
+    here, done = levels[0], 0
+    for move in moves:
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
         with torch.set_grad_enabled(grad):
-            now = ask(x, here)
-            x = solver.step(now, to, past, ask, draw)
-        if solver.history:
-            past = [*past, now][-solver.history :]
+            beliefs.append(predict(x, here, condition))
+            x = move(beliefs, draw)
+        here = move.to
+        if move.stage:
+            continue
+        done += 1
         if on_step is not None:
-            on_step(i, len(levels) - 1)
-        yield State(x, to, now)
+            on_step(done, len(levels) - 1)
+        yield State(x, here, beliefs[-1])
 
 
 def sample(
@@ -109,7 +111,7 @@ def encode(
     """
     solver = solver_named(solver)
     if solver.stochastic:
-        raise ValueError(f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, euler, heun or dpmpp2m")
+        raise ValueError(f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, heun, dpmpp2m or vab4c")
     back = grid.reversed()
     return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
 

@@ -1,70 +1,58 @@
-r"""Steps: what is believed now, and the Level to reach, give the state there.
+r"""Solvers that remember nothing: from one Level of the grid to the next in one, two or three evaluations.
 
-A step is told both Levels and never guesses a "previous timestep". It is written on the pair (x0, eps) of the
-Prediction, so it serves every row and every split. All of them land on clean data (sigma = 0) by the posterior mean,
-which is the limit of each.
+All of them land on clean data (sigma = 0) by the posterior mean, which is the limit of each, and leave pure noise
+(alpha = 0) by a DDIM step. With u = sigma/alpha, w = alpha/sigma = e^lambda and h the step in lambda:
 
     ddim      x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z,   c = eta sigma_s sqrt(1 - SNR_t/SNR_s)
     ddpm      a draw of q(x_s | x_t, x0): ddim with eta = 1
     euler     x_s = x_t + (s - t) dx/dt
-    heun      trapezoidal rule in u = sigma/alpha, where d(x/alpha)/du = eps
-    dpmpp2m   exponential integrator in half log-SNR with x0 extrapolated from the last two beliefs
+    heun      trapezoidal rule in u, where d(x/alpha)/du = eps
+    midpoint  the same with the slope halfway in lambda (DPM-Solver-2)
+    dpmpp2s   the midpoint rule in w, where d(x/sigma)/dw = x0
+    dpmpp3s   of third order there, with slopes at 1/3 and 2/3 of the step in lambda
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
 
-from torch import Tensor
+import torch
 
-from ..names import pick
 from ..process.kernel import fresh_std
 from ..process.path import Level
-from ..process.prediction import Prediction
-from ..process.scale import sqrt, weighted_sum
+from ..process.scale import expm1, sqrt
+from .plan import Move, Planner, Solver, Term
 
-Ask = Callable[[Tensor, Level], Prediction]
-"""A Predict whose condition is already bound."""
-
-Draw = Callable[[Tensor], Tensor]
-"""The next standard-normal draw of every item, like the given tensor."""
+Step = Callable[[Level, Level], Sequence[Move]]
+"""The moves from one Level to the next."""
 
 
-@runtime_checkable
-class Step(Protocol):
-    """The state at `to`, from what is believed `now`, what was believed before (newest last), and fresh noise."""
+def stepwise(step: Step) -> Planner:
+    """The plan that repeats a step; at the two ends, where its numbers are infinite, a DDIM step stands for it."""
 
-    def __call__(self, now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-        """x at `to`, like x_t."""
-        ...
+    def plan(levels: Sequence[Level]) -> list[Move]:
+        moves: list[Move] = []
+        for here, to in pairwise(levels):
+            moves += step(here, to) if inner(here) and inner(to) else _ddim(here, to)
+        return moves
 
-
-@dataclass(frozen=True)
-class Solver:
-    """A step, with what the driver has to keep for it."""
-
-    name: str
-    step: Step
-    history: int = 0
-    stochastic: bool = False
+    return plan
 
 
-def _ddim(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-    return now.at(to)
+def _ddim(here: Level, to: Level) -> list[Move]:
+    return [Move(to, (Term(0, to.alpha, to.sigma),))]
 
 
-def _noisy_ddim(eta: float) -> Step:
-    def step(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-        if to.sigma == 0.0:
-            return now.at(to)
-        assert draw is not None, "the driver gives draws to a stochastic solver"
-        fresh = eta * fresh_std(to.sigma, to, now.level)
-        kept = sqrt(to.sigma * to.sigma - fresh * fresh)
-        return weighted_sum(*now.terms(to.alpha, kept), (fresh, draw(now.y)))
+def _noisy(eta: float) -> Planner:
+    def plan(levels: Sequence[Level]) -> list[Move]:
+        moves = []
+        for here, to in pairwise(levels):
+            fresh = 0.0 if to.sigma == 0.0 else eta * fresh_std(to.sigma, to, here)
+            moves.append(Move(to, (Term(0, to.alpha, sqrt(to.sigma * to.sigma - fresh * fresh)),), fresh))
+        return moves
 
-    return step
+    return plan
 
 
 def ddim(eta: float = 0.0) -> Solver:
@@ -72,54 +60,78 @@ def ddim(eta: float = 0.0) -> Solver:
     if not 0 <= eta <= 1:
         raise ValueError(f"eta={eta}; give a number from 0 (deterministic) to 1 (DDPM)")
     if eta == 0:
-        return Solver("ddim", _ddim)
-    return Solver(f"ddim:{eta:g}", _noisy_ddim(eta), stochastic=True)
+        return Solver("ddim", stepwise(_ddim))
+    return Solver(f"ddim:{eta:g}", _noisy(eta), stochastic=True)
 
 
-def _euler(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-    if to.sigma == 0.0:
-        return now.at(to)
-    stride = to.t - now.level.t
-    return now.combine(now.level.alpha + stride * now.level.dalpha, now.level.sigma + stride * now.level.dsigma)
+def _euler(levels: Sequence[Level]) -> list[Move]:
+    """Finite at both ends, where dx/dt is."""
+    moves = []
+    for here, to in pairwise(levels):
+        stride = to.t - here.t
+        slope = Term(0, here.alpha + stride * here.dalpha, here.sigma + stride * here.dsigma)
+        moves.append(Move(to, (Term(0, to.alpha, 0.0) if to.sigma == 0.0 else slope,)))
+    return moves
 
 
-def _heun(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-    ahead = now.at(to)
-    if to.sigma == 0.0 or now.level.alpha == 0.0:  # u is infinite at one end and eps unknown at the other
-        return ahead
-    half = (to.sigma - to.alpha * now.level.sigma / now.level.alpha) / 2  # alpha_s (u_s - u_t) / 2
-    there = ask(ahead, to)
-    return weighted_sum(*now.terms(to.alpha, to.sigma - half), *there.terms(0.0, half))
+def _heun(here: Level, to: Level) -> list[Move]:
+    half = (to.sigma - to.alpha * here.sigma / here.alpha) / 2  # alpha_s (u_s - u_t) / 2
+    return [
+        Move(to, (Term(0, to.alpha, to.sigma),), stage=True),
+        Move(to, (Term(1, to.alpha, to.sigma - half), Term(0, 0.0, half))),
+    ]
 
 
-def _dpmpp2m(now: Prediction, to: Level, past: Sequence[Prediction], ask: Ask, draw: Draw | None) -> Tensor:
-    if not past or to.sigma == 0.0:
-        return now.at(to)
-    before = past[-1]
-    share = (to.log_snr - now.level.log_snr) / (now.level.log_snr - before.level.log_snr)  # this step over the last
-    gain = to.alpha - now.level.alpha * to.sigma / now.level.sigma  # alpha_s (1 - e^-h)
-    slope = gain * share / 2
-    return weighted_sum(*now.terms(to.alpha + slope, to.sigma), *before.terms(-slope, 0.0))
+def _midpoint(here: Level, to: Level) -> list[Move]:
+    middle, u = between(here, to, 1 / 2), here.sigma / here.alpha
+    return [
+        Move(middle, (Term(0, middle.alpha, middle.sigma),), stage=True),
+        Move(to, (Term(1, to.alpha, to.alpha * u), Term(0, 0.0, to.sigma - to.alpha * u))),
+    ]
 
 
-SOLVERS: dict[str, Solver] = {
+def _dpmpp2s(here: Level, to: Level) -> list[Move]:
+    middle, w = between(here, to, 1 / 2), here.alpha / here.sigma
+    return [
+        Move(middle, (Term(0, middle.alpha, middle.sigma),), stage=True),
+        Move(to, (Term(1, to.sigma * w, to.sigma), Term(0, to.alpha - to.sigma * w, 0.0))),
+    ]
+
+
+def _dpmpp3s(here: Level, to: Level) -> list[Move]:
+    """Lu et al. 2022 (DPM-Solver++), the third-order step with r1 = 1/3 and r2 = 2/3."""
+    third, two = between(here, to, 1 / 3), between(here, to, 2 / 3)
+    h = (to.log_snr - here.log_snr) / 2
+    bend = 2 * two.alpha * (expm1(-2 * h / 3) / (2 * h / 3) + 1)  # times (x0 at 1/3 - x0)
+    last = 3 / 2 * to.alpha * (expm1(-h) / h + 1)  # times (x0 at 2/3 - x0)
+    return [
+        Move(third, (Term(0, third.alpha, third.sigma),), stage=True),
+        Move(two, (Term(1, two.alpha - bend, two.sigma), Term(0, bend, 0.0)), stage=True),
+        Move(to, (Term(2, to.alpha - last, to.sigma), Term(0, last, 0.0))),
+    ]
+
+
+def between(here: Level, to: Level, share: float) -> Level:
+    """The Level at this share of the way in log-SNR."""
+    log_snr = here.log_snr + share * (to.log_snr - here.log_snr)
+    (level,) = here.path.levels(here.path.schedule.inverse(torch.as_tensor([log_snr], dtype=torch.float64)))
+    return level
+
+
+def inner(level: Level) -> bool:
+    """Whether there are both signal and noise, so that sigma/alpha and its inverse are finite."""
+    return bool(level.alpha != 0.0 and level.sigma != 0.0)
+
+
+SINGLE = {
     "ddim": ddim(),
-    "ddpm": Solver("ddpm", _noisy_ddim(1.0), stochastic=True),
+    "ddpm": Solver("ddpm", _noisy(1.0), stochastic=True),
     "euler": Solver("euler", _euler),
-    "heun": Solver("heun", _heun),
-    "dpmpp2m": Solver("dpmpp2m", _dpmpp2m, history=1),
+    "heun": Solver("heun", stepwise(_heun), order=2),
+    "midpoint": Solver("midpoint", stepwise(_midpoint), order=2),
+    "dpmpp2s": Solver("dpmpp2s", stepwise(_dpmpp2s), order=2),
+    "dpmpp3s": Solver("dpmpp3s", stepwise(_dpmpp3s), order=3),
 }
-"""ddpm: Ho et al. 2020, eq. 7 (variance beta-tilde). heun: Karras et al. 2022, algorithm 1 (two evaluations a step).
-dpmpp2m: Lu et al. 2022, DPM-Solver++(2M)."""
-
-
-def solver_named(name: str | Solver) -> Solver:
-    """The solver of this name; "ddim:0.5" is DDIM with eta = 0.5. ValueError with the closest name otherwise."""
-    if isinstance(name, Solver):
-        return name
-    if name.startswith("ddim:"):
-        try:
-            return ddim(float(name.removeprefix("ddim:")))
-        except ValueError as error:
-            raise ValueError(f"solver {name!r}: after 'ddim:' comes eta, a number from 0 to 1") from error
-    return pick("solver", name, SOLVERS)
+"""ddpm: Ho et al. 2020, eq. 7 (variance beta-tilde). heun: Karras et al. 2022, algorithm 1. midpoint: Lu et al. 2022,
+DPM-Solver-2. dpmpp2s, dpmpp3s: Lu et al. 2022, DPM-Solver++. heun, midpoint and dpmpp2s take
+two evaluations a step, dpmpp3s three."""

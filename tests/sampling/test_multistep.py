@@ -1,0 +1,107 @@
+"""Multistep rules as rules of quadrature, against integrals in closed form, after unequal steps."""
+
+import cmath
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.paths import PATHS
+
+from allegory.process import Linear, Path, Prediction
+from allegory.sampling.multistep import FORMS, Nodes, adams
+from allegory.sampling.published import _dpmpp2m, _unipc, each
+
+PATH = Path(Linear(8, -7))
+UNEQUAL = np.array([0.0, 3.0, 4.0, 6.0, 7.0, 9.0])
+
+
+def nodes(h, start=-1.0):
+    """Nodes of half log-SNR start + h times unequal steps."""
+    half = start + h * UNEQUAL
+    times = PATH.schedule.inverse(torch.from_numpy(2 * half))
+    return Nodes(PATH.levels(times), half)
+
+
+def antiderivative(form, power, y):
+    """int clock^power dclock."""
+    return FORMS[form].clock(y) ** (power + 1) / (power + 1)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("form", FORMS)
+def test_adams_integrates_polynomials_of_its_clock(form, order, ahead):
+    """Exactly up to the degree that its nodes allow, and no further."""
+    grid = nodes(0.3)
+    clock = FORMS[form].clock(grid.half)
+    for i, weights in enumerate(adams(FORMS[form], order, "clock", ahead)(grid)):
+        assert sorted(weights) == list(range(max(0, i + 1 - order), i + 1 + ahead))
+        for power in range(len(weights)):
+            exact = antiderivative(form, power, grid.half[i + 1]) - antiderivative(form, power, grid.half[i])
+            assert sum(w * clock[j] ** power for j, w in weights.items()) == pytest.approx(exact, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_adams_integrates_polynomials_of_log_snr(form):
+    """int (1 + y)^2 dclock, the clock's slope by a finite difference of an antiderivative: an independent quadrature."""
+    grid = nodes(0.3)
+    weights = adams(FORMS[form], 3, "log_snr")(grid)[-1]
+    y = np.linspace(grid.half[-2], grid.half[-1], 20001)
+    middle = (y[1:] + y[:-1]) / 2
+    exact = float(((1 + middle) ** 2 * np.diff(FORMS[form].clock(y))).sum())
+    assert sum(w * (1 + grid.half[j]) ** 2 for j, w in weights.items()) == pytest.approx(exact, rel=1e-7)
+
+
+def test_adams_in_t_is_a_polynomial_of_t():
+    grid = nodes(0.3)
+    t = np.array([level.t for level in grid.levels])
+    weights = adams(FORMS["eps"], 3, "t")(grid)[-1]
+    y = np.linspace(grid.half[-2], grid.half[-1], 20001)
+    middle = PATH.schedule.inverse(torch.from_numpy(y[1:] + y[:-1])).numpy()
+    exact = float((middle**2 * np.diff(FORMS["eps"].clock(y))).sum())
+    assert sum(w * t[j] ** 2 for j, w in weights.items()) == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("rule", "order"),
+    [
+        (each(_dpmpp2m), 2),
+        *((_unipc(p, bh, ahead), p + ahead) for p in (1, 2, 3) for bh in ("bh1", "bh2") for ahead in (False, True)),
+    ],
+)
+def test_published_rules_have_their_order_on_a_smooth_slope(rule, order):
+    """Local error of int f(y) e^y dy, f = sin and cos: one order above the method's."""
+
+    def error(h):
+        grid = nodes(h, 0.4)
+        weights = rule(grid)[-1]
+        wrong = sum(w * cmath.exp(1j * grid.half[j]) for j, w in weights.items())
+        for sign, y in ((1, grid.half[-1]), (-1, grid.half[-2])):
+            wrong -= sign * cmath.exp((1 + 1j) * y) / (1 + 1j)
+        return abs(wrong)
+
+    assert math.log2(error(0.04) / error(0.02)) > order + 0.75
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_the_flow(form, name):
+    """dz/dt of the gauge times what the clock says, against dx/dt = alpha' x0 + sigma' eps, at any (x0, eps)."""
+    path, h = PATHS[name], 1e-5
+    before, here, after = path.levels([0.4 - h, 0.4, 0.4 + h])
+    truth = Prediction.of(torch.tensor([[1.3]]).double(), torch.tensor([[-0.7]]).double(), here)
+    rule, halves = FORMS[form], [np.array(level.log_snr / 2) for level in (before, after)]
+    slope = sum(a * b for a, b in zip(rule.row(here), (1.3, -0.7), strict=True))
+    clock = (rule.clock(halves[1]) - rule.clock(halves[0])) / (2 * h)
+    gauge = (rule.gauge(after) - rule.gauge(before)) / (2 * h)
+    x, dx = truth.x_t.item(), 1.3 * here.dalpha - 0.7 * here.dsigma
+    # z = x/g, so dx = g dz + z dg; central differences are off by h^2
+    assert rule.gauge(here) * slope * clock + x / rule.gauge(here) * gauge == pytest.approx(dx, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_speed_of_a_clock_is_its_derivative(form):
+    y, h = np.linspace(-4, 4, 17), 1e-5
+    slope = (FORMS[form].clock(y + h) - FORMS[form].clock(y - h)) / (2 * h)
+    np.testing.assert_allclose(FORMS[form].speed(y), slope, rtol=1e-7, atol=1e-10)
