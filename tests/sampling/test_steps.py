@@ -22,7 +22,7 @@ FEW = [
     "unipc3", "unipc2:bh1", "vab4", "vab3c", "x0ab3", "epsab2c", "flowab2c",
 ]  # fmt: skip
 """One of each kind, where all would take long."""
-PLAIN = [name for name in DETERMINISTIC if not (name.endswith("c") or name.startswith("unipc"))]
+PLAIN = [name for name in DETERMINISTIC if not name.startswith("unipc") and name != "auto" and name[-1] != "c"]
 STOCHASTIC = {"ddpm": SOLVERS["ddpm"], "ddim:0.5": ddim(0.5), "ddim:1": ddim(1.0)}
 
 

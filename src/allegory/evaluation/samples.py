@@ -16,6 +16,7 @@ from ..models.diffusion import VDM
 from ..process.grid import grid
 from ..sampling.plan import Solver
 from ..sampling.run import OnStep, State, trajectory
+from ..sampling.solvers import solver_named
 from ..sampling.start import start
 from .mode import evaluating
 
@@ -27,14 +28,14 @@ def walk(
     labels: Int64[Tensor, " n"] | None = None,
     solver: str | Solver = "dpmpp2m",
     steps: int = 25,
-    spacing: str = "log_snr",
+    spacing: str | None = None,
     end: str = "zero",
     guidance: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state. ValueError for
+    The spacing of the grid is the solver's own if none is given. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state. ValueError for
     labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
@@ -45,7 +46,8 @@ def walk(
     x = start(path, model.data.shape, seeds).to(device)
     condition = None if labels is None else labels.to(device)
     predict = ClassifierFree(model.denoiser, guidance)
-    levels = grid(path, steps, spacing, end)
+    solver = solver_named(solver)
+    levels = grid(path, steps, spacing or solver.spacing, end)
     with evaluating(model):
         yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
 
@@ -58,7 +60,7 @@ def draw(
     labels: Int64[Tensor, " n"] | None = None,
     solver: str | Solver = "dpmpp2m",
     steps: int = 25,
-    spacing: str = "log_snr",
+    spacing: str | None = None,
     end: str = "zero",
     guidance: float = 1.0,
     batch: int = 250,

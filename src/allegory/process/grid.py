@@ -77,6 +77,13 @@ def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
     return path.schedule.inverse(-2 * rho * root.log())
 
 
+def _angle(path: Path, count: int) -> Tensor:
+    ends = torch.tensor(path.schedule.ends, dtype=torch.float64)
+    first, last = ((torch.exp(-ends / 2) / WIDE).atan() / NARROW).asinh().tolist()
+    angle = NARROW * torch.linspace(last, first, count, dtype=torch.float64).sinh()
+    return path.schedule.inverse(-2 * (WIDE * angle.tan()).log())
+
+
 def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
@@ -84,13 +91,19 @@ def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     return start, end
 
 
+WIDE, NARROW = 2.0, 0.02
+"""Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios follow."""
+
 SPACINGS: dict[str, Spacing] = {
     "time": _time,
     "log_snr": _log_snr,
     "karras": _karras,
     "quadratic": _quadratic,
+    "angle": _angle,
 }
 """time: even in t. log_snr: even in log-SNR. karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022, eq. 5).
+angle: even in asinh(atan(sigma/(2 alpha))/0.02), equal turns of (alpha, sigma) while there is noise to speak of and equal
+ratios once there is little; the flow of data of unit size bends about evenly by it, and it has no infinite end.
 quadratic: even in sqrt(t), so the steps shrink towards the data (the DDIM paper on CIFAR-10)."""
 
 ENDS = ("zero", "denoise", "min")

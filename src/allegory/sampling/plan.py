@@ -66,9 +66,10 @@ Planner = Callable[[Sequence[Level]], Sequence[Move]]
 
 @dataclass(frozen=True)
 class Solver:
-    """A name, and how it plans. `order` is that of its global error on the probability flow."""
+    """A name, and how it plans. `order` is that of its error on the probability flow; `spacing` names a grid that suits it."""
 
     name: str
     plan: Planner
     order: int = 1
     stochastic: bool = False
+    spacing: str = "log_snr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..names import pick
 from .multistep import exponential_adams
 from .plan import Solver
@@ -15,7 +17,8 @@ ADAMS = [
 ]
 
 SOLVERS: dict[str, Solver] = {**SINGLE, **PUBLISHED, **{solver.name: solver for solver in ADAMS}}
-"""vab3 is Adams-Bashforth of order 3 in the v form, vab3c the same with correction."""
+SOLVERS["auto"] = replace(SOLVERS["vab4c"], name="auto", spacing="angle")
+"""auto: what `python -m benchmarks solvers` shows to be most robust, with its grid. vab3 is Adams-Bashforth of order 3 in the v form, vab3c the same with correction."""
 
 
 def solver_named(name: str | Solver) -> Solver:
