@@ -38,9 +38,8 @@ class Isotropic:
         level = PATH.at(t)
         alpha, sigma = float(level.alpha), float(level.sigma)
         wide = alpha**2 * self.variances + sigma**2
-        distance = (
-            x_t.square().sum(1, keepdim=True) - 2 * alpha * x_t @ self.means.T
-        ) + alpha**2 * self.means.square().sum(1)
+        size = x_t.square().sum(1, keepdim=True) + alpha**2 * self.means.square().sum(1)
+        distance = size - 2 * alpha * x_t @ self.means.T
         share = (-distance / (2 * wide) - x_t.shape[1] / 2 * wide.log()).softmax(1)
         pull = share / wide
         eps = sigma * (pull.sum(1, keepdim=True) * x_t - alpha * pull @ self.means)

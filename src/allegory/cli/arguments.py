@@ -60,8 +60,9 @@ class Sample:
     """Steps, 25 by default; each costs one evaluation of the network (heun, midpoint, dpmpp2s two,
     dpmpp3s three)."""
     solver: str | None = None
-    """dpmpp2m (the default), auto (fewest evaluations for an accuracy), dpmpp3m, unipc1 to 3, ddim, ddim:ETA, ddpm, euler, heun, midpoint, dpmpp2s, dpmpp3s, plms, or
-    Adams-Bashforth in the x0, eps, v or flow form, such as vab4, and vab4c with correction."""
+    """dpmpp2m (the default), auto (fewest evaluations for an accuracy), dpmpp3m, unipc1 to 3, ddim, ddim:ETA, ddpm, euler,
+    heun, midpoint, dpmpp2s, dpmpp3s, plms, or Adams-Bashforth in the x0, eps, v or flow form, such as vab4, and vab4c with
+    correction."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
     guidance: float | None = None

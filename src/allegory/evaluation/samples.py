@@ -35,8 +35,8 @@ def walk(
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    The spacing of the grid is the solver's own if none is given. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state. ValueError for
-    labels that do not fit and for guidance without labels.
+    The grid has the solver's own spacing if none is given. guidance: uncond + w (cond - uncond), 1 is unguided. The
+    model is in eval mode until the last state. ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
         raise ValueError(f"guidance={guidance} without labels; give labels, or guidance=1")

@@ -66,7 +66,7 @@ Planner = Callable[[Sequence[Level]], Sequence[Move]]
 
 @dataclass(frozen=True)
 class Solver:
-    """A name, and how it plans. `order` is that of its error on the probability flow; `spacing` names a grid that suits it."""
+    """A name, and how it plans; the order of its error on the probability flow; the spacing of a grid that suits it."""
 
     name: str
     plan: Planner
