@@ -18,8 +18,8 @@ ADAMS = [
 
 SOLVERS: dict[str, Solver] = {**SINGLE, **PUBLISHED, **{solver.name: solver for solver in ADAMS}}
 SOLVERS["auto"] = replace(SOLVERS["vab4c"], name="auto", spacing="angle")
-"""auto: what `python -m benchmarks solvers` shows to be most robust, with its grid. vab3 is Adams-Bashforth of order 3 in the
-v form, vab3c the same with correction."""
+"""auto: what `python -m benchmarks solvers` shows to be most robust, with its grid. vab3 is Adams-Bashforth of order 3 in
+the v form, vab3c the same with correction."""
 
 
 def solver_named(name: str | Solver) -> Solver:
