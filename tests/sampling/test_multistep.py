@@ -9,6 +9,7 @@ import torch
 from tests.paths import PATHS
 
 from allegory.process import Linear, Path, Prediction
+from allegory.sampling import SOLVERS
 from allegory.sampling.multistep import FORMS, Nodes, adams
 from allegory.sampling.published import _dpmpp2m, _unipc, each
 
@@ -82,6 +83,15 @@ def test_published_rules_have_their_order_on_a_smooth_slope(rule, order):
         return abs(wrong)
 
     assert math.log2(error(0.04) / error(0.02)) > order + 0.75
+
+
+def test_unipc_is_corrected_adams_in_the_x0_form():
+    """Two derivations, of moments and of Lagrange's polynomials, of one method, once it has three beliefs."""
+    levels = nodes(0.3).levels
+    for one, other in zip(*(list(SOLVERS[name].plan(levels))[3:] for name in ("unipc3", "x0ab3c")), strict=True):
+        assert [term.back for term in one.terms] == [term.back for term in other.terms]
+        for a, b in zip(one.terms, other.terms, strict=True):
+            assert (a.x0, a.eps) == pytest.approx((b.x0, b.eps), rel=1e-7, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", PATHS)
