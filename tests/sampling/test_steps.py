@@ -88,8 +88,6 @@ def test_order_of_accuracy(name, solver, times):
         return (end - on_flow(last, z)).abs().max().item()
 
     errors = [error(128), error(256)]
-    if max(errors) < 1e-9:
-        pytest.skip("exact on this path: no order to measure")
     measured = math.log2(errors[0] / errors[1])
     assert measured > order - 0.35, errors
 
@@ -108,8 +106,6 @@ def test_local_error_after_unequal_steps(name, solver):
 
     h = {1: 2e-3, 2: 4e-3, 3: 6e-3, 4: 3e-3}[SOLVERS[solver].order]
     errors = [error(h), error(h / 2)]
-    if max(errors) < 1e-11:
-        pytest.skip("exact on this path: no order to measure")
     assert math.log2(errors[0] / errors[1]) > SOLVERS[solver].order + 0.5, errors
 
 

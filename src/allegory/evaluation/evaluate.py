@@ -111,8 +111,7 @@ def evaluate(
     unguided) are a diffusion model's; sample i has the seed seed + i. ValueError for fewer than two samples, one compared
     item, or negative numbers.
     """
-    _check(samples, compared, importance or 0, seed)
-    solver_named(solver)
+    _check(samples, compared, importance or 0, seed, solver)
     spec, test, seconds, diffusion = dataset.spec, dataset.test, dict[str, float](), isinstance(model, VDM)
     weights = (0 if diffusion else 50) if importance is None else importance
     compared = min(compared, len(test))
@@ -136,8 +135,9 @@ def evaluate(
     return Evaluation(dataset.name, settings, *found, seconds, generated)
 
 
-def _check(samples: int, compared: int, importance: int, seed: int) -> None:
-    """ValueError, before anything is computed, for a number that means nothing."""
+def _check(samples: int, compared: int, importance: int, seed: int, solver: str) -> None:
+    """ValueError, before anything is computed, for a number that means nothing or an unknown solver."""
+    solver_named(solver)
     if samples < 2:
         raise ValueError(f"samples={samples}; give at least 2")
     if compared < 0 or compared == 1:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from ..process.path import Level
 from ..process.scale import Scale
 from .plan import Move, Solver, Term
-from .steps import inner
+from .steps import inner, plain
 
 Weights = dict[int, float]
 """What multiplies the slope of each node."""
@@ -146,20 +146,16 @@ def multistep(form: Form, predict: Rule, correct: Rule | None = None) -> Callabl
         first = 0 if inner(levels[0]) else 1
         last = len(levels) - (0 if inner(levels[-1]) else 1)
         nodes = Nodes.of(levels[first:last])
-        moves = [_plain(levels[1])] * first
+        moves = [plain(levels[1])] * first
         predicted = predict(nodes)
         corrected = predicted if correct is None else correct(nodes)
         for i, weights in enumerate(predicted):
             if correct is not None and i > 0:
                 weights = _sum(weights, _difference(corrected[i - 1], predicted[i - 1]))
             moves.append(_move(form, nodes.levels, i, weights))
-        return moves + [_plain(levels[-1])] * (len(levels) - 1 - len(moves))
+        return moves + [plain(levels[-1])] * (len(levels) - 1 - len(moves))
 
     return plan
-
-
-def _plain(to: Level) -> Move:
-    return Move(to, (Term(0, to.alpha, to.sigma),))
 
 
 def _move(form: Form, levels: Sequence[Level], i: int, weights: Weights) -> Move:

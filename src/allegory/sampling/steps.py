@@ -40,8 +40,13 @@ def stepwise(step: Step) -> Planner:
     return plan
 
 
+def plain(to: Level) -> Move:
+    """The DDIM step alpha_s x0 + sigma_s eps; on clean data the posterior mean."""
+    return Move(to, (Term(0, to.alpha, to.sigma),))
+
+
 def _ddim(here: Level, to: Level) -> list[Move]:
-    return [Move(to, (Term(0, to.alpha, to.sigma),))]
+    return [plain(to)]
 
 
 def _noisy(eta: float) -> Planner:
