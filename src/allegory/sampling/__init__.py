@@ -1,7 +1,7 @@
 """From noise to data: grids, steps, and the driver that walks them."""
 
 from ..process.noise import Noise
-from .plan import Move, Solver, Term
+from .plan import Move, Solver
 from .run import State, encode, sample, trajectory
 from .solvers import SOLVERS, solver_named
 from .start import start
@@ -13,7 +13,6 @@ __all__ = [
     "Noise",
     "Solver",
     "State",
-    "Term",
     "ddim",
     "encode",
     "sample",

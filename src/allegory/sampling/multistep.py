@@ -22,26 +22,35 @@ Where the path has no signal or no noise at all, a DDIM step is made, and no slo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from ..process.path import Level
 from ..process.scale import Scale
-from .plan import Move, Solver, Term
+from .plan import Move, Solver
 from .steps import inner, plain
 
-Weights = dict[int, float]
-"""What multiplies the slope of each node."""
-Rule = Callable[["Nodes"], list[Weights]]
-"""Weights of the integrals from each node to the next."""
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-POINTS = np.polynomial.legendre.leggauss(64)
+Rule = Callable[["Nodes"], Tensor]
+"""Shape (steps, count), float64; row i: what multiplies the slopes in the integral from node i to node i + 1, newest
+first. A rule that looks ahead begins with the slope at node i + 1, others with that at node i."""
+Clock = Callable[[Tensor], Tensor]
+
+
+def _legendre(points: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of Gauss-Legendre quadrature on [-1, 1]."""
+    k = torch.arange(1, points, dtype=torch.float64)
+    off = k / (4 * k * k - 1).sqrt()
+    found, vectors = torch.linalg.eigh(torch.diag(off, 1) + torch.diag(off, -1))
+    return found, 2 * vectors[0].square()
+
+
+POINTS = _legendre(64)
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,8 @@ class Form:
 
     gauge: Callable[[Level], Scale]
     row: Callable[[Level], tuple[Scale, Scale]]
-    clock: Callable[[Floats], Floats]
-    speed: Callable[[Floats], Floats]
+    clock: Clock
+    speed: Clock
     """d clock / d lambda."""
 
 
@@ -60,12 +69,12 @@ def _v(level: Level) -> tuple[Scale, Scale]:
 
 
 FORMS = {
-    "x0": Form(lambda level: level.sigma, lambda level: (1.0, 0.0), np.exp, np.exp),
-    "eps": Form(lambda level: level.alpha, lambda level: (0.0, 1.0), lambda y: np.exp(-y), lambda y: -np.exp(-y)),
-    "v": Form(lambda level: level.spread, _v, lambda y: np.arctan(np.exp(-y)), lambda y: -0.5 / np.cosh(y)),
+    "x0": Form(lambda level: level.sigma, lambda level: (1.0, 0.0), torch.exp, torch.exp),
+    "eps": Form(lambda level: level.alpha, lambda level: (0.0, 1.0), lambda y: (-y).exp(), lambda y: -(-y).exp()),
+    "v": Form(lambda level: level.spread, _v, lambda y: (-y).exp().atan(), lambda y: -0.5 / y.cosh()),
     "flow": Form(
         lambda level: level.alpha + level.sigma, lambda level: (-1.0, 1.0),
-        lambda y: 1 / (1 + np.exp(y)), lambda y: -0.25 / np.cosh(y / 2) ** 2,
+        lambda y: (-y).sigmoid(), lambda y: -0.25 / (y / 2).cosh() ** 2,
     ),
 }  # fmt: skip
 
@@ -75,11 +84,11 @@ class Nodes:
     """The Levels of a grid that have both signal and noise, by half log-SNR."""
 
     levels: tuple[Level, ...]
-    half: Floats
+    half: Float[Tensor, " n"]
 
     @classmethod
     def of(cls, levels: Sequence[Level]) -> Nodes:
-        return cls(tuple(levels), np.array([level.log_snr / 2 for level in levels]))
+        return cls(tuple(levels), torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2)
 
 
 def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
@@ -88,22 +97,22 @@ def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
     The first steps have fewer slopes; all steps with equally many are integrated at once.
     """
 
-    def rule(nodes: Nodes) -> list[Weights]:
-        steps = np.arange(len(nodes.half) - 1)
-        place, found = _variable(variable, form, nodes), list[Weights]()
+    def rule(nodes: Nodes) -> Tensor:
+        steps = torch.arange(len(nodes.half) - 1)
+        place, rows = _variable(variable, form, nodes), []
         for behind in range(min(order, len(steps))):
             some = steps[behind:] if behind == order - 1 else steps[behind : behind + 1]
-            used = some[:, None] + np.arange(-behind, 1 + ahead)
-            for row, weights in zip(used.tolist(), _integrals(form, place, nodes.half, some, used), strict=True):
-                found.append(dict(zip(row, weights, strict=True)))
-        return found
+            used = some[:, None] + torch.arange(ahead, -1 - behind, -1)
+            weights = _integrals(form, place, nodes.half, some, used)
+            rows.append(torch.nn.functional.pad(weights, (0, order - 1 - behind)))
+        return torch.cat(rows)
 
     return rule
 
 
 def _integrals(
-    form: Form, place: Callable[[Floats], Floats], half: Floats, steps: Ints, used: Ints
-) -> list[list[float]]:
+    form: Form, place: Clock, half: Float[Tensor, " n"], steps: Int64[Tensor, " some"], used: Int64[Tensor, "some k"]
+) -> Float[Tensor, "some k"]:
     """For each step the integrals over it, by the clock, of the polynomials that are 1 at one used node, 0 at others."""
     start, end = half[steps, None], half[steps + 1, None]
     y = (start + end) / 2 + (end - start) / 2 * POINTS[0]
@@ -111,32 +120,30 @@ def _integrals(
     at, x = place(half)[used], place(y)
     columns = []
     for k in range(at.shape[1]):
-        value = np.ones_like(x)
-        for m in range(at.shape[1]):
-            if m != k:
-                value *= (x - at[:, m : m + 1]) / (at[:, k : k + 1] - at[:, m : m + 1])
-        columns.append((weight * value).sum(1))
-    table: list[list[float]] = np.stack(columns, 1).tolist()
-    return table
+        others = [m for m in range(at.shape[1]) if m != k]
+        factors = [(x - at[:, m : m + 1]) / (at[:, k : k + 1] - at[:, m : m + 1]) for m in others]
+        columns.append((weight * math.prod(factors)).sum(1))
+    return torch.stack(columns, 1)
 
 
-def each(rule: Callable[[Nodes, int], Weights]) -> Rule:
+def each(rule: Callable[[Nodes, int], Sequence[float]]) -> Rule:
     """A rule for one step, for all."""
-    return lambda nodes: [rule(nodes, i) for i in range(len(nodes.half) - 1)]
+
+    def rules(nodes: Nodes) -> Tensor:
+        rows = [rule(nodes, i) for i in range(len(nodes.half) - 1)]
+        longest = max(map(len, rows))
+        return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in rows], dtype=torch.float64)
+
+    return rules
 
 
-def _variable(name: str, form: Form, nodes: Nodes) -> Callable[[Floats], Floats]:
+def _variable(name: str, form: Form, nodes: Nodes) -> Clock:
     if name == "log_snr":
         return lambda y: y
     if name == "clock":
         return form.clock
     schedule = nodes.levels[0].path.schedule
-
-    def times(y: Floats) -> Floats:
-        found: Floats = schedule.inverse(torch.from_numpy(2 * y)).numpy()
-        return found
-
-    return times
+    return lambda y: schedule.inverse(2 * y)
 
 
 def multistep(form: Form, predict: Rule, correct: Rule | None = None) -> Callable[[Sequence[Level]], list[Move]]:
@@ -147,35 +154,33 @@ def multistep(form: Form, predict: Rule, correct: Rule | None = None) -> Callabl
         last = len(levels) - (0 if inner(levels[-1]) else 1)
         nodes = Nodes.of(levels[first:last])
         moves = [plain(levels[1])] * first
-        predicted = predict(nodes)
-        corrected = predicted if correct is None else correct(nodes)
-        for i, weights in enumerate(predicted):
-            if correct is not None and i > 0:
-                weights = _sum(weights, _difference(corrected[i - 1], predicted[i - 1]))
-            moves.append(_move(form, nodes.levels, i, weights))
+        if len(nodes.half) > 1:
+            moves += _moves(form, nodes.levels, _merged(nodes, predict, correct))
         return moves + [plain(levels[-1])] * (len(levels) - 1 - len(moves))
 
     return plan
 
 
-def _move(form: Form, levels: Sequence[Level], i: int, weights: Weights) -> Move:
+def _merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, "steps count"]:
+    """predicted_i + corrected_{i-1} - predicted_{i-1}, newest slope first."""
+    predicted = predict(nodes)
+    if correct is None:
+        return predicted
+    corrected = correct(nodes)
+    pad = torch.nn.functional.pad
+    change = corrected - pad(predicted, (1, corrected.shape[1] - predicted.shape[1] - 1))
+    return pad(predicted, (0, change.shape[1] - predicted.shape[1])) + pad(change[:-1], (0, 0, 1, 0))
+
+
+def _moves(form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps count"]) -> list[Move]:
     """g_s (z_t + sum_j w_j F_j)."""
-    here, to = levels[i], levels[i + 1]
-    g, keep = form.gauge(to), form.gauge(to) / form.gauge(here)
-    terms = []
-    for j in sorted(weights, reverse=True):
-        a, b = form.row(levels[j])
-        own = (keep * here.alpha, keep * here.sigma) if j == i else (0.0, 0.0)
-        terms.append(Term(i - j, own[0] + g * weights[j] * a, own[1] + g * weights[j] * b))
-    return Move(to, tuple(terms))
-
-
-def _sum(one: Weights, other: Weights) -> Weights:
-    return {j: one.get(j, 0.0) + other.get(j, 0.0) for j in {*one, *other}}
-
-
-def _difference(one: Weights, other: Weights) -> Weights:
-    return _sum(one, {j: -w for j, w in other.items()})
+    moves = []
+    for i, row in enumerate(weights.tolist()):
+        here, to = levels[i], levels[i + 1]
+        g = form.gauge(to)
+        slopes = tuple(g * w for w in row[: i + 1])
+        moves.append(Move(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes))
+    return moves
 
 
 def exponential_adams(form: str, order: int, variable: str, corrected: bool) -> Solver:

@@ -1,13 +1,14 @@
 r"""Plans: what a sampler will do, as numbers, before it does anything.
 
-Along the probability flow everything that a solver may combine is linear: a state is alpha x0 + sigma eps of the belief
-that was formed there, and so is every slope. So a sampler on a given grid is a list of moves, each a sum
+Everything that a solver may combine is linear: a state is alpha x0 + sigma eps of the belief that was formed there, and
+so is every slope of the probability flow. So a sampler on a given grid is a list of moves, each a sum
 
-    x  <-  sum_j (a_j x0_j + b_j eps_j) + c z        over the last beliefs j, with a fresh standard-normal draw z,
+    x  <-  r x + a x0 + b eps + sum_j w_j k_j + sum_j c_j z_j
 
-after which the network is asked again, at the Level that was reached. One such move a step is a multistep method, two
-or three are a Runge-Kutta method. Coefficients are computed once, in float64, for the whole grid; the loop has nothing
-left to decide.
+of the state, the belief just formed of it, combinations k_j of earlier beliefs that were kept for this, and standard-normal
+draws z_j; after it the network is asked again, at the Level that was reached. One such move a step is a multistep
+method, two or three are a Runge-Kutta method. Coefficients are computed once, in float64, for the whole grid; the loop
+has nothing left to decide.
 """
 
 from __future__ import annotations
@@ -26,38 +27,36 @@ Draw = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Term:
-    """a x0 + b eps of the belief `back` evaluations ago (0 is the newest)."""
-
-    back: int
-    x0: Scale
-    eps: Scale
-
-
-@dataclass(frozen=True)
 class Move:
-    """How to reach `to`: terms of beliefs, and what multiplies a fresh draw.
+    """How to reach `to`: what multiplies the state, the belief, what was kept and the draws, newest first.
 
-    A `stage` lies between two Levels of the grid: it is evaluated, but is no state of the trajectory.
+    `keep` lists the combinations (a, b) of this belief, a x0 + b eps, that are remembered before the sum is made. A move
+    with `noise` makes one fresh draw, the newest. A `stage` is evaluated, but is no state of the trajectory.
     """
 
     to: Level
-    terms: tuple[Term, ...]
-    noise: Scale = 0.0
+    state: Scale = 0.0
+    x0: Scale = 0.0
+    eps: Scale = 0.0
+    keep: tuple[tuple[Scale, Scale], ...] = ()
+    kept: tuple[Scale, ...] = ()
+    noise: tuple[Scale, ...] = ()
     stage: bool = False
 
-    def __call__(self, beliefs: Sequence[Prediction], draw: Draw | None) -> Tensor:
-        """The state at `to`, from the beliefs so far (newest last)."""
-        parts = [part for term in self.terms for part in beliefs[-1 - term.back].terms(term.x0, term.eps)]
-        if isinstance(self.noise, Tensor) or self.noise != 0.0:
-            assert draw is not None, "the driver gives draws to a stochastic solver"
-            parts.append((self.noise, draw(beliefs[-1].y)))
-        return weighted_sum(*parts)
-
     @property
-    def memory(self) -> int:
-        """How many beliefs it needs."""
-        return 1 + max((term.back for term in self.terms), default=0)
+    def asks(self) -> bool:
+        """Whether it needs a belief of the state: one evaluation of the network."""
+        return bool(self.keep) or any(isinstance(c, Tensor) or c != 0.0 for c in (self.x0, self.eps))
+
+    def __call__(self, x: Tensor, belief: Prediction | None, kept: Sequence[Tensor], draws: Sequence[Tensor]) -> Tensor:
+        """The state at `to`; what was kept and drawn so far has the newest last."""
+        parts = [(self.state, x)]
+        if self.asks:
+            assert belief is not None, "the driver asks before a move that needs it"
+            parts += belief.terms(self.x0, self.eps)
+        parts += [(w, kept[-1 - j]) for j, w in enumerate(self.kept)]
+        parts += [(c, draws[-1 - j]) for j, c in enumerate(self.noise)]
+        return weighted_sum(*parts)
 
 
 Planner = Callable[[Sequence[Level]], Sequence[Move]]

@@ -14,18 +14,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .multistep import FORMS, Floats, Nodes, Rule, Weights, adams, each, multistep
+from .multistep import FORMS, Nodes, Rule, adams, each, multistep
 from .plan import Solver
 
 PLMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
-def _plms(nodes: Nodes, i: int) -> Weights:
+def _plms(nodes: Nodes, i: int) -> list[float]:
     """Liu et al. 2022 (PNDM), eq. 12, after as many steps of lower order as there are beliefs."""
-    clock = FORMS["eps"].clock(nodes.half[i : i + 2])
-    weights = PLMS[min(i, 3)]
-    return {i - k: float(clock[1] - clock[0]) * w for k, w in enumerate(weights)}
+    start, end = FORMS["eps"].clock(nodes.half[i : i + 2]).tolist()
+    return [(end - start) * w for w in PLMS[min(i, 3)]]
 
 
 def _step(nodes: Nodes, i: int) -> tuple[float, float]:
@@ -33,14 +33,14 @@ def _step(nodes: Nodes, i: int) -> tuple[float, float]:
     return float(nodes.half[i + 1] - nodes.half[i]), math.exp(nodes.half[i + 1])
 
 
-def _dpmpp2m(nodes: Nodes, i: int) -> Weights:
+def _dpmpp2m(nodes: Nodes, i: int) -> list[float]:
     """Lu et al. 2022, DPM-Solver++(2M): x0 extrapolated from the last two to the middle of the step."""
     h, scale = _step(nodes, i)
     gain = -scale * math.expm1(-h)
     if i == 0:
-        return {i: gain}
+        return [gain]
     bend = gain * h / float(nodes.half[i] - nodes.half[i - 1]) / 2
-    return {i: gain + bend, i - 1: -bend}
+    return [gain + bend, -bend]
 
 
 def _unipc(order: int, bh: str, ahead: bool) -> Rule:
@@ -49,27 +49,26 @@ def _unipc(order: int, bh: str, ahead: bool) -> Rule:
     sum_k rho_k r_k^{n-1} = n! h phi_{n+1}(h)/B(h) for n = 1, 2, ..., with B(h) = h (bh1) or e^h - 1 (bh2).
     """
 
-    def rule(nodes: Nodes, i: int) -> Weights:
+    def rule(nodes: Nodes, i: int) -> list[float]:
         h, scale = _step(nodes, i)
-        p = min(order, i + 1)
-        others = [i - k for k in range(1, p)] + ([i + 1] if ahead else [])
+        others = ([i + 1] if ahead else []) + [i - k for k in range(1, min(order, i + 1))]
         r = np.array([float(nodes.half[j] - nodes.half[i]) / h for j in others])
         B = -h if bh == "bh1" else math.expm1(-h)
-        rho = _rho(r, _moments(-h, len(others)) / B)
-        change = {j: -scale * B * share / ratio for j, share, ratio in zip(others, rho, r, strict=True)}
-        return {i: -scale * math.expm1(-h) - sum(change.values()), **change}
+        change: list[float] = (-scale * B * _rho(r, _moments(-h, len(others)) / B) / r).tolist()
+        change.insert(int(ahead), -scale * math.expm1(-h) - sum(change))
+        return change
 
     return each(rule)
 
 
-def _rho(r: Floats, moments: Floats) -> Floats:
+def _rho(r: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
     """The shares of the differences; one difference has 1/2 whatever h, as in the paper."""
     if len(r) < 2:
         return np.full(len(r), 0.5)
     return np.asarray(np.linalg.solve(r ** np.arange(len(r))[:, None], moments), dtype=np.float64)
 
 
-def _moments(z: float, count: int) -> Floats:
+def _moments(z: float, count: int) -> NDArray[np.float64]:
     """n! z phi_{n+1}(z) for n = 1 to count, by phi_{n+1} = (phi_n - 1/n!)/z."""
     phi, found = math.expm1(z) / z - 1, []
     for n in range(1, count + 1):

@@ -59,20 +59,26 @@ def trajectory(
     draw = _draws(solver, seeds, x)
 
     moves = solver.plan(levels)
-    beliefs: deque[Prediction] = deque(maxlen=max(move.memory for move in moves))
-    here, done = levels[0], 0
+    kept: deque[Tensor] = deque(maxlen=max(len(move.kept) for move in moves))
+    draws: deque[Tensor] = deque(maxlen=max(len(move.noise) for move in moves))
+    here, belief, done = levels[0], None, 0
     for move in moves:
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
         with torch.set_grad_enabled(grad):
-            beliefs.append(predict(x, here, condition))
-            x = move(beliefs, draw)
+            if move.asks:
+                belief = predict(x, here, condition)
+                kept.extend(belief.combine(*row) for row in move.keep)
+            if move.noise:
+                draws.append(draw(x))
+            x = move(x, belief, kept, draws)
         here = move.to
         if move.stage:
             continue
         done += 1
         if on_step is not None:
             on_step(done, len(levels) - 1)
-        yield State(x, here, beliefs[-1])
+        assert belief is not None, "no plan reaches a Level of the grid before it has asked"
+        yield State(x, here, belief)
 
 
 def sample(
@@ -116,9 +122,9 @@ def encode(
     return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
 
 
-def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw | None:
+def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw:
     if not solver.stochastic:
-        return None
+        return torch.zeros_like
     if seeds is None or len(seeds) != len(x):
         given = "none" if seeds is None else str(len(seeds))
         raise ValueError(

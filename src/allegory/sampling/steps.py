@@ -22,7 +22,7 @@ import torch
 from ..process.kernel import fresh_std
 from ..process.path import Level
 from ..process.scale import expm1, sqrt
-from .plan import Move, Planner, Solver, Term
+from .plan import Move, Planner, Solver
 
 Step = Callable[[Level, Level], Sequence[Move]]
 """The moves from one Level to the next."""
@@ -42,7 +42,7 @@ def stepwise(step: Step) -> Planner:
 
 def plain(to: Level) -> Move:
     """The DDIM step alpha_s x0 + sigma_s eps; on clean data the posterior mean."""
-    return Move(to, (Term(0, to.alpha, to.sigma),))
+    return Move(to, x0=to.alpha, eps=to.sigma)
 
 
 def _ddim(here: Level, to: Level) -> list[Move]:
@@ -54,7 +54,7 @@ def _noisy(eta: float) -> Planner:
         moves = []
         for here, to in pairwise(levels):
             fresh = 0.0 if to.sigma == 0.0 else eta * fresh_std(to.sigma, to, here)
-            moves.append(Move(to, (Term(0, to.alpha, sqrt(to.sigma * to.sigma - fresh * fresh)),), fresh))
+            moves.append(Move(to, x0=to.alpha, eps=sqrt(to.sigma * to.sigma - fresh * fresh), noise=(fresh,)))
         return moves
 
     return plan
@@ -74,32 +74,32 @@ def _euler(levels: Sequence[Level]) -> list[Move]:
     moves = []
     for here, to in pairwise(levels):
         stride = to.t - here.t
-        slope = Term(0, here.alpha + stride * here.dalpha, here.sigma + stride * here.dsigma)
-        moves.append(Move(to, (Term(0, to.alpha, 0.0) if to.sigma == 0.0 else slope,)))
+        slope = Move(to, state=1.0, x0=stride * here.dalpha, eps=stride * here.dsigma)
+        moves.append(plain(to) if to.sigma == 0.0 else slope)
     return moves
 
 
 def _heun(here: Level, to: Level) -> list[Move]:
     half = (to.sigma - to.alpha * here.sigma / here.alpha) / 2  # alpha_s (u_s - u_t) / 2
     return [
-        Move(to, (Term(0, to.alpha, to.sigma),), stage=True),
-        Move(to, (Term(1, to.alpha, to.sigma - half), Term(0, 0.0, half))),
+        Move(to, x0=to.alpha, eps=to.sigma, keep=((to.alpha, to.sigma - half),), stage=True),
+        Move(to, eps=half, kept=(1.0,)),
     ]
 
 
 def _midpoint(here: Level, to: Level) -> list[Move]:
-    middle, u = between(here, to, 1 / 2), here.sigma / here.alpha
+    middle, reached = between(here, to, 1 / 2), to.alpha * here.sigma / here.alpha  # alpha_s u_t
     return [
-        Move(middle, (Term(0, middle.alpha, middle.sigma),), stage=True),
-        Move(to, (Term(1, to.alpha, to.alpha * u), Term(0, 0.0, to.sigma - to.alpha * u))),
+        Move(middle, x0=middle.alpha, eps=middle.sigma, keep=((to.alpha, reached),), stage=True),
+        Move(to, eps=to.sigma - reached, kept=(1.0,)),
     ]
 
 
 def _dpmpp2s(here: Level, to: Level) -> list[Move]:
-    middle, w = between(here, to, 1 / 2), here.alpha / here.sigma
+    middle, reached = between(here, to, 1 / 2), to.sigma * here.alpha / here.sigma  # sigma_s w_t
     return [
-        Move(middle, (Term(0, middle.alpha, middle.sigma),), stage=True),
-        Move(to, (Term(1, to.sigma * w, to.sigma), Term(0, to.alpha - to.sigma * w, 0.0))),
+        Move(middle, x0=middle.alpha, eps=middle.sigma, keep=((reached, to.sigma),), stage=True),
+        Move(to, x0=to.alpha - reached, kept=(1.0,)),
     ]
 
 
@@ -109,10 +109,11 @@ def _dpmpp3s(here: Level, to: Level) -> list[Move]:
     h = (to.log_snr - here.log_snr) / 2
     bend = 2 * two.alpha * (expm1(-2 * h / 3) / (2 * h / 3) + 1)  # times (x0 at 1/3 - x0)
     last = 3 / 2 * to.alpha * (expm1(-h) / h + 1)  # times (x0 at 2/3 - x0)
+    begun = ((to.alpha - last, to.sigma), (two.alpha - bend, two.sigma))
     return [
-        Move(third, (Term(0, third.alpha, third.sigma),), stage=True),
-        Move(two, (Term(1, two.alpha - bend, two.sigma), Term(0, bend, 0.0)), stage=True),
-        Move(to, (Term(2, to.alpha - last, to.sigma), Term(0, last, 0.0))),
+        Move(third, x0=third.alpha, eps=third.sigma, keep=begun, stage=True),
+        Move(two, x0=bend, kept=(1.0,), stage=True),
+        Move(to, x0=last, kept=(0.0, 1.0)),
     ]
 
 
