@@ -13,6 +13,7 @@ from allegory.process.path import Path
 from allegory.process.prediction import Prediction
 from allegory.process.schedule import Betas, Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
+from allegory.sampling.memory import Listed
 from allegory.sampling.steps import SINGLE
 
 MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
@@ -54,10 +55,11 @@ def on_flow(level, z):
 
 def arrive(solver, oracle, levels, states, draw=None):
     """The last state of the plan on these levels, when every one before it is replaced by the given state."""
-    kept, draws, (x, *rest), here = [], [], states, levels[0]
+    kept, draws, (x, *rest), here = Listed(9), [], states, levels[0]
     for move in solver.plan(levels):
         belief = oracle(x, here) if move.asks else None
-        kept += [belief.combine(*row) for row in move.keep]
+        for row in move.keep:
+            kept.keep(belief, *row)
         draws += [draw(x)] if move.noise else []
         x, here = move(x, belief, kept, draws), move.to
         if not move.stage and rest:

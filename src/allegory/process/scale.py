@@ -21,16 +21,21 @@ Term: TypeAlias = tuple[Scale, Tensor]
 """One summand of a linear combination: (coefficient, tensor)."""
 
 
-def weighted_sum(*terms: Term) -> Tensor:
-    """The linear combination sum_i c_i x_i, one fused operation a term.
+def zero(c: Scale) -> bool:
+    """Whether it is the float 0; of a tensor nobody asks, which would wait for the device."""
+    return not isinstance(c, Tensor) and c == 0.0
+
+
+def weighted_sum(*terms: Term, out: Tensor | None = None) -> Tensor:
+    """The linear combination sum_i c_i x_i, one fused operation a term, into `out` if given.
 
     A coefficient that is the float 0 drops its term, so 0 * inf cannot spoil a limit.
     """
-    kept = [(c, x) for c, x in terms if isinstance(c, Tensor) or c != 0.0]
+    kept = [(c, x) for c, x in terms if not zero(c)]
     if not kept:
-        return torch.zeros_like(terms[0][1])
+        return torch.zeros_like(terms[0][1]) if out is None else out.zero_()
     (first, x), *rest = kept
-    total = x * first
+    total = torch.mul(x, first, out=out)
     for c, y in rest:
         # `total` is ours from the first product on, so adding in place touches nobody's tensor.
         total = torch.addcmul(total, c, y) if isinstance(c, Tensor) else total.add_(y, alpha=c)

@@ -22,7 +22,6 @@ Where the path has no signal or no noise at all, a DDIM step is made, and no slo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +33,6 @@ from ..process.path import Level
 from ..process.scale import Scale
 from .plan import Move, Solver
 from .steps import inner, plain
-
 
 Rule = Callable[["Nodes"], Tensor]
 """Shape (steps, count), float64; row i: what multiplies the slopes in the integral from node i to node i + 1, newest
@@ -94,43 +92,35 @@ class Nodes:
 def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
     """The integral of the polynomial through the last `order` slopes, and with `ahead` = 1 the one at node i + 1 too.
 
-    The first steps have fewer slopes; all steps with equally many are integrated at once.
+    The first steps have fewer slopes, and a zero for each that is missing.
     """
 
     def rule(nodes: Nodes) -> Tensor:
-        steps = torch.arange(len(nodes.half) - 1)
-        place, rows = _variable(variable, form, nodes), []
-        for behind in range(min(order, len(steps))):
-            some = steps[behind:] if behind == order - 1 else steps[behind : behind + 1]
-            used = some[:, None] + torch.arange(ahead, -1 - behind, -1)
-            weights = _integrals(form, place, nodes.half, some, used)
-            rows.append(torch.nn.functional.pad(weights, (0, order - 1 - behind)))
-        return torch.cat(rows)
+        used = torch.arange(len(nodes.half) - 1)[:, None] + torch.arange(ahead, -order, -1)
+        return _integrals(form, _variable(variable, form, nodes), nodes.half, used)
 
     return rule
 
 
-def _integrals(
-    form: Form, place: Clock, half: Float[Tensor, " n"], steps: Int64[Tensor, " some"], used: Int64[Tensor, "some k"]
-) -> Float[Tensor, "some k"]:
-    """For each step the integrals over it, by the clock, of the polynomials that are 1 at one used node, 0 at others."""
-    start, end = half[steps, None], half[steps + 1, None]
+def _integrals(form: Form, place: Clock, half: Float[Tensor, " n"], used: Int64[Tensor, "n-1 k"]) -> Tensor:
+    """Step by step the integrals, by the clock, of the polynomials that are 1 at one used node and 0 at the others."""
+    start, end = half[:-1, None], half[1:, None]
     y = (start + end) / 2 + (end - start) / 2 * POINTS[0]
     weight = (end - start) / 2 * POINTS[1] * form.speed(y)
-    at, x = place(half)[used], place(y)
-    columns = []
-    for k in range(at.shape[1]):
-        others = [m for m in range(at.shape[1]) if m != k]
-        factors = [(x - at[:, m : m + 1]) / (at[:, k : k + 1] - at[:, m : m + 1]) for m in others]
-        columns.append((weight * math.prod(factors)).sum(1))
-    return torch.stack(columns, 1)
+    known, at = used >= 0, place(half)[used.clamp(min=0)]
+    both = known[:, :, None] & known[:, None, :]  # step, polynomial, node
+    no_factor = torch.eye(used.shape[1], dtype=torch.bool) | ~both
+    up = torch.where(no_factor[..., None], 1.0, place(y)[:, None, None] - at[:, None, :, None])
+    down = torch.where(no_factor, 1.0, at[:, :, None] - at[:, None, :])
+    return known * (weight[:, None] * up.prod(2)).sum(2) / down.prod(2)
 
 
-def each(rule: Callable[[Nodes, int], Sequence[float]]) -> Rule:
-    """A rule for one step, for all."""
+def each(rule: Callable[[Sequence[float], int], Sequence[float]]) -> Rule:
+    """A rule for step i of all half log-SNRs, made one for all steps."""
 
     def rules(nodes: Nodes) -> Tensor:
-        rows = [rule(nodes, i) for i in range(len(nodes.half) - 1)]
+        half = nodes.half.tolist()
+        rows = [rule(half, i) for i in range(len(half) - 1)]
         longest = max(map(len, rows))
         return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in rows], dtype=torch.float64)
 

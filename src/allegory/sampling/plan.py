@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ..process.path import Level
 from ..process.prediction import Prediction
-from ..process.scale import Scale, weighted_sum
+from ..process.scale import Scale, weighted_sum, zero
+from .memory import Memory
 
 Draw = Callable[[Tensor], Tensor]
 """The next standard-normal draw of every item, like the given tensor."""
@@ -46,17 +47,16 @@ class Move:
     @property
     def asks(self) -> bool:
         """Whether it needs a belief of the state: one evaluation of the network."""
-        return bool(self.keep) or any(isinstance(c, Tensor) or c != 0.0 for c in (self.x0, self.eps))
+        return bool(self.keep) or not zero(self.x0) or not zero(self.eps)
 
-    def __call__(self, x: Tensor, belief: Prediction | None, kept: Sequence[Tensor], draws: Sequence[Tensor]) -> Tensor:
-        """The state at `to`; what was kept and drawn so far has the newest last."""
+    def __call__(self, x: Tensor, belief: Prediction | None, kept: Memory, draws: Sequence[Tensor]) -> Tensor:
+        """The state at `to`; of the draws so far the newest is the last."""
         parts = [(self.state, x)]
-        if self.asks:
+        if not zero(self.x0) or not zero(self.eps):
             assert belief is not None, "the driver asks before a move that needs it"
             parts += belief.terms(self.x0, self.eps)
-        parts += [(w, kept[-1 - j]) for j, w in enumerate(self.kept)]
         parts += [(c, draws[-1 - j]) for j, c in enumerate(self.noise)]
-        return weighted_sum(*parts)
+        return kept.add(self.kept, parts) if self.kept else weighted_sum(*parts)
 
 
 Planner = Callable[[Sequence[Level]], Sequence[Move]]

@@ -12,34 +12,35 @@ steps in the eps form, whatever the steps are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .multistep import FORMS, Nodes, Rule, adams, each, multistep
+from .multistep import FORMS, Rule, adams, each, multistep
 from .plan import Solver
 
 PLMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
-def _plms(nodes: Nodes, i: int) -> list[float]:
+def _plms(half: Sequence[float], i: int) -> list[float]:
     """Liu et al. 2022 (PNDM), eq. 12, after as many steps of lower order as there are beliefs."""
-    start, end = FORMS["eps"].clock(nodes.half[i : i + 2]).tolist()
-    return [(end - start) * w for w in PLMS[min(i, 3)]]
+    stride = math.exp(-half[i + 1]) - math.exp(-half[i])
+    return [stride * w for w in PLMS[min(i, 3)]]
 
 
-def _step(nodes: Nodes, i: int) -> tuple[float, float]:
+def _step(half: Sequence[float], i: int) -> tuple[float, float]:
     """h, and alpha_s/sigma_s: what an x0 weight of the step is counted in."""
-    return float(nodes.half[i + 1] - nodes.half[i]), math.exp(nodes.half[i + 1])
+    return half[i + 1] - half[i], math.exp(half[i + 1])
 
 
-def _dpmpp2m(nodes: Nodes, i: int) -> list[float]:
+def _dpmpp2m(half: Sequence[float], i: int) -> list[float]:
     """Lu et al. 2022, DPM-Solver++(2M): x0 extrapolated from the last two to the middle of the step."""
-    h, scale = _step(nodes, i)
+    h, scale = _step(half, i)
     gain = -scale * math.expm1(-h)
     if i == 0:
         return [gain]
-    bend = gain * h / float(nodes.half[i] - nodes.half[i - 1]) / 2
+    bend = gain * h / (half[i] - half[i - 1]) / 2
     return [gain + bend, -bend]
 
 
@@ -49,10 +50,10 @@ def _unipc(order: int, bh: str, ahead: bool) -> Rule:
     sum_k rho_k r_k^{n-1} = n! h phi_{n+1}(h)/B(h) for n = 1, 2, ..., with B(h) = h (bh1) or e^h - 1 (bh2).
     """
 
-    def rule(nodes: Nodes, i: int) -> list[float]:
-        h, scale = _step(nodes, i)
+    def rule(half: Sequence[float], i: int) -> list[float]:
+        h, scale = _step(half, i)
         others = ([i + 1] if ahead else []) + [i - k for k in range(1, min(order, i + 1))]
-        r = np.array([float(nodes.half[j] - nodes.half[i]) / h for j in others])
+        r = np.array([(half[j] - half[i]) / h for j in others])
         B = -h if bh == "bh1" else math.expm1(-h)
         change: list[float] = (-scale * B * _rho(r, _moments(-h, len(others)) / B) / r).tolist()
         change.insert(int(ahead), -scale * math.expm1(-h) - sum(change))

@@ -18,6 +18,7 @@ from ..process.grid import Grid
 from ..process.noise import Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
+from .memory import memory
 from .plan import Draw, Solver
 from .solvers import solver_named
 
@@ -59,7 +60,7 @@ def trajectory(
     draw = _draws(solver, seeds, x)
 
     moves = solver.plan(levels)
-    kept: deque[Tensor] = deque(maxlen=max(len(move.kept) for move in moves))
+    kept = memory(max(len(move.kept) for move in moves), x, grad)
     draws: deque[Tensor] = deque(maxlen=max(len(move.noise) for move in moves))
     here, belief, done = levels[0], None, 0
     for move in moves:
@@ -67,7 +68,8 @@ def trajectory(
         with torch.set_grad_enabled(grad):
             if move.asks:
                 belief = predict(x, here, condition)
-                kept.extend(belief.combine(*row) for row in move.keep)
+                for row in move.keep:
+                    kept.keep(belief, *row)
             if move.noise:
                 draws.append(draw(x))
             x = move(x, belief, kept, draws)

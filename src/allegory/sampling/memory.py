@@ -1,0 +1,70 @@
+r"""What a plan keeps: combinations a x0 + b eps of earlier beliefs, and their sum.
+
+On a CPU they stand in one buffer, and a step is one matrix-vector product: half the time of adding them one by one. With
+gradients, in half precision and on a device (where coefficients must be arguments of a kernel, not memory that has to be
+sent there) they are a list.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ..process.prediction import Prediction
+from ..process.scale import Scale, Term, weighted_sum
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """The last combinations, newest first."""
+
+    def keep(self, belief: Prediction, x0: Scale, eps: Scale) -> None:
+        """Remember x0 times its x0 plus eps times its eps."""
+
+    def add(self, weights: tuple[Scale, ...], base: list[Term]) -> Tensor:
+        """The sum of the base, and of as many combinations as there are weights."""
+
+
+class Listed:
+    """Each a tensor of its own."""
+
+    def __init__(self, count: int) -> None:
+        self.rows: deque[Tensor] = deque(maxlen=count)
+
+    def keep(self, belief: Prediction, x0: Scale, eps: Scale) -> None:
+        self.rows.append(belief.combine(x0, eps))
+
+    def add(self, weights: tuple[Scale, ...], base: list[Term]) -> Tensor:
+        return weighted_sum(*base, *((w, self.rows[-1 - j]) for j, w in enumerate(weights)))
+
+
+class Buffered:
+    """All in one buffer, used round and round; weights are floats."""
+
+    def __init__(self, count: int, like: Tensor) -> None:
+        self.rows = like.new_zeros(count, *like.shape)
+        self.columns = self.rows.flatten(1).T
+        self.newest = -1
+
+    def keep(self, belief: Prediction, x0: Scale, eps: Scale) -> None:
+        self.newest = (self.newest + 1) % len(self.rows)
+        weighted_sum(*belief.terms(x0, eps), out=self.rows[self.newest])
+
+    def add(self, weights: tuple[Scale, ...], base: list[Term]) -> Tensor:
+        placed = [0.0] * len(self.rows)
+        for j, w in enumerate(weights):
+            placed[self.newest - j] = float(w)
+        c = torch.tensor(placed, dtype=self.rows.dtype)
+        (scale, x), *more = base
+        total = torch.addmv(x.flatten(), self.columns, c, beta=float(scale)).view(x.shape)
+        return total if not more else total.add_(weighted_sum(*more))
+
+
+def memory(count: int, like: Tensor, grad: bool) -> Memory:
+    """Room for this many."""
+    if like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) and not grad and count:
+        return Buffered(count, like)
+    return Listed(count)
