@@ -19,7 +19,7 @@ from ..process.noise import Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .memory import memory
-from .plan import Draw, Solver
+from .plan import Draw, Move, Solver
 from .solvers import solver_named
 
 OnStep = Callable[[int, int], None]
@@ -59,10 +59,31 @@ def trajectory(
         raise ValueError(f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim")
     draw = _draws(solver, seeds, x)
 
+    done = 0
     moves = solver.plan(levels)
+    for state, move, belief in follow(moves, predict, x, levels[0], condition, draw, grad):
+        if move.stage:
+            continue
+        done += 1
+        if on_step is not None:
+            on_step(done, len(levels) - 1)
+        assert belief is not None, "no plan reaches a Level of the grid before it has asked"
+        yield State(state, move.to, belief)
+
+
+def follow(
+    moves: Sequence[Move],
+    predict: Predict,
+    x: Float[Tensor, "b *shape"],
+    here: Level,
+    condition: Tensor | None = None,
+    draw: Draw = torch.zeros_like,
+    grad: bool = False,
+) -> Iterator[tuple[Tensor, Move, Prediction | None]]:
+    """Carry out the moves from x, at the Level `here`: each state, the move that led to it, and the last belief."""
     kept = memory(max(len(move.kept) for move in moves), x, grad)
     draws: deque[Tensor] = deque(maxlen=max(len(move.noise) for move in moves))
-    here, belief, done = levels[0], None, 0
+    belief: Prediction | None = None
     for move in moves:
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
         with torch.set_grad_enabled(grad):
@@ -74,13 +95,7 @@ def trajectory(
                 draws.append(draw(x))
             x = move(x, belief, kept, draws)
         here = move.to
-        if move.stage:
-            continue
-        done += 1
-        if on_step is not None:
-            on_step(done, len(levels) - 1)
-        assert belief is not None, "no plan reaches a Level of the grid before it has asked"
-        yield State(x, here, belief)
+        yield x, move, belief
 
 
 def sample(

@@ -1,0 +1,219 @@
+r"""Samplers tuned to a model: the numbers of a plan, learned from the model's own fine trajectories.
+
+A plan is numbers, and the state at its end is a differentiable function of them. So for a given number of evaluations,
+the nodes y_i (half log-SNR), a correction of every weight, and the level that the network is *told* at every node are
+fitted by gradient: with z = x/g of the v form (`multistep`), clock c and W the weights of Adams-Bashforth at these nodes,
+
+    z_{i+1} = (1 + rho_i) z_i + sum_j (W_ij + d_ij (c_{i+1} - c_i)) F_j,     F_j = the v row at (x_j, told y_j + tau_j).
+
+Of starting points with known ends x* the mean of log |x_N - x*| is minimised: the error of the typical item, which a few
+items that end in another mode do not outvote. With rho = d = tau = 0 it is `auto`, where the descent begins.
+
+The idea of learning the nodes of a sampler by gradient: Watson et al. 2021 (DDSS); of a plan's numbers against a fine
+teacher: Zhao et al. 2023 (DPM-Solver-v3) and Frankel et al. 2025 (S4S) have relatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..process.grid import Grid, grid
+from ..process.path import Level, Path
+from ..process.prediction import Predict
+from .multistep import FORMS, Nodes, adams, merged
+from .plan import Move, Solver
+from .run import follow, sample
+from .start import start
+
+FORM, ORDER, WIDEST = FORMS["v"], 4, 16.0
+"""WIDEST: the half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
+FINE = 100
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How to tune: descent steps, items a step and in all, items held out to judge by, and the rate at one evaluation."""
+
+    iterations: int = 400
+    batch: int = 32
+    items: int = 256
+    held_out: int = 64
+    rate: float = 0.06
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"{name}={value}; give a positive number")
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A plan fitted to one model and one number of steps, and the median error of held-out items before and after."""
+
+    grid: Grid
+    moves: tuple[Move, ...]
+    before: float
+    after: float
+
+    @property
+    def solver(self) -> Solver:
+        """For `sample(tuned.solver, predict, path, x, tuned.grid)`. ValueError on any other grid."""
+        return Solver("tuned", self._plan)
+
+    def _plan(self, levels: Sequence[Level]) -> tuple[Move, ...]:
+        if len(levels) != len(self.grid.levels) or any(
+            a is not b for a, b in zip(levels, self.grid.levels, strict=True)
+        ):
+            raise ValueError("solver 'tuned' has a grid of its own; walk tuned.grid")
+        return self.moves
+
+
+class Plan(nn.Module):
+    """The numbers of a plan as parameters."""
+
+    def __init__(self, path: Path, steps: int, end: str = "zero") -> None:
+        super().__init__()
+        levels = grid(path, steps, "angle", end).levels
+        half = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
+        half = half.clamp(-WIDEST, WIDEST)
+        self.path, self.last = path, levels[-1]
+        self.ends = (half[0].item(), half[-1].item())
+        self.told_ends = (half[0].item(), min(path.schedule.ends[0] / 2, WIDEST))
+        self.gaps = nn.Parameter(half.diff().log())
+        self.bend = nn.Parameter(half.new_zeros(steps, ORDER + 1))
+        self.scale = nn.Parameter(half.new_zeros(steps))
+        self.told = nn.Parameter(half.new_zeros(steps - 1))
+
+    def forward(self) -> tuple[list[Level], list[Move]]:
+        """The Levels of the nodes, and moves between those that the network is told, all differentiable."""
+        low, high = self.ends
+        half = low + (high - low) * nn.functional.pad(self.gaps.softmax(0).cumsum(0), (1, 0))
+        true = [self._level(y) for y in half.unbind()]
+        told = (half[1:-1] + self.told).clamp(*self.told_ends)
+        asked = [true[0], *(self._level(y) for y in told.unbind()), self.last]
+        nodes = Nodes(tuple(true), half)
+        weights = merged(nodes, adams(FORM, ORDER, "clock"), adams(FORM, ORDER, "clock", ahead=1))
+        weights = weights + self.bend * FORM.clock(half).diff()[:, None]
+        moves = []
+        for i, (here, to) in enumerate(pairwise(true)):
+            g = FORM.gauge(to)
+            kept = tuple(g * w for w in weights[i, : i + 1].unbind())
+            state = g / FORM.gauge(here) * (1 + self.scale[i])
+            moves.append(Move(asked[i + 1], state=state, keep=(FORM.row(asked[i]),), kept=kept))
+        return true, moves
+
+    def _level(self, half: Tensor) -> Level:
+        """The Level of this half log-SNR; its time follows it to first order."""
+        t = self.path.schedule.inverse(2 * half.detach()).clamp(0, 1)
+        return Level(self.path, t, 2 * half, torch.float64)
+
+    @torch.no_grad()
+    def numbers(self) -> tuple[Grid, tuple[Move, ...]]:
+        """The same as floats."""
+        true, moves = self()
+        levels = [*self._floats(true[:-1]), self.last]
+        asked = [*self._floats([move.to for move in moves[:-1]]), self.last]
+        return Grid(tuple(levels)), tuple(_plain(move, to) for move, to in zip(moves, asked, strict=True))
+
+    def _floats(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        return self.path.levels([float(level.t) for level in levels])
+
+
+def _plain(move: Move, to: Level) -> Move:
+    keep = tuple((float(a), float(b)) for a, b in move.keep)
+    return Move(to, state=float(move.state), keep=keep, kept=tuple(float(w) for w in move.kept))
+
+
+def tune(
+    predict: Predict,
+    path: Path,
+    shape: Sequence[int],
+    steps: int,
+    *,
+    tuning: Tuning | None = None,
+    conditions: Tensor | None = None,
+    end: str = "zero",
+    seed: int = 0,
+    like: Tensor | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Tuned:
+    """A plan of this many evaluations for data of this shape, fitted to `predict`.
+
+    The teacher is `auto` with 100 steps, from items + held_out starting points. conditions: one for each of these, or
+    None. `like` gives dtype and device. The plan that it began with is kept if no better one is found. ValueError for
+    steps below 1, conditions that do not fit, or too little memory for the gradient of a batch.
+    """
+    choice = tuning or Tuning()
+    count = choice.items + choice.held_out
+    if conditions is not None and len(conditions) != count:
+        raise ValueError(f"conditions: {len(conditions)} for {count} starting points; give one for each")
+    like = torch.zeros(()) if like is None else like
+    x = start(path, shape, range(seed, seed + count)).to(like)
+    truth = sample("auto", predict, path, x, grid(path, FINE, "angle", end), condition=conditions)
+    plan = Plan(path, steps, end).to(like.device)
+    problem = _Problem(predict, x, truth, conditions, choice)
+    before = problem.judge(plan)
+    best, after = plan.numbers(), before
+    try:
+        problem.descend(plan, seed, on_step)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if "memory" not in str(error):
+            raise
+        raise ValueError(
+            f"batch={choice.batch}: too little memory for {steps} evaluations with gradient; halve it"
+        ) from error
+    tuned = problem.judge(plan)
+    if tuned < before:
+        best, after = plan.numbers(), tuned
+    return Tuned(*best, before, after)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Starting points with their ends; the last `held_out` of them judge."""
+
+    predict: Predict
+    x: Tensor
+    truth: Tensor
+    conditions: Tensor | None
+    choice: Tuning
+
+    def errors(self, plan: Plan, which: Tensor | slice, grad: bool) -> Float[Tensor, " n"]:
+        """RMSE of each of these items at the end of the plan."""
+        levels, moves = plan()
+        condition = None if self.conditions is None else self.conditions[which]
+        *_, (end, _, _) = follow(moves, self.predict, self.x[which], levels[0], condition, grad=grad)
+        return ((end - self.truth[which]).double().square().flatten(1).mean(1) + 1e-24).sqrt()
+
+    def judge(self, plan: Plan) -> float:
+        """The median error of the held-out items."""
+        with torch.no_grad():
+            return self.errors(plan, slice(self.choice.items, None), grad=False).median().item()
+
+    def descend(self, plan: Plan, seed: int, on_step: Callable[[int, int], None] | None) -> None:
+        """Adam on the mean log error of random batches; the rate rises, then falls to nothing."""
+        choice, generator = self.choice, torch.Generator().manual_seed(seed)
+        optimizer = torch.optim.Adam(plan.parameters(), choice.rate / len(plan.gaps))
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, choice.iterations))
+        for i in range(choice.iterations):
+            which = torch.randint(choice.items, (min(choice.batch, choice.items),), generator=generator)
+            loss = self.errors(plan, which, grad=True).log().mean()
+            grads = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
+            for parameter, value in zip(plan.parameters(), grads, strict=True):
+                parameter.grad = value
+            nn.utils.clip_grad_norm_(plan.parameters(), 1.0)
+            optimizer.step()
+            rate.step()
+            if on_step is not None:
+                on_step(i + 1, choice.iterations)
+
+
+def _share(i: int, iterations: int) -> float:
+    return min(1.0, (i + 1) / 20) * (1 + math.cos(math.pi * i / iterations)) / 2
