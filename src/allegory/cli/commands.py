@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..data import load
-from ..models import LatentModel
+from ..models import VDM, LatentModel
 from ..recipes import Run, RunFolder, execute, recipe_named
+from ..recipes.tuned import load_tuned
+from ..sampling import Tuned
 from ..training import Callback, Result, bar
 from . import tables
 
@@ -73,11 +75,26 @@ def sample(options: Sample) -> None:
         tables.show(options.json, {"samples": len(seeds), "file": str(out)})
         return
     labels = _labels(options.label, len(seeds), folder.data.classes)
-    solver, steps = options.solver or SOLVER, STEPS if options.steps is None else options.steps
+    steps = STEPS if options.steps is None else options.steps
     guidance = 1.0 if options.guidance is None else options.guidance
+    solver = _sampler(folder, model, options.solver, steps, guidance)
     raw = draw(model, len(seeds), seeds=seeds, labels=labels, solver=solver, steps=steps, guidance=guidance)
     save_samples(out, raw, labels, folder.data)
-    tables.show(options.json, {"samples": len(raw), "solver": solver, "steps": steps, "file": str(out)})
+    name = solver if isinstance(solver, str) else "tuned"
+    tables.show(options.json, {"samples": len(raw), "solver": name, "steps": steps, "file": str(out)})
+
+
+def _sampler(folder: RunFolder, model: VDM, asked: str | None, steps: int, guidance: float) -> str | Tuned:
+    """The solver that was asked for; else the one tuned for so many steps, if there is one."""
+    if asked not in (None, "tuned"):
+        return asked
+    tuned = load_tuned(folder, model.denoiser.path, steps, guidance)
+    if tuned is None and asked is not None:
+        raise ValueError(
+            f"--solver tuned: none for {steps} steps with guidance {guidance:g} and these weights; "
+            f"make it with `allegory tune {folder.path} --steps {steps}`"
+        )
+    return tuned or SOLVER
 
 
 def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:

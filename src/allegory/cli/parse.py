@@ -13,10 +13,10 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, PositionalRequ
 
 from .. import __version__
 from ..names import pick
-from .arguments import Compress, Decompress, Demo, Evaluate, Sample, Train, Verify
+from .arguments import Compress, Decompress, Demo, Evaluate, Sample, Train, Tune, Verify
 
-COMMANDS = ("demo", "train", "sample", "evaluate", "compress", "decompress", "verify")
-Command = Union[Demo, Train, Sample, Evaluate, Compress, Decompress, Verify]  # noqa: UP007 - as below
+COMMANDS = ("demo", "train", "sample", "evaluate", "tune", "compress", "decompress", "verify")
+Command = Union[Demo, Train, Sample, Evaluate, Tune, Compress, Decompress, Verify]  # noqa: UP007 - as below
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -26,6 +26,7 @@ def parse(arguments: Sequence[str]) -> Command:
         Annotated[Train, subcommand("train")],
         Annotated[Sample, subcommand("sample")],
         Annotated[Evaluate, subcommand("evaluate")],
+        Annotated[Tune, subcommand("tune")],
         Annotated[Compress, subcommand("compress")],
         Annotated[Decompress, subcommand("decompress")],
         Annotated[Verify, subcommand("verify")],

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ..guidance.blend import ClassifierFree
 from ..models.diffusion import VDM
-from ..process.grid import grid
+from ..process.grid import Grid, grid
+from ..process.path import Path
 from ..sampling.plan import Solver
 from ..sampling.run import OnStep, State, trajectory
 from ..sampling.solvers import solver_named
 from ..sampling.start import start
+from ..sampling.tuned import Tuned
 from .mode import evaluating
 
 
@@ -26,7 +28,7 @@ def walk(
     *,
     seeds: Sequence[int],
     labels: Int64[Tensor, " n"] | None = None,
-    solver: str | Solver = "dpmpp2m",
+    solver: str | Solver | Tuned = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
     end: str = "zero",
@@ -35,7 +37,8 @@ def walk(
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    The grid has the solver's own spacing if none is given. guidance: uncond + w (cond - uncond), 1 is unguided. The
+    The grid has the solver's own spacing if none is given; a Tuned sampler has its own grid.
+    guidance: uncond + w (cond - uncond), 1 is unguided. The
     model is in eval mode until the last state. ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
@@ -46,10 +49,16 @@ def walk(
     x = start(path, model.data.shape, seeds).to(device)
     condition = None if labels is None else labels.to(device)
     predict = ClassifierFree(model.denoiser, guidance)
-    solver = solver_named(solver)
-    levels = grid(path, steps, spacing or solver.spacing, end)
+    levels, solver = _choice(path, solver, steps, spacing, end)
     with evaluating(model):
         yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
+
+
+def _choice(path: Path, solver: str | Solver | Tuned, steps: int, spacing: str | None, end: str) -> tuple[Grid, Solver]:
+    if isinstance(solver, Tuned):
+        return solver.grid, solver.solver
+    solver = solver_named(solver)
+    return grid(path, steps, spacing or solver.spacing, end), solver
 
 
 def draw(
@@ -58,7 +67,7 @@ def draw(
     *,
     seeds: Sequence[int],
     labels: Int64[Tensor, " n"] | None = None,
-    solver: str | Solver = "dpmpp2m",
+    solver: str | Solver | Tuned = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
     end: str = "zero",

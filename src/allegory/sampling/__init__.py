@@ -6,6 +6,8 @@ from .run import State, encode, sample, trajectory
 from .solvers import SOLVERS, solver_named
 from .start import start
 from .steps import ddim
+from .tune import Tuning, tune
+from .tuned import Tuned
 
 __all__ = [
     "SOLVERS",
@@ -13,10 +15,13 @@ __all__ = [
     "Noise",
     "Solver",
     "State",
+    "Tuned",
+    "Tuning",
     "ddim",
     "encode",
     "sample",
     "solver_named",
     "start",
     "trajectory",
+    "tune",
 ]

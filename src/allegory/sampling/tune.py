@@ -28,9 +28,10 @@ from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .multistep import FORMS, Nodes, adams, merged
-from .plan import Move, Solver
+from .plan import Move
 from .run import follow, sample
 from .start import start
+from .tuned import Tuned
 
 FORM, ORDER, WIDEST = FORMS["v"], 4, 16.0
 """WIDEST: the half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
@@ -51,28 +52,6 @@ class Tuning:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"{name}={value}; give a positive number")
-
-
-@dataclass(frozen=True, eq=False)
-class Tuned:
-    """A plan fitted to one model and one number of steps, and the median error of held-out items before and after."""
-
-    grid: Grid
-    moves: tuple[Move, ...]
-    before: float
-    after: float
-
-    @property
-    def solver(self) -> Solver:
-        """For `sample(tuned.solver, predict, path, x, tuned.grid)`. ValueError on any other grid."""
-        return Solver("tuned", self._plan)
-
-    def _plan(self, levels: Sequence[Level]) -> tuple[Move, ...]:
-        if len(levels) != len(self.grid.levels) or any(
-            a is not b for a, b in zip(levels, self.grid.levels, strict=True)
-        ):
-            raise ValueError("solver 'tuned' has a grid of its own; walk tuned.grid")
-        return self.moves
 
 
 class Plan(nn.Module):
