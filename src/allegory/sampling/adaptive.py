@@ -1,0 +1,107 @@
+r"""A sampler that chooses its own steps, item by item.
+
+The walk is that of the likelihood (`likelihood.march`), from noise to data: it predicts by the slopes of the past, asks,
+corrects, and takes the difference of two orders for its error. Of the tangent Gaussian there is left N(., S^2), S the
+standard deviation of the data, so no derivative of the network is asked for: it is the v form of `multistep`, at unequal
+steps. Each item has its own steps and its own error, so it comes out the same alone and in any batch. (A norm over the
+batch, as in other libraries, makes an item's steps depend on its neighbours.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..likelihood.march import March
+from ..likelihood.tangent import Angle, Point
+from ..process.path import Path, precise
+from ..process.prediction import Predict
+from ..process.scale import Scale
+
+MEMORY, STEEPEST = 4, 12.0
+"""Slopes remembered; and the half log-SNR that stands for none at all where t = 1 is pure noise."""
+
+
+class Descent(Angle):
+    """w = -atan(u/S), which rises on the way to the data."""
+
+    def of(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        """w at u."""
+        return -super().of(u)
+
+    def back(self, w: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        """u at w."""
+        return super().back(-w)
+
+    def slope(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        """du/dw."""
+        return -super().slope(u)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Where each item came to, and the evaluations that it took."""
+
+    x: Float[Tensor, "b *shape"]
+    evaluations: Int64[Tensor, " b"]
+
+
+@torch.no_grad()
+def adaptive(
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    tolerance: float = 1e-3,
+    *,
+    condition: Tensor | None = None,
+    data_std: float = 1.0,
+    end: str = "zero",
+    limit: int = 1000,
+) -> Sampled:
+    """From x at t = 1 to t = 0 along the probability flow, and with end="zero" on to the posterior mean there.
+
+    `tolerance` bounds the error of a step, root mean square, in local standard deviations of x. ValueError for a
+    tolerance that is not positive, or a path that is clean at t = 0; RuntimeError when an item needs more evaluations
+    than the limit.
+    """
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"tolerance={tolerance}; give a positive number, such as 1e-3")
+    if end not in ("zero", "min"):
+        raise ValueError(f"end={end!r}; give 'zero' or 'min'")
+    first, last = path.schedule.ends
+    if not math.isfinite(first):
+        raise ValueError("path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'")
+    field = _Field(predict, path, x.dtype, condition, data_std)
+    u, u_end = math.exp(-max(last / 2, -STEEPEST)), math.exp(-first / 2)
+    alpha = path.split.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
+    y = x.to(precise(x.device)) / alpha
+    begin = field(y.new_full((len(y),), u), y, torch.arange(len(y), device=y.device))
+    arrival = March(field, u_end, Descent(data_std), MEMORY, tolerance, limit).run(begin)
+    level = path.levels([0.0])[0]
+    reached = (level.alpha * arrival.y).to(x.dtype)
+    if end == "min":
+        return Sampled(reached, arrival.evaluations)
+    return Sampled(predict(reached, level, condition).x0.to(x.dtype), arrival.evaluations + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Field:
+    """A Predict as the slope of y = x/alpha by u = sigma/alpha: eps."""
+
+    predict: Predict
+    path: Path
+    dtype: torch.dtype
+    condition: Tensor | None
+    data_std: float
+
+    def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
+        condition = None if self.condition is None else self.condition[items]
+        level = self.path.at(self.path.schedule.inverse(-2 * u.log()).clamp(0, 1), like=y.to(self.dtype))
+        signal: Scale = level.alpha
+        eps = self.predict((signal * y).to(self.dtype), level, condition).eps.to(y.dtype)
+        c = u * u / (self.data_std**2 + u * u)
+        return Point(u, y, eps, c[:, None])

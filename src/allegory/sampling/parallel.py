@@ -1,0 +1,100 @@
+r"""Parallel in time: all states of a deterministic plan at once, for whoever has many cores.
+
+The states of a plan satisfy x_{i+1} = M_i(x_i, beliefs so far), each belief a network's answer to one state. Picard's
+iteration asks for all beliefs in one batch, at the states of the last round, and makes all moves again:
+
+    beliefs^k = predict(x_0^k, ..., x_{N-1}^k),          x_{i+1}^{k+1} = M_i(x_i^{k+1}, beliefs^k).
+
+After k rounds the first k states are those of the walk one by one, exactly, so N rounds are always enough; it stops when
+no state of an item moves by more than the tolerance any longer (Shih et al. 2023, ParaDiGMS). A round costs N
+evaluations, but of one batch: it pays where the device has room for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..process.grid import Grid
+from ..process.path import Level, Path
+from ..process.prediction import Predict, Prediction
+from .memory import memory
+from .plan import Move, Solver
+from .solvers import solver_named
+
+
+@dataclass(frozen=True, eq=False)
+class Picard:
+    """The last states, and after how many rounds each item stood still."""
+
+    x: Float[Tensor, "b *shape"]
+    rounds: Int64[Tensor, " b"]
+
+
+@torch.no_grad()
+def picard(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    grid: Grid,
+    *,
+    tolerance: float = 1e-3,
+    condition: Tensor | None = None,
+) -> Picard:
+    """What `sample` gives, by rounds that each ask for all steps at once.
+
+    An item is done when none of its states moves by more than `tolerance` (root mean square) in a round: a test of its
+    own, which no other item sees. ValueError for a stochastic solver or a tolerance below 0.
+    """
+    solver = solver_named(solver)
+    if solver.stochastic:
+        raise ValueError(
+            f"solver {solver.name!r} draws noise; Picard's iteration walks deterministic ones, such as auto"
+        )
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
+    moves = solver.plan(grid.levels)
+    levels = [grid.levels[0], *(move.to for move in moves[:-1])]
+    states = x.expand(len(moves) + 1, *x.shape).clone()
+    rounds, active = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x), device=x.device)
+    while len(active) > 0:
+        before = states[:, active]
+        beliefs = _ask(predict, path, before[:-1], levels, None if condition is None else condition[active])
+        after = _walk(moves, before[0], beliefs)
+        states[:, active] = after
+        rounds[active] += 1
+        moved = (after - before).double().square().flatten(2).mean(2).sqrt().amax(0)
+        active = active[(moved > tolerance) & (rounds[active] < len(moves))]
+    return Picard(states[-1], rounds)
+
+
+def _ask(
+    predict: Predict, path: Path, states: Float[Tensor, "n b *shape"], levels: Sequence[Level], condition: Tensor | None
+) -> list[Prediction]:
+    """The beliefs of all states, from one call: step i is at levels[i]."""
+    n, b = states.shape[:2]
+    times = torch.tensor([level.t for level in levels], dtype=torch.float64, device=states.device)
+    flat = states.flatten(0, 1)
+    condition = None if condition is None else condition.repeat(n, *(1,) * (condition.ndim - 1))
+    belief = predict(flat, path.at(times.repeat_interleave(b), like=flat), condition)
+    rows = belief.rows
+    return [
+        Prediction(u, y, rows, level)
+        for u, y, level in zip(belief.u.unflatten(0, (n, b)), belief.y.unflatten(0, (n, b)), levels, strict=True)
+    ]
+
+
+def _walk(moves: Sequence[Move], x: Tensor, beliefs: Sequence[Prediction]) -> Float[Tensor, "n b *shape"]:
+    """All states, by these beliefs."""
+    kept, states = memory(max(len(move.kept) for move in moves), x, False), [x]
+    for move, belief in zip(moves, beliefs, strict=True):
+        for row in move.keep:
+            kept.keep(belief, *row)
+        x = move(x, belief, kept, [])
+        states.append(x)
+    return torch.stack(states)

@@ -1,0 +1,99 @@
+"""The sampler with steps of its own: against the exact flow, at the tolerance, item by item."""
+
+import pytest
+import torch
+from tests.paths import PATHS
+
+from allegory import Mixture
+from allegory.process import grid
+from allegory.process.prediction import Prediction
+from allegory.sampling import sample, start
+from allegory.sampling.adaptive import adaptive
+
+NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
+
+
+def oracle(path):
+    means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
+    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), None, path)
+
+
+@pytest.mark.parametrize("end", ["zero", "min"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_error_follows_the_tolerance(name, end):
+    path = PATHS[name]
+    x = start(path, (2,), range(40)).double()
+    levels = list(grid(path, 2000, "angle", "min").levels) + ([path.clean] if end == "zero" else [])
+    truth = sample("vab4c", oracle(path), path, x, type(grid(path, 2))(tuple(levels)))
+    errors, costs = [], []
+    for tolerance in (1e-2, 1e-4, 1e-6):
+        found = adaptive(oracle(path), path, x, tolerance, end=end)
+        errors.append((found.x - truth).square().mean(1).sqrt().median().item())
+        costs.append(found.evaluations.double().mean().item())
+    assert errors[1] < 1e-3 and errors[2] < 1e-5 and errors[2] < errors[1] < errors[0]
+    assert costs[0] < costs[1] < costs[2] < 150
+
+
+def test_exact_on_one_gaussian_of_the_size_of_the_data():
+    """The v form's slope does not change there: as few steps as may grow from the first."""
+    path = PATHS["linear-vp"]
+    unit = Mixture(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1).double(), None, path)
+    x = torch.randn(5, 2, dtype=torch.float64)
+    found = adaptive(unit, path, x, 1e-8, end="min")
+    torch.testing.assert_close(found.x, x, rtol=1e-9, atol=1e-9)
+    assert found.evaluations.max() <= 6
+
+
+def test_alone_as_in_a_batch():
+    """Steps and all: bit for bit, with an easy item and a hard one beside it."""
+    path = PATHS["linear-vp"]
+    x = start(path, (2,), range(6)).double()
+
+    def one_by_one(x_t, t, condition=None):
+        parts = []
+        for i in range(len(x_t)):
+            time = t.t.reshape(-1)[i : i + 1] if t.t.numel() > 1 else t.t.reshape(-1)
+            parts.append(oracle(path)(x_t[i : i + 1], time))
+        level = path.at(t, like=x_t)
+        return Prediction.of(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]), level)
+
+    together = adaptive(one_by_one, path, x, 1e-4, end="min")
+    assert len(set(together.evaluations.tolist())) > 1
+    for i in range(6):
+        alone = adaptive(one_by_one, path, x[i : i + 1], 1e-4, end="min")
+        assert torch.equal(alone.x[0], together.x[i]) and alone.evaluations[0] == together.evaluations[i]
+
+
+def test_each_item_keeps_its_condition():
+    path = PATHS["linear-vp"]
+    plain = oracle(path)
+    exact = Mixture(
+        plain.means.reshape(3, 2), torch.tensor([0.2, 0.3, 0.1]).double(), None, path, labels=torch.arange(3)
+    )
+    label = torch.tensor([0, 1, 2] * 4)
+    found = adaptive(exact, path, start(path, (2,), range(12)).double(), 1e-3, condition=label)
+    nearest = (found.x[:, None] - exact.means.reshape(3, 2)).square().sum(2).argmin(1)
+    assert torch.equal(nearest, label)
+
+
+def test_float32_and_pure_noise_at_the_start():
+    path = PATHS["linear-vp"]
+    out = adaptive(oracle(path), path, start(path, (2,), range(4)), 1e-3)
+    assert out.x.dtype == torch.float32 and out.x.isfinite().all()
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan"), float("inf")])
+def test_bad_tolerance(tolerance):
+    path = PATHS["linear-vp"]
+    with pytest.raises(ValueError, match=r"tolerance=.*; give a positive"):
+        adaptive(oracle(path), path, torch.zeros(1, 2), tolerance)
+
+
+def test_what_it_cannot_do_is_said():
+    straight, path = PATHS["straight-flow"], PATHS["linear-vp"]
+    with pytest.raises(ValueError, match="clean at t = 0"):
+        adaptive(oracle(straight), straight, torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="give 'zero' or 'min'"):
+        adaptive(oracle(path), path, torch.zeros(1, 2), end="denoise")
+    with pytest.raises(RuntimeError, match="needs more than 3 evaluations"):
+        adaptive(oracle(path), path, torch.ones(1, 2).double(), 1e-8, limit=3)
