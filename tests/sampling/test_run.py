@@ -1,10 +1,15 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from tests.paths import PATHS
 
 from allegory import Mixture, encode, grid, sample, start, trajectory
 from allegory.process.noise import Noise
+from allegory.process.prediction import Prediction
 from allegory.sampling import SOLVERS
+from allegory.sampling.run import follow
 
 PATH = PATHS["linear-vp"]
 
@@ -125,3 +130,47 @@ def test_times_that_stand_still_or_turn_back_are_refused(times):
 def test_noise_is_not_walked_into_with_a_stochastic_solver():
     with pytest.raises(ValueError, match="from data to noise"):
         sample("ddpm", oracle(), PATH, torch.randn(2, 2, 2), [0.1, 0.5, 0.9], seeds=range(2))
+
+
+COMPILES = """
+import torch
+from allegory import Path, grid, sample
+from allegory.models import Denoiser
+from allegory.process import Linear
+from allegory.sampling import SOLVERS
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 4)
+
+    def forward(self, x, log_snr, condition=None):
+        return self.layer(x) * log_snr[:, None].sigmoid()
+
+path = Path(Linear(8, -7))
+predict, levels, x = Denoiser(Small(), path), grid(path, 5, "log_snr"), torch.randn(3, 4)
+for name in ("ddim", "heun", "dpmpp2m", "auto"):
+    planned = SOLVERS[name].planned(levels.levels)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: sample(planned, predict, path, x, levels), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), sample(name, predict, path, x, levels))
+"""
+
+
+def test_a_planned_sampler_compiles_to_one_graph():
+    """fullgraph refuses every break. In a process of its own, because the tests' type checks cannot be compiled."""
+    done = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("solver", ["ddim", "auto", "sde_dpmpp2m"])
+def test_nothing_in_the_loop_waits_for_the_device(solver, monkeypatch):
+    """A number read from a tensor is a wait: on meta tensors, which hold none, it would be an error."""
+    levels = grid(PATH, 5, "log_snr")
+
+    def predict(x, t, condition=None):
+        return Prediction.solve("eps", torch.zeros_like(x), x, t)
+
+    moves, x = SOLVERS[solver].plan(levels.levels), torch.zeros(3, 4, device="meta")
+    states = [state for state, _, _ in follow(moves, predict, x, levels.levels[0])]
+    assert len(states) == 5 and states[-1].device.type == "meta"

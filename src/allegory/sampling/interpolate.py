@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def slerp(a: Float[Tensor, "b *shape"], b: Float[Tensor, "b *shape"], weight: float) -> Float[Tensor, "b *shape"]:
+def slerp(a: Float[Tensor, "b *shape"], b: Tensor, weight: float) -> Float[Tensor, "b *shape"]:
     """The point at this share of the way from a (0) to b (1), item by item; a straight line where both point one way.
 
     ValueError when the shapes differ or a weight is outside [0, 1].

@@ -14,7 +14,7 @@ has nothing left to decide.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -72,3 +72,14 @@ class Solver:
     order: int = 1
     stochastic: bool = False
     spacing: str = "log_snr"
+
+    def planned(self, levels: Sequence[Level]) -> Solver:
+        """The same, for these Levels only, with its plan already made: what a compiler sees is then the bare loop."""
+        moves = tuple(self.plan(levels))
+
+        def same(others: Sequence[Level]) -> tuple[Move, ...]:
+            if len(others) != len(levels) or any(a is not b for a, b in zip(others, levels, strict=True)):
+                raise ValueError(f"solver {self.name!r} is planned for another grid; walk that one")
+            return moves
+
+        return replace(self, plan=same)

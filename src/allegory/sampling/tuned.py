@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +24,7 @@ class Tuned:
     @property
     def solver(self) -> Solver:
         """For `sample(tuned.solver, predict, path, x, tuned.grid)`. ValueError on any other grid."""
-        return Solver("tuned", self._plan)
-
-    def _plan(self, levels: Sequence[Level]) -> tuple[Move, ...]:
-        if len(levels) != len(self.grid.levels) or any(
-            a is not b for a, b in zip(levels, self.grid.levels, strict=True)
-        ):
-            raise ValueError("solver 'tuned' has a grid of its own; walk tuned.grid")
-        return self.moves
+        return Solver("tuned", lambda levels: self.moves).planned(self.grid.levels)
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers alone: times of the nodes, times that the network is told, and each move."""
