@@ -35,10 +35,10 @@ class Isotropic:
         self.means, self.variances = means, stds.square()
 
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        level = PATH.at(t)
-        alpha, sigma = float(level.alpha), float(level.sigma)
-        wide = alpha**2 * self.variances + sigma**2
-        size = x_t.square().sum(1, keepdim=True) + alpha**2 * self.means.square().sum(1)
+        level = t if isinstance(t, Level) else PATH.at(t)
+        alpha, sigma = level.alpha, level.sigma
+        wide = torch.as_tensor(alpha * alpha * self.variances + sigma * sigma)
+        size = x_t.square().sum(1, keepdim=True) + alpha * alpha * self.means.square().sum(1)
         distance = size - 2 * alpha * x_t @ self.means.T
         share = (-distance / (2 * wide) - x_t.shape[1] / 2 * wide.log()).softmax(1)
         pull = share / wide

@@ -1,3 +1,4 @@
+import ast
 import subprocess
 import sys
 
@@ -174,3 +175,26 @@ def test_nothing_in_the_loop_waits_for_the_device(solver, monkeypatch):
     moves, x = SOLVERS[solver].plan(levels.levels), torch.zeros(3, 4, device="meta")
     states = [state for state, _, _ in follow(moves, predict, x, levels.levels[0])]
     assert len(states) == 5 and states[-1].device.type == "meta"
+
+
+ELSEWHERE = """
+import sys, torch
+from allegory import Mixture, Path, grid, sample, start
+from allegory.process import Linear
+
+path = Path(Linear(8, -7))
+oracle = Mixture(torch.tensor([[1.0, 0.5], [-1.0, 0.3]]), 0.3, None, path)
+seeds = [int(word) for word in sys.argv[1:]]
+out = sample("ddpm", oracle, path, start(path, (2,), seeds), grid(path, 12), seeds=seeds)
+print([[number.hex() for number in row] for row in out.double().tolist()])
+"""
+
+
+def test_an_item_with_its_seed_is_the_same_in_two_processes():
+    """One process draws items 3 and 4, another item 4 alone: bit for bit, whoever draws it."""
+    said = [
+        subprocess.run([sys.executable, "-c", ELSEWHERE, *seeds], capture_output=True, text=True, check=True).stdout
+        for seeds in (("3", "4"), ("4",))
+    ]
+    both, one = (ast.literal_eval(text) for text in said)
+    assert both[1] == one[0] and both[0] != one[0]
