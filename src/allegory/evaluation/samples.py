@@ -5,6 +5,7 @@ Item i belongs to seeds[i]: it is the same alone, in any batch and in any order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -37,7 +38,8 @@ def walk(
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    The grid has the solver's own spacing if none is given; a Tuned sampler has its own grid.
+    The grid has the solver's own spacing if none is given ("angle" where an end of the path is infinite); a Tuned sampler
+    has its own grid.
     guidance: uncond + w (cond - uncond), 1 is unguided. The
     model is in eval mode until the last state. ValueError for labels that do not fit and for guidance without labels.
     """
@@ -58,7 +60,8 @@ def _choice(path: Path, solver: str | Solver | Tuned, steps: int, spacing: str |
     if isinstance(solver, Tuned):
         return solver.grid, solver.solver
     solver = solver_named(solver)
-    return grid(path, steps, spacing or solver.spacing, end), solver
+    own = solver.spacing if all(map(math.isfinite, path.schedule.ends)) else "angle"
+    return grid(path, steps, spacing or own, end), solver
 
 
 def draw(

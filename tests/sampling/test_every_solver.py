@@ -1,0 +1,72 @@
+"""What every solver must do, whatever it is: few steps, every split, coarse networks, and back again."""
+
+import math
+
+import pytest
+import torch
+from tests.paths import PATHS
+
+from allegory import Mixture
+from allegory.models import Denoiser
+from allegory.process import grid
+from allegory.sampling import SOLVERS, encode, sample, start
+from allegory.sampling.tune import Plan
+
+SPLITS = ("linear-vp", "cosine-sub_vp", "straight-flow", "geometric-ve", "cosine_inf-vp")
+DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+
+
+class Small(torch.nn.Module):
+    """A network of any precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+
+    def forward(self, x, log_snr, condition=None):
+        return self.layer(x) * log_snr[:, None].sigmoid().to(x)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
+    torch.manual_seed(0)
+    network = Small()
+    for name in SPLITS:
+        path = PATHS[name]
+        x = start(path, (3,), range(4))
+        for steps in (1, 2, 3):
+            levels = grid(path, steps, "angle")
+            ends = []
+            for dtype in (torch.float32, torch.bfloat16):
+                predict = Denoiser(network.to(dtype), path, "v")
+                ends.append(sample(solver, predict, path, x, levels, seeds=range(4)))
+                network.float()
+            fine, coarse = ends
+            assert fine.dtype == coarse.dtype == torch.float32 and fine.isfinite().all(), (name, steps)
+            assert (fine - coarse).abs().max() < 0.1 * max(1.0, fine.abs().max().item()), (name, steps)
+
+
+@pytest.mark.parametrize("solver", DETERMINISTIC)
+def test_there_and_back(solver):
+    """Inversion: the error of a round trip falls with the steps, at least in proportion (DDIM, section 5.4)."""
+    path = PATHS["linear-vp"]
+    means = torch.tensor([[1.0, 0.5], [-0.8, -0.3]], dtype=torch.float64)
+    oracle = Mixture(means, torch.tensor([0.4, 0.3]).double(), None, path)
+    x0 = oracle.sample(20, 0).reshape(20, 2)
+
+    def error(steps):
+        walk = grid(path, steps, "log_snr", "min")
+        back = sample(solver, oracle, path, encode(solver, oracle, path, x0, walk), walk)
+        return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
+
+    coarse, fine = error(60), error(240)
+    assert fine < 0.05 and (fine < coarse / 3 or fine < 1e-9)
+
+
+@pytest.mark.parametrize("name", ["straight-flow", "cosine_inf-vp", "linear-ve"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_tuned_sampler_in_few_steps(name, steps):
+    path = PATHS[name]
+    walk, moves = Plan(path, steps).numbers()
+    assert walk.steps == steps and len(moves) == steps
+    assert all(math.isfinite(w) for move in moves for w in (move.state, *move.kept))
