@@ -39,9 +39,8 @@ def walk(
     """The states from noise to samples of one batch, in model space, one item a seed.
 
     The grid has the solver's own spacing if none is given ("angle" where an end of the path is infinite); a Tuned sampler
-    has its own grid.
-    guidance: uncond + w (cond - uncond), 1 is unguided. The
-    model is in eval mode until the last state. ValueError for labels that do not fit and for guidance without labels.
+    has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state.
+    ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
         raise ValueError(f"guidance={guidance} without labels; give labels, or guidance=1")

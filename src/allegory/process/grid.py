@@ -87,7 +87,9 @@ def _angle(path: Path, count: int) -> Tensor:
 def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'angle'")
+        raise ValueError(
+            f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'angle'"
+        )
     return start, end
 
 

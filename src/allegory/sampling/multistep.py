@@ -10,10 +10,10 @@ z = x/g and a clock c,
     flow   alpha + sigma          sigma/(alpha + sigma)      eps - x0               x0 and eps do not change
 
 A method is a rule of quadrature for it. **Adams-Bashforth** integrates the polynomial through the last k slopes; in
-which variable it is a polynomial is a choice of its own (log-SNR, the clock, or t). **Correction** costs nothing: once
-the slope at the new node is known, the same interval is integrated again by the polynomial that holds it too, and the
-state moves by the difference while the network is not asked a second time (Zhao et al. 2023, UniC). Both are linear in
-the slopes, so the next state is
+which variable it is a polynomial is a choice of its own (log-SNR, the clock, u = sigma/alpha, or t). **Correction**
+costs nothing: once the slope at the new node is known, the same interval is integrated again by the polynomial that
+holds it too, and the state moves by the difference while the network is not asked a second time (Zhao et al. 2023,
+UniC). Both are linear in the slopes, so the next state is
 
     z_{i+1} = z_i + sum_j (corrected_{i,j} - predicted_{i,j}) F_j + sum_j predicted_{i+1,j} F_j.
 
@@ -60,6 +60,8 @@ class Form:
     clock: Clock
     speed: Clock
     """d clock / d lambda."""
+    fresh: Callable[[Level, Level], Scale] | None = None
+    """Of the form of an SDE: the standard deviation of what is drawn on the way from one Level to the next."""
 
 
 def _v(level: Level) -> tuple[Scale, Scale]:
@@ -132,6 +134,8 @@ def _variable(name: str, form: Form, nodes: Nodes) -> Clock:
         return lambda y: y
     if name == "clock":
         return form.clock
+    if name == "u":
+        return lambda y: (-y).exp()
     schedule = nodes.levels[0].path.schedule
     return lambda y: schedule.inverse(2 * y)
 
@@ -145,14 +149,14 @@ def multistep(form: Form, predict: Rule, correct: Rule | None = None) -> Callabl
         nodes = Nodes.of(levels[first:last])
         moves = [plain(levels[1])] * first
         if len(nodes.half) > 1:
-            moves += _moves(form, nodes.levels, _merged(nodes, predict, correct))
+            moves += _moves(form, nodes.levels, merged(nodes, predict, correct))
         return moves + [plain(levels[-1])] * (len(levels) - 1 - len(moves))
 
     return plan
 
 
-def _merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, "steps count"]:
-    """predicted_i + corrected_{i-1} - predicted_{i-1}, newest slope first."""
+def merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, "steps count"]:
+    """Weights of a whole step: predicted_i + corrected_{i-1} - predicted_{i-1}, newest slope first."""
     predicted = predict(nodes)
     if correct is None:
         return predicted
@@ -163,13 +167,14 @@ def _merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, 
 
 
 def _moves(form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps count"]) -> list[Move]:
-    """g_s (z_t + sum_j w_j F_j)."""
+    """g_s (z_t + sum_j w_j F_j), and a draw where the form is of an SDE."""
     moves = []
     for i, row in enumerate(weights.tolist()):
         here, to = levels[i], levels[i + 1]
         g = form.gauge(to)
         slopes = tuple(g * w for w in row[: i + 1])
-        moves.append(Move(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes))
+        noise = () if form.fresh is None else (form.fresh(here, to),)
+        moves.append(Move(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes, noise=noise))
     return moves
 
 

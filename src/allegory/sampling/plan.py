@@ -65,7 +65,10 @@ Planner = Callable[[Sequence[Level]], Sequence[Move]]
 
 @dataclass(frozen=True)
 class Solver:
-    """A name, and how it plans; the order of its error on the probability flow; the spacing of a grid that suits it."""
+    """A name, and how it plans; the order of its error; the spacing of a grid that suits it.
+
+    The order is that on the probability flow, or of the mean and variance of a Gaussian for one that draws noise.
+    """
 
     name: str
     plan: Planner

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ..names import pick
+from .churn import CHURN, Churn, churn
 from .multistep import exponential_adams
 from .plan import Solver
 from .published import PUBLISHED
 from .steps import SINGLE, ddim
+from .stochastic import STOCHASTIC, euler_maruyama, sa
+from .tableau import RUNGE_KUTTA
 
 VARIABLES = {"x0": "log_snr", "eps": "log_snr", "v": "clock", "flow": "clock"}
 """In which variable the slope of a form is taken for a polynomial."""
@@ -16,19 +21,40 @@ ADAMS = [
     exponential_adams(form, k, VARIABLES[form], c) for form in VARIABLES for k in (1, 2, 3, 4) for c in (False, True)
 ]
 
-SOLVERS: dict[str, Solver] = {**SINGLE, **PUBLISHED, **{solver.name: solver for solver in ADAMS}}
+SOLVERS: dict[str, Solver] = {
+    **SINGLE,
+    **PUBLISHED,
+    **STOCHASTIC,
+    **CHURN,
+    **RUNGE_KUTTA,
+    **{solver.name: solver for solver in ADAMS},
+}
 SOLVERS["auto"] = replace(SOLVERS["vab4c"], name="auto", spacing="angle")
 """auto: what `python -m benchmarks solvers` shows to be most robust, with its grid. vab3 is Adams-Bashforth of order 3 in
 the v form, vab3c the same with correction."""
 
+PARAMETERS: dict[str, tuple[Callable[[float], Solver], str]] = {
+    "ddim": (ddim, "eta, a number from 0 to 1"),
+    "euler_maruyama": (euler_maruyama, "eta, a number, 0 or more"),
+    "sa2": (partial(sa, 2), "tau, a number from 0 to 3"),
+    "sa3": (partial(sa, 3), "tau, a number from 0 to 3"),
+    "churn": (lambda s_churn: churn(Churn(s_churn)), "s_churn, a number, 0 or more"),
+}
+"""What may follow a name and a colon."""
+
 
 def solver_named(name: str | Solver) -> Solver:
-    """The solver of this name; "ddim:0.5" is DDIM with eta = 0.5. ValueError with the closest name otherwise."""
+    """The solver of this name; "ddim:0.5" is DDIM with eta = 0.5, "sa3:0.4" SA-Solver with tau = 0.4.
+
+    ValueError with the closest name otherwise.
+    """
     if isinstance(name, Solver):
         return name
-    if name.startswith("ddim:"):
-        try:
-            return ddim(float(name.removeprefix("ddim:")))
-        except ValueError as error:
-            raise ValueError(f"solver {name!r}: after 'ddim:' comes eta, a number from 0 to 1") from error
-    return pick("solver", name, SOLVERS)
+    kind, colon, value = name.partition(":")
+    if not colon or kind not in PARAMETERS or name in SOLVERS:
+        return pick("solver", name, SOLVERS)
+    make, meaning = PARAMETERS[kind]
+    try:
+        return make(float(value))
+    except ValueError as error:
+        raise ValueError(f"solver {name!r}: after '{kind}:' comes {meaning}") from error
