@@ -103,7 +103,7 @@ SPACINGS: dict[str, Spacing] = {
     "quadratic": _quadratic,
     "angle": _angle,
 }
-"""time: even in t. log_snr: even in log-SNR (Lu et al. 2022). karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022, eq. 5).
+"""time: even in t. log_snr: even in log-SNR (Lu et al. 2022). karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022).
 angle: even in asinh(atan(sigma/(2 alpha))/0.02), equal turns of (alpha, sigma) while there is noise to speak of and equal
 ratios once there is little; the flow of data of unit size bends about evenly by it, and it has no infinite end.
 quadratic: even in sqrt(t), so the steps shrink towards the data (the DDIM paper on CIFAR-10)."""
