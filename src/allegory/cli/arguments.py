@@ -57,12 +57,13 @@ class Sample:
     count: int = 100
     """Number of samples."""
     steps: int | None = None
-    """Steps, 25 by default; each costs one evaluation of the network (heun, midpoint, dpmpp2s two,
-    dpmpp3s three)."""
+    """Steps, 25 by default; each costs one evaluation of the network (heun, midpoint, dpmpp2s, seeds2, churn, restart
+    two and more, dpmpp3s, rk3, seeds3 three, rk4 four)."""
     solver: str | None = None
-    """dpmpp2m (the default), auto (fewest evaluations for an accuracy), dpmpp3m, unipc1 to 3, ddim, ddim:ETA, ddpm, euler,
-    heun, midpoint, dpmpp2s, dpmpp3s, plms, or Adams-Bashforth in the x0, eps, v or flow form, such as vab4, and vab4c with
-    correction."""
+    """By default the one that `allegory tune` made for so many steps, else dpmpp2m. auto (fewest evaluations for an
+    accuracy), ddim, ddim:ETA, euler, heun, midpoint, rk3, rk4, dpmpp2s, dpmpp3s, dpmpp3m, unipc1 to 3, deis1 to 4, plms,
+    Adams-Bashforth such as vab4, or vab4c with correction. Drawing noise on the way: ddpm, ddpm_large, sde_dpmpp2m,
+    sde_dpmpp3m, sa2, sa3, sa3:TAU, er_sde1 to 3, seeds2, seeds3, euler_maruyama, churn, restart."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
     guidance: float | None = None

@@ -6,18 +6,20 @@ DPM-Solver++ and UniPC work in the x0 form, where one step of h in lambda = log(
 
 DPM-Solver++(3M) is the exact integral of the quadratic through the last three x0, which is Adams-Bashforth of order 3 in
 that form. (Its published code takes h^2 x0''/2 for h^2 x0'' and is of second order.) PLMS is Adams-Bashforth for equal
-steps in the eps form, whatever the steps are.
+steps in the eps form, whatever the steps are. DEIS (Zhang & Chen 2023, tAB) is Adams-Bashforth in the eps form whose
+polynomial is one in t.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .multistep import FORMS, Rule, adams, each, multistep
+from .multistep import FORMS, Rule, adams, each, exponential_adams, multistep
 from .plan import Solver
 
 PLMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
@@ -89,5 +91,6 @@ PUBLISHED = {
     "dpmpp2m": Solver("dpmpp2m", multistep(FORMS["x0"], each(_dpmpp2m)), order=2),
     "dpmpp3m": Solver("dpmpp3m", multistep(FORMS["x0"], adams(FORMS["x0"], 3, "log_snr")), order=3),
     "plms": Solver("plms", multistep(FORMS["eps"], each(_plms)), order=1),
+    **{f"deis{k}": replace(exponential_adams("eps", k, "t", False), name=f"deis{k}") for k in (1, 2, 3, 4)},
     **{solver.name: solver for solver in (unipc(k, bh) for bh in ("bh2", "bh1") for k in (1, 2, 3))},
 }
