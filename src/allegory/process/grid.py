@@ -93,7 +93,7 @@ def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     return start, end
 
 
-WIDE, NARROW = 2.0, 0.02
+WIDE, NARROW = 3.0, 0.02
 """Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios follow."""
 
 SPACINGS: dict[str, Spacing] = {
@@ -104,7 +104,7 @@ SPACINGS: dict[str, Spacing] = {
     "angle": _angle,
 }
 """time: even in t. log_snr: even in log-SNR (Lu et al. 2022). karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022).
-angle: even in asinh(atan(sigma/(2 alpha))/0.02), equal turns of (alpha, sigma) while there is noise to speak of and equal
+angle: even in asinh(atan(sigma/(3 alpha))/0.02), equal turns of (alpha, sigma) while there is noise to speak of and equal
 ratios once there is little; the flow of data of unit size bends about evenly by it, and it has no infinite end.
 quadratic: even in sqrt(t), so the steps shrink towards the data (the DDIM paper on CIFAR-10)."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from ..names import pick
+from .auto import AUTO
 from .churn import CHURN, Churn, churn
 from .multistep import exponential_adams
 from .plan import Solver
@@ -28,10 +28,9 @@ SOLVERS: dict[str, Solver] = {
     **CHURN,
     **RUNGE_KUTTA,
     **{solver.name: solver for solver in ADAMS},
+    "auto": AUTO,
 }
-SOLVERS["auto"] = replace(SOLVERS["vab4c"], name="auto", spacing="angle")
-"""auto: what `python -m benchmarks solvers` shows to be most robust, with its grid. vab3 is Adams-Bashforth of order 3 in
-the v form, vab3c the same with correction."""
+"""vab3 is Adams-Bashforth of order 3 in the v form, vab3c the same with correction."""
 
 PARAMETERS: dict[str, tuple[Callable[[float], Solver], str]] = {
     "ddim": (ddim, "eta, a number from 0 to 1"),

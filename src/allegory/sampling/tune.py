@@ -27,14 +27,15 @@ from torch import Tensor, nn
 from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
-from .multistep import FORMS, Nodes, adams, merged
+from .auto import FORM, MOST, rules
+from .multistep import Nodes, merged
 from .plan import Move
 from .run import follow, sample
 from .start import start
 from .tuned import Tuned
 
-FORM, ORDER, WIDEST = FORMS["v"], 4, 16.0
-"""WIDEST: the half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
+WIDEST = 16.0
+"""The half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
 FINE = 100
 
 
@@ -66,7 +67,7 @@ class Plan(nn.Module):
         self.ends = (half[0].item(), half[-1].item())
         self.told_ends = (half[0].item(), min(path.schedule.ends[0] / 2, WIDEST))
         self.gaps = nn.Parameter(half.diff().log())
-        self.bend = nn.Parameter(half.new_zeros(steps, ORDER + 1))
+        self.bend = nn.Parameter(half.new_zeros(steps, MOST + 1))
         self.scale = nn.Parameter(half.new_zeros(steps))
         self.told = nn.Parameter(half.new_zeros(steps - 1))
 
@@ -77,9 +78,10 @@ class Plan(nn.Module):
         true = [self._level(y) for y in half.unbind()]
         told = (half[1:-1] + self.told).clamp(*self.told_ends)
         asked = [true[0], *(self._level(y) for y in told.unbind()), self.last]
-        nodes = Nodes(tuple(true), half)
-        weights = merged(nodes, adams(FORM, ORDER, "clock"), adams(FORM, ORDER, "clock", ahead=1))
-        weights = weights + self.bend * FORM.clock(half).diff()[:, None]
+        weights = merged(Nodes(tuple(true), half), *rules(len(self.gaps)))
+        weights = (
+            nn.functional.pad(weights, (0, MOST + 1 - weights.shape[1])) + self.bend * FORM.clock(half).diff()[:, None]
+        )
         moves = []
         for i, (here, to) in enumerate(pairwise(true)):
             g = FORM.gauge(to)
