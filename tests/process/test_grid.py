@@ -33,7 +33,7 @@ def test_spacings_are_even_in_what_they_say():
     torch.testing.assert_close(even, even[:1].expand(8))
     root = grid(path, 8, "quadratic", "min").times.sqrt().diff()
     torch.testing.assert_close(root, root[:1].expand(8))
-    turns = [math.atan(lv.sigma / lv.alpha / 2) for lv in grid(path, 8, "angle", "min").levels]
+    turns = [math.atan(lv.sigma / lv.alpha / 3) for lv in grid(path, 8, "angle", "min").levels]
     even = torch.tensor([math.asinh(turn / 0.02) for turn in turns]).diff()
     torch.testing.assert_close(even, even[:1].expand(8), rtol=1e-5, atol=1e-5)
     snr = torch.tensor([level.log_snr for level in grid(PATHS["cosine-vp"], 8, "log_snr", "min").levels]).diff()
