@@ -27,7 +27,7 @@ class Small(torch.nn.Module):
         return self.layer(x) * log_snr[:, None].sigmoid().to(x)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddpm_learned"])
 def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
     torch.manual_seed(0)
     network = Small()

@@ -60,7 +60,7 @@ def arrive(solver, oracle, levels, states, draw=None):
         belief = oracle(x, here) if move.asks else None
         for row in move.keep:
             kept.keep(belief, *row)
-        draws += [draw(x)] if move.noise else []
+        draws += [draw(x)] if move.draws else []
         x, here = move(x, belief, kept, draws), move.to
         if not move.stage and rest:
             x = rest.pop(0)

@@ -11,7 +11,7 @@ The scale w: 0 is unconditional, 1 is conditional and unguided, above 1 is guide
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,4 +50,5 @@ class Clamp:
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """The Prediction with its x0 clamped."""
         belief = self.base(x_t, t, condition)
-        return Prediction.solve("x0", torch.clamp(belief.x0, self.low, self.high), x_t, belief.level)
+        clamped = Prediction.solve("x0", torch.clamp(belief.x0, self.low, self.high), x_t, belief.level)
+        return replace(clamped, share=belief.share)

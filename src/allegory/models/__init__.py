@@ -8,6 +8,7 @@ from .ladder import Ladder, LadderConfig
 from .latent import LatentModel
 from .unrolled import descend, unroll
 from .vae import VAEConfig
+from .variance import LearnedVariance
 
 __all__ = [
     "VDM",
@@ -17,6 +18,7 @@ __all__ = [
     "Ladder",
     "LadderConfig",
     "LatentModel",
+    "LearnedVariance",
     "VAEConfig",
     "descend",
     "unroll",

@@ -9,10 +9,11 @@ from ..process.path import Level, Path
 from ..process.prediction import Prediction, Row, row_named
 from ..process.scale import Scale, sqrt
 from .categorical import Categorical
+from .variance import LearnedVariance
 
 
 class Denoiser(nn.Module):
-    """A network as a Predict; `row` says what its output is: a row by name, a Row, or `Categorical` logits.
+    """A network as a Predict; `row` says what its output is: a row by name, a Row, `Categorical`, `LearnedVariance`.
 
     The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for data of standard
     deviation s = `data_std`; with row="edm" its target has unit variance too (Karras et al. 2022, section 5).
@@ -20,13 +21,17 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, path: Path, row: str | Row | Categorical = "edm", data_std: float = 1.0
+        self,
+        network: nn.Module,
+        path: Path,
+        row: str | Row | Categorical | LearnedVariance = "edm",
+        data_std: float = 1.0,
     ) -> None:
         super().__init__()
         if not data_std > 0:
             raise ValueError(f"data_std={data_std}; give the positive standard deviation of the data")
         self.network, self.path, self.data_std = network, path, data_std
-        self.row = row if isinstance(row, Categorical) else row_named(row, data_std)
+        self.row = row if isinstance(row, (Categorical, LearnedVariance)) else row_named(row, data_std)
         self.row.check(path)
 
     def input_scale(self, level: Level) -> Scale:

@@ -96,12 +96,17 @@ def row_named(name: str | Row, data_std: float = 1.0) -> Row:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The pair (x0, eps) believed at a Level, held as the values u and y of two rows; every other row is a view."""
+    """The pair (x0, eps) believed at a Level, held as the values u and y of two rows; every other row is a view.
+
+    A model that learns the variance of a reverse step adds its `share`: where the logarithm of that variance lies between
+    the smallest that fits the data (0) and the largest (1), number by number (Nichol & Dhariwal 2021, eq. 15).
+    """
 
     u: Float[Tensor, "b *shape"]
     y: Float[Tensor, "b *shape"]
     rows: tuple[Row, Row]
     level: Level
+    share: Tensor | None = None
 
     @classmethod
     def solve(cls, row: str | Row, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
@@ -180,7 +185,7 @@ class Prediction:
                 Prediction.of(theirs.x0, theirs.eps, mine.level),
             )
         u = mine.u if mine.u is theirs.u else torch.lerp(mine.u, theirs.u, weight)
-        return Prediction(u, torch.lerp(mine.y, theirs.y, weight), mine.rows, mine.level)
+        return Prediction(u, torch.lerp(mine.y, theirs.y, weight), mine.rows, mine.level, other.share)
 
 
 @runtime_checkable

@@ -13,9 +13,11 @@ has nothing left to decide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from ..process.path import Level
@@ -32,7 +34,8 @@ class Move:
     """How to reach `to`: what multiplies the state, the belief, what was kept and the draws, newest first.
 
     `keep` lists the combinations (a, b) of this belief, a x0 + b eps, that are remembered before the sum is made. A move
-    with `noise` makes one fresh draw, the newest. A `stage` is evaluated, but is no state of the trajectory.
+    with `noise` makes one fresh draw, the newest; so does one with `between`, two standard deviations of which the belief's
+    share takes the geometric mean. A `stage` is evaluated, but is no state of the trajectory.
     """
 
     to: Level
@@ -42,12 +45,18 @@ class Move:
     keep: tuple[tuple[Scale, Scale], ...] = ()
     kept: tuple[Scale, ...] = ()
     noise: tuple[Scale, ...] = ()
+    between: tuple[Scale, Scale] | None = None
     stage: bool = False
 
     @property
     def asks(self) -> bool:
         """Whether it needs a belief of the state: one evaluation of the network."""
         return bool(self.keep) or not zero(self.x0) or not zero(self.eps)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it makes a fresh draw."""
+        return bool(self.noise) or self.between is not None
 
     def __call__(self, x: Tensor, belief: Prediction | None, kept: Memory, draws: Sequence[Tensor]) -> Tensor:
         """The state at `to`; of the draws so far the newest is the last."""
@@ -56,7 +65,18 @@ class Move:
             assert belief is not None, "the driver asks before a move that needs it"
             parts += belief.terms(self.x0, self.eps)
         parts += [(c, draws[-1 - j]) for j, c in enumerate(self.noise)]
+        if self.between is not None:
+            parts.append((_learned_std(belief, *self.between), draws[-1]))
         return kept.add(self.kept, parts) if self.kept else weighted_sum(*parts)
+
+
+def _learned_std(belief: Prediction | None, low: Scale, high: Scale) -> Tensor:
+    """exp(share log high + (1 - share) log low)."""
+    if belief is None or belief.share is None:
+        raise ValueError(
+            "predict: its Prediction has no share, so the variance of a step was not learned; use ddpm or ddpm_large"
+        )
+    return torch.exp(belief.share * math.log(high / low)) * low
 
 
 Planner = Callable[[Sequence[Level]], Sequence[Move]]

@@ -82,7 +82,7 @@ def follow(
 ) -> Iterator[tuple[Tensor, Move, Prediction | None]]:
     """Carry out the moves from x, at the Level `here`: each state, the move that led to it, and the last belief."""
     kept = memory(max(len(move.kept) for move in moves), x, grad)
-    draws: deque[Tensor] = deque(maxlen=max(len(move.noise) for move in moves))
+    draws: deque[Tensor] = deque(maxlen=max(max(len(move.noise), move.draws) for move in moves))
     belief: Prediction | None = None
     for move in moves:
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
@@ -91,7 +91,7 @@ def follow(
                 belief = predict(x, here, condition)
                 for row in move.keep:
                     kept.keep(belief, *row)
-            if move.noise:
+            if move.draws:
                 draws.append(draw(x))
             x = move(x, belief, kept, draws)
         here = move.to

@@ -195,9 +195,16 @@ def _ddpm_large(here: Level, to: Level) -> list[Move]:
     return [Move(to, x0=to.alpha, eps=to.sigma * shared, noise=(fresh_std(here.sigma, to, here),))]
 
 
+def _ddpm_learned(here: Level, to: Level) -> list[Move]:
+    """The same mean, with a variance between that of ddpm and that of ddpm_large, as the model has learned it."""
+    (move,) = _ddpm_large(here, to)
+    return [replace(move, noise=(), between=(fresh_std(to.sigma, to, here), fresh_std(here.sigma, to, here)))]
+
+
 REVERSE = tau_form(1.0)
 STOCHASTIC = {
     "ddpm_large": Solver("ddpm_large", stepwise(_ddpm_large), stochastic=True),
+    "ddpm_learned": Solver("ddpm_learned", stepwise(_ddpm_learned), stochastic=True),
     "euler_maruyama": euler_maruyama(),
     "sde_dpmpp2m": Solver("sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True),
     "sde_dpmpp3m": Solver("sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True),
@@ -207,6 +214,7 @@ STOCHASTIC = {
     "seeds2": Solver("seeds2", _staged([1 / 2], _seeds2), order=2, stochastic=True),
     "seeds3": Solver("seeds3", _staged([1 / 3, 2 / 3], _seeds3), order=2, stochastic=True),
 }
-"""ddpm_large: Ho et al. 2020, section 3.2, sigma^2 = beta. sde_dpmpp2m: Lu et al. 2022 (DPM-Solver++), the midpoint rule;
+"""ddpm_large: Ho et al. 2020, section 3.2, sigma^2 = beta. ddpm_learned: Nichol & Dhariwal 2021, eq. 15, for a model
+that learns its variance (`models.LearnedVariance`). sde_dpmpp2m: Lu et al. 2022 (DPM-Solver++), the midpoint rule;
 sde_dpmpp3m, the exact integral of the quadratic in log-SNR. seeds2, seeds3: Gonzalez et al. 2023, two and three
 evaluations a step."""
