@@ -1,7 +1,7 @@
 r"""The default of those who want few evaluations: what the benchmark shows to be most robust, as one solver.
 
 Adams-Bashforth in the v form, on the `angle` grid: of order 4 with correction; from 40 steps on of order 5; in fewer than
-12 of order 3 and without, because steps are so long there that a correction adds more than it takes away.
+14 of order 3 and without, because steps are so long there that a correction adds more than it takes away.
 `python -m benchmarks solvers` and `python -m benchmarks peers` measure it.
 """
 
@@ -13,7 +13,7 @@ from ..process.path import Level
 from .multistep import FORMS, Rule, adams, multistep
 from .plan import Move, Solver
 
-FORM, FEW, MANY, MOST = FORMS["v"], 12, 40, 5
+FORM, FEW, MANY, MOST = FORMS["v"], 14, 40, 5
 """Numbers of steps at which the rule changes, and the highest order."""
 
 
@@ -26,7 +26,7 @@ def rules(steps: int) -> tuple[Rule, Rule | None]:
 
 
 def _plan(levels: Sequence[Level]) -> list[Move]:
-    return multistep(FORM, *rules(len(levels) - 1))(levels)
+    return multistep(FORM, *rules(len(levels) - 1), whole=True)(levels)
 
 
 AUTO = Solver("auto", _plan, MOST, spacing="angle")

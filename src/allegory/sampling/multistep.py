@@ -17,7 +17,8 @@ UniC). Both are linear in the slopes, so the next state is
 
     z_{i+1} = z_i + sum_j (corrected_{i,j} - predicted_{i,j}) F_j + sum_j predicted_{i+1,j} F_j.
 
-Where the path has no signal or no noise at all, a DDIM step is made, and no slope is remembered.
+Where the path has no signal or no noise at all, log-SNR is infinite, but the clocks of the v and the flow form are not: a
+polynomial in them goes on to the very end. The others make a DDIM step there, and remember no slope.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def _legendre(points: int) -> tuple[Tensor, Tensor]:
 
 
 POINTS = _legendre(64)
+WIDEST = 16.0
+"""The half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,15 @@ FORMS = {
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """The Levels of a grid that have both signal and noise, by half log-SNR."""
+    """Levels of a grid, by half log-SNR."""
 
     levels: tuple[Level, ...]
     half: Float[Tensor, " n"]
 
     @classmethod
     def of(cls, levels: Sequence[Level]) -> Nodes:
-        return cls(tuple(levels), torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2)
+        half = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
+        return cls(tuple(levels), half.clamp(-WIDEST, WIDEST))
 
 
 def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
@@ -140,12 +144,14 @@ def _variable(name: str, form: Form, nodes: Nodes) -> Clock:
     return lambda y: schedule.inverse(2 * y)
 
 
-def multistep(form: Form, predict: Rule, correct: Rule | None = None) -> Callable[[Sequence[Level]], list[Move]]:
-    """The plan of a method that is linear in the slopes."""
+def multistep(
+    form: Form, predict: Rule, correct: Rule | None = None, whole: bool = False
+) -> Callable[[Sequence[Level]], list[Move]]:
+    """The plan of a method that is linear in the slopes; `whole` if its rules are good for both ends of any path."""
 
     def plan(levels: Sequence[Level]) -> list[Move]:
-        first = 0 if inner(levels[0]) else 1
-        last = len(levels) - (0 if inner(levels[-1]) else 1)
+        first = 0 if whole or inner(levels[0]) else 1
+        last = len(levels) - (0 if whole or inner(levels[-1]) else 1)
         nodes = Nodes.of(levels[first:last])
         moves = [plain(levels[1])] * first
         if len(nodes.half) > 1:
@@ -182,4 +188,5 @@ def exponential_adams(form: str, order: int, variable: str, corrected: bool) -> 
     """Adams-Bashforth of this order in this form; corrected, it is of one order more."""
     name = f"{form}ab{order}{'c' if corrected else ''}"
     correct = adams(FORMS[form], order, variable, ahead=1) if corrected else None
-    return Solver(name, multistep(FORMS[form], adams(FORMS[form], order, variable), correct), order + corrected)
+    plan = multistep(FORMS[form], adams(FORMS[form], order, variable), correct, whole=variable == "clock")
+    return Solver(name, plan, order + corrected)

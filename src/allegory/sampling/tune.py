@@ -28,14 +28,12 @@ from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .auto import FORM, MOST, rules
-from .multistep import Nodes, merged
+from .multistep import WIDEST, Nodes, merged
 from .plan import Move
 from .run import follow, sample
 from .start import start
 from .tuned import Tuned
 
-WIDEST = 16.0
-"""The half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
 FINE = 100
 
 
