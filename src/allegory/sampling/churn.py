@@ -15,8 +15,7 @@ from itertools import pairwise
 from ..process.kernel import fresh_std
 from ..process.path import Level
 from .plan import Move, Solver
-from .steps import SINGLE, inner
-from .stochastic import levels_at
+from .steps import SINGLE, inner, levels_at
 
 HEUN = SINGLE["heun"].plan
 

@@ -20,7 +20,7 @@ from itertools import pairwise
 import torch
 
 from ..process.kernel import fresh_std
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.scale import expm1, sqrt
 from .plan import Move, Planner, Solver
 
@@ -36,6 +36,24 @@ def stepwise(step: Step) -> Planner:
         for here, to in pairwise(levels):
             moves += step(here, to) if inner(here) and inner(to) else _ddim(here, to)
         return moves
+
+    return plan
+
+
+def levels_at(path: Path, log_snr: Sequence[float]) -> tuple[Level, ...]:
+    """The path's Levels with these log-SNRs, by one call of the schedule's inverse."""
+    if not log_snr:
+        return ()
+    return path.levels(path.schedule.inverse(torch.tensor(log_snr, dtype=torch.float64)).clamp(0.0, 1.0))
+
+
+def staged(shares: Sequence[float], step: Callable[[Level, Sequence[Level], Level], list[Move]]) -> Planner:
+    """A step with Levels at these shares of the way in log-SNR, which are found for all steps at once."""
+
+    def plan(levels: Sequence[Level]) -> list[Move]:
+        ends = [(float(here.log_snr), float(to.log_snr)) for here, to in pairwise(levels) if inner(here) and inner(to)]
+        stages = iter(levels_at(levels[0].path, [t + share * (s - t) for t, s in ends for share in shares]))
+        return list(stepwise(lambda here, to: step(here, [next(stages) for _ in shares], to))(levels))
 
     return plan
 
@@ -87,25 +105,25 @@ def _heun(here: Level, to: Level) -> list[Move]:
     ]
 
 
-def _midpoint(here: Level, to: Level) -> list[Move]:
-    middle, reached = between(here, to, 1 / 2), to.alpha * here.sigma / here.alpha  # alpha_s u_t
+def _midpoint(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
+    (middle,), reached = way, to.alpha * here.sigma / here.alpha  # alpha_s u_t
     return [
         Move(middle, x0=middle.alpha, eps=middle.sigma, keep=((to.alpha, reached),), stage=True),
         Move(to, eps=to.sigma - reached, kept=(1.0,)),
     ]
 
 
-def _dpmpp2s(here: Level, to: Level) -> list[Move]:
-    middle, reached = between(here, to, 1 / 2), to.sigma * here.alpha / here.sigma  # sigma_s w_t
+def _dpmpp2s(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
+    (middle,), reached = way, to.sigma * here.alpha / here.sigma  # sigma_s w_t
     return [
         Move(middle, x0=middle.alpha, eps=middle.sigma, keep=((reached, to.sigma),), stage=True),
         Move(to, x0=to.alpha - reached, kept=(1.0,)),
     ]
 
 
-def _dpmpp3s(here: Level, to: Level) -> list[Move]:
+def _dpmpp3s(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
     """Lu et al. 2022 (DPM-Solver++), the third-order step with r1 = 1/3 and r2 = 2/3."""
-    third, two = between(here, to, 1 / 3), between(here, to, 2 / 3)
+    third, two = way
     h = (to.log_snr - here.log_snr) / 2
     bend = 2 * two.alpha * (expm1(-2 * h / 3) / (2 * h / 3) + 1)  # times (x0 at 1/3 - x0)
     last = 3 / 2 * to.alpha * (expm1(-h) / h + 1)  # times (x0 at 2/3 - x0)
@@ -115,13 +133,6 @@ def _dpmpp3s(here: Level, to: Level) -> list[Move]:
         Move(two, x0=bend, kept=(1.0,), stage=True),
         Move(to, x0=last, kept=(0.0, 1.0)),
     ]
-
-
-def between(here: Level, to: Level, share: float) -> Level:
-    """The Level at this share of the way in log-SNR."""
-    log_snr = here.log_snr + share * (to.log_snr - here.log_snr)
-    (level,) = here.path.levels(here.path.schedule.inverse(torch.as_tensor([log_snr], dtype=torch.float64)))
-    return level
 
 
 def inner(level: Level) -> bool:
@@ -134,9 +145,9 @@ SINGLE = {
     "ddpm": Solver("ddpm", _noisy(1.0), stochastic=True),
     "euler": Solver("euler", _euler),
     "heun": Solver("heun", stepwise(_heun), order=2),
-    "midpoint": Solver("midpoint", stepwise(_midpoint), order=2),
-    "dpmpp2s": Solver("dpmpp2s", stepwise(_dpmpp2s), order=2),
-    "dpmpp3s": Solver("dpmpp3s", stepwise(_dpmpp3s), order=3),
+    "midpoint": Solver("midpoint", staged([1 / 2], _midpoint), order=2),
+    "dpmpp2s": Solver("dpmpp2s", staged([1 / 2], _dpmpp2s), order=2),
+    "dpmpp3s": Solver("dpmpp3s", staged([1 / 3, 2 / 3], _dpmpp3s), order=3),
 }
 """ddpm: Ho et al. 2020, eq. 7 (variance beta-tilde). heun: Karras et al. 2022, algorithm 1. midpoint: Lu et al. 2022,
 DPM-Solver-2. dpmpp2s, dpmpp3s: Lu et al. 2022, DPM-Solver++. heun, midpoint and dpmpp2s take

@@ -27,18 +27,18 @@ order. More beliefs make the constant smaller, not the order higher.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import torch
 
 from ..process.kernel import fresh_std
-from ..process.path import Level, Path
+from ..process.path import Level
 from ..process.scale import Scale, exp, expm1, sqrt
 from .multistep import Clock, Form, adams, each, multistep
-from .plan import Move, Planner, Solver
-from .steps import inner, stepwise
+from .plan import Move, Solver
+from .steps import staged, stepwise
 
 TAU_MOST = 3.0
 """e^{(1 + tau^2) y} has to stay in the range of a float, up to y = 70 that is log-SNR 140."""
@@ -122,24 +122,6 @@ def _doubled(to: Level, here: Level) -> Scale:
     return 2 * to.sigma - to.alpha * here.sigma / here.alpha
 
 
-def levels_at(path: Path, log_snr: Sequence[float]) -> tuple[Level, ...]:
-    """The path's Levels with these log-SNRs, by one call of the schedule's inverse."""
-    if not log_snr:
-        return ()
-    return path.levels(path.schedule.inverse(torch.tensor(log_snr, dtype=torch.float64)).clamp(0.0, 1.0))
-
-
-def _staged(shares: Sequence[float], step: Callable[[Level, Sequence[Level], Level], list[Move]]) -> Planner:
-    """A step with Levels at these shares of the way in log-SNR, which are found for all steps at once."""
-
-    def plan(levels: Sequence[Level]) -> list[Move]:
-        ends = [(float(here.log_snr), float(to.log_snr)) for here, to in pairwise(levels) if inner(here) and inner(to)]
-        stages = iter(levels_at(levels[0].path, [t + share * (s - t) for t, s in ends for share in shares]))
-        return list(stepwise(lambda here, to: step(here, [next(stages) for _ in shares], to))(levels))
-
-    return plan
-
-
 def _seeds2(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
     """The midpoint rule in lambda, and what the middle has drawn is part of the step's noise."""
     (middle,), reached = way, to.alpha * here.sigma / here.alpha  # alpha_s u_t
@@ -211,8 +193,8 @@ STOCHASTIC = {
     "sa2": sa(2),
     "sa3": sa(3),
     **{solver.name: solver for solver in map(er_sde, (1, 2, 3))},
-    "seeds2": Solver("seeds2", _staged([1 / 2], _seeds2), order=2, stochastic=True),
-    "seeds3": Solver("seeds3", _staged([1 / 3, 2 / 3], _seeds3), order=2, stochastic=True),
+    "seeds2": Solver("seeds2", staged([1 / 2], _seeds2), order=2, stochastic=True),
+    "seeds3": Solver("seeds3", staged([1 / 3, 2 / 3], _seeds3), order=2, stochastic=True),
 }
 """ddpm_large: Ho et al. 2020, section 3.2, sigma^2 = beta. ddpm_learned: Nichol & Dhariwal 2021, eq. 15, for a model
 that learns its variance (`models.LearnedVariance`). sde_dpmpp2m: Lu et al. 2022 (DPM-Solver++), the midpoint rule;

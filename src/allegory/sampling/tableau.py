@@ -19,7 +19,7 @@ from torch import Tensor
 from ..process.path import Level
 from .multistep import FORMS
 from .plan import Move, Solver
-from .steps import stepwise
+from .steps import levels_at, stepwise
 
 BACK: dict[str, Callable[[Tensor], Tensor]] = {
     "x0": torch.log,
@@ -74,8 +74,7 @@ def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") ->
 
 
 def _at(here: Level, back: Callable[[Tensor], Tensor], clock: float) -> Level:
-    half = back(torch.tensor([clock], dtype=torch.float64))
-    (level,) = here.path.levels(here.path.schedule.inverse(2 * half).clamp(0, 1))
+    (level,) = levels_at(here.path, [2 * float(back(torch.tensor(clock, dtype=torch.float64)))])
     return level
 
 

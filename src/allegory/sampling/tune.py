@@ -140,14 +140,7 @@ def tune(
     problem = _Problem(predict, x, truth, conditions, choice)
     before = problem.judge(plan)
     best, after = plan.numbers(), before
-    try:
-        problem.descend(plan, seed, on_step)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if "memory" not in str(error):
-            raise
-        raise ValueError(
-            f"batch={choice.batch}: too little memory for {steps} evaluations with gradient; halve it"
-        ) from error
+    problem.descend(plan, seed, on_step)
     tuned = problem.judge(plan)
     if tuned < before:
         best, after = plan.numbers(), tuned
@@ -183,15 +176,27 @@ class _Problem:
         rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, choice.iterations))
         for i in range(choice.iterations):
             which = torch.randint(choice.items, (min(choice.batch, choice.items),), generator=generator)
-            loss = self.errors(plan, which, grad=True).log().mean()
-            grads = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
-            for parameter, value in zip(plan.parameters(), grads, strict=True):
-                parameter.grad = value
+            self._slope(plan, which)
             nn.utils.clip_grad_norm_(plan.parameters(), 1.0)
             optimizer.step()
             rate.step()
             if on_step is not None:
                 on_step(i + 1, choice.iterations)
+
+    def _slope(self, plan: Plan, which: Tensor) -> None:
+        """The gradient of the loss of these items by the numbers of the plan alone, not by the network's weights."""
+        try:
+            loss = self.errors(plan, which, grad=True).log().mean()
+            grads = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if "memory" not in str(error):
+                raise
+            steps = len(plan.gaps)
+            raise ValueError(
+                f"batch={len(which)}: too little memory for {steps} evaluations with gradient; halve it"
+            ) from error
+        for parameter, value in zip(plan.parameters(), grads, strict=True):
+            parameter.grad = value
 
 
 def _share(i: int, iterations: int) -> float:
