@@ -7,7 +7,8 @@ import torch
 from tests.paths import PATHS
 
 from allegory import Mixture
-from allegory.process import grid
+from allegory.process import Linear, Path, grid
+from allegory.process.prediction import Prediction
 from allegory.sampling import SOLVERS, Tuned, Tuning, sample, start, tune
 from allegory.sampling.tune import Plan, _Problem
 
@@ -47,12 +48,22 @@ def test_ends_without_noise_and_without_signal(name):
     assert error.median() < 2e-3 and walk.levels[-1].sigma == 0
 
 
-@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow"])
-def test_the_gradient_is_that_of_the_end_point(name):
+def timed(path):
+    """A Predict that asks for slopes by t, as the flow row does, and for log-SNR."""
+
+    def predict(x, level, condition=None):
+        return Prediction.solve("flow", torch.tanh(x) * torch.tanh(torch.as_tensor(level.log_snr) / 4), x, level)
+
+    return predict
+
+
+@pytest.mark.parametrize("row", [oracle, timed])
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "straight-flow"])
+def test_the_gradient_is_that_of_the_end_point(name, row):
     """Of all numbers - nodes, weights, scales, told levels - against central differences."""
     path, plan = PATHS[name], Plan(PATHS[name], 4)
     x = start(path, (2,), range(8)).double()
-    problem = _Problem(oracle(path), x, torch.zeros_like(x), None, Tuning(items=8))
+    problem = _Problem(row(path), x, torch.zeros_like(x), None, Tuning(items=8))
     loss = problem.errors(plan, slice(None), grad=True).log().mean()
     loss.backward()
     for parameter in plan.parameters():
@@ -77,6 +88,23 @@ def test_it_learns_and_what_it_learned_holds_for_other_items():
         return (sample(solver, oracle(path), path, x, walk) - truth).square().mean(1).sqrt().median()
 
     assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
+
+
+@pytest.mark.parametrize("end", ["zero", "denoise", "min"])
+@pytest.mark.parametrize("start", [2, 4])
+def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
+    path = Path(Linear(start, -9))
+    choice = Tuning(iterations=100, items=24, held_out=8, batch=8, rate=0.5)
+    tuned = tune(oracle(path), path, (2,), 8, tuning=choice, like=DOUBLE, end=end)
+    assert tuned.grid.steps == 8 and tuned.after <= tuned.before
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_whatever_the_caller_has_switched_off(mode):
+    path = PATHS["linear-vp"]
+    with mode():
+        tuned = tune(oracle(path), path, (2,), 3, tuning=Tuning(20, 8, 16, 8), like=DOUBLE)
+    assert tuned.after < tuned.before
 
 
 def test_what_does_not_learn_stays_as_it_was():
@@ -119,8 +147,12 @@ def test_bad_input():
         tune(oracle(path), path, (2,), 0)
     with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
         Tuning(iterations=0)
+    with pytest.raises(ValueError, match=r"batch=2\.5; give a positive number, a whole one"):
+        Tuning(batch=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not finite"):
+        tune(lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path, (2,), 2, like=DOUBLE)
     walk, moves = Plan(path, 3).numbers()
-    with pytest.raises(ValueError, match="planned for another grid"):
+    with pytest.raises(ValueError, match="has a plan for one grid"):
         sample(Tuned(walk, moves, 0, 0).solver, oracle(path), path, torch.zeros(2, 2).double(), grid(path, 3))
 
 

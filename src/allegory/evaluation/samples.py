@@ -57,6 +57,8 @@ def walk(
 
 def _choice(path: Path, solver: str | Solver | Tuned, steps: int, spacing: str | None, end: str) -> tuple[Grid, Solver]:
     if isinstance(solver, Tuned):
+        if spacing is not None or end != "zero":
+            raise ValueError(f"spacing={spacing!r}, end={end!r}: a tuned sampler has a grid of its own; leave them out")
         return solver.grid, solver.solver
     solver = solver_named(solver)
     own = solver.spacing if all(map(math.isfinite, path.schedule.ends)) else "angle"

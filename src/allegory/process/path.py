@@ -173,7 +173,7 @@ class Level:
     def per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """log-SNR as one number per item: what a network is conditioned on."""
         if isinstance(self.log_snr, Tensor):
-            return self.log_snr.reshape(-1).to(like.device).expand(len(like))
+            return self.log_snr.reshape(-1).to(like.device, _dtype(like)).expand(len(like))
         return torch.full((len(like),), self.log_snr, dtype=_dtype(like), device=like.device)
 
     def unbind(self) -> tuple[Level, ...]:

@@ -38,7 +38,9 @@ def weighted_sum(*terms: Term, out: Tensor | None = None) -> Tensor:
     total = torch.mul(x, first, out=out)
     for c, y in rest:
         # `total` is ours from the first product on, so adding in place touches nobody's tensor.
-        total = torch.addcmul(total, c, y, out=out) if isinstance(c, Tensor) else total.add_(y, alpha=c)
+        total = (
+            torch.addcmul(total, c.to(total.device), y, out=out) if isinstance(c, Tensor) else total.add_(y, alpha=c)
+        )
     return total
 
 

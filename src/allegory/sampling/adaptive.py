@@ -59,19 +59,21 @@ def adaptive(
     *,
     condition: Tensor | None = None,
     data_std: float = 1.0,
-    end: str = "zero",
+    end: str = "denoise",
     limit: int = 1000,
 ) -> Sampled:
-    """From x at t = 1 to t = 0 along the probability flow, and with end="zero" on to the posterior mean there.
+    """From x at t = 1 to t = 0 along the probability flow, and with end="denoise" on to the posterior mean there.
 
     `tolerance` bounds the error of a step, root mean square, in local standard deviations of x. ValueError for a
     tolerance that is not positive, or a path that is clean at t = 0; RuntimeError when an item needs more evaluations
     than the limit.
     """
-    if not 0 < tolerance < math.inf:
-        raise ValueError(f"tolerance={tolerance}; give a positive number, such as 1e-3")
-    if end not in ("zero", "min"):
-        raise ValueError(f"end={end!r}; give 'zero' or 'min'")
+    if not (0 < tolerance < math.inf and 0 < data_std < math.inf):
+        raise ValueError(f"tolerance={tolerance}, data_std={data_std}; give positive numbers, such as 1e-3 and 1")
+    if end not in ("denoise", "min"):
+        raise ValueError(f"end={end!r}; give 'denoise' or 'min'")
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(f"x: shape {tuple(x.shape)}; give at least one item, and items of at least one number")
     first, last = path.schedule.ends
     if not math.isfinite(first):
         raise ValueError("path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'")

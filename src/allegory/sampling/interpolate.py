@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def slerp(a: Float[Tensor, "b *shape"], b: Tensor, weight: float) -> Float[Tensor, "b *shape"]:
-    """The point at this share of the way from a (0) to b (1), item by item; a straight line where both point one way.
+    """The point at this share of the way from a (0) to b (1), item by item; on a straight line where both lie on one.
 
     ValueError when the shapes differ or a weight is outside [0, 1].
     """
@@ -24,7 +24,7 @@ def slerp(a: Float[Tensor, "b *shape"], b: Tensor, weight: float) -> Float[Tenso
         raise ValueError(f"a, b: shapes {tuple(a.shape)} and {tuple(b.shape)}; give two encodings of one shape")
     if not 0 <= weight <= 1:
         raise ValueError(f"weight={weight}; give a share of the way, from 0 to 1")
-    flat_a, flat_b = a.flatten(1).double(), b.flatten(1).double()
+    flat_a, flat_b = a.reshape(len(a), -1).double(), b.reshape(len(b), -1).double()
     cosine = (flat_a * flat_b).sum(1) / (flat_a.norm(dim=1) * flat_b.norm(dim=1)).clamp(min=1e-300)
     theta = cosine.clamp(-1, 1).acos()[:, None]
     sine = theta.sin()

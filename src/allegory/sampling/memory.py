@@ -1,8 +1,8 @@
 r"""What a plan keeps: combinations a x0 + b eps of earlier beliefs, and their sum.
 
 On a CPU they stand in one buffer, and a step is one matrix-vector product: half the time of adding them one by one. With
-gradients, in half precision and on a device (where coefficients must be arguments of a kernel, not memory that has to be
-sent there) they are a list.
+gradients, in inference mode, in half precision and on a device (where coefficients must be arguments of a kernel, not
+memory that has to be sent there) they are a list.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Buffered:
 
 def memory(count: int, like: Tensor, grad: bool) -> Memory:
     """Room for this many."""
-    if like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) and not grad and count:
+    plain = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
+    if plain and count and not grad and not torch.is_inference_mode_enabled():
         return Buffered(count, like)
     return Listed(count)

@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..names import pick
 from ..process.path import Level
 from ..process.scale import Scale
 from .plan import Move, Solver
@@ -51,7 +52,9 @@ def _legendre(points: int) -> tuple[Tensor, Tensor]:
 
 POINTS = _legendre(64)
 WIDEST = 16.0
-"""The half log-SNR that stands for an infinite one; alpha or sigma is 1e-7 there."""
+"""The half log-SNR that stands for an infinite one, or more where others are as wide; alpha or sigma is 1e-7 there."""
+FARTHEST = 1.5
+"""How much longer than the step before it a step to clean data may be to be extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ class Nodes:
     @classmethod
     def of(cls, levels: Sequence[Level]) -> Nodes:
         half = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
-        return cls(tuple(levels), half.clamp(-WIDEST, WIDEST))
+        finite = half[half.isfinite()].abs()
+        least = max(WIDEST, finite.max().item() + 1 if len(finite) else 0.0)
+        return cls(tuple(levels), torch.where(half.isinf(), half.sign() * least, half))
 
 
 def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
@@ -101,11 +106,30 @@ def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
     The first steps have fewer slopes, and a zero for each that is missing.
     """
 
+    if order < 1:
+        raise ValueError(f"order={order}; give a whole number, at least 1")
+    pick("variable", variable, dict.fromkeys(("log_snr", "clock", "u", "t")))
+
     def rule(nodes: Nodes) -> Tensor:
         used = torch.arange(len(nodes.half) - 1)[:, None] + torch.arange(ahead, -order, -1)
-        return _integrals(form, _variable(variable, form, nodes), nodes.half, used)
+        weights = _integrals(form, _variable(variable, form, nodes), nodes.half, used)
+        clean = variable == "clock" and not ahead and nodes.levels[-1].sigma == 0.0
+        return _landed(form.clock(nodes.half), weights) if clean else weights
 
     return rule
+
+
+def _landed(clock: Float[Tensor, " n"], weights: Float[Tensor, "n-1 k"]) -> Float[Tensor, "n-1 k"]:
+    """The last step, to clean data, of order two, or of order one if it is far longer than the one before.
+
+    Beyond t = 0 there is nothing to correct a polynomial, and a network's slopes are noisy there: one of high order,
+    carried on over several steps' length, would amplify that many times over.
+    """
+    step, before = clock[-1] - clock[-2], clock[-2] - clock[max(-3, -len(clock))]
+    last = torch.zeros_like(weights[-1])
+    bend = step * step / (2 * before) if len(clock) > 2 and len(last) > 1 and step / before < FARTHEST else 0.0 * step
+    last = torch.cat([(step + bend)[None], -bend[None], last[2:]])[: len(last)]
+    return torch.cat([weights[:-1], last[None]])
 
 
 def _integrals(form: Form, place: Clock, half: Float[Tensor, " n"], used: Int64[Tensor, "n-1 k"]) -> Tensor:

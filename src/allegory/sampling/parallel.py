@@ -24,6 +24,7 @@ from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .memory import memory
 from .plan import Move, Solver
+from .run import as_grid
 from .solvers import solver_named
 
 
@@ -41,7 +42,7 @@ def picard(
     predict: Predict,
     path: Path,
     x: Float[Tensor, "b *shape"],
-    grid: Grid,
+    grid: Grid | Sequence[float] | Tensor,
     *,
     tolerance: float = 1e-3,
     condition: Tensor | None = None,
@@ -58,6 +59,7 @@ def picard(
         )
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
+    grid = as_grid(path, grid)
     moves = solver.plan(grid.levels)
     levels = [grid.levels[0], *(move.to for move in moves[:-1])]
     states = x.expand(len(moves) + 1, *x.shape).clone()
@@ -68,7 +70,7 @@ def picard(
         after = _walk(moves, before[0], beliefs)
         states[:, active] = after
         rounds[active] += 1
-        moved = (after - before).double().square().flatten(2).mean(2).sqrt().amax(0)
+        moved = (after - before).double().square().reshape(*after.shape[:2], -1).mean(2).sqrt().amax(0)
         active = active[(moved > tolerance) & (rounds[active] < len(moves))]
     return Picard(states[-1], rounds)
 

@@ -87,7 +87,8 @@ Planner = Callable[[Sequence[Level]], Sequence[Move]]
 class Solver:
     """A name, and how it plans; the order of its error; the spacing of a grid that suits it.
 
-    The order is that on the probability flow, or of the mean and variance of a Gaussian for one that draws noise.
+    The order is that of a step on the probability flow, once a multistep method has all its beliefs (it begins with a step
+    of first order, whose error stays); or of the mean and variance of a Gaussian for a solver that draws noise.
     """
 
     name: str
@@ -102,7 +103,9 @@ class Solver:
 
         def same(others: Sequence[Level]) -> tuple[Move, ...]:
             if len(others) != len(levels) or any(a is not b for a, b in zip(others, levels, strict=True)):
-                raise ValueError(f"solver {self.name!r} is planned for another grid; walk that one")
+                raise ValueError(
+                    f"solver {self.name!r} has a plan for one grid; walk that, in its own direction and with its own Levels"
+                )
             return moves
 
         return replace(self, plan=same)

@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..names import pick
 from .multistep import FORMS, Rule, adams, each, exponential_adams, multistep
 from .plan import Solver
 
@@ -81,7 +82,8 @@ def _moments(z: float, count: int) -> NDArray[np.float64]:
 
 
 def unipc(order: int, bh: str = "bh2") -> Solver:
-    """UniPC of this order: predictor and corrector, of order + 1 together."""
+    """UniPC of this order: predictor and corrector, of order + 1 together. bh is bh1 or bh2."""
+    pick("bh", bh, dict.fromkeys(("bh1", "bh2")))
     x0 = FORMS["x0"]
     name = f"unipc{order}" + ("" if bh == "bh2" else f":{bh}")
     return Solver(name, multistep(x0, _unipc(order, bh, False), _unipc(order, bh, True)), order + 1)

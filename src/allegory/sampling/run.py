@@ -53,8 +53,7 @@ def trajectory(
     with grad=True. ValueError for an unknown solver or seeds that do not fit.
     """
     solver = solver_named(solver)
-    grid = grid if isinstance(grid, Grid) else Grid(path.levels(torch.as_tensor(grid, dtype=torch.float64)))
-    levels = grid.levels
+    levels = as_grid(path, grid).levels
     if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
         raise ValueError(f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim")
     draw = _draws(solver, seeds, x)
@@ -69,6 +68,15 @@ def trajectory(
             on_step(done, len(levels) - 1)
         assert belief is not None, "no plan reaches a Level of the grid before it has asked"
         yield State(state, move.to, belief)
+
+
+def as_grid(path: Path, grid: Grid | Sequence[float] | Tensor) -> Grid:
+    """The grid, or that of these times. ValueError for a grid of another path."""
+    if not isinstance(grid, Grid):
+        return Grid(path.levels(torch.as_tensor(grid, dtype=torch.float64)))
+    if grid.levels[0].path is not path:
+        raise ValueError("grid: made for another path; give grid(path, ...) of the path that predict is for")
+    return grid
 
 
 def follow(
@@ -93,7 +101,7 @@ def follow(
                     kept.keep(belief, *row)
             if move.draws:
                 draws.append(draw(x))
-            x = move(x, belief, kept, draws)
+            x = move(x, belief, kept, draws).to(x.dtype)
         here = move.to
         yield x, move, belief
 
@@ -123,7 +131,7 @@ def encode(
     predict: Predict,
     path: Path,
     x0: Float[Tensor, "b *shape"],
-    grid: Grid,
+    grid: Grid | Sequence[float] | Tensor,
     *,
     condition: Tensor | None = None,
 ) -> Float[Tensor, "b *shape"]:
@@ -135,7 +143,7 @@ def encode(
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, heun, dpmpp2m or vab4c")
-    back = grid.reversed()
+    back = as_grid(path, grid).reversed()
     return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..names import pick
 from ..process.path import Level
 from .multistep import FORMS
 from .plan import Move, Solver
@@ -54,7 +55,7 @@ TABLEAUX = {
 
 def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") -> Solver:
     """The solver of this tableau in this form: x0, eps, v or flow."""
-    own = FORMS[form]
+    own = pick("form", form, FORMS)
 
     def step(here: Level, to: Level) -> list[Move]:
         start, end = own.clock(torch.tensor([here.log_snr, to.log_snr], dtype=torch.float64) / 2).tolist()

@@ -28,7 +28,7 @@ from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .auto import FORM, MOST, rules
-from .multistep import WIDEST, Nodes, merged
+from .multistep import Nodes, merged
 from .plan import Move
 from .run import follow, sample
 from .start import start
@@ -49,8 +49,10 @@ class Tuning:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name}={value}; give a positive number")
+            if not 0 < value < math.inf or (name != "rate" and value != int(value)):
+                raise ValueError(
+                    f"{name}={value}; give a positive number" + ("" if name == "rate" else ", a whole one")
+                )
 
 
 class Plan(nn.Module):
@@ -59,22 +61,23 @@ class Plan(nn.Module):
     def __init__(self, path: Path, steps: int, end: str = "zero") -> None:
         super().__init__()
         levels = grid(path, steps, "angle", end).levels
-        half = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
-        half = half.clamp(-WIDEST, WIDEST)
-        self.path, self.last = path, levels[-1]
-        self.ends = (half[0].item(), half[-1].item())
-        self.told_ends = (half[0].item(), min(path.schedule.ends[0] / 2, WIDEST))
-        self.gaps = nn.Parameter(half.diff().log())
+        half = Nodes.of(levels).half
+        self.path, self.last, self.end = path, levels[-1], half[-1].item()
+        # All nodes but the last lie between t = 1 and t = 0, however far the last, clean data, lies beyond.
+        self.low, self.high = half[0].item(), min(path.schedule.ends[0] / 2, self.end)
+        inside = torch.cat([half[:-1], half.new_tensor([self.high])])
+        self.gaps = nn.Parameter(inside.diff().clamp(min=1e-6).log())
         self.bend = nn.Parameter(half.new_zeros(steps, MOST + 1))
         self.scale = nn.Parameter(half.new_zeros(steps))
         self.told = nn.Parameter(half.new_zeros(steps - 1))
 
     def forward(self) -> tuple[list[Level], list[Move]]:
         """The Levels of the nodes, and moves between those that the network is told, all differentiable."""
-        low, high = self.ends
-        half = low + (high - low) * nn.functional.pad(self.gaps.softmax(0).cumsum(0), (1, 0))
+        share = nn.functional.pad(self.gaps.softmax(0).cumsum(0), (1, 0))
+        inside = self.low + (self.high - self.low) * share
+        half = torch.cat([inside[:-1], inside.new_tensor([self.end])])
         true = [self._level(y) for y in half.unbind()]
-        told = (half[1:-1] + self.told).clamp(*self.told_ends)
+        told = (half[1:-1] + self.told).clamp(self.low, self.high)
         asked = [true[0], *(self._level(y) for y in told.unbind()), self.last]
         weights = merged(Nodes(tuple(true), half), *rules(len(self.gaps)))
         weights = (
@@ -89,8 +92,12 @@ class Plan(nn.Module):
         return true, moves
 
     def _level(self, half: Tensor) -> Level:
-        """The Level of this half log-SNR; its time follows it to first order."""
-        t = self.path.schedule.inverse(2 * half.detach()).clamp(0, 1)
+        """The Level of this half log-SNR, whose time follows it: some rows and networks ask for the time."""
+        log_snr = 2 * half.detach()
+        t = self.path.schedule.inverse(log_snr).clamp(0, 1)
+        t = (
+            t + (2 * half - log_snr) / self.path.schedule.slope(t).detach()
+        )  # the first part is zero, its gradient is not
         return Level(self.path, t, 2 * half, torch.float64)
 
     @torch.no_grad()
@@ -127,23 +134,24 @@ def tune(
 
     The teacher is `auto` with 100 steps, from items + held_out starting points. conditions: one for each of these, or
     None. `like` gives dtype and device. The plan that it began with is kept if no better one is found. ValueError for
-    steps below 1, conditions that do not fit, or too little memory for the gradient of a batch.
+    steps below 1, conditions that do not fit, a predict that is not finite, or too little memory for a batch.
     """
     choice = tuning or Tuning()
     count = choice.items + choice.held_out
     if conditions is not None and len(conditions) != count:
         raise ValueError(f"conditions: {len(conditions)} for {count} starting points; give one for each")
-    like = torch.zeros(()) if like is None else like
-    x = start(path, shape, range(seed, seed + count)).to(like)
-    truth = sample("auto", predict, path, x, grid(path, FINE, "angle", end), condition=conditions)
-    plan = Plan(path, steps, end).to(like.device)
-    problem = _Problem(predict, x, truth, conditions, choice)
-    before = problem.judge(plan)
-    best, after = plan.numbers(), before
-    problem.descend(plan, seed, on_step)
-    tuned = problem.judge(plan)
-    if tuned < before:
-        best, after = plan.numbers(), tuned
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+        x = start(path, shape, range(seed, seed + count)).to(torch.zeros(()) if like is None else like)
+        plan, teacher = Plan(path, steps, end), grid(path, FINE, "angle", end)
+        problem = _Problem.of(predict, path, teacher, x, conditions, choice)
+        before = problem.judge(plan)
+        if not math.isfinite(before):
+            raise ValueError("predict: not finite on the way; look for NaN in the network")
+        best, after = plan.numbers(), before
+        problem.descend(plan, seed, on_step)
+        tuned = problem.judge(plan)
+        if tuned < before:
+            best, after = plan.numbers(), tuned
     return Tuned(*best, before, after)
 
 
@@ -157,6 +165,16 @@ class _Problem:
     conditions: Tensor | None
     choice: Tuning
 
+    @classmethod
+    def of(
+        cls, predict: Predict, path: Path, teacher: Grid, x: Tensor, conditions: Tensor | None, choice: Tuning
+    ) -> _Problem:
+        """With the ends where `auto` comes to on the teacher's grid, a batch at a time."""
+        groups = [None] * len(x) if conditions is None else conditions.split(choice.batch)
+        parts = zip(x.split(choice.batch), groups, strict=False)
+        ends = [sample("auto", predict, path, part, teacher, condition=group) for part, group in parts]
+        return cls(predict, x, torch.cat(ends), conditions, choice)
+
     def errors(self, plan: Plan, which: Tensor | slice, grad: bool) -> Float[Tensor, " n"]:
         """RMSE of each of these items at the end of the plan."""
         levels, moves = plan()
@@ -167,7 +185,8 @@ class _Problem:
     def judge(self, plan: Plan) -> float:
         """The median error of the held-out items."""
         with torch.no_grad():
-            return self.errors(plan, slice(self.choice.items, None), grad=False).median().item()
+            held_out = torch.arange(self.choice.items, len(self.x)).split(self.choice.batch)
+            return torch.cat([self.errors(plan, which, grad=False) for which in held_out]).median().item()
 
     def descend(self, plan: Plan, seed: int, on_step: Callable[[int, int], None] | None) -> None:
         """Adam on the mean log error of random batches; the rate rises, then falls to nothing."""
@@ -188,8 +207,8 @@ class _Problem:
         try:
             loss = self.errors(plan, which, grad=True).log().mean()
             grads = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if "memory" not in str(error):
+        except RuntimeError as error:
+            if not any(words in str(error) for words in ("out of memory", "allocate memory")):
                 raise
             steps = len(plan.gaps)
             raise ValueError(

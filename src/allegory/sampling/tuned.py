@@ -29,6 +29,7 @@ class Tuned:
     def to_dict(self) -> dict[str, Any]:
         """Numbers alone: times of the nodes, times that the network is told, and each move."""
         return {
+            "ends": list(self.grid.levels[0].path.schedule.ends),
             "nodes": self.grid.times.tolist(),
             "asked": [move.to.t for move in self.moves],
             "clean": self.grid.levels[-1].sigma == 0.0,
@@ -40,13 +41,15 @@ class Tuned:
     @classmethod
     def from_dict(cls, path: Path, content: dict[str, Any]) -> Tuned:
         """What `to_dict` wrote, on the same path. KeyError, TypeError or ValueError when it is something else."""
+        if content["ends"] != list(path.schedule.ends) or len(content["nodes"]) != len(content["asked"]) + 1:
+            raise ValueError("it was made for another path or another number of steps")
         nodes, asked = _levels(path, content, "nodes"), _levels(path, content, "asked")
         moves = [
             Move(
                 to,
                 state=float(m["state"]),
                 keep=tuple((float(a), float(b)) for a, b in m["keep"]),
-                kept=tuple(m["kept"]),
+                kept=tuple(map(float, m["kept"])),
             )
             for to, m in zip(asked, content["moves"], strict=True)
         ]
