@@ -23,8 +23,9 @@ def oracle(path):
 def test_the_error_follows_the_tolerance(name, end):
     path = PATHS[name]
     x = start(path, (2,), range(40)).double()
-    levels = list(grid(path, 2000, "angle", "min").levels) + ([path.clean] if end == "denoise" else [])
-    truth = sample("vab4c", oracle(path), path, x, type(grid(path, 2))(tuple(levels)))
+    walk = grid(path, 2000, "angle", "min")
+    truth = sample("vab4c", oracle(path), path, x, walk)
+    truth = oracle(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
     errors, costs = [], []
     for tolerance in (1e-2, 1e-4, 1e-6):
         found = adaptive(oracle(path), path, x, tolerance, end=end)

@@ -102,8 +102,9 @@ def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_whatever_the_caller_has_switched_off(mode):
     path = PATHS["linear-vp"]
+    exact = oracle(path)
     with mode():
-        tuned = tune(oracle(path), path, (2,), 3, tuning=Tuning(20, 8, 16, 8), like=DOUBLE)
+        tuned = tune(exact, path, (2,), 3, tuning=Tuning(20, 8, 16, 8), like=DOUBLE)
     assert tuned.after < tuned.before
 
 
@@ -147,8 +148,6 @@ def test_bad_input():
         tune(oracle(path), path, (2,), 0)
     with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
         Tuning(iterations=0)
-    with pytest.raises(ValueError, match=r"batch=2\.5; give a positive number, a whole one"):
-        Tuning(batch=2.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not finite"):
         tune(lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path, (2,), 2, like=DOUBLE)
     walk, moves = Plan(path, 3).numbers()

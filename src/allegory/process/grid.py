@@ -37,7 +37,8 @@ class Grid:
         snr = torch.tensor([level.log_snr for level in self.levels], dtype=torch.float64)
         if len(snr) < 2 or not bool((snr[1:] > snr[:-1]).all() or (snr[1:] < snr[:-1]).all()):
             raise ValueError(
-                f"grid: log-SNR {snr.tolist()[:6]} must be two or more that go one way at every step; use fewer steps, or other times"
+                f"grid: log-SNR {snr.tolist()[:6]} must go one way at every step, from one Level to another; use fewer "
+                "steps, or other times"
             )
 
     @property
