@@ -198,3 +198,29 @@ def test_an_item_with_its_seed_is_the_same_in_two_processes():
     ]
     both, one = (ast.literal_eval(text) for text in said)
     assert both[1] == one[0] and both[0] != one[0]
+
+
+def test_a_trajectory_begun_in_inference_mode_goes_on_outside():
+    x, levels = torch.randn(2, 2, 2), grid(PATH, 5, "log_snr")
+    with torch.inference_mode():
+        states = trajectory("dpmpp2m", oracle(), PATH, x, levels)
+        next(states)
+    *_, last = states
+    torch.testing.assert_close(last.x, sample("dpmpp2m", oracle(), PATH, x, levels))
+
+
+def test_a_grid_of_another_path_is_refused():
+    x = torch.randn(2, 2, 2)
+    with pytest.raises(ValueError, match="made for another path"):
+        sample("ddim", oracle(), PATH, x, grid(PATHS["cosine-flow"], 5))
+
+
+def test_the_state_keeps_its_dtype():
+    """Whatever a Predict answers in: here bfloat16."""
+    x, levels = torch.randn(2, 4), grid(PATH, 3, "log_snr")
+
+    def predict(x_t, t, condition=None):
+        return Prediction.solve("x0", torch.zeros_like(x_t, dtype=torch.bfloat16), x_t, t)
+
+    for solver in ("ddim", "heun", "dpmpp2m", "auto"):
+        assert sample(solver, predict, PATH, x, levels).dtype == torch.float32

@@ -42,30 +42,43 @@ class Listed:
 
 
 class Buffered:
-    """All in one buffer, used round and round; weights are floats."""
+    """All in one buffer, used round and round; weights are floats.
+
+    p u + q y is kept as u + (q/p) y, or y + (p/q) u, which is one pass over memory, and its p or q as a scale.
+    """
 
     def __init__(self, count: int, like: Tensor) -> None:
-        self.rows = like.new_zeros(count, *like.shape)
+        self.rows = like.new_empty(count, *like.shape)
         self.columns = self.rows.flatten(1).T
-        self.newest = -1
+        self.scales = [0.0] * count
+        self.newest, self.filled = -1, 0
 
     def keep(self, belief: Prediction, x0: Scale, eps: Scale) -> None:
-        self.newest = (self.newest + 1) % len(self.rows)
-        weighted_sum(*belief.terms(x0, eps), out=self.rows[self.newest])
+        self.newest = (self.newest + 1) % len(self.scales)
+        self.filled = max(self.filled, self.newest + 1)
+        (p, u), (q, y) = ((float(c), tensor) for c, tensor in belief.terms(x0, eps))
+        if abs(p) < abs(q):
+            (p, u), (q, y) = (q, y), (p, u)
+        row, self.scales[self.newest] = self.rows[self.newest], p
+        if q == 0.0:
+            row.copy_(u)  # and not 0 y, which is no number where y is infinite
+        else:
+            torch.add(u, y, alpha=q / p, out=row)
 
     def add(self, weights: tuple[Scale, ...], base: list[Term]) -> Tensor:
-        placed = [0.0] * len(self.rows)
+        placed = [0.0] * self.filled
         for j, w in enumerate(weights):
-            placed[self.newest - j] = float(w)
+            placed[self.newest - j] = float(w) * self.scales[self.newest - j]
         c = torch.tensor(placed, dtype=self.rows.dtype)
         (scale, x), *more = base
-        total = torch.addmv(x.flatten(), self.columns, c, beta=float(scale)).view(x.shape)
+        total = torch.addmv(x.flatten(), self.columns[:, : self.filled], c, beta=float(scale)).view(x.shape)
         return total if not more else total.add_(weighted_sum(*more))
 
 
 def memory(count: int, like: Tensor, grad: bool) -> Memory:
     """Room for this many."""
     plain = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
-    if plain and count and not grad and not torch.is_inference_mode_enabled():
+    inference = not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
+    if plain and count and not grad and not inference:
         return Buffered(count, like)
     return Listed(count)

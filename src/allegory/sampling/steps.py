@@ -47,13 +47,22 @@ def levels_at(path: Path, log_snr: Sequence[float]) -> tuple[Level, ...]:
     return path.levels(path.schedule.inverse(torch.tensor(log_snr, dtype=torch.float64)).clamp(0.0, 1.0))
 
 
-def staged(shares: Sequence[float], step: Callable[[Level, Sequence[Level], Level], list[Move]]) -> Planner:
-    """A step with Levels at these shares of the way in log-SNR, which are found for all steps at once."""
+def shares(*parts: float) -> Callable[[float, float], list[float]]:
+    """The log-SNRs at these shares of the way from one to another."""
+    return lambda t, s: [t + part * (s - t) for part in parts]
+
+
+def staged(
+    places: Callable[[float, float], list[float]], step: Callable[[Level, Sequence[Level], Level], list[Move]]
+) -> Planner:
+    """A step with Levels between its ends, at the log-SNRs that `places` gives; found for all steps at once."""
 
     def plan(levels: Sequence[Level]) -> list[Move]:
         ends = [(float(here.log_snr), float(to.log_snr)) for here, to in pairwise(levels) if inner(here) and inner(to)]
-        stages = iter(levels_at(levels[0].path, [t + share * (s - t) for t, s in ends for share in shares]))
-        return list(stepwise(lambda here, to: step(here, [next(stages) for _ in shares], to))(levels))
+        each = [places(t, s) for t, s in ends]
+        stages = iter(levels_at(levels[0].path, [log_snr for found in each for log_snr in found]))
+        way = iter([[next(stages) for _ in found] for found in each])
+        return list(stepwise(lambda here, to: step(here, next(way), to))(levels))
 
     return plan
 
@@ -145,9 +154,9 @@ SINGLE = {
     "ddpm": Solver("ddpm", _noisy(1.0), stochastic=True),
     "euler": Solver("euler", _euler),
     "heun": Solver("heun", stepwise(_heun), order=2),
-    "midpoint": Solver("midpoint", staged([1 / 2], _midpoint), order=2),
-    "dpmpp2s": Solver("dpmpp2s", staged([1 / 2], _dpmpp2s), order=2),
-    "dpmpp3s": Solver("dpmpp3s", staged([1 / 3, 2 / 3], _dpmpp3s), order=3),
+    "midpoint": Solver("midpoint", staged(shares(1 / 2), _midpoint), order=2),
+    "dpmpp2s": Solver("dpmpp2s", staged(shares(1 / 2), _dpmpp2s), order=2),
+    "dpmpp3s": Solver("dpmpp3s", staged(shares(1 / 3, 2 / 3), _dpmpp3s), order=3),
 }
 """ddpm: Ho et al. 2020, eq. 7 (variance beta-tilde). heun: Karras et al. 2022, algorithm 1. midpoint: Lu et al. 2022,
 DPM-Solver-2. dpmpp2s, dpmpp3s: Lu et al. 2022, DPM-Solver++. heun, midpoint and dpmpp2s take

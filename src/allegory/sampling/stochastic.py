@@ -38,7 +38,7 @@ from ..process.path import Level
 from ..process.scale import Scale, exp, expm1, sqrt
 from .multistep import Clock, Form, adams, each, multistep
 from .plan import Move, Solver
-from .steps import staged, stepwise
+from .steps import shares, staged, stepwise
 
 TAU_MOST = 3.0
 """e^{(1 + tau^2) y} has to stay in the range of a float, up to y = 70 that is log-SNR 140."""
@@ -193,8 +193,8 @@ STOCHASTIC = {
     "sa2": sa(2),
     "sa3": sa(3),
     **{solver.name: solver for solver in map(er_sde, (1, 2, 3))},
-    "seeds2": Solver("seeds2", staged([1 / 2], _seeds2), order=2, stochastic=True),
-    "seeds3": Solver("seeds3", staged([1 / 3, 2 / 3], _seeds3), order=2, stochastic=True),
+    "seeds2": Solver("seeds2", staged(shares(1 / 2), _seeds2), order=2, stochastic=True),
+    "seeds3": Solver("seeds3", staged(shares(1 / 3, 2 / 3), _seeds3), order=2, stochastic=True),
 }
 """ddpm_large: Ho et al. 2020, section 3.2, sigma^2 = beta. ddpm_learned: Nichol & Dhariwal 2021, eq. 15, for a model
 that learns its variance (`models.LearnedVariance`). sde_dpmpp2m: Lu et al. 2022 (DPM-Solver++), the midpoint rule;

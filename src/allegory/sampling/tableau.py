@@ -10,7 +10,7 @@ trapezoidal one in the eps form is EDM's Heun.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from ..names import pick
 from ..process.path import Level
 from .multistep import FORMS
 from .plan import Move, Solver
-from .steps import levels_at, stepwise
+from .steps import staged
 
 BACK: dict[str, Callable[[Tensor], Tensor]] = {
     "x0": torch.log,
@@ -55,28 +55,28 @@ TABLEAUX = {
 
 def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") -> Solver:
     """The solver of this tableau in this form: x0, eps, v or flow."""
-    own = pick("form", form, FORMS)
+    own, nodes = pick("form", form, FORMS), [sum(row) for row in tableau.a[1:]]
 
-    def step(here: Level, to: Level) -> list[Move]:
-        start, end = own.clock(torch.tensor([here.log_snr, to.log_snr], dtype=torch.float64) / 2).tolist()
-        g, h = own.gauge(here), end - start
-        base = (here.alpha / g, here.sigma / g)
-        moves, at = [], here
-        for i, weights in enumerate((*tableau.a[1:], tableau.b)):
-            stage = i + 1 < len(tableau.b)
-            goal = _at(here, BACK[form], start + h * sum(weights)) if stage else to
+    def ends(t: float, s: float) -> tuple[float, float]:
+        start, end = own.clock(torch.tensor([t, s], dtype=torch.float64) / 2).tolist()
+        return start, end - start
+
+    def places(t: float, s: float) -> list[float]:
+        start, h = ends(t, s)
+        clock = torch.tensor([start + h * node for node in nodes], dtype=torch.float64)
+        found: list[float] = (2 * BACK[form](clock)).tolist()
+        return found
+
+    def step(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
+        (_, h), g = ends(float(here.log_snr), float(to.log_snr)), own.gauge(here)
+        base, moves = (here.alpha / g, here.sigma / g), []
+        for at, goal, weights in zip([here, *way], [*way, to], (*tableau.a[1:], tableau.b), strict=True):
             kept = (*(own.gauge(goal) * h * w for w in reversed(weights)), own.gauge(goal))
-            keep = (base, own.row(at)) if i == 0 else (own.row(at),)
-            moves.append(Move(goal, keep=keep, kept=kept, stage=stage))
-            at = goal
+            keep = (base, own.row(at)) if at is here else (own.row(at),)
+            moves.append(Move(goal, keep=keep, kept=kept, stage=goal is not to))
         return moves
 
-    return Solver(name, stepwise(step), tableau.order)
-
-
-def _at(here: Level, back: Callable[[Tensor], Tensor], clock: float) -> Level:
-    (level,) = levels_at(here.path, [2 * float(back(torch.tensor(clock, dtype=torch.float64)))])
-    return level
+    return Solver(name, staged(places, step), tableau.order)
 
 
 RUNGE_KUTTA = {name: runge_kutta(tableau, name=name) for name, tableau in TABLEAUX.items()}
