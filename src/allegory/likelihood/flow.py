@@ -29,9 +29,9 @@ from torch import Tensor
 from ..data.spec import Data
 from ..process.bound import bits_per_dim
 from ..process.kernel import Gaussian
-from ..process.path import Level, Path, precise
+from ..process.path import Path, precise
 from ..process.prediction import Predict
-from .march import Arrival, March
+from .march import Arrival, March, level_at
 from .tangent import Angle, Point
 from .trace import rademacher, traces
 
@@ -200,7 +200,7 @@ class _Field:
     grad: bool
 
     def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
-        level = self._level(u, y)
+        level = level_at(self.path, u, y.to(self.dtype))
         condition = None if self.condition is None else self.condition[items]
         probes = None if self.probes is None else self.probes[:, items]
         if not (y.requires_grad and self.grad):
@@ -211,9 +211,3 @@ class _Field:
         c = (u / y[0].numel())[:, None] * divergence.to(y.dtype)
         point = Point(u, y, eps.to(y.dtype), c)
         return point if self.grad else point.detach()
-
-    def _level(self, u: Tensor, y: Tensor) -> Level:
-        """The Level where sigma/alpha = u, one per item."""
-        with torch.no_grad():
-            t = self.path.schedule.inverse(-2 * u.log()).clamp(0, 1)
-            return self.path.at(t, like=y.to(self.dtype))

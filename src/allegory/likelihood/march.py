@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from ..process.path import Level, Path
 from .adaptive import adams, combine, next_width
 from .tangent import Angle, Point, Tangent, beside
 
@@ -27,6 +28,12 @@ FIRST = 0.1
 
 Field: TypeAlias = Callable[[Tensor, Tensor, Tensor], Point]
 """(u, y, items) -> what is believed at y for the items of this index."""
+
+
+def level_at(path: Path, u: Float[Tensor, " b"], like: Float[Tensor, "b *shape"]) -> Level:
+    """The Level where sigma/alpha = u, one per item."""
+    with torch.no_grad():
+        return path.at(path.schedule.inverse(-2 * u.log()).clamp(0, 1), like=like)
 
 
 @dataclass(frozen=True, eq=False)

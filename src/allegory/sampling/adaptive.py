@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ..likelihood.march import March
+from ..likelihood.march import March, level_at
 from ..likelihood.tangent import Angle, Point
 from ..process.path import Path, precise
 from ..process.prediction import Predict
-from ..process.scale import Scale
 
 MEMORY, STEEPEST = 4, 12.0
 """Slopes remembered; and the half log-SNR that stands for none at all where t = 1 is pure noise."""
@@ -102,8 +101,7 @@ class _Field:
 
     def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
         condition = None if self.condition is None else self.condition[items]
-        level = self.path.at(self.path.schedule.inverse(-2 * u.log()).clamp(0, 1), like=y.to(self.dtype))
-        signal: Scale = level.alpha
-        eps = self.predict((signal * y).to(self.dtype), level, condition).eps.to(y.dtype)
+        level = level_at(self.path, u, y.to(self.dtype))
+        eps = self.predict((level.alpha * y).to(self.dtype), level, condition).eps.to(y.dtype)
         c = u * u / (self.data_std**2 + u * u)
         return Point(u, y, eps, c[:, None])
