@@ -10,6 +10,7 @@ from allegory import Mixture
 from allegory.models import Denoiser
 from allegory.process import grid
 from allegory.sampling import SOLVERS, encode, sample, start
+from allegory.sampling.correct import ANNEALED
 from allegory.sampling.tune import Plan
 
 SPLITS = ("linear-vp", "cosine-sub_vp", "straight-flow", "geometric-ve", "cosine_inf-vp")
@@ -33,6 +34,8 @@ def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
     network = Small()
     for name in SPLITS:
         path = PATHS[name]
+        if solver in ANNEALED and not math.isfinite(path.schedule.ends[1]):
+            continue  # refused: see test_correct.py
         x = start(path, (3,), range(4))
         for steps in (1, 2, 3):
             levels = grid(path, steps, "angle")

@@ -32,14 +32,14 @@ def walk(
     solver: str | Solver | Tuned = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
-    end: str = "zero",
+    end: str | None = None,
     guidance: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    The grid has the solver's own spacing if none is given ("angle" where an end of the path is infinite); a Tuned sampler
-    has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state.
+    The grid has the solver's own spacing and end if none are given ("angle" where an end of the path is infinite); a Tuned
+    sampler has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state.
     ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
@@ -55,14 +55,16 @@ def walk(
         yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
 
 
-def _choice(path: Path, solver: str | Solver | Tuned, steps: int, spacing: str | None, end: str) -> tuple[Grid, Solver]:
+def _choice(
+    path: Path, solver: str | Solver | Tuned, steps: int, spacing: str | None, end: str | None
+) -> tuple[Grid, Solver]:
     if isinstance(solver, Tuned):
-        if spacing is not None or end != "zero":
+        if spacing is not None or end is not None:
             raise ValueError(f"spacing={spacing!r}, end={end!r}: a tuned sampler has a grid of its own; leave them out")
         return solver.grid, solver.solver
     solver = solver_named(solver)
     own = solver.spacing if all(map(math.isfinite, path.schedule.ends)) else "angle"
-    return grid(path, steps, spacing or own, end), solver
+    return grid(path, steps, spacing or own, end or solver.end), solver
 
 
 def draw(
@@ -74,7 +76,7 @@ def draw(
     solver: str | Solver | Tuned = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
-    end: str = "zero",
+    end: str | None = None,
     guidance: float = 1.0,
     batch: int = 250,
     on_step: OnStep | None = None,

@@ -69,6 +69,12 @@ class Oracle(nn.Module, ABC):
         level = self.path.clean if t is None else self.path.at(t, like=flat)
         return self._log_joint(flat, level, condition).logsumexp(1)
 
+    def energy(
+        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, " b"]:
+        """-log p(x_t) in nats per item: its score is minus the gradient of this."""
+        return -self.log_prob(x_t, t, condition)
+
     def sample(
         self,
         count: int,

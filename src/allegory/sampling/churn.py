@@ -15,9 +15,7 @@ from itertools import pairwise
 from ..process.kernel import fresh_std
 from ..process.path import Level
 from .plan import Move, Solver
-from .steps import SINGLE, inner, levels_at
-
-HEUN = SINGLE["heun"].plan
+from .steps import HEUN, inner, levels_at
 
 
 @dataclass(frozen=True)
@@ -115,15 +113,15 @@ def restart(where: Interval | None = None) -> Solver:
     def plan(levels: Sequence[Level]) -> list[Move]:
         inside = [i for i, level in enumerate(levels) if where.low <= _ratio(level) <= where.high and inner(level)]
         if len(inside) < 2 or where.times == 0:
-            return list(HEUN(levels))
+            return HEUN(levels)
         top, bottom = inside[0], inside[-1]
         down = HEUN(levels[top : bottom + 1])
         again = [_up(levels[bottom], levels[top]), *(replace(move, stage=True) for move in down)]
-        before = list(HEUN(levels[: bottom + 1]))
+        before = HEUN(levels[: bottom + 1])
         before[-1] = replace(before[-1], stage=True)  # the grid's state there is the one after the last restart
         walks = before + again * where.times
         walks[-1] = replace(walks[-1], stage=False)
-        return walks + (list(HEUN(levels[bottom:])) if bottom + 1 < len(levels) else [])
+        return walks + (HEUN(levels[bottom:]) if bottom + 1 < len(levels) else [])
 
     return Solver("restart", plan, order=2, stochastic=where.times > 0)
 

@@ -60,7 +60,7 @@ def picard(
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
     grid = as_grid(path, grid)
-    moves = solver.plan(grid.levels)
+    moves = [move for move in solver.plan(grid.levels) if isinstance(move, Move)]  # it stays nowhere: it draws nothing
     levels = [grid.levels[0], *(move.to for move in moves[:-1])]
     states = x.expand(len(moves) + 1, *x.shape).clone()
     rounds, active = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x), device=x.device)

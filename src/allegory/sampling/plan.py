@@ -9,6 +9,9 @@ of the state, the belief just formed of it, combinations k_j of earlier beliefs 
 draws z_j; after it the network is asked again, at the Level that was reached. One such move a step is a multistep
 method, two or three are a Runge-Kutta method. Coefficients are computed once, in float64, for the whole grid; the loop
 has nothing left to decide.
+
+Between two moves a sampler may *stay* at a Level and let a Markov kernel (`langevin.py`) move the state within the density
+there: a correction.
 """
 
 from __future__ import annotations
@@ -23,10 +26,8 @@ from torch import Tensor
 from ..process.path import Level
 from ..process.prediction import Prediction
 from ..process.scale import Scale, weighted_sum, zero
+from .density import Kernel
 from .memory import Memory
-
-Draw = Callable[[Tensor], Tensor]
-"""The next standard-normal draw of every item, like the given tensor."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,28 @@ def _learned_std(belief: Prediction | None, low: Scale, high: Scale) -> Tensor:
     return torch.exp(belief.share * math.log(high / low)) * low
 
 
-Planner = Callable[[Sequence[Level]], Sequence[Move]]
-"""The moves along these Levels, first to last."""
+@dataclass(frozen=True)
+class Stay:
+    """A correction: a Markov kernel that leaves the density at a Level as it is. It is no state of the trajectory."""
+
+    to: Level
+    kernel: Kernel
+    stage: bool = True
+
+
+Moves = Callable[[Sequence[Level]], list[Move]]
+"""The moves along these Levels, first to last, of a method that has nothing else."""
+
+Plan = Sequence[Move | Stay]
+"""What the driver carries out, in order."""
+
+Planner = Callable[[Sequence[Level]], Plan]
+"""The plan along these Levels, first to last."""
 
 
 @dataclass(frozen=True)
 class Solver:
-    """A name, and how it plans; the order of its error; the spacing of a grid that suits it.
+    """A name, and how it plans; the order of its error; the spacing and the end of a grid that suit it.
 
     The order is that of a step on the probability flow, once a multistep method has all its beliefs (it begins with a step
     of first order, whose error stays); or of the mean and variance of a Gaussian for a solver that draws noise.
@@ -96,12 +112,13 @@ class Solver:
     order: int = 1
     stochastic: bool = False
     spacing: str = "log_snr"
+    end: str = "zero"
 
     def planned(self, levels: Sequence[Level]) -> Solver:
         """The same, for these Levels only, with its plan already made: what a compiler sees is then the bare loop."""
         moves = tuple(self.plan(levels))
 
-        def same(others: Sequence[Level]) -> tuple[Move, ...]:
+        def same(others: Sequence[Level]) -> Plan:
             if len(others) != len(levels) or any(a is not b for a, b in zip(others, levels, strict=True)):
                 raise ValueError(
                     f"solver {self.name!r} has a plan for one grid; walk that, in its own direction and with its own Levels"

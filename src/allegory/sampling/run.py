@@ -18,8 +18,10 @@ from ..process.grid import Grid
 from ..process.noise import Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
+from .chain import Tally
+from .density import AtLevel, Draw
 from .memory import memory
-from .plan import Draw, Move, Solver
+from .plan import Move, Plan, Solver, Stay
 from .solvers import solver_named
 
 OnStep = Callable[[int, int], None]
@@ -80,30 +82,38 @@ def as_grid(path: Path, grid: Grid | Sequence[float] | Tensor) -> Grid:
 
 
 def follow(
-    moves: Sequence[Move],
+    moves: Plan,
     predict: Predict,
     x: Float[Tensor, "b *shape"],
     here: Level,
     condition: Tensor | None = None,
     draw: Draw = torch.zeros_like,
     grad: bool = False,
-) -> Iterator[tuple[Tensor, Move, Prediction | None]]:
+) -> Iterator[tuple[Tensor, Move | Stay, Prediction | None]]:
     """Carry out the moves from x, at the Level `here`: each state, the move that led to it, and the last belief."""
-    kept = memory(max(len(move.kept) for move in moves), x, grad)
-    draws: deque[Tensor] = deque(maxlen=max(max(len(move.noise), move.draws) for move in moves))
-    belief: Prediction | None = None
+    linear = [move for move in moves if isinstance(move, Move)]
+    kept = memory(max([0, *(len(move.kept) for move in linear)]), x, grad)
+    draws: deque[Tensor] = deque(maxlen=max([0, *(max(len(move.noise), move.draws) for move in linear)]))
+    belief, tally = None, Tally()
     for move in moves:
         # The grad mode is set around the work and not around the yield: it must not leak into the caller.
         with torch.set_grad_enabled(grad):
-            if move.asks:
-                belief = predict(x, here, condition)
-                for row in move.keep:
-                    kept.keep(belief, *row)
-            if move.draws:
-                draws.append(draw(x))
-            x = move(x, belief, kept, draws).to(x.dtype)
+            if isinstance(move, Stay):
+                density = AtLevel(predict, move.to, condition)
+                moved = move.kernel(density, x, draw)
+                tally.add(moved)
+                x, belief = moved.x.to(x.dtype), density.belief
+            else:
+                if move.asks:
+                    belief = predict(x, here, condition)
+                    for row in move.keep:
+                        kept.keep(belief, *row)
+                if move.draws:
+                    draws.append(draw(x))
+                x = move(x, belief, kept, draws).to(x.dtype)
         here = move.to
         yield x, move, belief
+    tally.report()
 
 
 def sample(

@@ -8,11 +8,13 @@ from functools import partial
 from ..names import pick
 from .auto import AUTO
 from .churn import CHURN, Churn, churn
+from .correct import ANNEALED, NCSN2, annealed, corrector_named, predictor_corrector
+from .langevin import Langevin
 from .multistep import exponential_adams
 from .plan import Solver
 from .published import PUBLISHED
 from .steps import SINGLE, ddim
-from .stochastic import STOCHASTIC, euler_maruyama, sa
+from .stochastic import STOCHASTIC, euler_maruyama, reverse_diffusion, sa
 from .tableau import RUNGE_KUTTA
 
 VARIABLES = {"x0": "log_snr", "eps": "log_snr", "v": "clock", "flow": "clock"}
@@ -28,13 +30,17 @@ SOLVERS: dict[str, Solver] = {
     **CHURN,
     **RUNGE_KUTTA,
     **{solver.name: solver for solver in ADAMS},
+    **ANNEALED,
+    "pc": predictor_corrector(STOCHASTIC["reverse_diffusion"], corrector_named("langevin"), "pc"),
     "auto": AUTO,
 }
-"""vab3 is Adams-Bashforth of order 3 in the v form, vab3c the same with correction."""
+"""vab3 is Adams-Bashforth of order 3 in the v form, vab3c the same with correction. pc is reverse_diffusion+langevin."""
 
 PARAMETERS: dict[str, tuple[Callable[[float], Solver], str]] = {
     "ddim": (ddim, "eta, a number from 0 to 1"),
     "euler_maruyama": (euler_maruyama, "eta, a number, 0 or more"),
+    "reverse_diffusion": (reverse_diffusion, "eta, a number, 0 or more"),
+    "ncsn2": (lambda step: annealed(Langevin(step, NCSN2.count), f"ncsn2:{step:g}"), "step, a number above 0"),
     "sa2": (partial(sa, 2), "tau, a number from 0 to 3"),
     "sa3": (partial(sa, 3), "tau, a number from 0 to 3"),
     "churn": (lambda s_churn: churn(Churn(s_churn)), "s_churn, a number, 0 or more"),
@@ -45,10 +51,13 @@ PARAMETERS: dict[str, tuple[Callable[[float], Solver], str]] = {
 def solver_named(name: str | Solver) -> Solver:
     """The solver of this name; "ddim:0.5" is DDIM with eta = 0.5, "sa3:0.4" SA-Solver with tau = 0.4.
 
-    ValueError with the closest name otherwise.
+    "heun+langevin:0.2" is a predictor and a corrector (`correct.py`). ValueError with the closest name otherwise.
     """
     if isinstance(name, Solver):
         return name
+    predictor, plus, corrector = name.partition("+")
+    if plus:
+        return predictor_corrector(solver_named(predictor), corrector_named(corrector), name)
     kind, colon, value = name.partition(":")
     if not colon or kind not in PARAMETERS or name in SOLVERS:
         return pick("solver", name, SOLVERS)

@@ -22,13 +22,13 @@ import torch
 from ..process.kernel import fresh_std
 from ..process.path import Level, Path
 from ..process.scale import expm1, sqrt
-from .plan import Move, Planner, Solver
+from .plan import Move, Moves, Solver
 
 Step = Callable[[Level, Level], Sequence[Move]]
 """The moves from one Level to the next."""
 
 
-def stepwise(step: Step) -> Planner:
+def stepwise(step: Step) -> Moves:
     """The plan that repeats a step; at the two ends, where its numbers are infinite, a DDIM step stands for it."""
 
     def plan(levels: Sequence[Level]) -> list[Move]:
@@ -54,7 +54,7 @@ def shares(*parts: float) -> Callable[[float, float], list[float]]:
 
 def staged(
     places: Callable[[float, float], list[float]], step: Callable[[Level, Sequence[Level], Level], list[Move]]
-) -> Planner:
+) -> Moves:
     """A step with Levels between its ends, at the log-SNRs that `places` gives; found for all steps at once."""
 
     def plan(levels: Sequence[Level]) -> list[Move]:
@@ -62,7 +62,7 @@ def staged(
         each = [places(t, s) for t, s in ends]
         stages = iter(levels_at(levels[0].path, [log_snr for found in each for log_snr in found]))
         way = iter([[next(stages) for _ in found] for found in each])
-        return list(stepwise(lambda here, to: step(here, next(way), to))(levels))
+        return stepwise(lambda here, to: step(here, next(way), to))(levels)
 
     return plan
 
@@ -76,7 +76,7 @@ def _ddim(here: Level, to: Level) -> list[Move]:
     return [plain(to)]
 
 
-def _noisy(eta: float) -> Planner:
+def _noisy(eta: float) -> Moves:
     def plan(levels: Sequence[Level]) -> list[Move]:
         moves = []
         for here, to in pairwise(levels):
@@ -112,6 +112,9 @@ def _heun(here: Level, to: Level) -> list[Move]:
         Move(to, x0=to.alpha, eps=to.sigma, keep=((to.alpha, to.sigma - half),), stage=True),
         Move(to, eps=half, kept=(1.0,)),
     ]
+
+
+HEUN = stepwise(_heun)
 
 
 def _midpoint(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
@@ -153,7 +156,7 @@ SINGLE = {
     "ddim": ddim(),
     "ddpm": Solver("ddpm", _noisy(1.0), stochastic=True),
     "euler": Solver("euler", _euler),
-    "heun": Solver("heun", stepwise(_heun), order=2),
+    "heun": Solver("heun", HEUN, order=2),
     "midpoint": Solver("midpoint", staged(shares(1 / 2), _midpoint), order=2),
     "dpmpp2s": Solver("dpmpp2s", staged(shares(1 / 2), _dpmpp2s), order=2),
     "dpmpp3s": Solver("dpmpp3s", staged(shares(1 / 3, 2 / 3), _dpmpp3s), order=3),

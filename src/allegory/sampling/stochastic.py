@@ -158,8 +158,7 @@ def euler_maruyama(eta: float = 1.0) -> Solver:
 
     eta = 1 is the reverse SDE, 0 the probability flow, anything beyond draws more. ValueError for a negative eta.
     """
-    if not 0 <= eta < math.inf:
-        raise ValueError(f"eta={eta}; give a finite number, 0 (deterministic) or more; 1 is the reverse SDE")
+    _check_eta(eta)
 
     def step(here: Level, to: Level) -> list[Move]:
         stride = here.t - to.t
@@ -169,6 +168,30 @@ def euler_maruyama(eta: float = 1.0) -> Solver:
 
     name = "euler_maruyama" if eta == 1 else f"euler_maruyama:{eta:g}"
     return Solver(name, stepwise(step), stochastic=eta > 0)
+
+
+def reverse_diffusion(eta: float = 1.0) -> Solver:
+    """The forward kernel x_t = a x_s + b z, turned round as one turns an SDE (Song et al. 2021, appendix E):
+
+        x_s = (2 - a) x_t + (1 + eta^2)/2 b^2 score + eta b z
+
+    eta = 1 is the published reverse-diffusion predictor on `vp` and `ve`, 0 its probability flow. On the other splits a
+    and b are those of the exact kernel too. ValueError for a negative eta.
+    """
+    _check_eta(eta)
+
+    def step(here: Level, to: Level) -> list[Move]:
+        b = fresh_std(here.sigma, to, here)
+        pull = (1 + eta * eta) / 2 * b * b / here.sigma  # score = -eps / sigma
+        return [Move(to, state=2 - here.alpha / to.alpha, eps=-pull, noise=(eta * b,) if eta else ())]
+
+    name = "reverse_diffusion" if eta == 1 else f"reverse_diffusion:{eta:g}"
+    return Solver(name, stepwise(step), stochastic=eta > 0)
+
+
+def _check_eta(eta: float) -> None:
+    if not 0 <= eta < math.inf:
+        raise ValueError(f"eta={eta}; give a finite number, 0 (deterministic) or more; 1 is the reverse SDE")
 
 
 def _ddpm_large(here: Level, to: Level) -> list[Move]:
@@ -188,6 +211,7 @@ STOCHASTIC = {
     "ddpm_large": Solver("ddpm_large", stepwise(_ddpm_large), stochastic=True),
     "ddpm_learned": Solver("ddpm_learned", stepwise(_ddpm_learned), stochastic=True),
     "euler_maruyama": euler_maruyama(),
+    "reverse_diffusion": reverse_diffusion(),
     "sde_dpmpp2m": Solver("sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True),
     "sde_dpmpp3m": Solver("sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True),
     "sa2": sa(2),
