@@ -13,7 +13,8 @@ class Train:
     """Train a recipe into a run folder.
 
     Recipes: digits (8x8 handwritten digits, bundled), toy (points on the plane), images (a folder, an array, a parquet
-    table or hub:owner/name), arrays (float arrays of any shape), mnist (28x28, 256 levels), and of black and white
+    table or hub:owner/name), arrays (float arrays of any shape), toy_score and toy_energy
+    (points, by a score network and by an energy), digits_ncsn and digits_sde (score networks of digits), mnist (28x28, 256 levels), and of black and white
     mnist_vae and mnist_hierarchy (mnist_hierarchy:1, :6 for 1 or 6 latents).
     """
 
@@ -63,7 +64,11 @@ class Sample:
     """By default the one that `allegory tune` made for so many steps, else dpmpp2m. auto (fewest evaluations for an
     accuracy), ddim, ddim:ETA, euler, heun, midpoint, rk3, rk4, dpmpp2s, dpmpp3s, dpmpp3m, unipc1 to 3, deis1 to 4, plms,
     Adams-Bashforth such as vab4, or vab4c with correction. Drawing noise on the way: ddpm, ddpm_large, sde_dpmpp2m,
-    sde_dpmpp3m, sa2, sa3, sa3:TAU, er_sde1 to 3, seeds2, seeds3, euler_maruyama, churn, restart."""
+    sde_dpmpp3m, sa2, sa3, sa3:TAU, er_sde1 to 3, seeds2, seeds3, euler_maruyama, reverse_diffusion, churn, restart. With a
+    Langevin step at each Level: pc, or any of these and a corrector, such as reverse_diffusion+langevin:0.16 (also mala,
+    hmc, langevin_batch). Annealed Langevin: ncsn (100 evaluations a step), ncsn2 (5)."""
+    split: str | None = None
+    """Walk another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
     guidance: float | None = None

@@ -77,8 +77,17 @@ def sample(options: Sample) -> None:
     labels = _labels(options.label, len(seeds), folder.data.classes)
     steps = STEPS if options.steps is None else options.steps
     guidance = 1.0 if options.guidance is None else options.guidance
-    solver = _sampler(folder, model, options.solver, steps, guidance)
-    raw = draw(model, len(seeds), seeds=seeds, labels=labels, solver=solver, steps=steps, guidance=guidance)
+    solver = _sampler(folder, model, options.solver or (SOLVER if options.split else None), steps, guidance)
+    raw = draw(
+        model,
+        len(seeds),
+        seeds=seeds,
+        labels=labels,
+        solver=solver,
+        steps=steps,
+        guidance=guidance,
+        split=options.split,
+    )
     save_samples(out, raw, labels, folder.data)
     name = solver if isinstance(solver, str) else "tuned"
     tables.show(options.json, {"samples": len(raw), "solver": name, "steps": steps, "file": str(out)})
@@ -104,7 +113,7 @@ def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:
 
 def _refuse_diffusion(options: Sample | Evaluate) -> None:
     """ValueError for an option that says how diffusion is run backwards."""
-    for name in ("steps", "solver", "guidance", "label"):
+    for name in ("steps", "solver", "guidance", "label", "split"):
         value = getattr(options, name, None)
         if value is not None:
             raise ValueError(

@@ -16,6 +16,8 @@ from ..guidance.blend import ClassifierFree
 from ..models.diffusion import VDM
 from ..process.grid import Grid, grid
 from ..process.path import Path
+from ..process.prediction import Predict
+from ..process.resplit import Resplit
 from ..sampling.plan import Solver
 from ..sampling.run import OnStep, State, trajectory
 from ..sampling.solvers import solver_named
@@ -34,12 +36,14 @@ def walk(
     spacing: str | None = None,
     end: str | None = None,
     guidance: float = 1.0,
+    split: str | None = None,
     on_step: OnStep | None = None,
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
     The grid has the solver's own spacing and end if none are given ("angle" where an end of the path is infinite); a Tuned
-    sampler has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the last state.
+    sampler has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the
+    last state. `split`: walk another process than the model's own, with the same schedule (`process.resplit`).
     ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
@@ -47,9 +51,14 @@ def walk(
     if labels is not None and len(labels) != len(seeds):
         raise ValueError(f"labels: {len(labels)} for {len(seeds)} seeds; give one label a seed")
     path, device = model.denoiser.path, next(model.parameters()).device
+    predict: Predict = ClassifierFree(model.denoiser, guidance)
+    if split is not None and split != path.split.name:
+        if isinstance(solver, Tuned):
+            raise ValueError(f"split={split!r}: a sampler tuned on another split; leave it out, or choose a solver")
+        predict = Resplit(predict, path, split)
+        path = predict.path
     x = start(path, model.data.shape, seeds).to(device)
     condition = None if labels is None else labels.to(device)
-    predict = ClassifierFree(model.denoiser, guidance)
     levels, solver = _choice(path, solver, steps, spacing, end)
     with evaluating(model):
         yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
@@ -78,6 +87,7 @@ def draw(
     spacing: str | None = None,
     end: str | None = None,
     guidance: float = 1.0,
+    split: str | None = None,
     batch: int = 250,
     on_step: OnStep | None = None,
 ) -> Shaped[Tensor, "n *shape"]:
@@ -96,7 +106,7 @@ def draw(
         part = slice(i * batch, (i + 1) * batch)
         states = walk(
             model, seeds=seeds[part], labels=None if labels is None else labels[part], solver=solver, steps=steps,
-            spacing=spacing, end=end, guidance=guidance, on_step=_shifted(on_step, i, batches),
+            spacing=spacing, end=end, guidance=guidance, split=split, on_step=_shifted(on_step, i, batches),
         )  # fmt: skip
         *_, last = states
         samples.append(model.data.decode(last.x).cpu())

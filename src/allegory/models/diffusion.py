@@ -23,6 +23,7 @@ from ..process.bound import Bound, bits_per_dim
 from ..process.learned import descending_variance
 from ..process.schedule import Schedule
 from .denoiser import Denoiser
+from .energy import Energy
 from .hierarchy import Hierarchy
 from .unrolled import unroll
 
@@ -30,13 +31,15 @@ RECONSTRUCTED = 8
 
 
 class VDM(nn.Module):
-    """A diffusion model of data with a likelihood.
+    """A diffusion model of data with a likelihood; its denoiser may be an Energy.
 
     `label_dropout` is the share of training items whose label is hidden, so that one network serves with and without a
     condition (Ho & Salimans 2022). `weight` is the name of a training weight.
     """
 
-    def __init__(self, denoiser: Denoiser, data: Data, weight: str = "elbo", label_dropout: float = 0.1) -> None:
+    def __init__(
+        self, denoiser: Denoiser | Energy, data: Data, weight: str = "elbo", label_dropout: float = 0.1
+    ) -> None:
         super().__init__()
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout={label_dropout}; give a share from 0 to 1")

@@ -30,6 +30,7 @@ from ..process.path import Level
 from ..process.prediction import Prediction
 from .categorical import Categorical
 from .diffusion import VDM
+from .energy import Energy
 from .hierarchy import Hierarchy
 from .unrolled import unroll
 
@@ -49,7 +50,7 @@ class Reader:
     def believe(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
         """Mean and variance of x0 given z at this level, and p(x | z), by one evaluation."""
         denoiser, row = self.model.denoiser, self.model.denoiser.row
-        if not isinstance(row, Categorical):
+        if isinstance(denoiser, Energy) or not isinstance(row, Categorical):
             return plain(denoiser, self.model.decoder)(z, level)
         output = denoiser.output(z, denoiser.path.at(level, like=z)).to(z.dtype)
         logits, values = output.unflatten(1, (len(row.values), z.shape[1])), row.values.to(z)

@@ -7,11 +7,12 @@ from .kernel import Gaussian, marginal, posterior, transition
 from .oracle import Mixture, Oracle
 from .path import Level, Path
 from .prediction import ROWS, Predict, Prediction, Row, edm, row_named
+from .resplit import Resplit
 from .schedule import Betas, Cosine, Geometric, Learned, Linear, Schedule, Straight
 from .split import SPLITS, Split
 
 __all__ = [
     "ROWS", "SPLITS", "Betas", "Bound", "Cosine", "Empirical", "Estimate", "Gaussian", "Geometric", "Grid",
-    "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Row", "Schedule", "Split",
+    "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Resplit", "Row", "Schedule", "Split",
     "Straight", "bits_per_dim", "edm", "estimate", "grid", "marginal", "posterior", "row_named", "transition",
 ]  # fmt: skip

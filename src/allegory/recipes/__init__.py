@@ -15,10 +15,15 @@ from .images import images
 from .mnist import mnist
 from .mnist_binary import mnist_hierarchy, mnist_vae
 from .plane import arrays, toy
+from .scores import digits_ncsn, digits_sde, toy_energy, toy_score
 
 RECIPES: dict[str, Callable[..., Run]] = {
     "digits": digits,
     "toy": toy,
+    "toy_score": toy_score,
+    "toy_energy": toy_energy,
+    "digits_ncsn": digits_ncsn,
+    "digits_sde": digits_sde,
     "images": images,
     "mnist": mnist,
     "mnist_vae": mnist_vae,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..data import Data, Dataset
-from ..models import VDM, Categorical, Denoiser, LadderConfig, LatentModel, VAEConfig
+from ..models import VDM, Categorical, Denoiser, Energy, LadderConfig, LatentModel, VAEConfig
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
 from ..objectives import WEIGHTS
@@ -18,7 +18,7 @@ from ..training import Training
 
 NetworkConfig = UNetConfig | DiTConfig | MLPConfig
 SCHEDULES = {"linear": Linear, "cosine": Cosine, "learned": Learned}
-CATEGORICAL = "categorical"
+CATEGORICAL, ENERGY = "categorical", "energy"
 MEASURED = 10_000
 
 
@@ -45,7 +45,8 @@ class PathChoice:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A diffusion model: network, path, what the network predicts (a row, or "categorical"), and the training weight."""
+    """A diffusion model: network, path, what the network predicts (a row, "categorical",
+    or "energy": then the score is the gradient of a function of the network), and the training weight."""
 
     network: NetworkConfig
     path: PathChoice = field(default_factory=PathChoice)
@@ -55,7 +56,7 @@ class ModelChoice:
     label_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        pick("row", self.row, dict.fromkeys((*ROWS, CATEGORICAL)))
+        pick("row", self.row, dict.fromkeys((*ROWS, CATEGORICAL, ENERGY)))
         pick("weight", self.weight, WEIGHTS)
 
     def build(self, data: Data) -> VDM:
@@ -65,9 +66,11 @@ class ModelChoice:
         condition = None if data.classes is None else Labels(data.classes)
         return VDM(self._denoiser(data, condition), data, self.weight, self.label_dropout)
 
-    def _denoiser(self, data: Data, condition: Labels | None) -> Denoiser:
+    def _denoiser(self, data: Data, condition: Labels | None) -> Denoiser | Energy:
         path = self.path.build()
         assert self.data_std is not None
+        if self.row == ENERGY:
+            return Energy(self.network.build(data.shape, condition), path, self.data_std)
         if self.row != CATEGORICAL:
             return Denoiser(self.network.build(data.shape, condition), path, self.row, self.data_std)
         if data.levels is None:

@@ -8,6 +8,7 @@ from .correct import annealed, predictor_corrector
 from .density import AtLevel, Density, Moved, Potential
 from .interpolate import slerp
 from .langevin import BatchLangevin, Hamiltonian, Langevin, mala
+from .ncsn import largest_distance, level_count, level_ratio, step_size
 from .parallel import Picard, picard
 from .plan import Move, Solver, Stay
 from .run import State, encode, sample, trajectory
@@ -49,6 +50,9 @@ __all__ = [
     "er_sde",
     "euler_maruyama",
     "mala",
+    "largest_distance",
+    "level_count",
+    "level_ratio",
     "mcmc",
     "picard",
     "predictor_corrector",
@@ -60,6 +64,7 @@ __all__ = [
     "slerp",
     "solver_named",
     "start",
+    "step_size",
     "trajectory",
     "tune",
 ]

@@ -1,0 +1,101 @@
+r"""Energies: a network that knows the density up to a constant, and the score as its gradient.
+
+    p(x_t) = exp(-E(x_t, t)) / Z(t)             score = -grad E                     (Luo 2022, eq. 152 to 156)
+
+A score network may have a curl, so it belongs to no density; this one cannot. What the network has to learn is put in units
+of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2 s^2 + sigma^2), s the standard deviation of data,
+
+    E(x_t) = |u|^2/2 + (alpha s/sigma) phi(u, log_snr)
+
+The first part is exact for Gaussian data. Of the rest, -grad phi is what the row `edm` asks of a network: its target has
+unit variance at every level, so all weights, losses and samplers take an Energy for a denoiser.
+
+phi is -<u, f(u)> for a network f whose output is like x ("inner"): then -grad phi = f + (grad f)^T u, the network itself
+and what makes it a gradient; it begins at 0 where f does, with a slope to learn by. Or it is one number an item ("scalar").
+Salimans & Ho 2021 ("Should EBMs model the energy or the score?") compare forms of this kind. They cost a second backward
+pass.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..names import pick
+from ..process.path import Level, Path
+from ..process.prediction import Prediction, edm
+from ..process.scale import Scale, sqrt
+
+READS = ("inner", "scalar")
+
+
+class Energy(nn.Module):
+    """A network as a Predict whose score is -grad E, and E itself: Z is not known (Luo 2022, eq. 152).
+
+    `read` says what the network puts out: "inner", something like x; "scalar", (b,) or (b, 1). ValueError for an unknown
+    one, or data_std of 0 or less; when it is called, for an output that is neither.
+    """
+
+    def __init__(self, network: nn.Module, path: Path, data_std: float = 1.0, read: str = "inner") -> None:
+        super().__init__()
+        if not data_std > 0:
+            raise ValueError(f"data_std={data_std}; give the positive standard deviation of the data")
+        pick("read", read, dict.fromkeys(READS))
+        self.network, self.path, self.data_std, self.read = network, path, data_std, read
+        self.row = edm(data_std)
+
+    def energy(
+        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, " b"]:
+        """E(x_t, t) in nats: -log p(x_t) less log Z(t), which is not known. ValueError where there is no noise."""
+        level = self.path.at(t, like=x_t)
+        u = x_t / self._spread(level)
+        gain = torch.as_tensor(self.data_std * level.alpha / _noisy(level)).to(x_t)
+        return u.flatten(1).square().sum(1) / 2 + gain.flatten() * self._phi(u, level, condition)
+
+    def log_density(
+        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, " b"]:
+        """log p(x_t) in nats, up to a constant that depends on t and on the condition: -E."""
+        return -self.energy(x_t, t, condition)
+
+    def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+        """x_t (batch, *shape) and t -> x0 and eps as the score -grad E has them; it can be differentiated again."""
+        level = self.path.at(t, like=x_t)
+        again = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.enable_grad():
+            u = x_t / self._spread(level)
+            if not (again and u.requires_grad):
+                u = u.clone().detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self._phi(u, level, condition).sum(), u, create_graph=again)
+        return Prediction.solve(self.row, -slope, x_t, level)
+
+    def _spread(self, level: Level) -> Scale:
+        signal = self.data_std * level.alpha
+        return sqrt(signal * signal + level.sigma * level.sigma)
+
+    def _phi(self, u: Float[Tensor, "b *shape"], level: Level, condition: Tensor | None) -> Float[Tensor, " b"]:
+        own = next(self.network.parameters(), u).dtype
+        log_snr = level.per_item(u).to(torch.promote_types(own, torch.float32))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention cannot be differentiated twice
+            y: Tensor = self.network(u.to(own), log_snr, condition).to(u.dtype)
+        if self.read == "inner" and y.shape == u.shape:
+            return -(u * y).flatten(1).sum(1)
+        if self.read == "scalar" and tuple(y.shape) in ((len(u),), (len(u), 1)):
+            return y.reshape(-1)
+        wanted = f"{tuple(u.shape)}, like x" if self.read == "inner" else f"({len(u)},), one number an item"
+        raise ValueError(
+            f"network: output of shape {tuple(y.shape)}, which read={self.read!r} makes no energy of; give {wanted}, or "
+            f"read={'scalar' if self.read == 'inner' else 'inner'!r}"
+        )
+
+
+def _noisy(level: Level) -> Scale:
+    """sigma. ValueError where it is 0, and the energy of single points would be infinite."""
+    if isinstance(level.sigma, float) and level.sigma == 0.0:
+        raise ValueError(
+            "t: clean data, where E has no limit; give a t with noise, e.g. 0.0 on a path that starts with some"
+        )
+    return level.sigma

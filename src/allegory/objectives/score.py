@@ -1,0 +1,146 @@
+r"""Score matching: losses whose minimum is the score s(x) = grad log p(x).
+
+The aim is the Fisher divergence, and p is not known (Luo 2022, eq. 157; Hyvarinen 2005):
+
+    Fisher      1/2 E |s(x) - grad log p(x)|^2                                        known densities only
+    exact       E [ tr grad s(x) + 1/2 |s(x)|^2 ]  = Fisher - 1/2 E |grad log p|^2    by integration by parts
+    sliced      E [ v^T grad s(x) v + 1/2 |s(x)|^2 ]  with E v v^T = I                Song et al. 2019, eq. 8
+    projected   E [ v^T grad s(x) v + 1/2 (v^T s(x))^2 ]                              Song et al. 2019, eq. 7
+    denoising   1/2 E |s(x_t) - grad log q(x_t | x0)|^2 = Fisher at t + a constant    Vincent 2011
+
+All have the same minimiser, the score of the density that x is drawn from; for `denoising` that is p(x_t). With Rademacher
+probes v and S the symmetric part of grad s, the sliced loss of one x and one probe has the variance
+
+    sliced   2 sum_{i != j} S_ij^2              projected   the same of S + 1/2 s s^T
+
+so the first is the better one wherever |s|^2 can be had, and in one dimension it is exact.
+
+**Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of one is a weight of the
+other, and there is one function for both, `denoising`:
+
+    lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `in_score(lambda)`
+    lambda = sigma^2       = SNR |...|^2       NCSN (Song & Ermon 2019, eq. 6), twice its loss: the weight `simple`
+    lambda = g^2 / 2       = -log_snr'/2 SNR   ScoreFlow (Song et al. 2021, theorem 1): the weight `elbo`, nats
+
+The second is the likelihood. Its estimate varies with t less when t is drawn in proportion to g^2/sigma^2 = -log_snr', that
+is evenly in log-SNR, and weighed by the inverse (`even_in_log_snr`).
+
+Units: per item, summed over its numbers; s is in 1/units of x, so all but the weighted losses are in 1/units^2. No mean is
+taken over the batch or over t: that is the caller's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.path import Level, Path
+from ..process.prediction import Predict
+from ..process.scale import Scale
+from .denoising import Weight, denoising, low_discrepancy
+
+Score = Callable[[Tensor], Tensor]
+"""x -> grad log p(x), item by item."""
+
+
+def score_at(predict: Predict, level: Level, condition: Tensor | None = None) -> Score:
+    """The score of p(x_t) at one Level, as a function of x_t alone."""
+    return lambda x_t: predict(x_t, level, condition).view("score")
+
+
+def fisher_divergence(score: Score, truth: Score, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    """1/2 |s(x) - grad log p(x)|^2 of each item: its mean over x from p is the Fisher divergence (Luo 2022, eq. 157)."""
+    return (score(x) - truth(x)).flatten(1).square().sum(1) / 2
+
+
+def exact_score_matching(score: Score, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    """tr grad s(x) + 1/2 |s(x)|^2 (Hyvarinen 2005, eq. 4), by one backward pass a dimension."""
+    s, x = _with_graph(score, x)
+    flat = s.flatten(1)
+    rows = [_gradient(flat[:, i], x).flatten(1)[:, i] for i in range(flat.shape[1])]
+    return torch.stack(rows).sum(0) + flat.square().sum(1) / 2
+
+
+def sliced_score_matching(
+    score: Score, x: Float[Tensor, "b *shape"], probes: Float[Tensor, "probes b *shape"], project: bool = False
+) -> Float[Tensor, " b"]:
+    """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et al. 2019, eq. 8).
+
+    `project` has 1/2 (v^T s(x))^2 for the last term (their eq. 7). Probes: `rademacher`, or any with E v v^T = I.
+    """
+    if len(probes) == 0:
+        raise ValueError("probes: none; give at least one, e.g. rademacher(1, x)")
+    s, x = _with_graph(score, x)
+    bends = torch.stack([(_gradient((s * v).flatten(1).sum(1), x) * v).flatten(1).sum(1) for v in probes])
+    sizes = (s * probes).flatten(2).sum(2).square() if project else s.flatten(1).square().sum(1)
+    return (bends + sizes / 2).mean(0)
+
+
+def rademacher(count: int, like: Float[Tensor, "b *shape"]) -> Float[Tensor, "probes b *shape"]:
+    """`count` probes of random signs for each item, from the global generator, as a loss draws its noise."""
+    return torch.randint(0, 2, (count, *like.shape), device=like.device).to(like) * 2 - 1
+
+
+def in_score(scale: Callable[[Level], Scale]) -> Weight:
+    """The weight of |x0_hat - x0|^2 that is lambda(level) of |score error|^2: lambda alpha^2/sigma^4."""
+
+    def weight(level: Level) -> Tensor:
+        ratio = level.alpha / (level.sigma * level.sigma)
+        return torch.as_tensor(scale(level) * ratio * ratio)
+
+    return weight
+
+
+def denoising_score_matching(
+    predict: Predict,
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    t: Float[Tensor, " b"],
+    eps: Float[Tensor, "b *shape"],
+    scale: Callable[[Level], Scale] = lambda level: level.sigma * level.sigma / 2,
+    condition: Tensor | None = None,
+) -> Float[Tensor, " b"]:
+    """lambda(t) |s(x_t, t) - grad log q(x_t | x0)|^2, by default with lambda = sigma^2/2 (Song & Ermon 2019, eq. 5 and 6).
+
+    `level.diffusion / 2` for lambda gives nats: the likelihood weighting of ScoreFlow (Song et al. 2021).
+    """
+    return denoising(predict, path, x0, t, eps, in_score(scale), condition)
+
+
+def even_in_log_snr(path: Path, count: int) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+    """Times whose log-SNR is even between the path's ends, and what each loss is multiplied by.
+
+    They have the density p(t) = -log_snr'(t)/(start - end), in proportion to g^2/sigma^2, and the factor is 1/p(t), so the
+    mean over t stays what it is under uniform times (ScoreFlow, Song et al. 2021, section 5). ValueError for an infinite
+    end.
+    """
+    start, end = path.schedule.ends
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError(f"path: log-SNR from {start:g} to {end:g}; times even in log-SNR need two finite ends")
+    log_snr = start + (end - start) * low_discrepancy(count)
+    t = path.schedule.inverse(log_snr).clamp(0.0, 1.0)
+    return t, (end - start) / path.schedule.slope(t)
+
+
+def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
+    """s(x) and the x that it is a function of."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        s = score(x)
+    if s.shape != x.shape:
+        raise ValueError(f"score: shape {tuple(s.shape)} for x {tuple(x.shape)}; a score has the shape of x")
+    if not s.requires_grad:
+        raise ValueError("score: its output has no gradient with respect to x; take no_grad and detach out of it")
+    return s, x
+
+
+def _gradient(y: Float[Tensor, " b"], x: Tensor) -> Tensor:
+    """d y_i / d x_i; the graph stays where the loss is to be differentiated itself."""
+    (gradient,) = torch.autograd.grad(
+        y.sum(), x, retain_graph=True, create_graph=torch.is_grad_enabled(), materialize_grads=True
+    )
+    return gradient
