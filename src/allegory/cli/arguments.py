@@ -13,9 +13,9 @@ class Train:
     """Train a recipe into a run folder.
 
     Recipes: digits (8x8 handwritten digits, bundled), toy (points on the plane), images (a folder, an array, a parquet
-    table or hub:owner/name), arrays (float arrays of any shape), toy_score and toy_energy
-    (points, by a score network and by an energy), digits_ncsn and digits_sde (score networks of digits), mnist (28x28, 256 levels), and of black and white
-    mnist_vae and mnist_hierarchy (mnist_hierarchy:1, :6 for 1 or 6 latents).
+    table or hub:owner/name), arrays (float arrays of any shape); of the score view toy_score, toy_energy (points, by a
+    score network and by an energy), digits_ncsn, digits_sde; mnist (28x28, 256 levels), and of black and white mnist_vae
+    and mnist_hierarchy (mnist_hierarchy:1, :6 for 1 or 6 latents).
     """
 
     recipe: Annotated[str, arg(metavar="RECIPE")]

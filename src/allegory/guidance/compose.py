@@ -7,8 +7,8 @@ r"""Guidance by composition: densities multiplied, mixed, or divided by one anot
 Each is right for the densities that are given, at one level of noise. But the product of two noised densities is not the
 noised product: a sampler that walks down the summed scores, however finely, ends in another density (Du et al. 2023). So
 a product needs a chain within each level that weighs its proposals by E: an energy, an oracle or a composition of these,
-and `sampling.annealed` or `predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised, so
-summed scores are right for it, but only by the energies are its weights known, up to the energies' own constants.
+and `sampling.annealed` or `predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised,
+so it needs no correction, but only by the energies are its weights known, up to the energies' own constants.
 
 Where a term has no energy a product still has a score, and is refused by whatever needs more.
 """

@@ -13,6 +13,6 @@ from .split import SPLITS, Split
 
 __all__ = [
     "ROWS", "SPLITS", "Betas", "Bound", "Cosine", "Empirical", "Estimate", "Gaussian", "Geometric", "Grid",
-    "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Resplit", "Row", "Schedule", "Split",
-    "Straight", "bits_per_dim", "edm", "estimate", "grid", "marginal", "posterior", "row_named", "transition",
+    "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Resplit", "Row", "Schedule",
+    "Split", "Straight", "bits_per_dim", "edm", "estimate", "grid", "marginal", "posterior", "row_named", "transition",
 ]  # fmt: skip

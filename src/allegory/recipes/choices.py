@@ -46,7 +46,8 @@ class PathChoice:
 @dataclass(frozen=True)
 class ModelChoice:
     """A diffusion model: network, path, what the network predicts (a row, "categorical",
-    or "energy": then the score is the gradient of a function of the network), and the training weight."""
+    or "energy": then the score is the gradient of a function of the network), and the training weight.
+    """
 
     network: NetworkConfig
     path: PathChoice = field(default_factory=PathChoice)
