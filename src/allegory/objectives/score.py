@@ -61,7 +61,8 @@ def exact_score_matching(score: Score, x: Float[Tensor, "b *shape"]) -> Float[Te
     """tr grad s(x) + 1/2 |s(x)|^2 (Hyvarinen 2005, eq. 4), by one backward pass a dimension."""
     s, x = _with_graph(score, x)
     flat = s.flatten(1)
-    rows = [_gradient(flat[:, i], x).flatten(1)[:, i] for i in range(flat.shape[1])]
+    axes = torch.eye(flat.shape[1]).to(s).reshape(-1, *s.shape[1:])
+    rows = [(_product(s, axis.expand_as(s), x) * axis).flatten(1).sum(1) for axis in axes]
     return torch.stack(rows).sum(0) + flat.square().sum(1) / 2
 
 
@@ -75,7 +76,7 @@ def sliced_score_matching(
     if len(probes) == 0:
         raise ValueError("probes: none; give at least one, e.g. rademacher(1, x)")
     s, x = _with_graph(score, x)
-    bends = torch.stack([(_gradient((s * v).flatten(1).sum(1), x) * v).flatten(1).sum(1) for v in probes])
+    bends = torch.stack([(_product(s, v, x) * v).flatten(1).sum(1) for v in probes])
     sizes = (s * probes).flatten(2).sum(2).square() if project else s.flatten(1).square().sum(1)
     return (bends + sizes / 2).mean(0)
 
@@ -138,9 +139,9 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
     return s, x
 
 
-def _gradient(y: Float[Tensor, " b"], x: Tensor) -> Tensor:
-    """d y_i / d x_i; the graph stays where the loss is to be differentiated itself."""
-    (gradient,) = torch.autograd.grad(
-        y.sum(), x, retain_graph=True, create_graph=torch.is_grad_enabled(), materialize_grads=True
+def _product(s: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    """v^T ds/dx, item by item; it has a graph of its own where the loss is to be differentiated."""
+    (row,) = torch.autograd.grad(
+        s, x, v, retain_graph=True, create_graph=torch.is_grad_enabled(), materialize_grads=True
     )
-    return gradient
+    return row
