@@ -70,9 +70,9 @@ def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
 
 HOLD = "hold"
 CORRECTORS: dict[str, tuple[Callable[[float], Kernel], str]] = {
-    "langevin": (lambda snr: Langevin(2 * snr * snr), "snr"),
+    "langevin": (lambda snr: Langevin(2 * snr * abs(snr)), "snr"),
     "langevin_batch": (BatchLangevin, "snr"),
-    "mala": (lambda snr: mala(2 * snr * snr), "snr"),
+    "mala": (lambda snr: mala(2 * snr * abs(snr)), "snr"),
     "hmc": (lambda step: Hamiltonian(step), "step"),
 }
 """Kernels by name, from the number that may follow: r of Song et al. 2021, or HMC's step in units of sigma."""
