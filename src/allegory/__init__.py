@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .models import VDM, Denoiser, Hierarchy, Ladder
+    from .models import VDM, Denoiser, Energy, Hierarchy, Ladder
     from .process import Bound, Empirical, Level, Mixture, Path, Predict, Prediction, grid
     from .sampling import encode, sample, start, trajectory
 
@@ -24,12 +24,12 @@ _HOME = {
     "Bound": "process", "Empirical": "process", "Level": "process", "Mixture": "process", "Path": "process",
     "Predict": "process", "Prediction": "process", "grid": "process",
     "encode": "sampling", "sample": "sampling", "start": "sampling", "trajectory": "sampling",
-    "Denoiser": "models", "Hierarchy": "models", "Ladder": "models", "VDM": "models",
+    "Denoiser": "models", "Energy": "models", "Hierarchy": "models", "Ladder": "models", "VDM": "models",
 }  # fmt: skip
 
 __all__ = [
-    "VDM", "Bound", "Denoiser", "Empirical", "Hierarchy", "Ladder", "Level", "Mixture", "Path", "Predict", "Prediction",
-    "encode", "grid", "sample", "start", "trajectory",
+    "VDM", "Bound", "Denoiser", "Empirical", "Energy", "Hierarchy", "Ladder", "Level", "Mixture", "Path", "Predict",
+    "Prediction", "encode", "grid", "sample", "start", "trajectory",
 ]  # fmt: skip
 
 
