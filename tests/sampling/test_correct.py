@@ -108,7 +108,7 @@ def test_annealed_and_pc_items_are_their_own(name):
     torch.testing.assert_close(alone[0], whole[1], rtol=1e-5, atol=1e-5)
 
 
-def test_the_corrector_works_where_the_step_begins_and_never_on_clean_data():
+def test_the_corrector_works_at_every_level_and_never_on_clean_data():
     path = PATHS["linear-vp"]
     levels = grid(path, 3).levels
     plan = predictor_corrector(SOLVERS["heun"], Langevin(0.1)).plan(levels)
@@ -117,6 +117,11 @@ def test_the_corrector_works_where_the_step_begins_and_never_on_clean_data():
     assert [i == 0 or not plan[i - 1].stage for i in stays] == [True] * 3
     kept = [move for move in plan if not isinstance(move, Stay)]
     assert kept == list(SOLVERS["heun"].plan(levels))
+    noisy = grid(path, 3, end="min")
+    plan = predictor_corrector(SOLVERS["heun"], Langevin(0.1)).plan(noisy.levels)
+    assert [move.to for move in plan if isinstance(move, Stay)] == list(noisy.levels)
+    states = trajectory("heun+langevin", far_modes(path), path, torch.randn(2, 2), noisy, seeds=range(2))
+    assert [state.level for state in states] == list(noisy.levels[1:])
 
 
 def test_ncsn_is_the_published_algorithm():
@@ -129,7 +134,7 @@ def test_ncsn_is_the_published_algorithm():
     levels = grid(path, 9, "log_snr", "min")
     found = sample(solver, oracle, path, x0, levels, seeds=range(4))
     noise, x = Noise(range(4), (2,)), x0
-    for level in levels.levels[:-1]:
+    for level in levels.levels:
         alpha = epsilon * level.sigma**2 / 0.01**2
         for _ in range(count):
             x = x + alpha / 2 * oracle(x, level).view("score") + math.sqrt(alpha) * noise.draw(x)

@@ -1,19 +1,22 @@
 """Densities on the plane: small enough to see, and continuous.
 
-Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one `Data`.
+Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one `Data`. What it is drawn
+from is written in `densities.py`, with the curves and the numbers that stand here.
 """
 
 import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
 from .dataset import Arrays, Dataset
 from .spec import Data
 
 COUNTS = (20_000, 2_000, 2_000)  # train, validation, test
+MOON_NOISE, ROLL_NOISE, CENTRE_NOISE, RING_NOISE = 0.15, 0.1, 0.15, 0.08
+ARM_RADIUS, ARM_WIDTH = (1.5, 0.3), 0.15  # of the pinwheel: mean and standard deviation along an arm, and across
 
 
 def toy(name: str, seed: int) -> Dataset:
@@ -29,15 +32,12 @@ def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Two half circles of radius 2 that reach into each other, noise 0.15."""
     angle = math.pi * torch.rand(n, generator=generator)
     sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0  # the lower moon is the upper one turned by pi
-    x = sign * (2.0 * angle.cos() - 1.0)
-    y = sign * (2.0 * angle.sin() - 0.5)
-    return _noisy(torch.stack([x, y], 1), 0.15, generator)
+    return _noisy(moon(angle, sign), MOON_NOISE, generator)
 
 
 def swiss_roll(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """A spiral r = 3 angle / (4.5 pi), the angle uniform on [1.5 pi, 4.5 pi], noise 0.1."""
-    angle = 1.5 * math.pi * (1.0 + 2.0 * torch.rand(n, generator=generator))
-    return _noisy(_polar(3.0 * angle / (4.5 * math.pi), angle), 0.1, generator)
+    return _noisy(roll(torch.rand(n, generator=generator)), ROLL_NOISE, generator)
 
 
 def checkerboard(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
@@ -50,23 +50,23 @@ def checkerboard(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 
 def eight_gaussians(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Eight equal Gaussians of standard deviation 0.15 on a circle of radius 2.5, the first at (2.5, 0)."""
-    angle = math.tau / 8 * torch.randint(8, (n,), generator=generator)
-    return _noisy(_polar(torch.tensor(2.5), angle), 0.15, generator)
+    return _noisy(centre(torch.randint(8, (n,), generator=generator)), CENTRE_NOISE, generator)
 
 
 def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Five Gaussian arms (radius 1.5 +- 0.3, width 0.15) turned by exp(r/1.5) / 4 (Johnson et al. 2016)."""
-    arm = math.tau / 5 * torch.randint(5, (n,), generator=generator)
-    spread = torch.randn(n, 2, generator=generator) * torch.tensor([0.3, 0.15])
-    radial, tangential = (1.5 + spread[:, 0], spread[:, 1])
-    angle = arm + 0.25 * (radial / 1.5).exp()
+    arm = torch.randint(5, (n,), generator=generator)
+    mean, std = ARM_RADIUS
+    spread = torch.randn(n, 2, generator=generator) * torch.tensor([std, ARM_WIDTH])
+    radial, tangential = (mean + spread[:, 0], spread[:, 1])
+    angle = arm_angle(arm, radial)
     return _polar(radial, angle) + _polar(tangential, angle + math.pi / 2)
 
 
 def rings(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Four circles of radius 0.75, 1.5, 2.25 and 3, equally likely, noise 0.08."""
-    radius = 0.75 * (1 + torch.randint(4, (n,), generator=generator))
-    return _noisy(_polar(radius, math.tau * torch.rand(n, generator=generator)), 0.08, generator)
+    radius = ring(torch.randint(4, (n,), generator=generator))
+    return _noisy(_polar(radius, math.tau * torch.rand(n, generator=generator)), RING_NOISE, generator)
 
 
 TOYS: dict[str, Callable[[int, Generator], Tensor]] = {
@@ -77,6 +77,38 @@ TOYS: dict[str, Callable[[int, Generator], Tensor]] = {
     "pinwheel": pinwheel,
     "rings": rings,
 }
+
+
+def moon(angle: Float[Tensor, " n"], sign: Tensor | float) -> Float[Tensor, "n 2"]:
+    """The upper moon, sign 1, or the lower one, -1, at an angle from 0 to pi."""
+    return torch.stack([sign * (2.0 * angle.cos() - 1.0), sign * (2.0 * angle.sin() - 0.5)], 1)
+
+
+def roll(u: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+    """The spiral, u from 0 at its inner end to 1."""
+    angle = 1.5 * math.pi * (1.0 + 2.0 * u)
+    return _polar(3.0 * angle / (4.5 * math.pi), angle)
+
+
+def centre(k: Shaped[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+    """Where the k-th of the eight Gaussians stands."""
+    angle = math.tau / 8 * k
+    return _polar(torch.tensor(2.5), angle)
+
+
+def ring(k: Shaped[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The radius of the k-th ring, from 0."""
+    return 0.75 * (1 + k)
+
+
+def arm_angle(arm: Shaped[Tensor, "*#n"], radius: Float[Tensor, "*#n"]) -> Float[Tensor, "*n"]:
+    """theta of this arm of the pinwheel, 0 to 4, at this radius."""
+    return math.tau / 5 * arm + 0.25 * (radius / 1.5).exp()
+
+
+def arm_slope(radius: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """d theta/d radius."""
+    return 0.25 / 1.5 * (radius / 1.5).exp()
 
 
 def _polar(radius: Tensor, angle: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:

@@ -14,6 +14,7 @@ Per item, in nats. (The third is in nats of a classification, not of x.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -28,7 +29,7 @@ EnergyFunction = Callable[[Tensor], Tensor]
 
 
 def contrastive_divergence(
-    energy: EnergyFunction, x: Float[Tensor, "b *shape"], negatives: Float[Tensor, "b *shape"], decay: float = 0.0
+    energy: EnergyFunction, x: Float[Tensor, "b *shape"], negatives: Float[Tensor, "..."], decay: float = 0.0
 ) -> Float[Tensor, " b"]:
     """E(x) - E(x') + decay (E(x)^2 + E(x')^2), x' held fixed (Hinton 2002; the last term is Du & Mordatch 2019, eq. 4).
 
@@ -49,7 +50,7 @@ def noise_contrastive(
     Their sum over all items is the loss. Its minimum over all functions has p the density of the data, normalised
     (Gutmann & Hyvarinen 2010, theorem 1). `log_ratio` is log p - log q with the learned constant in log p.
     """
-    odds = torch.tensor(len(log_ratio_data) / len(log_ratio_noise)).log().to(log_ratio_data)
+    odds = math.log(len(log_ratio_data) / len(log_ratio_noise))
     return softplus(-(log_ratio_data + odds)), softplus(log_ratio_noise + odds)
 
 
@@ -75,7 +76,9 @@ class Replay:
         return torch.where(new.reshape(-1, *(1,) * (at.ndim - 1)), self.noise(count).to(at), at)
 
     def put(self, x: Float[Tensor, "count *shape"]) -> None:
-        """Where those chains stand now."""
+        """Where those chains stand now. ValueError for other than those that were drawn last."""
+        if len(x) != len(self._drawn):
+            raise ValueError(f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each")
         self.chains[self._drawn] = x.detach().to(self.chains)
 
 

@@ -2,12 +2,14 @@
 
 from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
+from .field import energy_surface, score_field
 from .motion import noising, trajectory
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections
+from .walkers import walkers
 
 __all__ = [
-    "Section", "bound_terms", "bounds_compared", "loss_over_log_snr", "noising", "report", "sample_grid", "sections",
-    "training_curve", "trajectory",
+    "Section", "bound_terms", "bounds_compared", "energy_surface", "loss_over_log_snr", "noising", "report", "sample_grid",
+    "score_field", "sections", "training_curve", "trajectory", "walkers",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
 from .item import is_image, is_plane
 from .motion import noising, trajectory
+from .plane import plane_sections
 from .report import Section
 from .samples import sample_grid
 
@@ -28,12 +29,13 @@ def sections(
 ) -> list[Section]:
     """Samples, a trajectory, the noising, the terms of the bound, their place on the path, and the training curve.
 
-    A VAE or a hierarchy has no path, and no pictures of one. `metrics` are the lines of metrics.jsonl; without them
-    there is no training curve.
+    Points of the plane have the pictures of `plane.py` besides. A VAE or a hierarchy has no path, and no pictures of one.
+    `metrics` are the lines of metrics.jsonl; without them there is no training curve.
     """
     parts = [_samples(dataset, evaluation)]
     if isinstance(model, VDM):
         parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
+        parts += plane_sections(model, dataset, evaluation.settings["seed"]) if is_plane(dataset.spec.shape) else []
     parts.append(_terms(evaluation))
     if evaluation.readings:
         parts.append(_compared(evaluation))

@@ -1,0 +1,204 @@
+r"""Densities of points on the plane, and their scores: two numbers an item, so that all of p(x_t) can be seen at once.
+
+    score = grad log p(x_t) = -grad E(x_t) = -eps/sigma            p(x_t) = exp(-E)/Z     (Luo 2022, eq. 151 to 156)
+
+Noise is counted as sigma/alpha, which is in the units of the data: at their standard deviation p(x_t) is one cloud, far
+below it every detail is there. All is without a condition and in model space.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from ..data.spec import Data
+from ..process.empirical import Empirical
+from ..process.path import Level, Path
+from ..process.prediction import Predict
+from ..sampling.density import AtLevel, per_item
+from .item import is_plane, show_points
+from .style import FAINT, INK, bare, blank, number, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+PIXELS, ARROWS, FACES, AT_ONCE = 101, 15, 141, 1024
+MOST_POINTS, SOME_POINTS = 2000, 150
+COARSE, FINE = 0.7, 0.06
+"""sigma/alpha of the noisiest and of the cleanest field, in standard deviations of the data: with more noise there is one
+cloud, with less there are single points."""
+WELL = 15.0
+"""Nats above its minimum at which an energy is cut off: in 2 dimensions p is e^-15 of its largest there."""
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """E(x_t) = -log p(x_t) up to a constant: an `Energy`, or an oracle."""
+
+    def energy(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Tensor:
+        """One number an item, in nats."""
+        ...
+
+
+@styled
+def score_field(
+    predict: Predict, path: Path, raw: Shaped[Tensor, "n *shape"], spec: Data, *, levels: int = 4
+) -> Figure:
+    """p(x_t) as shades and the score as arrows, noisy to clean (Luo 2022, eq. 152 to 156; Song & Ermon 2019, figure 2).
+
+    The density is exp(-E) of a `predict` with an energy, else that of the items under the path's noise; shades are its
+    square root. An arrow has the direction of the score and the length log(1 + |sigma score|), in one unit for all panels.
+    """
+    x0 = points(raw, spec)
+    chosen, reach = noise_levels(path, x0, levels), _reach(x0)
+    data = x0[:: -(-len(x0) // MOST_POINTS)]
+    page = blank(0.7 + 7.6 / len(chosen), "The score points uphill, from anywhere to where the data are", gap=0.04)
+    for axes, level in zip(page.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
+        bare(axes)
+        _shade(axes, log_density(predict, level, data, lattice(reach, PIXELS)), reach)
+        _arrows(axes, predict, level, lattice(0.94 * reach, ARROWS))
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_xlabel(f"log-SNR {number(float(level.log_snr), 1)}")
+    return page
+
+
+@styled
+def energy_surface(model_energy: HasEnergy, path: Path, spec: Data, raw: Shaped[Tensor, "n *shape"]) -> Figure:
+    """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq. 152).
+
+    Its minimum is set to 0, as Z is not known, and it is cut off 15 nats above. Where the path starts at clean data,
+    which has no energy, the level is that of the cleanest `score_field`.
+    """
+    x0 = points(raw, spec)
+    level = path.levels([0.0])[0] if math.isfinite(path.schedule.ends[0]) else noise_levels(path, x0, 1)[0]
+    reach = _reach(x0)
+    x = lattice(reach, FACES)
+    with torch.no_grad():
+        nats = per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x).float().cpu()
+    height = (nats - nats.min()).reshape(FACES, FACES)
+    page = blank(3.9, f"The energy at log-SNR {number(float(level.log_snr), 1)}: data lie in its wells")
+    place = page.add_gridspec(1, 2, width_ratios=(1.25, 1.0))
+    _surface(page.add_subplot(place[0], projection="3d"), x, height)
+    _contours(page.add_subplot(place[1]), x, height, float(level.alpha) * x0[:SOME_POINTS])
+    return page
+
+
+def points(raw: Shaped[Tensor, "n *shape"], spec: Data) -> Float[Tensor, "n 2"]:
+    """The items in model space. ValueError unless they are points of the plane, and some."""
+    check_plane(spec)
+    if tuple(raw.shape[1:]) != spec.shape or len(raw) == 0:
+        raise ValueError(f"raw: shape {tuple(raw.shape)}; give at least one point, (n, 2)")
+    return spec.encode(raw).cpu()
+
+
+def check_plane(spec: Data) -> None:
+    """ValueError unless items are points of the plane."""
+    if not is_plane(spec.shape):
+        raise ValueError(
+            f"spec: items of shape {spec.shape}, and only points of the plane, (2,), can be seen this way; use "
+            "`noising`, `trajectory` or `sample_grid`, which show items of any shape"
+        )
+
+
+def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Level, ...]:
+    """Levels from noisy to clean, sigma/alpha geometric from 0.7 of the data's standard deviation to 0.06 of it.
+
+    One is the cleanest alone. Those that the path does not reach are taken at its end, once. ValueError for none.
+    """
+    if count < 1:
+        raise ValueError(f"levels={count}; give at least 1")
+    std = max(float(x0.std(0, correction=0).square().mean().sqrt()), 1e-3)
+    wanted = -2 * torch.linspace(math.log(FINE * std), math.log(COARSE * std), count, dtype=torch.float64)
+    start, end = path.schedule.ends
+    log_snr = wanted.clamp(end, start).unique()  # from the lowest, which is the noisiest
+    with torch.no_grad():
+        return path.levels(path.schedule.inverse(log_snr).clamp(0, 1))
+
+
+def lattice(reach: float, count: int) -> Float[Tensor, "n 2"]:
+    """count x count points of the square of half-width `reach`, row by row from below, each from the left."""
+    line = torch.linspace(-reach, reach, count)
+    up, across = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([across.flatten(), up.flatten()], 1)
+
+
+def log_density(
+    predict: Predict, level: Level, data: Float[Tensor, "k 2"], x: Float[Tensor, "n 2"]
+) -> Float[Tensor, " n"]:
+    """log p(x_t) up to a constant: -E of a `predict` that has an energy, else the density of noised data."""
+    own = AtLevel(predict, level).log_density if hasattr(predict, "energy") else None
+    of = own or (lambda part: Empirical(data, level.path).log_prob(part, level))
+    device = device_of(predict) if own else data.device
+    with torch.no_grad():
+        return torch.cat([of(part.to(device)).float().cpu() for part in x.split(AT_ONCE)])
+
+
+def device_of(model: object) -> torch.device:
+    """Where a module has its weights; the CPU for anything else."""
+    tensors = [*model.parameters(), *model.buffers()] if isinstance(model, nn.Module) else []
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _reach(x0: Float[Tensor, "n 2"]) -> float:
+    """Half the width of a panel: all items, and something around them."""
+    return 1.25 * float(x0.abs().max().clamp(min=1e-3))
+
+
+def _shade(axes: Axes, log_p: Float[Tensor, " n"], reach: float) -> None:
+    """p over its maximum, from white to blue; by its square root, so that thin parts are seen."""
+    from matplotlib.colors import PowerNorm
+
+    edge = reach * PIXELS / (PIXELS - 1)  # a pixel reaches half its width beyond its point
+    p = (log_p - log_p.max()).exp().reshape(PIXELS, PIXELS).numpy()
+    axes.imshow(p, origin="lower", extent=(-edge, edge, -edge, edge), cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.6))
+
+
+def _arrows(axes: Axes, predict: Predict, level: Level, x: Float[Tensor, "n 2"]) -> None:
+    """The score, its length compressed; as long as the gap between two where |sigma score| = 10."""
+    with torch.no_grad():
+        pull = AtLevel(predict, level).score(x.to(device_of(predict))).float().cpu() * float(level.sigma)
+    size = pull.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    gap = float(x[1, 0] - x[0, 0])
+    across, up = (gap / math.log(11) * size.log1p() * pull / size).T.numpy()
+    at_across, at_up = x.T.numpy()
+    axes.quiver(
+        at_across, at_up, across, up, angles="xy", scale_units="xy", scale=1.0, color=INK, width=0.006, headwidth=3.0,
+        headlength=3.0, headaxislength=2.7, minlength=0.3, pivot="mid",
+    )  # fmt: skip
+
+
+def _colours() -> Colormap:
+    """For an energy: dark in the wells, grey where it is cut off."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"].with_extremes(over=FAINT)
+
+
+def _surface(axes: Any, x: Float[Tensor, "n 2"], height: Float[Tensor, "up across"]) -> None:
+    """The wells alone, on axes in space (which have no types): a plain of all that is cut off would hide them."""
+    across, up = (one.reshape(height.shape).numpy() for one in x.T)
+    lowest = -torch.nn.functional.max_pool2d(-height[None], 2, stride=1)[0]  # corner of every face
+    colours = _colours()(lowest.numpy() / WELL)
+    colours[:, :, 3] = (lowest < WELL).numpy()
+    axes.plot_surface(
+        across, up, height.clamp(max=WELL).numpy(), rstride=1, cstride=1, facecolors=colours, shade=False, linewidth=0,
+        antialiased=False,
+    )  # fmt: skip
+    axes.view_init(elev=42, azim=-60)
+    axes.set_box_aspect((1, 1, 0.5), zoom=1.1)
+    axes.set(xticks=[], yticks=[], zticks=[0, 5, 10, WELL], zlim=(0, WELL))
+
+
+def _contours(axes: Axes, x: Float[Tensor, "n 2"], height: Float[Tensor, "up across"], items: Tensor) -> None:
+    """The same from above, with some items in white, and the scale of both."""
+    across, up = (one.reshape(height.shape).numpy() for one in x.T)
+    steps = [float(nats) for nats in range(int(WELL) + 1)]
+    filled = axes.contourf(across, up, height.numpy(), levels=steps, cmap=_colours(), extend="max")
+    show_points(axes, items, "white", float(x.max()))
+    axes.figure.colorbar(filled, ax=axes, label="E above its minimum (nats)", shrink=0.8, ticks=[0, 5, 10, WELL])
