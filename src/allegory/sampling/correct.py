@@ -1,8 +1,8 @@
 r"""Predictor and corrector: at each Level a Markov kernel, then a solver's step (Song et al. 2021, algorithm 1).
 
 With an exact score the kernel leaves p(x_t) as it is; with errors made so far it draws the state back towards it. Any
-solver is a predictor, any kernel of `langevin.py` a corrector. The kernel works at every Level of the grid, from the first to
-the last, but never on clean data; each of its steps costs one evaluation, HMC's as many as it has leapfrogs.
+solver is a predictor, any kernel of `langevin.py` a corrector. The kernel works at every Level of the grid, from the first
+to the last, but never on clean data; each of its steps costs one evaluation, HMC's as many as it has leapfrogs.
 
 **Annealed Langevin dynamics** is the pair whose predictor does nothing: it holds x/alpha, which at alpha = 1 is x itself,
 while the noise level falls (Song & Ermon 2019, algorithm 1). All that happens is Langevin's doing. The last step is the
@@ -28,7 +28,7 @@ SNR = 0.16
 
 
 def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None = None) -> Solver:
-    """Each step of the predictor, after the corrector at the Level where it begins; the corrector ends it if noise is left."""
+    """Each step of the predictor after the corrector at the Level where it begins; the corrector ends a grid with noise left."""
 
     def plan(levels: Sequence[Level]) -> Plan:
         moves: list[Move | Stay] = []
