@@ -136,7 +136,7 @@ def test_another_weight_is_that_squared_error_per_dimension():
     losses = torch.cat([vdm.loss((raw_items(CONTINUOUS, 64), None)) for _ in range(50)])
     got = estimate(losses)
     assert abs(got.mean - 1) < 3 * got.error and got.error < 0.02
-    assert vdm.unit == "simple" and model(DISCRETE).unit == "bits/dim"
+    assert vdm.unit == "simple-weighted error" and model(DISCRETE).unit == "bits/dim"
 
 
 def spy_on_labels(share):

@@ -53,7 +53,7 @@ class VDM(nn.Module):
     @property
     def unit(self) -> str:
         """What one unit of the loss is."""
-        return "bits/dim" if self.weight_name == "elbo" else self.weight_name
+        return unit_of(self.weight_name)
 
     @property
     def decoder(self) -> Decoder:
@@ -122,6 +122,11 @@ class VDM(nn.Module):
             return labels
         hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
         return labels.masked_fill(hidden, -1)
+
+
+def unit_of(weight: str) -> str:
+    """What one unit of a loss with this weight is."""
+    return "bits/dim" if weight == "elbo" else f"{weight}-weighted error"
 
 
 def _check_fixed(schedule: Schedule, weight: str) -> None:

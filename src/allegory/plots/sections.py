@@ -135,7 +135,7 @@ def _compared(evaluation: Evaluation) -> Section:
         " differences are paired, item by item.",
         f"Dots beside a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} bits/dim.",
         f"{evaluation.dataset}, {evaluation.settings['compared']} test items; evaluations of the network an item: "
-        + ", ".join(f"{one.name} {one.evaluations:.0f}" for one in evaluation.readings),
+        + "; ".join(f"{one.name}: {one.evaluations:.0f}" for one in evaluation.readings),
     )
 
 

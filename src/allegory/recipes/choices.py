@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..data import Data, Dataset
 from ..models import VDM, Categorical, Denoiser, Energy, LadderConfig, LatentModel, VAEConfig
+from ..models.diffusion import unit_of
 from ..names import pick
 from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
 from ..objectives import WEIGHTS
@@ -92,8 +93,7 @@ class Run:
     @property
     def unit(self) -> str:
         """The unit of the training loss."""
-        weight = self.model.weight if isinstance(self.model, ModelChoice) else "elbo"
-        return "bits/dim" if weight == "elbo" else weight
+        return unit_of(self.model.weight if isinstance(self.model, ModelChoice) else "elbo")
 
     def resolved(self, dataset: Dataset) -> Run:
         """The same run with nothing left open: of diffusion data_std as measured on training data, in model space."""

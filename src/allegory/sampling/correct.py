@@ -28,7 +28,7 @@ SNR = 0.16
 
 
 def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None = None) -> Solver:
-    """Each step of the predictor after the corrector at the Level where it begins; the corrector ends a grid with noise left."""
+    """Each step of the predictor after the corrector at its Level; a grid that ends with noise ends with the corrector."""
 
     def plan(levels: Sequence[Level]) -> Plan:
         moves: list[Move | Stay] = []
