@@ -144,12 +144,31 @@ def test_the_published_rule_depends_on_the_batch():
 
 def test_a_step_is_counted_in_sigma():
     path = Path(Geometric(0.1, 10), "ve")
-    oracle, level = Mixture(torch.zeros(1, 2), 1.0, None, path), path.levels([0.5])[0]
+    oracle, level = Mixture(torch.zeros(1, 2), 1.0, None, path), path.levels([0.7])[0]
     x, z = torch.randn(3, 2), torch.randn(3, 2)
     c = 0.05 * level.sigma**2
     found = Langevin(0.05)(AtLevel(oracle, level), x, lambda like: z).x
     torch.testing.assert_close(found, x + c * oracle(x, level).view("score") + math.sqrt(2 * c) * z)
     assert torch.allclose(AtLevel(oracle, level).log_density(x), oracle.log_prob(x, level))
+    draws = [z, torch.full((3, 1), -9.0)]  # u = Phi(-9): accepted
+    weighed = Hamiltonian(0.05, 1)(AtLevel(oracle, level), x, lambda like: draws.pop(0)).x
+    h = 0.05 * level.sigma
+    torch.testing.assert_close(weighed, x + h * h / 2 * oracle(x, level).view("score") + h * z)
+
+
+def test_many_proposals_in_one_call_are_as_many_calls():
+    """What is remembered of an item between its proposals is that of where it stands, accepted or not."""
+    x = torch.randn(200, 2, dtype=torch.float64)
+    draws = [torch.randn(200, n, dtype=torch.float64) for _ in range(6) for n in (2, 1)]
+    together, one_by_one = iter(draws), iter(draws)
+    whole = Hamiltonian(1.5, 2, count=6)(GAUSSIAN, x, lambda like: next(together))
+    y, accepted = x, torch.zeros(200, dtype=torch.float64)
+    for _ in range(6):
+        moved = Hamiltonian(1.5, 2)(GAUSSIAN, y, lambda like: next(one_by_one))
+        y, accepted = moved.x, accepted + moved.accepted / 6
+    assert 0.1 < accepted.mean() < 0.9
+    torch.testing.assert_close(whole.x, y)
+    torch.testing.assert_close(whole.accepted, accepted)
 
 
 def test_a_step_that_is_always_rejected_is_reported():
