@@ -141,6 +141,19 @@ def test_ncsn_is_the_published_algorithm():
     torch.testing.assert_close(found, x)
 
 
+def test_annealed_langevin_is_one_on_every_split():
+    """x/alpha is what it is at alpha = 1: held while the noise falls, with steps in its own units."""
+    ends, noise = [], torch.randn(4, 2, dtype=torch.float64)
+    for split in SPLITS:
+        path = Path(Linear(5, -4), split)
+        oracle = Mixture(torch.tensor([[0.2, 0.1], [-0.9, 0.4]]).double(), 0.3, None, path)
+        levels = grid(path, 6, "log_snr", "min")
+        x = levels.levels[0].sigma * noise
+        ends.append(sample("ncsn2", oracle, path, x, levels, seeds=range(4)) / levels.levels[-1].alpha)
+    for end in ends[1:]:
+        torch.testing.assert_close(end, ends[0])
+
+
 def test_ncsn2_ends_with_the_posterior_mean():
     """x + sigma_L^2 s(x): the denoising step of NCSNv2, from the last level with noise."""
     path = Path(Geometric(0.1, 2.0), "ve")

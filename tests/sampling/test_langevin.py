@@ -161,10 +161,10 @@ def test_many_proposals_in_one_call_are_as_many_calls():
     x = torch.randn(200, 2, dtype=torch.float64)
     draws = [torch.randn(200, n, dtype=torch.float64) for _ in range(6) for n in (2, 1)]
     together, one_by_one = iter(draws), iter(draws)
-    whole = Hamiltonian(1.5, 2, count=6)(GAUSSIAN, x, lambda like: next(together))
+    whole = Hamiltonian(0.9, 2, count=6)(GAUSSIAN, x, lambda like: next(together))
     y, accepted = x, torch.zeros(200, dtype=torch.float64)
     for _ in range(6):
-        moved = Hamiltonian(1.5, 2)(GAUSSIAN, y, lambda like: next(one_by_one))
+        moved = Hamiltonian(0.9, 2)(GAUSSIAN, y, lambda like: next(one_by_one))
         y, accepted = moved.x, accepted + moved.accepted / 6
     assert 0.1 < accepted.mean() < 0.9
     torch.testing.assert_close(whole.x, y)

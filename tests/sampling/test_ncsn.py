@@ -19,6 +19,8 @@ def test_the_published_levels_overlap_by_about_a_half():
     """232 levels for CIFAR-10 and 500 for 64x64: within a tenth of what half an overlap asks for."""
     assert level_count(0.01, 50, 3072) == pytest.approx(232, rel=0.1)
     assert level_count(0.01, 90, 3 * 64 * 64) == pytest.approx(500, rel=0.1)
+    count = level_count(0.01, 50, 3072)  # the fewest whose neighbours overlap by half
+    assert overlap(5000 ** (1 / (count - 1)), 3072) >= 0.5 > overlap(5000 ** (1 / (count - 2)), 3072)
     assert overlap(level_ratio(3072), 3072) == pytest.approx(0.5, abs=1e-9)
     assert level_ratio(10) > level_ratio(1000) > 1
 
