@@ -23,6 +23,7 @@ def test_the_published_levels_overlap_by_about_a_half():
     assert overlap(5000 ** (1 / (count - 1)), 3072) >= 0.5 > overlap(5000 ** (1 / (count - 2)), 3072)
     assert overlap(level_ratio(3072), 3072) == pytest.approx(0.5, abs=1e-9)
     assert level_ratio(10) > level_ratio(1000) > 1
+    assert overlap(level_ratio(5), 5) == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_overlap_is_that_of_norms():
@@ -56,8 +57,9 @@ def test_the_largest_distance():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least two"):
         largest_distance(torch.zeros(1, 2))
-    with pytest.raises(ValueError, match="dims=0"):
-        level_ratio(0)
+    for dims in (0, 2, 4):
+        with pytest.raises(ValueError, match="choose their number yourself"):
+            level_ratio(dims)
     with pytest.raises(ValueError, match="sigma_min"):
         level_count(1.0, 0.5, 10)
     with pytest.raises(ValueError, match="ratio of levels above 1"):

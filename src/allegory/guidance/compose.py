@@ -10,6 +10,8 @@ a product needs a chain within each level that weighs its proposals by E: an ene
 and `sampling.annealed` or `predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised,
 so it needs no correction, but only by the energies are its weights known, up to the energies' own constants.
 
+A grid for a product ends with noise (end="min"): the posterior mean that a denoising step takes belongs to single terms.
+
 Where a term has no energy a product still has a score, and is refused by whatever needs more.
 """
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from ..data.spec import Data
 from ..likelihood.bound import divergence, prior_matching, reconstruction, variational_bound
 from ..likelihood.decoder import Continuous, Decoder, Discretised
-from ..objectives.denoising import denoising, low_discrepancy, weight_named
+from ..objectives.denoising import denoising, low_discrepancy, simple, weight_named
+from ..objectives.score import dual_score_matching
 from ..process.bound import Bound, bits_per_dim
 from ..process.learned import descending_variance
 from ..process.schedule import Schedule
@@ -28,13 +29,15 @@ from .hierarchy import Hierarchy
 from .unrolled import unroll
 
 RECONSTRUCTED = 8
+DUAL = "dual"
 
 
 class VDM(nn.Module):
     """A diffusion model of data with a likelihood; its denoiser may be an Energy.
 
     `label_dropout` is the share of training items whose label is hidden, so that one network serves with and without a
-    condition (Ho & Salimans 2022). `weight` is the name of a training weight.
+    condition (Ho & Salimans 2022). `weight` is the name of a training weight; with an Energy, also "dual"
+    (`objectives.dual_score_matching`).
     """
 
     def __init__(
@@ -44,7 +47,10 @@ class VDM(nn.Module):
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout={label_dropout}; give a share from 0 to 1")
         self.denoiser, self.data, self.label_dropout = denoiser, data, label_dropout
-        self.weight_name, self.weight = weight, weight_named(weight, denoiser.data_std)
+        self.weight_name = weight
+        self.weight = simple if weight == DUAL else weight_named(weight, denoiser.data_std)
+        if weight == DUAL and not isinstance(denoiser, Energy):
+            raise ValueError("weight='dual': matches the derivatives of an energy; use an Energy, or another weight")
         if weight == "elbo":
             self._check_ends()
         else:
@@ -68,6 +74,8 @@ class VDM(nn.Module):
         x0 = self.data.encode(raw)
         t, eps = low_discrepancy(len(x0), x0.device), torch.randn_like(x0)
         labels, path = self._drop(labels), self.denoiser.path
+        if isinstance(self.denoiser, Energy) and self.weight_name == DUAL:
+            return dual_score_matching(self.denoiser.energy, path, x0, t, eps, labels) / self.data.dims
         if self.weight_name != "elbo":
             return denoising(self.denoiser, path, x0, t, eps, self.weight, labels) / self.data.dims
         with descending_variance(path.schedule) as interior:

@@ -5,18 +5,21 @@ r"""Energies: a network that knows the density up to a constant, and the score a
 A score network may have a curl, so it belongs to no density; this one cannot. What the network has to learn is put in units
 of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2 s^2 + sigma^2), s the standard deviation of data,
 
-    E(x_t) = |u|^2/2 + (alpha s/sigma) phi(u, log_snr)
+    E(x_t) = |u|^2/2 + log |x_t/u| + (alpha s/sigma) phi(u, log_snr)
 
-The first part is exact for Gaussian data. Of the rest, -grad phi is what the row `edm` asks of a network: its target has
-unit variance at every level, so all weights, losses and samplers take an Energy for a denoiser.
+with the constant of a normal density in log |x_t/u|. The first two are -log p for Gaussian data. Of the rest, -grad phi is
+what the row `edm` asks of a network: its target has unit variance at every level, so all weights, losses and samplers take
+an Energy for a denoiser.
 
 phi is -<u, f(u)> for a network f whose output is like x ("inner"): then -grad phi = f + (grad f)^T u, the network itself
 and what makes it a gradient; it begins at 0 where f does, with a slope to learn by. Or it is one number an item ("scalar").
-Salimans & Ho 2021 ("Should EBMs model the energy or the score?") compare forms of this kind. They cost a second backward
-pass.
+Only the latter has constants of its own at each level, which `dual_score_matching` learns. Salimans & Ho 2021 ("Should EBMs
+model the energy or the score?") compare forms of this kind. They cost a second backward pass.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -49,11 +52,16 @@ class Energy(nn.Module):
     def energy(
         self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, " b"]:
-        """E(x_t, t) in nats: -log p(x_t) less log Z(t), which is not known. ValueError where there is no noise."""
+        """E(x_t, t) in nats: -log p(x_t) up to a constant of the level, which dual score matching learns as well.
+
+        ValueError where there is no noise.
+        """
         level = self.path.at(t, like=x_t)
         u = x_t / self._spread(level)
         gain = torch.as_tensor(self.data_std * level.alpha / _noisy(level)).to(x_t)
-        return u.flatten(1).square().sum(1) / 2 + gain.flatten() * self._phi(u, level, condition)
+        log_unit = torch.as_tensor(self._spread(level)).log().to(x_t).flatten() + 0.5 * math.log(2 * math.pi)
+        plain = u.flatten(1).square().sum(1) / 2 + u[0].numel() * log_unit
+        return plain + gain.flatten() * self._phi(u, level, condition)
 
     def log_density(
         self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None

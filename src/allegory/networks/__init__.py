@@ -4,6 +4,7 @@ from .condition import Condition, Labels, Picture, Vector
 from .dit import DiT, DiTConfig
 from .embed import InputFourier, LevelEmbedding
 from .mlp import MLP, MLPConfig
+from .scalar import Scalar, ScalarConfig
 from .unet import UNet, UNetConfig
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "LevelEmbedding",
     "MLPConfig",
     "Picture",
+    "Scalar",
+    "ScalarConfig",
     "UNet",
     "UNetConfig",
     "Vector",

@@ -112,6 +112,41 @@ def denoising_score_matching(
     return denoising(predict, path, x0, t, eps, in_score(scale), condition)
 
 
+def dual_score_matching(
+    energy: Callable[..., Tensor],
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    t: Float[Tensor, " b"],
+    eps: Float[Tensor, "b *shape"],
+    condition: Tensor | None = None,
+) -> Float[Tensor, " b"]:
+    """1/2 |sigma grad E - eps|^2 + 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, l = log-SNR (Guth et al. 2025).
+
+    The second term, of E(x_t, t) at fixed x_t, has -log p(x_t) for its minimum as the first has, constants included: the
+    weights of parts that do not overlap, which no score can see at that level, come down from levels where they do, and the
+    normaliser from t = 1. `energy` is called with x_t, t and the condition, and has to be differentiable in t.
+    """
+    with torch.enable_grad():
+        t = t.detach().requires_grad_()
+        with torch.no_grad():
+            level = path.at(t.detach(), like=x0)
+            x_t = level.mix(x0, eps)
+        x_t.requires_grad_()
+        in_x, in_t = torch.autograd.grad(
+            energy(x_t, t, condition).sum(), (x_t, t), create_graph=True, materialize_grads=True
+        )
+    in_l = in_t.to(x0) / torch.as_tensor(level.slope).flatten()
+    missed = (level.sigma * in_x - eps).flatten(1).square().sum(1)
+    return (missed + (in_l + _slope_of_log_kernel(level, x0, eps)).square()) / 2
+
+
+def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor, " b"]:
+    """d log q(x_t | x0)/dl at fixed x_t: (sigma'/sigma (|eps|^2 - d) + alpha'/sigma <eps, x0>) / l'."""
+    fall, rise = level.dsigma / level.sigma, level.dalpha / level.sigma
+    terms = (fall * (eps.square() - 1) + rise * eps * x0) / level.slope
+    return terms.flatten(1).sum(1)
+
+
 def even_in_log_snr(path: Path, count: int) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
     """Times whose log-SNR is even between the path's ends, and what each loss is multiplied by.
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from ..data import Data, Dataset
 from ..models import VDM, Categorical, Denoiser, Energy, LadderConfig, LatentModel, VAEConfig
-from ..models.diffusion import unit_of
+from ..models.diffusion import DUAL, unit_of
 from ..names import pick
-from ..networks import DiTConfig, Labels, MLPConfig, UNetConfig
+from ..networks import DiTConfig, Labels, MLPConfig, ScalarConfig, UNetConfig
 from ..objectives import WEIGHTS
 from ..process import ROWS, SPLITS, Cosine, Learned, Linear, Path
 from ..training import Training
 
-NetworkConfig = UNetConfig | DiTConfig | MLPConfig
+NetworkConfig = UNetConfig | DiTConfig | MLPConfig | ScalarConfig
 SCHEDULES = {"linear": Linear, "cosine": Cosine, "learned": Learned}
 CATEGORICAL, ENERGY = "categorical", "energy"
 MEASURED = 10_000
@@ -59,7 +59,7 @@ class ModelChoice:
 
     def __post_init__(self) -> None:
         pick("row", self.row, dict.fromkeys((*ROWS, CATEGORICAL, ENERGY)))
-        pick("weight", self.weight, WEIGHTS)
+        pick("weight", self.weight, dict.fromkeys((*WEIGHTS, DUAL)))
 
     def build(self, data: Data) -> VDM:
         """The model for data of this kind. ValueError when they do not fit, with the remedy."""
@@ -72,7 +72,8 @@ class ModelChoice:
         path = self.path.build()
         assert self.data_std is not None
         if self.row == ENERGY:
-            return Energy(self.network.build(data.shape, condition), path, self.data_std)
+            read = "scalar" if isinstance(self.network, ScalarConfig) else "inner"
+            return Energy(self.network.build(data.shape, condition), path, self.data_std, read)
         if self.row != CATEGORICAL:
             return Denoiser(self.network.build(data.shape, condition), path, self.row, self.data_std)
         if data.levels is None:

@@ -10,13 +10,24 @@ from typing import Any
 
 from ..models import LadderConfig, VAEConfig
 from ..names import pick
-from ..networks import DiTConfig, MLPConfig, UNetConfig
+from ..networks import DiTConfig, MLPConfig, ScalarConfig, UNetConfig
 from ..training import Training
 from .choices import ModelChoice, PathChoice, Run
 
 KINDS: dict[str, type] = {
     kind.__name__: kind
-    for kind in (Run, ModelChoice, PathChoice, VAEConfig, LadderConfig, Training, UNetConfig, DiTConfig, MLPConfig)
+    for kind in (
+        Run,
+        ModelChoice,
+        PathChoice,
+        VAEConfig,
+        LadderConfig,
+        Training,
+        UNetConfig,
+        DiTConfig,
+        MLPConfig,
+        ScalarConfig,
+    )
 }
 
 

@@ -71,21 +71,22 @@ def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
 
 
 HOLD = "hold"
-CORRECTORS: dict[str, tuple[Callable[[float], Kernel], str]] = {
-    "langevin": (lambda snr: Langevin(2 * snr * abs(snr)), "snr"),
-    "langevin_batch": (BatchLangevin, "snr"),
-    "mala": (lambda snr: mala(2 * snr * abs(snr)), "snr"),
-    "hmc": (lambda step: Hamiltonian(step), "step"),
+CORRECTORS: dict[str, tuple[Callable[[float], Kernel], float, str]] = {
+    "langevin": (lambda snr: Langevin(2 * snr * abs(snr)), SNR, "snr"),
+    "langevin_batch": (BatchLangevin, SNR, "snr"),
+    "mala": (lambda snr: mala(2 * snr * abs(snr)), SNR, "snr"),
+    "hmc": (Hamiltonian, 1.0, "step"),
 }
-"""Kernels by name, from the number that may follow: r of Song et al. 2021, or HMC's step in units of sigma."""
+"""Kernels by name, from the number that may follow, and what it is if none does: r of Song et al. 2021, or the length of
+each of HMC's five leapfrogs in units of sigma."""
 
 
 def corrector_named(name: str) -> Kernel:
     """ "langevin", "mala:0.2" and so on. ValueError with the closest name otherwise."""
     kind, colon, value = name.partition(":")
-    make, meaning = pick("corrector", kind, CORRECTORS)
+    make, usual, meaning = pick("corrector", kind, CORRECTORS)
     try:
-        return make(float(value) if colon else SNR)
+        return make(float(value) if colon else usual)
     except ValueError:
         raise ValueError(f"corrector {name!r}: after '{kind}:' comes {meaning}, a finite number above 0") from None
 

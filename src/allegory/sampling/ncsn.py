@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..process.schedule import Geometric
 
-AT_ONCE = 1000
+AT_ONCE, LEAST = 1000, 5
 
 
 def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
@@ -34,10 +34,16 @@ def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
 
 
 def level_ratio(dims: int) -> float:
-    """gamma, the ratio of neighbouring noise levels that overlap by half (technique 2)."""
-    if dims < 1:
-        raise ValueError(f"dims={dims}; give the number of numbers of an item, at least 1")
-    low, high = 1.0, 1e3  # the overlap falls from nearly 1 to 0 with gamma
+    """gamma, the ratio of neighbouring noise levels that overlap by half (technique 2).
+
+    ValueError for fewer than LEAST numbers an item: three deviations of a norm reach 0 there, and all levels overlap.
+    """
+    if dims < LEAST:
+        raise ValueError(
+            f"dims={dims}; levels overlap by half or more at any ratio in fewer than {LEAST} dimensions, so choose their "
+            "number yourself, e.g. 10 to 40"
+        )
+    low, high = 1.0, 1e3  # the overlap falls from nearly 1 to less than 1/2 with gamma
     for _ in range(200):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if overlap(middle, dims) > 0.5 else (low, middle)
