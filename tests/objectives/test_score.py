@@ -11,6 +11,7 @@ from allegory import Mixture, Path, Prediction
 from allegory.objectives import (
     denoising,
     denoising_score_matching,
+    dual_score_matching,
     even_in_log_snr,
     exact_score_matching,
     fisher_divergence,
@@ -20,7 +21,7 @@ from allegory.objectives import (
     sliced_score_matching,
 )
 from allegory.objectives.denoising import elbo, simple
-from allegory.process import Cosine, Linear
+from allegory.process import Cosine, Linear, marginal
 
 D = 3
 COVARIANCE = torch.tensor([[1.0, 0.5, 0.1], [0.5, 0.8, -0.2], [0.1, -0.2, 0.4]], dtype=torch.float64)
@@ -189,3 +190,43 @@ def test_bad_input_is_refused():
         exact_score_matching(lambda y: -y.detach(), x)
     with pytest.raises(ValueError, match="two finite ends"):
         even_in_log_snr(PATHS["straight-flow"], 8)
+
+
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-sub_vp", "linear-ve", "learned-flow"])
+def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
+    """The gradient there is 0 within 4 standard errors, in a direction that weighs one mode up; and it is a minimum."""
+    path, n = PATHS[name], 20_000
+    means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
+    oracle = Mixture(means, 0.3, torch.tensor([0.3, 0.7]).double(), path)
+    x0, t = oracle.sample(n, 0), 0.1 + 0.8 * torch.rand(n, dtype=torch.float64)
+    eps = torch.randn(n, 2, dtype=torch.float64)
+
+    def loss(by):
+        def energy(x, t, condition=None):
+            level = path.at(t, like=x)
+            return oracle.energy(x, t) + by * torch.tanh(x[:, 0] / level.spread[:, 0]) * (1 + level.log_snr[:, 0] / 5)
+
+        return dual_score_matching(energy, path, x0, t, eps).detach()
+
+    at, up, down = loss(0.0), loss(0.05), loss(-0.05)
+    assert abs((up - down).mean().item()) < 4 * (up - down).std().item() / math.sqrt(n)
+    assert (up + down - 2 * at).mean() > 0
+
+
+def test_dual_score_matching_by_its_definition():
+    """1/2 |sigma grad E - eps|^2 and 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, by finite differences at fixed x_t."""
+    path, h = PATHS["cosine-sub_vp"], 1e-5
+    oracle = Mixture(torch.randn(3, 2).double(), 0.4, None, path)
+    x0, eps, t = torch.randn(5, 2).double(), torch.randn(5, 2).double(), torch.linspace(0.2, 0.8, 5).double()
+    x_t = path.at(t, like=x0).mix(x0, eps)
+
+    def log_kernel(t):
+        return marginal(x0, path.at(t, like=x0)).log_prob(x_t)
+
+    def slope(of):
+        return (of(t + h) - of(t - h)) / (path.schedule(t + h) - path.schedule(t - h))
+
+    missed = slope(lambda s: oracle.energy(x_t, s)) + slope(log_kernel)
+    score = (oracle(x_t, t).eps - eps).square().sum(1)  # sigma grad E = E[eps | x_t]
+    found = dual_score_matching(oracle.energy, path, x0, t, eps)
+    torch.testing.assert_close(found, (score + missed.square()) / 2, rtol=1e-6, atol=1e-6)
