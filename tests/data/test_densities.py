@@ -49,7 +49,7 @@ def test_samples_fall_where_it_says(name: str) -> None:
     expected = torch.zeros(400, dtype=torch.float64).index_add(
         0, cell(grid()), log_density(name, grid()).exp() * SPACING**2 * len(x)
     )
-    # The cells of 0.4 hold eight by eight of the grid, with a relative error of the sum in each that is far below that of the counts.
+    # The cells of 0.4 hold eight by eight of the grid: the error of a sum is far below that of the counts.
     full = expected > 20
     square = ((counts - expected).square() / expected)[full].sum().item()
     degrees = int(full.sum()) - 1

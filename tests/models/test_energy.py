@@ -11,7 +11,7 @@ from allegory.data import load
 from allegory.likelihood import flow_log_prob, variational_bound
 from allegory.likelihood.decoder import Continuous
 from allegory.models import Energy
-from allegory.networks import DiTConfig, MLPConfig, UNetConfig
+from allegory.networks import DiTConfig, MLPConfig, ScalarConfig, UNetConfig
 from allegory.objectives import WEIGHTS, denoising, exact_score_matching, rademacher, score_at, sliced_score_matching
 from allegory.process import Linear
 from allegory.sampling import SOLVERS
@@ -196,3 +196,27 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="clean data"):
         energies()[0].energy(X, PATH.clean)
     assert math.isfinite(energies()[0].energy(X, 0.0).sum().item())
+
+
+def test_a_vdm_of_dual_weight_learns_the_constant():
+    """Data N(0, 0.2^2 I) under data_std = 0.6: after 300 steps log p at t = 0 is right to 0.15 nats, constant included."""
+    path = Path(Linear(6, -4))
+    data = load("eight_gaussians").spec
+    energy = Energy(ScalarConfig(32, 1).build((2,)), path, 0.6, read="scalar")
+    model = VDM(energy, data, weight="dual")
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for i in range(300):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - i / 300)
+        loss = model.loss((data.decode(0.2 * torch.randn(512, 2)), None)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    oracle, x = Mixture(torch.zeros(1, 2), 0.2, None, path), 0.2 * torch.randn(1000, 2)
+    gap = energy.log_density(x, 0.0) - oracle.log_prob(x, 0.0)
+    assert abs(gap.mean().item()) < 0.15 and gap.std().item() < 0.15
+
+
+def test_the_dual_weight_needs_an_energy():
+    data = load("eight_gaussians").spec
+    with pytest.raises(ValueError, match="use an Energy"):
+        VDM(Denoiser(MLPConfig(8, 1).build((2,)), PATH), data, weight="dual")
