@@ -295,3 +295,26 @@ def test_overwriting_takes_the_old_report_along(trained, tmp_path):
 def test_strange_numbers_and_words(fails, trained, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     assert says in fails(*[trained if word == "RUN" else word for word in arguments])
+
+
+def test_an_energy_is_sampled_with_weighed_proposals_and_on_other_splits(tmp_path, capsys):
+    """MALA needs the energy of the run itself, through guidance and through another split."""
+    run = str(tmp_path / "energy")
+    main(["train", "toy_energy", "--steps", "2", "--out", run])
+    for name, more in (("a.npy", []), ("b.npy", ["--split", "ve"])):
+        main(
+            [
+                "sample",
+                run,
+                "--solver",
+                "ddim+mala",
+                "--steps",
+                "2",
+                "--count",
+                "3",
+                "--out",
+                str(tmp_path / name),
+                *more,
+            ]
+        )
+        assert np.isfinite(np.load(tmp_path / name)).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from allegory import Mixture, Path, grid
-from allegory.guidance import Given, Mixed, Product, negation
+from allegory.guidance import ClassifierFree, Given, Mixed, Product, negation
 from allegory.process import Linear
 from allegory.sampling import Hamiltonian, annealed, solver_named
 from allegory.sampling.run import follow
@@ -105,3 +105,12 @@ def test_bad_input_is_refused():
         Product((bare, B)).energy(X, 0.5)
     with pytest.raises(ValueError, match="no energy"):
         Mixed((bare, B))(X, 0.5)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+def test_classifier_free_guidance_has_an_energy_too(scale):
+    labelled = Mixture(A.means, 0.4, None, PATH, labels=torch.tensor([0, 1]))
+    guided, fixed = ClassifierFree(labelled, scale), torch.tensor([0, 1, 0, 1, 1, 0, 0])
+    for condition in (None, fixed):
+        belief = guided(X, 0.4, condition)
+        torch.testing.assert_close(belief.view("score"), score(lambda x, c=condition: guided.energy(x, 0.4, c), X))

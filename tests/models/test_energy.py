@@ -126,6 +126,14 @@ def test_correctors_that_weigh_take_an_energy_and_all_grad_modes_agree():
         assert not energy(X, 0.4).x0.requires_grad
 
 
+def test_the_score_itself_is_differentiated_with_respect_to_the_state():
+    """What a divergence and a gradient through a sampler need: against finite differences."""
+    energy, x, way, h = energies()[0], X.clone().requires_grad_(), torch.randn_like(X), 1e-5
+    (gradient,) = torch.autograd.grad(energy(x, 0.4).view("score").sum(), x)
+    up, down = (energy(X + sign * h * way, 0.4).view("score").sum().item() for sign in (1, -1))
+    assert (gradient * way).sum().item() == pytest.approx((up - down) / (2 * h), rel=1e-5)
+
+
 def test_likelihoods_take_an_energy():
     """The flow's trace differentiates the score again; phi = 0 is the Gaussian itself, whose log p is known."""
     network = MLPConfig(width=8, depth=1).build((2,))

@@ -14,10 +14,11 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ..process.path import Level
-from ..process.prediction import Predict, Prediction
+from ..process.prediction import Predict, Prediction, energy_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class ClassifierFree:
             return self.base(x_t, t, condition)
         free = self.base(x_t, t, None)
         return free if self.scale == 0 else free.towards(self.base(x_t, t, condition), self.scale)
+
+    def energy(
+        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, " b"]:
+        """The same of energies: that whose score the guided one is. ValueError for a base that has none."""
+        if condition is None or self.scale == 1:
+            return energy_of(self.base, x_t, t, condition)
+        free = energy_of(self.base, x_t, t, None)
+        return free if self.scale == 0 else torch.lerp(free, energy_of(self.base, x_t, t, condition), self.scale)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..process.path import Level
-from ..process.prediction import Predict, Prediction
+from ..process.prediction import Predict, Prediction, energy_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Product:
         self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, " b"]:
         """sum_i w_i E_i in nats, up to a constant."""
-        energies = (w * _energy(term, x_t, t, condition) for w, term in zip(self._weights, self.terms, strict=True))
+        energies = (w * energy_of(term, x_t, t, condition) for w, term in zip(self._weights, self.terms, strict=True))
         return torch.stack(list(energies)).sum(0)
 
     @property
@@ -96,7 +96,7 @@ class Mixed:
         return -self._log_joint(x_t, t, condition).logsumexp(0)
 
     def _log_joint(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None) -> Float[Tensor, "terms b"]:
-        energies = torch.stack([_energy(term, x_t, t, condition) for term in self.terms])
+        energies = torch.stack([energy_of(term, x_t, t, condition) for term in self.terms])
         weights = torch.ones(len(energies)) if self.weights is None else torch.tensor(self.weights)
         return weights.log().to(energies)[:, None] - energies
 
@@ -116,18 +116,10 @@ class Given:
         self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, " b"]:
         """The base's energy under that condition."""
-        return _energy(self.base, x_t, t, self._label(x_t))
+        return energy_of(self.base, x_t, t, self._label(x_t))
 
     def _label(self, x_t: Tensor) -> Int[Tensor, " b"]:
         return torch.full((len(x_t),), int(self.condition), device=x_t.device)
-
-
-def _energy(term: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None) -> Float[Tensor, " b"]:
-    energy = getattr(term, "energy", None)
-    if energy is None:
-        raise ValueError(f"terms: {type(term).__name__} has a score but no energy; give an Energy or an oracle")
-    found: Tensor = energy(x_t, t, condition)
-    return found
 
 
 def _check(terms: Sequence[Predict], weights: Sequence[float] | None, least: float) -> None:

@@ -6,7 +6,7 @@ from .grid import Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
 from .oracle import Mixture, Oracle
 from .path import Level, Path
-from .prediction import ROWS, Predict, Prediction, Row, edm, row_named
+from .prediction import ROWS, Predict, Prediction, Row, edm, energy_of, row_named
 from .resplit import Resplit
 from .schedule import Betas, Cosine, Geometric, Learned, Linear, Schedule, Straight
 from .split import SPLITS, Split
@@ -14,5 +14,6 @@ from .split import SPLITS, Split
 __all__ = [
     "ROWS", "SPLITS", "Betas", "Bound", "Cosine", "Empirical", "Estimate", "Gaussian", "Geometric", "Grid",
     "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Resplit", "Row", "Schedule",
-    "Split", "Straight", "bits_per_dim", "edm", "estimate", "grid", "marginal", "posterior", "row_named", "transition",
+    "Split", "Straight", "bits_per_dim", "edm", "energy_of", "estimate", "grid", "marginal", "posterior",
+    "row_named", "transition",
 ]  # fmt: skip

@@ -198,3 +198,17 @@ class Predict(Protocol):
     def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
         """What is believed of x0 and eps, given x_t."""
         ...
+
+
+def energy_of(
+    predict: Predict, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+) -> Float[Tensor, " b"]:
+    """-log p(x_t) in nats, up to a constant, of a Predict with an `energy`. ValueError for one that has only a score."""
+    energy = getattr(predict, "energy", None)
+    if energy is None:
+        raise ValueError(
+            f"predict: {type(predict).__name__} has a score but no energy, so no two states can be weighed against each "
+            "other; correct with langevin, or give an Energy, an oracle, or a composition of these"
+        )
+    found: Tensor = energy(x_t, t, condition)
+    return found

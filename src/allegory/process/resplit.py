@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .path import Level, Path
-from .prediction import Predict, Prediction
+from .prediction import Predict, Prediction, energy_of
 from .scale import Scale, larger
 
 
@@ -34,12 +34,8 @@ class Resplit:
         self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, " b"]:
         """The base's energy of the same state. ValueError for a base that has none."""
-        energy = getattr(self.base, "energy", None)
-        if energy is None:
-            raise ValueError(f"predict: {type(self.base).__name__} has a score but no energy")
         asked, level = self.path.at(t, like=x_t), self.own.at(self.path.at(t), like=x_t)
-        found: Tensor = energy(_ratio(level, asked) * x_t, level, condition)
-        return found
+        return energy_of(self.base, _ratio(level, asked) * x_t, level, condition)
 
 
 def _ratio(level: Level, asked: Level) -> Scale:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.path import Level
-from ..process.prediction import Predict, Prediction
+from ..process.prediction import Predict, Prediction, energy_of
 
 Draw = Callable[[Tensor], Tensor]
 """The next standard-normal draw of every item, like the given tensor."""
@@ -62,13 +62,7 @@ class AtLevel:
         return self.belief.view("score")
 
     def log_density(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        energy = getattr(self.predict, "energy", None)
-        if energy is None:
-            raise ValueError(
-                f"predict: {type(self.predict).__name__} has a score but no energy, so no proposal can be weighed; "
-                "correct with langevin, or give an Energy, an oracle, or a composition of these"
-            )
-        return -per_item(energy(x, self.level, self.condition), x)
+        return -per_item(energy_of(self.predict, x, self.level, self.condition), x)
 
 
 @dataclass(frozen=True)
