@@ -115,3 +115,10 @@ def test_what_does_not_fit_is_refused() -> None:
         Contrastive(network, PLANE).energy(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="make the buffer larger"):
         Contrastive(Quadratic(), PLANE, "pcd", chains=4).loss((torch.zeros(5, 2), None))
+
+
+def test_chains_that_never_move_are_reported() -> None:
+    """A step far too long: every negative would be where it began, and the loss mean nothing."""
+    model = Contrastive(MLPConfig(8, 1).build((2,), outputs=1), PLANE, "cd", kernel=Hamiltonian(200.0, 3), steps=2)
+    with pytest.warns(RuntimeWarning, match="every proposal was rejected"):
+        model.loss((torch.randn(16, 2), None))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..data.spec import Data
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
 from ..process.noise import START, Noise
-from ..sampling.chain import mcmc
+from ..sampling.chain import Tally, mcmc
 from ..sampling.density import Density, Kernel, Potential, per_item
 from ..sampling.langevin import Hamiltonian
 
@@ -87,8 +87,12 @@ class Contrastive(nn.Module):
     @torch.no_grad()
     def _negatives(self, x: Tensor) -> Tensor:
         start = x if self.replay is None else self.replay.draw(len(x)).to(x)
+        tally = Tally()
         for _ in range(self.steps):
-            start = self.kernel(self.density(), start, torch.randn_like).x
+            moved = self.kernel(self.density(), start, torch.randn_like)
+            tally.add(moved)
+            start = moved.x
+        tally.report()
         if self.replay is not None:
             self.replay.put(start)
         return start
