@@ -57,8 +57,8 @@ def noise_contrastive(
 class Replay:
     """Persistent chains: where the negatives of earlier steps ended, to go on from (Tieleman 2008).
 
-    Each time a share `fresh` of them starts anew from `noise(count)` (Du & Mordatch 2019, section 3.1). They are no part of a
-    checkpoint: a run that is resumed starts them all anew.
+    Each time a share `fresh` of them starts anew from `noise(count)` (Du & Mordatch 2019, section 3.1). They are no part
+    of a checkpoint: a run that is resumed starts them all anew.
     """
 
     def __init__(self, noise: Callable[[int], Tensor], size: int = 1000, fresh: float = 0.05) -> None:
