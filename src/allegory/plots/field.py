@@ -72,20 +72,24 @@ def score_field(
 def energy_surface(model_energy: HasEnergy, path: Path, spec: Data, raw: Shaped[Tensor, "n *shape"]) -> Figure:
     """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq. 152).
 
-    Its minimum is set to 0, as Z is not known, and it is cut off 15 nats above. Where the path starts at clean data,
-    which has no energy, the level is that of the cleanest `score_field`.
+    The lowest of the items is set to 0, as Z is not known; it is cut off 15 nats above, and below: what an energy is far
+    from all data, at so little noise, nothing has taught it. Where the path starts at clean data, which has no energy, the
+    level is that of the cleanest `score_field`.
     """
     x0 = points(raw, spec)
     level = path.levels([0.0])[0] if math.isfinite(path.schedule.ends[0]) else noise_levels(path, x0, 1)[0]
     reach = _reach(x0)
-    x = lattice(reach, FACES)
-    with torch.no_grad():
-        nats = per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x).float().cpu()
-    height = (nats - nats.min()).reshape(FACES, FACES)
+    x, items = lattice(reach, FACES), float(level.alpha) * x0[:MOST_POINTS]
+
+    def nats(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x).float().cpu()
+
+    height = (nats(x) - nats(items).min()).clamp(min=0.0).reshape(FACES, FACES)
     page = blank(3.9, f"The energy at log-SNR {number(float(level.log_snr), 1)}: data lie in its wells")
     place = page.add_gridspec(1, 2, width_ratios=(1.25, 1.0))
     _surface(page.add_subplot(place[0], projection="3d"), x, height)
-    _contours(page.add_subplot(place[1]), x, height, float(level.alpha) * x0[:SOME_POINTS])
+    _contours(page.add_subplot(place[1]), x, height, items[:SOME_POINTS])
     return page
 
 
@@ -201,4 +205,6 @@ def _contours(axes: Axes, x: Float[Tensor, "n 2"], height: Float[Tensor, "up acr
     steps = [float(nats) for nats in range(int(WELL) + 1)]
     filled = axes.contourf(across, up, height.numpy(), levels=steps, cmap=_colours(), extend="max")
     show_points(axes, items, "white", float(x.max()))
-    axes.figure.colorbar(filled, ax=axes, label="E above its minimum (nats)", shrink=0.8, ticks=[0, 5, 10, WELL])
+    axes.figure.colorbar(
+        filled, ax=axes, label="E above its lowest at an item (nats)", shrink=0.8, ticks=[0, 5, 10, WELL]
+    )

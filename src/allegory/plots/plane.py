@@ -71,7 +71,8 @@ def _surface(denoiser: Energy, dataset: Dataset) -> Section:
         "The energy",
         energy_surface(denoiser, denoiser.path, dataset.spec, dataset.test.x),
         "E(x_t) with the least noise, where p(x_t) = exp(-E)/Z (Luo 2022, eq. 152): a surface (left), and the same from"
-        " above with some test items in white (right). The model knows it up to a constant, so its minimum is set to 0. A"
+        " above with some test items in white (right). The model knows it up to a constant, so its lowest at an item is set"
+        " to 0. A well without items lies where no data at so little noise ever came, and nothing was learned. A"
         f" place 1 nat higher is e times less likely; what is more than {WELL:g} nats up is cut off. The score is the slope"
         " downwards, -grad E (eq. 153 to 156). How deep separate wells are beside each other is the least certain: it"
         " follows from the score between them, where hardly any noised data come.",
