@@ -38,6 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..likelihood.trace import traces
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from ..process.scale import Scale
@@ -61,9 +62,7 @@ def exact_score_matching(score: Score, x: Float[Tensor, "b *shape"]) -> Float[Te
     """tr grad s(x) + 1/2 |s(x)|^2 (Hyvarinen 2005, eq. 4), by one backward pass a dimension."""
     s, x = _with_graph(score, x)
     flat = s.flatten(1)
-    axes = torch.eye(flat.shape[1]).to(s).reshape(-1, *s.shape[1:])
-    rows = [(_product(s, axis.expand_as(s), x) * axis).flatten(1).sum(1) for axis in axes]
-    return torch.stack(rows).sum(0) + flat.square().sum(1) / 2
+    return traces(s, x, None, create_graph=torch.is_grad_enabled())[:, 0] + flat.square().sum(1) / 2
 
 
 def sliced_score_matching(
@@ -76,9 +75,9 @@ def sliced_score_matching(
     if len(probes) == 0:
         raise ValueError("probes: none; give at least one, e.g. rademacher(1, x)")
     s, x = _with_graph(score, x)
-    bends = torch.stack([(_product(s, v, x) * v).flatten(1).sum(1) for v in probes])
-    sizes = (s * probes).flatten(2).sum(2).square() if project else s.flatten(1).square().sum(1)
-    return (bends + sizes / 2).mean(0)
+    bends = traces(s, x, probes, create_graph=torch.is_grad_enabled()).mean(1)
+    sizes = (s * probes).flatten(2).sum(2).square().mean(0) if project else s.flatten(1).square().sum(1)
+    return bends + sizes / 2
 
 
 def rademacher(count: int, like: Float[Tensor, "b *shape"]) -> Float[Tensor, "probes b *shape"]:
@@ -172,11 +171,3 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
     if not s.requires_grad:
         raise ValueError("score: its output has no gradient with respect to x; take no_grad and detach out of it")
     return s, x
-
-
-def _product(s: Tensor, v: Tensor, x: Tensor) -> Tensor:
-    """v^T ds/dx, item by item; it has a graph of its own where the loss is to be differentiated."""
-    (row,) = torch.autograd.grad(
-        s, x, v, retain_graph=True, create_graph=torch.is_grad_enabled(), materialize_grads=True
-    )
-    return row
