@@ -21,7 +21,9 @@ def names() -> list[str]:
     """The modules of this package that have a `main`."""
     found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     return [
-        name for name in found if name != "__main__" and hasattr(importlib.import_module(f"benchmarks.{name}"), "main")
+        name
+        for name in found
+        if name != "__main__" and hasattr(importlib.import_module(f"benchmarks.{name}"), "main")
     ]
 
 
@@ -37,7 +39,12 @@ def main() -> None:
     """Run them."""
     known = names()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What things cost.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(known)}; all by default")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one or more of {', '.join(known)}; all by default",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     for name in arguments.names:

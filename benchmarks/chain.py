@@ -13,11 +13,11 @@ import sys
 import torch
 
 from allegory import Mixture, Path
-from allegory.data import Data
-from allegory.likelihood import Continuous, Density, variational_bound
-from allegory.models import Hierarchy, descend, unroll
-from allegory.models.unrolled import step_levels
-from allegory.process import Gaussian, Linear, estimate
+from allegory.data import DataSpec
+from allegory.likelihood import Continuous, GaussianObservation, variational_bound
+from allegory.models import Hierarchy, generate_top_down, unroll
+from allegory.models.as_hierarchy import step_levels
+from allegory.process import Gaussian, LinearLogSNR, estimate
 from allegory.process.noise import BOUND, Noise
 
 Figures = dict[str, list[float]]
@@ -30,15 +30,21 @@ def linear_gaussian() -> Figures:
     W = torch.linalg.qr(torch.randn(4, 2).double())[0] * torch.tensor([2.0, 0.7])
     b, width, x = torch.randn(4).double(), 0.3, torch.randn(1000, 4).double()
     precision = W.square().sum(0) / width**2 + 1
-    exact = torch.distributions.MultivariateNormal(b, W @ W.T + width**2 * torch.eye(4).double()).log_prob(x)
+    exact = torch.distributions.MultivariateNormal(
+        b, W @ W.T + width**2 * torch.eye(4).double()
+    ).log_prob(x)
 
     def difference(shift: float, stretch: float) -> torch.Tensor:
         """log w - log p(x), item by item, for a posterior that is moved and widened."""
         model = Hierarchy(
-            Data((4,), low=-1, high=1),
-            [lambda x: Gaussian((x - b) @ W / width**2 / precision + shift, stretch * precision.rsqrt())],
+            DataSpec((4,), low=-1, high=1),
+            [
+                lambda x: Gaussian(
+                    (x - b) @ W / width**2 / precision + shift, stretch * precision.rsqrt()
+                )
+            ],
             [],
-            lambda z: Density(Gaussian(z @ W.T + b, width)),
+            lambda z: GaussianObservation(Gaussian(z @ W.T + b, width)),
             top=(2,),
         )
         noise = Noise(range(len(x)), (4,), BOUND)
@@ -47,48 +53,76 @@ def linear_gaussian() -> Figures:
     kl = 0.5 * (1.5**2 - 1 - 2 * math.log(1.5) + 0.1**2 * precision).sum().item()
     wrong = estimate(-difference(0.1, 1.5))
     return {
-        "VAE, exact posterior: largest |ELBO - log p|": [difference(0.0, 1.0).abs().max().item(), 0.0],
+        "VAE, exact posterior: largest |ELBO - log p|": [
+            difference(0.0, 1.0).abs().max().item(),
+            0.0,
+        ],
         "VAE, wrong posterior: gap less the closed-form KL": [wrong.mean - kl, wrong.error],
     }
 
 
 def forms(count: int = 20_000, steps: int = 8) -> Figures:
     """The generic bound of a hierarchy against eq. 57 and 58, on the same mixture; the variances of a term of each."""
-    path = Path(Linear(4, -4))
-    oracle = Mixture(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path)
+    path = Path(LinearLogSNR(4, -4))
+    oracle = Mixture(
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+    )
     x, levels = oracle.sample(count, seed=1), step_levels(path, steps)
     here, there = (Noise(range(i * count, (i + 1) * count), (2,), BOUND) for i in (1, 2))
-    chain = unroll(oracle, path, Data((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
-    matching = descend(oracle, path, x, Continuous(), levels, there.draw)
-    gap, sampled = (estimate(chain.bound.total - other) for other in (matching.bound.total, matching.log_weight))
-    variances = [(latent.kl.var() / latent.log_ratio.var()).item() for latent in matching.latents[:-1]]
+    chain = unroll(oracle, path, DataSpec((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
+    matching = generate_top_down(oracle, path, x, Continuous(), levels, there.draw)
+    gap, sampled = (
+        estimate(chain.bound.total - other) for other in (matching.bound.total, matching.log_weight)
+    )
+    variances = [
+        (latent.kl.var() / latent.log_ratio.var()).item() for latent in matching.latents[:-1]
+    ]
     return {
         f"hierarchy of {steps + 1} latents less eq. 58": [gap.mean, gap.error],
         f"hierarchy of {steps + 1} latents less eq. 57": [sampled.mean, sampled.error],
-        "variance of a term of 58 over that of 57: smallest, largest": [min(variances), max(variances)],
-        "eq. 44 less eq. 45, same draws": [*vars(estimate(chain.bound.total - chain.consistency.total)).values()],
+        "variance of a term of 58 over that of 57: smallest, largest": [
+            min(variances),
+            max(variances),
+        ],
+        "eq. 44 less eq. 45, same draws": [
+            *vars(estimate(chain.bound.total - chain.consistency.total)).values()
+        ],
     }
 
 
 def exact_mixture(count: int = 4000, draws: int = 128) -> Figures:
     """The VDM's bounds on an exact mixture against the known log p, in nats an item of two dimensions."""
-    path = Path(Linear(12, -12))
-    oracle = Mixture(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path)
+    path = Path(LinearLogSNR(12, -12))
+    oracle = Mixture(
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+    )
     x = oracle.sample(count, seed=0)
     truth, found = oracle.log_prob(x), {}
-    for name, steps in (("T = 10", 10), ("T = 100", 100), ("T = 1000", 1000), ("continuous time", None)):
+    for name, steps in (
+        ("T = 10", 10),
+        ("T = 100", 100),
+        ("T = 1000", 1000),
+        ("continuous time", None),
+    ):
         bound = variational_bound(oracle, path, x, Continuous(), seed=1, draws=draws, steps=steps)
         gap = estimate(bound.total - truth)
         found[f"VLB less log p, {name}"] = [gap.mean, gap.error]
-        if steps == 1000:  # each step of d log-SNR costs d/2 (D - 1), D the diffusion term (see tests/likelihood)
+        if (
+            steps == 1000
+        ):  # each step of d log-SNR costs d/2 (D - 1), D the diffusion term (see tests/likelihood)
             cost = 0.5 * 24 / steps * (found_diffusion(oracle, path, x) - 1)
-            found["the same with the cost of 1000 steps, to first order, put back"] = [gap.mean + cost, gap.error]
+            found["the same with the cost of 1000 steps, to first order, put back"] = [
+                gap.mean + cost,
+                gap.error,
+            ]
     return found
 
 
 def found_diffusion(oracle: Mixture, path: Path, x: torch.Tensor) -> float:
     """The diffusion term of the bound in continuous time."""
-    return variational_bound(oracle, path, x, Continuous(), seed=9, draws=64).diffusion.mean().item()
+    return (
+        variational_bound(oracle, path, x, Continuous(), seed=9, draws=64).diffusion.mean().item()
+    )
 
 
 def measure() -> Figures:

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from allegory.data import load
-from allegory.evaluation.codecs import other_codecs
+from allegory.evaluation.reference_codecs import other_codecs
 from allegory.models import VDM
 from allegory.process import bits_per_dim
 from allegory.recipes import RunFolder, execute, recipe_named
-from allegory.recipes.compress import Coding, compress, decompress
+from allegory.recipes.compress import CodingConfig, compress, decompress
 
 Table = dict[str, dict[str, float]]
 
@@ -31,29 +31,37 @@ def measure(folder: RunFolder, raw: torch.Tensor, steps: tuple[int, ...]) -> Tab
     """A row for each number of steps, then one for each other code."""
     model, table = folder.model(), Table()
     if isinstance(model, VDM):
-        bound = torch.cat([model.bound(x, seed=100 * i, draws=32).total for i, x in enumerate(raw.split(100))])
-        table["VLB, continuous time"] = {"bits/dim": bits_per_dim(-bound, folder.data).mean().item()}
+        bound = torch.cat(
+            [model.bound(x, seed=100 * i, draws=32).total for i, x in enumerate(raw.split(100))]
+        )
+        table["VLB, continuous time"] = {
+            "bits/dim": bits_per_dim(-bound, folder.spec).mean().item()
+        }
     for count in steps:
-        done = compress(folder, raw, Coding(steps=count, check=False))
+        done = compress(folder, raw, CodingConfig(steps=count, check=False))
         assert torch.equal(decompress(folder, done.content, "file"), raw), "bit-exact"
         table[f"allegory, {count} steps"] = {
             "bits/dim": done.net_bits / done.numbers, "bound": done.bound_bits / done.numbers,
             "net bytes": done.net_bits / 8, "gross bytes": done.gross_bits / 8, "file bytes": len(done.content),
             "s/item": done.encode_seconds / done.items,
         }  # fmt: skip
-    for name, size in other_codecs(folder.data.index(raw).to(torch.uint8)).items():
+    for name, size in other_codecs(folder.spec.index(raw).to(torch.uint8)).items():
         table[name] = {"bits/dim": 8 * size / raw.numel(), "file bytes": size}
     return table
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Items as a file, by a diffusion model and by other codes.")
+    parser = argparse.ArgumentParser(
+        description="Items as a file, by a diffusion model and by other codes."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--run", help="a run folder; digits are trained if not given")
     parser.add_argument("--data", help="data instead of the run's own")
     parser.add_argument("--limit", type=int, default=300, help="at most so many test items")
-    parser.add_argument("--steps", type=int, nargs="+", default=[5, 20, 100], help="steps of the chain")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[5, 20, 100], help="steps of the chain"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -61,14 +69,18 @@ def main() -> None:
             folder = RunFolder.open(Path(arguments.run))
         else:
             run = recipe_named("digits")
-            folder, _ = execute(replace(run, training=replace(run.training, minutes=2.4)), Path(temporary) / "run")
-        raw = load(arguments.data or folder.run.data).test.x[: arguments.limit]
+            folder, _ = execute(
+                replace(run, training=replace(run.training, minutes=2.4)), Path(temporary) / "run"
+            )
+        raw = load(arguments.data or folder.run.source).test.x[: arguments.limit]
         table = measure(folder, raw, tuple(arguments.steps))
     if arguments.json:
         print(json.dumps(table))
         return
     for name, figures in table.items():
-        print(f"{name:<24}" + "  ".join(f"{words} {value:,.4g}" for words, value in figures.items()))
+        print(
+            f"{name:<24}" + "  ".join(f"{words} {value:,.4g}" for words, value in figures.items())
+        )
 
 
 if __name__ == "__main__":

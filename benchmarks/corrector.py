@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from allegory.data import load
-from allegory.evaluation.quality import frechet
+from allegory.evaluation.distances import frechet
 from allegory.evaluation.samples import draw
 from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
@@ -38,9 +38,18 @@ def rows(model: VDM, real: Tensor, budgets: Sequence[int], count: int, seed: int
             for snr in CORRECTORS:
                 solver = predictor if snr is None else f"{predictor}+langevin:{snr:g}"
                 steps = evaluations if snr is None else evaluations // 2
-                raw = draw(model, count, seeds=range(seed, seed + count), solver=solver, steps=steps, end="denoise")
-                found.append((solver, evaluations, frechet(model.data.encode(raw), real)))
-                print(f"{solver:32} {evaluations:4}  {found[-1][2]:.3f}", file=sys.stderr, flush=True)
+                raw = draw(
+                    model,
+                    count,
+                    seeds=range(seed, seed + count),
+                    solver=solver,
+                    steps=steps,
+                    end="denoise",
+                )
+                found.append((solver, evaluations, frechet(model.spec.encode(raw), real)))
+                print(
+                    f"{solver:32} {evaluations:4}  {found[-1][2]:.3f}", file=sys.stderr, flush=True
+                )
     return found
 
 
@@ -53,17 +62,21 @@ def trained(folder: str | None) -> RunFolder:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", help="folder of a digits_ncsn run; trained anew if not given")
     parser.add_argument("--count", type=int, default=500, help="samples a row")
-    parser.add_argument("--evaluations", type=int, nargs="*", default=EVALUATIONS, help="of the network, a sample")
+    parser.add_argument(
+        "--evaluations", type=int, nargs="*", default=EVALUATIONS, help="of the network, a sample"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first sample")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder = trained(arguments.run)
-    dataset = load(folder.run.data)
-    real = folder.data.encode(torch.cat([dataset.train.x, dataset.validation.x, dataset.test.x]))
+    dataset = load(folder.run.source)
+    real = folder.spec.encode(torch.cat([dataset.train.x, dataset.validation.x, dataset.test.x]))
     generator = torch.Generator().manual_seed(arguments.seed)
     floor = frechet(real[torch.randint(len(real), (arguments.count,), generator=generator)], real)
     found = rows(folder.model(), real, arguments.evaluations, arguments.count, arguments.seed)

@@ -33,7 +33,10 @@ def measure() -> dict[str, Any]:
         with open(os.path.join(out, "metrics.jsonl")) as file:
             last = json.loads(file.read().splitlines()[-1])
     found = json.loads(said)
-    bits = {name: (part["total"]["mean"], part["total"]["error"]) for name, part in _bounds(found).items()}
+    bits = {
+        name: (part["total"]["mean"], part["total"]["error"])
+        for name, part in _bounds(found).items()
+    }
     return {
         "demo, s": seconds,
         "of which training, s": last["seconds"],

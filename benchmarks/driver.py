@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from allegory import Path, Prediction, grid, sample
-from allegory.process import Level, Linear, Predict
+from allegory.process import Level, LinearLogSNR, Predict
 
 Table = dict[str, dict[str, float]]
 SHAPE, SMALL, STEPS = (64, 3, 32, 32), (1, 1, 2, 2), 50
@@ -34,7 +34,9 @@ KINDS = (
 def free(y: Tensor) -> Predict:
     """A Predict whose network costs nothing."""
 
-    def predict(x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def predict(
+        x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         assert isinstance(t, Level), "the driver asks by Level"
         return Prediction.solve("eps", y, x_t, t)
 
@@ -43,7 +45,7 @@ def free(y: Tensor) -> Predict:
 
 def chain(solver: str, shape: tuple[int, ...]) -> Callable[[], object]:
     """One run of the driver over its grid."""
-    path, x, y = Path(Linear(8, -8)), torch.randn(shape), torch.randn(shape)
+    path, x, y = Path(LinearLogSNR(8, -8)), torch.randn(shape), torch.randn(shape)
     walk, predict, seeds = grid(path, STEPS), free(y), range(shape[0])
     return lambda: sample(solver, predict, path, x, walk, seeds=seeds)
 
@@ -71,7 +73,10 @@ def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tup
                 times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
     scale = 1e6 / STEPS
     return {
-        name: (scale * statistics.median(w for w, _ in rows), scale * statistics.median(c for _, c in rows))
+        name: (
+            scale * statistics.median(w for w, _ in rows),
+            scale * statistics.median(c for _, c in rows),
+        )
         for name, rows in times.items()
     }
 
@@ -80,17 +85,27 @@ def overhead(rounds: int) -> Table:
     """The floor and the solvers."""
     runs = {"two fused operations": floor(SHAPE)} | {name: chain(name, SHAPE) for name in KINDS}
     large = medians(runs, rounds)
-    small = medians({"two fused operations": floor(SMALL)} | {name: chain(name, SMALL) for name in KINDS}, rounds)
+    small = medians(
+        {"two fused operations": floor(SMALL)} | {name: chain(name, SMALL) for name in KINDS},
+        rounds,
+    )
     least = large["two fused operations"][1]
     return {
-        name: {"us/step": wall, "us/step (cpu)": cpu, "x floor (cpu)": cpu / least, "python (cpu)": small[name][1]}
+        name: {
+            "us/step": wall,
+            "us/step (cpu)": cpu,
+            "x floor (cpu)": cpu / least,
+            "python (cpu)": small[name][1],
+        }
         for name, (wall, cpu) in large.items()
     }
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="What the sampling driver costs beside the network.")
+    parser = argparse.ArgumentParser(
+        description="What the sampling driver costs beside the network."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=30, help="windows to take medians over")
     arguments = parser.parse_args()
@@ -100,7 +115,10 @@ def main() -> None:
         print(json.dumps(table))
         return
     columns = list(table["ddim"])
-    print(f"The driver at {SHAPE}, one thread\n{'':24s}" + "".join(f"{column:>16s}" for column in columns))
+    print(
+        f"The driver at {SHAPE}, one thread\n{'':24s}"
+        + "".join(f"{column:>16s}" for column in columns)
+    )
     for name, row in table.items():
         print(f"{name:24s}" + "".join(f"{row[column]:16.1f}" for column in columns))
 

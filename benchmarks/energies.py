@@ -28,13 +28,18 @@ from torch import Tensor
 from allegory.data import Batches, Dataset, load, log_density
 from allegory.data.densities import DENSITIES
 from allegory.models import VDM, Energy
-from allegory.models.contrastive import Contrastive
-from allegory.recipes import ModelChoice, Run, execute, recipe_named
-from allegory.sampling.langevin import Hamiltonian
-from allegory.training import Training, train
+from allegory.models.contrastive import ContrastiveEnergy
+from allegory.recipes import DiffusionConfig, Run, execute, recipe_named
+from allegory.sampling.mcmc.langevin import Hamiltonian
+from allegory.training import TrainingConfig, train
 
 METHODS = ("diffusion", "nce", "pcd", "cd")
-STEP, LEAPFROGS, CALLS, REFERENCE = 0.02, 5, 4, 0.6  # of the chains in model space; the deviation of q
+STEP, LEAPFROGS, CALLS, REFERENCE = (
+    0.02,
+    5,
+    4,
+    0.6,
+)  # of the chains in model space; the deviation of q
 PARTS: dict[str, Callable[[Tensor], Tensor]] = {
     "moons": lambda x: (from_circle(x, -1.0, -0.5) > from_circle(x, 1.0, 0.5)).long(),
     "rings": lambda x: (x.norm(dim=1) / 0.75).round().long() - 1,
@@ -67,23 +72,31 @@ def diffusion(run: Run) -> tuple[Callable[[Tensor], Tensor], int]:
 def contrastive(method: str, run: Run, data: Dataset) -> tuple[Callable[[Tensor], Tensor], int]:
     """The same by contrast: the network, batch, averaging and time of the recipe."""
     torch.manual_seed(run.training.seed)
-    assert isinstance(run.model, ModelChoice)
+    assert isinstance(run.model, DiffusionConfig)
     network = run.model.network.build(data.spec.shape, None, outputs=1)
     kernel = Hamiltonian(STEP, LEAPFROGS)
     batch = run.training.batch_size
-    model = Contrastive(
-        network, data.spec, method, reference_std=REFERENCE, kernel=kernel, steps=CALLS, chains=4 * batch
+    model = ContrastiveEnergy(
+        network,
+        data.spec,
+        method,
+        reference_std=REFERENCE,
+        kernel=kernel,
+        steps=CALLS,
+        chains=4 * batch,
     )
-    training: Training = replace(run.training, learning_rate=1e-3)
+    training: TrainingConfig = replace(run.training, learning_rate=1e-3)
     result = train(model, Batches(data.train, batch, training.seed), training)
-    assert isinstance(result.ema, Contrastive)
+    assert isinstance(result.ema, ContrastiveEnergy)
     energy = result.ema.energy
     return lambda z: -energy(z), result.step
 
 
 def correlation(a: Tensor, b: Tensor) -> float | None:
     """Pearson's; None where one of them does not vary."""
-    return None if min(a.std(), b.std()) < 1e-6 else torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+    return (
+        None if min(a.std(), b.std()) < 1e-6 else torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+    )
 
 
 @torch.no_grad()
@@ -115,9 +128,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Energies against log p of the toys.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--minutes", type=float, help="of training, each; those of the recipe if not given")
-    parser.add_argument("--toys", nargs="*", choices=list(DENSITIES), default=list(DENSITIES), help="all by default")
-    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), help="all by default")
+    parser.add_argument(
+        "--minutes", type=float, help="of training, each; those of the recipe if not given"
+    )
+    parser.add_argument(
+        "--toys", nargs="*", choices=list(DENSITIES), default=list(DENSITIES), help="all by default"
+    )
+    parser.add_argument(
+        "--methods", nargs="*", choices=METHODS, default=list(METHODS), help="all by default"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -126,7 +145,10 @@ def main() -> None:
         for method in arguments.methods:
             table[name][method] = figures = measure(name, method, arguments.minutes)
             if not arguments.json:
-                words = (f"{key} {'-' if value is None else format(value, '.4g')}" for key, value in figures.items())
+                words = (
+                    f"{key} {'-' if value is None else format(value, '.4g')}"
+                    for key, value in figures.items()
+                )
                 print(f"{name:<17}{method:<11}" + "  ".join(words), flush=True)
     if arguments.json:
         print(json.dumps(table))

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from allegory.data import load
 from allegory.evaluation import draw
-from allegory.evaluation.judge import Judge
-from allegory.evaluation.quality import frechet
+from allegory.evaluation.distances import frechet
+from allegory.evaluation.label_accuracy import LabelClassifier
 from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
-from allegory.sampling import Tuned, Tuning, tune
+from allegory.sampling import TunedSampler, TuningConfig, tune
 
 COUNT, EVALUATIONS, FINE, OTHER_SEEDS = 2000, (5, 6, 8, 10, 15, 20), 100, 10**6
 
@@ -35,29 +35,43 @@ def trained(run: str | None) -> RunFolder:
     return folder
 
 
-def fitted(model: VDM, evaluations: int) -> Tuned:
+def fitted(model: VDM, evaluations: int) -> TunedSampler:
     """The sampler that `allegory tune` makes by default."""
-    choice = Tuning(iterations=300, batch=16, items=256, held_out=64)
+    choice = TuningConfig(iterations=300, batch=16, items=256, held_out=64)
     labels = torch.arange(choice.items + choice.held_out) % 10
-    path, shape = model.denoiser.path, model.data.shape
-    return tune(model.denoiser, path, shape, evaluations, tuning=choice, conditions=labels, seed=OTHER_SEEDS)
+    path, shape = model.denoiser.path, model.spec.shape
+    return tune(
+        model.denoiser, path, shape, evaluations, tuning=choice, conditions=labels, seed=OTHER_SEEDS
+    )
 
 
 def measure(folder: RunFolder) -> dict[str, dict[str, float]]:
     """The figures of each sampler and number of evaluations."""
-    model, dataset = folder.model(), load(folder.run.data)
+    model, dataset = folder.model(), load(folder.run.source)
     assert isinstance(model, VDM)
     model.requires_grad_(False)
     real = torch.cat([dataset.train.x, dataset.validation.x, dataset.test.x])
-    judge, labels = Judge.fit(dataset.train, dataset.spec), torch.arange(COUNT) % 10
+    judge, labels = LabelClassifier.fit(dataset.train, dataset.spec), torch.arange(COUNT) % 10
 
-    def samples(solver: str | Tuned, steps: int) -> Tensor:
+    def samples(solver: str | TunedSampler, steps: int) -> Tensor:
         return draw(model, COUNT, seeds=range(COUNT), labels=labels, solver=solver, steps=steps)
 
     def figures(raw: Tensor) -> dict[str, float]:
-        near = (_unit(raw, model) - _unit(fine, model)).square().flatten(1).mean(1).sqrt().median().item()
+        near = (
+            (_unit(raw, model) - _unit(fine, model))
+            .square()
+            .flatten(1)
+            .mean(1)
+            .sqrt()
+            .median()
+            .item()
+        )
         distance = frechet(_unit(raw, model), _unit(real, model))
-        return {"Frechet": distance, "accuracy": judge.accuracy(raw, labels), "distance to 100": near}
+        return {
+            "Frechet": distance,
+            "accuracy": judge.accuracy(raw, labels),
+            "distance to 100": near,
+        }
 
     fine = samples("auto", FINE)
     found = {f"auto {FINE}": figures(fine)}
@@ -69,7 +83,7 @@ def measure(folder: RunFolder) -> dict[str, dict[str, float]]:
 
 
 def _unit(raw: Tensor, model: VDM) -> Tensor:
-    return model.data.encode(raw)
+    return model.spec.encode(raw)
 
 
 def main() -> None:

@@ -27,18 +27,30 @@ from torch import Tensor
 from allegory import Path, Prediction, grid
 from allegory.guidance import Product
 from allegory.process import Geometric, Level
-from allegory.sampling import SOLVERS, AtLevel, Hamiltonian, Langevin, Potential, Solver, annealed, mala, mcmc
+from allegory.sampling import (
+    SOLVERS,
+    EnergyDensity,
+    Hamiltonian,
+    Langevin,
+    NoisedDensity,
+    Solver,
+    annealed,
+    mala,
+    run_chain,
+)
 from allegory.sampling import predictor_corrector as corrected
-from allegory.sampling.density import Kernel
-from allegory.sampling.ncsn import largest_distance, step_size
-from allegory.sampling.run import follow
+from allegory.sampling.driver import run_plan
+from allegory.sampling.mcmc.ncsn import largest_distance, step_size
+from allegory.sampling.mcmc.target import Kernel
 
 from .sde import Blend
 
 Table = dict[str, dict[str, float]]
 
 
-def walk(solver: Solver, predict: Blend | Product, levels: tuple[Level, ...], x: Tensor) -> tuple[Tensor, int]:
+def walk(
+    solver: Solver, predict: Blend | Product, levels: tuple[Level, ...], x: Tensor
+) -> tuple[Tensor, int]:
     """The last state, with torch's own seeded generator for the noise, and the evaluations."""
     asked = count()
 
@@ -47,7 +59,9 @@ def walk(solver: Solver, predict: Blend | Product, levels: tuple[Level, ...], x:
         return predict(x_t, t)
 
     counted.energy = predict.energy
-    ((end, _, _),) = deque(follow(solver.plan(levels), counted, x, levels[0], draw=torch.randn_like), maxlen=1)
+    ((end, _, _),) = deque(
+        run_plan(solver.plan(levels), counted, x, levels[0], draw=torch.randn_like), maxlen=1
+    )
     return end, next(asked)
 
 
@@ -66,12 +80,19 @@ def two_modes(number: int, items: int = 5000, repeats: int = 100) -> Table:
         "annealed Langevin": annealed(Langevin(step, repeats)),
         "annealed MALA": annealed(mala(step, repeats)),
         "ddim and Langevin": corrected(SOLVERS["ddim"], Langevin(step, repeats)),
-        "reverse diffusion and Langevin": corrected(SOLVERS["reverse_diffusion"], Langevin(step, repeats)),
+        "reverse diffusion and Langevin": corrected(
+            SOLVERS["reverse_diffusion"], Langevin(step, repeats)
+        ),
     }
     rows = {name: walk(s, predict, levels, noise) for name, s in solvers.items()}
-    plain = Langevin(0.05 / low**2, number * repeats)  # c = 0.05: the epsilon of 0.1 of their figure
+    plain = Langevin(
+        0.05 / low**2, number * repeats
+    )  # c = 0.05: the epsilon of 0.1 of their figure
     for name, start in {"Langevin from uniform": uniform, "Langevin from noise": noise}.items():
-        rows[name] = (plain(AtLevel(predict, levels[-1]), start, torch.randn_like).x, number * repeats)
+        rows[name] = (
+            plain(NoisedDensity(predict, levels[-1]), start, torch.randn_like).x,
+            number * repeats,
+        )
     table = {}
     for name, (x, asked) in rows.items():
         weight = (x.sum(1) > 0).double().mean().item()
@@ -124,10 +145,12 @@ def bimodal(p: float = 0.3, m: float = 1.5, s: float = 0.6) -> Target:
     )  # fmt: skip
 
 
-def moments(kernel: Kernel, target: Target, chains: int = 2000, steps: int = 400) -> dict[str, float]:
+def moments(
+    kernel: Kernel, target: Target, chains: int = 2000, steps: int = 400
+) -> dict[str, float]:
     """The share accepted, the second moment over the exact one, and the z of moments 1, 2 and 4."""
     torch.manual_seed(0)
-    line, density = torch.tensor(target.line), Potential(target.energy)
+    line, density = torch.tensor(target.line), EnergyDensity(target.energy)
     x, sums, accepted = target.draws(chains), torch.zeros(chains, 3).double(), 0.0
     for i in range(steps):
         moved = kernel(density, x, torch.randn_like)
@@ -137,7 +160,10 @@ def moments(kernel: Kernel, target: Target, chains: int = 2000, steps: int = 400
             y = (x @ line).double()
             sums += torch.stack([y, y**2, y**4], 1) / (steps - steps // 2)
     z = (sums.mean(0) - torch.tensor(target.moments)) / (sums.std(0) / math.sqrt(chains))
-    ratio, error = sums.mean(0)[1] / target.moments[1], sums.std(0)[1] / math.sqrt(chains) / target.moments[1]
+    ratio, error = (
+        sums.mean(0)[1] / target.moments[1],
+        sums.std(0)[1] / math.sqrt(chains) / target.moments[1],
+    )
     scores = {f"z of x^{k}": v for k, v in zip((1, 2, 4), z.tolist(), strict=True)}
     return {"accepted": accepted, "x^2 / exact": ratio.item(), "error": error.item(), **scores}
 
@@ -149,13 +175,19 @@ def exactness() -> dict[str, Table]:
         lambda c: inflated((1.0,), (1.0,), c), lambda n: torch.randn(n, 1),
     )  # fmt: skip
     found: dict[str, Table] = {}
-    for name, target in {"N(0, 1)": normal, "correlation .9": correlated(), "two modes": bimodal()}.items():
+    for name, target in {
+        "N(0, 1)": normal,
+        "correlation .9": correlated(),
+        "two modes": bimodal(),
+    }.items():
         rows: Table = {}
         for c in target.steps:
             predicted = target.unadjusted(c)
             if predicted != math.inf:
                 rows[f"Langevin {c:g}"] = moments(Langevin(c), target)
-                rows[f"Langevin {c:g}"] |= {"predicted": predicted / target.moments[1]} if predicted else {}
+                rows[f"Langevin {c:g}"] |= (
+                    {"predicted": predicted / target.moments[1]} if predicted else {}
+                )
             rows[f"MALA {c:g}"] = moments(mala(c), target)
         rows |= {f"HMC {h:g} x 5": moments(Hamiltonian(h, 5), target) for h in target.leaps}
         found[f"moments, {name}"] = rows
@@ -164,29 +196,45 @@ def exactness() -> dict[str, Table]:
 
 def pair() -> tuple[Blend, Blend]:
     """Two mixtures of two modes each, of which one pair overlaps well and the other badly."""
-    stds, weights, left = torch.full((2,), 0.4), torch.full((2,), 0.5), torch.tensor([[-0.7, 0.0], [0.7, 0.0]])
+    stds, weights, left = (
+        torch.full((2,), 0.4),
+        torch.full((2,), 0.5),
+        torch.tensor([[-0.7, 0.0], [0.7, 0.0]]),
+    )
     return Blend(left, stds, weights), Blend(torch.tensor([[-0.7, 0.9], [0.7, 0.3]]), stds, weights)
 
 
 def multiplied(a: Blend, b: Blend, level: Level) -> tuple[Tensor, Tensor, Tensor]:
     """Weights, means and standard deviations of the normalised product of two noised mixtures, pair by pair."""
-    v, w = (level.alpha**2 * torch.stack([a.variances, b.variances]).double() + level.sigma**2).split(1)
+    v, w = (
+        level.alpha**2 * torch.stack([a.variances, b.variances]).double() + level.sigma**2
+    ).split(1)
     v, m, n = v.T, level.alpha * a.means[:, None].double(), level.alpha * b.means[None].double()
-    logits = (a.weights[:, None] * b.weights).log() - (m - n).square().sum(2) / (2 * (v + w)) - (v + w).log()
+    logits = (
+        (a.weights[:, None] * b.weights).log()
+        - (m - n).square().sum(2) / (2 * (v + w))
+        - (v + w).log()
+    )
     means = (m * w[..., None] + n * v[..., None]) / (v + w)[..., None]
     return logits.flatten().softmax(0), means.flatten(0, 1), (v * w / (v + w)).flatten().sqrt()
 
 
-def variation(x: Tensor, product: tuple[Tensor, Tensor, Tensor], side: float = 0.5, cells: int = 6) -> float:
+def variation(
+    x: Tensor, product: tuple[Tensor, Tensor, Tensor], side: float = 0.5, cells: int = 6
+) -> float:
     """Total variation between the histogram of samples, on squares around the exact mean and outside, and the exact one."""
     weights, means, stds = product
     corner = weights @ means - side * cells / 2
     edges = corner[:, None] + side * torch.arange(cells + 1).double()
-    rows, columns = (torch.special.ndtr((edges[i] - means[:, i : i + 1]) / stds[:, None]).diff() for i in (0, 1))
+    rows, columns = (
+        torch.special.ndtr((edges[i] - means[:, i : i + 1]) / stds[:, None]).diff() for i in (0, 1)
+    )
     inside = torch.einsum("k,ki,kj->ij", weights, rows, columns).flatten()
     exact = torch.cat([inside, 1 - inside.sum()[None]])
     cell = ((x - corner) / side).floor().long()
-    number = torch.where(((cell >= 0) & (cell < cells)).all(1), cell[:, 0] * cells + cell[:, 1], cells * cells)
+    number = torch.where(
+        ((cell >= 0) & (cell < cells)).all(1), cell[:, 0] * cells + cell[:, 1], cells * cells
+    )
     return (torch.bincount(number, minlength=len(exact)) / len(x) - exact).abs().sum().item() / 2
 
 
@@ -213,7 +261,11 @@ def composed(items: int = 50_000) -> Table:
         x, asked = walk(solver, predict, levels, path.prior_std * torch.randn(2, items).T)
         chosen = torch.multinomial(weights, items, replacement=True)
         exact = means[chosen] + stds[chosen, None] * torch.randn(items, 2, dtype=torch.float64)
-        table[name] = {"TV": variation(x, product), "of exact draws": variation(exact, product), "evaluations": asked}
+        table[name] = {
+            "TV": variation(x, product),
+            "of exact draws": variation(exact, product),
+            "evaluations": asked,
+        }
     return table
 
 
@@ -223,7 +275,10 @@ def show(found: dict[str, Table]) -> None:
         columns = list(dict.fromkeys(key for row in table.values() for key in row))
         print(f"\n{title}\n{'':36s}" + "".join(f"{key:>16s}" for key in columns))
         for name, row in table.items():
-            print(f"{name:36s}" + "".join(f"{row[key]:16.4f}" if key in row else " " * 16 for key in columns))
+            print(
+                f"{name:36s}"
+                + "".join(f"{row[key]:16.4f}" if key in row else " " * 16 for key in columns)
+            )
 
 
 def main() -> None:
@@ -236,7 +291,13 @@ def main() -> None:
     found |= exactness() | {"product": composed()}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        mcmc(mala(1e4), Potential(lambda x: x.square().sum(1) / 2), torch.randn(8, 1), 50, seeds=range(8))
+        run_chain(
+            mala(1e4),
+            EnergyDensity(lambda x: x.square().sum(1) / 2),
+            torch.randn(8, 1),
+            50,
+            seeds=range(8),
+        )
     refused = [f"{each.category.__name__}: {each.message}" for each in said]
     if arguments.json:
         print(json.dumps({**found, "a step of 10,000": refused}))

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from allegory.data import load
-from allegory.likelihood import importance
-from allegory.models import LatentModel
+from allegory.likelihood import iwae_bound
+from allegory.models import LatentVariableModel
 from allegory.process.bound import estimate
 from allegory.recipes import RunFolder, execute, recipe_named
 
@@ -37,14 +37,18 @@ def trained(name: str, data: str, minutes: float, runs: Path) -> RunFolder:
     return execute(replace(run, training=replace(run.training, minutes=minutes)), runs / name)[0]
 
 
-def measure(model: LatentModel, test: Tensor) -> dict[str, float | list[float]]:
+def measure(model: LatentVariableModel, test: Tensor) -> dict[str, float | list[float]]:
     """Nats an image."""
-    parts = [model.bound(raw, seed=BATCH * i, draws=DRAWS) for i, raw in enumerate(test.split(BATCH))]
+    parts = [
+        model.bound(raw, seed=BATCH * i, draws=DRAWS) for i, raw in enumerate(test.split(BATCH))
+    ]
     total = torch.cat([part.total for part in parts])
     terms = zip(*((*part.divergences, part.prior) for part in parts), strict=True)
     costs = [torch.cat(each).mean().item() for each in terms]
     few = test[:WEIGHTED]
-    tight = [importance(model, raw, WEIGHTS, seed=BATCH * i) for i, raw in enumerate(few.split(BATCH))]
+    tight = [
+        iwae_bound(model, raw, WEIGHTS, seed=BATCH * i) for i, raw in enumerate(few.split(BATCH))
+    ]
     nats = estimate(-total)
     return {
         "nats": nats.mean,
@@ -61,18 +65,27 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--data", default="hub:ylecun/mnist", help="where MNIST is")
     parser.add_argument("--minutes", type=float, default=20.0, help="of training, each")
-    parser.add_argument("--runs", type=Path, help="folder of the runs; a temporary one if not given")
+    parser.add_argument(
+        "--runs", type=Path, help="folder of the runs; a temporary one if not given"
+    )
     arguments = parser.parse_args()
     table, test = {}, None
     with tempfile.TemporaryDirectory() as scratch:
         for name in RECIPES:
-            folder = trained(name, arguments.data, arguments.minutes, arguments.runs or Path(scratch))
+            folder = trained(
+                name, arguments.data, arguments.minutes, arguments.runs or Path(scratch)
+            )
             model = folder.model()
-            assert isinstance(model, LatentModel)
-            test = load(folder.run.data).test.x if test is None else test
+            assert isinstance(model, LatentVariableModel)
+            test = load(folder.run.source).test.x if test is None else test
             table[name] = measure(model, test) | {"images": folder.metrics()[-1]["images"]}
             if not arguments.json:
-                print(name, *(f"{key}: {value}" for key, value in table[name].items()), sep="\n    ", flush=True)
+                print(
+                    name,
+                    *(f"{key}: {value}" for key, value in table[name].items()),
+                    sep="\n    ",
+                    flush=True,
+                )
     if arguments.json:
         print(json.dumps(table))
 

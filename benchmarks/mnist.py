@@ -19,7 +19,7 @@ import torch
 from allegory.data import Dataset, load
 from allegory.evaluation import evaluate_bound
 from allegory.recipes import execute, recipe_named
-from allegory.recipes.choices import Run
+from allegory.recipes.config import Run
 
 COUNT, DRAWS = 500, 8
 
@@ -27,16 +27,20 @@ COUNT, DRAWS = 500, 8
 def choices(run: Run) -> dict[str, Run]:
     """The recipe, and the recipe with one choice changed."""
     model, network, training = run.model, run.model.network, run.training
-    edm = replace(model, row="edm", network=replace(network, head=3))
+    edm = replace(model, target="edm", network=replace(network, head=3))
     return {
         "mnist": run,
         "edm row": replace(run, model=edm),
-        "no Fourier features": replace(run, model=replace(model, network=replace(network, fourier=()))),
+        "no Fourier features": replace(
+            run, model=replace(model, network=replace(network, fourier=()))
+        ),
         "AdamW": replace(run, training=replace(training, optimizer="adamw", learning_rate=2e-3)),
         "batch of 128": replace(run, training=replace(training, batch_size=128)),
         "float32": replace(run, training=replace(training, precision="fp32")),
         "labels never shown": replace(run, model=replace(model, label_dropout=1.0)),
-        "learned schedule": replace(run, model=replace(model, path=replace(model.path, schedule="learned"))),
+        "learned schedule": replace(
+            run, model=replace(model, path=replace(model.path, schedule="learned"))
+        ),
     }
 
 
@@ -52,7 +56,9 @@ def measure(run: Run, dataset: Dataset) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="What the MNIST network should predict and how it should learn.")
+    parser = argparse.ArgumentParser(
+        description="What the MNIST network should predict and how it should learn."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--data", default="hub:ylecun/mnist", help="where MNIST is")
     parser.add_argument("--seconds", type=float, default=120.0, help="of training, each")
@@ -63,7 +69,10 @@ def main() -> None:
     for name, choice in choices(run).items():
         table[name] = measure(choice, dataset)
         if not arguments.json:
-            print(f"{name:<28}{table[name]['bits_per_dim']:.4f} bits/dim  {table[name]['images']:,} images", flush=True)
+            print(
+                f"{name:<28}{table[name]['bits_per_dim']:.4f} bits/dim  {table[name]['images']:,} images",
+                flush=True,
+            )
     if arguments.json:
         print(json.dumps(table))
 

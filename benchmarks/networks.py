@@ -35,14 +35,19 @@ SHARES = {  # the first fragment that a kernel's name contains decides where its
 }
 
 
-def network_step(config: Any, shape: tuple[int, ...], batch: int, *, bf16: bool = False, last: bool = False) -> Step:
+def network_step(
+    config: Any, shape: tuple[int, ...], batch: int, *, bf16: bool = False, last: bool = False
+) -> Step:
     """One training step of a network on fixed random data; bf16: autocast; last: channels_last."""
     torch.manual_seed(0)
     network = config.build(shape, Labels(10)).train()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.02)  # a new network's zeros would spare some of the work
     layout = torch.channels_last if last else torch.contiguous_format
-    network, x = network.to(memory_format=layout), torch.randn(batch, *shape).to(memory_format=layout)
+    network, x = (
+        network.to(memory_format=layout),
+        torch.randn(batch, *shape).to(memory_format=layout),
+    )
     log_snr, labels = torch.randn(batch), torch.randint(-1, 10, (batch,))
 
     def step() -> None:
@@ -90,7 +95,9 @@ def shares(step: Step) -> dict[str, float]:
     totals = dict.fromkeys([*SHARES, "other"], 0.0)
     for event in profiler.key_averages():
         name = event.key.lower()
-        kind = next((k for k, parts in SHARES.items() if any(part in name for part in parts)), "other")
+        kind = next(
+            (k for k, parts in SHARES.items() if any(part in name for part in parts)), "other"
+        )
         totals[kind] += event.self_cpu_time_total
     return {kind: total / sum(totals.values()) for kind, total in totals.items()}
 
@@ -117,7 +124,11 @@ def sizes() -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for name, (config, (shape, batch)) in candidates.items():
         weights = sum(p.numel() for p in config.build(shape, Labels(10)).parameters())
-        table[name] = {"weights/M": weights / 1e6, "images/s": batch / seconds[name], **shares(steps[name])}
+        table[name] = {
+            "weights/M": weights / 1e6,
+            "images/s": batch / seconds[name],
+            **shares(steps[name]),
+        }
     return table
 
 
@@ -126,8 +137,18 @@ def formats() -> dict[str, dict[str, float]]:
     table = {}
     for name, config, shape, batch in (
         ("U-Net 32 (1,2) x1, 8x8", UNetConfig(32, (1, 2), 1, ()), (1, 8, 8), 128),
-        ("U-Net 32 (1,2) x1 + attention at 4, 8x8", UNetConfig(32, (1, 2), 1, (4,)), (1, 8, 8), 128),
-        ("U-Net 64 (1,2) x1 + attention at 14, 28x28", UNetConfig(64, (1, 2), 1, (14,)), (1, 28, 28), 64),
+        (
+            "U-Net 32 (1,2) x1 + attention at 4, 8x8",
+            UNetConfig(32, (1, 2), 1, (4,)),
+            (1, 8, 8),
+            128,
+        ),
+        (
+            "U-Net 64 (1,2) x1 + attention at 14, 28x28",
+            UNetConfig(64, (1, 2), 1, (14,)),
+            (1, 28, 28),
+            64,
+        ),
     ):
         steps = {
             "float32": network_step(config, shape, batch),
@@ -146,22 +167,32 @@ def layers() -> dict[str, dict[str, float]]:
         image, half = (batch, c, size, size), (batch, c, size // 2, size // 2)
         steps = {
             "3x3 convolution": layer_step(nn.Conv2d(c, c, 3, padding=1), *image),
-            "3x3 convolution, channels_last": layer_step(nn.Conv2d(c, c, 3, padding=1), *image, last=True),
+            "3x3 convolution, channels_last": layer_step(
+                nn.Conv2d(c, c, 3, padding=1), *image, last=True
+            ),
             "1x1 convolution": layer_step(nn.Conv2d(c, c, 1), *image),
             "1x1 as linear on tokens": layer_step(nn.Linear(c, c), batch, size * size, c),
             "GroupNorm": layer_step(nn.GroupNorm(8, c), *image),
             "GroupNorm, channels_last": layer_step(nn.GroupNorm(8, c), *image, last=True),
             "SiLU": layer_step(nn.functional.silu, *image),
             "down: mean": layer_step(nn.AvgPool2d(2), *image),
-            "down: mean, 1x1": layer_step(nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c, c, 1)), *image),
+            "down: mean, 1x1": layer_step(
+                nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c, c, 1)), *image
+            ),
             "down: strided 3x3": layer_step(nn.Conv2d(c, c, 3, 2, 1), *image),
-            "down: unshuffle, 1x1": layer_step(nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * c, c, 1)), *image),
-            "up: 1x1, repeat": layer_step(nn.Sequential(nn.Conv2d(c, c, 1), nn.Upsample(scale_factor=2)), *half),
+            "down: unshuffle, 1x1": layer_step(
+                nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * c, c, 1)), *image
+            ),
+            "up: 1x1, repeat": layer_step(
+                nn.Sequential(nn.Conv2d(c, c, 1), nn.Upsample(scale_factor=2)), *half
+            ),
             "up: repeat, 3x3": layer_step(
                 nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c, c, 3, padding=1)), *half
             ),
             "up: transposed 2x2": layer_step(nn.ConvTranspose2d(c, c, 2, 2), *half),
-            "up: 1x1, shuffle": layer_step(nn.Sequential(nn.Conv2d(c, 4 * c, 1), nn.PixelShuffle(2)), *half),
+            "up: 1x1, shuffle": layer_step(
+                nn.Sequential(nn.Conv2d(c, 4 * c, 1), nn.PixelShuffle(2)), *half
+            ),
         }
         for name, seconds in medians(steps).items():
             table.setdefault(name, {})[f"{batch}x{c}x{size}x{size}"] = 1e3 * seconds
@@ -191,7 +222,11 @@ def attention() -> dict[str, dict[str, float]]:
 
 def heap() -> dict[str, dict[str, float]]:
     """Images/s of the smallest U-Net with glibc giving large blocks back to the system, or keeping them."""
-    keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000", "MALLOC_TOP_PAD_": "67108864"}
+    keep = {
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "1000000000000",
+        "MALLOC_TOP_PAD_": "67108864",
+    }
     table: dict[str, dict[str, float]] = {"returned (default)": {}, "kept": {}}
     for size, (shape, batch) in {"8x8": ((1, 8, 8), 128), "28x28": ((1, 28, 28), 64)}.items():
         code = (
@@ -200,7 +235,9 @@ def heap() -> dict[str, dict[str, float]]:
         )
         for name, extra in (("returned (default)", {}), ("kept", keep)):
             environment = {**os.environ, **extra}
-            out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+            out = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, check=True
+            )
             table[name][size] = batch / float(out.stdout)
     return table
 

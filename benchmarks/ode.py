@@ -30,26 +30,29 @@ from torch import Tensor
 from allegory import Empirical, Mixture, Path
 from allegory.data import load
 from allegory.likelihood import FlowSolver, flow_log_prob
-from allegory.process import Betas, Linear, Oracle
+from allegory.process import Betas, ExactDensity, LinearLogSNR
 
 Table = dict[str, dict[str, float]]
 DIMS, ITEMS, TARGET = 64, 8, 1e-3
-PATHS = {"DDPM betas": Path(Betas(torch.linspace(1e-4, 0.02, 1000))), "log-SNR 13.3 to -5": Path(Linear(13.3, -5))}
+PATHS = {
+    "DDPM betas": Path(Betas(torch.linspace(1e-4, 0.02, 1000))),
+    "log-SNR 13.3 to -5": Path(LinearLogSNR(13.3, -5)),
+}
 
 
-def mixture(path: Path) -> Oracle:
+def mixture(path: Path) -> ExactDensity:
     generator = torch.Generator().manual_seed(0)
     means = torch.rand(32, DIMS, generator=generator, dtype=torch.float64) * 2 - 1
     return Mixture(means, torch.linspace(0.1, 0.3, 32, dtype=torch.float64), None, path)
 
 
-def digits(path: Path) -> Oracle:
+def digits(path: Path) -> ExactDensity:
     data = load("digits")
     x = torch.cat([part.x for part in (data.train, data.validation, data.test)])
     return Empirical(data.spec.encode(x).flatten(1).double(), path, std=0.1)
 
 
-ORACLES: dict[str, Callable[[Path], Oracle]] = {"mixture": mixture, "digits": digits}
+ORACLES: dict[str, Callable[[Path], ExactDensity]] = {"mixture": mixture, "digits": digits}
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Variables:
 class Problem:
     """Items with their log p, and the flow as a plain function."""
 
-    oracle: Oracle
+    oracle: ExactDensity
     x0: Tensor
     truth: Tensor
 
@@ -75,19 +78,25 @@ class Problem:
         oracle = ORACLES[name](path)
         x0 = oracle.sample(ITEMS, seed=1)
         (start,) = path.levels([0.0])
-        return cls(oracle, x0, oracle.log_prob(start.alpha * x0, 0.0) + DIMS * math.log(start.alpha))
+        return cls(
+            oracle, x0, oracle.log_prob(start.alpha * x0, 0.0) + DIMS * math.log(start.alpha)
+        )
 
-    def believe(self, y: Tensor, u: float) -> tuple[Tensor, float]:
+    def predict(self, y: Tensor, u: float) -> tuple[Tensor, float]:
         """eps and its divergence by y = x_t/alpha, from the covariance: div eps = (d - tr Cov[x0 | x_t]/u^2)/u."""
         path = self.oracle.path
-        level = path.at(path.schedule.inverse(torch.tensor([-2 * math.log(u)]).double()).clamp(0, 1), like=y)
+        level = path.at(
+            path.schedule.inverse(torch.tensor([-2 * math.log(u)]).double()).clamp(0, 1), like=y
+        )
         x_t = level.alpha * y
         spread = float(self.oracle.covariance(x_t, level)[0].trace())
         return self.oracle(x_t, level).eps, (DIMS - spread / u**2) / u
 
     def errors(self, latent: Tensor, volume: Tensor) -> Tensor:
         """|log p - truth| in bits/dim."""
-        return (self.oracle.log_prob(latent, 1.0) + volume - self.truth).abs() / (DIMS * math.log(2))
+        return (self.oracle.log_prob(latent, 1.0) + volume - self.truth).abs() / (
+            DIMS * math.log(2)
+        )
 
 
 def rk45_in_t(problem: Problem, item: int, tolerance: float) -> tuple[Tensor, float, int]:
@@ -97,7 +106,7 @@ def rk45_in_t(problem: Problem, item: int, tolerance: float) -> tuple[Tensor, fl
     def flow(t: float, state: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(state[None, :-1])
         (level,) = path.levels([t])
-        eps, divergence = problem.believe(x / level.alpha, level.sigma / level.alpha)
+        eps, divergence = problem.predict(x / level.alpha, level.sigma / level.alpha)
         push = level.diffusion / (2 * level.sigma)
         growth = level.drift * DIMS + push / level.alpha * divergence
         return np.append((level.drift * x + push * eps).numpy(), growth)
@@ -105,7 +114,11 @@ def rk45_in_t(problem: Problem, item: int, tolerance: float) -> tuple[Tensor, fl
     (start,) = path.levels([0.0])
     begin = np.append((start.alpha * problem.x0[item]).numpy(), 0.0)
     done = solve_ivp(flow, (0.0, 1.0), begin, "RK45", rtol=tolerance, atol=tolerance)
-    return torch.from_numpy(done.y[:-1, -1]), done.y[-1, -1] + DIMS * math.log(start.alpha), done.nfev
+    return (
+        torch.from_numpy(done.y[:-1, -1]),
+        done.y[-1, -1] + DIMS * math.log(start.alpha),
+        done.nfev,
+    )
 
 
 def rk45_in(variables: Variables) -> Callable[[Problem, int, float], tuple[Tensor, float, int]]:
@@ -121,10 +134,15 @@ def rk45_in(variables: Variables) -> Callable[[Problem, int, float], tuple[Tenso
 
         def flow(time: float, state: np.ndarray) -> np.ndarray:
             u = min(max(variables.back(time), u0), u1)
-            y, pull = torch.from_numpy(state[None, :-1]) * radius(u), u / radius(u) ** 2 if s else 0.0
-            eps, divergence = problem.believe(y, u)
+            y, pull = (
+                torch.from_numpy(state[None, :-1]) * radius(u),
+                u / radius(u) ** 2 if s else 0.0,
+            )
+            eps, divergence = problem.predict(y, u)
             slope = variables.slope(u)
-            return np.append((slope / radius(u) * (eps - pull * y)).numpy(), slope * (divergence - DIMS * pull))
+            return np.append(
+                (slope / radius(u) * (eps - pull * y)).numpy(), slope * (divergence - DIMS * pull)
+            )
 
         begin = np.append(problem.x0[item].numpy() / radius(u0), 0.0)
         ends = (variables.of(u0), variables.of(u1))
@@ -143,7 +161,9 @@ def generic(run: Callable[[Problem, int, float], tuple[Tensor, float, int]]) -> 
     """A row of figures from a solver of one item."""
 
     def row(problem: Problem, tolerance: float) -> dict[str, float]:
-        latents, volumes, counts = zip(*(run(problem, i, tolerance) for i in range(ITEMS)), strict=True)
+        latents, volumes, counts = zip(
+            *(run(problem, i, tolerance) for i in range(ITEMS)), strict=True
+        )
         off = problem.errors(torch.stack(latents), torch.tensor(volumes, dtype=torch.float64))
         return figures(torch.tensor(counts), off)
 
@@ -165,7 +185,12 @@ def figures(counts: Tensor, off: Tensor) -> dict[str, float]:
 
 
 def solvers(std: float) -> dict[str, Row]:
-    angle = Variables(lambda u: math.atan(u / std), lambda w: std * math.tan(w), lambda u: (std**2 + u * u) / std, std)
+    angle = Variables(
+        lambda u: math.atan(u / std),
+        lambda w: std * math.tan(w),
+        lambda u: (std**2 + u * u) / std,
+        std,
+    )
     log_snr = Variables(math.log, math.exp, lambda u: u)
     return {
         "RK45 in t": generic(rk45_in_t),
@@ -193,7 +218,9 @@ def compare(problem: Problem) -> tuple[Table, dict[str, float]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Evaluations of the probability-flow ODE at an accuracy.")
+    parser = argparse.ArgumentParser(
+        description="Evaluations of the probability-flow ODE at an accuracy."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -201,15 +228,23 @@ def main() -> None:
     summary: Table = {}
     for path_name, path in PATHS.items():
         for name in ORACLES:
-            tables[f"{name}, {path_name}"], summary[f"{name}, {path_name}"] = compare(Problem.of(name, path))
+            tables[f"{name}, {path_name}"], summary[f"{name}, {path_name}"] = compare(
+                Problem.of(name, path)
+            )
     if arguments.json:
         print(json.dumps({"evaluations at 1e-3 bits/dim": summary, **tables}))
         return
     for title, table in tables.items():
-        print(f"\n{title}\n{'solver, tolerance':28s}{'evaluations':>14s}{'mean error':>14s}{'largest error':>16s}")
+        print(
+            f"\n{title}\n{'solver, tolerance':28s}{'evaluations':>14s}{'mean error':>14s}{'largest error':>16s}"
+        )
         for name, row in table.items():
-            print(f"{name:28s}{row['evaluations']:14.1f}{row['mean error']:14.1e}{row['largest error']:16.1e}")
-    print(f"\nEvaluations an item for every item within {TARGET:g} bits/dim, and RK45 in t over allegory")
+            print(
+                f"{name:28s}{row['evaluations']:14.1f}{row['mean error']:14.1e}{row['largest error']:16.1e}"
+            )
+    print(
+        f"\nEvaluations an item for every item within {TARGET:g} bits/dim, and RK45 in t over allegory"
+    )
     print(f"{'':30s}" + "".join(f"{name:>20s}" for name in next(iter(summary.values()))))
     for title, row in summary.items():
         print(f"{title:30s}" + "".join(f"{value:20.1f}" for value in row.values()))

@@ -43,7 +43,9 @@ class Flow:
     def scales(self, spacing: str, steps: int) -> tuple[Tensor, Tensor]:
         """alpha and sigma at steps + 1 nodes from t = 1 to t = 0."""
         levels = grid(self.path, steps, spacing, "min").levels
-        alpha, sigma = torch.tensor([(level.alpha, level.sigma) for level in levels], dtype=torch.float64).T
+        alpha, sigma = torch.tensor(
+            [(level.alpha, level.sigma) for level in levels], dtype=torch.float64
+        ).T
         return alpha, sigma
 
     @cached_property
@@ -85,15 +87,26 @@ def _diffusers() -> Iterator[tuple[str, Sampler]]:
         ("UniPC bh2", "UniPCMultistepScheduler", 1, {**least, "solver_type": "bh2"}),
         ("DEIS", "DEISMultistepScheduler", 1, {}),
     ]
-    for (name, cls, _, options), order, sigmas, lower in product(kinds, (2, 3), SIGMAS, (True, False)):
+    for (name, cls, _, options), order, sigmas, lower in product(
+        kinds, (2, 3), SIGMAS, (True, False)
+    ):
         chosen = {**options, **SIGMAS[sigmas], "solver_order": order, "lower_order_final": lower}
         title = f"diffusers {name} {order}, {sigmas}{', lower order last' if lower else ''}"
         yield title, partial(_sigma_scheduler, getattr(library, cls), chosen)
     for sigmas, options in SIGMAS.items():
-        yield f"diffusers Heun, {sigmas}", partial(_heun_scheduler, library.HeunDiscreteScheduler, options)
-    yield "diffusers DDIM", partial(_step_scheduler, library.DDIMScheduler, {"clip_sample": False}, 0)
+        yield (
+            f"diffusers Heun, {sigmas}",
+            partial(_heun_scheduler, library.HeunDiscreteScheduler, options),
+        )
+    yield (
+        "diffusers DDIM",
+        partial(_step_scheduler, library.DDIMScheduler, {"clip_sample": False}, 0),
+    )
     yield "diffusers PNDM", partial(_step_scheduler, library.PNDMScheduler, {}, 9)
-    yield "diffusers PLMS", partial(_step_scheduler, library.PNDMScheduler, {"skip_prk_steps": True}, 1)
+    yield (
+        "diffusers PLMS",
+        partial(_step_scheduler, library.PNDMScheduler, {"skip_prk_steps": True}, 1),
+    )
 
 
 def _scheduler(cls: Callable[..., Any], flow: Flow, options: Options) -> Any:
@@ -103,7 +116,9 @@ def _scheduler(cls: Callable[..., Any], flow: Flow, options: Options) -> Any:
     return scheduler
 
 
-def _sigma_scheduler(cls: Callable[..., Any], options: Options, flow: Flow, evaluations: int) -> Tensor:
+def _sigma_scheduler(
+    cls: Callable[..., Any], options: Options, flow: Flow, evaluations: int
+) -> Tensor:
     """Multistep schedulers: one evaluation a step, between the scheduler's own sigmas, on x = y/sqrt(1 + u^2)."""
     scheduler = _scheduler(cls, flow, {**options, "prediction_type": "sample"})
     repeated = any(option.startswith("use_") for option in options)
@@ -118,14 +133,21 @@ def _sigma_scheduler(cls: Callable[..., Any], options: Options, flow: Flow, eval
     return x * math.hypot(1, sigmas[-1])
 
 
-def _heun_scheduler(cls: Callable[..., Any], options: Options, flow: Flow, evaluations: int) -> Tensor:
+def _heun_scheduler(
+    cls: Callable[..., Any], options: Options, flow: Flow, evaluations: int
+) -> Tensor:
     """Two evaluations a step, on y; its last step, to sigma = 0, is not made."""
-    scheduler, steps = _scheduler(cls, flow, {**options, "prediction_type": "sample"}), evaluations // 2
+    scheduler, steps = (
+        _scheduler(cls, flow, {**options, "prediction_type": "sample"}),
+        evaluations // 2,
+    )
     scheduler.set_timesteps(steps + 1)
     scheduler.sigmas = scheduler.sigmas.double()
     scheduler.set_begin_index(0)
     y = flow.y
-    for u, timestep in zip(scheduler.sigmas.tolist(), scheduler.timesteps[: 2 * steps], strict=False):
+    for u, timestep in zip(
+        scheduler.sigmas.tolist(), scheduler.timesteps[: 2 * steps], strict=False
+    ):
         y = scheduler.step(flow.denoise(y, u), timestep, y).prev_sample
     return y
 
@@ -160,7 +182,9 @@ def _k_diffusion() -> Iterator[tuple[str, Sampler]]:
         ("Heun", "sample_heun", 2, {}),
         ("DPM 2", "sample_dpm_2", 2, {}),
     ]
-    for (name, function, cost, options), spacing in product(kinds + lms, ("karras", "exponential", "t")):
+    for (name, function, cost, options), spacing in product(
+        kinds + lms, ("karras", "exponential", "t")
+    ):
         chosen = partial(getattr(library, function), disable=True, **options)
         sigmas = partial(_k_sigmas, library, spacing)
         yield f"k-diffusion {name}, {spacing}", partial(_k_sampler, chosen, sigmas, cost)
@@ -169,7 +193,10 @@ def _k_diffusion() -> Iterator[tuple[str, Sampler]]:
 def _k_sampling() -> ModuleType:
     """k_diffusion.sampling without its package's __init__, a training stack, and without what is not called here."""
     package, spec = ModuleType("k_diffusion"), find_spec("k_diffusion")
-    package.__spec__, package.__path__ = spec, list((spec and spec.submodule_search_locations) or [])
+    package.__spec__, package.__path__ = (
+        spec,
+        list((spec and spec.submodule_search_locations) or []),
+    )
     unused = ("torchvision", "torchvision.transforms", "torchdiffeq", "torchsde")
     absent = [name for name in unused if name not in sys.modules]
     sys.modules |= {"k_diffusion": package, **{name: MagicMock() for name in absent}}
@@ -181,7 +208,11 @@ def _k_sampling() -> ModuleType:
 
 
 def _k_sampler(
-    sampler: Callable[..., Tensor], sigmas: Callable[[Flow, int], Tensor], cost: int, flow: Flow, evaluations: int
+    sampler: Callable[..., Tensor],
+    sigmas: Callable[[Flow, int], Tensor],
+    cost: int,
+    flow: Flow,
+    evaluations: int,
 ) -> Tensor:
     """On y, from sigma to sigma."""
     return sampler(flow.one_each, flow.y, sigmas(flow, evaluations // cost))
@@ -191,7 +222,9 @@ def _k_sigmas(library: ModuleType, spacing: str, flow: Flow, steps: int) -> Tens
     if spacing == "t":
         alpha, sigma = flow.scales("time", steps)
         return sigma / alpha
-    sigmas: Tensor = getattr(library, f"get_sigmas_{spacing}")(steps + 1, min(flow.ends), max(flow.ends))
+    sigmas: Tensor = getattr(library, f"get_sigmas_{spacing}")(
+        steps + 1, min(flow.ends), max(flow.ends)
+    )
     return sigmas[:-1].double()
 
 
@@ -202,8 +235,12 @@ AZULA = ("zAB", "vAB", "zEAB", "xEAB", "REAB")
 def _azula() -> Iterator[tuple[str, Sampler]]:
     library = importlib.import_module("azula.sample")
     kinds: list[Kind] = [("DDIM", "DDIMSampler", 1, {}), ("Heun", "HeunSampler", 2, {})]
-    kinds += [(f"{name} {k}", f"{name}Sampler", 1, {"order": k}) for name in AZULA for k in (2, 3, 4, 5)]
-    for (name, cls, cost, options), spacing in product(kinds, ("t", "log-SNR", "karras", "cosine", "rectified")):
+    kinds += [
+        (f"{name} {k}", f"{name}Sampler", 1, {"order": k}) for name in AZULA for k in (2, 3, 4, 5)
+    ]
+    for (name, cls, cost, options), spacing in product(
+        kinds, ("t", "log-SNR", "karras", "cosine", "rectified")
+    ):
         chosen = partial(getattr(library, cls), **options)
         yield f"azula {name}, {spacing}", partial(_azula_sampler, chosen, cost, spacing)
 
@@ -220,7 +257,9 @@ class _Denoiser:
         return SimpleNamespace(mean=self.flow.denoise(x / alpha, float(sigma / alpha)))
 
 
-def _azula_sampler(cls: Callable[..., Any], cost: int, spacing: str, flow: Flow, evaluations: int) -> Tensor:
+def _azula_sampler(
+    cls: Callable[..., Any], cost: int, spacing: str, flow: Flow, evaluations: int
+) -> Tensor:
     """On x_t of a schedule, which may be any with these ends: the denoiser is asked at y and u."""
     steps = evaluations // cost
     schedule = _azula_schedule(flow, spacing, steps)
@@ -230,7 +269,9 @@ def _azula_sampler(cls: Callable[..., Any], cost: int, spacing: str, flow: Flow,
     return x / alpha[-1]
 
 
-def _azula_schedule(flow: Flow, spacing: str, steps: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def _azula_schedule(
+    flow: Flow, spacing: str, steps: int
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """t -> (alpha, sigma): one of theirs, or one whose even times are the nodes of a grid."""
     noise, (largest, least) = importlib.import_module("azula.noise"), flow.ends
     own: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {

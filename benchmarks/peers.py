@@ -32,7 +32,7 @@ from allegory.sampling import SOLVERS
 from . import solvers
 from .peer_samplers import Flow, Sampler, samplers
 
-PATHS = {"vp": solvers.PATH, "ve": Path(Geometric(0.002, 80.0), split="ve")}
+PATHS = {"vp": solvers.PATH, "ve": Path(Geometric(0.002, 80.0), scaling="ve")}
 EVALUATIONS = (4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 50, 100)
 SUMMARY = (5, 8, 10, 15, 20, 30, 50)
 MEASURES = ("RMSE", "median")
@@ -62,7 +62,9 @@ class Exact:
         mean = share @ (torch.cat([u * u * self.means, self.variances[:, None]], 1) / wide)
         return mean[:, :-1] + mean[:, -1:] * y
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         level = self.path.at(t)
         alpha, sigma = float(level.alpha), float(level.sigma)
         x0 = self.denoise(x_t / alpha, sigma / alpha)
@@ -81,7 +83,9 @@ class Trial:
     @classmethod
     def of(cls, exact: Exact) -> "Trial":
         generator = torch.Generator().manual_seed(1)
-        noise = torch.randn(solvers.ITEMS, exact.means.shape[1], generator=generator, dtype=torch.float64)
+        noise = torch.randn(
+            solvers.ITEMS, exact.means.shape[1], generator=generator, dtype=torch.float64
+        )
         x = exact.path.prior_std * noise
         coarse, truth = (
             sample("vab4c", exact, exact.path, x, grid(exact.path, n, "angle", "min"))
@@ -117,25 +121,38 @@ def compare(exact: Exact, peers: dict[str, Sampler]) -> tuple[Table, float]:
     """The errors of every configuration, and how far the reference moves when its steps are halved."""
     trial = Trial.of(exact)
     table = {
-        n: {name: trial.peer(peer, n) for name, peer in peers.items()} | {"auto": trial.auto(n)} for n in EVALUATIONS
+        n: {name: trial.peer(peer, n) for name, peer in peers.items()} | {"auto": trial.auto(n)}
+        for n in EVALUATIONS
     }
     return table, trial.moved
 
 
 def best(row: dict[str, tuple[float, float]], measure: int, library: str = "") -> tuple[float, str]:
     """The least error of a library's configurations, or of all, and whose it is."""
-    return min((errors[measure], name) for name, errors in row.items() if name != "auto" and name.startswith(library))
+    return min(
+        (errors[measure], name)
+        for name, errors in row.items()
+        if name != "auto" and name.startswith(library)
+    )
 
 
-def ratio(tables: list[Table], measure: int, other: Callable[[dict[str, tuple[float, float]]], float]) -> float:
+def ratio(
+    tables: list[Table], measure: int, other: Callable[[dict[str, tuple[float, float]]], float]
+) -> float:
     """auto over another, geometric mean over problems and evaluations."""
-    logs = [math.log(table[n]["auto"][measure]) - math.log(other(table[n])) for table in tables for n in SUMMARY]
+    logs = [
+        math.log(table[n]["auto"][measure]) - math.log(other(table[n]))
+        for table in tables
+        for n in SUMMARY
+    ]
     return math.exp(sum(logs) / len(logs))
 
 
 def summarize(tables: list[Table], measure: int) -> dict[str, float | str]:
     """auto over the best of all in each cell, of each library in each cell, and over the best that is one for all cells."""
-    found: dict[str, float | str] = {"all": ratio(tables, measure, lambda row: best(row, measure)[0])}
+    found: dict[str, float | str] = {
+        "all": ratio(tables, measure, lambda row: best(row, measure)[0])
+    }
     for library in LIBRARIES.values():
         found[library] = ratio(tables, measure, lambda row, of=library: best(row, measure, of)[0])  # type: ignore[misc]
     names = [name for name in tables[0][EVALUATIONS[0]] if name != "auto"]
@@ -146,7 +163,9 @@ def summarize(tables: list[Table], measure: int) -> dict[str, float | str]:
 
 def show(title: str, table: Table) -> None:
     """One line for each number of evaluations."""
-    heads = (f"{f'{measure}: best':>16s}{'auto':>9s}{'ratio':>7s}  {'':48s}" for measure in MEASURES)
+    heads = (
+        f"{f'{measure}: best':>16s}{'auto':>9s}{'ratio':>7s}  {'':48s}" for measure in MEASURES
+    )
     print(f"\n{title}\n{'':6s}{''.join(heads).rstrip()}")
     for n, row in table.items():
         line = f"{n:6d}"
@@ -162,15 +181,26 @@ def measure(path: str, peers: dict[str, Sampler], loud: bool) -> dict[str, objec
     for name, problem in solvers.problems().items():
         tables[name], moved = compare(Exact(problem.means, problem.variances, PATHS[path]), peers)
         if loud:
-            show(f"{name}, {path} (the reference moves by {moved:.0e} when its steps are halved)", tables[name])
+            show(
+                f"{name}, {path} (the reference moves by {moved:.0e} when its steps are halved)",
+                tables[name],
+            )
     ratios = {name: summarize(list(tables.values()), i) for i, name in enumerate(MEASURES)}
     if loud:
-        print(f"\n{path}: auto over the best, geometric mean over problems and {SUMMARY} evaluations")
+        print(
+            f"\n{path}: auto over the best, geometric mean over problems and {SUMMARY} evaluations"
+        )
         for name, found in ratios.items():
-            words = (f"{of} {value:.2f}" if isinstance(value, float) else value for of, value in found.items())
+            words = (
+                f"{of} {value:.2f}" if isinstance(value, float) else value
+                for of, value in found.items()
+            )
             print(f"{name:8s}{', '.join(words)}")
     finite = {  # JSON has no infinity
-        name: {n: {of: errors for of, errors in row.items() if math.isfinite(errors[0])} for n, row in table.items()}
+        name: {
+            n: {of: errors for of, errors in row.items() if math.isfinite(errors[0])}
+            for n, row in table.items()
+        }
         for name, table in tables.items()
     }
     return {"auto/best": ratios, **finite}
@@ -178,7 +208,9 @@ def measure(path: str, peers: dict[str, Sampler], loud: bool) -> dict[str, objec
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="The best samplers of other libraries beside auto, by evaluations.")
+    parser = argparse.ArgumentParser(
+        description="The best samplers of other libraries beside auto, by evaluations."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--path", choices=PATHS, help="one path; both by default")
     arguments = parser.parse_args()

@@ -15,19 +15,23 @@ from pathlib import Path
 
 from allegory.data import load
 from allegory.evaluation import evaluate_bound
-from allegory.recipes import ModelChoice, execute, recipe_named
-from allegory.recipes.choices import CATEGORICAL
+from allegory.recipes import DiffusionConfig, execute, recipe_named
+from allegory.recipes.config import CATEGORICAL
 
-READINGS = {"edm": ("edm", ()), "edm, Fourier features": ("edm", (2, 3)), "categorical": (CATEGORICAL, ())}
+READINGS = {
+    "edm": ("edm", ()),
+    "edm, Fourier features": ("edm", (2, 3)),
+    "categorical": (CATEGORICAL, ()),
+}
 
 
 def measure(seconds: float) -> dict[str, dict[str, float]]:
     """Train each reading and evaluate it on the test digits."""
     run, test = recipe_named("digits"), load("digits").test
     table = {}
-    for name, (row, fourier) in READINGS.items():
+    for name, (target, fourier) in READINGS.items():
         network = replace(run.model.network, dropout=0.1, fourier=fourier)
-        model: ModelChoice = replace(run.model, network=network, row=row)
+        model: DiffusionConfig = replace(run.model, network=network, target=target)
         short = replace(run, model=model, training=replace(run.training, minutes=seconds / 60))
         with tempfile.TemporaryDirectory() as folder:
             trained, result = execute(short, Path(folder) / "run")

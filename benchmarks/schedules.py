@@ -29,12 +29,21 @@ from pathlib import Path as File
 import torch
 from torch import Tensor
 
-from allegory.data import Arrays, Dataset, load
-from allegory.likelihood.bound import divergence, over_log_snr
+from allegory.data import Dataset, Items, load
+from allegory.likelihood.bound import diffusion_loss, loss_by_log_snr
 from allegory.models import VDM
 from allegory.networks import UNetConfig
-from allegory.process import Betas, Cosine, Learned, Linear, Path, Schedule, bits_per_dim, estimate
-from allegory.recipes import ModelChoice, PathChoice, Run, execute, recipe_named
+from allegory.process import (
+    Betas,
+    Cosine,
+    LearnedSchedule,
+    LinearLogSNR,
+    Path,
+    Schedule,
+    bits_per_dim,
+    estimate,
+)
+from allegory.recipes import DiffusionConfig, PathConfig, Run, execute, recipe_named
 
 Table = dict[str, dict[str, float]]
 
@@ -42,7 +51,9 @@ Table = dict[str, dict[str, float]]
 def straight_betas(start: float, end: float, entries: int = 2000) -> Betas:
     """log alpha_bar falls with t^2 between the ends, so beta rises straight (VDM: log_snr = -log expm1(a + b t^2))."""
     first, last = torch.nn.functional.logsigmoid(torch.tensor([start, end], dtype=torch.float64))
-    log_alpha_bar = first + (last - first) * torch.linspace(0, 1, entries, dtype=torch.float64).square()
+    log_alpha_bar = (
+        first + (last - first) * torch.linspace(0, 1, entries, dtype=torch.float64).square()
+    )
     steps = torch.cat([log_alpha_bar[:1], log_alpha_bar.diff()])
     return Betas(-torch.expm1(steps))
 
@@ -50,10 +61,10 @@ def straight_betas(start: float, end: float, entries: int = 2000) -> Betas:
 def choice(arguments: argparse.Namespace) -> Run:
     """The digits recipe with the row, the ends and the budget that were asked for."""
     run = recipe_named("digits")
-    assert isinstance(run.model, ModelChoice) and isinstance(run.model.network, UNetConfig)
+    assert isinstance(run.model, DiffusionConfig) and isinstance(run.model.network, UNetConfig)
     fourier = () if arguments.row == "categorical" else (2, 3)
     network = replace(run.model.network, dropout=0.1, fourier=fourier)
-    path = PathChoice("linear", arguments.start, arguments.end)
+    path = PathConfig("linear", arguments.start, arguments.end)
     minutes = None if arguments.steps else arguments.seconds / 60
     return replace(
         run,
@@ -62,10 +73,10 @@ def choice(arguments: argparse.Namespace) -> Run:
     )
 
 
-def learn_interior(vdm: VDM, train: Arrays, steps: int) -> Learned:
+def learn_interior(vdm: VDM, train: Items, steps: int) -> LearnedSchedule:
     """Descend the variance with the network and the ends as they are."""
     start, end = vdm.denoiser.path.schedule.ends
-    schedule = Learned(start, end, fixed_ends=True)
+    schedule = LearnedSchedule(start, end, fixed_ends=True)
     vdm.denoiser.path = Path(schedule)
     optimizer = torch.optim.AdamW([p for p in schedule.parameters() if p.requires_grad], lr=2e-3)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=steps)
@@ -86,16 +97,18 @@ def one_draw(vdm: VDM, x0: Tensor, draws: int) -> dict[str, float]:
     for _ in range(draws):
         t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
         eps = torch.randn(x0.shape, generator=generator)
-        rows.append(divergence(vdm.denoiser, vdm.denoiser.path, x0, t, eps).nats)
-    bits = bits_per_dim(torch.stack(rows), vdm.data)
-    squares = estimate((bits - bits.mean()).square().mean(0))  # images are independent, the draws of one are not
+        rows.append(diffusion_loss(vdm.denoiser, vdm.denoiser.path, x0, t, eps).nats)
+    bits = bits_per_dim(torch.stack(rows), vdm.spec)
+    squares = estimate(
+        (bits - bits.mean()).square().mean(0)
+    )  # images are independent, the draws of one are not
     return {"variance": squares.mean, "error": squares.error, "within": bits.var(0).mean().item()}
 
 
 def least_variance(vdm: VDM, x0: Tensor) -> float:
     """The formula of the module's docstring, by 64 levels."""
-    log_snr, nats = over_log_snr(vdm.denoiser, vdm.denoiser.path, x0, seed=0, points=64)
-    bits, width = bits_per_dim(nats, vdm.data), (log_snr[1] - log_snr[0]).item()
+    log_snr, nats = loss_by_log_snr(vdm.denoiser, vdm.denoiser.path, x0, seed=0, points=64)
+    bits, width = bits_per_dim(nats, vdm.spec), (log_snr[1] - log_snr[0]).item()
     root = bits.square().mean(1).sqrt().sum().item() * width
     return root**2 - (bits.mean(1).sum().item() * width) ** 2
 
@@ -104,19 +117,24 @@ def measure(vdm: VDM, dataset: Dataset, arguments: argparse.Namespace) -> Table:
     """Each interior on the test digits, the straight line first."""
     start, end = vdm.denoiser.path.schedule.ends
     makers: dict[str, Callable[[], Schedule]] = {
-        "linear": lambda: Linear(start, end),
+        "linear": lambda: LinearLogSNR(start, end),
         "betas": lambda: straight_betas(start, end),
         "cosine": lambda: Cosine(start, end),
         "learned": lambda: learn_interior(vdm, dataset.train, arguments.interior),
     }
     raw, table, straight = dataset.test.x, {}, torch.zeros(())
-    x0 = vdm.data.encode(raw)
+    x0 = vdm.spec.encode(raw)
     for k, (name, make) in enumerate(makers.items()):
         vdm.denoiser.path = Path(make())
-        bits = vdm.bound(raw, seed=len(raw) * k, draws=arguments.draws).bits_per_dim(vdm.data)
+        bits = vdm.bound(raw, seed=len(raw) * k, draws=arguments.draws).bits_per_dim(vdm.spec)
         straight = bits if k == 0 else straight
         whole, gap = estimate(bits), estimate(bits - straight)
-        row = {"bits/dim": whole.mean, "s.e.": whole.error, "minus linear": gap.mean, "s.e. of it": gap.error}
+        row = {
+            "bits/dim": whole.mean,
+            "s.e.": whole.error,
+            "minus linear": gap.mean,
+            "s.e. of it": gap.error,
+        }
         table[name] = row | one_draw(vdm, x0, arguments.draws)
     for row in table.values():
         row["least"] = least_variance(vdm, x0)
@@ -127,9 +145,12 @@ def measure(vdm: VDM, dataset: Dataset, arguments: argparse.Namespace) -> Table:
 def step_ratio(run: Run, dataset: Dataset, pairs: int = 30) -> float:
     """Processor time of a step with a learned schedule over one with the fixed schedule, as a median of pairs."""
     batch = (dataset.train.x[:128], None)
-    assert isinstance(run.model, ModelChoice)
-    runs = [run, replace(run, model=replace(run.model, path=replace(run.model.path, schedule="learned")))]
-    models = [each.fit_to(dataset).train() for each in runs]
+    assert isinstance(run.model, DiffusionConfig)
+    runs = [
+        run,
+        replace(run, model=replace(run.model, path=replace(run.model.path, schedule="learned"))),
+    ]
+    models = [each.build_model(dataset).train() for each in runs]
     optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True) for model in models]
     ratios = []
     for _ in range(pairs):
@@ -151,7 +172,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=90.0, help="of training")
     parser.add_argument("--steps", type=int, help="of training, instead of seconds")
     parser.add_argument("--interior", type=int, default=300, help="steps of the learned interior")
-    parser.add_argument("--draws", type=int, default=64, help="of time and noise for each test image")
+    parser.add_argument(
+        "--draws", type=int, default=64, help="of time and noise for each test image"
+    )
     parser.add_argument("--row", default="categorical", help="what the network predicts")
     parser.add_argument("--start", type=float, default=8.0, help="log-SNR at t = 0")
     parser.add_argument("--end", type=float, default=-5.0, help="log-SNR at t = 1")
@@ -164,7 +187,10 @@ def main() -> None:
     assert isinstance(vdm, VDM)
     vdm.denoiser.network.requires_grad_(False)
     table = measure(vdm, dataset, arguments)
-    table["step"] = {"learned over fixed": step_ratio(trained.run, dataset), "images": float(result.images)}
+    table["step"] = {
+        "learned over fixed": step_ratio(trained.run, dataset),
+        "images": float(result.images),
+    }
     if arguments.json:
         print(json.dumps(table))
         return

@@ -2,7 +2,7 @@
 
     python -m benchmarks.sde                      tables
     python -m benchmarks.sde --json               one JSON object
-    python -m benchmarks.sde --split vp --steps 4000 --only ddim+langevin
+    python -m benchmarks.sde --scaling vp --steps 4000 --only ddim+langevin
 
 Three Gaussians in two dimensions, weights .5, .3 and .2, centred, of unit variance; log-SNR straight from 10 to -10; the
 start is prior_std times noise, float32. The modes' weights, means and covariances are those of the points whose likeliest
@@ -23,9 +23,9 @@ from torch import Tensor
 
 from allegory import Path, Prediction, grid
 from allegory.evaluation import sliced_wasserstein
-from allegory.process import SPLITS, Level, Linear
+from allegory.process import SCALINGS, Level, LinearLogSNR
 from allegory.sampling import Hamiltonian, Langevin, Solver, annealed, mala, solver_named
-from allegory.sampling.run import follow
+from allegory.sampling.driver import run_plan
 
 STEPS, ENDS, CHUNK, BATCH = 1000, (10.0, -10.0), 50, 12_500
 ITEMS = {"": 25_000, "langevin": 6_000, "langevin_batch": 4_000, "mala": 4_000, "hmc": 2_500}
@@ -52,20 +52,24 @@ class Blend:
         self.means, self.variances, self.weights = means, stds.square(), weights
         self._last: tuple[Tensor | None, Level | None, Tensor] = (None, None, means)
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        """The exact belief."""
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The exact prediction."""
         assert isinstance(t, Level), "the driver asks by Level"
         pull = self.joint(x_t, t).softmax(0) / self._wide(t)
         eps = t.sigma * (x_t * pull.sum(0)[:, None] - t.alpha * (self.means.to(x_t).T @ pull).T)
         return Prediction.solve("eps", eps, x_t, t)
 
-    def energy(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Tensor:
+    def energy(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Tensor:
         """-log p(x_t)."""
         assert isinstance(t, Level), "the driver asks by Level"
         return -self.joint(x_t, t).logsumexp(0)
 
     def joint(self, x: Tensor, level: Level) -> Tensor:
-        """log p(k, x), shape (k, b), up to a constant; the last is kept, for the energy where a belief was just formed."""
+        """log p(k, x), shape (k, b), up to a constant; the last is kept, for the energy where a prediction was just formed."""
         if self._last[0] is not x or self._last[1] is not level:
             wide, means = self._wide(level), level.alpha * self.means.to(x)
             constant = self.weights.to(x).log()[:, None] - wide.log() * (x.shape[1] / 2)
@@ -122,7 +126,9 @@ def draw(solver: Solver, path: Path, items: int, steps: int, seed: int) -> Tenso
     moves, predict, parts = solver.plan(levels), Blend(MEANS, STDS, WEIGHTS), []
     for start in range(0, items, BATCH):
         x = path.prior_std * torch.randn(2, min(BATCH, items - start)).T
-        ((end, _, _),) = deque(follow(moves, predict, x, levels[0], draw=torch.randn_like), maxlen=1)
+        ((end, _, _),) = deque(
+            run_plan(moves, predict, x, levels[0], draw=torch.randn_like), maxlen=1
+        )
         parts.append(end)
     return torch.cat(parts).contiguous()
 
@@ -165,19 +171,25 @@ def combinations(only: list[str] | None) -> dict[str, tuple[Solver, int]]:
     """Name -> solver, samples: all, or the named ones with 25,000."""
     if only:
         return {name: (ALONE.get(name) or solver_named(name), ITEMS[""]) for name in only}
-    pairs = [(predictor, corrector) for corrector in ITEMS for predictor in PREDICTORS] + [("euler", "")]
+    pairs = [(predictor, corrector) for corrector in ITEMS for predictor in PREDICTORS] + [
+        ("euler", "")
+    ]
     every = {p + (f"+{c}" if c else ""): ITEMS[c] for p, c in pairs}
     named = {name: (solver_named(name), items) for name, items in every.items()}
     return named | {name: (ALONE[name], items) for name, items in ALONE_ITEMS.items()}
 
 
-def measure(split: str, arguments: argparse.Namespace, truth: tuple[Tensor, Tensor]) -> dict[str, Row]:
-    """Every combination on one split."""
-    rows, path = {}, Path(Linear(*ENDS), split)
+def measure(
+    scaling: str, arguments: argparse.Namespace, truth: tuple[Tensor, Tensor]
+) -> dict[str, Row]:
+    """Every combination on one scaling."""
+    rows, path = {}, Path(LinearLogSNR(*ENDS), scaling)
     floor = estimate(distances(exact(100_000, seed=2), 2, seed=3))
     for name, (solver, items) in combinations(arguments.only).items():
         began = time.process_time()
-        seed = zlib.crc32(f"{split} {name}".encode())  # of its own, or rows would share their luck
+        seed = zlib.crc32(
+            f"{scaling} {name}".encode()
+        )  # of its own, or rows would share their luck
         x = draw(solver, path, arguments.times * items, arguments.steps, seed)
         rows[name] = judge(x, truth, floor, seed + 1)
         rows[name]["seconds"] = time.process_time() - began
@@ -188,10 +200,16 @@ def summary(rows: list[tuple[str, Row]]) -> dict[str, Row]:
     """By corrector, over all splits and predictors: figures beyond 3, the distance, the variances of the modes."""
     table = {}
     for corrector in ITEMS:
-        mine = [row for name, row in rows if name.partition("+")[2] == corrector and name not in ALONE]
+        mine = [
+            row for name, row in rows if name.partition("+")[2] == corrector and name not in ALONE
+        ]
         if len(mine) > 1:
             columns = {key: estimate(torch.tensor([row[key] for row in mine])) for key in POOLED}
-            parts = {f"{key}{part}": v[i] for key, v in columns.items() for i, part in enumerate(("", " error"))}
+            parts = {
+                f"{key}{part}": v[i]
+                for key, v in columns.items()
+                for i, part in enumerate(("", " error"))
+            }
             table[corrector or "none"] = {
                 "figures": 18 * len(mine),
                 "beyond 3": sum(r["beyond 3"] for r in mine),
@@ -202,12 +220,14 @@ def summary(rows: list[tuple[str, Row]]) -> dict[str, Row]:
 
 def show(found: dict[str, dict[str, Row]]) -> None:
     """Print."""
-    for split, rows in found.items():
+    for scaling, rows in found.items():
         print(
-            f"\n{split:36s}{'items':>7s}{'|z|':>7s}{'of weights':>11s}{'beyond 3':>9s}{'SW - 1':>9s}{'+-':>7s}  variances"
+            f"\n{scaling:36s}{'items':>7s}{'|z|':>7s}{'of weights':>11s}{'beyond 3':>9s}{'SW - 1':>9s}{'+-':>7s}  variances"
         )
         for name, row in rows.items():
-            cells = f"{row['items']:7.0f}{row['largest |z|']:7.1f}{row['largest |z| of weights']:11.1f}"
+            cells = (
+                f"{row['items']:7.0f}{row['largest |z|']:7.1f}{row['largest |z| of weights']:11.1f}"
+            )
             cells += f"{row['beyond 3']:9.0f}{row['SW ratio - 1']:9.3f}{row['error']:7.3f}  "
             print(f"{name:36s}{cells}" + " ".join(f"{row[f'variance {k}']:.3f}" for k in range(3)))
     print("\nBy corrector, over splits and predictors (variances of the modes over the exact ones)")
@@ -218,16 +238,26 @@ def show(found: dict[str, dict[str, Row]]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Every SDE, predictor and corrector on a known mixture.")
+    parser = argparse.ArgumentParser(
+        description="Every SDE, predictor and corrector on a known mixture."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--split", nargs="+", default=list(SPLITS), choices=list(SPLITS), help="all by default")
+    parser.add_argument(
+        "--scaling",
+        nargs="+",
+        default=list(SCALINGS),
+        choices=list(SCALINGS),
+        help="all by default",
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of the grid")
     parser.add_argument("--times", type=int, default=1, help="so many times the samples")
-    parser.add_argument("--only", nargs="+", metavar="SOLVER", help="these solvers, with 25,000 samples each")
+    parser.add_argument(
+        "--only", nargs="+", metavar="SOLVER", help="these solvers, with 25,000 samples each"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     truth = quadrature()
-    found = {split: measure(split, arguments, truth) for split in arguments.split}
+    found = {scaling: measure(scaling, arguments, truth) for scaling in arguments.scaling}
     if arguments.json:
         print(json.dumps(found))
     else:

@@ -24,7 +24,18 @@ from .ode import digits, mixture
 
 ITEMS, EVALUATIONS, FINE = 128, (5, 8, 10, 15, 20, 30, 50), 4000
 PATH = Path(Betas(torch.linspace(1e-4, 0.02, 1000)))
-ROWS = ("auto", "vab4", "vab3c", "dpmpp2m", "dpmpp3m", "unipc3", "x0ab3c", "epsab3", "heun", "ddim")
+TARGETS = (
+    "auto",
+    "vab4",
+    "vab3c",
+    "dpmpp2m",
+    "dpmpp3m",
+    "unipc3",
+    "x0ab3c",
+    "epsab3",
+    "heun",
+    "ddim",
+)
 Table = dict[str, dict[int, tuple[float, float]]]
 
 
@@ -34,7 +45,9 @@ class Isotropic:
     def __init__(self, means: Tensor, stds: Tensor) -> None:
         self.means, self.variances = means, stds.square()
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         level = t if isinstance(t, Level) else PATH.at(t)
         alpha, sigma = level.alpha, level.sigma
         wide = torch.as_tensor(alpha * alpha * self.variances + sigma * sigma)
@@ -50,7 +63,9 @@ def problems() -> dict[str, Isotropic]:
     turns = torch.arange(8, dtype=torch.float64) * math.pi / 4
     wide, data = mixture(PATH), digits(PATH)
     return {
-        "circle": Isotropic(torch.stack([turns.cos(), turns.sin()], 1), torch.full((8,), 0.05).double()),
+        "circle": Isotropic(
+            torch.stack([turns.cos(), turns.sin()], 1), torch.full((8,), 0.05).double()
+        ),
         "64-D": Isotropic(wide.means, torch.linspace(0.1, 0.3, 32, dtype=torch.float64)),
         "digits": Isotropic(data.means, torch.full((len(data.means),), 0.1).double()),
     }
@@ -59,22 +74,32 @@ def problems() -> dict[str, Isotropic]:
 def errors(predict: Isotropic, x: Tensor, truth: Tensor) -> Table:
     """RMSE and median RMSE of an item for each solver at each number of evaluations that it can spend."""
     table: Table = {}
-    for name in ROWS:
+    for name in TARGETS:
         solver, cost = SOLVERS[name], 2 if name == "heun" else 1
         table[name] = {}
         for evaluations in EVALUATIONS:
             if evaluations % cost == 0:
                 levels = grid(PATH, evaluations // cost, solver.spacing, "min")
                 wrong = (sample(solver, predict, PATH, x, levels) - truth).square().mean(1).sqrt()
-                table[name][evaluations] = (wrong.square().mean().sqrt().item(), wrong.median().item())
+                table[name][evaluations] = (
+                    wrong.square().mean().sqrt().item(),
+                    wrong.median().item(),
+                )
     return table
 
 
 def compare(name: str) -> tuple[Table, float]:
     """The table of a problem, and how far its reference moves when its steps are halved."""
     predict = problems()[name]
-    x = torch.randn(ITEMS, predict.means.shape[1], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    coarse, truth = (sample("vab4c", predict, PATH, x, grid(PATH, n, "angle", "min")) for n in (FINE // 2, FINE))
+    x = torch.randn(
+        ITEMS,
+        predict.means.shape[1],
+        generator=torch.Generator().manual_seed(1),
+        dtype=torch.float64,
+    )
+    coarse, truth = (
+        sample("vab4c", predict, PATH, x, grid(PATH, n, "angle", "min")) for n in (FINE // 2, FINE)
+    )
     return errors(predict, x, truth), (coarse - truth).abs().max().item()
 
 
@@ -89,10 +114,14 @@ def main() -> None:
         print(json.dumps({name: table for name, (table, _) in found.items()}))
         return
     for name, (table, moved) in found.items():
-        print(f"\n{name}: RMSE, median of items (the reference moves by {moved:.0e} when its steps are halved)")
+        print(
+            f"\n{name}: RMSE, median of items (the reference moves by {moved:.0e} when its steps are halved)"
+        )
         print(f"{'evaluations':12s}" + "".join(f"{n:>18d}" for n in EVALUATIONS))
         for solver, row in table.items():
-            cells = (f"{row[n][0]:9.1e} {row[n][1]:8.1e}" if n in row else " " * 18 for n in EVALUATIONS)
+            cells = (
+                f"{row[n][0]:9.1e} {row[n][1]:8.1e}" if n in row else " " * 18 for n in EVALUATIONS
+            )
             print(f"{solver:12s}" + "".join(cells))
 
 

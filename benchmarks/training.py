@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from allegory.networks import UNetConfig
-from allegory.training import Progress, Training, train
+from allegory.training import Progress, TrainingConfig, train
 
 Table = dict[str, dict[str, float]]
 
@@ -113,16 +113,24 @@ class Duel:
         theirs, bare = zip(*self.pairs[3:], strict=True)
         speeds = [images / statistics.median(wall for wall, _ in times) for times in (theirs, bare)]
         wall, cpu = (statistics.median(b[k] / t[k] for t, b in self.pairs[3:]) for k in (0, 1))
-        return {"images/s": speeds[0], "bare images/s": speeds[1], "ratio": wall, "ratio (cpu)": cpu}
+        return {
+            "images/s": speeds[0],
+            "bare images/s": speeds[1],
+            "ratio": wall,
+            "ratio (cpu)": cpu,
+        }
 
 
 def loops(pairs: int) -> Table:
     """The engine, and a second bare loop as a control, against the bare loop."""
     table: Table = {}
-    for shape, batch, steps, windows in (((1, 28, 28), 64, 1, pairs), ((1, 8, 8), 128, 4, 3 * pairs)):
+    for shape, batch, steps, windows in (
+        ((1, 28, 28), 64, 1, pairs),
+        ((1, 8, 8), 128, 4, 3 * pairs),
+    ):
         torch.manual_seed(0)
         x = torch.randn(batch, *shape)
-        config = Training(steps=steps * (windows + 3), log_every=steps)
+        config = TrainingConfig(steps=steps * (windows + 3), log_every=steps)
         duel = Duel(Bare(shape, x), steps)
         with tempfile.TemporaryDirectory() as folder:
             train(Denoiser(shape), Noise(x), config, Path(folder), callbacks=[duel])
@@ -137,14 +145,26 @@ def loops(pairs: int) -> Table:
 
 def optimizers(rounds: int) -> Table:
     """Milliseconds of one AdamW step by implementation, and of the engine's other parts, for 1.8 million weights."""
-    weights = [nn.Parameter(0.01 * torch.randn(size)) for _ in range(30) for size in ((82, 82, 3, 3), (82,))]
+    weights = [
+        nn.Parameter(0.01 * torch.randn(size))
+        for _ in range(30)
+        for size in ((82, 82, 3, 3), (82,))
+    ]
     for weight in weights:
         weight.grad = torch.randn_like(weight)
     average = [weight.detach().clone() for weight in weights]
-    kinds = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain loop": {"foreach": False}}
-    work = {f"AdamW, {kind}": torch.optim.AdamW(weights, lr=1e-6, **kinds[kind]).step for kind in kinds}  # type: ignore[arg-type]
+    kinds = {
+        "fused": {"fused": True},
+        "foreach": {"foreach": True},
+        "plain loop": {"foreach": False},
+    }
+    work = {
+        f"AdamW, {kind}": torch.optim.AdamW(weights, lr=1e-6, **kinds[kind]).step for kind in kinds
+    }  # type: ignore[arg-type]
     work["clip the gradient"] = lambda: nn.utils.clip_grad_norm_(weights, 1.0)
-    work["moving average"] = lambda: torch._foreach_lerp_(average, [weight.detach() for weight in weights], 0.001)
+    work["moving average"] = lambda: torch._foreach_lerp_(
+        average, [weight.detach() for weight in weights], 0.001
+    )
     times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, step in work.items():
@@ -166,7 +186,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What the training loop costs.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--pairs", type=int, default=12, help="pairs of windows to take medians over")
+    parser.add_argument(
+        "--pairs", type=int, default=12, help="pairs of windows to take medians over"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tables = {"loops": loops(arguments.pairs), "parts": optimizers(5 * arguments.pairs)}

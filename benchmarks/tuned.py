@@ -16,17 +16,19 @@ import torch
 from torch import Tensor
 
 from allegory import grid, sample
-from allegory.sampling import Tuned, Tuning, tune
+from allegory.sampling import TunedSampler, TuningConfig, tune
 
 from .solvers import FINE, ITEMS, PATH, Isotropic, problems
 
 EVALUATIONS, OTHER_SEEDS = (5, 8, 10, 15, 20), 10**6
-CHOICE = Tuning(iterations=600, batch=128, items=512, held_out=64)
+CHOICE = TuningConfig(iterations=600, batch=128, items=512, held_out=64)
 
 
-def errors(predict: Isotropic, x: Tensor, truth: Tensor, solver: str | Tuned, evaluations: int) -> tuple[float, float]:
+def errors(
+    predict: Isotropic, x: Tensor, truth: Tensor, solver: str | TunedSampler, evaluations: int
+) -> tuple[float, float]:
     """RMSE, and the median RMSE of an item."""
-    if isinstance(solver, Tuned):
+    if isinstance(solver, TunedSampler):
         end = sample(solver.solver, predict, PATH, x, solver.grid)
     else:
         end = sample(solver, predict, PATH, x, grid(PATH, evaluations, "angle", "min"))
@@ -42,7 +44,16 @@ def measure(predict: Isotropic) -> dict[int, dict[str, float]]:
     found = {}
     for evaluations in EVALUATIONS:
         start = time.perf_counter()
-        tuned = tune(predict, PATH, (dims,), evaluations, tuning=CHOICE, end="min", seed=OTHER_SEEDS, like=x[0, 0])
+        tuned = tune(
+            predict,
+            PATH,
+            (dims,),
+            evaluations,
+            tuning=CHOICE,
+            end="min",
+            seed=OTHER_SEEDS,
+            like=x[0, 0],
+        )
         seconds = time.perf_counter() - start
         before = errors(predict, x, truth, "auto", evaluations)
         after = errors(predict, x, truth, tuned, evaluations)
@@ -62,7 +73,10 @@ def main() -> None:
         print(json.dumps(found))
         return
     for name, rows in found.items():
-        print(f"\n{name}\n{'evaluations':12s}" + "".join(f"{column:>14s}" for column in next(iter(rows.values()))))
+        print(
+            f"\n{name}\n{'evaluations':12s}"
+            + "".join(f"{column:>14s}" for column in next(iter(rows.values())))
+        )
         for evaluations, row in rows.items():
             print(f"{evaluations:<12d}" + "".join(f"{value:14.2e}" for value in row.values()))
 

@@ -5,10 +5,18 @@ import math
 import torch
 
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine, Geometric, Learned, Linear, Schedule, Straight
+from allegory.process.schedule import (
+    Betas,
+    Cosine,
+    Geometric,
+    LearnedSchedule,
+    LinearLogSNR,
+    RectifiedFlow,
+    Schedule,
+)
 
 
-def bent(schedule: Learned, seed: int = 0, std: float = 0.5) -> Learned:
+def bent(schedule: LearnedSchedule, seed: int = 0, std: float = 0.5) -> LearnedSchedule:
     """The same ends and an interior drawn at random, that no longer looks like a straight line; it does not train."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -20,19 +28,30 @@ def bent(schedule: Learned, seed: int = 0, std: float = 0.5) -> Learned:
 
 
 FINITE: dict[str, Schedule] = {
-    "linear": Linear(8, -7),
+    "linear": LinearLogSNR(8, -7),
     "cosine": Cosine(9, -9),
     "betas": Betas(torch.linspace(1e-4, 0.02, 1000)),
     "geometric": Geometric(0.02, 40.0),
-    "learned": bent(Learned(9, -8)),
+    "learned": bent(LearnedSchedule(9, -8)),
 }
-INFINITE: dict[str, Schedule] = {"cosine_inf": Cosine(math.inf, -math.inf), "straight": Straight()}
+INFINITE: dict[str, Schedule] = {
+    "cosine_inf": Cosine(math.inf, -math.inf),
+    "straight": RectifiedFlow(),
+}
 SCHEDULES = FINITE | INFINITE
 BOUNDED = ("vp", "sub_vp", "flow")
-SPLITS = (*BOUNDED, "ve")
+SCALINGS = (*BOUNDED, "ve")
 
-PATHS = {f"{name}-{split}": Path(schedule, split) for name, schedule in FINITE.items() for split in SPLITS}
-PATHS |= {f"{name}-{split}": Path(schedule, split) for name, schedule in INFINITE.items() for split in BOUNDED}
+PATHS = {
+    f"{name}-{scaling}": Path(schedule, scaling)
+    for name, schedule in FINITE.items()
+    for scaling in SCALINGS
+}
+PATHS |= {
+    f"{name}-{scaling}": Path(schedule, scaling)
+    for name, schedule in INFINITE.items()
+    for scaling in BOUNDED
+}
 """A variance-exploding path has no infinite end: sigma would be infinite."""
 
 SMOOTH = {name: path for name, path in PATHS.items() if not name.startswith("betas")}

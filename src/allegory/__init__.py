@@ -18,18 +18,33 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .models import VDM, Denoiser, Energy, Hierarchy, Ladder
     from .process import Bound, Empirical, Level, Mixture, Path, Predict, Prediction, grid
-    from .sampling import encode, sample, start, trajectory
+    from .sampling import initial_noise, invert, sample, trajectory
 
 _HOME = {
     "Bound": "process", "Empirical": "process", "Level": "process", "Mixture": "process", "Path": "process",
     "Predict": "process", "Prediction": "process", "grid": "process",
-    "encode": "sampling", "sample": "sampling", "start": "sampling", "trajectory": "sampling",
+    "invert": "sampling", "sample": "sampling", "initial_noise": "sampling", "trajectory": "sampling",
     "Denoiser": "models", "Energy": "models", "Hierarchy": "models", "Ladder": "models", "VDM": "models",
 }  # fmt: skip
 
 __all__ = [
-    "VDM", "Bound", "Denoiser", "Empirical", "Energy", "Hierarchy", "Ladder", "Level", "Mixture", "Path", "Predict",
-    "Prediction", "encode", "grid", "sample", "start", "trajectory",
+    "VDM",
+    "Bound",
+    "Denoiser",
+    "Empirical",
+    "Energy",
+    "Hierarchy",
+    "Ladder",
+    "Level",
+    "Mixture",
+    "Path",
+    "Predict",
+    "Prediction",
+    "grid",
+    "initial_noise",
+    "invert",
+    "sample",
+    "trajectory",
 ]  # fmt: skip
 
 

@@ -47,7 +47,9 @@ def test_help_imports_nothing_heavy():
         "try: main(['--help'])\nexcept SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules), 'heavy'"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     for command in ("demo", "train", "sample", "evaluate"):
         assert command in said
 
@@ -116,16 +118,24 @@ def test_evaluate_writes_a_report_of_one_file(trained, capsys):
 def test_a_toy_end_to_end(tmp_path, capsys):
     out = tmp_path / "toy"
     main(["train", "toy", "--data", "moons", "--steps", "3", "--out", str(out)])
-    main(["evaluate", str(out), "--draws", "2", "--samples", "50", "--steps", "3", "--limit", "100"])
+    main(
+        ["evaluate", str(out), "--draws", "2", "--samples", "50", "--steps", "3", "--limit", "100"]
+    )
     said = capsys.readouterr().out
-    assert "report" in said and "a code needs levels" in said  # continuous data have no bits of their own
+    assert (
+        "report" in said and "a code needs levels" in said
+    )  # continuous data have no bits of their own
     main(["sample", str(out), "--count", "30", "--steps", "3", "--solver", "ddpm"])
 
 
 def test_arrays_of_a_user(tmp_path):
-    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(200, 3, 4)).astype("float32"))
+    np.save(
+        tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(200, 3, 4)).astype("float32")
+    )
     out = tmp_path / "run"
-    main(["train", "arrays", "--data", str(tmp_path / "mine.npy"), "--steps", "2", "--out", str(out)])
+    main(
+        ["train", "arrays", "--data", str(tmp_path / "mine.npy"), "--steps", "2", "--out", str(out)]
+    )
     main(["evaluate", str(out), "--draws", "2", "--samples", "10", "--steps", "2"])
 
 
@@ -210,13 +220,17 @@ def test_missing_and_damaged_runs(fails, trained, tmp_path):
 )
 def test_bad_data(fails, tmp_path, make, says):
     np.save(tmp_path / "bad.npy", make(), allow_pickle=True)
-    assert says in fails("train", "arrays", "--data", tmp_path / "bad.npy", "--steps", "1", "--out", tmp_path / "run")
+    assert says in fails(
+        "train", "arrays", "--data", tmp_path / "bad.npy", "--steps", "1", "--out", tmp_path / "run"
+    )
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_without_images(fails, tmp_path):
     (tmp_path / "empty").mkdir()
-    said = fails("train", "images", "--data", tmp_path / "empty", "--steps", "1", "--out", tmp_path / "run")
+    said = fails(
+        "train", "images", "--data", tmp_path / "empty", "--steps", "1", "--out", tmp_path / "run"
+    )
     assert "image" in said
     assert "--data" in fails("train", "images", "--steps", "1", "--out", tmp_path / "run")
 
@@ -230,13 +244,25 @@ def test_a_read_only_disk(fails, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    assert "Permission denied" in fails("train", "digits", "--steps", "1", "--out", tmp_path / "run")
+    assert "Permission denied" in fails(
+        "train", "digits", "--steps", "1", "--out", tmp_path / "run"
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "allegory.cli", "train", "digits", "--steps", "100000", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "allegory.cli",
+        "train",
+        "digits",
+        "--steps",
+        "100000",
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
@@ -298,10 +324,10 @@ def test_strange_numbers_and_words(fails, trained, tmp_path, monkeypatch, argume
 
 
 def test_an_energy_is_sampled_with_weighed_proposals_and_on_other_splits(tmp_path, capsys):
-    """MALA needs the energy of the run itself, through guidance and through another split."""
+    """MALA needs the energy of the run itself, through guidance and through another scaling."""
     run = str(tmp_path / "energy")
     main(["train", "toy_energy", "--steps", "2", "--out", run])
-    for name, more in (("a.npy", []), ("b.npy", ["--split", "ve"])):
+    for name, more in (("a.npy", []), ("b.npy", ["--scaling", "ve"])):
         main(
             [
                 "sample",

@@ -56,7 +56,9 @@ def test_figures_are_json(trained, tmp_path, capsys):
     assert found["file bytes"] == (tmp_path / "d.bin").stat().st_size
     assert found["net bits/dim"] == pytest.approx(8 * found["net bytes"] / 192, abs=8 / 192)
     assert found["seconds an item to decode"] is None
-    assert {"bz2", "xz", "gzip", "PNG, a file each", "WebP, one sheet"} <= set(found["others, bytes"])
+    assert {"bz2", "xz", "gzip", "PNG, a file each", "WebP, one sheet"} <= set(
+        found["others, bytes"]
+    )
 
 
 def test_nothing_is_written_where_something_is_wrong(trained, packed, tmp_path, fails):
@@ -84,7 +86,9 @@ def test_mistakes_have_one_line(trained, packed, tmp_path, fails):
     assert "not what the run learned" in fails("compress", trained, "moons", out)
     assert "--part" in fails("compress", trained, "digits", out, "--part", "tset")
     assert "--limit 0" in fails("compress", trained, "digits", out, "--limit", "0")
-    assert "steps=500" in fails("compress", trained, "digits", out, "--steps", "500", "--limit", "1")
+    assert "steps=500" in fails(
+        "compress", trained, "digits", out, "--steps", "500", "--limit", "1"
+    )
     np.save(tmp_path / "x.npy", np.full((2, 8, 8), 99, dtype=np.uint8))
     assert "values in [99, 99]" in fails("compress", trained, tmp_path / "x.npy", out)
     assert ".npy" in fails("decompress", trained, packed, tmp_path / "o.png")

@@ -12,7 +12,9 @@ from allegory.cli import main
 def run(tmp_path_factory):
     """A ladder of one latent after two steps, on grey pictures that become black and white."""
     folder = tmp_path_factory.mktemp("latent")
-    np.save(folder / "grey.npy", np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8))
+    np.save(
+        folder / "grey.npy", np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    )
     words = ["mnist_hierarchy:1", "--data", str(folder / "grey.npy"), "--out", str(folder / "run")]
     main(["train", *words, "--steps", "2"])
     return folder
@@ -34,7 +36,9 @@ def test_samples_are_black_and_white_and_belong_to_their_seeds(run):
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate", "compress"])
-@pytest.mark.parametrize("option", [("--steps", "25"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")])
+@pytest.mark.parametrize(
+    "option", [("--steps", "25"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")]
+)
 def test_options_of_diffusion_are_refused(run, command, option, capsys):
     takes = {"sample": 4, "evaluate": 3, "compress": 1}
     if option[0] not in ("--steps", "--solver", "--guidance", "--label")[: takes[command]]:

@@ -24,7 +24,14 @@ def test_the_whole_paper_in_a_minute(capsys):
 def test_one_equation_shows_both_sides_the_kind_and_where_the_paper_is_wrong(capsys):
     main(["verify", "--equation", "45"])
     said = capsys.readouterr().out
-    for words in ("exact value", "a bound", "tolerance", "Does not hold as printed", "corrected form", "1 of 170"):
+    for words in (
+        "exact value",
+        "a bound",
+        "tolerance",
+        "Does not hold as printed",
+        "corrected form",
+        "1 of 170",
+    ):
         assert words in said
 
 

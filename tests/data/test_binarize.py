@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from allegory.data import Arrays, Batches, Data, Dataset, load
+from allegory.data import Batches, Dataset, DataSpec, Items, load
 from allegory.data.binarize import binarize, redraw
 
 
 def pictures(count=40, seed=0):
     x = np.random.default_rng(seed).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8)
-    return Arrays(torch.from_numpy(x), torch.arange(count) % 10)
+    return Items(torch.from_numpy(x), torch.arange(count) % 10)
 
 
 def dataset(count=40):
-    spec = Data((1, 4, 4), 0.0, 255.0, 256, 10)
+    spec = DataSpec((1, 4, 4), 0.0, 255.0, 256, 10)
     return Dataset("grey", spec, pictures(count), pictures(count, 1), pictures(count, 2))
 
 
@@ -24,12 +24,18 @@ def test_a_pixel_is_one_as_often_as_its_intensity_says():
     """Of n draws the count is binomial: 5 standard deviations. 0 and 255 leave no chance, and must not."""
     levels = torch.arange(256, dtype=torch.uint8).view(1, 256)
     n = 4000
-    ones = torch.cat([redraw(levels.expand(100, 256), 3, 0, 100 * i) for i in range(n // 100)]).double().mean(0)
+    ones = (
+        torch.cat([redraw(levels.expand(100, 256), 3, 0, 100 * i) for i in range(n // 100)])
+        .double()
+        .mean(0)
+    )
     chance = torch.arange(256).double() / 255
     assert ((ones - chance).abs() <= 5 * (chance * (1 - chance) / n).sqrt()).all()
     assert ones[0] == 0 and ones[255] == 1
     # over all levels together the mean is sharper by sqrt(256) than that of one
-    assert abs((ones - chance).mean()) < 5 * math.sqrt((chance * (1 - chance)).sum().item() / n) / 256
+    assert (
+        abs((ones - chance).mean()) < 5 * math.sqrt((chance * (1 - chance)).sum().item() / n) / 256
+    )
 
 
 def test_fixed_sets_are_drawn_once_and_alike_in_both_modes():
@@ -42,10 +48,11 @@ def test_fixed_sets_are_drawn_once_and_alike_in_both_modes():
         error = drawn.x.double() - getattr(grey, part).x.double() / 255
         # each error has mean 0 and variance v (1 - v) <= 1/4
         assert abs(error.mean()) < 5 * 0.5 / math.sqrt(error.numel())
-    assert dynamic.spec == Data((1, 4, 4), 0.0, 1.0, 2, 10)
+    assert dynamic.spec == DataSpec((1, 4, 4), 0.0, 1.0, 2, 10)
     assert static.train.intensity is None and dynamic.test.intensity is None
     noise = [
-        part.x != (grey_part.x > 127) for part, grey_part in [(dynamic.test, grey.test), (dynamic.train, grey.train)]
+        part.x != (grey_part.x > 127)
+        for part, grey_part in [(dynamic.test, grey.test), (dynamic.train, grey.train)]
     ]
     assert not torch.equal(*noise), "each set has its own draw"
 
@@ -114,7 +121,11 @@ def test_options_are_combined(tmp_path):
     for i in range(6):
         Image.fromarray(np.full((6, 6), 40 * i, np.uint8)).save(tmp_path / f"{i}.png")
     loaded = load(f"{tmp_path}?size=4&binarize=dynamic")
-    assert loaded.spec.shape == (1, 4, 4) and loaded.spec.levels == 2 and loaded.train.intensity is not None
+    assert (
+        loaded.spec.shape == (1, 4, 4)
+        and loaded.spec.levels == 2
+        and loaded.train.intensity is not None
+    )
     assert load(f"{tmp_path}?binarize=static&size=4").train.intensity is None
     with pytest.raises(ValueError, match="dynamic or static"):
         binarize(loaded, "sometimes")

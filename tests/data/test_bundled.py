@@ -17,7 +17,12 @@ def digits() -> Dataset:
 def test_the_sets_have_their_sizes(digits: Dataset) -> None:
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (1397, 100, 300)
     assert digits.spec.shape == (1, 8, 8)
-    assert (digits.spec.low, digits.spec.high, digits.spec.levels, digits.spec.classes) == (0.0, 16.0, 17, 10)
+    assert (digits.spec.low, digits.spec.high, digits.spec.levels, digits.spec.classes) == (
+        0.0,
+        16.0,
+        17,
+        10,
+    )
     assert digits.train.x.dtype == torch.uint8
 
 
@@ -26,7 +31,11 @@ def test_the_sets_are_the_fixed_permutation(digits: Dataset) -> None:
 
     whole = load_digits()
     order = np.random.RandomState(0).permutation(1797)
-    for part, index in (("train", order[:1397]), ("validation", order[1397:1497]), ("test", order[1497:])):
+    for part, index in (
+        ("train", order[:1397]),
+        ("validation", order[1397:1497]),
+        ("test", order[1497:]),
+    ):
         arrays = getattr(digits, part)
         assert np.array_equal(arrays.x.squeeze(1).numpy(), whole.images[index])
         assert np.array_equal(arrays.labels.numpy(), whole.target[index])

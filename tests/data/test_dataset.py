@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from allegory.data import Arrays, Batches, Data, Dataset
+from allegory.data import Batches, Dataset, DataSpec, Items
 
 
-def arrays(n: int = 10) -> Arrays:
-    return Arrays(torch.arange(2 * n, dtype=torch.float32).reshape(n, 2), torch.arange(n))
+def arrays(n: int = 10) -> Items:
+    return Items(torch.arange(2 * n, dtype=torch.float32).reshape(n, 2), torch.arange(n))
 
 
 def order(batches: Batches, count: int) -> list[int]:
@@ -55,7 +55,9 @@ def test_a_resumed_order_goes_on_bit_for_bit(after: int) -> None:
 @pytest.mark.parametrize("world", [2, 3, 6])
 def test_ranks_share_the_global_batch(world: int) -> None:
     alone = Batches(arrays(), batch_size=6, seed=2)
-    ranks = [Batches(arrays(), batch_size=6, seed=2, rank=rank, world=world) for rank in range(world)]
+    ranks = [
+        Batches(arrays(), batch_size=6, seed=2, rank=rank, world=world) for rank in range(world)
+    ]
     for _ in range(7):
         x, labels = next(alone)
         shares = [next(rank) for rank in ranks]
@@ -65,7 +67,7 @@ def test_ranks_share_the_global_batch(world: int) -> None:
 
 
 def test_unlabelled_data_give_none() -> None:
-    x, labels = next(iter(Batches(Arrays(torch.zeros(4, 3)), batch_size=2, seed=0)))
+    x, labels = next(iter(Batches(Items(torch.zeros(4, 3)), batch_size=2, seed=0)))
     assert x.shape == (2, 3) and labels is None
 
 
@@ -86,18 +88,20 @@ def test_impossible_batches_are_refused(settings: dict[str, int], named: str) ->
 
 def test_no_items_are_refused() -> None:
     with pytest.raises(ValueError, match="no items"):
-        Batches(Arrays(torch.zeros(0, 2)), 4, 0)
+        Batches(Items(torch.zeros(0, 2)), 4, 0)
 
 
-@pytest.mark.parametrize("state", [{}, {"epoch": 0}, {"epoch": -1, "position": 0}, {"epoch": 0, "position": 11}])
+@pytest.mark.parametrize(
+    "state", [{}, {"epoch": 0}, {"epoch": -1, "position": 0}, {"epoch": 0, "position": 11}]
+)
 def test_a_foreign_state_is_refused(state: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="same data"):
         Batches(arrays(), 4, 0).load_state_dict(state)
 
 
 def test_a_dataset_names_the_set_that_is_wrong() -> None:
-    spec = Data(shape=(2,), low=0.0, high=100.0, classes=10)
-    good, bad = arrays(), Arrays(torch.full((1, 2), -1.0))
+    spec = DataSpec(shape=(2,), low=0.0, high=100.0, classes=10)
+    good, bad = arrays(), Items(torch.full((1, 2), -1.0))
     assert len(Dataset("fine", spec, good, good, good).train) == 10
     with pytest.raises(ValueError, match="broken, test: x: values in"):
         Dataset("broken", spec, good, good, bad)

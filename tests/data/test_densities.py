@@ -9,7 +9,7 @@ from allegory import Mixture, Path
 from allegory.data import densities, load, log_density
 from allegory.data.densities import DENSITIES
 from allegory.data.toys import TOYS
-from allegory.process import Linear
+from allegory.process import LinearLogSNR
 
 SMOOTH = [name for name in DENSITIES if name != "checkerboard"]
 SPACING = 0.05
@@ -37,7 +37,9 @@ def test_it_is_a_density_and_that_of_the_samples(name: str) -> None:
     assert abs(p.sum().item() - 1) < 1e-9
     found = log_density(name, TOYS[name](20_000, torch.Generator().manual_seed(5)))
     integral = torch.special.xlogy(p, log_p.exp()).sum().item()
-    assert abs(found.mean().item() - integral) < 4 * found.std().item() / math.sqrt(len(found)) + 1e-9
+    assert (
+        abs(found.mean().item() - integral) < 4 * found.std().item() / math.sqrt(len(found)) + 1e-9
+    )
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -70,7 +72,9 @@ def test_more_nodes_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 def test_eight_gaussians_are_a_mixture() -> None:
     angle = math.tau / 8 * torch.arange(8, dtype=torch.float64)
-    oracle = Mixture(2.5 * torch.stack([angle.cos(), angle.sin()], 1), 0.15, None, Path(Linear(4, -4)))
+    oracle = Mixture(
+        2.5 * torch.stack([angle.cos(), angle.sin()], 1), 0.15, None, Path(LinearLogSNR(4, -4))
+    )
     x = load("eight_gaussians").test.x.double()
     # Squares of up to (5/0.15)^2/2 in float64, and the standard deviation of a mixture in float32.
     assert (log_density("eight_gaussians", x) - oracle.log_prob(x)).abs().max() < 1e-5
@@ -95,11 +99,17 @@ def test_the_pinwheel_is_a_change_of_variables() -> None:
 
     def place(ab: torch.Tensor) -> torch.Tensor:
         angle = 0.25 * (ab[0] / 1.5).exp()
-        return torch.stack([ab[0] * angle.cos() - ab[1] * angle.sin(), ab[0] * angle.sin() + ab[1] * angle.cos()])
+        return torch.stack(
+            [ab[0] * angle.cos() - ab[1] * angle.sin(), ab[0] * angle.sin() + ab[1] * angle.cos()]
+        )
 
     each = torch.stack([a, b], 1)
     slope = torch.vmap(torch.func.jacrev(place))(each).det().abs()
-    gauss = -((a - 1.5) / 0.3).square() / 2 - (b / 0.15).square() / 2 - math.log(5 * math.tau * 0.3 * 0.15)
+    gauss = (
+        -((a - 1.5) / 0.3).square() / 2
+        - (b / 0.15).square() / 2
+        - math.log(5 * math.tau * 0.3 * 0.15)
+    )
     found = log_density("pinwheel", torch.vmap(place)(each))
     gap = found - (gauss - slope.log())
     # A second arm is 2 a sin(pi/5) = 1.4 away at a = 1.2, and at b = 0.3 nearer by that: 1.1 is 7.3 deviations, against 2.

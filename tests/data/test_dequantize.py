@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy.stats import truncnorm
 
-from allegory.data import Data
+from allegory.data import DataSpec
 from allegory.data.dequantize import none, spread, truncated_normal, uniform
 
-SPEC = Data(shape=(64,), low=0.0, high=16.0, levels=17)
+SPEC = DataSpec(shape=(64,), low=0.0, high=16.0, levels=17)
 
 
 def test_uniform_noise_fills_the_bin_of_its_level() -> None:
@@ -47,7 +47,7 @@ def test_the_bound_is_tight_for_a_histogram() -> None:
 
 def test_continuous_data_have_no_bins() -> None:
     with pytest.raises(ValueError, match="levels=None"):
-        uniform(torch.zeros(1, 2), Data(shape=(2,), low=-1.0, high=1.0))
+        uniform(torch.zeros(1, 2), DataSpec(shape=(2,), low=-1.0, high=1.0))
 
 
 @pytest.mark.parametrize("std", [0.005, 0.05, 1.0])
@@ -58,8 +58,12 @@ def test_the_truncated_normal_against_scipy(std: float) -> None:
     offset = found.x - SPEC.encode(raw)
     bound = SPEC.step / 2 / std
     exact = truncnorm(-bound, bound, scale=std)
-    assert torch.allclose(torch.from_numpy(exact.cdf(offset.numpy())), torch.special.ndtr(noise), atol=1e-9)
-    assert torch.allclose(torch.from_numpy(exact.logpdf(offset.numpy()).sum(1)), found.log_q, rtol=1e-9)
+    assert torch.allclose(
+        torch.from_numpy(exact.cdf(offset.numpy())), torch.special.ndtr(noise), atol=1e-9
+    )
+    assert torch.allclose(
+        torch.from_numpy(exact.logpdf(offset.numpy()).sum(1)), found.log_q, rtol=1e-9
+    )
     assert offset.abs().max() <= SPEC.step / 2
 
 
@@ -73,7 +77,9 @@ def test_a_wide_normal_is_uniform() -> None:
 
 def test_truncated_normal_is_a_function_of_the_generator_and_refuses_no_width() -> None:
     raw = torch.randint(0, 17, (5, 64))
-    first, second = (truncated_normal(raw, SPEC, 0.02, torch.Generator().manual_seed(3)).x for _ in range(2))
+    first, second = (
+        truncated_normal(raw, SPEC, 0.02, torch.Generator().manual_seed(3)).x for _ in range(2)
+    )
     assert torch.equal(first, second)
     with pytest.raises(ValueError, match="std=0"):
         truncated_normal(raw, SPEC, 0.0)

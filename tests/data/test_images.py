@@ -37,13 +37,20 @@ def keys(x: torch.Tensor) -> list[bytes]:
 def test_grey_pixels_come_back(tmp_path: Path, suffix: str) -> None:
     saved = [write(tmp_path / f"{i}{suffix}", grey()) for i in range(6)]
     dataset = load(str(tmp_path))
-    assert dataset.spec.shape == (1, 6, 5) and dataset.spec.levels == 256 and dataset.spec.classes is None
+    assert (
+        dataset.spec.shape == (1, 6, 5)
+        and dataset.spec.levels == 256
+        and dataset.spec.classes is None
+    )
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (4, 1, 1)
     assert keys(everything(dataset)[0]) == sorted(pixels.tobytes() for pixels in saved)
 
 
 def test_colour_is_channels_first(tmp_path: Path) -> None:
-    saved = [write(tmp_path / f"{i}.png", RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)) for i in range(5)]
+    saved = [
+        write(tmp_path / f"{i}.png", RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        for i in range(5)
+    ]
     x, _ = everything(load(str(tmp_path)))
     assert x.shape == (5, 3, 4, 5)
     assert keys(x) == sorted(pixels.transpose(2, 0, 1).tobytes() for pixels in saved)
@@ -73,7 +80,9 @@ def encoded(pixels: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 1), ("RGB", 3), ("RGBA", 3)])
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 1), ("RGB", 3), ("RGBA", 3)]
+)
 def test_modes(mode: str, channels: int) -> None:
     white = Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode)
     x = decode([encoded(white)])
@@ -109,7 +118,9 @@ def test_subfolders_are_classes_in_order_of_name(tmp_path: Path) -> None:
     dataset = load(str(tmp_path))
     x, labels = everything(dataset)
     assert dataset.spec.classes == 3 and labels is not None
-    assert {item.numpy().tobytes(): int(label) for item, label in zip(x, labels, strict=True)} == expected
+    assert {
+        item.numpy().tobytes(): int(label) for item, label in zip(x, labels, strict=True)
+    } == expected
 
 
 def test_an_image_in_the_root_means_no_classes(tmp_path: Path) -> None:
@@ -128,7 +139,14 @@ def test_folders_named_as_sets_are_sets(tmp_path: Path) -> None:
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (6, 2, 2)
     assert set(keys(dataset.test.x)) == test and set(keys(dataset.validation.x)) == valid
     assert dataset.spec.classes == 2
-    assert dataset.train.labels is not None and sorted(dataset.train.labels.tolist()) == [0, 0, 0, 1, 1, 1]
+    assert dataset.train.labels is not None and sorted(dataset.train.labels.tolist()) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

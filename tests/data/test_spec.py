@@ -1,4 +1,4 @@
-"""Data: exact round trips, the Jacobian against autograd, and every refusal."""
+"""DataSpec: exact round trips, the Jacobian against autograd, and every refusal."""
 
 import json
 import math
@@ -8,14 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allegory.data import Data
+from allegory.data import DataSpec
 
-DIGITS = Data(shape=(1, 8, 8), low=0.0, high=16.0, levels=17, classes=10)
-PLANE = Data(shape=(2,), low=-4.0, high=4.0)
+DIGITS = DataSpec(shape=(1, 8, 8), low=0.0, high=16.0, levels=17, classes=10)
+PLANE = DataSpec(shape=(2,), low=-4.0, high=4.0)
 
 
-def ladder(levels: int, low: float = 0.0, high: float | None = None) -> Data:
-    return Data(shape=(levels,), low=low, high=levels - 1.0 if high is None else high, levels=levels)
+def ladder(levels: int, low: float = 0.0, high: float | None = None) -> DataSpec:
+    return DataSpec(
+        shape=(levels,), low=low, high=levels - 1.0 if high is None else high, levels=levels
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.float64])
@@ -36,8 +38,12 @@ def test_every_level_comes_back(levels: int, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("levels", [2, 3, 17, 256, 1000])
 def test_levels_are_equally_spaced_from_minus_one_to_one(levels: int) -> None:
     spec = ladder(levels)
-    expected = torch.tensor([-1.0 + 2.0 * k / (levels - 1) for k in range(levels)], dtype=torch.float64)
-    assert (spec.values - expected).abs().max() <= 2.0**-24  # half a unit in the last place of float32 near 1
+    expected = torch.tensor(
+        [-1.0 + 2.0 * k / (levels - 1) for k in range(levels)], dtype=torch.float64
+    )
+    assert (
+        spec.values - expected
+    ).abs().max() <= 2.0**-24  # half a unit in the last place of float32 near 1
     assert spec.step == 2.0 / (levels - 1)
 
 
@@ -74,7 +80,7 @@ def test_continuous_data_are_inverted_without_clamping() -> None:
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-2, 1e3), st.floats(0.0, 1.0))
 def test_encode_is_affine_and_inverted(low: float, width: float, place: float) -> None:
-    spec = Data(shape=(1,), low=low, high=low + width)
+    spec = DataSpec(shape=(1,), low=low, high=low + width)
     raw = torch.tensor([low + place * width], dtype=torch.float64)
     x = spec.encode(raw)
     assert abs(x.item() - (2.0 * place - 1.0)) < 1e-6 + 1e-12 * abs(low) / width
@@ -82,22 +88,24 @@ def test_encode_is_affine_and_inverted(low: float, width: float, place: float) -
 
 
 def test_log_scale_is_the_jacobian() -> None:
-    spec = Data(shape=(3, 2), low=-1.0, high=9.0)
+    spec = DataSpec(shape=(3, 2), low=-1.0, high=9.0)
     raw = torch.rand(6, requires_grad=True)
     jacobian = torch.autograd.functional.jacobian(spec.encode, raw)
-    assert math.isclose(torch.linalg.slogdet(jacobian).logabsdet.item(), spec.log_scale, rel_tol=1e-6)
+    assert math.isclose(
+        torch.linalg.slogdet(jacobian).logabsdet.item(), spec.log_scale, rel_tol=1e-6
+    )
     assert spec.dims == 6
 
 
 def test_a_uniform_density_has_the_entropy_of_its_box() -> None:
-    spec = Data(shape=(2,), low=-4.0, high=4.0)
+    spec = DataSpec(shape=(2,), low=-4.0, high=4.0)
     log_p_model = -2 * math.log(2.0)  # uniform on [-1, 1]^2
     assert math.isclose(log_p_model + spec.log_scale, -2 * math.log(8.0))
 
 
 def test_json_round_trip() -> None:
     for spec in (DIGITS, PLANE):
-        assert Data.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+        assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 @pytest.mark.parametrize("change", [{"levels": ...}, {"colour": 3}])
@@ -109,7 +117,7 @@ def test_from_dict_refuses_other_fields(change: dict[str, object]) -> None:
         else:
             values[key] = value
     with pytest.raises(ValueError, match="to_dict"):
-        Data.from_dict(values)
+        DataSpec.from_dict(values)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +134,12 @@ def test_from_dict_refuses_other_fields(change: dict[str, object]) -> None:
 )
 def test_impossible_specs_are_refused(fields: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        Data(**{"shape": (2,), "low": 0.0, "high": 1.0, **fields})  # type: ignore[arg-type]
+        DataSpec(**{"shape": (2,), "low": 0.0, "high": 1.0, **fields})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("use", [lambda d: d.values, lambda d: d.step, lambda d: d.index(torch.zeros(2))])
+@pytest.mark.parametrize(
+    "use", [lambda d: d.values, lambda d: d.step, lambda d: d.index(torch.zeros(2))]
+)
 def test_continuous_data_have_no_levels(use: object) -> None:
     with pytest.raises(ValueError, match="levels=None"):
         use(PLANE)  # type: ignore[operator]
@@ -139,7 +149,9 @@ def test_good_arrays_pass() -> None:
     DIGITS.check(torch.full((3, 1, 8, 8), 16, dtype=torch.uint8), torch.tensor([0, 9, 4]))
     DIGITS.check(torch.full((3, 1, 8, 8), 5.0))
     PLANE.check(torch.tensor([[-4.0, 4.0]]))
-    ladder(5, low=0.1, high=0.7).check(torch.tensor([[0.1, 0.25, 0.4, 0.55, 0.7]]).clamp(0.1, 0.7).double())
+    ladder(5, low=0.1, high=0.7).check(
+        torch.tensor([[0.1, 0.25, 0.4, 0.55, 0.7]]).clamp(0.1, 0.7).double()
+    )
     ladder(2, high=255.0).check(torch.tensor([[0, 255]], dtype=torch.uint8))
 
 
@@ -159,10 +171,12 @@ def test_bad_arrays_are_refused(raw: torch.Tensor, named: str) -> None:
         PLANE.check(raw)
 
 
-@pytest.mark.parametrize(("levels", "raw"), [(17, torch.tensor([3.5])), (2, torch.tensor([7], dtype=torch.uint8))])
+@pytest.mark.parametrize(
+    ("levels", "raw"), [(17, torch.tensor([3.5])), (2, torch.tensor([7], dtype=torch.uint8))]
+)
 def test_numbers_between_levels_are_refused(levels: int, raw: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="between"):
-        Data(shape=(1,), low=0.0, high=16.0, levels=levels).check(raw[:, None])
+        DataSpec(shape=(1,), low=0.0, high=16.0, levels=levels).check(raw[:, None])
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from allegory.data import Arrays
+from allegory.data import Items
 from allegory.data.splits import complete, count_classes, split
 
 
-def numbered(n: int, start: int = 0) -> Arrays:
-    return Arrays(torch.arange(start, start + n, dtype=torch.float32)[:, None], torch.arange(n))
+def numbered(n: int, start: int = 0) -> Items:
+    return Items(torch.arange(start, start + n, dtype=torch.float32)[:, None], torch.arange(n))
 
 
-def items(arrays: Arrays) -> list[int]:
+def items(arrays: Items) -> list[int]:
     return [int(value) for value in arrays.x.flatten()]
 
 
@@ -35,7 +35,9 @@ def test_sets_that_exist_are_kept_as_they_are() -> None:
     train, validation, kept = complete({"train": numbered(40), "test": test})
     assert kept is test
     assert sorted(items(train) + items(validation)) == list(range(40)) and len(validation) == 2
-    train, validation, kept = complete({"train": numbered(40), "test": test, "validation": numbered(7, 500)})
+    train, validation, kept = complete(
+        {"train": numbered(40), "test": test, "validation": numbered(7, 500)}
+    )
     assert sorted(items(train)) == list(range(40)) and items(validation) == list(range(500, 507))
 
 
@@ -51,6 +53,6 @@ def test_a_training_set_is_needed() -> None:
 
 def test_classes_are_counted_over_all_sets() -> None:
     assert count_classes([numbered(3), numbered(7)]) == 7
-    assert count_classes([Arrays(torch.zeros(2, 1))] * 2) is None
+    assert count_classes([Items(torch.zeros(2, 1))] * 2) is None
     with pytest.raises(ValueError, match="label all sets or none"):
-        count_classes([numbered(3), Arrays(torch.zeros(2, 1))])
+        count_classes([numbered(3), Items(torch.zeros(2, 1))])

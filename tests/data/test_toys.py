@@ -51,7 +51,9 @@ def test_eight_gaussians_have_their_moments() -> None:
     x = points("eight_gaussians").double()
     variance = 2.5**2 / 2 + 0.15**2
     assert x.mean(0).abs().max() < 5 * math.sqrt(variance / 20_000)
-    assert (x.T @ x / 20_000 - variance * torch.eye(2)).abs().max() < 5 * 2.5**2 / math.sqrt(8 * 20_000)
+    assert (x.T @ x / 20_000 - variance * torch.eye(2)).abs().max() < 5 * 2.5**2 / math.sqrt(
+        8 * 20_000
+    )
     angle = math.tau / 8 * torch.arange(8, dtype=torch.float64)
     distance, nearest = torch.cdist(x, 2.5 * torch.stack([angle.cos(), angle.sin()], 1)).min(1)
     assert abs(distance.square().mean() / 2 - 0.15**2) < 5 * 0.15**2 / math.sqrt(20_000)
@@ -73,7 +75,9 @@ def test_moons_lie_on_two_half_circles() -> None:
     upper, lower = torch.tensor([-1.0, -0.5]), torch.tensor([1.0, 0.5])
     off = torch.minimum(((x - upper).norm(dim=1) - 2).abs(), ((x - lower).norm(dim=1) - 2).abs())
     assert off.max() < 6 * 0.15
-    assert (x.mean(0).abs() < 5 * x.std(0) / math.sqrt(20_000)).all()  # the moons are each other's half turn
+    assert (
+        x.mean(0).abs() < 5 * x.std(0) / math.sqrt(20_000)
+    ).all()  # the moons are each other's half turn
 
 
 def test_the_swiss_roll_is_a_spiral() -> None:
@@ -92,7 +96,10 @@ def test_the_swiss_roll_is_a_spiral() -> None:
 def test_the_pinwheel_has_five_equal_arms() -> None:
     x = points("pinwheel").double()
     turned = torch.tensor(
-        [[math.cos(math.tau / 5), -math.sin(math.tau / 5)], [math.sin(math.tau / 5), math.cos(math.tau / 5)]]
+        [
+            [math.cos(math.tau / 5), -math.sin(math.tau / 5)],
+            [math.sin(math.tau / 5), math.cos(math.tau / 5)],
+        ]
     )
     # A fifth of a turn leaves the density as it is: mean 0 and an isotropic covariance of trace E r^2.
     covariance = x.T @ x / 20_000

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from allegory import Mixture, Path
-from allegory.data import Arrays, Data
+from allegory.data import DataSpec, Items
 from allegory.evaluation import compare_bounds, evaluate
-from allegory.likelihood import FlowSolver, Levels, flow_bound, importance
+from allegory.likelihood import CategoricalObservation, FlowSolver, flow_bound, iwae_bound
 from allegory.models import VDM, Denoiser, Hierarchy
-from allegory.process import Gaussian, Linear, bits_per_dim
+from allegory.process import Gaussian, LinearLogSNR, bits_per_dim
 
 from .helpers import toy_digits, untrained
 
-SPEC = Data((2,), -4.0, 4.0)
+SPEC = DataSpec((2,), -4.0, 4.0)
 
 
 class Exact(torch.nn.Module):
@@ -20,12 +20,16 @@ class Exact(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.path = Path(Linear(12, -12))
-        self.oracle = Mixture(torch.tensor([[0.2, 0.0], [-0.3, 0.1]]).double(), 0.2, None, self.path)
+        self.path = Path(LinearLogSNR(12, -12))
+        self.oracle = Mixture(
+            torch.tensor([[0.2, 0.0], [-0.3, 0.1]]).double(), 0.2, None, self.path
+        )
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, x, log_snr, condition=None):
-        return self.oracle(x.double(), self.path.schedule.inverse(log_snr.double()).clamp(0, 1)).x0.float()
+        return self.oracle(
+            x.double(), self.path.schedule.inverse(log_snr.double()).clamp(0, 1)
+        ).x0.float()
 
 
 def by_name(readings):
@@ -36,14 +40,21 @@ def test_more_steps_tighten_the_bound_towards_log_p():
     exact = Exact()
     model = VDM(Denoiser(exact, exact.path, "x0"), SPEC)
     x = exact.oracle.sample(300, seed=0)
-    found = by_name(compare_bounds(model, Arrays(SPEC.decode(x)), seed=0, draws=64))
-    order = [found[name].nats.mean for name in ("VLB, T = 10", "VLB, T = 100", "VLB, T = 1000", "VLB, continuous time")]
+    found = by_name(compare_bounds(model, Items(SPEC.decode(x)), seed=0, draws=64))
+    order = [
+        found[name].nats.mean
+        for name in ("VLB, T = 10", "VLB, T = 100", "VLB, T = 1000", "VLB, continuous time")
+    ]
     assert order == sorted(order, reverse=True)
     truth = -(exact.oracle.log_prob(x) + SPEC.log_scale).mean().item()
     assert found["ODE"].nats.mean == pytest.approx(truth, abs=5e-3)  # no draws, and an exact trace
     last = found["VLB, continuous time"]
     assert abs(last.nats.mean - truth) < 0.1
-    assert last.difference.mean == 0 and last.evaluations == 64 and found["VLB, T = 10"].evaluations == 10
+    assert (
+        last.difference.mean == 0
+        and last.evaluations == 64
+        and found["VLB, T = 10"].evaluations == 10
+    )
     first = found["VLB, T = 10"]
     assert first.difference.mean == pytest.approx(first.bits.mean - last.bits.mean)
     assert first.difference.error < first.bits.error  # differences are paired
@@ -68,7 +79,9 @@ def vae(data):
             self.linear = out
 
         def forward(self, z):
-            return Levels(self.linear(z).reshape(-1, 1, 2, 2)[..., None] * torch.linspace(-1, 1, 5))
+            return CategoricalObservation(
+                self.linear(z).reshape(-1, 1, 2, 2)[..., None] * torch.linspace(-1, 1, 5)
+            )
 
     return Hierarchy(data, [Up()], [], Observe(), top=(2,))
 
@@ -78,9 +91,11 @@ def test_a_vae_is_measured_by_its_elbo_and_by_weights():
     model = vae(data.spec)
     found = by_name(compare_bounds(model, data.test, seed=4, draws=20, weights=30))
     assert set(found) == {"ELBO", "IWAE, k = 30"}
-    expected = -importance(model, data.test.x, 30, seed=4).double()
+    expected = -iwae_bound(model, data.test.x, 30, seed=4).double()
     assert found["IWAE, k = 30"].nats.mean == pytest.approx(expected.mean().item())
-    assert found["IWAE, k = 30"].bits.mean == pytest.approx(bits_per_dim(expected, data.spec).mean().item())
+    assert found["IWAE, k = 30"].bits.mean == pytest.approx(
+        bits_per_dim(expected, data.spec).mean().item()
+    )
     assert found["IWAE, k = 30"].difference.mean < -3 * found["IWAE, k = 30"].difference.error
 
 
@@ -96,11 +111,20 @@ def test_a_vae_is_evaluated_like_a_diffusion_model():
 
 def test_importance_weights_of_a_diffusion_model_bound_it_too():
     data = toy_digits(classes=None)
-    found = by_name(compare_bounds(untrained(data.spec), data.test, seed=0, draws=2, weights=2, steps=(3,)))
+    found = by_name(
+        compare_bounds(untrained(data.spec), data.test, seed=0, draws=2, weights=2, steps=(3,))
+    )
     assert set(found) == {"VLB, T = 3", "VLB, continuous time", "ODE", "IWAE, k = 2, T = 100"}
     flow = found["ODE"]
     model = untrained(data.spec)
-    own = flow_bound(model.denoiser, model.denoiser.path, data.test.x, data.spec, FlowSolver(probes=0), kind="normal")
+    own = flow_bound(
+        model.denoiser,
+        model.denoiser.path,
+        data.test.x,
+        data.spec,
+        FlowSolver(probes=0),
+        kind="normal",
+    )
     assert flow.nats.mean == pytest.approx(-own.total.mean().item(), rel=1e-6)
     assert flow.evaluations == pytest.approx(own.evaluations.double().mean().item())
     assert found["IWAE, k = 2, T = 100"].evaluations == 200

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from allegory.data import load
-from allegory.evaluation import Judge, draw, evaluate, evaluate_bound, frechet, pixel_histogram, sliced_wasserstein
+from allegory.evaluation import (
+    LabelClassifier,
+    draw,
+    evaluate,
+    evaluate_bound,
+    frechet,
+    pixel_histogram,
+    sliced_wasserstein,
+)
 from allegory.evaluation.evaluate import judged, share
 
 from .helpers import toy_digits, untrained
@@ -29,7 +37,9 @@ def test_every_figure_is_that_of_its_function():
     x, test = spec.encode(raw), spec.encode(data.test.x)
     assert found.frechet.samples == frechet(x, test)
     assert found.sliced_wasserstein.samples == sliced_wasserstein(x, test, 3)
-    assert found.accuracy.total.mean == pytest.approx(Judge.fit(data.train, spec).accuracy(raw, labels))
+    assert found.accuracy.total.mean == pytest.approx(
+        LabelClassifier.fit(data.train, spec).accuracy(raw, labels)
+    )
 
 
 def test_it_can_be_written_and_read():
@@ -48,7 +58,11 @@ def test_it_can_be_written_and_read():
 def test_data_without_labels_to_tell_apart(classes):
     data = toy_digits(classes=None)
     data = type(data)(
-        data.name, type(data.spec)(data.spec.shape, 0.0, 4.0, 5, classes), data.train, data.validation, data.test
+        data.name,
+        type(data.spec)(data.spec.shape, 0.0, 4.0, 5, classes),
+        data.train,
+        data.validation,
+        data.test,
     )
     found = evaluate(untrained(data.spec), data, draws=1, samples=4, steps=2)
     assert found.conditional is None and found.accuracy is None and found.generated.labels is None
@@ -57,9 +71,14 @@ def test_data_without_labels_to_tell_apart(classes):
 
 def test_points_of_the_plane():
     data = load("moons")
-    data = type(data)(data.name, data.spec, data.train, data.validation, data.test.take(torch.arange(50)))
+    data = type(data)(
+        data.name, data.spec, data.train, data.validation, data.test.take(torch.arange(50))
+    )
     found = evaluate(untrained(data.spec), data, draws=1, samples=20, steps=2)
-    assert found.histogram is None and found.sliced_wasserstein.train < found.sliced_wasserstein.samples
+    assert (
+        found.histogram is None
+        and found.sliced_wasserstein.train < found.sliced_wasserstein.samples
+    )
 
 
 def test_the_train_distance_uses_as_many_items_as_there_are_samples():
@@ -86,11 +105,21 @@ def test_share():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"samples": 1}, {"compared": -4}, {"compared": 1}, {"importance": -1}, {"seed": -1}, {"solver": "foo"}]
+    "wrong",
+    [
+        {"samples": 1},
+        {"compared": -4},
+        {"compared": 1},
+        {"importance": -1},
+        {"seed": -1},
+        {"solver": "foo"},
+    ],
 )
 def test_numbers_that_mean_nothing_are_refused_before_any_work(wrong, monkeypatch):
     data = toy_digits(classes=None)
-    monkeypatch.setattr(importlib.import_module("allegory.evaluation.evaluate"), "evaluate_bound", None)
+    monkeypatch.setattr(
+        importlib.import_module("allegory.evaluation.evaluate"), "evaluate_bound", None
+    )
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=rf"{name}.{{1,3}}{value}"):
         evaluate(untrained(data.spec), data, **wrong)

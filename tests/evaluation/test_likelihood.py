@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from allegory.data import Arrays, Data, load
+from allegory.data import DataSpec, Items, load
 from allegory.evaluation import evaluate_bound, label_cost, pixel_histogram
 from allegory.evaluation import likelihood as module
 
@@ -18,11 +18,15 @@ def test_it_is_the_mean_of_the_bound_over_items(labelled, steps):
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
     got = evaluate_bound(model, data.test, seed=5, draws=4, steps=steps, labelled=labelled)
-    bound = model.bound(data.test.x, data.test.labels if labelled else None, seed=5, draws=4, steps=steps)
+    bound = model.bound(
+        data.test.x, data.test.labels if labelled else None, seed=5, draws=4, steps=steps
+    )
     bits = -bound.total.double() / (4 * math.log(2))
     assert got.total.mean == pytest.approx(bits.mean().item(), rel=1e-6)
     assert got.total.error == pytest.approx((bits.var() / len(bits)).sqrt().item(), rel=1e-5)
-    assert got.prior.mean == pytest.approx(bound.prior.double().mean().item() / (4 * math.log(2)), rel=1e-6)
+    assert got.prior.mean == pytest.approx(
+        bound.prior.double().mean().item() / (4 * math.log(2)), rel=1e-6
+    )
     assert sum(term.mean for term in got.terms.values()) == pytest.approx(got.total.mean, rel=1e-6)
     assert (got.count, got.draws, got.steps, got.labelled) == (40, 4, steps, labelled)
 
@@ -30,7 +34,9 @@ def test_it_is_the_mean_of_the_bound_over_items(labelled, steps):
 def test_labels_matter_where_they_are_shown():
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
-    hidden, shown = (evaluate_bound(model, data.test, seed=0, draws=2, labelled=flag) for flag in (False, True))
+    hidden, shown = (
+        evaluate_bound(model, data.test, seed=0, draws=2, labelled=flag) for flag in (False, True)
+    )
     assert hidden.total.mean != shown.total.mean
 
 
@@ -39,7 +45,9 @@ def test_an_item_draws_from_its_own_seed_in_any_batch(monkeypatch):
     model = untrained(data.spec)
     monkeypatch.setattr(module, "BATCH", 16)
     got = evaluate_bound(model, data.test, seed=2, draws=3)
-    parts = [model.bound(x, None, seed=2 + 16 * i, draws=3) for i, x in enumerate(data.test.x.split(16))]
+    parts = [
+        model.bound(x, None, seed=2 + 16 * i, draws=3) for i, x in enumerate(data.test.x.split(16))
+    ]
     total = torch.cat([part.bits_per_dim(data.spec) for part in parts])
     assert got.total.mean == pytest.approx(total.double().mean().item(), rel=1e-6)
 
@@ -55,15 +63,15 @@ def test_the_model_is_in_eval_mode_and_back():
 
 
 def test_continuous_data_have_a_likelihood_too():
-    spec = Data((2,), -4.0, 4.0)
-    got = evaluate_bound(untrained(spec), Arrays(torch.randn(20, 2)), seed=0, draws=2)
+    spec = DataSpec((2,), -4.0, 4.0)
+    got = evaluate_bound(untrained(spec), Items(torch.randn(20, 2)), seed=0, draws=2)
     assert math.isfinite(got.total.mean) and got.total.error > 0
 
 
 def test_label_cost():
-    assert label_cost(Data((1, 8, 8), 0, 16, 17, 10)) == pytest.approx(math.log2(10) / 64)
+    assert label_cost(DataSpec((1, 8, 8), 0, 16, 17, 10)) == pytest.approx(math.log2(10) / 64)
     with pytest.raises(ValueError, match="no labels"):
-        label_cost(Data((2,), 0.0, 1.0))
+        label_cost(DataSpec((2,), 0.0, 1.0))
 
 
 def test_bad_requests_are_refused():
@@ -72,15 +80,18 @@ def test_bad_requests_are_refused():
     with pytest.raises(ValueError, match="labelled=True"):
         evaluate_bound(model, data.test, seed=0, draws=1, labelled=True)
     with pytest.raises(ValueError, match="at least two"):
-        evaluate_bound(model, Arrays(data.test.x[:1]), seed=0, draws=1)
+        evaluate_bound(model, Items(data.test.x[:1]), seed=0, draws=1)
 
 
 def test_histogram_by_hand():
     """Two places of three levels, three training items: the smoothed counts are (3, 2, 1) / 6 and (1, 1, 4) / 6."""
-    spec = Data((2,), 0.0, 2.0, 3)
-    train = Arrays(torch.tensor([[0, 2], [0, 2], [1, 2]], dtype=torch.uint8))
-    test = Arrays(torch.tensor([[0, 2], [2, 0]], dtype=torch.uint8))
-    first, second = -(math.log2(3 / 6) + math.log2(4 / 6)) / 2, -(math.log2(1 / 6) + math.log2(1 / 6)) / 2
+    spec = DataSpec((2,), 0.0, 2.0, 3)
+    train = Items(torch.tensor([[0, 2], [0, 2], [1, 2]], dtype=torch.uint8))
+    test = Items(torch.tensor([[0, 2], [2, 0]], dtype=torch.uint8))
+    first, second = (
+        -(math.log2(3 / 6) + math.log2(4 / 6)) / 2,
+        -(math.log2(1 / 6) + math.log2(1 / 6)) / 2,
+    )
     got = pixel_histogram(train, test, spec)
     assert got.mean == pytest.approx((first + second) / 2)
     assert got.error == pytest.approx(abs(first - second) / 2)
@@ -89,9 +100,13 @@ def test_histogram_by_hand():
 def test_histogram_of_the_digits():
     """2.43 bits/dim: the figure that the literature's small models are compared with."""
     digits = load("digits")
-    assert pixel_histogram(digits.train, digits.test, digits.spec).mean == pytest.approx(2.43, abs=0.005)
+    assert pixel_histogram(digits.train, digits.test, digits.spec).mean == pytest.approx(
+        2.43, abs=0.005
+    )
 
 
 def test_histogram_refuses_continuous_data():
     with pytest.raises(ValueError, match="continuous"):
-        pixel_histogram(Arrays(torch.zeros(2, 2)), Arrays(torch.zeros(2, 2)), Data((2,), 0.0, 1.0))
+        pixel_histogram(
+            Items(torch.zeros(2, 2)), Items(torch.zeros(2, 2)), DataSpec((2,), 0.0, 1.0)
+        )

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from allegory.data import Data
+from allegory.data import DataSpec
 from allegory.evaluation import draw, walk
 from allegory.guidance import ClassifierFree
 from allegory.process import grid
-from allegory.sampling import sample, start
+from allegory.sampling import initial_noise, sample
 
 from .helpers import untrained
 
-SPEC = Data((1, 2, 2), 0.0, 255.0, 256, 3)
+SPEC = DataSpec((1, 2, 2), 0.0, 255.0, 256, 3)
 LABELS = torch.tensor([0, 2, 1, 1, 0, 2, 0])
 
 
@@ -32,9 +32,11 @@ def test_it_is_the_sampler_called_by_hand():
     model = untrained(SPEC, conditional=True)
     path = model.denoiser.path
     model.eval()
-    x = start(path, SPEC.shape, range(7))
+    x = initial_noise(path, SPEC.shape, range(7))
     levels = grid(path, 5, "karras", "denoise")
-    expected = sample("heun", ClassifierFree(model.denoiser, 1.5), path, x, levels, condition=LABELS)
+    expected = sample(
+        "heun", ClassifierFree(model.denoiser, 1.5), path, x, levels, condition=LABELS
+    )
     how = {"solver": "heun", "steps": 5, "spacing": "karras", "end": "denoise", "guidance": 1.5}
     got = draw(model, 7, seeds=range(7), labels=LABELS, **how)
     assert got.equal(SPEC.decode(expected)) and got.dtype == torch.uint8
@@ -48,13 +50,23 @@ def test_labels_and_guidance_change_the_samples():
         draw(model, 7, seeds=range(7), labels=LABELS),
         draw(model, 7, seeds=range(7), labels=(LABELS + 1) % 3),
     )
-    guided, free = draw(model, 7, seeds=range(7), labels=LABELS, guidance=3.0), draw(model, 7, seeds=range(7))
+    guided, free = (
+        draw(model, 7, seeds=range(7), labels=LABELS, guidance=3.0),
+        draw(model, 7, seeds=range(7)),
+    )
     assert not plain.equal(other) and not plain.equal(guided) and not plain.equal(free)
 
 
 def test_progress_runs_over_all_batches():
     seen = []
-    draw(untrained(SPEC), 5, seeds=range(5), steps=2, batch=2, on_step=lambda done, steps: seen.append((done, steps)))
+    draw(
+        untrained(SPEC),
+        5,
+        seeds=range(5),
+        steps=2,
+        batch=2,
+        on_step=lambda done, steps: seen.append((done, steps)),
+    )
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
@@ -70,7 +82,10 @@ def test_the_mode_of_the_model_is_given_back():
     ("given", "message"),
     [
         ({"count": 3, "seeds": range(2)}, "2 seeds for count=3"),
-        ({"count": 2, "seeds": range(2), "labels": torch.zeros(3, dtype=torch.int64)}, "3 labels for count=2"),
+        (
+            {"count": 2, "seeds": range(2), "labels": torch.zeros(3, dtype=torch.int64)},
+            "3 labels for count=2",
+        ),
         ({"count": 0, "seeds": []}, "count=0"),
         ({"count": 2, "seeds": range(2), "batch": 0}, "batch=0"),
         ({"count": 2, "seeds": range(2), "guidance": 2.0}, "without labels"),

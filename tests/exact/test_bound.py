@@ -5,16 +5,18 @@ import math
 import pytest
 import torch
 
-from allegory.data.spec import Data
+from allegory.data.spec import DataSpec
 from allegory.process import Bound, bits_per_dim, estimate
 
-FOUR = Data((2, 2), low=0, high=1)
+FOUR = DataSpec((2, 2), low=0, high=1)
 
 
 def bound():
     """Reconstruction -3, prior 1 and divergences 2 and 4 for one item; 0, 5, 0, 1 for another."""
     return Bound(
-        torch.tensor([-3.0, 0.0]), torch.tensor([1.0, 5.0]), (torch.tensor([2.0, 0.0]), torch.tensor([4.0, 1.0]))
+        torch.tensor([-3.0, 0.0]),
+        torch.tensor([1.0, 5.0]),
+        (torch.tensor([2.0, 0.0]), torch.tensor([4.0, 1.0])),
     )
 
 
@@ -26,7 +28,9 @@ def test_the_total_is_what_is_left_of_the_reconstruction():
 
 def test_a_bit_per_dimension_is_log_two_nats_a_number():
     assert bits_per_dim(torch.tensor(4 * math.log(2)), FOUR).item() == pytest.approx(1)
-    assert bound().bits_per_dim(FOUR).tolist() == pytest.approx([10 / 4 / math.log(2), 6 / 4 / math.log(2)])
+    assert bound().bits_per_dim(FOUR).tolist() == pytest.approx(
+        [10 / 4 / math.log(2), 6 / 4 / math.log(2)]
+    )
 
 
 def test_terms_are_costs_in_bits_and_add_up():
@@ -46,7 +50,9 @@ def test_a_bound_without_divergences_is_that_of_a_vae():
 def test_one_change_reaches_every_term():
     doubled = bound().map(lambda nats: 2 * nats)
     assert len(doubled.divergences) == 2
-    torch.testing.assert_close(torch.stack(doubled.divergences), 2 * torch.stack(bound().divergences))
+    torch.testing.assert_close(
+        torch.stack(doubled.divergences), 2 * torch.stack(bound().divergences)
+    )
     torch.testing.assert_close(doubled.total, 2 * bound().total)
 
 

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import torch
 
-from allegory import Mixture, Path, sample, start
-from allegory.process import Linear
+from allegory import Mixture, Path, initial_noise, sample
+from allegory.process import LinearLogSNR
+from allegory.process.coefficients import weighted_sum
 from allegory.process.noise import Noise
-from allegory.process.scale import weighted_sum
-from allegory.sampling import SOLVERS, Move, Solver
+from allegory.sampling import SOLVERS, Solver, Update
 
-PATH = Path(Linear(6, -5))
+PATH = Path(LinearLogSNR(6, -5))
 TIMES = [1.0, 0.83, 0.7, 0.41, 0.3, 0.08]
 
 
@@ -24,20 +24,20 @@ def time(t):
 
 
 def test_dpmpp2m_remembers_the_belief_of_the_step_before():
-    """Lu et al. 2022b, algorithm 2, over unequal steps: an older belief would be second order too."""
+    """Lu et al. 2022b, algorithm 2, over unequal steps: an older prediction would be second order too."""
     predict, x = oracle(), torch.randn(4, 2, dtype=torch.float64)
     got = sample("dpmpp2m", predict, PATH, x, TIMES)
     half = [(6 - 11 * t) / 2 for t in TIMES]  # lambda = log(alpha/sigma)
     alpha = [1 / math.sqrt(1 + math.exp(-2 * lam)) for lam in half]
     sigma = [1 / math.sqrt(1 + math.exp(2 * lam)) for lam in half]
-    beliefs: list[torch.Tensor] = []
+    predictions: list[torch.Tensor] = []
     for i in range(1, len(TIMES)):
-        beliefs.append(predict(x, time(TIMES[i - 1])).x0)
+        predictions.append(predict(x, time(TIMES[i - 1])).x0)
         h = half[i] - half[i - 1]
-        data = beliefs[-1]
+        data = predictions[-1]
         if i > 1:
             r = (half[i - 1] - half[i - 2]) / h
-            data = (1 + 1 / (2 * r)) * beliefs[-1] - 1 / (2 * r) * beliefs[-2]
+            data = (1 + 1 / (2 * r)) * predictions[-1] - 1 / (2 * r) * predictions[-2]
         x = sigma[i] / sigma[i - 1] * x - alpha[i] * (math.exp(-h) - 1) * data
     torch.testing.assert_close(got, x, rtol=1e-10, atol=1e-10)
 
@@ -74,7 +74,7 @@ def test_ddpm_draws_in_order_from_each_item_s_own_stream():
 
 def test_the_first_noise_of_a_chain_is_not_the_state_it_starts_from():
     """One seed, two streams: x_T and the draws along the way are independent."""
-    x = start(PATH, (4000,), [5]) / PATH.prior_std
+    x = initial_noise(PATH, (4000,), [5]) / PATH.prior_std
     first = Noise([5], (4000,)).draw()
     correlation = float((x * first).mean())
     assert abs(correlation) < 5 / math.sqrt(4000)
@@ -83,10 +83,10 @@ def test_the_first_noise_of_a_chain_is_not_the_state_it_starts_from():
 def test_only_as_much_history_is_kept_as_the_solver_asks_for():
     seen = []
 
-    class Spy(Move):
-        def __call__(self, x, belief, kept, draws):
+    class Spy(Update):
+        def __call__(self, x, prediction, kept, draws):
             seen.append(len(kept.rows))
-            return super().__call__(x, belief, kept, draws)
+            return super().__call__(x, prediction, kept, draws)
 
     def spying(name):
         return lambda levels: [Spy(**vars(move)) for move in SOLVERS[name].plan(levels)]

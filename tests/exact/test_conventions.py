@@ -7,7 +7,7 @@ import torch
 
 from allegory import Mixture, Path, Prediction
 from allegory.guidance import ClassifierFree
-from allegory.process import Betas, Cosine, Geometric, Linear, Straight
+from allegory.process import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
 
 DDPM = Betas(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))
 STABLE = Betas(torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square())
@@ -57,7 +57,7 @@ def test_the_gamma_of_vdm():
     """alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma), gamma from -13.3 to 5 (Kingma et al. 2021)."""
     t = 0.25
     gamma = -13.3 + 18.3 * t
-    (level,) = Path(Linear(13.3, -5.0)).levels([t])
+    (level,) = Path(LinearLogSNR(13.3, -5.0)).levels([t])
     assert level.alpha**2 == pytest.approx(1 / (1 + math.exp(gamma)), rel=1e-12)
     assert level.sigma**2 == pytest.approx(1 / (1 + math.exp(-gamma)), rel=1e-12)
 
@@ -72,7 +72,7 @@ def test_the_cosine_of_improved_ddpm():
 def test_the_velocity_of_flow_matching_points_from_data_to_noise():
     """x_t = (1 - t) x0 + t eps and dx_t/dt = eps - x0 (Liu et al. 2023), at both ends and between."""
     x0, eps = pair()
-    for level in Path(Straight(), "flow").levels([0.0, 0.25, 1.0]):
+    for level in Path(RectifiedFlow(), "flow").levels([0.0, 0.25, 1.0]):
         truth = Prediction.of(x0, eps, level)
         torch.testing.assert_close(truth.x_t, (1 - level.t) * x0 + level.t * eps)
         torch.testing.assert_close(truth.view("flow"), eps - x0)
@@ -95,7 +95,7 @@ def test_v_is_the_noise_at_the_data_and_minus_the_data_at_the_noise():
 def test_the_score_is_minus_the_noise_over_its_standard_deviation():
     """grad log q(x_t | x0) = -eps/sigma (Luo 2022, eq. 151)."""
     x0, eps = pair()
-    (level,) = Path(Linear(4, -4)).levels([0.3])
+    (level,) = Path(LinearLogSNR(4, -4)).levels([0.3])
     x_t = level.mix(x0, eps).requires_grad_()
     normal = torch.distributions.Normal(level.alpha * x0, level.sigma)
     (gradient,) = torch.autograd.grad(normal.log_prob(x_t).sum(), x_t)
@@ -107,18 +107,25 @@ def test_beta_and_the_variance_of_the_reverse_step_of_ddpm():
     t = torch.arange(1000, dtype=torch.float64) / 999
     alpha_bar = torch.sigmoid(DDPM(t))
     torch.testing.assert_close(
-        1 - alpha_bar[1:] / alpha_bar[:-1], torch.linspace(1e-4, 0.02, 1000).double()[1:], rtol=1e-6, atol=0
+        1 - alpha_bar[1:] / alpha_bar[:-1],
+        torch.linspace(1e-4, 0.02, 1000).double()[1:],
+        rtol=1e-6,
+        atol=0,
     )
 
 
 def test_a_guidance_scale_of_one_is_no_guidance_and_ho_and_salimans_write_one_less():
     """(1 + w') cond - w' uncond with w' = scale - 1 (Ho & Salimans 2022, eq. 6)."""
-    path = Path(Linear(5, -5))
-    oracle = Mixture(torch.tensor([[1.0], [-1.0]]).double(), 0.5, None, path, labels=torch.tensor([0, 1]))
+    path = Path(LinearLogSNR(5, -5))
+    oracle = Mixture(
+        torch.tensor([[1.0], [-1.0]]).double(), 0.5, None, path, labels=torch.tensor([0, 1])
+    )
     x, one = torch.linspace(-2, 2, 7, dtype=torch.float64)[:, None], torch.ones(7, dtype=torch.long)
     cond, free = oracle(x, 0.5, one).eps, oracle(x, 0.5).eps
     torch.testing.assert_close(ClassifierFree(oracle, 1.0)(x, 0.5, one).eps, cond, rtol=0, atol=0)
-    torch.testing.assert_close(ClassifierFree(oracle, 3.0)(x, 0.5, one).eps, (1 + 2) * cond - 2 * free)
+    torch.testing.assert_close(
+        ClassifierFree(oracle, 3.0)(x, 0.5, one).eps, (1 + 2) * cond - 2 * free
+    )
 
 
 def test_public_names_are_what_they_say_and_not_a_module():
@@ -132,4 +139,6 @@ def test_public_names_are_what_they_say_and_not_a_module():
     for folder in pkgutil.iter_modules(allegory.__path__):
         package = importlib.import_module(f"allegory.{folder.name}")
         for name in getattr(package, "__all__", ()):
-            assert not isinstance(getattr(package, name), ModuleType), f"allegory.{folder.name}.{name}"
+            assert not isinstance(getattr(package, name), ModuleType), (
+                f"allegory.{folder.name}.{name}"
+            )

@@ -7,20 +7,29 @@ import torch
 from tests.paths import bent
 
 from allegory.likelihood import Continuous
-from allegory.likelihood.bound import divergence, prior_matching, variational_bound
-from allegory.process import Betas, Cosine, Geometric, Learned, Linear, Mixture, Path, estimate
-from allegory.process.learned import descending_variance
+from allegory.likelihood.bound import diffusion_loss, prior_matching, variational_bound
+from allegory.process import (
+    Betas,
+    Cosine,
+    Geometric,
+    LearnedSchedule,
+    LinearLogSNR,
+    Mixture,
+    Path,
+    estimate,
+)
+from allegory.process.learned_schedule import descending_variance
 
 F64 = torch.float64
 BETAS = Betas(torch.linspace(0.01, 0.3, 50))
 START, END = BETAS.ends
 INTERIORS = {
     "betas": BETAS,
-    "linear": Linear(START, END),
+    "linear": LinearLogSNR(START, END),
     "cosine": Cosine(START, END),
     "geometric": Geometric(math.exp(-START / 2), math.exp(-END / 2)),
-    "learned": bent(Learned(START, END), 0),
-    "learned, otherwise": bent(Learned(START, END), 1, std=0.7),
+    "learned": bent(LearnedSchedule(START, END), 0),
+    "learned, otherwise": bent(LearnedSchedule(START, END), 1, std=0.7),
 }
 
 
@@ -36,7 +45,9 @@ def test_the_bound_depends_on_the_ends_alone():
         found.append((bound.total, bound.diffusion.mean()))
     totals = torch.stack([total for total, _ in found])
     for k, total in enumerate(totals):
-        gap = estimate(total - torch.cat([totals[:k], totals[k + 1 :]]).mean(0))  # item by item: x is shared
+        gap = estimate(
+            total - torch.cat([totals[:k], totals[k + 1 :]]).mean(0)
+        )  # item by item: x is shared
         assert abs(gap.mean) < 3 * gap.error, list(INTERIORS)[k]
         assert gap.error < 0.025 * found[k][1]
 
@@ -55,12 +66,18 @@ class Gaussian:
         t = (torch.arange(4000, dtype=F64) + 0.5) / 4000
         with torch.no_grad():
             snr = self.std**2 * schedule(t).exp()
-            moment = (schedule.slope(t) * snr / (1 + snr)).square().mean() * (self.dims**2 + 2 * self.dims) / 4
+            moment = (
+                (schedule.slope(t) * snr / (1 + snr)).square().mean()
+                * (self.dims**2 + 2 * self.dims)
+                / 4
+            )
         return moment.item() - (self.dims / 2 * self.integral) ** 2
 
     @property
     def integral(self):
-        return math.log1p(self.std**2 * math.exp(self.start)) - math.log1p(self.std**2 * math.exp(self.end))
+        return math.log1p(self.std**2 * math.exp(self.start)) - math.log1p(
+            self.std**2 * math.exp(self.end)
+        )
 
     @property
     def least(self):
@@ -70,10 +87,14 @@ class Gaussian:
         path = Path(schedule)
         oracle = Mixture(torch.zeros(1, self.dims, dtype=F64), self.std, None, path)
         x0 = self.std * torch.randn(count, self.dims, dtype=F64)
-        return divergence(oracle, path, x0, torch.rand(count, dtype=F64), torch.randn_like(x0)).nats
+        return diffusion_loss(
+            oracle, path, x0, torch.rand(count, dtype=F64), torch.randn_like(x0)
+        ).nats
 
 
-@pytest.mark.parametrize("schedule", [Linear(10, -9), bent(Learned(10, -9))], ids=["linear", "learned"])
+@pytest.mark.parametrize(
+    "schedule", [LinearLogSNR(10, -9), bent(LearnedSchedule(10, -9))], ids=["linear", "learned"]
+)
 def test_the_variance_of_one_draw_is_that_of_the_closed_form(schedule):
     torch.manual_seed(0)
     case = Gaussian()
@@ -87,9 +108,9 @@ def test_the_variance_of_one_draw_is_that_of_the_closed_form(schedule):
 def test_the_trick_finds_the_interior_of_least_variance():
     """From 6.5 times the least variance that any interior has to 1.3 times; the mean stays the integral."""
     torch.manual_seed(0)
-    case, schedule = Gaussian(), Learned(10, -9, fixed_ends=True)
+    case, schedule = Gaussian(), LearnedSchedule(10, -9, fixed_ends=True)
     before = case.variance(schedule)
-    assert before == pytest.approx(case.variance(Linear(10, -9)), rel=0.02)
+    assert before == pytest.approx(case.variance(LinearLogSNR(10, -9)), rel=0.02)
     optimizer = torch.optim.Adam([p for p in schedule.parameters() if p.requires_grad], lr=6e-3)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=120)
     for _ in range(120):
@@ -107,26 +128,28 @@ def test_the_trick_finds_the_interior_of_least_variance():
     assert abs(mean.mean - case.dims / 2 * case.integral) < 3 * mean.error
 
 
-@pytest.mark.parametrize("split", ["vp", "sub_vp", "flow", "ve"])
-def test_the_end_moves_the_prior_as_well(split):
-    """E KL = d/2 ((1 + s^2 SNR)/(1 + SNR) - 1 + log(1 + SNR)) on every split, and so its slope by the end."""
-    case, schedule = Gaussian(), Learned(4, -3)
+@pytest.mark.parametrize("scaling", ["vp", "sub_vp", "flow", "ve"])
+def test_the_end_moves_the_prior_as_well(scaling):
+    """E KL = d/2 ((1 + s^2 SNR)/(1 + SNR) - 1 + log(1 + SNR)) on every scaling, and so its slope by the end."""
+    case, schedule = Gaussian(), LearnedSchedule(4, -3)
     x0 = torch.randn(64, case.dims, dtype=F64, generator=torch.Generator().manual_seed(0))
     x0 = x0 * (case.std / x0.square().mean().sqrt())
-    prior = prior_matching(Path(schedule, split), x0).mean()
+    prior = prior_matching(Path(schedule, scaling), x0).mean()
     end = torch.tensor(-3.0, dtype=F64, requires_grad=True)
     snr = end.exp()
     expected = case.dims / 2 * ((1 + case.std**2 * snr) / (1 + snr) - 1 + torch.log1p(snr))
     torch.testing.assert_close(prior, expected)
     (by_end,) = torch.autograd.grad(expected, end)
     (by_reach,) = torch.autograd.grad(prior, schedule.reach)
-    torch.testing.assert_close(-by_reach[1].double(), by_end, rtol=1e-6, atol=0)  # reach[1] goes down
+    torch.testing.assert_close(
+        -by_reach[1].double(), by_end, rtol=1e-6, atol=0
+    )  # reach[1] goes down
 
 
 def test_the_ends_descend_the_diffusion_term():
     """Its slope by an end is the integrand there, d/2 v, to 3 standard errors."""
     torch.manual_seed(0)
-    case, schedule = Gaussian(), bent(Learned(4, -3)).requires_grad_(True)
+    case, schedule = Gaussian(), bent(LearnedSchedule(4, -3)).requires_grad_(True)
     slopes = []
     for _ in range(100):
         with descending_variance(schedule) as squared:

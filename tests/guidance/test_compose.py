@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from allegory import Mixture, Path, grid
-from allegory.guidance import ClassifierFree, Given, Mixed, Product, negation
-from allegory.process import Linear
+from allegory.guidance import ClassifierFree, FixedCondition, MixtureOfDensities, Product, negation
+from allegory.process import LinearLogSNR
 from allegory.sampling import Hamiltonian, annealed, solver_named
-from allegory.sampling.run import follow
+from allegory.sampling.driver import run_plan
 
-PATH = Path(Linear(7, -6), "vp")
-A = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.5]]).double(), 0.4, torch.tensor([0.3, 0.7]).double(), PATH)
+PATH = Path(LinearLogSNR(7, -6), "vp")
+A = Mixture(
+    torch.tensor([[-1.0, 0.0], [1.0, 0.5]]).double(), 0.4, torch.tensor([0.3, 0.7]).double(), PATH
+)
 B = Mixture(torch.tensor([[0.5, 0.0], [-0.8, -0.6]]).double(), 0.5, None, PATH)
 X = torch.randn(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
@@ -24,16 +26,21 @@ def score(energy, x):
     return -gradient
 
 
-COMPOSED = [Product((A, B)), Product((A, B), (0.5, 2.0)), negation(A, B, 0.3), Mixed((A, B), (1, 3))]
+COMPOSED = [
+    Product((A, B)),
+    Product((A, B), (0.5, 2.0)),
+    negation(A, B, 0.3),
+    MixtureOfDensities((A, B), (1, 3)),
+]
 
 
 @pytest.mark.parametrize("composed", COMPOSED)
 @pytest.mark.parametrize("t", [0.05, 0.5, torch.linspace(0.1, 0.9, 7).double()])
 def test_the_score_is_minus_the_gradient_of_the_energy(composed, t):
-    belief = composed(X, t)
-    torch.testing.assert_close(belief.view("score"), score(lambda x: composed.energy(x, t), X))
+    prediction = composed(X, t)
+    torch.testing.assert_close(prediction.view("score"), score(lambda x: composed.energy(x, t), X))
     level = PATH.at(t, like=X)
-    torch.testing.assert_close(level.alpha * belief.x0 + level.sigma * belief.eps, X)
+    torch.testing.assert_close(level.alpha * prediction.x0 + level.sigma * prediction.eps, X)
 
 
 def test_energies_of_products_and_mixtures():
@@ -41,7 +48,10 @@ def test_energies_of_products_and_mixtures():
     torch.testing.assert_close(Product((A, B), (2.0, -0.5)).energy(X, 0.4), 2 * a - 0.5 * b)
     torch.testing.assert_close(Product((A, B)).energy(X, 0.4), a + b)
     torch.testing.assert_close(negation(A, B, 0.5).energy(X, 0.4), a - 0.5 * b)
-    torch.testing.assert_close(Mixed((A, B), (0.2, 0.8)).energy(X, 0.4), -(0.2 * (-a).exp() + 0.8 * (-b).exp()).log())
+    torch.testing.assert_close(
+        MixtureOfDensities((A, B), (0.2, 0.8)).energy(X, 0.4),
+        -(0.2 * (-a).exp() + 0.8 * (-b).exp()).log(),
+    )
 
 
 def test_a_mixture_of_oracles_is_the_oracle_of_the_mixture():
@@ -49,7 +59,7 @@ def test_a_mixture_of_oracles_is_the_oracle_of_the_mixture():
     means = torch.cat([A.means, B.means])
     weights = torch.cat([0.25 * A.log_weights.exp(), 0.75 * B.log_weights.exp()])
     whole = Mixture(means, torch.tensor([0.4, 0.4, 0.5, 0.5]).double(), weights, PATH)
-    mixed = Mixed((A, B), (0.25, 0.75))
+    mixed = MixtureOfDensities((A, B), (0.25, 0.75))
     for t in (0.1, 0.6):
         torch.testing.assert_close(mixed.energy(X, t), whole.energy(X, t))
         torch.testing.assert_close(mixed(X, t).x0, whole(X, t).x0)
@@ -60,7 +70,7 @@ def test_a_product_needs_its_chains():
 
     At each level the two modes have other weights: 0.49 of the noise to 0.60 of the product.
     """
-    path = Path(Linear(4, -5), "vp")
+    path = Path(LinearLogSNR(4, -5), "vp")
     a = Mixture(torch.tensor([[-0.6], [0.6]]), 0.3, None, path)
     b = Mixture(torch.tensor([[-0.8], [1.0]]), torch.tensor([0.3, 0.5]), None, path)
     both, n = Product((a, b)), 8000
@@ -72,7 +82,9 @@ def test_a_product_needs_its_chains():
     def share(solver, steps):
         levels = grid(path, steps, "log_snr", "min").levels
         plan = solver.plan(levels)
-        ((x, _, _),) = deque(follow(plan, both, torch.randn(n, 1), levels[0], draw=torch.randn_like), maxlen=1)
+        ((x, _, _),) = deque(
+            run_plan(plan, both, torch.randn(n, 1), levels[0], draw=torch.randn_like), maxlen=1
+        )
         return (x < 0).float().mean().item()
 
     error = math.sqrt(exact * (1 - exact) / n)
@@ -85,8 +97,12 @@ def test_a_label_of_its_own():
     labelled = Mixture(A.means, 0.4, None, PATH, labels=torch.tensor([0, 1]))
     for label in (0, 1):
         fixed = torch.full((7,), label)
-        torch.testing.assert_close(Given(labelled, label)(X, 0.4).x0, labelled(X, 0.4, fixed).x0)
-        torch.testing.assert_close(Given(labelled, label).energy(X, 0.4), labelled.energy(X, 0.4, fixed))
+        torch.testing.assert_close(
+            FixedCondition(labelled, label)(X, 0.4).x0, labelled(X, 0.4, fixed).x0
+        )
+        torch.testing.assert_close(
+            FixedCondition(labelled, label).energy(X, 0.4), labelled.energy(X, 0.4, fixed)
+        )
 
 
 def test_bad_input_is_refused():
@@ -95,7 +111,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="one finite number each"):
         Product((A, B), (1.0,))
     with pytest.raises(ValueError, match="one positive number each"):
-        Mixed((A, B), (1.0, -1.0))
+        MixtureOfDensities((A, B), (1.0, -1.0))
 
     def bare(x, t, condition=None):
         return A(x, t)
@@ -104,7 +120,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no energy"):
         Product((bare, B)).energy(X, 0.5)
     with pytest.raises(ValueError, match="no energy"):
-        Mixed((bare, B))(X, 0.5)
+        MixtureOfDensities((bare, B))(X, 0.5)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
@@ -112,5 +128,7 @@ def test_classifier_free_guidance_has_an_energy_too(scale):
     labelled = Mixture(A.means, 0.4, None, PATH, labels=torch.tensor([0, 1]))
     guided, fixed = ClassifierFree(labelled, scale), torch.tensor([0, 1, 0, 1, 1, 0, 0])
     for condition in (None, fixed):
-        belief = guided(X, 0.4, condition)
-        torch.testing.assert_close(belief.view("score"), score(lambda x, c=condition: guided.energy(x, 0.4, c), X))
+        prediction = guided(X, 0.4, condition)
+        torch.testing.assert_close(
+            prediction.view("score"), score(lambda x, c=condition: guided.energy(x, 0.4, c), X)
+        )

@@ -5,18 +5,25 @@ import math
 import pytest
 import torch
 
-from allegory.likelihood import Continuous, Discretised, over_log_snr, prior_matching, reconstruction, variational_bound
-from allegory.process import Betas, Cosine, Linear, Mixture, Path, estimate
+from allegory.likelihood import (
+    Continuous,
+    Discretised,
+    loss_by_log_snr,
+    prior_matching,
+    reconstruction,
+    variational_bound,
+)
+from allegory.process import Betas, Cosine, LinearLogSNR, Mixture, Path, estimate
 from allegory.process.kernel import posterior
 from allegory.process.noise import BOUND, Noise
 from allegory.process.prediction import Prediction
 
 PATHS = {
-    "vp": Path(Linear(12, -12), "vp"),
+    "vp": Path(LinearLogSNR(12, -12), "vp"),
     "cosine": Path(Cosine(12, -12), "vp"),
-    "flow": Path(Linear(12, -12), "flow"),
-    "sub_vp": Path(Linear(12, -12), "sub_vp"),
-    "ve": Path(Linear(12, -12), "ve"),
+    "flow": Path(LinearLogSNR(12, -12), "flow"),
+    "sub_vp": Path(LinearLogSNR(12, -12), "sub_vp"),
+    "ve": Path(LinearLogSNR(12, -12), "ve"),
 }
 
 
@@ -32,8 +39,12 @@ def test_the_bound_of_the_oracle_is_minus_log_p(name):
     x = oracle.sample(n, seed=0)
     bound = variational_bound(oracle, path, x, Continuous(), seed=1, draws=128)
     gap = estimate(bound.total - oracle.log_prob(x))
-    assert abs(gap.mean) < 3 * gap.error + 2e-3, gap  # 2e-3: the noise of t = 0 and the tail at t = 1
-    assert gap.error < (0.12 if name == "cosine" else 0.03)  # uniform times suit the straight line best
+    assert abs(gap.mean) < 3 * gap.error + 2e-3, (
+        gap
+    )  # 2e-3: the noise of t = 0 and the tail at t = 1
+    assert gap.error < (
+        0.12 if name == "cosine" else 0.03
+    )  # uniform times suit the straight line best
 
 
 def test_a_wrong_denoiser_falls_below_log_p():
@@ -58,7 +69,7 @@ def test_schedules_with_the_same_ends_give_the_same_bound():
 
 def test_steps_sum_to_the_kl_of_the_posteriors():
     """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo 2022, eq. 58, 99)."""
-    path, steps = Path(Linear(5, -5)), 4
+    path, steps = Path(LinearLogSNR(5, -5)), 4
     oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
     bound = variational_bound(oracle, path, x0, Continuous(), seed=7, draws=steps, steps=steps)
     assert len(bound.divergences) == steps
@@ -77,10 +88,13 @@ def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
 
     expm1(d) = d + d^2/2 adds d D/2, and taking each step's error at its noisier end takes d m/4 away.
     """
-    path = Path(Linear(12, -12))
+    path = Path(LinearLogSNR(12, -12))
     oracle = mixture(path)
     x = oracle.sample(300, seed=4)
-    bounds = {T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T) for T in (10, 1000, None)}
+    bounds = {
+        T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T)
+        for T in (10, 1000, None)
+    }
     cost = estimate(bounds[None].total - bounds[1000].total)
     expected = 0.5 * 24 / 1000 * (bounds[None].diffusion.mean().item() - 1)
     assert abs(cost.mean - expected) < 3 * cost.error + 0.03 * expected
@@ -99,33 +113,40 @@ def test_sampled_steps_are_unbiased_for_the_whole_sum():
 
 
 def test_prior_matching_is_the_closed_form_kl():
-    path = Path(Linear(5, -2))
+    path = Path(LinearLogSNR(5, -2))
     x0 = torch.randn(4, 3, dtype=torch.float64)
     (level,) = path.levels([1.0])
     q = torch.distributions.Normal(level.alpha * x0, level.sigma)
-    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, path.prior_std)).sum(1)
+    expected = torch.distributions.kl_divergence(
+        q, torch.distributions.Normal(0.0, path.prior_std)
+    ).sum(1)
     torch.testing.assert_close(prior_matching(path, x0), expected)
 
 
 def test_discretised_reconstruction_against_a_plain_loop():
-    path, values = Path(Linear(3, -5)), torch.linspace(-1, 1, 5, dtype=torch.float64)
+    path, values = Path(LinearLogSNR(3, -5)), torch.linspace(-1, 1, 5, dtype=torch.float64)
     x0, eps = values[torch.randint(5, (3, 2, 2))], torch.randn(3, 2, 2, dtype=torch.float64)
     (level,) = path.levels([0.0])
     z = level.alpha * x0 + level.sigma * eps
     expected = torch.zeros(3, dtype=torch.float64)
     for item in range(3):
         for pixel, truth in zip(z[item].flatten(), x0[item].flatten(), strict=True):
-            density = torch.distributions.Normal(level.alpha * values, level.sigma).log_prob(pixel).exp()
+            density = (
+                torch.distributions.Normal(level.alpha * values, level.sigma).log_prob(pixel).exp()
+            )
             expected[item] += (density[(values - truth).abs().argmin()] / density.sum()).log()
     torch.testing.assert_close(reconstruction(path, Discretised(values), x0, eps), expected)
 
 
 def test_discrete_data_costs_at_least_its_entropy():
     """Uniform bits: an exact model cannot beat 1 bit/dim, and a good path comes near it."""
-    path, values = Path(Linear(8, -8)), torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    path, values = Path(LinearLogSNR(8, -8)), torch.tensor([-1.0, 1.0], dtype=torch.float64)
     oracle = Mixture(values[:, None], 1e-4, None, path)
     x = values[torch.randint(2, (2000, 1))]
-    bits = estimate(-variational_bound(oracle, path, x, Discretised(values), seed=0, draws=64).total / math.log(2))
+    bits = estimate(
+        -variational_bound(oracle, path, x, Discretised(values), seed=0, draws=64).total
+        / math.log(2)
+    )
     assert 1 - 3 * bits.error < bits.mean < 1.01 + 3 * bits.error
 
 
@@ -133,16 +154,25 @@ def test_where_the_bits_go_integrates_to_the_diffusion_term():
     path = Path(Cosine(10, -10))
     oracle = mixture(path)
     x = oracle.sample(800, seed=1)
-    log_snr, nats = over_log_snr(oracle, path, x, seed=2, points=300)
+    log_snr, nats = loss_by_log_snr(oracle, path, x, seed=2, points=300)
     integral = nats.mean(0) * (path.schedule.ends[0] - path.schedule.ends[1])
     assert (log_snr.diff() > 0).all()
-    gap = estimate(integral - variational_bound(oracle, path, x, Continuous(), seed=3, draws=64).diffusion)
+    gap = estimate(
+        integral - variational_bound(oracle, path, x, Continuous(), seed=3, draws=64).diffusion
+    )
     assert abs(gap.mean) < 3 * gap.error + 0.01
 
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        variational_bound(mixture(PATHS["vp"]), PATHS["vp"], torch.zeros(1, 2).double(), Continuous(), seed=0, draws=0)
+        variational_bound(
+            mixture(PATHS["vp"]),
+            PATHS["vp"],
+            torch.zeros(1, 2).double(),
+            Continuous(),
+            seed=0,
+            draws=0,
+        )
 
 
 def test_an_item_has_the_same_bound_alone_and_in_a_batch():

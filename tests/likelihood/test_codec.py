@@ -7,25 +7,25 @@ import pytest
 import torch
 
 from allegory import Mixture, Path
-from allegory.data.spec import Data
-from allegory.likelihood import Bernoulli, Density, Discretised, LogisticMixture
+from allegory.data.spec import DataSpec
+from allegory.likelihood import Bernoulli, Discretised, GaussianObservation, LogisticMixture
 from allegory.likelihood.codec import (
+    Bins,
     Container,
-    Dry,
-    Grid,
     Normal,
+    OutOfBits,
     Stack,
+    choose_bins,
     decode,
     encode,
     fingerprint,
-    grids,
     pack,
     unpack,
 )
 from allegory.likelihood.codec.stream import initial_words
 from allegory.likelihood.inference import Latent
 from allegory.models import Hierarchy, Ladder, LadderConfig, unroll
-from allegory.process import Gaussian, Linear, estimate
+from allegory.process import Gaussian, LinearLogSNR, estimate
 from allegory.process.noise import BOUND, Noise
 
 pytest.importorskip("constriction")
@@ -41,7 +41,7 @@ def net(inputs, outputs, std):
 
 def black_and_white(levels=1):
     """A hierarchy of random networks over 12 numbers of two levels; one level is a VAE."""
-    data, read = Data((12,), 0, 1, 2), net(4, 12, 1.0)
+    data, read = DataSpec((12,), 0, 1, 2), net(4, 12, 1.0)
     up = [net(12, 4, 0.3), *(net(4, 4, 0.3) for _ in range(levels - 1))]
     down = [net(4, 4, 0.7) for _ in range(levels - 1)]
     return Hierarchy(data, up, down, lambda z: Bernoulli(4 * read(z).mean), top=(4,))
@@ -49,7 +49,7 @@ def black_and_white(levels=1):
 
 def grey():
     """A VAE with a mixture of discretised logistics over 9 levels."""
-    data, read = Data((6,), 0, 8, 9), net(3, 36, 1.0)
+    data, read = DataSpec((6,), 0, 8, 9), net(3, 36, 1.0)
 
     def observe(z):
         weights, means, scales = read(z).mean.unflatten(1, (3, 2, 6)).unbind(1)
@@ -58,19 +58,21 @@ def grey():
     return Hierarchy(data, [net(6, 3, 0.2)], [], observe, top=(3,))
 
 
-PATH = Path(Linear(6, -5))
+PATH = Path(LinearLogSNR(6, -5))
 
 
 def diffusion(steps):
     """The exact denoiser of a mixture, unrolled; its data are rounded to 17 levels."""
-    data = Data((3,), -1, 1, 17)
+    data = DataSpec((3,), -1, 1, 17)
     oracle = Mixture(torch.tensor([[0.5, 0.0, -0.5], [-0.5, 0.5, 0.0]]), 0.2, None, PATH)
     return unroll(oracle, PATH, data, Discretised(data.values), steps)
 
 
 def ladder():
     torch.manual_seed(1)
-    return Ladder(Data((1, 8, 8), 0, 1, 2), LadderConfig(((2, 1), (0, 3)), channels=(8, 8))).eval()
+    return Ladder(
+        DataSpec((1, 8, 8), 0, 1, 2), LadderConfig(((2, 1), (0, 3)), channels=(8, 8))
+    ).eval()
 
 
 MODELS = {
@@ -87,18 +89,20 @@ MODELS = {
 def items(model, count):
     """Draws of the model as numbers of their levels."""
     raw = torch.cat([model.sample(range(i, min(i + 50, count))) for i in range(0, count, 50)])
-    return model.data.index(raw)
+    return model.spec.index(raw)
 
 
 def bins_of(model, index, fineness=0.5):
-    x0 = model.data.values[index]
+    x0 = model.spec.values[index]
     with torch.no_grad():
-        return grids(model.infer(x0, Noise(range(len(x0)), model.data.shape, BOUND).draw).latents, fineness)
+        return choose_bins(
+            model.infer(x0, Noise(range(len(x0)), model.spec.shape, BOUND).draw).latents, fineness
+        )
 
 
 def code(model, index, batch=16, fineness=0.5, seed=0):
     bins = bins_of(model, index[:16], fineness)
-    return encode(model, index, model.data.values, bins, batch=batch, seed=seed), bins
+    return encode(model, index, model.spec.values, bins, batch=batch, seed=seed), bins
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -109,7 +113,7 @@ def test_items_come_back(name, count):
     index = items(model, min(count, 8) if name == "twenty steps" else count)
     coded, bins = code(model, index)
     assert sum(coded.sizes) == len(index) and max(coded.sizes) <= 16
-    assert torch.equal(decode(coded, model, model.data.shape, model.data.values, bins), index)
+    assert torch.equal(decode(coded, model, model.spec.shape, model.spec.values, bins), index)
 
 
 @pytest.mark.parametrize("name", ["a VAE", "a logistic mixture", "twenty steps"])
@@ -122,7 +126,10 @@ def test_the_net_size_is_the_bound_of_its_own_latents(name):
     count = 30 if name == "twenty steps" else 100
     index = items(model, count)
     coded, _ = code(model, index, batch=64, fineness=1 / 8)
-    latents = sum(latent.z[0].numel() for latent in model.infer(model.data.values[index[:2]], torch.randn_like).latents)
+    latents = sum(
+        latent.z[0].numel()
+        for latent in model.infer(model.spec.values[index[:2]], torch.randn_like).latents
+    )
     off = coded.net_bits - coded.nats.sum().item() / LN2
     assert abs(off) < 0.005 * latents * count + 4
 
@@ -134,11 +141,13 @@ def test_what_is_paid_is_the_bound_in_mean(name):
     """
     model = MODELS[name]()
     torch.manual_seed(5)
-    index = torch.randint(0, model.data.levels, (1, *model.data.shape)).expand(400, *model.data.shape)
+    index = torch.randint(0, model.spec.levels, (1, *model.spec.shape)).expand(
+        400, *model.spec.shape
+    )
     coded, _ = code(model, index, batch=50, fineness=1 / 16)
-    x0 = model.data.values[index]
+    x0 = model.spec.values[index]
     with torch.no_grad():
-        drawn = -model.infer(x0, Noise(range(9000, 9400), model.data.shape, BOUND).draw).log_weight
+        drawn = -model.infer(x0, Noise(range(9000, 9400), model.spec.shape, BOUND).draw).log_weight
     gap = estimate(coded.nats - drawn.double())
     assert abs(gap.mean) < 4 * gap.error
 
@@ -159,12 +168,12 @@ def test_the_stack_ends_where_it_began():
     words = initial_words(3, 5000)
     for escapes in (False, True):
         stack = Stack(words)
-        stack.stir((1, 2), 100)
+        stack.scramble((1, 2), 100)
         k, symbols = stack.pop(normal, escapes), stack.pop_table(table)
         stack.push_table(symbols, table)
         stack.push(k, normal, escapes)
         assert not np.array_equal(stack.words, words)
-        stack.stir((1, 2), 100)
+        stack.scramble((1, 2), 100)
         assert np.array_equal(stack.words, words)
 
 
@@ -178,7 +187,10 @@ def test_what_is_popped_is_distributed_as_asked():
 
 def test_what_no_window_holds_escapes():
     """Numbers far from where they are expected come back, each for 50 bits and a little."""
-    normal, k = Normal(np.zeros(40), np.ones(40)), np.linspace(-(2**31) + 1, 2**31 - 1, 40).astype(np.int64)
+    normal, k = (
+        Normal(np.zeros(40), np.ones(40)),
+        np.linspace(-(2**31) + 1, 2**31 - 1, 40).astype(np.int64),
+    )
     stack = Stack(initial_words(0, 8))
     before = stack.bits
     stack.push(k, normal, escapes=True)
@@ -196,13 +208,13 @@ def test_numbers_that_code_nothing_are_refused():
         Normal(np.array([1e12]), np.array([1.0]))
     with pytest.raises(ValueError, match="probability is NaN"):
         Stack(initial_words(0, 9)).push_table(np.array([0]), np.full((1, 3), math.nan))
-    with pytest.raises(Dry):
+    with pytest.raises(OutOfBits):
         Stack(initial_words(0, 4)).pop(Normal(np.zeros(99), np.full(99, 50.0)), escapes=False)
 
 
 def test_a_density_is_no_code():
-    read, data = net(2, 3, 1.0), Data((3,), 0, 1, 2)
-    model = Hierarchy(data, [net(3, 2, 0.5)], [], lambda z: Density(read(z)), top=(2,))
+    read, data = net(2, 3, 1.0), DataSpec((3,), 0, 1, 2)
+    model = Hierarchy(data, [net(3, 2, 0.5)], [], lambda z: GaussianObservation(read(z)), top=(2,))
     with pytest.raises(ValueError, match="no data without loss"):
         code(model, torch.zeros(4, 3, dtype=torch.long))
 
@@ -210,29 +222,32 @@ def test_a_density_is_no_code():
 def test_bins_are_powers_of_two_below_the_narrowest_gaussian():
     """`fineness` times the narrower of q and p over the items, rounded down; one exponent where all numbers agree."""
     z, wide = torch.zeros(2, 3), torch.tensor([[1.0, 8.0, 0.1], [0.3, 9.0, 0.2]])
-    each, one = grids(
-        [Latent(z, Gaussian(z, wide), Gaussian(z, 5.0), False), Latent(z, Gaussian(z, 3.0), Gaussian(z, 0.9), False)],
+    each, one = choose_bins(
+        [
+            Latent(z, Gaussian(z, wide), Gaussian(z, 5.0), False),
+            Latent(z, Gaussian(z, 3.0), Gaussian(z, 0.9), False),
+        ],
         0.5,
     )
-    assert each == Grid((-3, 1, -5)) and one == Grid((-2,))
+    assert each == Bins((-3, 1, -5)) and one == Bins((-2,))
 
 
 def test_arguments_are_checked():
     model = black_and_white()
     with pytest.raises(ValueError, match="at least one"):
-        encode(model, items(model, 1)[:0], model.data.values, bins_of(model, items(model, 2)))
+        encode(model, items(model, 1)[:0], model.spec.values, bins_of(model, items(model, 2)))
     with pytest.raises(ValueError, match="exponents"):
-        Grid((200,))
+        Bins((200,))
     with pytest.raises(ValueError, match="2 exponents for a latent of 4"):
-        encode(model, items(model, 1), model.data.values, (Grid((-3, -3)),))
+        encode(model, items(model, 1), model.spec.values, (Bins((-3, -3)),))
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**40])
 @pytest.mark.parametrize("key", [(0, 0), (0, 1), (3, 2)])
 def test_the_first_latents_of_a_new_stack_are_draws(seed, key):
-    """1,000 draws of N(0, 1): the keys that stir the stack are not the words that it begins with."""
+    """1,000 draws of N(0, 1): the keys that scramble the stack are not the words that it begins with."""
     stack = Stack(initial_words(seed, 512))
-    z = Grid((-4,)).draw(stack, Gaussian(torch.zeros(1, 1000), 1.0), (seed, *key))
+    z = Bins((-4,)).draw(stack, Gaussian(torch.zeros(1, 1000), 1.0), (seed, *key))
     assert abs(z.mean()) < 4 / math.sqrt(1000) and abs(z.std() - 1) < 4 / math.sqrt(2000)
 
 
@@ -242,9 +257,13 @@ def test_other_results_of_the_network_are_noticed():
     index = items(model, 30)
     coded, bins = code(model, index)
     kernel = model.kernels_up[1]
-    model.up = (model.up[0], lambda z: Gaussian(kernel(z).mean * (1 + 2e-7), kernel(z).std * (1 + 1e-3)), model.up[2])
+    model.up = (
+        model.up[0],
+        lambda z: Gaussian(kernel(z).mean * (1 + 2e-7), kernel(z).std * (1 + 1e-3)),
+        model.up[2],
+    )
     with pytest.raises(ValueError, match="went astray"):
-        decode(coded, model, model.data.shape, model.data.values, bins)
+        decode(coded, model, model.spec.shape, model.spec.values, bins)
 
 
 CONTAINER = Container({"a": [1, 2, 3], "b": None}, np.arange(1, 300, dtype=np.uint32))

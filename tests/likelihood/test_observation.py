@@ -5,8 +5,13 @@ import math
 import pytest
 import torch
 
-from allegory.data.spec import Data
-from allegory.likelihood import Bernoulli, Density, Levels, LogisticMixture
+from allegory.data.spec import DataSpec
+from allegory.likelihood import (
+    Bernoulli,
+    CategoricalObservation,
+    GaussianObservation,
+    LogisticMixture,
+)
 from allegory.likelihood.observation import level_index
 from allegory.process import Gaussian
 
@@ -14,7 +19,7 @@ SHAPE = (2, 3)
 
 
 def levels(count=5):
-    return Levels(torch.randn(4, *SHAPE, count).double())
+    return CategoricalObservation(torch.randn(4, *SHAPE, count).double())
 
 
 def bernoulli():
@@ -34,7 +39,9 @@ def test_tables_sum_to_one_and_agree_with_log_prob(name):
     make, count = MAKE[name]
     observation, values = make(), torch.linspace(-1, 1, count, dtype=torch.float64)
     table = observation.log_pmf
-    torch.testing.assert_close(table.logsumexp(-1), torch.zeros(4, *SHAPE).double(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        table.logsumexp(-1), torch.zeros(4, *SHAPE).double(), rtol=0, atol=1e-10
+    )
     index = torch.randint(count, (4, *SHAPE))
     expected = table.gather(-1, index[..., None]).flatten(1).sum(1)
     torch.testing.assert_close(observation.log_prob(values[index]), expected)
@@ -68,9 +75,13 @@ def test_the_logistic_mixture_keeps_its_digits_far_out():
     """Narrow components far from the data: float32 stays finite and near float64, in value and gradient."""
     means = torch.tensor([[[0.9]], [[-0.9]]])
     narrow = LogisticMixture(torch.zeros(2, 1, 1), means, torch.full((2, 1, 1), -6.0), 256)
-    precise = LogisticMixture(*(p.double() for p in (narrow.weights, narrow.means, narrow.log_scales)), 256)
+    precise = LogisticMixture(
+        *(p.double() for p in (narrow.weights, narrow.means, narrow.log_scales)), 256
+    )
     x = torch.tensor([[-1.0], [1.0]])
-    torch.testing.assert_close(narrow.log_prob(x).double(), precise.log_prob(x.double()), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        narrow.log_prob(x).double(), precise.log_prob(x.double()), rtol=1e-4, atol=0
+    )
     means.requires_grad_()
     LogisticMixture(narrow.weights, means, narrow.log_scales, 256).log_prob(x).sum().backward()
     assert means.grad.isfinite().all()
@@ -78,20 +89,26 @@ def test_the_logistic_mixture_keeps_its_digits_far_out():
 
 def test_bernoulli_is_the_cross_entropy():
     observation, x = bernoulli(), torch.randint(2, (4, *SHAPE)).double()
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(observation.logits, x, reduction="none")
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        observation.logits, x, reduction="none"
+    )
     torch.testing.assert_close(observation.log_prob(2 * x - 1), -loss.flatten(1).sum(1))
 
 
 @pytest.mark.parametrize("count", [2, 3, 17, 256])
 def test_every_encoded_level_is_found_again(count):
-    data = Data((1,), low=0, high=count - 1, levels=count)
+    data = DataSpec((1,), low=0, high=count - 1, levels=count)
     assert torch.equal(level_index(data.values, count), torch.arange(count))
 
 
 def test_a_density_counts_the_units_of_the_data():
-    data, x = Data((2,), low=-3, high=5), torch.rand(6, 2).double()
-    observed = Density(Gaussian(torch.zeros(6, 2).double(), 0.5), data.log_scale).log_prob(x)
+    data, x = DataSpec((2,), low=-3, high=5), torch.rand(6, 2).double()
+    observed = GaussianObservation(
+        Gaussian(torch.zeros(6, 2).double(), 0.5), data.log_scale
+    ).log_prob(x)
     raw = data.decode(x)
-    own = torch.distributions.Normal(1.0, 0.5 * 4).log_prob(raw).sum(1)  # 4 data units a model unit, 1 in the middle
+    own = (
+        torch.distributions.Normal(1.0, 0.5 * 4).log_prob(raw).sum(1)
+    )  # 4 data units a model unit, 1 in the middle
     torch.testing.assert_close(observed, own)
     assert math.isclose(data.log_scale, -2 * math.log(4))

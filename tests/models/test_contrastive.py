@@ -1,4 +1,4 @@
-"""Contrastive energies: on Gaussians, whose density and whose maximum-likelihood gradient are known."""
+"""ContrastiveEnergy energies: on Gaussians, whose density and whose maximum-likelihood gradient are known."""
 
 import math
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from allegory.data import Data
-from allegory.models.contrastive import Contrastive
+from allegory.data import DataSpec
+from allegory.models.contrastive import ContrastiveEnergy
 from allegory.networks import MLPConfig
-from allegory.sampling.langevin import Hamiltonian
+from allegory.sampling.mcmc.langevin import Hamiltonian
 
-PLANE = Data((2,), low=-4.0, high=4.0)
+PLANE = DataSpec((2,), low=-4.0, high=4.0)
 METHODS = ("cd", "pcd", "nce")
 
 
@@ -34,8 +34,10 @@ def test_noise_contrast_finds_the_normalised_density() -> None:
     """
     n, mean, std, s = 20_000, torch.tensor([0.2, -0.1]), 0.3, 0.8
     x = mean + std * torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
-    model = Contrastive(Quadratic(), PLANE, "nce", reference_std=s)
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-7)
+    model = ContrastiveEnergy(Quadratic(), PLANE, "nce", reference_std=s)
+    optimizer = torch.optim.LBFGS(
+        model.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-7
+    )
 
     def closure() -> torch.Tensor:
         torch.manual_seed(1)  # the same noise each time
@@ -52,14 +54,24 @@ def test_noise_contrast_finds_the_normalised_density() -> None:
         u = v.detach().double() / s
         return torch.cat([-u.square().sum(1, keepdim=True) / 2, u, u.new_ones(len(u), 1)], 1)
 
-    theta = torch.cat([each.detach().reshape(-1) for each in (model.network.a, model.network.b, model.log_constant)])
+    theta = torch.cat(
+        [
+            each.detach().reshape(-1)
+            for each in (model.network.a, model.network.b, model.log_constant)
+        ]
+    )
     data, other = slopes(x), slopes(noise)
-    p_data, p_other = torch.sigmoid(data @ theta.double())[:, None], torch.sigmoid(other @ theta.double())[:, None]
+    p_data, p_other = (
+        torch.sigmoid(data @ theta.double())[:, None],
+        torch.sigmoid(other @ theta.double())[:, None],
+    )
     H = ((p_data * (1 - p_data) * data).T @ data + (p_other * (1 - p_other) * other).T @ other) / n
     V = (torch.cov(((1 - p_data) * data).T) + torch.cov((p_other * other).T)) / n
     at = mean + std * torch.randn(200, 2, generator=torch.Generator().manual_seed(2))
     error = ((slopes(at) @ H.inverse() @ V @ H.inverse()) * slopes(at)).sum(1).sqrt()
-    truth = -(at - mean).square().sum(1) / (2 * std**2) - math.log(math.tau * std**2) + PLANE.log_scale
+    truth = (
+        -(at - mean).square().sum(1) / (2 * std**2) - math.log(math.tau * std**2) + PLANE.log_scale
+    )
     found = model.log_density(PLANE.decode(at)).detach()
     assert ((found - truth).abs() < 5 * error + 1e-4).all()  # where the descent ends in float32
     assert error.max() < 0.15  # so that the test can fail
@@ -71,7 +83,9 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
     torch.manual_seed(0)
     n, a = 4000, 3.0
     x = 0.4 * torch.randn(n, 2) + 0.5
-    model = Contrastive(Quadratic(a), PLANE, method, kernel=Hamiltonian(0.3, leapfrogs=4), steps=30, chains=n)
+    model = ContrastiveEnergy(
+        Quadratic(a), PLANE, method, kernel=Hamiltonian(0.3, leapfrogs=4), steps=30, chains=n
+    )
     (found,) = torch.autograd.grad(model.loss((PLANE.decode(x), None)).mean(), model.network.a)
     exact = x.square().sum(1).mean() / 2 - 1 / (1 + a)
     # |x'|^2/2 of a chain has deviation 1/(1 + a) = 0.25; the gradient itself is far from 0.
@@ -80,7 +94,7 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
 
 
 def test_samples_are_those_of_the_energy() -> None:
-    model = Contrastive(Quadratic(3.0), PLANE, kernel=Hamiltonian(0.3, leapfrogs=4))
+    model = ContrastiveEnergy(Quadratic(3.0), PLANE, kernel=Hamiltonian(0.3, leapfrogs=4))
     x = PLANE.encode(model.sample(range(2000), steps=30))
     # Precision 4: a variance of 1/4 a number, whose estimate from 4000 numbers has deviation sqrt(2/4000)/4.
     assert abs(x.square().mean() - 0.25) < 5 * math.sqrt(2 / 4000) / 4
@@ -92,7 +106,7 @@ def test_samples_are_those_of_the_energy() -> None:
 def test_a_network_of_one_output_is_trained(method: str) -> None:
     torch.manual_seed(0)
     network = MLPConfig(width=8, depth=1).build((2,), None, outputs=1)
-    model = Contrastive(network, PLANE, method, steps=2, chains=32)
+    model = ContrastiveEnergy(network, PLANE, method, steps=2, chains=32)
     before = None if model.replay is None else model.replay.chains.clone()
     loss = model.loss((torch.randn(16, 2), None))
     loss.mean().backward()
@@ -104,21 +118,23 @@ def test_a_network_of_one_output_is_trained(method: str) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     network = MLPConfig(width=8, depth=1).build((2,))
     with pytest.raises(ValueError, match="did you mean 'nce'"):
-        Contrastive(network, PLANE, "nec")
+        ContrastiveEnergy(network, PLANE, "nec")
     with pytest.raises(ValueError, match="give a positive number"):
-        Contrastive(network, PLANE, reference_std=0.0)
+        ContrastiveEnergy(network, PLANE, reference_std=0.0)
     with pytest.raises(ValueError, match="at least 1 step"):
-        Contrastive(network, PLANE, "cd", steps=0)
+        ContrastiveEnergy(network, PLANE, "cd", steps=0)
     with pytest.raises(ValueError, match="at least 1 chain"):
-        Contrastive(network, PLANE, "pcd", chains=0)
+        ContrastiveEnergy(network, PLANE, "pcd", chains=0)
     with pytest.raises(ValueError, match="one number an item"):
-        Contrastive(network, PLANE).energy(torch.zeros(3, 2))
+        ContrastiveEnergy(network, PLANE).energy(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="make the buffer larger"):
-        Contrastive(Quadratic(), PLANE, "pcd", chains=4).loss((torch.zeros(5, 2), None))
+        ContrastiveEnergy(Quadratic(), PLANE, "pcd", chains=4).loss((torch.zeros(5, 2), None))
 
 
 def test_chains_that_never_move_are_reported() -> None:
     """A step far too long: every negative would be where it began, and the loss mean nothing."""
-    model = Contrastive(MLPConfig(8, 1).build((2,), outputs=1), PLANE, "cd", kernel=Hamiltonian(200.0, 3), steps=2)
+    model = ContrastiveEnergy(
+        MLPConfig(8, 1).build((2,), outputs=1), PLANE, "cd", kernel=Hamiltonian(200.0, 3), steps=2
+    )
     with pytest.warns(RuntimeWarning, match="every proposal was rejected"):
         model.loss((torch.randn(16, 2), None))

@@ -1,4 +1,4 @@
-"""A network as a Predict: the preconditioning in closed form, dtypes, times, conditions, and every solver on every row."""
+"""A network as a Predict: the preconditioning in closed form, dtypes, times, conditions, and every solver on every target."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from allegory import Denoiser, Mixture, Path, grid, sample
 from allegory.networks import Labels, MLPConfig
-from allegory.process import ROWS, Cosine, Geometric, Linear, Straight
+from allegory.process import TARGETS, Cosine, Geometric, LinearLogSNR, RectifiedFlow
 
 TIMES = torch.tensor([0.02, 0.3, 0.6, 0.98], dtype=torch.float64)
 
@@ -41,7 +41,7 @@ def mlp(shape=(2,), condition=None, dtype=torch.float32):
 
 @pytest.mark.parametrize("data_std", [0.5, 1.0])
 def test_preconditioning_on_the_ve_path_is_that_of_edm(data_std):
-    """D = c_skip x + c_out F(c_in x) with table 1 of Karras et al. 2022; the sign of F is a convention of the row."""
+    """D = c_skip x + c_out F(c_in x) with table 1 of Karras et al. 2022; the sign of F is a convention of the target."""
     path = Path(Geometric(0.002, 80.0), "ve")
     x, answer = torch.randn(2, 4, 3, dtype=torch.float64)
     network = Spy(answer)
@@ -55,15 +55,17 @@ def test_preconditioning_on_the_ve_path_is_that_of_edm(data_std):
     torch.testing.assert_close(network.log_snr, -2 * sigma.flatten().log())
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "betas-sub_vp", "geometric-ve"])
-def test_the_input_has_unit_variance_for_every_row(name, row):
+def test_the_input_has_unit_variance_for_every_row(name, target):
     """c_in^2 (alpha^2 s^2 + sigma^2) = 1."""
     path, network, data_std = PATHS[name], Spy(), 0.6
     level = path.at(TIMES)
-    Denoiser(network, path, row, data_std)(torch.ones(4, 1, dtype=torch.float64), TIMES)
+    Denoiser(network, path, target, data_std)(torch.ones(4, 1, dtype=torch.float64), TIMES)
     spread = (level.alpha * data_std) ** 2 + level.sigma**2
-    torch.testing.assert_close(network.x.flatten().square() * spread, torch.ones(4, dtype=torch.float64))
+    torch.testing.assert_close(
+        network.x.flatten().square() * spread, torch.ones(4, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("data_std", [0.5, 1.0])
@@ -71,33 +73,37 @@ def test_the_input_has_unit_variance_for_every_row(name, row):
 def test_a_network_of_zeros_is_the_posterior_mean_of_a_normal(name, data_std):
     path, x = PATHS[name], torch.randn(4, 3, dtype=torch.float64)
     exact = Mixture(torch.zeros(1, 3, dtype=torch.float64), data_std, None, path)(x, TIMES)
-    belief = Denoiser(Spy(), path, "edm", data_std)(x, TIMES)
-    torch.testing.assert_close(belief.x0, exact.x0, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(belief.eps, exact.eps, rtol=1e-9, atol=1e-9)
+    prediction = Denoiser(Spy(), path, "edm", data_std)(x, TIMES)
+    torch.testing.assert_close(prediction.x0, exact.x0, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(prediction.eps, exact.eps, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row != "edm"])
-def test_the_output_is_the_row_itself(row):
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "edm"])
+def test_the_output_is_the_row_itself(target):
     path, network = PATHS["linear-vp"], Spy(torch.randn(4, 3, dtype=torch.float64))
     x = torch.randn(4, 3, dtype=torch.float64)
-    belief = Denoiser(network, path, row, 0.5)(x, TIMES)
+    prediction = Denoiser(network, path, target, 0.5)(x, TIMES)
     at = path.at(TIMES, like=x)
     pair = {
-        "x0": belief.x0,
-        "eps": belief.eps,
-        "score": -belief.eps / at.sigma,
-        "v": at.alpha * belief.eps - at.sigma * belief.x0,
-        "flow": at.dalpha * belief.x0 + at.dsigma * belief.eps,
+        "x0": prediction.x0,
+        "eps": prediction.eps,
+        "score": -prediction.eps / at.sigma,
+        "v": at.alpha * prediction.eps - at.sigma * prediction.x0,
+        "flow": at.dalpha * prediction.x0 + at.dsigma * prediction.eps,
     }
-    torch.testing.assert_close(pair[row], network.answer, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(at.alpha * belief.x0 + at.sigma * belief.eps, x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(pair[target], network.answer, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        at.alpha * prediction.x0 + at.sigma * prediction.eps, x, rtol=1e-9, atol=1e-9
+    )
 
 
-@pytest.mark.parametrize("row", ["eps", "score"])
-@pytest.mark.parametrize("schedule", [Cosine(9, -math.inf), Straight()])
-def test_eps_at_zero_terminal_snr_is_refused_with_the_remedy(row, schedule):
-    with pytest.raises(ValueError, match=r"zero terminal SNR.*use row='v', 'x0', 'flow' or 'edm'"):
-        Denoiser(Spy(), Path(schedule, "vp"), row)
+@pytest.mark.parametrize("target", ["eps", "score"])
+@pytest.mark.parametrize("schedule", [Cosine(9, -math.inf), RectifiedFlow()])
+def test_eps_at_zero_terminal_snr_is_refused_with_the_remedy(target, schedule):
+    with pytest.raises(
+        ValueError, match=r"zero terminal SNR.*use target='v', 'x0', 'flow' or 'edm'"
+    ):
+        Denoiser(Spy(), Path(schedule, "vp"), target)
 
 
 @pytest.mark.parametrize("data_std", [0.0, -1.0, math.nan])
@@ -114,16 +120,20 @@ def test_an_unknown_row_suggests_the_closest():
 @pytest.mark.parametrize("network_dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("data_dtype", [torch.float32, torch.float64])
 def test_a_network_of_any_precision_serves_data_of_any_other(network_dtype, data_dtype):
-    """The network computes in its own precision, the belief keeps the data's; they agree to the coarser of the two."""
+    """The network computes in its own precision, the prediction keeps the data's; they agree to the coarser of the two."""
     path, x = PATHS["cosine-vp"], torch.randn(4, 2, dtype=torch.float64)
     labels = torch.tensor([0, 1, -1, 2])
     exact = Denoiser(mlp((2,), Labels(3), torch.float64), path)(x, TIMES, labels)
-    belief = Denoiser(mlp((2,), Labels(3), network_dtype), path)(x.to(data_dtype), TIMES, labels)
-    assert belief.x0.dtype == data_dtype and belief.eps.dtype == data_dtype
+    prediction = Denoiser(mlp((2,), Labels(3), network_dtype), path)(
+        x.to(data_dtype), TIMES, labels
+    )
+    assert prediction.x0.dtype == data_dtype and prediction.eps.dtype == data_dtype
     coarser = max(torch.finfo(network_dtype).eps, torch.finfo(data_dtype).eps)
     scale = (exact.x0.abs() + exact.eps.abs()).max().item()
-    torch.testing.assert_close(belief.x0.double(), exact.x0, rtol=0, atol=20 * coarser * scale)
-    torch.testing.assert_close(belief.x_t.double(), x, rtol=0, atol=5 * torch.finfo(data_dtype).eps * scale)
+    torch.testing.assert_close(prediction.x0.double(), exact.x0, rtol=0, atol=20 * coarser * scale)
+    torch.testing.assert_close(
+        prediction.x_t.double(), x, rtol=0, atol=5 * torch.finfo(data_dtype).eps * scale
+    )
 
 
 def test_a_network_may_have_no_parameters():
@@ -133,7 +143,8 @@ def test_a_network_may_have_no_parameters():
 
     x = torch.randn(3, 2, dtype=torch.float64)
     torch.testing.assert_close(
-        Denoiser(Zero(), PATHS["linear-vp"])(x, 0.5).x0, Denoiser(Spy(), PATHS["linear-vp"])(x, 0.5).x0
+        Denoiser(Zero(), PATHS["linear-vp"])(x, 0.5).x0,
+        Denoiser(Spy(), PATHS["linear-vp"])(x, 0.5).x0,
     )
 
 
@@ -151,8 +162,8 @@ def test_a_level_of_another_path_is_read_as_a_time():
     """The denoiser's own path decides how noisy a time is."""
     here, there, network = PATHS["linear-vp"], PATHS["cosine-vp"], Spy()
     (level,) = there.levels([0.25])
-    belief = Denoiser(network, here)(torch.randn(3, 2, dtype=torch.float64), level)
-    assert belief.level.path is here
+    prediction = Denoiser(network, here)(torch.randn(3, 2, dtype=torch.float64), level)
+    assert prediction.level.path is here
     assert network.log_snr.tolist() == pytest.approx([8 - 15 * 0.25] * 3)
 
 
@@ -170,14 +181,14 @@ def test_labels_reach_the_network():
 @pytest.mark.parametrize("shape", [(2,), (3, 4), (1, 2, 2), (2, 2, 2, 2)])
 def test_data_of_any_shape(shape):
     x = torch.randn(4, *shape)
-    belief = Denoiser(mlp(shape), PATHS["linear-vp"])(x, torch.rand(4))
-    assert belief.x0.shape == x.shape and belief.eps.shape == x.shape
+    prediction = Denoiser(mlp(shape), PATHS["linear-vp"])(x, torch.rand(4))
+    assert prediction.x0.shape == x.shape and prediction.eps.shape == x.shape
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_an_item_does_not_see_its_batch(row):
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_item_does_not_see_its_batch(target):
     path, x, t = PATHS["cosine-vp"], torch.randn(7, 2), torch.rand(7, dtype=torch.float64)
-    denoiser = Denoiser(mlp(), path, row)
+    denoiser = Denoiser(mlp(), path, target)
     alone = torch.cat([denoiser(x[i : i + 1], t[i : i + 1]).view("edm") for i in range(7)])
     torch.testing.assert_close(denoiser(x, t).view("edm"), alone, rtol=1e-5, atol=1e-5)
 
@@ -194,10 +205,10 @@ class Small(nn.Module):
         return self.second(torch.tanh(self.first(torch.cat([x, level], 1))))
 
 
-def possible(row, path):
-    """The rows that this path allows: others are refused when the denoiser is built."""
+def possible(target, path):
+    """The targets that this path allows: others are refused when the denoiser is built."""
     try:
-        ROWS[row].check(path)
+        TARGETS[target].check(path)
     except ValueError:
         return False
     return True
@@ -225,19 +236,21 @@ def test_every_solver_on_every_row_is_finite_at_one_two_and_three_steps(name):
     """And keeps an item the same alone and in a batch."""
     path, network = PATHS[name], randomised(Small())
     x = path.prior_std * torch.randn(3, 2)
-    for row in (row for row in ROWS if possible(row, path)):
-        denoiser = Denoiser(network, path, row)
+    for target in (target for target in TARGETS if possible(target, path)):
+        denoiser = Denoiser(network, path, target)
         for solver in KINDS:
             for steps in (1, 2, 3):
                 walk = grid(path, steps)
                 out = sample(solver, denoiser, path, x, walk, seeds=range(3))
-                assert out.isfinite().all(), (row, solver, steps)
+                assert out.isfinite().all(), (target, solver, steps)
             alone = sample(solver, denoiser, path, x[1:2], walk, seeds=[1])
             size = 1 + out.abs().max().item()
-            torch.testing.assert_close(out[1:2], alone, rtol=0, atol=1e-5 * size, msg=f"{row} {solver}")
+            torch.testing.assert_close(
+                out[1:2], alone, rtol=0, atol=1e-5 * size, msg=f"{target} {solver}"
+            )
 
 
 def test_the_path_and_the_network_are_parts_of_the_module():
-    denoiser = Denoiser(mlp(), Path(Linear()))
+    denoiser = Denoiser(mlp(), Path(LinearLogSNR()))
     assert {name for name, _ in denoiser.named_children()} == {"network", "path"}
     assert all(name.startswith("network.") for name in denoiser.state_dict())

@@ -8,17 +8,17 @@ from tests.paths import bent
 from torch import nn
 
 from allegory import VDM, Denoiser, Empirical, Path
-from allegory.data.spec import Data
-from allegory.likelihood.bound import divergence, prior_matching, reconstruction
+from allegory.data.spec import DataSpec
+from allegory.likelihood.bound import diffusion_loss, prior_matching, reconstruction
 from allegory.models.diffusion import RECONSTRUCTED
 from allegory.networks import Labels, MLPConfig
-from allegory.objectives import low_discrepancy
-from allegory.process import Cosine, Learned, Linear, estimate
-from allegory.process.learned import SHARE
+from allegory.objectives import stratified_times
+from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
+from allegory.process.learned_schedule import SHARE
 from allegory.process.noise import BOUND, Noise
 
-DISCRETE = Data((2, 3), low=0, high=4, levels=5)
-CONTINUOUS = Data((2, 3), low=-3, high=5)
+DISCRETE = DataSpec((2, 3), low=0, high=4, levels=5)
+CONTINUOUS = DataSpec((2, 3), low=-3, high=5)
 
 
 def randomised(network, std=0.3):
@@ -28,10 +28,10 @@ def randomised(network, std=0.3):
     return network
 
 
-def model(data, path=None, row="eps", **choices):
+def model(data, path=None, target="eps", **choices):
     condition = None if data.classes is None else Labels(data.classes)
     network = randomised(MLPConfig(width=16, depth=1).build(data.shape, condition))
-    return VDM(Denoiser(network, path or Path(Linear(6, -5)), row), data, **choices)
+    return VDM(Denoiser(network, path or Path(LinearLogSNR(6, -5)), target), data, **choices)
 
 
 def raw_items(data, count):
@@ -45,7 +45,7 @@ def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
 
     Draws the same random numbers in the same order: one offset per item, then the noise of each term.
     """
-    data, own = vdm.data, Noise(range(seed, seed + len(raw)), vdm.data.shape, BOUND)
+    data, own = vdm.spec, Noise(range(seed, seed + len(raw)), vdm.spec.shape, BOUND)
     span = data.high - data.low
     x = (2 * raw.double() - data.low - data.high) / span
     network = vdm.denoiser.network
@@ -64,9 +64,16 @@ def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
     for k in range(terms):
         t = torch.remainder(offset + k / terms, 1.0)
         if steps is not None:
-            t = torch.ceil(t * steps) / steps if draws < steps else torch.full_like(t, (k + 1) / steps)
+            t = (
+                torch.ceil(t * steps) / steps
+                if draws < steps
+                else torch.full_like(t, (k + 1) / steps)
+            )
         g, eps = gamma(t), noise()
-        z = torch.sigmoid(-g).sqrt()[:, None, None] * x + torch.sigmoid(g).sqrt()[:, None, None] * eps
+        z = (
+            torch.sigmoid(-g).sqrt()[:, None, None] * x
+            + torch.sigmoid(g).sqrt()[:, None, None] * eps
+        )
         miss = (eps - eps_hat(z, t)).square().sum((1, 2))
         if steps is None:
             diffusion += 0.5 * dgamma(t) * miss / terms
@@ -96,7 +103,11 @@ def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
 def test_the_bound_is_that_of_the_paper(curve, data, steps):
     if curve == "linear":
-        path, gamma, dgamma = Path(Linear(6, -5)), lambda t: -6 + 11 * t, lambda t: torch.full_like(t, 11)
+        path, gamma, dgamma = (
+            Path(LinearLogSNR(6, -5)),
+            lambda t: -6 + 11 * t,
+            lambda t: torch.full_like(t, 11),
+        )
     else:  # alpha/sigma = cot(a + (b - a) t)
         a, b = math.atan(math.exp(-3)), math.atan(math.exp(2.5))
         path, gamma = Path(Cosine(6, -5)), lambda t: 2 * torch.log(torch.tan(a + (b - a) * t))
@@ -115,7 +126,9 @@ def test_the_three_terms_add_up():
     terms = bound.terms(DISCRETE)
     assert set(terms) == {"reconstruction", "prior", "diffusion"}
     torch.testing.assert_close(sum(terms.values()), bound.bits_per_dim(DISCRETE))
-    torch.testing.assert_close(bound.total, bound.reconstruction - bound.prior - sum(bound.divergences))
+    torch.testing.assert_close(
+        bound.total, bound.reconstruction - bound.prior - sum(bound.divergences)
+    )
     halved = bound.map(lambda nats: nats / 2)
     torch.testing.assert_close(halved.total, bound.total / 2)
 
@@ -125,14 +138,22 @@ def test_the_loss_is_minus_the_bound_on_average(data):
     vdm, raw = model(data, Path(Cosine(6, -5))), raw_items(data, 64)
     with torch.no_grad():
         losses = estimate(torch.stack([vdm.loss((raw, None)).mean() for _ in range(200)]))
-    bounds = estimate(torch.stack([vdm.bound(raw, seed=64 * k, draws=4).bits_per_dim(data).mean() for k in range(60)]))
+    bounds = estimate(
+        torch.stack(
+            [vdm.bound(raw, seed=64 * k, draws=4).bits_per_dim(data).mean() for k in range(60)]
+        )
+    )
     assert abs(losses.mean - bounds.mean) < 3 * math.hypot(losses.error, bounds.error)
     assert max(losses.error, bounds.error) < 0.015 * abs(bounds.mean)
 
 
 def test_another_weight_is_that_squared_error_per_dimension():
     """weight="simple" is |eps_hat - eps|^2 / dims: for a network of zeros its mean is 1."""
-    vdm = VDM(Denoiser(MLPConfig(8, 1).build((2, 3)), Path(Linear(6, -5)), "eps"), CONTINUOUS, weight="simple")
+    vdm = VDM(
+        Denoiser(MLPConfig(8, 1).build((2, 3)), Path(LinearLogSNR(6, -5)), "eps"),
+        CONTINUOUS,
+        weight="simple",
+    )
     losses = torch.cat([vdm.loss((raw_items(CONTINUOUS, 64), None)) for _ in range(50)])
     got = estimate(losses)
     assert abs(got.mean - 1) < 3 * got.error and got.error < 0.02
@@ -140,7 +161,7 @@ def test_another_weight_is_that_squared_error_per_dimension():
 
 
 def spy_on_labels(share):
-    data = Data((2,), low=0, high=1, classes=3)
+    data = DataSpec((2,), low=0, high=1, classes=3)
     vdm, seen = model(data, label_dropout=share), []
     network = vdm.denoiser.network
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2]))
@@ -166,7 +187,7 @@ def test_no_label_or_every_label_is_hidden(share, all_hidden):
 
 
 def test_the_bound_hides_no_label():
-    data = Data((2,), low=0, high=1, classes=3)
+    data = DataSpec((2,), low=0, high=1, classes=3)
     vdm, raw = model(data, label_dropout=1.0), torch.rand(5, 2)
     zeros, twos = torch.zeros(5, dtype=torch.long), torch.full((5,), 2)
     assert (vdm.bound(raw, zeros).total - vdm.bound(raw, twos).total).abs().min() > 1e-3
@@ -175,10 +196,12 @@ def test_the_bound_hides_no_label():
 
 @pytest.mark.parametrize("weight", ["elbo", "simple", "min_snr"])
 def test_the_gradient_reaches_every_parameter(weight):
-    data = Data((2, 2), low=0, high=3, levels=4, classes=2)
-    vdm = model(data, row="v", weight=weight, label_dropout=0.5)
+    data = DataSpec((2, 2), low=0, high=3, levels=4, classes=2)
+    vdm = model(data, target="v", weight=weight, label_dropout=0.5)
     vdm.loss((raw_items(data, 64), torch.randint(2, (64,)))).mean().backward()
-    silent = [name for name, p in vdm.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    silent = [
+        name for name, p in vdm.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert not silent
     assert all(p.grad.isfinite().all() for p in vdm.parameters())
 
@@ -186,13 +209,15 @@ def test_the_gradient_reaches_every_parameter(weight):
 @pytest.mark.parametrize("steps", [None, 200])
 def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
     """Four equally likely items of two pixels: log2(4)/2 = 1 bit/dim, and not less."""
-    data = Data((2,), low=0, high=2, levels=3)
+    data = DataSpec((2,), low=0, high=2, levels=3)
     raw = torch.tensor([[0, 2], [1, 1], [2, 0], [2, 2]], dtype=torch.uint8)
-    path = Path(Linear(11, -11))
+    path = Path(LinearLogSNR(11, -11))
     vdm = VDM(Denoiser(MLPConfig(4, 1).build((2,)), path), data)
     vdm.denoiser = Empirical(data.encode(raw), path)
     bits = estimate(vdm.bound(raw.repeat(500, 1), seed=0, draws=64, steps=steps).bits_per_dim(data))
-    slack = 0.005 + (0 if steps is None else 22 / steps / 2)  # the ends; a sum that is ahead by half a step of log-SNR
+    slack = 0.005 + (
+        0 if steps is None else 22 / steps / 2
+    )  # the ends; a sum that is ahead by half a step of log-SNR
     assert 1 - 3 * bits.error < bits.mean < 1 + 3 * bits.error + slack, bits
     assert bits.error < 0.02
 
@@ -200,10 +225,10 @@ def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
 def test_a_small_network_learns_a_gaussian_to_its_entropy():
     """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of zeros misses."""
     root = torch.tensor([[1.0, 0.0], [0.9, math.sqrt(1 - 0.81)]])
-    data = Data((2,), low=-5, high=5)
+    data = DataSpec((2,), low=-5, high=5)
     entropy = 0.5 * math.log2(2 * math.pi * math.e) + 0.25 * math.log2(1 - 0.81)
     network = MLPConfig(width=32, depth=2).build((2,))
-    vdm = VDM(Denoiser(network, Path(Linear(10, -6)), "edm", data_std=0.2), data)
+    vdm = VDM(Denoiser(network, Path(LinearLogSNR(10, -6)), "edm", data_std=0.2), data)
 
     def score():
         test = torch.randn(1000, 2, generator=torch.Generator().manual_seed(1)) @ root.T
@@ -228,9 +253,9 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
     [
         (Path(Cosine(9, -math.inf)), {}, r"log-SNR from .* to -inf: a bound needs finite ends"),
         (Path(Cosine(math.inf, -9)), {}, "needs finite ends; give both"),
-        (Path(Linear()), {"label_dropout": 1.5}, "label_dropout=1.5"),
-        (Path(Linear()), {"label_dropout": -0.1}, "share from 0 to 1"),
-        (Path(Linear()), {"weight": "simpel"}, "did you mean 'simple'"),
+        (Path(LinearLogSNR()), {"label_dropout": 1.5}, "label_dropout=1.5"),
+        (Path(LinearLogSNR()), {"label_dropout": -0.1}, "share from 0 to 1"),
+        (Path(LinearLogSNR()), {"weight": "simpel"}, "did you mean 'simple'"),
     ],
 )
 def test_bad_models_are_refused(path, choices, says):
@@ -241,20 +266,28 @@ def test_bad_models_are_refused(path, choices, says):
 def gradients(vdm, raw, by):
     """Of a scalar made from the plain per-item loss and diffusion term, on the draws of seed 1."""
     torch.manual_seed(1)
-    x0, path = vdm.data.encode(raw), vdm.denoiser.path
-    t, eps = low_discrepancy(len(x0)), torch.randn_like(x0)
-    diffusion = divergence(vdm.denoiser, path, x0, t, eps).nats
+    x0, path = vdm.spec.encode(raw), vdm.denoiser.path
+    t, eps = stratified_times(len(x0)), torch.randn_like(x0)
+    diffusion = diffusion_loss(vdm.denoiser, path, x0, t, eps).nats
     some = x0[:RECONSTRUCTED]
     likely = reconstruction(path, vdm.decoder, some, torch.randn_like(some)).mean()
-    nats = vdm.data.dims * math.log(2)
+    nats = vdm.spec.dims * math.log(2)
     scalar = by(diffusion / nats, (diffusion + prior_matching(path, x0) - likely) / nats)
-    return dict(zip(dict(vdm.named_parameters()), torch.autograd.grad(scalar, [*vdm.parameters()]), strict=True))
+    return dict(
+        zip(
+            dict(vdm.named_parameters()),
+            torch.autograd.grad(scalar, [*vdm.parameters()]),
+            strict=True,
+        )
+    )
 
 
 @pytest.mark.parametrize("data", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
-@pytest.mark.parametrize("split", ["vp", "flow"])
-def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from_the_variance(data, split):
-    vdm = model(data, Path(bent(Learned(5, -3)).requires_grad_(True), split))
+@pytest.mark.parametrize("scaling", ["vp", "flow"])
+def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from_the_variance(
+    data, scaling
+):
+    vdm = model(data, Path(bent(LearnedSchedule(5, -3)).requires_grad_(True), scaling))
     raw = raw_items(data, 16)
     bound = gradients(vdm, raw, lambda diffusion, loss: loss.mean())
     variance = gradients(vdm, raw, lambda diffusion, loss: SHARE * diffusion.square().mean())
@@ -271,11 +304,13 @@ def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from
 
 def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
     """The gradient of the start from the first items has the mean of that from all, to 3 standard errors."""
-    vdm, raw = model(DISCRETE, Path(Learned(2, -3))), raw_items(DISCRETE, 2000)
-    x0, path = vdm.data.encode(raw), vdm.denoiser.path
+    vdm, raw = model(DISCRETE, Path(LearnedSchedule(2, -3))), raw_items(DISCRETE, 2000)
+    x0, path = vdm.spec.encode(raw), vdm.denoiser.path
     likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()  # noqa: E731
     pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()  # noqa: E731
-    few = estimate(torch.stack([pull(x0[k : k + RECONSTRUCTED]) for k in range(0, 2000, RECONSTRUCTED)]))
+    few = estimate(
+        torch.stack([pull(x0[k : k + RECONSTRUCTED]) for k in range(0, 2000, RECONSTRUCTED)])
+    )
     whole = pull(x0.repeat(10, 1, 1)).item()
     assert abs(few.mean - whole) < 3 * few.error * math.sqrt(1.1)
     assert few.error < 0.05 * whole
@@ -283,15 +318,19 @@ def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
 
 @pytest.mark.parametrize("weight", ["simple", "min_snr", "p2", "edm", "sigmoid"])
 def test_a_schedule_that_would_collapse_is_refused(weight):
-    with pytest.raises(ValueError, match=f"weight='{weight}': only the bound can train a schedule.*weight='elbo'"):
-        model(DISCRETE, Path(Learned(6, -5)), weight=weight)
-    model(DISCRETE, Path(Learned(6, -5).requires_grad_(False)), weight=weight)  # learned before, fixed now
+    with pytest.raises(
+        ValueError, match=f"weight='{weight}': only the bound can train a schedule.*weight='elbo'"
+    ):
+        model(DISCRETE, Path(LearnedSchedule(6, -5)), weight=weight)
+    model(
+        DISCRETE, Path(LearnedSchedule(6, -5).requires_grad_(False)), weight=weight
+    )  # learned before, fixed now
 
 
 def test_that_schedule_would_have_collapsed():
     """With |eps_hat - eps|^2 the interior, trained on the plain loss, piles its times where eps is easy."""
     std = 0.1
-    schedule = Learned(8, -5, fixed_ends=True)
+    schedule = LearnedSchedule(8, -5, fixed_ends=True)
     optimizer = torch.optim.Adam(schedule.parameters(), lr=0.02)
     t = (torch.arange(200, dtype=torch.float64) + 0.5) / 200
 

@@ -6,17 +6,24 @@ import pytest
 import torch
 from torch import nn
 
-from allegory import VDM, Denoiser, Mixture, Path, grid, sample, start
+from allegory import VDM, Denoiser, Mixture, Path, grid, initial_noise, sample
 from allegory.data import load
 from allegory.likelihood import flow_log_prob, variational_bound
 from allegory.likelihood.decoder import Continuous
 from allegory.models import Energy
-from allegory.networks import DiTConfig, MLPConfig, ScalarConfig, UNetConfig
-from allegory.objectives import WEIGHTS, denoising, exact_score_matching, rademacher, score_at, sliced_score_matching
-from allegory.process import Linear
+from allegory.networks import DiTConfig, MLPConfig, PotentialConfig, UNetConfig
+from allegory.objectives import (
+    WEIGHTS,
+    denoising_loss,
+    exact_score_matching,
+    rademacher,
+    score_at,
+    sliced_score_matching,
+)
+from allegory.process import LinearLogSNR
 from allegory.sampling import SOLVERS
 
-PATH = Path(Linear(6, -5), "vp")
+PATH = Path(LinearLogSNR(6, -5), "vp")
 X = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
@@ -25,21 +32,24 @@ class Bent(nn.Module):
 
     def __init__(self, scalar=False):
         super().__init__()
-        self.first, self.last = nn.Linear(3, 16).double(), nn.Linear(16, 1 if scalar else 2).double()
+        self.first, self.last = (
+            nn.Linear(3, 16).double(),
+            nn.Linear(16, 1 if scalar else 2).double(),
+        )
 
     def forward(self, u, log_snr, condition=None):
         return self.last(torch.tanh(self.first(torch.cat([u, log_snr[:, None] / 5], 1))))
 
 
-def energies(split="vp"):
+def energies(scaling="vp"):
     torch.manual_seed(0)
-    path = Path(Linear(6, -5), split)
-    return Energy(Bent(), path, 0.6), Energy(Bent(scalar=True), path, 0.6, read="scalar")
+    path = Path(LinearLogSNR(6, -5), scaling)
+    return Energy(Bent(), path, 0.6), Energy(Bent(scalar=True), path, 0.6, form="scalar")
 
 
-@pytest.mark.parametrize("split", ["vp", "sub_vp", "flow", "ve"])
-def test_the_score_is_minus_the_gradient_of_the_energy(split):
-    for energy in energies(split):
+@pytest.mark.parametrize("scaling", ["vp", "sub_vp", "flow", "ve"])
+def test_the_score_is_minus_the_gradient_of_the_energy(scaling):
+    for energy in energies(scaling):
         for t in (0.0, 0.4, 1.0, torch.linspace(0.1, 0.9, 5).double()):
             x = X.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(energy.energy(x, t).sum(), x)
@@ -51,8 +61,8 @@ def test_it_has_no_curl_and_a_denoiser_has_one():
     def curl_of(predict):
         x = X[:1].clone().requires_grad_()
         s = predict(x, 0.4).view("score")
-        rows = [torch.autograd.grad(s[0, i], x, retain_graph=True)[0][0] for i in range(2)]
-        return (rows[0][1] - rows[1][0]).abs().item()
+        targets = [torch.autograd.grad(s[0, i], x, retain_graph=True)[0][0] for i in range(2)]
+        return (targets[0][1] - targets[1][0]).abs().item()
 
     for energy in energies():
         assert curl_of(energy) < 1e-12
@@ -77,7 +87,7 @@ def test_every_loss_reaches_the_weights(weight):
     x0, eps, t = X, torch.randn_like(X), torch.linspace(0.1, 0.9, 5).double()
 
     def loss():
-        return denoising(energy, PATH, x0, t, eps, WEIGHTS[weight]).mean()
+        return denoising_loss(energy, PATH, x0, t, eps, WEIGHTS[weight]).mean()
 
     _check_gradient(energy, loss)
 
@@ -104,9 +114,11 @@ def _check_gradient(energy, loss, h=1e-5):
     assert (gradient * way).sum().item() == pytest.approx((up - down) / (2 * h), rel=1e-4)
 
 
-@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in ("ddpm_learned", "ncsn")])
+@pytest.mark.parametrize(
+    "solver", [name for name in SOLVERS if name not in ("ddpm_learned", "ncsn")]
+)
 def test_every_sampler_takes_an_energy(solver):
-    energy, x = energies()[0], start(PATH, (2,), range(3)).double()
+    energy, x = energies()[0], initial_noise(PATH, (2,), range(3)).double()
     end = sample(solver, energy, PATH, x, grid(PATH, 3, "log_snr"), seeds=range(3))
     assert end.isfinite().all() and not end.requires_grad
     alone = sample(solver, energy, PATH, x[1:2], grid(PATH, 3, "log_snr"), seeds=[1])
@@ -114,7 +126,7 @@ def test_every_sampler_takes_an_energy(solver):
 
 
 def test_correctors_that_weigh_take_an_energy_and_all_grad_modes_agree():
-    energy, x = energies()[0], start(PATH, (2,), range(3)).double()
+    energy, x = energies()[0], initial_noise(PATH, (2,), range(3)).double()
     levels = grid(PATH, 4, "log_snr")
     plain = sample("ddim+hmc:0.3", energy, PATH, x, levels, seeds=range(3))
     kept = sample("ddim+hmc:0.3", energy, PATH, x, levels, seeds=range(3), grad=True)
@@ -150,7 +162,10 @@ def test_likelihoods_take_an_energy():
     ("config", "shape"),
     [
         (MLPConfig(width=16, depth=1), (2,)),
-        (UNetConfig(channels=8, multipliers=(1, 2), blocks=1, attention=(4,), dropout=0.0), (1, 8, 8)),
+        (
+            UNetConfig(channels=8, multipliers=(1, 2), blocks=1, attention=(4,), dropout=0.0),
+            (1, 8, 8),
+        ),
         (DiTConfig(width=16, depth=1, heads=2, patch=4), (1, 8, 8)),
     ],
 )
@@ -161,10 +176,14 @@ def test_every_network_is_an_energy_in_training(config, shape):
     with torch.no_grad():
         for parameter in energy.parameters():
             parameter += 0.02 * torch.randn_like(parameter)  # a new network's head is zero
-    x0, eps, t = 0.5 * torch.randn(6, *shape), torch.randn(6, *shape), torch.linspace(0.1, 0.9, 6).double()
+    x0, eps, t = (
+        0.5 * torch.randn(6, *shape),
+        torch.randn(6, *shape),
+        torch.linspace(0.1, 0.9, 6).double(),
+    )
 
     def loss():
-        return denoising(energy, PATH, x0, t, eps, WEIGHTS["simple"]).mean()
+        return denoising_loss(energy, PATH, x0, t, eps, WEIGHTS["simple"]).mean()
 
     before = loss()
     before.backward()
@@ -179,12 +198,14 @@ def test_every_network_is_an_energy_in_training(config, shape):
 def test_a_vdm_learns_an_energy():
     """120 steps on eight Gaussians: the error falls by a tenth from that of one Gaussian, where it begins."""
     data = load("eight_gaussians")
-    energy = Energy(MLPConfig(width=64, depth=2).build((2,)), Path(Linear(8, -5)), 0.45)
+    energy = Energy(MLPConfig(width=64, depth=2).build((2,)), Path(LinearLogSNR(8, -5)), 0.45)
     model = VDM(energy, data.spec, weight="simple")
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     for i in range(120):
-        loss = model.loss((data.train.x[torch.arange(i * 256, (i + 1) * 256) % len(data.train)], None)).mean()
+        loss = model.loss(
+            (data.train.x[torch.arange(i * 256, (i + 1) * 256) % len(data.train)], None)
+        ).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -196,10 +217,12 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="data_std=0"):
         Energy(Bent(), PATH, 0.0)
     with pytest.raises(ValueError, match="did you mean 'scalar'"):
-        Energy(Bent(), PATH, read="scalr")
-    with pytest.raises(ValueError, match=r"shape \(5, 2\), which read='scalar' makes no energy of; give \(5,\)"):
-        Energy(Bent(), PATH, read="scalar").energy(X, 0.5)
-    with pytest.raises(ValueError, match="like x, or read='scalar'"):
+        Energy(Bent(), PATH, form="scalr")
+    with pytest.raises(
+        ValueError, match=r"shape \(5, 2\), which form='scalar' makes no energy of; give \(5,\)"
+    ):
+        Energy(Bent(), PATH, form="scalar").energy(X, 0.5)
+    with pytest.raises(ValueError, match="like x, or form='scalar'"):
         Energy(Bent(scalar=True), PATH)(X, 0.5)
     with pytest.raises(ValueError, match="clean data"):
         energies()[0].energy(X, PATH.clean)
@@ -208,9 +231,9 @@ def test_bad_input_is_refused():
 
 def test_a_vdm_of_dual_weight_learns_the_constant():
     """Data N(0, 0.2^2 I) under data_std = 0.6: after 300 steps log p at t = 0 is right to 0.15 nats, constant included."""
-    path = Path(Linear(6, -4))
+    path = Path(LinearLogSNR(6, -4))
     data = load("eight_gaussians").spec
-    energy = Energy(ScalarConfig(32, 1).build((2,)), path, 0.6, read="scalar")
+    energy = Energy(PotentialConfig(32, 1).build((2,)), path, 0.6, form="scalar")
     model = VDM(energy, data, weight="dual")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for i in range(300):

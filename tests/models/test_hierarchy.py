@@ -7,15 +7,21 @@ import pytest
 import torch
 
 from allegory import Mixture, Path
-from allegory.data.spec import Data
-from allegory.likelihood import Continuous, Density, importance, importance_bound, variational_bound
-from allegory.models import Hierarchy, descend, unroll
-from allegory.models.unrolled import step_levels
-from allegory.process import Gaussian, Linear, estimate
+from allegory.data.spec import DataSpec
+from allegory.likelihood import (
+    Continuous,
+    GaussianObservation,
+    iwae_bound,
+    log_mean_weight,
+    variational_bound,
+)
+from allegory.models import Hierarchy, generate_top_down, unroll
+from allegory.models.as_hierarchy import step_levels
+from allegory.process import Gaussian, LinearLogSNR, estimate
 from allegory.process.noise import BOUND, Noise
 
-DATA = Data((3,), low=-1, high=1)
-FAR = Data((2,), low=-50, high=50)
+DATA = DataSpec((3,), low=-1, high=1)
+FAR = DataSpec((2,), low=-50, high=50)
 
 
 def affine(weight, bias, std):
@@ -26,7 +32,11 @@ class LinearGaussian:
     """p(z) = N(0, I), p(x | z) = N(W z + b, s^2 I): density and posterior in closed form (Luo 2022, eq. 1, 2)."""
 
     def __init__(self, dims=3, latents=2, std=0.4):
-        self.W, self.b, self.std = torch.randn(dims, latents).double(), torch.randn(dims).double(), std
+        self.W, self.b, self.std = (
+            torch.randn(dims, latents).double(),
+            torch.randn(dims).double(),
+            std,
+        )
         self.precision = self.W.T @ self.W / std**2 + torch.eye(latents).double()
 
     def log_prob(self, x):
@@ -50,7 +60,7 @@ class LinearGaussian:
             DATA,
             [lambda x: Gaussian(self.posterior(x) + shift, std)],
             [],
-            lambda z: Density(affine(self.W, self.b, self.std)(z)),
+            lambda z: GaussianObservation(affine(self.W, self.b, self.std)(z)),
             top=(2,),
         )
 
@@ -93,7 +103,9 @@ def test_a_wrong_posterior_costs_its_divergence():
     precision = exact.precision.diagonal()
     kl = 0.5 * (stretch**2 - 1 - 2 * math.log(stretch) + shift**2 * precision).sum()
     for item, log_p in zip(x.split(1), exact.log_prob(x), strict=True):
-        assert exact_mean(exact.vae(shift, stretch).infer, item, 2) == pytest.approx((log_p - kl).item(), abs=1e-9)
+        assert exact_mean(exact.vae(shift, stretch).infer, item, 2) == pytest.approx(
+            (log_p - kl).item(), abs=1e-9
+        )
 
 
 def test_importance_weights_are_unbiased_and_tighten_the_bound():
@@ -106,26 +118,28 @@ def test_importance_weights_are_unbiased_and_tighten_the_bound():
     assert ((ratio.mean(0) - 1).abs() < 4 * error).all()
     gaps = {}
     for k in (1, 5, 50):
-        groups = weights.unflatten(0, (20_000 // k, k)).movedim(1, 0).flatten(1)  # k draws of (groups x items)
-        gaps[k] = estimate(importance_bound(groups) - exact.log_prob(x).repeat(20_000 // k))
+        groups = (
+            weights.unflatten(0, (20_000 // k, k)).movedim(1, 0).flatten(1)
+        )  # k draws of (groups x items)
+        gaps[k] = estimate(log_mean_weight(groups) - exact.log_prob(x).repeat(20_000 // k))
     assert gaps[1].mean < gaps[5].mean - 0.02 < gaps[50].mean - 0.04 < 3 * gaps[50].error
 
 
 def test_one_importance_draw_is_one_draw_of_the_log_weight():
     model, x = LinearGaussian().rotated().vae(0.1), torch.rand(3, 3)
-    assert torch.equal(importance(model, x, 1, seed=4), model.log_weights(x, seed=4)[0])
+    assert torch.equal(iwae_bound(model, x, 1, seed=4), model.log_weights(x, seed=4)[0])
     with pytest.raises(ValueError, match="at least 1"):
-        importance(model, x, 0, seed=4)
+        iwae_bound(model, x, 0, seed=4)
 
 
 def scalar_chain(levels=4):
     """x -> z_1 -> ... -> z_L with q(z_i | z_{i-1}) = N(c_i z, v_i) and p(z_{i-1} | z_i) = N(a_i z + b_i, s_i^2)."""
     c, v, a, s = (torch.rand(levels + 1).double() * 0.5 + 0.4 for _ in range(4))
     model = Hierarchy(
-        Data((1,), low=-1, high=1),
+        DataSpec((1,), low=-1, high=1),
         [lambda z, i=i: Gaussian(c[i] * z, v[i].sqrt()) for i in range(1, levels + 1)],
         [lambda z, i=i: Gaussian(a[i] * z + 0.1 * i, s[i]) for i in range(2, levels + 1)],
-        lambda z: Density(Gaussian(a[1] * z, s[1])),
+        lambda z: GaussianObservation(Gaussian(a[1] * z, s[1])),
         top=(1,),
     )
     return model, c, v, a, s
@@ -145,7 +159,9 @@ def test_the_chain_is_the_product_of_its_factors():
         if i > 1:
             log_p += normal(a[i] * z[i] + 0.1 * i, s[i]).log_prob(z[i - 1])
     torch.testing.assert_close(one.log_weight, (log_p - log_q)[:, 0])
-    top_kl = torch.distributions.kl_divergence(normal(c[4] * z[3], v[4].sqrt()), normal(0.0, 1.0))[:, 0]
+    top_kl = torch.distributions.kl_divergence(normal(c[4] * z[3], v[4].sqrt()), normal(0.0, 1.0))[
+        :, 0
+    ]
     difference = normal(c[4] * z[3], v[4].sqrt()).log_prob(z[4]) - normal(0.0, 1.0).log_prob(z[4])
     torch.testing.assert_close(one.bound.total, one.log_weight + difference[:, 0] - top_kl)
 
@@ -166,11 +182,13 @@ def test_one_level_is_a_vae_whatever_the_form():
     assert torch.equal(one.bound.total, one.consistency.total) and one.bound.divergences == ()
 
 
-PATH = Path(Linear(4, -4))
+PATH = Path(LinearLogSNR(4, -4))
 
 
 def mixture(path=PATH):
-    return Mixture(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path)
+    return Mixture(
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+    )
 
 
 def both_ways(x, steps, seed):
@@ -179,14 +197,18 @@ def both_ways(x, steps, seed):
     noise = Noise(range(seed, seed + len(x)), shape, BOUND)
     other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, BOUND)
     up = unroll(oracle, PATH, FAR, Continuous(), steps).infer(x, noise.draw)
-    return up, descend(oracle, PATH, x, Continuous(), step_levels(PATH, steps), other.draw)
+    return up, generate_top_down(
+        oracle, PATH, x, Continuous(), step_levels(PATH, steps), other.draw
+    )
 
 
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
     """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the VDM's estimator."""
     x, steps = mixture().sample(20_000, seed=1), 8
     up, down = both_ways(x, steps, seed=2)
-    vdm = variational_bound(mixture(), PATH, x, Continuous(), seed=10**6, draws=steps, steps=steps).total
+    vdm = variational_bound(
+        mixture(), PATH, x, Continuous(), seed=10**6, draws=steps, steps=steps
+    ).total
     for other in (down.bound.total, down.log_weight, vdm):
         gap = estimate(up.bound.total - other)
         assert abs(gap.mean) < 3 * gap.error and gap.error < 0.05, gap
@@ -230,13 +252,19 @@ def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
     chain = unroll(oracle, PATH, FAR, Continuous(), steps)
     expected = expected_bound(PATH, steps, 0.8, 0.5)
     assert exact_mean(chain.infer, x, steps + 1) == pytest.approx(expected, rel=1e-9)
-    matching = exact_mean(lambda x0, draw: descend(oracle, PATH, x0, Continuous(), levels, draw), x, steps + 1)
+    matching = exact_mean(
+        lambda x0, draw: generate_top_down(oracle, PATH, x0, Continuous(), levels, draw),
+        x,
+        steps + 1,
+    )
     assert matching == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_chain_samples_what_it_models():
     """Down the chain of an exact denoiser the mean and the spread of the data come out, at many steps."""
-    hierarchy = unroll(mixture(Path(Linear(9, -7))), Path(Linear(9, -7)), FAR, Continuous(), 200)
+    hierarchy = unroll(
+        mixture(Path(LinearLogSNR(9, -7))), Path(LinearLogSNR(9, -7)), FAR, Continuous(), 200
+    )
     noise = Noise(range(4000), (2,), 0)
     x = hierarchy.generate(4000, noise.draw).mean
     truth = mixture().sample(100_000, seed=0)
@@ -257,7 +285,7 @@ def test_kernels_must_fit():
             DATA,
             [lambda z: Gaussian(z, 1.0)],
             [lambda z: Gaussian(z, 1.0)],
-            lambda z: Density(Gaussian(z, 1.0)),
+            lambda z: GaussianObservation(Gaussian(z, 1.0)),
             top=(3,),
         )
     with pytest.raises(ValueError, match="at least 1"):

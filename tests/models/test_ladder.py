@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from allegory.data.spec import Data
-from allegory.likelihood import importance_bound
+from allegory.data.spec import DataSpec
+from allegory.likelihood import log_mean_weight
 from allegory.models import Ladder, LadderConfig
 from allegory.process import estimate
 from allegory.process.noise import BOUND, Noise
 
-DATA = Data((1, 8, 8), low=0, high=1, levels=2)
+DATA = DataSpec((1, 8, 8), low=0, high=1, levels=2)
 LATENTS = {
     1: ((0, 6),),
     2: ((4, 2), (4, 3)),
@@ -50,7 +50,11 @@ def test_the_weight_is_the_product_of_the_factors(levels):
         h = model.advance(i, h, z)
     logits = model.observe(h).logits
     expected += (
-        -torch.nn.functional.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2, reduction="none").flatten(1).sum(1)
+        -torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, (x0 + 1) / 2, reduction="none"
+        )
+        .flatten(1)
+        .sum(1)
     )
     torch.testing.assert_close(inference.log_weight, expected, rtol=0, atol=1e-9)
     assert all(latent.free for latent in inference.latents)
@@ -66,10 +70,13 @@ def test_the_bound_is_below_log_p_by_importance_sampling():
     inference = model.infer(x0, torch.randn_like)
     drawn, closed = estimate(inference.log_weight), estimate(inference.bound.total)
     assert abs(drawn.mean - closed.mean) < 4 * math.hypot(drawn.error, closed.error)
-    log_p = importance_bound(inference.log_weight[:, None]).item()
+    log_p = log_mean_weight(inference.log_weight[:, None]).item()
     # the same density without the inference model: latents from the prior
-    prior = importance_bound(model.generate(4_000, torch.randn_like).log_prob(x0)[:, None]).item()
-    weights = (inference.log_weight - log_p).exp(), (model.generate(4_000, torch.randn_like).log_prob(x0) - prior).exp()
+    prior = log_mean_weight(model.generate(4_000, torch.randn_like).log_prob(x0)[:, None]).item()
+    weights = (
+        (inference.log_weight - log_p).exp(),
+        (model.generate(4_000, torch.randn_like).log_prob(x0) - prior).exp(),
+    )
     spread = math.hypot(*(w.std().item() / math.sqrt(len(w)) for w in weights))
     assert abs(log_p - prior) < 4 * spread < 0.5
     assert closed.mean + 4 * closed.error < log_p
@@ -149,14 +156,14 @@ def test_it_learns(levels):
 @pytest.mark.parametrize(
     ("data", "config", "says"),
     [
-        (Data((1, 6, 8), 0, 1, 2), LadderConfig(LATENTS[1]), "sides in fours"),
-        (Data((8,), 0, 1, 2), LadderConfig(LATENTS[1]), "give pictures"),
+        (DataSpec((1, 6, 8), 0, 1, 2), LadderConfig(LATENTS[1]), "sides in fours"),
+        (DataSpec((8,), 0, 1, 2), LadderConfig(LATENTS[1]), "give pictures"),
         (DATA, LadderConfig(()), "at least one"),
         (DATA, LadderConfig(((4, 1), (2, 1))), "in the order 2, 4, 0"),
         (DATA, LadderConfig(((3, 1),)), "in the order 2, 4, 0"),
         (DATA, LadderConfig(LATENTS[1], decoder="gaussian"), "use 'logistic'"),
-        (Data((1, 8, 8), 0, 16, 17), LadderConfig(LATENTS[1]), "binarize, or use 'logistic'"),
-        (Data((1, 8, 8), 0, 1), LadderConfig(LATENTS[1], decoder="logistic"), "use 'gaussian'"),
+        (DataSpec((1, 8, 8), 0, 16, 17), LadderConfig(LATENTS[1]), "binarize, or use 'logistic'"),
+        (DataSpec((1, 8, 8), 0, 1), LadderConfig(LATENTS[1], decoder="logistic"), "use 'gaussian'"),
         (DATA, LadderConfig(LATENTS[1], decoder="bernouli"), "did you mean 'bernoulli'"),
     ],
 )

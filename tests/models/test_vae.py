@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from allegory.data.spec import Data
-from allegory.likelihood import importance_bound
+from allegory.data.spec import DataSpec
+from allegory.likelihood import log_mean_weight
 from allegory.models import VAEConfig
-from allegory.models.heads import LIMIT, Head, bounded, gaussian
+from allegory.models.output_heads import LIMIT, Head, bounded, gaussian
 from allegory.process import Gaussian, estimate
 from allegory.process.noise import BOUND, Noise
 
-BINARY = Data((1, 8, 8), low=0, high=1, levels=2)
-GREY = Data((2, 8, 8), low=0, high=16, levels=17)
-PLANE = Data((2,), low=-4, high=4)
+BINARY = DataSpec((1, 8, 8), low=0, high=1, levels=2)
+GREY = DataSpec((2, 8, 8), low=0, high=16, levels=17)
+PLANE = DataSpec((2,), low=-4, high=4)
 SMALL = {"width": 16, "depth": 1}
 
 
@@ -49,14 +49,17 @@ def test_the_vae_is_its_two_terms(channels):
 
 
 @pytest.mark.parametrize(
-    ("data", "decoder"), [(BINARY, "bernoulli"), (BINARY, "logistic"), (GREY, "logistic"), (PLANE, "gaussian")]
+    ("data", "decoder"),
+    [(BINARY, "bernoulli"), (BINARY, "logistic"), (GREY, "logistic"), (PLANE, "gaussian")],
 )
 def test_every_decoder_is_a_distribution_of_the_data(data, decoder):
     """The probabilities of the levels sum to one; a density in the units of the data integrates to one."""
     model = awake(VAEConfig((3,), **SMALL, decoder=decoder).build(data))
     observation = model.observe(torch.randn(2, 3))
     if data.levels is not None:
-        torch.testing.assert_close(observation.log_pmf.logsumexp(-1), torch.zeros(2, *data.shape), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            observation.log_pmf.logsumexp(-1), torch.zeros(2, *data.shape), rtol=0, atol=1e-5
+        )
         raw = model.sample(range(2))
         data.check(raw)
         one = observation.log_pmf.gather(-1, data.index(raw)[..., None]).flatten(1).sum(1)
@@ -87,7 +90,9 @@ def test_a_model_runs_in_double_precision():
     model, raw = awake(VAEConfig((3, 2), **SMALL).build(BINARY)), items(BINARY, 5)
     reference = model.bound(raw).total
     # float32 sums of some hundred terms
-    torch.testing.assert_close(model.double().bound(raw).total, reference.double(), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(
+        model.double().bound(raw).total, reference.double(), rtol=1e-5, atol=1e-3
+    )
 
 
 def test_standard_deviations_are_bounded_and_smooth():
@@ -106,7 +111,7 @@ def test_a_latent_relative_to_its_prior_is_an_affine_change_of_it():
 @pytest.mark.parametrize("channels", [None, (8, 8)])
 def test_a_trained_chain_of_three_is_a_hierarchy(channels):
     """Shapes, all weights registered, and E[w] the same as from the prior: the kernels are where they belong."""
-    data = Data((1, 4, 4), low=0, high=1, levels=2)
+    data = DataSpec((1, 4, 4), low=0, high=1, levels=2)
     model = awake(VAEConfig((3, 2, 2), **SMALL, channels=channels).build(data))
     for name, parameter in model.up.named_parameters():
         if "read" in name or "linear" in name:  # a q nearer to p: weights without heavy tails
@@ -117,8 +122,13 @@ def test_a_trained_chain_of_three_is_a_hierarchy(channels):
     drawn, mixed = estimate(inference.log_weight), estimate(inference.bound.total)
     assert abs(drawn.mean - mixed.mean) < 4 * math.hypot(drawn.error, mixed.error)
     given = model.generate(40_000, torch.randn_like).log_prob(x0)
-    log_p, prior = (importance_bound(w[:, None]).item() for w in (inference.log_weight, given))
-    spread = math.hypot(*((w - m).exp().std().item() / 200 for w, m in ((inference.log_weight, log_p), (given, prior))))
+    log_p, prior = (log_mean_weight(w[:, None]).item() for w in (inference.log_weight, given))
+    spread = math.hypot(
+        *(
+            (w - m).exp().std().item() / 200
+            for w, m in ((inference.log_weight, log_p), (given, prior))
+        )
+    )
     assert abs(log_p - prior) < 4 * spread < 0.2
     assert drawn.mean + 4 * drawn.error < log_p
 
@@ -146,10 +156,16 @@ def test_it_learns(data, config):
 
 def test_an_item_is_the_same_alone_and_in_a_batch():
     for channels in (None, (8, 8)):
-        model, raw = awake(VAEConfig((3, 2), **SMALL, channels=channels).build(BINARY)), items(BINARY, 5)
+        model, raw = (
+            awake(VAEConfig((3, 2), **SMALL, channels=channels).build(BINARY)),
+            items(BINARY, 5),
+        )
         # float32 sums of some hundred terms, perhaps in another order
         torch.testing.assert_close(
-            model.bound(raw[3:4], seed=10).total, model.bound(raw, seed=7).total[3:4], rtol=1e-5, atol=1e-3
+            model.bound(raw[3:4], seed=10).total,
+            model.bound(raw, seed=7).total[3:4],
+            rtol=1e-5,
+            atol=1e-3,
         )
         assert torch.equal(model.sample([3]), model.sample([1, 3])[1:])
 

@@ -17,13 +17,19 @@ def naive(module: Attention, tokens: Tensor) -> Tensor:
         for head in range(module.heads):
             own = slice(head * width, (head + 1) * width)
             for i in range(tokens.shape[1]):
-                scores = torch.stack([q[item, i, own] @ key[own] for key in k[item]]) / math.sqrt(width)
+                scores = torch.stack([q[item, i, own] @ key[own] for key in k[item]]) / math.sqrt(
+                    width
+                )
                 weights = scores.exp() / scores.exp().sum()
-                mixed[item, i, own] = sum(w * value[own] for w, value in zip(weights, v[item], strict=True))
+                mixed[item, i, own] = sum(
+                    w * value[own] for w, value in zip(weights, v[item], strict=True)
+                )
     return module.out(mixed)
 
 
-@pytest.mark.parametrize(("channels", "heads", "count"), [(6, 1, 3), (6, 3, 5), (8, 8, 8), (4, 2, 1)])
+@pytest.mark.parametrize(
+    ("channels", "heads", "count"), [(6, 1, 3), (6, 3, 5), (8, 8, 8), (4, 2, 1)]
+)
 def test_attention_is_the_definition(channels: int, heads: int, count: int) -> None:
     module = Attention(channels, heads).double()
     tokens = torch.randn(2, count, channels, dtype=torch.float64)

@@ -27,7 +27,8 @@ def test_label_adds_its_row_and_minus_one_the_null() -> None:
 def test_labels_of_any_integer_type(dtype: torch.dtype) -> None:
     module = conditioning(Labels(300), 6)
     torch.testing.assert_close(
-        let_in(module, torch.tensor([3, 1, 255]).to(dtype))[1], let_in(module, torch.tensor([3, 1, 255]))[1]
+        let_in(module, torch.tensor([3, 1, 255]).to(dtype))[1],
+        let_in(module, torch.tensor([3, 1, 255]))[1],
     )
 
 
@@ -35,7 +36,9 @@ def test_vector_with_a_nan_is_the_null() -> None:
     module = conditioning(Vector(2), 6)
     _, added = let_in(module, torch.tensor([[1.0, math.nan], [1.0, 2.0], [math.nan, math.nan]]))
     torch.testing.assert_close(added[[0, 2]], module.null.expand(2, 6))
-    torch.testing.assert_close(added[1], module.embed(torch.tensor([1.0, 2.0])), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        added[1], module.embed(torch.tensor([1.0, 2.0])), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_gradients_pass_a_null_vector_without_nan() -> None:
@@ -91,12 +94,16 @@ WRONG: list[tuple[Condition | None, Tensor, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "condition", "message"), WRONG)
-def test_wrong_conditions_are_refused(kind: Condition | None, condition: Tensor, message: str) -> None:
+def test_wrong_conditions_are_refused(
+    kind: Condition | None, condition: Tensor, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         let_in(conditioning(kind, 6), condition)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Labels, "classes"), (Vector, "dim"), (Picture, "channels")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Labels, "classes"), (Vector, "dim"), (Picture, "channels")]
+)
 def test_kinds_of_nothing_are_refused(kind: type, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
         kind(0)

@@ -20,8 +20,15 @@ def test_positions_are_the_formula() -> None:
     table = positions(2, 3, 8).double()
     for row in range(2):
         for column in range(3):
-            expected = [f(place * w) for place in (row, column) for f in (math.sin, math.cos) for w in (1.0, 0.01)]
-            torch.testing.assert_close(table[3 * row + column].tolist(), expected, rtol=0, atol=1e-6)
+            expected = [
+                f(place * w)
+                for place in (row, column)
+                for f in (math.sin, math.cos)
+                for w in (1.0, 0.01)
+            ]
+            torch.testing.assert_close(
+                table[3 * row + column].tolist(), expected, rtol=0, atol=1e-6
+            )
 
 
 def test_patches_return_to_where_they_came_from() -> None:
@@ -40,7 +47,12 @@ def test_patches_return_to_where_they_came_from() -> None:
 def test_equal_patches_are_told_apart_by_their_position() -> None:
     network = DiTConfig(patch=2, width=8, depth=1, heads=2).build((1, 4, 4))
     torch.nn.init.normal_(network.head.weight)
-    patches = network(torch.ones(1, 1, 4, 4), torch.zeros(1)).unfold(2, 2, 2).unfold(3, 2, 2).reshape(4, 4)
+    patches = (
+        network(torch.ones(1, 1, 4, 4), torch.zeros(1))
+        .unfold(2, 2, 2)
+        .unfold(3, 2, 2)
+        .reshape(4, 4)
+    )
     apart = torch.cdist(patches, patches) + torch.eye(4)
     assert apart.min() > 1e-2
 

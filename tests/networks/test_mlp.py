@@ -28,7 +28,8 @@ def test_a_block_is_the_formula() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "condition"), [((2,), Vector(1)), ((1,), Labels(2)), ((3, 4, 2, 2), Picture(2)), ((5, 7), Picture(1))]
+    ("shape", "condition"),
+    [((2,), Vector(1)), ((1,), Labels(2)), ((3, 4, 2, 2), Picture(2)), ((5, 7), Picture(1))],
 )
 def test_data_of_any_shape(shape: tuple[int, ...], condition: Condition) -> None:
     network = MLPConfig(16, 1).build(shape, condition)
@@ -36,7 +37,9 @@ def test_data_of_any_shape(shape: tuple[int, ...], condition: Condition) -> None
 
 
 def test_shapes_without_an_axis_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape=\(\) must have at least one axis.*\(1,\) for scalars"):
+    with pytest.raises(
+        ValueError, match=r"shape=\(\) must have at least one axis.*\(1,\) for scalars"
+    ):
         MLPConfig().build(())
 
 

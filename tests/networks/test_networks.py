@@ -15,7 +15,9 @@ from allegory.networks.condition import Condition
 SHAPE = (2, 8, 4)
 CONFIGS: list[Any] = [
     MLPConfig(width=16, depth=2),
-    UNetConfig(channels=8, multipliers=(1, 2), blocks=1, attention=(4,), heads=2, dropout=0.1, fourier=(1,)),
+    UNetConfig(
+        channels=8, multipliers=(1, 2), blocks=1, attention=(4,), heads=2, dropout=0.1, fourier=(1,)
+    ),
     DiTConfig(patch=2, width=16, depth=2, heads=2, dropout=0.1, fourier=(1,)),
 ]
 KINDS: list[Condition | None] = [None, Labels(5), Vector(3), Picture(1)]
@@ -23,7 +25,9 @@ every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda k: type(k).__name__)
 
 
-def example(kind: Condition | None, batch: int, dtype: torch.dtype = torch.float32) -> Tensor | None:
+def example(
+    kind: Condition | None, batch: int, dtype: torch.dtype = torch.float32
+) -> Tensor | None:
     match kind:
         case Labels():
             return torch.arange(batch) % kind.classes
@@ -69,7 +73,11 @@ def test_an_item_comes_out_the_same_alone_and_in_a_batch(
     config: Any, kind: Condition | None, dtype: torch.dtype, tolerance: float
 ) -> None:
     network = awake(config.build(SHAPE, kind)).to(dtype)
-    x, log_snr, condition = torch.randn(5, *SHAPE, dtype=dtype), torch.randn(5), example(kind, 5, dtype)
+    x, log_snr, condition = (
+        torch.randn(5, *SHAPE, dtype=dtype),
+        torch.randn(5),
+        example(kind, 5, dtype),
+    )
     together = network(x, log_snr, condition)
     assert together.dtype == dtype and together.abs().max() > 0.1
     for i in range(5):
@@ -80,14 +88,20 @@ def test_an_item_comes_out_the_same_alone_and_in_a_batch(
 
 @every_kind
 @every_config
-def test_outputs_and_gradients_are_finite_at_infinite_log_snr(config: Any, kind: Condition | None) -> None:
+def test_outputs_and_gradients_are_finite_at_infinite_log_snr(
+    config: Any, kind: Condition | None
+) -> None:
     network = awake(config.build(SHAPE, kind))
     x = torch.randn(4, *SHAPE, requires_grad=True)
     log_snr = torch.tensor([math.inf, -math.inf, 25.0, 0.0])
     out = network(x, log_snr, example(kind, 4))
     out.square().sum().backward()
     assert out.isfinite().all() and x.grad is not None and x.grad.isfinite().all()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+    assert all(
+        p.grad is not None and p.grad.isfinite().all()
+        for p in network.parameters()
+        if p.requires_grad
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=lambda k: type(k).__name__)
@@ -141,5 +155,7 @@ def test_dropout_is_off_in_evaluation_and_on_in_training(config: Any) -> None:
 @every_config
 def test_configs_survive_json(config: Any) -> None:
     fields = json.loads(json.dumps(asdict(config)))
-    read = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    read = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
     assert type(config)(**read) == config

@@ -48,14 +48,19 @@ def test_a_picture_is_read_at_a_scale_of_its_own():
     expected = linear(silu(flatten.norm(h)).flatten(1), *weights) / math.sqrt(24)
     torch.testing.assert_close(flatten(h)[:, :, 0, 0], expected)
     # torch draws weights from +-1/sqrt(inputs); the largest of 96,000 comes within 1 % of that
-    assert weights[0].abs().max().item() / math.sqrt(24) == pytest.approx(1 / math.sqrt(192), rel=0.01)
+    assert weights[0].abs().max().item() / math.sqrt(24) == pytest.approx(
+        1 / math.sqrt(192), rel=0.01
+    )
     unflatten, z = Unflatten(5, 8, (6, 4)), torch.randn(3, 5, 1, 1)
     expected = linear(z[:, :, 0, 0], unflatten.linear.weight, unflatten.linear.bias) / math.sqrt(24)
     torch.testing.assert_close(unflatten(z), expected.view(3, 8, 6, 4))
 
 
 def test_encoder_and_decoder_are_mirror_images():
-    encoder, decoder = PictureEncoder((2, 8, 12), 5, (8, 8), 1), PictureDecoder(5, (3, 8, 12), (8, 8), 1)
+    encoder, decoder = (
+        PictureEncoder((2, 8, 12), 5, (8, 8), 1),
+        PictureDecoder(5, (3, 8, 12), (8, 8), 1),
+    )
     for parameter in [*encoder.parameters(), *decoder.parameters()]:
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     x = torch.randn(4, 2, 8, 12)

@@ -28,7 +28,9 @@ class Nothing(nn.Module):
     ],
 )
 def test_sizes_in_and_out(shape: tuple[int, ...], multipliers: tuple[int, ...]) -> None:
-    network = UNetConfig(channels=4, multipliers=multipliers, blocks=1, attention=(7, 8)).build(shape)
+    network = UNetConfig(channels=4, multipliers=multipliers, blocks=1, attention=(7, 8)).build(
+        shape
+    )
     assert network(torch.randn(2, *shape), torch.zeros(2)).shape == (2, *shape)
 
 
@@ -38,7 +40,9 @@ def test_levels_halve_the_longer_side() -> None:
 
 
 def test_sizes_that_cannot_be_halved_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"28x30 cannot be halved 2 times.*fewer multipliers, or pad it to 28x32"):
+    with pytest.raises(
+        ValueError, match=r"28x30 cannot be halved 2 times.*fewer multipliers, or pad it to 28x32"
+    ):
         UNetConfig(channels=4, multipliers=(1, 2, 4)).build((1, 28, 30))
 
 
@@ -89,7 +93,9 @@ def test_pixel_attention_does_not_care_where_pixels_are() -> None:
 
 def test_attention_runs_at_the_listed_sizes_only() -> None:
     def attentions(*sizes: int) -> int:
-        network = UNetConfig(channels=4, multipliers=(1, 2), blocks=1, attention=sizes).build((1, 8, 4))
+        network = UNetConfig(channels=4, multipliers=(1, 2), blocks=1, attention=sizes).build(
+            (1, 8, 4)
+        )
         return sum(isinstance(module, PixelAttention) for module in network.modules())
 
     assert [attentions(), attentions(8), attentions(4), attentions(8, 4)] == [0, 2, 3, 5]
@@ -97,7 +103,9 @@ def test_attention_runs_at_the_listed_sizes_only() -> None:
 
 def test_the_whole_picture_is_seen_through_the_smaller_levels() -> None:
     """A far corner moves an output pixel that the convolutions of the top level alone cannot reach."""
-    network = UNetConfig(channels=4, multipliers=(1, 1, 1, 1), blocks=1, attention=()).build((1, 64, 64))
+    network = UNetConfig(channels=4, multipliers=(1, 1, 1, 1), blocks=1, attention=()).build(
+        (1, 64, 64)
+    )
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
     x = torch.randn(1, 1, 64, 64, requires_grad=True)
@@ -110,7 +118,9 @@ def test_the_way_up_sees_the_way_down_in_mirror_order() -> None:
     level = Level(UNetConfig(channels=4, blocks=2, attention=()), 4, [4], [8])
     level.inside = Nothing()
     for parameter in level.parameters():
-        nn.init.normal_(parameter)  # a new stage is the identity, and one stage would look like the next
+        nn.init.normal_(
+            parameter
+        )  # a new stage is the identity, and one stage would look like the next
     seen: list[torch.Tensor] = []
     for stage in (*level.down, *level.up):
         stage.register_forward_hook(lambda stage, given, out: seen.extend((given[0], out)))
@@ -131,7 +141,9 @@ def test_number_of_weights() -> None:
 
     ends = (1 * 4 * 9 + 4) + 2 * 4 + (4 * 1 * 9 + 1)
     network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=()).build((1, 8, 8))
-    assert sum(p.numel() for p in network.parameters()) == embedding + 2 * block(4) + block(8) + ends
+    assert (
+        sum(p.numel() for p in network.parameters()) == embedding + 2 * block(4) + block(8) + ends
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,9 @@ def test_documented_numbers_of_weights(config: UNetConfig, millions: float) -> N
 @pytest.mark.parametrize(("head", "reach"), [(1, 0), (3, 1), (5, 2)])
 def test_the_last_convolution_reaches_half_its_kernel(head: int, reach: int) -> None:
     """The output at one pixel depends on the features at most `reach` pixels away, and on those that far."""
-    network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=(), head=head).build((1, 8, 8), outputs=6)
+    network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=(), head=head).build(
+        (1, 8, 8), outputs=6
+    )
     assert isinstance(network, UNet)
     nn.init.normal_(network.head.weight)
     h = torch.randn(1, 4, 8, 8, requires_grad=True)

@@ -1,11 +1,16 @@
-"""Contrastive losses: their gradients against those of maximum likelihood, and the chains that they remember."""
+"""ContrastiveEnergy losses: their gradients against those of maximum likelihood, and the chains that they remember."""
 
 import math
 
 import pytest
 import torch
 
-from allegory.objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
+from allegory.objectives.contrastive import (
+    Replay,
+    contrastive_divergence,
+    method_named,
+    noise_contrastive,
+)
 
 N = 100_000
 

@@ -1,26 +1,25 @@
-"""Every weight against its paper's formula, in the paper's own letters; equal gradients whatever the row."""
+"""Every weight against its paper's formula, in the paper's own letters; equal gradients whatever the target."""
 
 import math
 
 import pytest
 import torch
-from tests.paths import PATHS, SPLITS
+from tests.paths import PATHS, SCALINGS
 
-from allegory.objectives import WEIGHTS, denoising, low_discrepancy, weight_named
+from allegory.objectives import WEIGHTS, denoising_loss, stratified_times, weight_named
 from allegory.objectives.denoising import edm, elbo, min_snr, p2, sigmoid
-from allegory.process import ROWS, Cosine, Geometric, Linear, Path, Prediction
-from allegory.process import edm as edm_row
+from allegory.process import TARGETS, Cosine, Geometric, LinearLogSNR, Path, Prediction, edm_target
 
 T = torch.tensor([0.05, 0.2, 0.45, 0.7, 0.97], dtype=torch.float64)
 N = 24_000
 
 
-def believing(x0_hat, row="x0"):
-    """A Predict that believes x0_hat and says so on the given row."""
+def believing(x0_hat, target="x0"):
+    """A Predict that predicts x0_hat and says so on the given target."""
 
     def predict(x_t, t, condition=None):
         pair = Prediction.solve("x0", x0_hat, x_t, t)
-        return Prediction.solve(row, pair.view(row), x_t, t)
+        return Prediction.solve(target, pair.view(target), x_t, t)
 
     return predict
 
@@ -30,13 +29,16 @@ def case(path):
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     level = path.at(T, like=x0)
     truth = Prediction.of(x0, eps, level)
-    belief = Prediction.solve("x0", x0_hat, truth.x_t, level)
-    errors = {row: (belief.view(row) - truth.view(row)).square().sum(1) for row in ("x0", "eps", "v")}
+    prediction = Prediction.solve("x0", x0_hat, truth.x_t, level)
+    errors = {
+        target: (prediction.view(target) - truth.view(target)).square().sum(1)
+        for target in ("x0", "eps", "v")
+    }
     return x0, eps, x0_hat, errors
 
 
 def paper_weights(path):
-    """name -> (row, weight of that row's squared error), on a variance-preserving path, from SNR alone."""
+    """name -> (target, weight of that target's squared error), on a variance-preserving path, from SNR alone."""
     h = 1e-6
     snr = torch.exp(path.schedule(T))
     speed = -(path.schedule(T + h) - path.schedule(T - h)) / (2 * h)  # -d log SNR/dt
@@ -46,7 +48,10 @@ def paper_weights(path):
         "simple": [("eps", torch.ones_like(T)), ("x0", snr)],
         "min_snr": [("x0", capped), ("eps", capped / snr), ("v", capped / (snr + 1))],
         "p2": [("eps", 1 / (1 + snr)), ("v", snr / (1 + snr) ** 2)],
-        "sigmoid": [("eps", speed / 2 / (1 + snr * math.e)), ("x0", speed / 2 / math.e / (1 + 1 / (math.e * snr)))],
+        "sigmoid": [
+            ("eps", speed / 2 / (1 + snr * math.e)),
+            ("x0", speed / 2 / math.e / (1 + 1 / (math.e * snr))),
+        ],
     }
 
 
@@ -57,41 +62,47 @@ def test_a_weight_is_the_published_one_on_every_row_that_its_paper_gives(name, w
     Hoogeboom et al. 2024: e^b sigmoid(log_snr - b) |x0|^2 and sigmoid(b - log_snr) |eps|^2 with b = -1."""
     path = PATHS[name]
     x0, eps, x0_hat, errors = case(path)
-    got = denoising(believing(x0_hat), path, x0, T, eps, WEIGHTS[weight])
-    for row, factor in paper_weights(path)[weight]:
-        torch.testing.assert_close(got, factor * errors[row], rtol=1e-7, atol=0)
+    got = denoising_loss(believing(x0_hat), path, x0, T, eps, WEIGHTS[weight])
+    for target, factor in paper_weights(path)[weight]:
+        torch.testing.assert_close(got, factor * errors[target], rtol=1e-7, atol=0)
 
 
 def test_p2_with_its_own_k_and_gamma():
     path = PATHS["linear-vp"]
     x0, eps, x0_hat, errors = case(path)
     snr = torch.exp(path.schedule(T))
-    got = denoising(believing(x0_hat), path, x0, T, eps, p2(k=0.3, gamma=0.5))
+    got = denoising_loss(believing(x0_hat), path, x0, T, eps, p2(k=0.3, gamma=0.5))
     torch.testing.assert_close(got, errors["eps"] / (0.3 + snr) ** 0.5)
 
 
 def test_the_ceiling_of_min_snr_is_where_it_says():
-    level = PATHS["linear-vp"].at(PATHS["linear-vp"].schedule.inverse(torch.log(torch.tensor([2.0, 4.0]).double())))
+    level = PATHS["linear-vp"].at(
+        PATHS["linear-vp"].schedule.inverse(torch.log(torch.tensor([2.0, 4.0]).double()))
+    )
     torch.testing.assert_close(min_snr(3.0)(level), torch.tensor([2.0, 3.0]).double())
 
 
 @pytest.mark.parametrize("data_std", [0.5, 1.3])
-@pytest.mark.parametrize("split", ["ve", "vp"])
-def test_edm_is_the_expectation_over_ln_sigma(split, data_std):
+@pytest.mark.parametrize("scaling", ["ve", "vp"])
+def test_edm_is_the_expectation_over_ln_sigma(scaling, data_std):
     """E_{ln sigma ~ N(-1.2, 1.2^2)} (sigma^2 + s^2)/(sigma s)^2 |D - x0|^2 (Karras et al. 2022, table 1)."""
 
     def miss(sigma):  # how far D is from x0 at this noise level
         return sigma / (1 + sigma**2)
 
-    wide = Path(Linear(2.4 + 26, 2.4 - 26), split)
+    wide = Path(LinearLogSNR(2.4 + 26, 2.4 - 26), scaling)
     t = (torch.arange(N, dtype=torch.float64) + 0.5) / N
     sigma = torch.exp(-wide.schedule(t) / 2)
     x0 = torch.zeros(N, 1, dtype=torch.float64)
-    ours = denoising(believing(miss(sigma)[:, None]), wide, x0, t, x0, edm(data_std)).mean()
+    ours = denoising_loss(believing(miss(sigma)[:, None]), wide, x0, t, x0, edm(data_std)).mean()
     z = torch.linspace(-10, 10, N, dtype=torch.float64)
     s = torch.exp(-1.2 + 1.2 * z)
     integrand = (
-        (s**2 + data_std**2) / (s * data_std) ** 2 * miss(s) ** 2 * torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        (s**2 + data_std**2)
+        / (s * data_std) ** 2
+        * miss(s) ** 2
+        * torch.exp(-(z**2) / 2)
+        / math.sqrt(2 * math.pi)
     )
     torch.testing.assert_close(ours, torch.trapezoid(integrand, z), rtol=1e-3, atol=0)
 
@@ -101,27 +112,31 @@ def test_edm_by_default_is_that_of_the_paper():
     torch.testing.assert_close(WEIGHTS["edm"](level), edm(0.5, mean=2.4, std=2.4)(level))
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("row", [*ROWS, edm_row(0.5)], ids=[*ROWS, "edm(0.5)"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("target", [*TARGETS, edm_target(0.5)], ids=[*TARGETS, "edm(0.5)"])
 @pytest.mark.parametrize("weight", WEIGHTS)
-def test_the_gradient_does_not_depend_on_the_row(weight, row, split):
+def test_the_gradient_does_not_depend_on_the_row(weight, target, scaling):
     """d loss / d x0_hat = 2 weight (x0_hat - x0) whatever the network predicts; min-SNR for v is where others erred."""
-    path = Path(Cosine(7, -6), split)
+    path = Path(Cosine(7, -6), scaling)
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     x0_hat.requires_grad_()
-    loss = denoising(believing(x0_hat, row), path, x0, T, eps, WEIGHTS[weight])
+    loss = denoising_loss(believing(x0_hat, target), path, x0, T, eps, WEIGHTS[weight])
     (gradient,) = torch.autograd.grad(loss.sum(), x0_hat)
     factor = WEIGHTS[weight](path.at(T))[:, None]
-    torch.testing.assert_close(gradient, (2 * factor * (x0_hat - x0)).detach(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        gradient, (2 * factor * (x0_hat - x0)).detach(), rtol=1e-9, atol=1e-9
+    )
 
 
-@pytest.mark.parametrize("row", [*ROWS, edm_row(0.5)], ids=[*ROWS, "edm(0.5)"])
-def test_the_squared_error_is_that_of_x0_number_by_number(row):
+@pytest.mark.parametrize("target", [*TARGETS, edm_target(0.5)], ids=[*TARGETS, "edm(0.5)"])
+def test_the_squared_error_is_that_of_x0_number_by_number(target):
     path = PATHS["cosine-sub_vp"]
     x0, eps, x0_hat = torch.randn(3, 5, 5, dtype=torch.float64)  # batch = width
     truth = Prediction.of(x0, eps, path.at(T, like=x0))
-    belief = believing(x0_hat, row)(truth.x_t, truth.level)
-    torch.testing.assert_close(belief.squared_error(truth, "x0"), (x0_hat - x0).square(), rtol=1e-8, atol=1e-10)
+    prediction = believing(x0_hat, target)(truth.x_t, truth.level)
+    torch.testing.assert_close(
+        prediction.squared_error(truth, "x0"), (x0_hat - x0).square(), rtol=1e-8, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("end", [-8.0, -math.inf])
@@ -133,15 +148,17 @@ def test_min_snr_of_v_is_finite_where_nothing_of_the_data_is_left(end):
     def predict(x_t, t, condition=None):
         return Prediction.solve("v", x0_hat, x_t, t)
 
-    assert denoising(predict, path, x0, t, eps, WEIGHTS["min_snr"]).isfinite().all()
+    assert denoising_loss(predict, path, x0, t, eps, WEIGHTS["min_snr"]).isfinite().all()
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("schedule", [Linear(9, -8), Cosine(9, -8)], ids=["linear", "cosine"])
-def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, split):
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("schedule", [LinearLogSNR(9, -8), Cosine(9, -8)], ids=["linear", "cosine"])
+def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, scaling):
     """On N(0, s^2) the integral is 1/2 log((1 + s^2 SNR_0)/(1 + s^2 SNR_1)): the information between the ends."""
-    path, std = Path(schedule, split), 0.7
-    signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)  # exact for quadratics
+    path, std = Path(schedule, scaling), 0.7
+    signs = torch.tensor(
+        [[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64
+    )  # exact for quadratics
     t = ((torch.arange(N // 4, dtype=torch.float64) + 0.5) * 4 / N).repeat_interleave(4)
     x0, eps = (std * signs[:, :1]).repeat(N // 4, 1), signs[:, 1:].repeat(N // 4, 1)
 
@@ -151,7 +168,9 @@ def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, split):
 
     start, end = schedule.ends
     expected = 0.5 * (math.log1p(std**2 * math.exp(start)) - math.log1p(std**2 * math.exp(end)))
-    assert denoising(exact, path, x0, t, eps, elbo).mean().item() == pytest.approx(expected, rel=1e-4)
+    assert denoising_loss(exact, path, x0, t, eps, elbo).mean().item() == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_the_sigmoid_tends_to_the_elbo():
@@ -161,7 +180,7 @@ def test_the_sigmoid_tends_to_the_elbo():
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_times_of_low_discrepancy_are_even_and_each_is_uniform(count):
-    draws = torch.stack([low_discrepancy(count) for _ in range(2000)])
+    draws = torch.stack([stratified_times(count) for _ in range(2000)])
     assert draws.shape == (2000, count) and draws.dtype == torch.float64
     assert (draws >= 0).all() and (draws < 1).all()
     gaps = draws.sort(1).values.diff(dim=1)
@@ -179,7 +198,7 @@ def test_the_condition_and_the_level_reach_the_predict():
         seen.append((x_t, t.alpha, condition))
         return Prediction.solve("eps", eps, x_t, t)
 
-    assert (denoising(predict, path, x0, T, eps, elbo, labels) == 0).all()
+    assert (denoising_loss(predict, path, x0, T, eps, elbo, labels) == 0).all()
     ((x_t, alpha, condition),) = seen
     assert condition is labels and alpha.shape == (5, 1)
     torch.testing.assert_close(x_t, path.at(T, like=x0).sigma * eps)

@@ -9,22 +9,23 @@ from tests.paths import PATHS, SMOOTH
 
 from allegory import Mixture, Path, Prediction
 from allegory.objectives import (
-    denoising,
     denoising_score_matching,
     dual_score_matching,
-    even_in_log_snr,
     exact_score_matching,
     fisher_divergence,
-    in_score,
     rademacher,
     score_at,
+    score_weighting,
     sliced_score_matching,
+    uniform_in_log_snr,
 )
-from allegory.objectives.denoising import elbo, simple
-from allegory.process import Cosine, Linear, marginal
+from allegory.objectives.denoising import denoising_loss, elbo, simple
+from allegory.process import Cosine, LinearLogSNR, marginal
 
 D = 3
-COVARIANCE = torch.tensor([[1.0, 0.5, 0.1], [0.5, 0.8, -0.2], [0.1, -0.2, 0.4]], dtype=torch.float64)
+COVARIANCE = torch.tensor(
+    [[1.0, 0.5, 0.1], [0.5, 0.8, -0.2], [0.1, -0.2, 0.4]], dtype=torch.float64
+)
 MEAN = torch.tensor([0.3, -0.7, 0.2], dtype=torch.float64)
 SIGNS = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=D)), dtype=torch.float64)
 
@@ -52,19 +53,23 @@ def minimiser(loss):
 
 def test_exact_sliced_and_denoising_have_one_minimiser_on_a_gaussian():
     """It is -V^-1 (x - m) with V = alpha^2 C + sigma^2 I: samples with exact moments, all probes."""
-    path = Path(Linear(4, -4), "vp")
+    path = Path(LinearLogSNR(4, -4), "vp")
     level = path.at(0.4)
     x0, eps = moments_exact()
     x_t = level.mix(x0, eps)
     probes = SIGNS[:, None].expand(-1, len(x_t), -1)
-    A = -torch.linalg.inv(level.alpha**2 * COVARIANCE + level.sigma**2 * torch.eye(D, dtype=torch.float64))
+    A = -torch.linalg.inv(
+        level.alpha**2 * COVARIANCE + level.sigma**2 * torch.eye(D, dtype=torch.float64)
+    )
     b = -level.alpha * A @ MEAN
 
     def denoise(score):
         def predict(x, t, condition=None):
             return Prediction.solve("score", score(x), x, path.at(t, like=x))
 
-        return denoising_score_matching(predict, path, x0, torch.full((len(x0),), 0.4, dtype=torch.float64), eps)
+        return denoising_score_matching(
+            predict, path, x0, torch.full((len(x0),), 0.4, dtype=torch.float64), eps
+        )
 
     for loss in (
         lambda score: exact_score_matching(score, x_t),
@@ -81,10 +86,15 @@ def test_exact_sliced_and_denoising_have_one_minimiser_on_a_gaussian():
 @pytest.mark.parametrize("project", [False, True])
 def test_the_variance_of_one_sliced_probe_is_the_derived_one(project):
     """2 sum_{i != j} S_ij^2, over all eight probes, which are all there are: exact."""
-    jacobian = torch.tensor([[0.5, 1.0, 0.0], [-0.4, 0.2, 0.7], [0.3, 0.1, -1.0]], dtype=torch.float64)
+    jacobian = torch.tensor(
+        [[0.5, 1.0, 0.0], [-0.4, 0.2, 0.7], [0.3, 0.1, -1.0]], dtype=torch.float64
+    )
     x = torch.tensor([[0.4, -1.1, 0.6]], dtype=torch.float64)
     s = (x @ jacobian.T)[0]
-    losses = [sliced_score_matching(lambda y: y @ jacobian.T, x, v[None, None], project=project).item() for v in SIGNS]
+    losses = [
+        sliced_score_matching(lambda y: y @ jacobian.T, x, v[None, None], project=project).item()
+        for v in SIGNS
+    ]
     S = (jacobian + jacobian.T) / 2 + (0.5 * s[:, None] * s if project else 0.0)
     off = S - S.diag().diag()
     assert torch.tensor(losses).double().var(correction=0).item() == pytest.approx(
@@ -101,14 +111,16 @@ def test_gaussian_probes_vary_more():
     many, v = x.expand(n, -1), torch.randn(1, n, D, dtype=torch.float64)
     losses = sliced_score_matching(lambda y: y @ jacobian.T, many, v)
     variance, kurtosis = 2 * jacobian.square().sum().item(), 15.0  # at most that of one chi-square
-    assert losses.var().item() == pytest.approx(variance, abs=4 * variance * math.sqrt((kurtosis - 1) / n))
+    assert losses.var().item() == pytest.approx(
+        variance, abs=4 * variance * math.sqrt((kurtosis - 1) / n)
+    )
     signs = sliced_score_matching(lambda y: y @ jacobian.T, many, rademacher(1, many))
     assert signs.var().item() < 1e-20  # a diagonal Jacobian needs one sign
 
 
 def test_exact_is_fisher_up_to_a_constant():
     """E exact = Fisher - 1/2 E|grad log p|^2, for a score that is none of the family: within 4 standard errors."""
-    path = Path(Linear(6, -6), "flow")
+    path = Path(LinearLogSNR(6, -6), "flow")
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
     oracle, level = Mixture(means, 0.4, torch.tensor([0.3, 0.7]).double(), path), path.at(0.5)
     x, truth = oracle.sample(40_000, 0, 0.5), score_at(oracle, level)
@@ -125,13 +137,21 @@ def test_exact_is_fisher_up_to_a_constant():
 def test_weights_of_the_score_are_weights_of_x0():
     for path in SMOOTH.values():
         level = path.at(torch.linspace(0.02, 0.98, 9, dtype=torch.float64))
-        torch.testing.assert_close(in_score(lambda a: a.sigma * a.sigma)(level), simple(level), rtol=1e-9, atol=0)
-        torch.testing.assert_close(in_score(lambda a: a.diffusion / 2)(level), elbo(level), rtol=1e-9, atol=0)
+        torch.testing.assert_close(
+            score_weighting(lambda a: a.sigma * a.sigma)(level), simple(level), rtol=1e-9, atol=0
+        )
+        torch.testing.assert_close(
+            score_weighting(lambda a: a.diffusion / 2)(level), elbo(level), rtol=1e-9, atol=0
+        )
 
 
 def test_denoising_score_matching_is_the_squared_error_of_the_score():
     path = PATHS["cosine-sub_vp"]
-    x0, eps, t = torch.randn(5, 2).double(), torch.randn(5, 2).double(), torch.linspace(0.1, 0.9, 5).double()
+    x0, eps, t = (
+        torch.randn(5, 2).double(),
+        torch.randn(5, 2).double(),
+        torch.linspace(0.1, 0.9, 5).double(),
+    )
     oracle = Mixture(torch.randn(3, 2).double(), 0.5, None, path)
     level = path.at(t, like=x0)
     x_t = level.mix(x0, eps)
@@ -140,19 +160,23 @@ def test_denoising_score_matching_is_the_squared_error_of_the_score():
     torch.testing.assert_close(found, level.diffusion[:, 0] / 2 * missed)
     plain = denoising_score_matching(oracle, path, x0, t, eps)
     torch.testing.assert_close(plain, level.sigma[:, 0] ** 2 / 2 * missed)
-    torch.testing.assert_close(2 * plain, denoising(oracle, path, x0, t, eps, simple))  # NCSN's loss, twice
+    torch.testing.assert_close(
+        2 * plain, denoising_loss(oracle, path, x0, t, eps, simple)
+    )  # NCSN's loss, twice
 
 
 def test_times_even_in_log_snr_keep_the_mean_and_lower_the_variance():
     """int f(t) dt by both; the bound of an exact Gaussian denoiser varies less, for a schedule with steep ends."""
     path = Path(Cosine(9, -9), "vp")
-    t, factor = even_in_log_snr(path, 4000)
-    assert factor.mean().item() == pytest.approx(1.0, rel=1e-3)  # evenly spread: an error of order 1/n
+    t, factor = uniform_in_log_snr(path, 4000)
+    assert factor.mean().item() == pytest.approx(
+        1.0, rel=1e-3
+    )  # evenly spread: an error of order 1/n
     assert (factor * t.square()).mean().item() == pytest.approx(1 / 3, rel=1e-2)
     oracle = Mixture(torch.zeros(1, 2).double(), 0.5, None, path)
     x0, eps = 0.5 * torch.randn(4000, 2).double(), torch.randn(4000, 2).double()
-    uniform = denoising(oracle, path, x0, torch.rand(4000).double(), eps, elbo)
-    even = factor * denoising(oracle, path, x0, t, eps, elbo)
+    uniform = denoising_loss(oracle, path, x0, torch.rand(4000).double(), eps, elbo)
+    even = factor * denoising_loss(oracle, path, x0, t, eps, elbo)
     error = math.hypot(uniform.std().item(), even.std().item()) / math.sqrt(4000)
     assert abs(uniform.mean().item() - even.mean().item()) < 4 * error
     assert even.var() < uniform.var() / 2
@@ -189,7 +213,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no_grad and detach"):
         exact_score_matching(lambda y: -y.detach(), x)
     with pytest.raises(ValueError, match="two finite ends"):
-        even_in_log_snr(PATHS["straight-flow"], 8)
+        uniform_in_log_snr(PATHS["straight-flow"], 8)
 
 
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-sub_vp", "linear-ve", "learned-flow"])
@@ -204,7 +228,9 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
     def loss(by):
         def energy(x, t, condition=None):
             level = path.at(t, like=x)
-            return oracle.energy(x, t) + by * torch.tanh(x[:, 0] / level.spread[:, 0]) * (1 + level.log_snr[:, 0] / 5)
+            return oracle.energy(x, t) + by * torch.tanh(x[:, 0] / level.marginal_std[:, 0]) * (
+                1 + level.log_snr[:, 0] / 5
+            )
 
         return dual_score_matching(energy, path, x0, t, eps).detach()
 
@@ -217,7 +243,11 @@ def test_dual_score_matching_by_its_definition():
     """1/2 |sigma grad E - eps|^2 and 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, by finite differences at fixed x_t."""
     path, h = PATHS["cosine-sub_vp"], 1e-5
     oracle = Mixture(torch.randn(3, 2).double(), 0.4, None, path)
-    x0, eps, t = torch.randn(5, 2).double(), torch.randn(5, 2).double(), torch.linspace(0.2, 0.8, 5).double()
+    x0, eps, t = (
+        torch.randn(5, 2).double(),
+        torch.randn(5, 2).double(),
+        torch.linspace(0.2, 0.8, 5).double(),
+    )
     x_t = path.at(t, like=x0).mix(x0, eps)
 
     def log_kernel(t):

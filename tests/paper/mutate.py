@@ -20,7 +20,9 @@ def mutate(monkeypatch, target, old, new):
     """Replace `old`, which must occur once, by `new` in the source of a function, wherever the function is used."""
     function = _plain(target)
     source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(old) == 1, f"{old!r} is {source.count(old)} times in {function.__qualname__}; mend mistakes.py"
+    assert source.count(old) == 1, (
+        f"{old!r} is {source.count(old)} times in {function.__qualname__}; mend mistakes.py"
+    )
     source = source[source.index("def ") :].replace(old, new)
     space = dict(vars(sys.modules[function.__module__]))
     if function.__closure__:  # super() in a method
@@ -29,7 +31,9 @@ def mutate(monkeypatch, target, old, new):
         source = body
     exec(compile("from __future__ import annotations\n" + source, "<mutated>", "exec"), space)
     changed = (
-        space["outer"](*(None for _ in function.__closure__)) if function.__closure__ else space[function.__name__]
+        space["outer"](*(None for _ in function.__closure__))
+        if function.__closure__
+        else space[function.__name__]
     )
     assert isinstance(changed, types.FunctionType)
     monkeypatch.setattr(function, "__code__", changed.__code__)

@@ -25,7 +25,9 @@ def test_equal_sides_pass_and_the_worst_is_shown():
 @pytest.mark.parametrize("wrong", [1.0 + 1e-6, -1.0, math.nan, math.inf])
 @pytest.mark.parametrize("kind", [Kind.EXACT, Kind.SAMPLE, Kind.MEAN, Kind.LAW, Kind.DEFINITION])
 def test_unequal_sides_fail(kind, wrong):
-    result = run(kind, same(torch.tensor([0.5, wrong], dtype=torch.float64), torch.tensor([0.5, 1.0])))
+    result = run(
+        kind, same(torch.tensor([0.5, wrong], dtype=torch.float64), torch.tensor([0.5, 1.0]))
+    )
     assert not result.passed
     assert result.reason
 
@@ -39,7 +41,9 @@ def test_up_to_a_constant():
     x = torch.linspace(0, 1, 5, dtype=torch.float64)
     assert run(Kind.CONSTANT, same(x + 3, x)).passed
     assert not run(Kind.CONSTANT, same(-x, x)).passed
-    assert "do not vary" in run(Kind.PROPORTIONAL, same(torch.full((5,), 3.0), torch.zeros(5))).reason
+    assert (
+        "do not vary" in run(Kind.PROPORTIONAL, same(torch.full((5,), 3.0), torch.zeros(5))).reason
+    )
 
 
 def test_a_mean_of_draws_needs_small_standard_errors():

@@ -21,9 +21,9 @@ def test_hermite_and_line_integrate_a_smooth_function():
     expected = math.cos(0.3) * math.exp(-0.72)  # E cos z = cos(mean) exp(-variance / 2)
     assert float(weight @ torch.cos(z[:, 0])) == pytest.approx(expected, rel=1e-12)
     x, dx = line()
-    assert float((normal(x[:, 0], 0.3, 1.44).exp() * torch.cos(x[:, 0])).sum() * dx) == pytest.approx(
-        expected, rel=1e-12
-    )
+    assert float(
+        (normal(x[:, 0], 0.3, 1.44).exp() * torch.cos(x[:, 0])).sum() * dx
+    ) == pytest.approx(expected, rel=1e-12)
 
 
 def test_draws_are_the_same_in_every_run():
@@ -37,7 +37,9 @@ def test_dense_moments_against_draws_of_the_ladder():
     first = case.up[0].given(case.x.expand(count, -1)).draw(noise[:, 0])
     second = case.up[1].given(first).draw(noise[:, 1])
     both = torch.cat([first, second], 1)
-    error = 5 / math.sqrt(count)  # of means and covariances, whose terms have standard deviation of at most 1
+    error = 5 / math.sqrt(
+        count
+    )  # of means and covariances, whose terms have standard deviation of at most 1
     torch.testing.assert_close(both.mean(0), case.q().mean[:, 0], rtol=0, atol=error)
     torch.testing.assert_close(both.T.cov(), case.q().cov, rtol=0, atol=error)
 

@@ -15,7 +15,9 @@ from allegory.paper.consistency import gap, printed_bound
 CHECKS = checks()
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=[f"{i}-eq{check.number}" for i, check in enumerate(CHECKS)])
+@pytest.mark.parametrize(
+    "check", CHECKS, ids=[f"{i}-eq{check.number}" for i, check in enumerate(CHECKS)]
+)
 def test_equation(check):
     """It holds, and with one of its sides turned round it does not."""
     sides = check.compute()
@@ -52,9 +54,14 @@ def test_the_gap_from_44_to_45_by_monte_carlo(steps, sign):
     case, count = chain(steps=steps, dims=1, sign=sign), 100_000
     x = case.walk(torch.randn(count, steps, 1, dtype=torch.float64))
     ratio = torch.stack(
-        [case.model(t + 1, x[t + 1]).log_prob(x[t]) - case.forward(t, x[t - 1]).log_prob(x[t]) for t in range(1, steps)]
+        [
+            case.model(t + 1, x[t + 1]).log_prob(x[t]) - case.forward(t, x[t - 1]).log_prob(x[t])
+            for t in range(1, steps)
+        ]
     ).sum(0)
-    kl = torch.stack([case.forward(t, x[t - 1]).kl(case.model(t + 1, x[t + 1])) for t in range(1, steps)]).sum(0)
+    kl = torch.stack(
+        [case.forward(t, x[t - 1]).kl(case.model(t + 1, x[t + 1])) for t in range(1, steps)]
+    ).sum(0)
     difference = ratio + kl
     error = float(difference.std()) / count**0.5
     assert float(difference.mean()) == pytest.approx(gap(case), abs=4 * error)

@@ -14,12 +14,16 @@ from allegory import Mixture, Path, grid, trajectory
 from allegory.process import Betas, Grid
 from allegory.process.noise import Noise
 
-pytest.importorskip("diffusers", reason="diffusers is not installed; pip install -c constraints.txt -e '.[peers]'")
+pytest.importorskip(
+    "diffusers", reason="diffusers is not installed; pip install -c constraints.txt -e '.[peers]'"
+)
 
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 PATH, LAST = Path(Betas(BETAS)), len(BETAS) - 1
 ITEMS, SEEDS, STEPS = 16, range(16), 12
-EXACT = Mixture(torch.tensor([[1.0, 0.5, -0.2], [-1.0, 0.3, 0.8], [0.1, -1.2, 0.4]]), 0.3, None, PATH)
+EXACT = Mixture(
+    torch.tensor([[1.0, 0.5, -0.2], [-1.0, 0.3, 0.8], [0.1, -1.2, 0.4]]), 0.3, None, PATH
+)
 FULL = {"prediction_type": "sample", "lower_order_final": False}
 
 
@@ -73,7 +77,9 @@ def multistep(name, levels, **options):
 
     scheduler = getattr(diffusers, name)(**options)
     scheduler.set_timesteps(levels.steps)
-    scheduler.sigmas = torch.tensor([level.sigma / level.alpha for level in levels.levels], dtype=torch.float64)
+    scheduler.sigmas = torch.tensor(
+        [level.sigma / level.alpha for level in levels.levels], dtype=torch.float64
+    )
     scheduler.set_begin_index(0)
     return scheduler
 
@@ -82,10 +88,16 @@ def test_ddpm(monkeypatch):
     """Down to step 0 by unequal steps, and the posterior mean last: our end 'denoise'. Variance: fixed_small."""
     steps = [999, 900, 750, 700, 511, 400, 300, 200, 90, 40, 7, 0]
     scheduler = ancestral(
-        "DDPMScheduler", {"timesteps": steps}, prediction_type="sample", clip_sample=False, variance_type="fixed_small"
+        "DDPMScheduler",
+        {"timesteps": steps},
+        prediction_type="sample",
+        clip_sample=False,
+        variance_type="fixed_small",
     )
     noise = Noise(SEEDS, EXACT.shape)
-    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise.draw())
+    monkeypatch.setattr(
+        "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise.draw()
+    )
     levels = whole(scheduler, PATH.clean)
     alike(ours("ddpm", levels, seeds=SEEDS), theirs(scheduler, levels))
 
@@ -114,14 +126,20 @@ def test_dpmpp2m(spacing, end):
     """The last step to sigma = 0 is of order 1 in both; to sigma > 0 theirs too unless lower_order_final is off."""
     levels = grid(PATH, STEPS, spacing, end)
     kind = {"final_sigmas_type": "zero" if end == "zero" else "sigma_min"}
-    scheduler = multistep("DPMSolverMultistepScheduler", levels, solver_type="midpoint", **FULL, **kind)
+    scheduler = multistep(
+        "DPMSolverMultistepScheduler", levels, solver_type="midpoint", **FULL, **kind
+    )
     alike(ours("dpmpp2m", levels), theirs(scheduler, levels))
 
 
 def test_adams_in_the_x0_form_is_the_heun_type_of_dpmpp2m():
     levels = grid(PATH, STEPS, "karras", "min")
     scheduler = multistep(
-        "DPMSolverMultistepScheduler", levels, solver_type="heun", final_sigmas_type="sigma_min", **FULL
+        "DPMSolverMultistepScheduler",
+        levels,
+        solver_type="heun",
+        final_sigmas_type="sigma_min",
+        **FULL,
     )
     alike(ours("x0ab2", levels), theirs(scheduler, levels))
 
@@ -138,10 +156,14 @@ def test_adams_in_the_eps_form_is_deis(order):
 @pytest.mark.parametrize("bh", ["bh1", "bh2"])
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_unipc(order, bh, spacing):
-    """To sigma > 0, where every step is of full order once there are beliefs enough."""
+    """To sigma > 0, where every step is of full order once there are predictions enough."""
     levels = grid(PATH, STEPS, spacing, "min")
-    scheduler = multistep("UniPCMultistepScheduler", levels, solver_order=order, solver_type=bh, **FULL)
-    alike(ours(f"unipc{order}" + (":bh1" if bh == "bh1" else ""), levels), theirs(scheduler, levels))
+    scheduler = multistep(
+        "UniPCMultistepScheduler", levels, solver_order=order, solver_type=bh, **FULL
+    )
+    alike(
+        ours(f"unipc{order}" + (":bh1" if bh == "bh1" else ""), levels), theirs(scheduler, levels)
+    )
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -152,7 +174,9 @@ def test_unipc_to_clean_data(order):
     """
     levels = grid(PATH, STEPS, "log_snr", "zero")
     options = FULL | {"lower_order_final": True}
-    scheduler = multistep("UniPCMultistepScheduler", levels, solver_order=order, solver_type="bh2", **options)
+    scheduler = multistep(
+        "UniPCMultistepScheduler", levels, solver_order=order, solver_type="bh2", **options
+    )
     common = STEPS if order < 3 else STEPS - 2
     alike(ours(f"unipc{order}", levels)[:common], theirs(scheduler, levels)[:common])
 

@@ -9,15 +9,15 @@ from mpl_toolkits.mplot3d import Axes3D
 from tests.evaluation.helpers import untrained
 from tests.plots.test_figures import drawn
 
-from allegory.data import Arrays, Data, Dataset
+from allegory.data import Dataset, DataSpec, Items
 from allegory.models import VDM, Denoiser, Energy
 from allegory.networks import MLPConfig
 from allegory.plots import energy_surface, field, plane, score_field, walkers
 from allegory.plots.field import ARROWS, FACES, PIXELS, lattice, noise_levels
 from allegory.plots.plane import plane_sections
-from allegory.process import Cosine, Empirical, Geometric, Linear, Mixture, Path
+from allegory.process import Cosine, Empirical, Geometric, LinearLogSNR, Mixture, Path
 
-SPEC = Data((2,), -4.0, 4.0)
+SPEC = DataSpec((2,), -4.0, 4.0)
 PATH = Path(Cosine(9.0, -6.0))
 MEANS, STD, WEIGHTS = torch.tensor([[-0.6, -0.4], [0.6, 0.2]]), 0.1, torch.tensor([0.2, 0.8])
 
@@ -31,7 +31,7 @@ def raw(n=400):
 
 
 def score_only(oracle):
-    """The same belief, without its density."""
+    """The same prediction, without its density."""
     return lambda x_t, t, condition=None: oracle(x_t, t, condition)
 
 
@@ -59,7 +59,10 @@ def test_arrows_are_the_exact_score():
         torch.testing.assert_close(cosine[sure], torch.ones_like(cosine[sure]), atol=1e-3, rtol=0)
         gap = x[1, 0] - x[0, 0]
         torch.testing.assert_close(
-            shown.norm(dim=1), gap * (1 + level.sigma * size).log() / math.log(11), rtol=2e-3, atol=1e-5
+            shown.norm(dim=1),
+            gap * (1 + level.sigma * size).log() / math.log(11),
+            rtol=2e-3,
+            atol=1e-5,
         )
         assert axes.get_xlabel() == f"log-SNR {level.log_snr:.1f}"
 
@@ -73,7 +76,10 @@ def test_the_density_is_darkest_at_a_mode(wrap):
     page = np.asarray(image.get_array())
     left, right, low, high = image.get_extent()
     row, column = np.unravel_index(page.argmax(), page.shape)
-    place = left + (column + 0.5) * (right - left) / PIXELS, low + (row + 0.5) * (high - low) / PIXELS
+    place = (
+        left + (column + 0.5) * (right - left) / PIXELS,
+        low + (row + 0.5) * (high - low) / PIXELS,
+    )
     assert image.origin == "lower" and page.max() == 1 and page.min() >= 0
     # a kernel estimate from 320 points of a Gaussian has its maximum within a standard deviation
     np.testing.assert_allclose(place, level.alpha * MEANS[1], atol=STD)
@@ -96,9 +102,16 @@ def test_levels_go_from_the_spread_of_the_data_to_its_details():
     np.testing.assert_allclose([ratios[0], ratios[-1]], [0.7 * std, 0.06 * std], rtol=5e-3)
     np.testing.assert_allclose(np.diff(np.log(ratios)), np.log(0.06 / 0.7) / 3, rtol=1e-6)
     # a path that is never so clean or so noisy is shown at its own ends, once
-    narrow = noise_levels(Path(Linear(3.0, 2.8)), x0, 4)
+    narrow = noise_levels(Path(LinearLogSNR(3.0, 2.8)), x0, 4)
     assert [level.t for level in narrow] == pytest.approx([1.0, 0.0])
-    drawn(score_field(mixture(Path(Cosine(math.inf, -math.inf))), Path(Cosine(math.inf, -math.inf)), raw(), SPEC))
+    drawn(
+        score_field(
+            mixture(Path(Cosine(math.inf, -math.inf))),
+            Path(Cosine(math.inf, -math.inf)),
+            raw(),
+            SPEC,
+        )
+    )
 
 
 @pytest.mark.parametrize("path", [PATH, Path(Geometric(0.01, 3.0), "ve")])
@@ -107,7 +120,9 @@ def test_annealed_walkers_end_on_the_modes_with_their_weights(path):
     figure = walkers(mixture(path), path, SPEC, seeds=range(n))
     drawn(figure)
     annealed, alone = clouds(figure)[:5], clouds(figure)[5:]
-    np.testing.assert_allclose(annealed[0], alone[0], atol=1e-5)  # they start at the same points on the page
+    np.testing.assert_allclose(
+        annealed[0], alone[0], atol=1e-5
+    )  # they start at the same points on the page
     distance = np.linalg.norm(annealed[-1][:, None] - MEANS.numpy(), axis=2)
     # the norm of a Gaussian in the plane is below 4.3 standard deviations for all but 1 in 10^4
     assert distance.min(1).max() < 4.3 * math.hypot(STD, 0.02)
@@ -125,7 +140,9 @@ def test_trails_end_at_the_walkers_and_moments_are_labelled():
     for i, axes in enumerate(figure.axes):
         assert len(axes.lines) == 8
         ends = np.array([[line.get_xdata()[-1], line.get_ydata()[-1]] for line in axes.lines])
-        np.testing.assert_allclose(ends, np.asarray(axes.collections[0].get_offsets())[:8], atol=1e-6)
+        np.testing.assert_allclose(
+            ends, np.asarray(axes.collections[0].get_offsets())[:8], atol=1e-6
+        )
         assert len(axes.lines[0].get_xdata()) == 1 + min(2 * (i % 5), 5 if i < 5 else 8)
     assert figure.axes[0].get_xlabel() == "log-SNR −6.0"
     assert figure.axes[4].get_xlabel() == "log-SNR 9.0"
@@ -140,18 +157,24 @@ def test_a_walker_is_the_same_in_any_company():
 
 def test_the_surface_of_an_energy_has_its_minimum_at_a_mode(monkeypatch):
     seen = {}
-    monkeypatch.setattr(Axes3D, "plot_surface", lambda self, x, y, z, **how: seen.update(x=x, y=y, z=z, **how))
+    monkeypatch.setattr(
+        Axes3D, "plot_surface", lambda self, x, y, z, **how: seen.update(x=x, y=y, z=z, **how)
+    )
     figure = energy_surface(mixture(), PATH, SPEC, raw())
     level = PATH.levels([0.0])[0]
     x = torch.tensor(np.stack([seen["x"], seen["y"]], -1))
     exact = -mixture().log_prob(x.flatten(0, 1), level).reshape(FACES, FACES)
     own = -mixture().log_prob(level.alpha * SPEC.encode(raw()), level)
-    height = (exact - own.min()).clamp(min=0)  # what no item is as low as would be a well of its own
+    height = (exact - own.min()).clamp(
+        min=0
+    )  # what no item is as low as would be a well of its own
     np.testing.assert_allclose(seen["z"], height.clamp(max=15), atol=1e-4)
     place = np.unravel_index(exact.argmin(), exact.shape)
     assert seen["z"][place] == seen["z"].min()
     # half a face in each direction, and the two modes are too far apart to shift one another
-    np.testing.assert_allclose(x[place], level.alpha * MEANS[1], atol=0.5 * float(x[0, 1, 0] - x[0, 0, 0]) + 1e-3)
+    np.testing.assert_allclose(
+        x[place], level.alpha * MEANS[1], atol=0.5 * float(x[0, 1, 0] - x[0, 0, 0]) + 1e-3
+    )
     hidden = seen["facecolors"][:, :, 3] == 0
     corners = torch.stack([height[:-1, :-1], height[1:, :-1], height[:-1, 1:], height[1:, 1:]])
     np.testing.assert_array_equal(hidden, (corners >= 15).all(0))
@@ -182,7 +205,7 @@ def test_the_same_figure_twice_has_the_same_bytes(figure, monkeypatch):
 
 
 def test_what_is_no_point_of_the_plane_is_refused():
-    images = Data((1, 4, 4), 0.0, 255.0, 256)
+    images = DataSpec((1, 4, 4), 0.0, 255.0, 256)
     x = torch.zeros(3, 1, 4, 4)
     for refused in (
         lambda: score_field(mixture(), PATH, x, images),
@@ -206,19 +229,26 @@ def test_what_is_no_point_of_the_plane_is_refused():
 def test_the_sections_that_a_model_has(monkeypatch):
     for module, name, value in ((field, "FACES", 41), (plane, "WALKERS", 9), (plane, "LEVELS", 4)):
         monkeypatch.setattr(module, name, value)
-    some = Arrays(raw(60))
+    some = Items(raw(60))
     data = Dataset("two", SPEC, some, some, some)
     denoiser = untrained(SPEC).denoiser
     titles = {
         "score": [part.title for part in plane_sections(untrained(SPEC), data, 0)],
         "endless": [part.title for part in plane_sections(_endless(denoiser), data, 0)],
     }
-    assert titles == {"score": ["The score field", "Langevin walkers"], "endless": ["The score field"]}
-    model = VDM(Energy(MLPConfig(8, 1).build((2,)), Path(Linear(6, -5))), SPEC).train()
+    assert titles == {
+        "score": ["The score field", "Langevin walkers"],
+        "endless": ["The score field"],
+    }
+    model = VDM(Energy(MLPConfig(8, 1).build((2,)), Path(LinearLogSNR(6, -5))), SPEC).train()
     parts = plane_sections(model, data, 4)
     assert [part.title for part in parts] == ["The score field", "Langevin walkers", "The energy"]
     assert model.training
-    assert "-grad E" in parts[0].caption and "seeds from 4" in parts[1].made and "eq. 158" in parts[1].caption
+    assert (
+        "-grad E" in parts[0].caption
+        and "seeds from 4" in parts[1].made
+        and "eq. 158" in parts[1].caption
+    )
     for part in parts:
         assert part.alt and drawn(part.figure)
 
@@ -226,4 +256,4 @@ def test_the_sections_that_a_model_has(monkeypatch):
 def _endless(denoiser):
     """The same network on a path to pure noise, trained without a bound."""
     path = Path(Cosine(9.0, -math.inf))
-    return VDM(Denoiser(denoiser.network, path, row="v"), SPEC, weight="simple")
+    return VDM(Denoiser(denoiser.network, path, target="v"), SPEC, weight="simple")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from tests.evaluation.helpers import toy_digits, untrained
 
-from allegory.data import Data
+from allegory.data import DataSpec
 from allegory.evaluation import compare_bounds, evaluate_bound, walk
-from allegory.likelihood import over_log_snr
+from allegory.likelihood import loss_by_log_snr
 from allegory.plots import (
     Section,
     bound_terms,
@@ -27,15 +27,15 @@ from allegory.plots import (
     trajectory,
 )
 from allegory.plots.curve import running_mean
-from allegory.plots.item import mosaic
-from allegory.process import Cosine, Estimate, Linear, Path
+from allegory.plots.items import mosaic
+from allegory.process import Cosine, Estimate, LinearLogSNR, Path
 
 SPECS = {
-    "grey": Data((1, 4, 6), 0.0, 255.0, 256, 3),
-    "colour": Data((3, 4, 4), 0.0, 255.0, 256, 3),
-    "points": Data((2,), -4.0, 4.0),
-    "vector": Data((7,), -1.0, 1.0),
-    "series": Data((5, 2), 0.0, 1.0),
+    "grey": DataSpec((1, 4, 6), 0.0, 255.0, 256, 3),
+    "colour": DataSpec((3, 4, 4), 0.0, 255.0, 256, 3),
+    "points": DataSpec((2,), -4.0, 4.0),
+    "vector": DataSpec((7,), -1.0, 1.0),
+    "series": DataSpec((5, 2), 0.0, 1.0),
 }
 
 
@@ -63,8 +63,16 @@ def test_figures_of_items_are_drawn_for_any_shape(name):
     x, labels = raw(spec), torch.arange(9) % 3
     model = untrained(spec)
     states = list(walk(model, seeds=range(4), steps=9))
-    figures = [noising(model.denoiser.path, x, spec), trajectory(states, spec), sample_grid(x, None, spec)]
-    figures += [sample_grid(x, labels, spec)] if spec.classes else [sample_grid(x, None, spec, real=raw(spec, 50))]
+    figures = [
+        noising(model.denoiser.path, x, spec),
+        trajectory(states, spec),
+        sample_grid(x, None, spec),
+    ]
+    figures += (
+        [sample_grid(x, labels, spec)]
+        if spec.classes
+        else [sample_grid(x, None, spec, real=raw(spec, 50))]
+    )
     for figure in figures:
         assert drawn(figure).startswith(b"\x89PNG")
         assert figure.get_size_inches()[0] == 8
@@ -80,19 +88,26 @@ def test_a_trajectory_of_few_steps_has_few_columns(steps):
 def test_a_trajectory_shows_the_state_and_below_it_the_belief():
     spec = SPECS["grey"]
     states = list(walk(untrained(spec), seeds=range(2), steps=3))
-    page = trajectory(states, spec).axes[0].images[0].get_array()  # rows: state and belief of item 0, then of item 1
+    page = (
+        trajectory(states, spec).axes[0].images[0].get_array()
+    )  # rows: state and prediction of item 0, then of item 1
     for column, state in enumerate(states):
-        level = state.belief.level
+        level = state.prediction.level
         size = math.hypot(level.alpha, level.sigma)
         for row, x in enumerate(
-            (state.belief.x_t[0] / size, state.belief.x0[0], state.belief.x_t[1] / size, state.belief.x0[1])
+            (
+                state.prediction.x_t[0] / size,
+                state.prediction.x0[0],
+                state.prediction.x_t[1] / size,
+                state.prediction.x0[1],
+            )
         ):
             shown = page[5 * row : 5 * row + 4, 7 * column : 7 * column + 6]
             np.testing.assert_allclose(shown, (x[0] / 2 + 0.5).clamp(0, 1), atol=1e-5)
 
 
 def test_noising_shows_the_states_of_the_path():
-    spec, path = SPECS["grey"], Path(Linear(6, -4), "flow")
+    spec, path = SPECS["grey"], Path(LinearLogSNR(6, -4), "flow")
     x = raw(spec, 2)
     figure = noising(path, x, spec, seed=3)
     page = figure.axes[0].images[0].get_array()  # 4x6 pixels and a white line each
@@ -100,7 +115,9 @@ def test_noising_shows_the_states_of_the_path():
     np.testing.assert_allclose(page[:4, :6], clean, atol=1e-6)
     (level,) = path.levels([3 / 7])
     eps = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    state = (level.alpha * spec.encode(x) + level.sigma * eps) / math.hypot(level.alpha, level.sigma)
+    state = (level.alpha * spec.encode(x) + level.sigma * eps) / math.hypot(
+        level.alpha, level.sigma
+    )
     np.testing.assert_allclose(page[:4, 21:27], (state[0, 0] / 2 + 0.5).clamp(0, 1), atol=1e-5)
     assert f"log-SNR {level.log_snr:.1f}" in words(figure)
 
@@ -110,7 +127,7 @@ def test_infinite_ends_are_shown_too():
 
 
 def test_a_column_of_the_grid_is_a_class():
-    spec = Data((1, 2, 2), 0.0, 2.0, 3, 3)
+    spec = DataSpec((1, 2, 2), 0.0, 2.0, 3, 3)
     labels = torch.tensor([2, 0, 1, 0, 2, 1, 0])
     x = labels[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8)
     figure = sample_grid(x, labels, spec)
@@ -125,7 +142,9 @@ def test_mosaic_places_pictures_in_reading_order():
     x = torch.arange(3.0)[:, None, None, None].expand(3, 1, 2, 2) / 10
     page = mosaic(x, columns=2)[0]
     assert page.shape == (5, 5)
-    assert (page[0, 0], page[0, 3], page[3, 0], page[3, 3]) == tuple(torch.tensor([0.0, 0.1, 0.2, 1.0]))
+    assert (page[0, 0], page[0, 3], page[3, 0], page[3, 3]) == tuple(
+        torch.tensor([0.0, 0.1, 0.2, 1.0])
+    )
 
 
 def test_bound_terms_says_the_numbers():
@@ -138,14 +157,20 @@ def test_bound_terms_says_the_numbers():
 
 
 def test_negative_terms_lie_left_of_zero():
-    spec = Data((2,), -4.0, 4.0)
+    spec = DataSpec((2,), -4.0, 4.0)
     data = type(toy_digits().test)(torch.randn(20, 2))
     found = evaluate_bound(untrained(spec), data, seed=0, draws=2)
     assert found.reconstruction.mean < 0
-    bars = {bar.get_label(): bar for bar in bound_terms({"p(x)": found}).axes[0].containers if hasattr(bar, "patches")}
+    bars = {
+        bar.get_label(): bar
+        for bar in bound_terms({"p(x)": found}).axes[0].containers
+        if hasattr(bar, "patches")
+    }
     (left,), (right,) = bars["reconstruction"].patches, bars["diffusion"].patches
     assert (left.get_x(), left.get_width()) == (0, pytest.approx(found.reconstruction.mean))
-    assert right.get_x() + right.get_width() == pytest.approx(found.prior.mean + found.diffusion.mean)
+    assert right.get_x() + right.get_width() == pytest.approx(
+        found.prior.mean + found.diffusion.mean
+    )
 
 
 def test_loss_over_log_snr_is_the_curve_of_the_likelihood():
@@ -153,7 +178,9 @@ def test_loss_over_log_snr_is_the_curve_of_the_likelihood():
     model = untrained(data.spec, conditional=True)
     figure = loss_over_log_snr(model, data.test.x, data.test.labels, seed=4, points=6)
     hidden, known = figure.axes[0].lines
-    log_snr, nats = over_log_snr(model.denoiser, model.denoiser.path, data.spec.encode(data.test.x), seed=4, points=6)
+    log_snr, nats = loss_by_log_snr(
+        model.denoiser, model.denoiser.path, data.spec.encode(data.test.x), seed=4, points=6
+    )
     bits = nats.mean(1) / (4 * math.log(2))
     np.testing.assert_allclose(hidden.get_xdata(), log_snr)
     np.testing.assert_allclose(hidden.get_ydata(), bits, rtol=1e-5)
@@ -176,7 +203,9 @@ def test_the_settings_of_the_user_stay_and_do_not_matter():
         return report("run", [], [Section("", training_curve(lines), "", "", "")])
 
     plain = page()
-    with matplotlib.rc_context({"font.size": 30.0, "lines.linewidth": 9.0, "ytick.direction": "in"}):
+    with matplotlib.rc_context(
+        {"font.size": 30.0, "lines.linewidth": 9.0, "ytick.direction": "in"}
+    ):
         assert page() == plain
         assert matplotlib.rcParams["font.size"] == 30.0
 

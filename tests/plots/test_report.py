@@ -43,13 +43,22 @@ class Parser(HTMLParser):
 def page():
     figure = Figure(figsize=(8, 2.5))
     figure.subplots().plot([1, 2])
-    rows = [(NASTY, 1.23456, 0.0123, "bits/dim"), ("speed", 1234.5, None, "items/s"), ("sure", 100.0, 0.5, "%")]
+    rows = [
+        (NASTY, 1.23456, 0.0123, "bits/dim"),
+        ("speed", 1234.5, None, "items/s"),
+        ("sure", 100.0, 0.5, "%"),
+    ]
     return report(NASTY, rows, [Section(NASTY, figure, NASTY, NASTY, NASTY)])
 
 
 def test_nothing_is_fetched_and_nothing_runs():
     parsed = Parser(page())
-    sources = [value for _, attrs in parsed.tags for name, value in attrs.items() if name in ("src", "href", "srcset")]
+    sources = [
+        value
+        for _, attrs in parsed.tags
+        for name, value in attrs.items()
+        if name in ("src", "href", "srcset")
+    ]
     assert sources and all(value.startswith("data:") for value in sources)
     assert "http" not in page() and "@import" not in page() and "url(" not in page()
     assert not {"script", "link", "iframe"} & {tag for tag, _ in parsed.tags}
@@ -86,7 +95,11 @@ def test_the_same_report_has_the_same_bytes():
 
 
 def test_light_and_dark_and_phones():
-    assert "prefers-color-scheme: dark" in page() and 'name="viewport"' in page() and 'lang="en"' in page()
+    assert (
+        "prefers-color-scheme: dark" in page()
+        and 'name="viewport"' in page()
+        and 'lang="en"' in page()
+    )
 
 
 def small_moons() -> Dataset:
@@ -102,7 +115,7 @@ def test_the_sections_of_any_model(make):
     found = evaluate(model, data, draws=1, samples=6, steps=2)
     metrics = [{"step": 20, "images": 2560, "loss": 3.25, "seconds": 2.0}]
     parts = sections(model, data, found, metrics)
-    assert [part.title for part in parts][-1] == "Training"
+    assert [part.title for part in parts][-1] == "TrainingConfig"
     assert all(part.caption and part.alt and part.made for part in parts)
     text = Parser(report("run", found.rows(), parts)).text
     assert "1280 images/s" in text and "Luo 2022" in text and "w = 1" in text
@@ -113,9 +126,11 @@ def test_the_trajectory_shows_the_first_samples_of_the_grid():
     model = untrained(data.spec, conditional=True)
     found = evaluate(model, data, seed=5, draws=1, samples=6, steps=2)
     parts = sections(model, data, found)
-    assert "Training" not in [part.title for part in parts]
+    assert "TrainingConfig" not in [part.title for part in parts]
     axes = parts[1].figure.axes[0]
     page = torch.as_tensor(axes.images[0].get_array())
-    for item in range(3):  # two rows an item and, with 2 steps, three columns of 2x2 pixels; the last is the sample
+    for item in range(
+        3
+    ):  # two rows an item and, with 2 steps, three columns of 2x2 pixels; the last is the sample
         shown = (4 * page[6 * item : 6 * item + 2, 6:8]).round()
         torch.testing.assert_close(shown, found.generated.x[item, 0].to(shown.dtype))

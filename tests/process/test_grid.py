@@ -6,12 +6,14 @@ from tests.paths import PATHS
 
 from allegory.process.grid import ENDS, SPACINGS, grid
 from allegory.process.path import Path
-from allegory.process.schedule import Geometric, Straight
+from allegory.process.schedule import Geometric, RectifiedFlow
 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "betas-vp", "geometric-ve", "straight-flow"])
+@pytest.mark.parametrize(
+    "name", ["linear-vp", "cosine-flow", "betas-vp", "geometric-ve", "straight-flow"]
+)
 def test_every_spacing_and_end_from_1_to_100_steps(name, spacing, end):
     path = PATHS[name]
     if name == "straight-flow" and spacing in ("log_snr", "karras"):
@@ -36,7 +38,9 @@ def test_spacings_are_even_in_what_they_say():
     turns = [math.atan(lv.sigma / lv.alpha / 3) for lv in grid(path, 8, "angle", "min").levels]
     even = torch.tensor([math.asinh(turn / 0.02) for turn in turns]).diff()
     torch.testing.assert_close(even, even[:1].expand(8), rtol=1e-5, atol=1e-5)
-    snr = torch.tensor([level.log_snr for level in grid(PATHS["cosine-vp"], 8, "log_snr", "min").levels]).diff()
+    snr = torch.tensor(
+        [level.log_snr for level in grid(PATHS["cosine-vp"], 8, "log_snr", "min").levels]
+    ).diff()
     torch.testing.assert_close(snr, snr[:1].expand(8), rtol=1e-5, atol=1e-5)
 
 
@@ -44,7 +48,10 @@ def test_karras_is_the_published_sequence():
     """Karras et al. 2022, eq. 5."""
     n, low, high, rho = 18, 0.002, 80.0, 7.0
     levels = grid(Path(Geometric(low, high), "ve"), n, "karras", "denoise").levels
-    expected = [(high ** (1 / rho) + i / (n - 1) * (low ** (1 / rho) - high ** (1 / rho))) ** rho for i in range(n)]
+    expected = [
+        (high ** (1 / rho) + i / (n - 1) * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+        for i in range(n)
+    ]
     assert [level.sigma for level in levels[:-1]] == pytest.approx(expected, rel=1e-9)
     assert levels[-1].sigma == 0
 
@@ -66,7 +73,7 @@ def test_the_way_back():
 )
 def test_bad_grids_are_refused(steps, spacing, end, says):
     with pytest.raises(ValueError, match=says):
-        grid(Path(Straight(), "flow"), steps, spacing, end)
+        grid(Path(RectifiedFlow(), "flow"), steps, spacing, end)
 
 
 def test_a_spacing_of_your_own():

@@ -27,7 +27,9 @@ def test_bayes_rule_holds_pointwise(name):
     x0, x_s, x_t = torch.randn(3, 4, 2, dtype=torch.float64)
     s, t = PATHS[name].levels([0.35, 0.5])
     x_s, x_t = s.alpha * x0 + s.sigma * x_s, t.alpha * x0 + t.sigma * x_t
-    backward = posterior(Prediction.solve("x0", x0, x_t, t), s).log_prob(x_s) + marginal(x0, t).log_prob(x_t)
+    backward = posterior(Prediction.solve("x0", x0, x_t, t), s).log_prob(x_s) + marginal(
+        x0, t
+    ).log_prob(x_t)
     forward = transition(x_s, s, t).log_prob(x_t) + marginal(x0, s).log_prob(x_s)
     torch.testing.assert_close(backward, forward, rtol=1e-8, atol=1e-8)
 
@@ -40,7 +42,9 @@ def test_posterior_and_transition_of_ddpm():
     s, t = path.levels([(i - 1) / 999, i / 999])
     x0, x_t = torch.randn(2, 3, 5, dtype=torch.float64)
     q = posterior(Prediction.solve("x0", x0, x_t, t), s)
-    mean = (alpha[i].sqrt() * (1 - A[i - 1]) * x_t + A[i - 1].sqrt() * (1 - alpha[i]) * x0) / (1 - A[i])
+    mean = (alpha[i].sqrt() * (1 - A[i - 1]) * x_t + A[i - 1].sqrt() * (1 - alpha[i]) * x0) / (
+        1 - A[i]
+    )
     torch.testing.assert_close(q.mean, mean)
     assert q.std**2 == pytest.approx(float((1 - alpha[i]) * (1 - A[i - 1]) / (1 - A[i])), rel=1e-9)
     step = transition(x0, s, t)
@@ -50,7 +54,10 @@ def test_posterior_and_transition_of_ddpm():
 
 def test_posterior_against_dense_gaussian_conditioning():
     s, t = PATHS["cosine-sub_vp"].levels([0.2, 0.7])
-    x0, x_t = torch.tensor([[0.7]], dtype=torch.float64), torch.tensor([[-0.4]], dtype=torch.float64)
+    x0, x_t = (
+        torch.tensor([[0.7]], dtype=torch.float64),
+        torch.tensor([[-0.4]], dtype=torch.float64),
+    )
     cross = t.alpha / s.alpha * s.sigma**2  # Cov(x_s, x_t | x0)
     mean = s.alpha * x0 + cross / t.sigma**2 * (x_t - t.alpha * x0)
     q = posterior(Prediction.solve("x0", x0, x_t, t), s)
@@ -61,13 +68,18 @@ def test_posterior_against_dense_gaussian_conditioning():
 def test_neighbouring_levels_keep_their_digits():
     s, t = PATHS["linear-vp"].levels([0.5, 0.5 + 1e-9])
     exact = 15e-9  # d log_snr = -15 dt, so 1 - SNR_t/SNR_s = 15e-9 to first order
-    assert (transition(torch.zeros(1, 1), s, t).std / t.sigma) ** 2 == pytest.approx(exact, rel=1e-6)
+    assert (transition(torch.zeros(1, 1), s, t).std / t.sigma) ** 2 == pytest.approx(
+        exact, rel=1e-6
+    )
 
 
 def test_log_prob_and_kl_match_torch_distributions():
     mean, x, other = torch.randn(3, 4, 2, 3, dtype=torch.float64)
     std, wide = torch.rand(4, 1, 1, dtype=torch.float64) + 0.5, 1.7
-    p, q = torch.distributions.Normal(mean, std.expand_as(mean)), torch.distributions.Normal(other, wide)
+    p, q = (
+        torch.distributions.Normal(mean, std.expand_as(mean)),
+        torch.distributions.Normal(other, wide),
+    )
     torch.testing.assert_close(Gaussian(mean, std).log_prob(x), p.log_prob(x).sum((1, 2)))
     expected = torch.distributions.kl_divergence(p, q).sum((1, 2))
     torch.testing.assert_close(Gaussian(mean, std).kl(Gaussian(other, wide)), expected)

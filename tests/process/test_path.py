@@ -2,10 +2,10 @@ import math
 
 import pytest
 import torch
-from tests.paths import INFINITE, PATHS, SMOOTH, SPLITS
+from tests.paths import INFINITE, PATHS, SCALINGS, SMOOTH
 
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine, Linear, Straight
+from allegory.process.schedule import Betas, Cosine, LinearLogSNR, RectifiedFlow
 
 T = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 
@@ -14,13 +14,15 @@ T = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 def test_the_scales_have_the_log_snr_and_obey_the_split(name):
     path = PATHS[name]
     at = path.at(T)
-    torch.testing.assert_close(2 * torch.log(at.alpha / at.sigma), at.log_snr, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        2 * torch.log(at.alpha / at.sigma), at.log_snr, rtol=1e-10, atol=1e-10
+    )
     rule = {
         "vp": at.alpha**2 + at.sigma**2,
         "sub_vp": at.alpha**2 + at.sigma,
         "flow": at.alpha + at.sigma,
         "ve": at.alpha,
-    }[path.split.name]
+    }[path.scaling.name]
     torch.testing.assert_close(rule, torch.ones_like(T), rtol=1e-12, atol=0)
 
 
@@ -34,10 +36,14 @@ def test_slopes_and_the_sde_match_finite_differences(name):
 
     torch.testing.assert_close(at.dalpha, slope(lambda level: level.alpha), rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(at.dsigma, slope(lambda level: level.sigma), rtol=1e-6, atol=1e-7)
-    torch.testing.assert_close(at.drift, slope(lambda level: level.alpha.log()), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        at.drift, slope(lambda level: level.alpha.log()), rtol=1e-6, atol=1e-7
+    )
     # The variance that the SDE transports: d sigma^2/dt = 2 f sigma^2 + g^2. A factor 2 in g^2 fails here.
     transported = 2 * at.drift * at.sigma**2 + at.diffusion
-    torch.testing.assert_close(transported, slope(lambda level: level.sigma**2), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        transported, slope(lambda level: level.sigma**2), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -51,20 +57,22 @@ def test_closed_form_slopes_agree_with_each_other_to_1e_10(name):
 
 def test_vp_is_the_sde_of_ddpm():
     """f = -beta/2 and g^2 = beta for one beta(t) (Song et al. 2021, eq. 11)."""
-    at = Path(Linear(8, -7), "vp").at(T)
+    at = Path(LinearLogSNR(8, -7), "vp").at(T)
     torch.testing.assert_close(at.diffusion, -2 * at.drift, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_both_ends_are_finite(name):
     at = PATHS[name].at(torch.tensor([0.0, 1.0], dtype=torch.float64))
-    for value in (at.alpha, at.sigma, at.dalpha, at.dsigma, at.rotation):
+    for value in (at.alpha, at.sigma, at.dalpha, at.dsigma, at.alpha_sigma_dlog_snr):
         assert value.isfinite().all()
 
 
 def test_flow_matching_is_the_straight_line_to_the_last_bit_of_its_ends():
-    at = Path(Straight(), "flow").at(torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64))
-    torch.testing.assert_close(at.alpha, torch.tensor([1, 0.75, 0], dtype=torch.float64), rtol=1e-15, atol=0)
+    at = Path(RectifiedFlow(), "flow").at(torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(
+        at.alpha, torch.tensor([1, 0.75, 0], dtype=torch.float64), rtol=1e-15, atol=0
+    )
     torch.testing.assert_close(at.dalpha, -torch.ones(3, dtype=torch.float64))
     torch.testing.assert_close(at.dsigma, torch.ones(3, dtype=torch.float64))
 
@@ -83,7 +91,10 @@ def test_low_precision_data_gets_finite_scales_in_float32(name, dtype):
 def test_levels_broadcast_against_data_of_any_shape():
     path = PATHS["linear-vp"]
     t = torch.rand(4)
-    assert path.at(t, like=torch.zeros(4, 4)).alpha.shape == (4, 1)  # batch = width: still one time per item
+    assert path.at(t, like=torch.zeros(4, 4)).alpha.shape == (
+        4,
+        1,
+    )  # batch = width: still one time per item
     assert path.at(t, like=torch.zeros(4, 1, 8, 8)).alpha.shape == (4, 1, 1, 1)
     assert path.at(0.5, like=torch.zeros(4, 2)).alpha.shape == ()
     with pytest.raises(ValueError, match="one time, or one per item"):
@@ -105,7 +116,16 @@ def test_unbound_levels_hold_the_same_numbers_as_floats(name):
     whole = path.at(T)
     for i, level in enumerate(path.levels(T)):
         assert isinstance(level.alpha, float)
-        for field in ("log_snr", "alpha", "sigma", "slope", "dalpha", "dsigma", "drift", "diffusion"):
+        for field in (
+            "log_snr",
+            "alpha",
+            "sigma",
+            "dlog_snr",
+            "dalpha",
+            "dsigma",
+            "drift",
+            "diffusion",
+        ):
             assert getattr(level, field) == getattr(whole, field).expand(len(T))[i].item()
 
 
@@ -114,12 +134,12 @@ def test_clean_is_the_data_itself():
     assert (clean.alpha, clean.sigma, clean.log_snr) == (1.0, 0.0, math.inf)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_prior_std(split):
-    path = Path(Linear(5, -3), split)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_prior_std(scaling):
+    path = Path(LinearLogSNR(5, -3), scaling)
     at = path.at(1.0)
     assert path.prior_std == pytest.approx(float((at.alpha**2 + at.sigma**2).sqrt()), rel=1e-14)
-    if split == "vp":
+    if scaling == "vp":
         assert path.prior_std == pytest.approx(1, abs=1e-14)
 
 
@@ -141,13 +161,19 @@ def test_drift_and_diffusion_hold_at_the_clean_end(name):
     slope = (math.log(after.alpha) - math.log(start.alpha)) / h
     variance = (after.sigma**2 - start.sigma**2) / h
     assert start.drift == pytest.approx(slope, rel=1e-4, abs=1e-5)
-    assert start.diffusion + 2 * start.drift * start.sigma**2 == pytest.approx(variance, rel=1e-4, abs=1e-5)
+    assert start.diffusion + 2 * start.drift * start.sigma**2 == pytest.approx(
+        variance, rel=1e-4, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("t", [500, -0.1, float("nan")])
 def test_times_outside_the_unit_interval_are_refused(t):
     path = PATHS["linear-vp"]
-    for give in (lambda: path.at(t), lambda: path.levels([0.5, t]), lambda: path.at(torch.tensor([t, t]))):
+    for give in (
+        lambda: path.at(t),
+        lambda: path.levels([0.5, t]),
+        lambda: path.at(torch.tensor([t, t])),
+    ):
         with pytest.raises(ValueError, match="times run from 0 to 1"):
             give()
 
@@ -160,8 +186,11 @@ def test_scales_along_the_wrong_axis_are_refused():
 
 def test_neighbouring_levels_keep_their_digits_in_float32():
     path, x = PATHS["linear-vp"], torch.zeros(1, 2)
-    near, far = path.at(torch.tensor([0.5]), like=x), path.at(torch.tensor([0.50001], dtype=torch.float64), like=x)
-    assert float(near.gap(far)) == pytest.approx(15 * 1e-5, rel=1e-6)
+    near, far = (
+        path.at(torch.tensor([0.5]), like=x),
+        path.at(torch.tensor([0.50001], dtype=torch.float64), like=x),
+    )
+    assert float(near.log_snr_minus(far)) == pytest.approx(15 * 1e-5, rel=1e-6)
 
 
 def test_clean_data_are_clean_on_any_path():

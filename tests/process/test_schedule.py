@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.paths import FINITE, SCHEDULES
 
-from allegory.process.schedule import Betas, Cosine, Geometric, Linear, Straight
+from allegory.process.schedule import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
 
 T = torch.linspace(0.01, 0.99, 37, dtype=torch.float64)
 
@@ -23,7 +23,7 @@ def test_slope_is_the_derivative(name):
     numeric = (schedule(t + h) - schedule(t - h)) / (2 * h)
     torch.testing.assert_close(schedule.slope(t), numeric, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(
-        schedule.tempered_slope(t), numeric * torch.exp(-schedule(t).abs() / 2), rtol=1e-7, atol=1e-9
+        schedule.scaled_slope(t), numeric * torch.exp(-schedule(t).abs() / 2), rtol=1e-7, atol=1e-9
     )
 
 
@@ -38,14 +38,16 @@ def test_log_snr_falls_strictly_in_every_dtype(name, dtype):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_tempered_slope_is_finite_at_both_ends(name):
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    assert SCHEDULES[name].tempered_slope(ends).isfinite().all()
+    assert SCHEDULES[name].scaled_slope(ends).isfinite().all()
 
 
 def test_published_formulas():
-    torch.testing.assert_close(Linear(4, -6)(T), 4 - 10 * T)
+    torch.testing.assert_close(LinearLogSNR(4, -6)(T), 4 - 10 * T)
     alpha_bar = torch.cos(torch.pi * T / 2) ** 2  # Nichol & Dhariwal 2021
-    torch.testing.assert_close(Cosine(math.inf, -math.inf)(T), torch.log(alpha_bar / (1 - alpha_bar)))
-    torch.testing.assert_close(Straight()(T), 2 * torch.log((1 - T) / T))
+    torch.testing.assert_close(
+        Cosine(math.inf, -math.inf)(T), torch.log(alpha_bar / (1 - alpha_bar))
+    )
+    torch.testing.assert_close(RectifiedFlow()(T), 2 * torch.log((1 - T) / T))
     sigma = 0.02 * (40 / 0.02) ** T
     torch.testing.assert_close(torch.exp(-Geometric(0.02, 40)(T) / 2), sigma)
 
@@ -71,8 +73,8 @@ def test_betas_keep_float64_through_a_half_precision_model():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Linear(-3, 3), "start > end"),
-        (lambda: Linear(math.inf, 0), "finite"),
+        (lambda: LinearLogSNR(-3, 3), "start > end"),
+        (lambda: LinearLogSNR(math.inf, 0), "finite"),
         (lambda: Cosine(1, 1), "start > end"),
         (lambda: Geometric(1.0, 0.5), "sigma_min"),
         (lambda: Betas([0.1]), "two or more"),

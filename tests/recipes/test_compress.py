@@ -5,28 +5,33 @@ from dataclasses import replace
 import pytest
 import torch
 
-from allegory.data import Data
+from allegory.data import DataSpec
 from allegory.likelihood.codec import pack, unpack
 from allegory.models import LadderConfig
 from allegory.networks import UNetConfig
-from allegory.recipes import ModelChoice, PathChoice, Run, RunFolder
-from allegory.recipes.compress import Coding, compress, decompress
-from allegory.training import Training
+from allegory.recipes import DiffusionConfig, PathConfig, Run, RunFolder
+from allegory.recipes.compress import CodingConfig, compress, decompress
+from allegory.training import TrainingConfig
 
 pytest.importorskip("constriction")
-DATA = Data((1, 4, 4), 0.0, 3.0, 4)
+DATA = DataSpec((1, 4, 4), 0.0, 3.0, 4)
 NETWORK = UNetConfig(channels=8, multipliers=(1, 2), blocks=1, attention=())
-DIFFUSION = ModelChoice(NETWORK, PathChoice("linear", 6.0, -5.0), row="categorical", data_std=0.7)
+DIFFUSION = DiffusionConfig(
+    NETWORK, PathConfig("linear", 6.0, -5.0), target="categorical", data_std=0.7
+)
 
 
 def run_folder(path, model=DIFFUSION, data=DATA, seed=0):
     """A run that was never trained, with weights that are not 0."""
     from safetensors.torch import save_file
 
-    folder = RunFolder.create(path, Run("a", "b", model, Training(steps=1)), data)
+    folder = RunFolder.create(path, Run("a", "b", model, TrainingConfig(steps=1)), data)
     torch.manual_seed(seed)
     built = model.build(data)
-    state = {name: tensor + 0.02 * torch.randn_like(tensor) for name, tensor in built.state_dict().items()}
+    state = {
+        name: tensor + 0.02 * torch.randn_like(tensor)
+        for name, tensor in built.state_dict().items()
+    }
     save_file(state, path / "ema.safetensors")
     return folder
 
@@ -43,7 +48,7 @@ def raw_items(count=7, data=DATA):
 
 @pytest.fixture(scope="module")
 def packed(folder):
-    return compress(folder, raw_items(), Coding(steps=4, batch=3))
+    return compress(folder, raw_items(), CodingConfig(steps=4, batch=3))
 
 
 def test_items_come_back_with_dtype_and_order(folder, packed):
@@ -52,23 +57,26 @@ def test_items_come_back_with_dtype_and_order(folder, packed):
     assert packed.decode_seconds is not None and packed.gross_bits > packed.net_bits
 
 
-@pytest.mark.parametrize("row", ["edm", "x0"])
-def test_rows_without_logits_code_too(tmp_path, row):
-    other = run_folder(tmp_path, replace(DIFFUSION, row=row))
-    content = compress(other, raw_items(2), Coding(steps=3)).content
+@pytest.mark.parametrize("target", ["edm", "x0"])
+def test_rows_without_logits_code_too(tmp_path, target):
+    other = run_folder(tmp_path, replace(DIFFUSION, target=target))
+    content = compress(other, raw_items(2), CodingConfig(steps=3)).content
     assert torch.equal(decompress(other, content, "file"), raw_items(2))
 
 
 def test_a_ladder_codes_too(tmp_path):
-    data = Data((1, 8, 8), 0.0, 1.0, 2)
+    data = DataSpec((1, 8, 8), 0.0, 1.0, 2)
     other = run_folder(tmp_path, LadderConfig(((4, 1), (0, 2)), channels=(8, 8)), data)
-    done = compress(other, raw_items(5, data), Coding())
-    assert torch.equal(decompress(other, done.content, "file"), raw_items(5, data)) and done.evaluations == 1
+    done = compress(other, raw_items(5, data), CodingConfig())
+    assert (
+        torch.equal(decompress(other, done.content, "file"), raw_items(5, data))
+        and done.evaluations == 1
+    )
 
 
 def test_the_number_of_threads_is_set_and_put_back(folder, monkeypatch):
     """A file says how many threads it was made with; reading sets them, and only while it reads."""
-    content, seen = compress(folder, raw_items(1), Coding(steps=2, check=False)).content, []
+    content, seen = compress(folder, raw_items(1), CodingConfig(steps=2, check=False)).content, []
     monkeypatch.setattr("allegory.recipes.compress.torch.set_num_threads", seen.append)
     monkeypatch.setattr("allegory.recipes.compress.torch.get_num_threads", lambda: 5)
     decompress(folder, content, "file")
@@ -99,15 +107,31 @@ def test_other_floating_point_results_are_noticed(folder, packed, monkeypatch):
 
     right = Denoiser.output
     monkeypatch.setattr(Denoiser, "output", lambda self, *given: right(self, *given) * (1 + 1e-3))
-    machine = {"allegory": "9", "torch": "9.9", "processor": "z80", "threads": 1, "dtype": "torch.float32"}
+    machine = {
+        "allegory": "9",
+        "torch": "9.9",
+        "processor": "z80",
+        "threads": 1,
+        "dtype": "torch.float32",
+    }
     monkeypatch.setattr("allegory.recipes.compress._machine", lambda: machine)
-    with pytest.raises(ValueError, match=r"torch .* there and 9.9 here.*decode it where it was made"):
+    with pytest.raises(
+        ValueError, match=r"torch .* there and 9.9 here.*decode it where it was made"
+    ):
         decompress(folder, packed.content, "file")
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"sizes": [-1]}, {"sizes": []}, {"bins": []}, {"nodes": None}, {"initial": 0}, {"machine": {}}, {"seed": "a"}],
+    [
+        {"sizes": [-1]},
+        {"sizes": []},
+        {"bins": []},
+        {"nodes": None},
+        {"initial": 0},
+        {"machine": {}},
+        {"seed": "a"},
+    ],
 )
 def test_a_header_made_to_harm_is_refused(folder, packed, wrong):
     container = unpack(packed.content, "file")
@@ -123,14 +147,14 @@ def test_data_of_another_kind_are_refused(folder):
         (raw_items()[:0], "no items"),
     ):
         with pytest.raises(ValueError, match=match):
-            compress(folder, raw, Coding(steps=2))
+            compress(folder, raw, CodingConfig(steps=2))
     with pytest.raises(ValueError, match="steps=0"):
-        compress(folder, raw_items(1), Coding(steps=0))
+        compress(folder, raw_items(1), CodingConfig(steps=0))
     with pytest.raises(ValueError, match="batches of 0"):
-        compress(folder, raw_items(1), Coding(steps=2, batch=0))
+        compress(folder, raw_items(1), CodingConfig(steps=2, batch=0))
 
 
 def test_continuous_data_are_explained(tmp_path):
-    other = run_folder(tmp_path, replace(DIFFUSION, row="edm"), Data((1, 4, 4), 0.0, 3.0))
+    other = run_folder(tmp_path, replace(DIFFUSION, target="edm"), DataSpec((1, 4, 4), 0.0, 3.0))
     with pytest.raises(ValueError, match="continuous: a density is no code"):
-        compress(other, raw_items().float(), Coding())
+        compress(other, raw_items().float(), CodingConfig())

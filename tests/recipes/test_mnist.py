@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from allegory.data import Data
+from allegory.data import DataSpec
 from allegory.recipes import recipe_named
 
 
@@ -13,7 +13,7 @@ def test_an_untrained_model_codes_each_pixel_in_eight_bits():
     deviations apart. The standard error is that between the items. Images of 8x8 are quicker.
     """
     run = recipe_named("mnist", "somewhere")
-    data = Data((1, 8, 8), 0.0, 255.0, levels=256, classes=10)
+    data = DataSpec((1, 8, 8), 0.0, 255.0, levels=256, classes=10)
     model = replace(run.model, data_std=0.58).build(data).eval()
     x = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     bits = model.bound(x, draws=16).bits_per_dim(data)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from allegory.data import Data
-from allegory.models import Hierarchy, Ladder, LatentModel
+from allegory.data import DataSpec
+from allegory.models import Hierarchy, Ladder, LatentVariableModel
 from allegory.recipes import RunFolder, execute, recipe_named
 
-BINARY = Data((1, 28, 28), 0, 1, 2, 10)
+BINARY = DataSpec((1, 28, 28), 0, 1, 2, 10)
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def pictures(tmp_path):
 
 def test_the_data_are_binarized_anew_unless_the_source_says_how():
     for name in ("mnist_vae", "mnist_hierarchy"):
-        assert recipe_named(name, "folder").data == "folder?binarize=dynamic"
-        assert recipe_named(name, "folder?size=28").data == "folder?size=28&binarize=dynamic"
-        assert recipe_named(name, "folder?binarize=static").data == "folder?binarize=static"
+        assert recipe_named(name, "folder").source == "folder?binarize=dynamic"
+        assert recipe_named(name, "folder?size=28").source == "folder?size=28&binarize=dynamic"
+        assert recipe_named(name, "folder?binarize=static").source == "folder?binarize=static"
         with pytest.raises(ValueError, match="give --data"):
             recipe_named(name)
 
@@ -61,7 +61,7 @@ def test_a_run_folder_gives_the_model_back(pictures, tmp_path):
     run = replace(run, training=replace(run.training, minutes=None, steps=2, batch_size=8))
     folder, result = execute(run, tmp_path / "run")
     model = RunFolder.open(folder.path).model()
-    assert isinstance(model, LatentModel) and model.data.levels == 2
+    assert isinstance(model, LatentVariableModel) and model.spec.levels == 2
     raw = torch.randint(2, (2, 1, 28, 28), dtype=torch.uint8)
     assert torch.equal(model.bound(raw).total, result.ema.bound(raw).total)
     assert run.unit == "bits/dim"

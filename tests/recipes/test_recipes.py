@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from allegory.data import Data
-from allegory.models import Categorical
+from allegory.data import DataSpec
+from allegory.models import CategoricalOutput
 from allegory.networks import DiTConfig, MLPConfig
-from allegory.recipes import RECIPES, ModelChoice, PathChoice, RunFolder, execute, recipe_named
-from allegory.recipes.codec import from_json, to_json
-from allegory.recipes.folder import write_whole
+from allegory.recipes import RECIPES, DiffusionConfig, PathConfig, RunFolder, execute, recipe_named
+from allegory.recipes.run_folder import write_whole
+from allegory.recipes.serialize import from_json, to_json
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -30,7 +30,7 @@ def test_every_network_can_be_named_in_a_run():
     [
         (lambda d: d | {"kind": "os.system"}, "unknown kind"),
         (lambda d: d | {"extra": 1}, "extra"),
-        (lambda d: {k: v for k, v in d.items() if k != "data"}, "data"),
+        (lambda d: {k: v for k, v in d.items() if k != "source"}, "source"),
     ],
 )
 def test_a_file_cannot_name_what_is_not_a_choice(change, says):
@@ -41,22 +41,24 @@ def test_a_file_cannot_name_what_is_not_a_choice(change, says):
 def test_recipes_that_need_data_say_so():
     with pytest.raises(ValueError, match="give --data"):
         recipe_named("arrays")
-    assert recipe_named("toy", "rings").data == "rings"
+    assert recipe_named("toy", "rings").source == "rings"
 
 
 def test_choices_refuse_what_they_do_not_know():
     with pytest.raises(ValueError, match="did you mean 'cosine'"):
-        PathChoice(schedule="cosin")
+        PathConfig(schedule="cosin")
     with pytest.raises(ValueError, match="did you mean 'categorical'"):
-        ModelChoice(MLPConfig(), row="categoric")
-    with pytest.raises(ValueError, match="row='edm'"):
-        ModelChoice(MLPConfig(), row="categorical", data_std=0.5).build(Data((2,), -1, 1))
+        DiffusionConfig(MLPConfig(), target="categoric")
+    with pytest.raises(ValueError, match="target='edm'"):
+        DiffusionConfig(MLPConfig(), target="categorical", data_std=0.5).build(
+            DataSpec((2,), -1, 1)
+        )
 
 
 def test_the_digits_recipe_builds_a_model_that_knows_its_levels():
-    model = recipe_named("digits").model.build(Data((1, 8, 8), 0, 16, levels=17, classes=10))
-    assert isinstance(model.denoiser.row, Categorical)
-    assert len(model.denoiser.row.values) == 17
+    model = recipe_named("digits").model.build(DataSpec((1, 8, 8), 0, 16, levels=17, classes=10))
+    assert isinstance(model.denoiser.target, CategoricalOutput)
+    assert len(model.denoiser.target.values) == 17
     raw, labels = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 3])
     assert model.loss((raw, labels)).shape == (3,)
 
@@ -68,13 +70,13 @@ def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
     assert first.step == 2
     kept = (folder.path / "ema.safetensors").read_bytes()
     with pytest.raises(ValueError, match="no such file"):
-        execute(replace(run, data="nowhere.npy"), folder.path, overwrite=True)
+        execute(replace(run, source="nowhere.npy"), folder.path, overwrite=True)
     assert (folder.path / "ema.safetensors").read_bytes() == kept
     execute(replace(run, training=replace(run.training, seed=1)), folder.path, overwrite=True)
     assert (folder.path / "ema.safetensors").read_bytes() != kept
     assert RunFolder.open(folder.path).run.training.seed == 1
     with pytest.raises(ValueError, match="give the same data"):
-        execute(replace(run, data="digits"), folder.path, resume=True)
+        execute(replace(run, source="digits"), folder.path, resume=True)
 
 
 def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):
@@ -92,9 +94,11 @@ def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypa
 
 def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
     run = recipe_named("toy")
-    path = PathChoice("learned", start=7.0, end=-4.0, split="sub_vp")
+    path = PathConfig("learned", start=7.0, end=-4.0, scaling="sub_vp")
     training = replace(run.training, minutes=None, steps=6, batch_size=16, decay="none", warmup=1)
-    run = replace(run, model=replace(run.model, network=MLPConfig(8, 1), path=path), training=training)
+    run = replace(
+        run, model=replace(run.model, network=MLPConfig(8, 1), path=path), training=training
+    )
     assert from_json(json.loads(json.dumps(to_json(run)))) == run
     whole, _ = execute(run, tmp_path / "whole")
     execute(replace(run, training=replace(training, steps=3)), tmp_path / "halves")
@@ -108,6 +112,6 @@ def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
 
 
 def test_a_learned_schedule_needs_the_bound():
-    choice = ModelChoice(MLPConfig(8, 1), PathChoice("learned"), data_std=0.5, weight="simple")
+    choice = DiffusionConfig(MLPConfig(8, 1), PathConfig("learned"), data_std=0.5, weight="simple")
     with pytest.raises(ValueError, match="weight='simple': only the bound can train a schedule"):
-        choice.build(Data((2,), -1, 1))
+        choice.build(DataSpec((2,), -1, 1))

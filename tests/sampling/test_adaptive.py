@@ -7,7 +7,7 @@ from tests.paths import PATHS
 from allegory import Mixture
 from allegory.process import grid
 from allegory.process.prediction import Prediction
-from allegory.sampling import sample, start
+from allegory.sampling import initial_noise, sample
 from allegory.sampling.adaptive import adaptive
 
 NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
@@ -22,7 +22,7 @@ def oracle(path):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_error_follows_the_tolerance(name, end):
     path = PATHS[name]
-    x = start(path, (2,), range(40)).double()
+    x = initial_noise(path, (2,), range(40)).double()
     walk = grid(path, 2000, "angle", "min")
     truth = sample("vab4c", oracle(path), path, x, walk)
     truth = oracle(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
@@ -48,7 +48,7 @@ def test_exact_on_one_gaussian_of_the_size_of_the_data():
 def test_alone_as_in_a_batch():
     """Steps and all: bit for bit, with an easy item and a hard one beside it."""
     path = PATHS["linear-vp"]
-    x = start(path, (2,), range(6)).double()
+    x = initial_noise(path, (2,), range(6)).double()
 
     def one_by_one(x_t, t, condition=None):
         parts = []
@@ -56,30 +56,41 @@ def test_alone_as_in_a_batch():
             time = t.t.reshape(-1)[i : i + 1] if t.t.numel() > 1 else t.t.reshape(-1)
             parts.append(oracle(path)(x_t[i : i + 1], time))
         level = path.at(t, like=x_t)
-        return Prediction.of(torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]), level)
+        return Prediction.of(
+            torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]), level
+        )
 
     together = adaptive(one_by_one, path, x, 1e-4, end="min")
     assert len(set(together.evaluations.tolist())) > 1
     for i in range(6):
         alone = adaptive(one_by_one, path, x[i : i + 1], 1e-4, end="min")
-        assert torch.equal(alone.x[0], together.x[i]) and alone.evaluations[0] == together.evaluations[i]
+        assert (
+            torch.equal(alone.x[0], together.x[i])
+            and alone.evaluations[0] == together.evaluations[i]
+        )
 
 
 def test_each_item_keeps_its_condition():
     path = PATHS["linear-vp"]
     plain = oracle(path)
     exact = Mixture(
-        plain.means.reshape(3, 2), torch.tensor([0.2, 0.3, 0.1]).double(), None, path, labels=torch.arange(3)
+        plain.means.reshape(3, 2),
+        torch.tensor([0.2, 0.3, 0.1]).double(),
+        None,
+        path,
+        labels=torch.arange(3),
     )
     label = torch.tensor([0, 1, 2] * 4)
-    found = adaptive(exact, path, start(path, (2,), range(12)).double(), 1e-3, condition=label)
+    found = adaptive(
+        exact, path, initial_noise(path, (2,), range(12)).double(), 1e-3, condition=label
+    )
     nearest = (found.x[:, None] - exact.means.reshape(3, 2)).square().sum(2).argmin(1)
     assert torch.equal(nearest, label)
 
 
 def test_float32_and_pure_noise_at_the_start():
     path = PATHS["linear-vp"]
-    out = adaptive(oracle(path), path, start(path, (2,), range(4)), 1e-3)
+    out = adaptive(oracle(path), path, initial_noise(path, (2,), range(4)), 1e-3)
     assert out.x.dtype == torch.float32 and out.x.isfinite().all()
 
 

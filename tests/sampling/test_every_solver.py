@@ -1,4 +1,4 @@
-"""What every solver must do, whatever it is: few steps, every split, coarse networks, and back again."""
+"""What every solver must do, whatever it is: few steps, every scaling, coarse networks, and back again."""
 
 import math
 
@@ -9,11 +9,11 @@ from tests.paths import PATHS
 from allegory import Mixture
 from allegory.models import Denoiser
 from allegory.process import grid
-from allegory.sampling import SOLVERS, encode, sample, start
-from allegory.sampling.correct import ANNEALED
-from allegory.sampling.tune import Plan
+from allegory.sampling import SOLVERS, initial_noise, invert, sample
+from allegory.sampling.predictor_corrector import ANNEALED
+from allegory.sampling.tuning import LearnablePlan
 
-SPLITS = ("linear-vp", "cosine-sub_vp", "straight-flow", "geometric-ve", "cosine_inf-vp")
+SCALINGS = ("linear-vp", "cosine-sub_vp", "straight-flow", "geometric-ve", "cosine_inf-vp")
 DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
 
 
@@ -32,11 +32,11 @@ class Small(torch.nn.Module):
 def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
     torch.manual_seed(0)
     network = Small()
-    for name in SPLITS:
+    for name in SCALINGS:
         path = PATHS[name]
         if solver in ANNEALED and not math.isfinite(path.schedule.ends[1]):
             continue  # refused: see test_correct.py
-        x = start(path, (3,), range(4))
+        x = initial_noise(path, (3,), range(4))
         for steps in (1, 2, 3):
             levels = grid(path, steps, "angle")
             ends = []
@@ -45,8 +45,14 @@ def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
                 ends.append(sample(solver, predict, path, x, levels, seeds=range(4)))
                 network.float()
             fine, coarse = ends
-            assert fine.dtype == coarse.dtype == torch.float32 and fine.isfinite().all(), (name, steps)
-            assert (fine - coarse).abs().max() < 0.1 * max(1.0, fine.abs().max().item()), (name, steps)
+            assert fine.dtype == coarse.dtype == torch.float32 and fine.isfinite().all(), (
+                name,
+                steps,
+            )
+            assert (fine - coarse).abs().max() < 0.1 * max(1.0, fine.abs().max().item()), (
+                name,
+                steps,
+            )
 
 
 @pytest.mark.parametrize("solver", DETERMINISTIC)
@@ -59,7 +65,7 @@ def test_there_and_back(solver):
 
     def error(steps):
         walk = grid(path, steps, "log_snr", "min")
-        back = sample(solver, oracle, path, encode(solver, oracle, path, x0, walk), walk)
+        back = sample(solver, oracle, path, invert(solver, oracle, path, x0, walk), walk)
         return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
 
     coarse, fine = error(60), error(240)
@@ -70,6 +76,6 @@ def test_there_and_back(solver):
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_tuned_sampler_in_few_steps(name, steps):
     path = PATHS[name]
-    walk, moves = Plan(path, steps).numbers()
+    walk, moves = LearnablePlan(path, steps).numbers()
     assert walk.steps == steps and len(moves) == steps
     assert all(math.isfinite(w) for move in moves for w in (move.state, *move.kept))

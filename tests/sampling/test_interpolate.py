@@ -8,7 +8,7 @@ from tests.paths import PATHS
 
 from allegory import Mixture
 from allegory.process import grid
-from allegory.sampling import encode, sample, slerp
+from allegory.sampling import invert, sample, slerp
 
 A = torch.tensor([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
 B = torch.tensor([[0.0, 2.0, 0.0], [3.0, 3.0, 0.0]], dtype=torch.float64)
@@ -35,7 +35,7 @@ def test_encode_interpolate_decode():
     oracle = Mixture(means, torch.tensor([0.3, 0.3]).double(), None, path)
     walk = grid(path, 100, "angle", "min")
     x0 = torch.tensor([[1.1, 0.4], [-0.7, -0.5]], dtype=torch.float64)
-    codes = encode("auto", oracle, path, x0, walk)
+    codes = invert("auto", oracle, path, x0, walk)
     ends = [sample("auto", oracle, path, slerp(codes[:1], codes[1:], w), walk) for w in (0.0, 1.0)]
     torch.testing.assert_close(torch.cat(ends), walk.levels[-1].alpha * x0, rtol=0, atol=1e-4)
 

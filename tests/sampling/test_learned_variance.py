@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.paths import PATHS
-from tests.sampling.test_steps import arrive, gaussian
+from tests.sampling.test_single_step import arrive, gaussian
 
-from allegory.guidance import Clamp, ClassifierFree
+from allegory.guidance import ClampX0, ClassifierFree
 from allegory.models import Denoiser, LearnedVariance
 from allegory.process import grid
-from allegory.sampling import SOLVERS, sample, start
+from allegory.sampling import SOLVERS, initial_noise, sample
 
 PATH = PATHS["linear-vp"]
 T, S = PATH.levels([0.5, 0.4])
@@ -18,7 +18,9 @@ STATE = torch.tensor([[0.3, -0.7], [1.1, 0.2]], dtype=torch.float64)
 
 
 def sharing(share):
-    return lambda x, t, condition=None: replace(gaussian(PATH)(x, t), share=torch.as_tensor(share).to(x).expand_as(x))
+    return lambda x, t, condition=None: replace(
+        gaussian(PATH)(x, t), variance_fraction=torch.as_tensor(share).to(x).expand_as(x)
+    )
 
 
 def step(solver, share):
@@ -28,22 +30,37 @@ def step(solver, share):
 
 @pytest.mark.parametrize(("share", "same"), [(0.0, "ddpm"), (1.0, "ddpm_large")])
 def test_the_ends_are_ddpms_two_variances(share, same):
-    torch.testing.assert_close(step("ddpm_learned", share), step(same, share), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        step("ddpm_learned", share), step(same, share), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_number_by_number_it_is_the_geometric_mean():
     """Nichol & Dhariwal 2021, eq. 15: exp(v log beta + (1 - v) log beta-tilde)."""
     share = torch.tensor([[0.0, 0.25], [0.5, 1.0]], dtype=torch.float64)
     quiet = arrive(
-        SOLVERS["ddpm"], gaussian(PATH), [T, S], [torch.tensor([[0.3, -0.7], [1.1, 0.2]]).double()], torch.zeros_like
+        SOLVERS["ddpm"],
+        gaussian(PATH),
+        [T, S],
+        [torch.tensor([[0.3, -0.7], [1.1, 0.2]]).double()],
+        torch.zeros_like,
     )
     low, high = (step(name, 0.0) - quiet for name in ("ddpm", "ddpm_large"))
-    torch.testing.assert_close(step("ddpm_learned", share) - quiet, low ** (1 - share) * high**share)
+    torch.testing.assert_close(
+        step("ddpm_learned", share) - quiet, low ** (1 - share) * high**share
+    )
 
 
 def test_a_model_that_did_not_learn_it_is_refused():
     with pytest.raises(ValueError, match="use ddpm or ddpm_large"):
-        sample("ddpm_learned", gaussian(PATH), PATH, torch.zeros(1, 2).double(), grid(PATH, 3), seeds=[0])
+        sample(
+            "ddpm_learned",
+            gaussian(PATH),
+            PATH,
+            torch.zeros(1, 2).double(),
+            grid(PATH, 3),
+            seeds=[0],
+        )
 
 
 class Twice(torch.nn.Module):
@@ -57,13 +74,20 @@ class Twice(torch.nn.Module):
 def test_a_network_that_puts_out_twice_the_channels(solver):
     """With every solver, guided and clamped too."""
     predict = Denoiser(Twice(), PATH, LearnedVariance("v"))
-    x = start(PATH, (3, 4, 4), range(2))
-    for used in (predict, ClassifierFree(predict, 2.0), Clamp(predict)):
-        out = sample(solver, used, PATH, x, grid(PATH, 4), seeds=range(2), condition=torch.tensor([0, 1]))
+    x = initial_noise(PATH, (3, 4, 4), range(2))
+    for used in (predict, ClassifierFree(predict, 2.0), ClampX0(predict)):
+        out = sample(
+            solver, used, PATH, x, grid(PATH, 4), seeds=range(2), condition=torch.tensor([0, 1])
+        )
         assert out.shape == x.shape and out.isfinite().all()
-    belief = predict(x, 0.5)
-    torch.testing.assert_close(belief.share, (torch.tanh(predict.input_scale(belief.level) * x) + 1) / 2)
-    torch.testing.assert_close(belief.view("v"), 0.1 * predict.input_scale(belief.level) * x)
+    prediction = predict(x, 0.5)
+    torch.testing.assert_close(
+        prediction.variance_fraction,
+        (torch.tanh(predict.input_scale(prediction.level) * x) + 1) / 2,
+    )
+    torch.testing.assert_close(
+        prediction.view("v"), 0.1 * predict.input_scale(prediction.level) * x
+    )
 
 
 def test_a_network_of_plain_width_is_refused():

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tests.paths import PATHS
 
-from allegory.process import Linear, Path, Prediction
+from allegory.process import LinearLogSNR, Path, Prediction
 from allegory.sampling import SOLVERS
+from allegory.sampling.dpm_solver import _dpmpp2m, _unipc
 from allegory.sampling.multistep import FORMS, Nodes, adams, each
-from allegory.sampling.published import _dpmpp2m, _unipc
 
-PATH = Path(Linear(8, -7))
+PATH = Path(LinearLogSNR(8, -7))
 UNEQUAL = np.array([0.0, 3.0, 4.0, 6.0, 7.0, 9.0])
 
 
@@ -40,7 +40,9 @@ def test_adams_integrates_polynomials_of_its_clock(form, order, ahead):
         known = min(i + 1, order) + ahead
         assert len(weights) == order + ahead and not weights[known:].any()
         for power in range(known):
-            exact = antiderivative(form, power, grid.half[i + 1]) - antiderivative(form, power, grid.half[i])
+            exact = antiderivative(form, power, grid.half[i + 1]) - antiderivative(
+                form, power, grid.half[i]
+            )
             found = sum(w * clock[i + ahead - k] ** power for k, w in enumerate(weights[:known]))
             assert found.item() == pytest.approx(exact.item(), rel=1e-9, abs=1e-12)
 
@@ -53,7 +55,9 @@ def test_adams_integrates_polynomials_of_log_snr(form):
     y = torch.linspace(float(grid.half[-2]), float(grid.half[-1]), 20001, dtype=torch.float64)
     middle = (y[1:] + y[:-1]) / 2
     exact = ((1 + middle) ** 2 * FORMS[form].clock(y).diff()).sum()
-    assert (weights * (1 + grid.half[[-2, -3, -4]]) ** 2).sum().item() == pytest.approx(exact.item(), rel=1e-7)
+    assert (weights * (1 + grid.half[[-2, -3, -4]]) ** 2).sum().item() == pytest.approx(
+        exact.item(), rel=1e-7
+    )
 
 
 def test_adams_in_t_is_a_polynomial_of_t():
@@ -70,7 +74,12 @@ def test_adams_in_t_is_a_polynomial_of_t():
     ("rule", "order", "ahead"),
     [
         (each(_dpmpp2m), 2, 0),
-        *((_unipc(p, bh, bool(k)), p + k, k) for p in (1, 2, 3) for bh in ("bh1", "bh2") for k in (0, 1)),
+        *(
+            (_unipc(p, bh, bool(k)), p + k, k)
+            for p in (1, 2, 3)
+            for bh in ("bh1", "bh2")
+            for k in (0, 1)
+        ),
     ],
 )
 def test_published_rules_have_their_order_on_a_smooth_slope(rule, order, ahead):
@@ -87,9 +96,11 @@ def test_published_rules_have_their_order_on_a_smooth_slope(rule, order, ahead):
 
 
 def test_unipc_is_corrected_adams_in_the_x0_form():
-    """Two derivations, of moments and of Lagrange's polynomials, of one method, once it has three beliefs."""
+    """Two derivations, of moments and of Lagrange's polynomials, of one method, once it has three predictions."""
     levels = nodes(0.3).levels
-    for one, other in zip(*(list(SOLVERS[name].plan(levels))[3:] for name in ("unipc3", "x0ab3c")), strict=True):
+    for one, other in zip(
+        *(list(SOLVERS[name].plan(levels))[3:] for name in ("unipc3", "x0ab3c")), strict=True
+    ):
         assert one.keep == other.keep and one.state == other.state
         assert one.kept == pytest.approx(other.kept, rel=1e-7, abs=1e-9)
 
@@ -101,7 +112,10 @@ def test_every_form_is_the_flow(form, name):
     path, h = PATHS[name], 1e-5
     before, here, after = path.levels([0.4 - h, 0.4, 0.4 + h])
     truth = Prediction.of(torch.tensor([[1.3]]).double(), torch.tensor([[-0.7]]).double(), here)
-    rule, halves = FORMS[form], [torch.tensor(level.log_snr / 2, dtype=torch.float64) for level in (before, after)]
+    rule, halves = (
+        FORMS[form],
+        [torch.tensor(level.log_snr / 2, dtype=torch.float64) for level in (before, after)],
+    )
     slope = sum(a * b for a, b in zip(rule.row(here), (1.3, -0.7), strict=True))
     clock = (rule.clock(halves[1]) - rule.clock(halves[0])) / (2 * h)
     gauge = (rule.gauge(after) - rule.gauge(before)) / (2 * h)

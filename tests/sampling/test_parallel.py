@@ -1,4 +1,4 @@
-"""Picard's iteration: the walk one by one, after as many rounds as steps and mostly far fewer."""
+"""PicardResult's iteration: the walk one by one, after as many rounds as steps and mostly far fewer."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from tests.paths import PATHS
 
 from allegory import Mixture
 from allegory.process import grid
-from allegory.sampling import sample, start
+from allegory.sampling import initial_noise, sample
 from allegory.sampling.parallel import picard
 
 PATH = PATHS["linear-vp"]
@@ -17,13 +17,13 @@ ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), None, PATH, labe
 @pytest.mark.parametrize("end", ["zero", "min"])
 @pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp3s", "dpmpp2m", "unipc3", "auto", "rk4"])
 def test_it_is_the_walk(solver, end):
-    x, walk = start(PATH, (2,), range(5)).double(), grid(PATH, 7, "log_snr", end)
+    x, walk = initial_noise(PATH, (2,), range(5)).double(), grid(PATH, 7, "log_snr", end)
     found = picard(solver, ORACLE, PATH, x, walk, tolerance=0.0)
     torch.testing.assert_close(found.x, sample(solver, ORACLE, PATH, x, walk), rtol=1e-9, atol=1e-9)
 
 
 def test_it_stops_early_and_near():
-    x, walk = start(PATH, (2,), range(20)).double(), grid(PATH, 60, "log_snr")
+    x, walk = initial_noise(PATH, (2,), range(20)).double(), grid(PATH, 60, "log_snr")
     found = picard("dpmpp2m", ORACLE, PATH, x, walk, tolerance=1e-4)
     truth = sample("dpmpp2m", ORACLE, PATH, x, walk)
     assert (found.x - truth).abs().max() < 2e-3
@@ -31,12 +31,14 @@ def test_it_stops_early_and_near():
 
 
 def test_alone_as_in_a_batch():
-    x, walk = start(PATH, (2,), range(6)).double(), grid(PATH, 20, "log_snr")
+    x, walk = initial_noise(PATH, (2,), range(6)).double(), grid(PATH, 20, "log_snr")
     label = torch.tensor([0, 1, 2, 0, 1, 2])
     together = picard("auto", ORACLE, PATH, x, walk, tolerance=1e-5, condition=label)
     assert len(set(together.rounds.tolist())) > 1
     for i in range(6):
-        alone = picard("auto", ORACLE, PATH, x[i : i + 1], walk, tolerance=1e-5, condition=label[i : i + 1])
+        alone = picard(
+            "auto", ORACLE, PATH, x[i : i + 1], walk, tolerance=1e-5, condition=label[i : i + 1]
+        )
         assert alone.rounds[0] == together.rounds[i]
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-12, atol=1e-12)
     nearest = (together.x[:, None] - MEANS).square().sum(2).argmin(1)

@@ -1,24 +1,24 @@
-"""The SDE of every split against autograd, its solvers against the published steps, and where they end on a Gaussian."""
+"""The SDE of every scaling against autograd, its solvers against the published steps, and where they end on a Gaussian."""
 
 import math
 from collections import deque
 
 import pytest
 import torch
-from tests.paths import SPLITS
-from tests.sampling.test_steps import MEAN, STD, arrive, gaussian, spread
+from tests.paths import SCALINGS
+from tests.sampling.test_single_step import MEAN, STD, arrive, gaussian, spread
 
 from allegory.process.grid import grid
 from allegory.process.path import Level, Path
-from allegory.process.schedule import Betas, Cosine, Geometric, Linear, Straight
-from allegory.sampling import SOLVERS, solver_named, steps, stochastic
-from allegory.sampling.run import follow
+from allegory.process.schedule import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
+from allegory.sampling import SOLVERS, single_step, solver_named, stochastic
+from allegory.sampling.driver import run_plan
 
 SCHEDULES = {
-    "linear": Linear(8, -7),
+    "linear": LinearLogSNR(8, -7),
     "cosine": Cosine(9, -9),
     "geometric": Geometric(0.02, 40.0),
-    "straight": Straight(),
+    "straight": RectifiedFlow(),
 }
 NAMES = ("reverse_diffusion", "reverse_diffusion:0", "ddpm", "euler_maruyama")
 RANGE, STEPS, ITEMS = 14.0, 400, 2000
@@ -29,18 +29,22 @@ at most h^2 (r^2 + |r'|)/2 a step, the sum over all steps by h/2 (RANGE/4 + 2 of
 reached: there r is -1/2 wherever the noise is larger than the data. An SDE forgets the errors of steps long past."""
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_drift_and_diffusion_are_the_derivatives_of_the_scales(name, split):
+def test_drift_and_diffusion_are_the_derivatives_of_the_scales(name, scaling):
     """f = d log alpha/dt and g^2 = d sigma^2/dt - 2 f sigma^2 by autograd in float64; on `ve` alpha is constant."""
-    t = torch.tensor([0.03, 0.1, 0.27, 0.44, 0.6, 0.81, 0.93], dtype=torch.float64, requires_grad=True)
-    level = Path(SCHEDULES[name], split).at(t)
+    t = torch.tensor(
+        [0.03, 0.1, 0.27, 0.44, 0.6, 0.81, 0.93], dtype=torch.float64, requires_grad=True
+    )
+    level = Path(SCHEDULES[name], scaling).at(t)
     (growth,) = torch.autograd.grad(level.sigma.square().sum(), t, retain_graph=True)
     f = torch.zeros_like(t)
     if level.alpha.requires_grad:
         (f,) = torch.autograd.grad(level.alpha.log().sum(), t, retain_graph=True)
     torch.testing.assert_close(level.drift, f, rtol=1e-10, atol=0)
-    torch.testing.assert_close(level.diffusion, growth - 2 * f * level.sigma.square(), rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        level.diffusion, growth - 2 * f * level.sigma.square(), rtol=1e-10, atol=0
+    )
 
 
 def one_step(solver, path, levels):
@@ -73,37 +77,41 @@ def test_both_predictors_on_ve_are_the_published_steps(solver, times):
     torch.testing.assert_close(found, x + fresh * score + math.sqrt(variance) * z)
 
 
-def ends(solver, split):
+def ends(solver, scaling):
     """Log std and mean at t = 0, less the exact ones, from the exact start; the mean in units of the larger of both."""
-    path, solver = Path(Linear(RANGE / 2, -RANGE / 2), split), solver_named(solver)
+    path, solver = Path(LinearLogSNR(RANGE / 2, -RANGE / 2), scaling), solver_named(solver)
     levels = grid(path, STEPS, "log_snr", "min").levels
     first, last = levels[0], levels[-1]
     x = first.alpha * MEAN + spread(first) * torch.randn(ITEMS, 2, dtype=torch.float64)
     moves = solver.plan(levels)
-    ((x, _, _),) = deque(follow(moves, gaussian(path), x, first, draw=torch.randn_like), maxlen=1)
+    ((x, _, _),) = deque(run_plan(moves, gaussian(path), x, first, draw=torch.randn_like), maxlen=1)
     size = MEAN.abs().clamp(min=spread(last))
-    return (x.std(0).mean() / spread(last)).log().item(), ((x.mean(0) - last.alpha * MEAN) / size).abs().max().item()
+    return (x.std(0).mean() / spread(last)).log().item(), (
+        (x.mean(0) - last.alpha * MEAN) / size
+    ).abs().max().item()
 
 
 WITHIN = BIAS + 4 / math.sqrt(2 * 2 * ITEMS), BIAS + 4 / math.sqrt(ITEMS)
 """With four standard errors: of log std, over two coordinates, and of the mean of either."""
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("solver", NAMES)
-def test_the_end_on_a_gaussian(solver, split):
-    std, mean = ends(solver, split)
+def test_the_end_on_a_gaussian(solver, scaling):
+    std, mean = ends(solver, scaling)
     assert abs(std) < WITHIN[0] and mean < WITHIN[1], (std, mean, WITHIN)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("solver", ["reverse_diffusion", "reverse_diffusion:0", "euler_maruyama", "euler_maruyama:0"])
-def test_that_test_sees_a_doubled_diffusion(solver, split, monkeypatch):
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(
+    "solver", ["reverse_diffusion", "reverse_diffusion:0", "euler_maruyama", "euler_maruyama:0"]
+)
+def test_that_test_sees_a_doubled_diffusion(solver, scaling, monkeypatch):
     """g^2 = 2 beta on VP is a mistake that other libraries have made; ddpm alone has no g^2 to be wrong."""
-    once, right = stochastic.fresh_std, Level.diffusion.func
+    once, right = stochastic.added_noise_std, Level.diffusion.func
     monkeypatch.setattr(Level, "diffusion", property(lambda level: 2 * right(level)))
-    monkeypatch.setattr(stochastic, "fresh_std", lambda *a: math.sqrt(2) * once(*a))
-    std, _ = ends(solver, split)
+    monkeypatch.setattr(stochastic, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))
+    std, _ = ends(solver, scaling)
     assert std < -WITHIN[0], std
 
 
@@ -117,10 +125,10 @@ def test_a_doubled_diffusion_lets_the_flow_collapse(monkeypatch):
     assert ends("euler_maruyama:0", "vp")[0] == pytest.approx(-lost, abs=WITHIN[0])
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_any_share_of_fresh_noise_in_a_ddpm_step_has_the_marginals(split, monkeypatch):
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_any_share_of_fresh_noise_in_a_ddpm_step_has_the_marginals(scaling, monkeypatch):
     """Why the check above leaves ddpm out: with more noise its step is that of another SDE with the same marginals."""
-    once = steps.fresh_std
-    monkeypatch.setattr(steps, "fresh_std", lambda *a: math.sqrt(2) * once(*a))
-    std, mean = ends(SOLVERS["ddpm"], split)
+    once = single_step.added_noise_std
+    monkeypatch.setattr(single_step, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))
+    std, mean = ends(SOLVERS["ddpm"], scaling)
     assert abs(std) < WITHIN[0] and mean < WITHIN[1], (std, mean, WITHIN)

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.paths import PATHS, SMOOTH
-from tests.sampling.test_steps import MEAN, STD, arrive, equal_times, gaussian, spread, unequal_times
+from tests.sampling.test_single_step import (
+    MEAN,
+    STD,
+    arrive,
+    equal_times,
+    gaussian,
+    spread,
+    unequal_times,
+)
 
 from allegory.process.grid import grid
 from allegory.process.kernel import transition
@@ -23,13 +31,24 @@ NAMES = [
     "sa3:1.5", "er_sde1", "er_sde2", "er_sde3", "seeds2", "seeds3", "churn", "restart",
 ]  # fmt: skip
 BACK_UP = ["churn", "restart"]
-KINDS = ["ddpm_large", "euler_maruyama", "sde_dpmpp2m", "sa3", "er_sde3", "seeds2", "seeds3", *BACK_UP]
+KINDS = [
+    "ddpm_large",
+    "euler_maruyama",
+    "sde_dpmpp2m",
+    "sa3",
+    "er_sde3",
+    "seeds2",
+    "seeds3",
+    *BACK_UP,
+]
 """One of each kind, for every path."""
 ONE_PER_SPLIT = ["linear-vp", "cosine-flow", "geometric-ve", "learned-sub_vp"]
 ENDLESS = ["straight-flow", "cosine_inf-vp"]
 EXACT = [(name, solver) for name in PATHS for solver in (KINDS if name in ENDLESS else KINDS[2:])]
-EXACT = [case for case in EXACT if case[0] not in ONE_PER_SPLIT] + list(itertools.product(ONE_PER_SPLIT, NAMES))
-"""First order takes many steps: on one path of each split, and at two infinite ends."""
+EXACT = [case for case in EXACT if case[0] not in ONE_PER_SPLIT] + list(
+    itertools.product(ONE_PER_SPLIT, NAMES)
+)
+"""First order takes many steps: on one path of each scaling, and at two infinite ends."""
 
 
 def linear_map(solver, path, levels):
@@ -90,8 +109,13 @@ def test_weak_order(name, times, solver):
         levels = path.levels(times(n))
         first, last = levels[0], levels[-1]
         mean, variance, gain = moments(used, path, levels)
-        off = [(mean - last.alpha * MEAN[0]).abs().max().item(), abs(variance / spread(last) ** 2 - 1)]
-        return max(off if solver in BACK_UP else [*off, abs(gain / forgotten(solver, first, last) - 1)])
+        off = [
+            (mean - last.alpha * MEAN[0]).abs().max().item(),
+            abs(variance / spread(last) ** 2 - 1),
+        ]
+        return max(
+            off if solver in BACK_UP else [*off, abs(gain / forgotten(solver, first, last) - 1)]
+        )
 
     # churn: from 97 steps on a raise is smaller than the largest allowed; er_sde3 is of third order at long steps
     n = 128 if solver in ("churn", "er_sde3") else 64
@@ -104,7 +128,9 @@ def test_end_mean_and_std_on_a_gaussian(name, solver):
     path, used = PATHS[name], solver_named(solver)
     endless = name.startswith(("straight", "cosine_inf"))
     steps = 300 if used.order == 1 else 100 if endless else 40
-    mean, variance, _ = moments(used, path, grid(path, steps, "time" if endless else "log_snr").levels)
+    mean, variance, _ = moments(
+        used, path, grid(path, steps, "time" if endless else "log_snr").levels
+    )
     torch.testing.assert_close(mean, MEAN[0], rtol=0, atol=0.02)
     assert math.sqrt(variance) == pytest.approx(STD, rel=0.03)
 
@@ -123,7 +149,9 @@ def test_few_steps_are_finite_on_every_path(name, solver):
 @pytest.mark.parametrize("solver", NAMES)
 def test_zero_terminal_snr_runs(solver):
     path = Path(Cosine(9, -math.inf), "vp")
-    end = sample(solver, gaussian(path), path, torch.randn(4, 2).double(), grid(path, 100), seeds=range(4))
+    end = sample(
+        solver, gaussian(path), path, torch.randn(4, 2).double(), grid(path, 100), seeds=range(4)
+    )
     assert (end - MEAN).abs().max() < 6 * STD
 
 
@@ -133,14 +161,22 @@ def test_an_item_is_bitwise_the_same_alone_and_in_a_batch(solver):
     walk, oracle = grid(path, 9), gaussian(path)
     together = sample(solver, oracle, path, x, walk, seeds=range(5))
     for i in range(5):
-        assert torch.equal(sample(solver, oracle, path, x[i : i + 1], walk, seeds=[i])[0], together[i])
+        assert torch.equal(
+            sample(solver, oracle, path, x[i : i + 1], walk, seeds=[i])[0], together[i]
+        )
 
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_every_level_of_the_grid_is_a_state_once(solver):
     path, walk, calls = PATHS["linear-vp"], grid(PATHS["linear-vp"], 20, "log_snr"), []
     states = trajectory(
-        solver, gaussian(path), path, torch.randn(2, 2), walk, seeds=range(2), on_step=lambda i, n: calls.append((i, n))
+        solver,
+        gaussian(path),
+        path,
+        torch.randn(2, 2),
+        walk,
+        seeds=range(2),
+        on_step=lambda i, n: calls.append((i, n)),
     )
     assert [state.level for state in states] == list(walk.levels[1:])
     assert calls == [(i, 20) for i in range(1, 21)]
@@ -178,7 +214,11 @@ def test_without_excess_the_family_is_ddim(name):
     form = sde_form(torch.zeros_like, torch.zeros_like)
     plan = multistep(form, adams(form, 1, "u"))
     assert all(c == 0 for move in plan(levels_of(PATHS[name])) for c in move.noise)
-    agree(Solver("u", multistep(replace(form, fresh=None), adams(form, 1, "u"))), SOLVERS["ddim"], PATHS[name])
+    agree(
+        Solver("u", multistep(replace(form, fresh=None), adams(form, 1, "u"))),
+        SOLVERS["ddim"],
+        PATHS[name],
+    )
 
 
 def on_levels(solver, path, levels, x, draws):
@@ -201,7 +241,9 @@ def test_sde_dpmpp2m_is_the_published_update(name):
     share = 1 - math.exp(-2 * h)
     expected = s.sigma / t.sigma * math.exp(-h) * middle + s.sigma * math.sqrt(share) * z1
     expected += s.alpha * share * (now + h / (2 * past) * (now - before))
-    torch.testing.assert_close(on_levels(SOLVERS["sde_dpmpp2m"], path, [r, t, s], x, [z0, z1]), expected)
+    torch.testing.assert_close(
+        on_levels(SOLVERS["sde_dpmpp2m"], path, [r, t, s], x, [z0, z1]), expected
+    )
 
 
 @pytest.mark.parametrize("name", ONE_PER_SPLIT)
@@ -217,7 +259,9 @@ def test_er_sde_is_the_published_update(name):
     ends = phi("er_sde", torch.tensor([b, c], dtype=torch.float64))
     ratio = (ends[1] / ends[0]).item()
     integral = torch.trapezoid(ends[1] / phi("er_sde", u), u).item()
-    expected = ratio * middle / t.alpha + (1 - ratio) * now + math.sqrt(c**2 - (b * ratio) ** 2) * z1
+    expected = (
+        ratio * middle / t.alpha + (1 - ratio) * now + math.sqrt(c**2 - (b * ratio) ** 2) * z1
+    )
     expected += (c - b + integral) * (now - before) / (b - a)
     found = on_levels(SOLVERS["er_sde2"], path, [r, t, s], x, [z0, z1])
     torch.testing.assert_close(found, s.alpha * expected, rtol=1e-7, atol=1e-9)
@@ -227,10 +271,16 @@ def test_er_sde_is_the_published_update(name):
 def test_seeds2_is_the_published_update(name):
     path = PATHS[name]
     t, s = path.levels([0.6, 0.4])
-    (m,) = path.levels(path.schedule.inverse(torch.tensor([(t.log_snr + s.log_snr) / 2], dtype=torch.float64)))
+    (m,) = path.levels(
+        path.schedule.inverse(torch.tensor([(t.log_snr + s.log_snr) / 2], dtype=torch.float64))
+    )
     h, x, (z1, z2) = (s.log_snr - t.log_snr) / 2, normal(), normal(2)
     eps = gaussian(path)(x, t).eps
-    middle = m.alpha / t.alpha * x - 2 * m.sigma * math.expm1(h / 2) * eps + m.sigma * math.sqrt(math.expm1(h)) * z1
+    middle = (
+        m.alpha / t.alpha * x
+        - 2 * m.sigma * math.expm1(h / 2) * eps
+        + m.sigma * math.sqrt(math.expm1(h)) * z1
+    )
     eps = gaussian(path)(middle, m).eps
     noise = math.sqrt(math.exp(2 * h) - math.exp(h)) * z1 + math.sqrt(math.expm1(h)) * z2
     expected = s.alpha / t.alpha * x - 2 * s.sigma * math.expm1(h) * eps + s.sigma * noise
@@ -246,10 +296,16 @@ def test_the_draws_of_seeds_add_up_to_one_exact_draw(name, solver):
     rows = [(move.to, move.noise[::-1]) for move in SOLVERS[solver].plan([t, s])]
     for n, (level, noise) in enumerate(rows):
         u, start = level.sigma / level.alpha, t.sigma / t.alpha
-        assert sum(c**2 for c in noise) == pytest.approx(level.alpha**2 * (start**2 - u**2), rel=1e-9)
-        for later, longer in rows[n + 1 :]:  # increments of u^2 before a Level do not depend on what comes after it
+        assert sum(c**2 for c in noise) == pytest.approx(
+            level.alpha**2 * (start**2 - u**2), rel=1e-9
+        )
+        for later, longer in rows[
+            n + 1 :
+        ]:  # increments of u^2 before a Level do not depend on what comes after it
             shared = [c / level.alpha for c in noise]
-            assert [c / later.alpha for c in longer[: len(noise)]] == pytest.approx(shared, rel=1e-9)
+            assert [c / later.alpha for c in longer[: len(noise)]] == pytest.approx(
+                shared, rel=1e-9
+            )
 
 
 def test_seeds3_without_noise_and_doubling_is_a_third_order_rule():
@@ -274,7 +330,9 @@ def test_euler_maruyama_in_the_letters_of_the_vp_sde(eta):
     score = -gaussian(path)(x, t).eps / t.sigma
     drift = -beta * x / 2 - (1 + eta**2) / 2 * beta * score
     expected = x - 0.03 * drift + eta * math.sqrt(0.03 * beta) * z
-    torch.testing.assert_close(on_levels(euler_maruyama(eta), path, [t, s], x, [z]), expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        on_levels(euler_maruyama(eta), path, [t, s], x, [z]), expected, rtol=1e-6, atol=1e-7
+    )
 
 
 def test_ddpm_large_is_the_published_update():
@@ -287,7 +345,9 @@ def test_ddpm_large_is_the_published_update():
     mean = (x - betas[i] / (1 - A[i]).sqrt() * gaussian(path)(x, t).eps) / alpha[i].sqrt()
     found = on_levels(SOLVERS["ddpm_large"], path, [t, s], x, [z])
     torch.testing.assert_close(found, mean + betas[i].sqrt() * z)
-    assert linear_map(SOLVERS["ddpm_large"], path, [t, s])[2].item() == pytest.approx(transition(x, s, t).std)
+    assert linear_map(SOLVERS["ddpm_large"], path, [t, s])[2].item() == pytest.approx(
+        transition(x, s, t).std
+    )
 
 
 def edm(path, levels, x, draws, how):
@@ -296,7 +356,12 @@ def edm(path, levels, x, draws, how):
     turn = iter(draws)
 
     def D(x, sigma):
-        return denoise(x, path.at(path.schedule.inverse(torch.tensor(-2 * math.log(sigma)).double()).clamp(max=1))).x0
+        return denoise(
+            x,
+            path.at(
+                path.schedule.inverse(torch.tensor(-2 * math.log(sigma)).double()).clamp(max=1)
+            ),
+        ).x0
 
     for here, to in itertools.pairwise(levels):
         t, after = here.sigma, to.sigma
@@ -309,13 +374,17 @@ def edm(path, levels, x, draws, how):
     return x
 
 
-@pytest.mark.parametrize("how", [Churn(), Churn(3.0, 0.01, 30.0, 1.007), Churn(100.0, 0.0, math.inf)])
+@pytest.mark.parametrize(
+    "how", [Churn(), Churn(3.0, 0.01, 30.0, 1.007), Churn(100.0, 0.0, math.inf)]
+)
 def test_churn_is_the_published_algorithm(how):
     path = PATHS["geometric-ve"]
     levels, x, draws = grid(path, 18, "karras").levels, 40 * normal(), list(normal(18))
     # no raise may leave the path here, where the paper's sigma has no upper end
     levels = [levels[0], *(level for level in levels[1:] if level.sigma < 40 / math.sqrt(2))]
-    torch.testing.assert_close(on_levels(churn(how), path, levels, x, draws), edm(path, levels, x, draws, how))
+    torch.testing.assert_close(
+        on_levels(churn(how), path, levels, x, draws), edm(path, levels, x, draws, how)
+    )
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -330,7 +399,11 @@ def test_without_noise_churn_and_restart_are_heun(name):
 def test_no_raise_leaves_the_path(name):
     """Near t = 1 it ends there, and at t = 1 there is none."""
     path = PATHS[name]
-    raises = [move for move in churn(Churn(1e3, 0, math.inf)).plan(path.levels([1.0, 0.99, 0.5, 0.4])) if move.noise]
+    raises = [
+        move
+        for move in churn(Churn(1e3, 0, math.inf)).plan(path.levels([1.0, 0.99, 0.5, 0.4]))
+        if move.noise
+    ]
     assert len(raises) == 2
     for here, move in zip(path.levels([0.99, 0.5]), raises, strict=True):
         expected = max(here.log_snr - math.log(2), path.schedule.ends[1])
@@ -350,14 +423,18 @@ def test_restart_walks_the_interval_again():
     assert [move.to for move in plan] == [*heun[:where], *lap * 3, *heun[where:], levels[-1]]
     ups = [move for move in plan if move.noise]
     assert all(move.state == 1 and not move.asks for move in ups)
-    assert [move.noise[0] ** 2 for move in ups] == pytest.approx([inside[0].sigma ** 2 - inside[-1].sigma ** 2] * 3)
+    assert [move.noise[0] ** 2 for move in ups] == pytest.approx(
+        [inside[0].sigma ** 2 - inside[-1].sigma ** 2] * 3
+    )
 
 
 @pytest.mark.parametrize("sigmas", [(0.3, 0.2, 0.06), (0.5, 0.2, 0.1, 0.06)])
 def test_restart_at_the_ends_of_a_grid(sigmas):
     """An interval that holds the first or the last Level; the last state is the one after the restarts."""
     path = PATHS["geometric-ve"]
-    levels = path.levels(path.schedule.inverse(-2 * torch.tensor(sigmas, dtype=torch.float64).log()))
+    levels = path.levels(
+        path.schedule.inverse(-2 * torch.tensor(sigmas, dtype=torch.float64).log())
+    )
     plan = restart().plan(levels)
     assert not plan[-1].stage and plan[-1].to is levels[-1]
     assert sum(not move.stage for move in plan) == len(levels) - 1
@@ -368,7 +445,9 @@ def test_restart_at_the_ends_of_a_grid(sigmas):
 
 def test_restart_needs_two_levels_in_its_interval():
     path = PATHS["geometric-ve"]
-    levels = path.levels(path.schedule.inverse(-2 * torch.tensor([30.0, 0.2, 0.04], dtype=torch.float64).log()))
+    levels = path.levels(
+        path.schedule.inverse(-2 * torch.tensor([30.0, 0.2, 0.04], dtype=torch.float64).log())
+    )
     assert restart().plan(levels) == SOLVERS["heun"].plan(levels)
 
 
@@ -386,7 +465,10 @@ def test_restart_needs_two_levels_in_its_interval():
         (lambda: Interval(times=-1), "times=-1; give a whole number"),
         (lambda: solver_named("sa3:much"), "after 'sa3:' comes tau, a number from 0 to 3"),
         (lambda: solver_named("sa2:-1"), "after 'sa2:' comes tau"),
-        (lambda: solver_named("euler_maruyama:-1"), "after 'euler_maruyama:' comes eta, a number, 0 or more"),
+        (
+            lambda: solver_named("euler_maruyama:-1"),
+            "after 'euler_maruyama:' comes eta, a number, 0 or more",
+        ),
         (lambda: solver_named("churn:lots"), "after 'churn:' comes s_churn"),
         (lambda: solver_named("seeds4"), "did you mean 'seeds"),
         (lambda: solver_named("seeds2:1"), "did you mean 'seeds2'"),
@@ -397,6 +479,8 @@ def test_bad_input_teaches(make, message):
         make()
 
 
-@pytest.mark.parametrize("name", ["sa3:0.4", "euler_maruyama:0.5", "churn:30", "sa2", "churn", "sa2:0"])
+@pytest.mark.parametrize(
+    "name", ["sa3:0.4", "euler_maruyama:0.5", "churn:30", "sa2", "churn", "sa2:0"]
+)
 def test_a_name_is_that_of_its_solver(name):
     assert solver_named(name).name == name

@@ -21,14 +21,19 @@ from allegory.training.weights import load
 def made(value: float) -> Checkpoint:
     """A small checkpoint in which everything says `value`."""
     tensors = {"a": torch.full((3, 2), value), "n": torch.tensor(int(value))}
-    return Checkpoint(tensors, tensors, {"a.exp_avg": tensors["a"]}, {"cpu": tensors["a"]}, {"value": value})
+    return Checkpoint(
+        tensors, tensors, {"a.exp_avg": tensors["a"]}, {"cpu": tensors["a"]}, {"value": value}
+    )
 
 
 def value_of(folder: Path) -> float:
     """The value that all parts of the folder's checkpoint agree on."""
     saved = read(folder)
     parts = (saved.model["a"], saved.ema["a"], saved.optimizer["a.exp_avg"], saved.random["cpu"])
-    values = {float(x) for part in parts for x in part.flatten()} | {float(saved.model["n"]), saved.state["value"]}
+    values = {float(x) for part in parts for x in part.flatten()} | {
+        float(saved.model["n"]),
+        saved.state["value"],
+    }
     assert len(values) == 1, values
     return values.pop()
 
@@ -56,8 +61,12 @@ class Disk:
         inside = str(self.folder) in str(arguments[0])
         deletes = event in ("os.remove", "os.rmdir")
         if self.room:
-            return inside or (deletes and arguments[1] != -1)  # rmtree names files relative to an open folder
-        return inside and (event in ("os.mkdir", "os.link") or (event == "open" and "w" in str(arguments[1])))
+            return inside or (
+                deletes and arguments[1] != -1
+            )  # rmtree names files relative to an open folder
+        return inside and (
+            event in ("os.mkdir", "os.link") or (event == "open" and "w" in str(arguments[1]))
+        )
 
     @contextmanager
     def failing(
@@ -102,7 +111,9 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (tmp_path / "state" / name).read_bytes()
 
 
-def test_a_cut_before_any_operation_leaves_the_last_or_the_next_checkpoint(tmp_path: Path, disk: Disk) -> None:
+def test_a_cut_before_any_operation_leaves_the_last_or_the_next_checkpoint(
+    tmp_path: Path, disk: Disk
+) -> None:
     first = tmp_path / "first"
     write(first, made(1))
     with disk.failing(shutil.copytree(first, tmp_path / "whole"), 0, Cut()) as whole:
@@ -118,7 +129,11 @@ def test_a_cut_before_any_operation_leaves_the_last_or_the_next_checkpoint(tmp_p
             assert float(load(run / name)["n"]) in (1, 2)
         write(run, made(3))
         assert value_of(run) == 3
-        assert {each.name for each in run.iterdir()} == {"state", "model.safetensors", "ema.safetensors"}
+        assert {each.name for each in run.iterdir()} == {
+            "state",
+            "model.safetensors",
+            "ema.safetensors",
+        }
     assert set(found) == {1, 2} and found == sorted(found)
 
 
@@ -144,10 +159,18 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_no_rest(tmp_path: Path, disk
     files = sorted(path.relative_to(first) for path in first.rglob("*"))
     for at in range(1, 9):  # a folder, five files, two links or copies
         run = shutil.copytree(first, tmp_path / f"full{at}")
-        with pytest.raises(TrainingError) as error, disk.failing(run, at, full, on=True, room=False):
+        with (
+            pytest.raises(TrainingError) as error,
+            disk.failing(run, at, full, on=True, room=False),
+        ):
             write(run, made(2))
         message = str(error.value)
-        assert "No space left" in message and str(run) in message and "resume" in message and "\n" not in message
+        assert (
+            "No space left" in message
+            and str(run) in message
+            and "resume" in message
+            and "\n" not in message
+        )
         assert value_of(run) == 1
         assert sorted(path.relative_to(run) for path in run.rglob("*")) == files
     with disk.failing(run, 9, full, on=True, room=False):
@@ -155,13 +178,18 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_no_rest(tmp_path: Path, disk
     assert value_of(run) == 2
 
 
-def test_a_disk_that_becomes_read_only_leaves_a_whole_checkpoint(tmp_path: Path, disk: Disk) -> None:
+def test_a_disk_that_becomes_read_only_leaves_a_whole_checkpoint(
+    tmp_path: Path, disk: Disk
+) -> None:
     first, locked = tmp_path / "first", OSError(errno.EROFS, os.strerror(errno.EROFS))
     write(first, made(1))
     found = []
     for at in range(1, 20):
         run = shutil.copytree(first, tmp_path / f"locked{at}")
-        with pytest.raises(TrainingError, match="Read-only file system"), disk.failing(run, at, locked, on=True):
+        with (
+            pytest.raises(TrainingError, match="Read-only file system"),
+            disk.failing(run, at, locked, on=True),
+        ):
             write(run, made(2))
         found.append(value_of(run))
         write(run, made(3))
@@ -190,7 +218,9 @@ def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.Mo
     write(tmp_path, made(1))
     write(tmp_path, made(2))
     assert value_of(tmp_path) == 2 and float(load(tmp_path / "ema.safetensors")["n"]) == 2
-    assert not os.path.samefile(tmp_path / "ema.safetensors", tmp_path / "state" / "ema.safetensors")
+    assert not os.path.samefile(
+        tmp_path / "ema.safetensors", tmp_path / "state" / "ema.safetensors"
+    )
 
 
 NAMES = [f"{name}.safetensors" for name in ("model", "ema", "optimizer", "random")] + ["state.json"]

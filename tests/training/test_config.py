@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from allegory.training import Training
+from allegory.training import TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from allegory.training import Training
 )
 def test_a_value_out_of_range_is_named(field: str, value: object) -> None:
     with pytest.raises(ValueError) as error:
-        Training(**{"steps": 10, field: value})  # type: ignore[arg-type]
+        TrainingConfig(**{"steps": 10, field: value})  # type: ignore[arg-type]
     message = str(error.value)
     assert field in message and str(value) in message and "\n" not in message
 
@@ -40,40 +40,46 @@ def test_a_value_out_of_range_is_named(field: str, value: object) -> None:
 @pytest.mark.parametrize("minutes", [0.0, -2.0, math.inf, math.nan])
 def test_minutes_are_positive(minutes: float) -> None:
     with pytest.raises(ValueError, match="minutes must be above 0"):
-        Training(minutes=minutes)
+        TrainingConfig(minutes=minutes)
 
 
 @pytest.mark.parametrize("budget", [{}, {"steps": 5, "minutes": 1.0}])
 def test_a_run_has_one_budget(budget: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="either steps or minutes"):
-        Training(**budget)  # type: ignore[arg-type]
+        TrainingConfig(**budget)  # type: ignore[arg-type]
 
 
 def test_progress_is_the_share_of_the_budget() -> None:
-    assert Training(steps=8).progress(2, 1e9) == 0.25
-    assert Training(steps=8).progress(9, 0.0) == 1.0
-    assert Training(minutes=2.0).progress(10**9, 30.0) == 0.25
-    assert Training(minutes=2.0).progress(0, 500.0) == 1.0
+    assert TrainingConfig(steps=8).progress(2, 1e9) == 0.25
+    assert TrainingConfig(steps=8).progress(9, 0.0) == 1.0
+    assert TrainingConfig(minutes=2.0).progress(10**9, 30.0) == 0.25
+    assert TrainingConfig(minutes=2.0).progress(0, 500.0) == 1.0
 
 
 @pytest.mark.parametrize(
     ("decay", "shares"),
-    [("cosine", (1, 0.75, 0.5, 0.25, 0)), ("linear", (1, 2 / 3, 0.5, 1 / 3, 0)), ("none", (1,) * 5)],
+    [
+        ("cosine", (1, 0.75, 0.5, 0.25, 0)),
+        ("linear", (1, 2 / 3, 0.5, 1 / 3, 0)),
+        ("none", (1,) * 5),
+    ],
 )
 def test_the_decay_follows_its_formula(decay: str, shares: tuple[float, ...]) -> None:
     # cos(pi/3) = 1/2 and cos(2 pi/3) = -1/2, so the cosine is at 3/4 and 1/4 there.
-    config = Training(steps=9, learning_rate=0.5, warmup=0, decay=decay)  # type: ignore[arg-type]
+    config = TrainingConfig(steps=9, learning_rate=0.5, warmup=0, decay=decay)  # type: ignore[arg-type]
     for progress, share in zip((0, 1 / 3, 1 / 2, 2 / 3, 1), shares, strict=True):
         assert config.rate(5, progress) == pytest.approx(0.5 * share, abs=1e-15)
 
 
 def test_the_warmup_is_a_straight_line_in_steps() -> None:
-    config = Training(steps=100, learning_rate=0.5, warmup=4, decay="none")
+    config = TrainingConfig(steps=100, learning_rate=0.5, warmup=4, decay="none")
     assert [config.rate(step, 0.0) for step in range(6)] == [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
-    assert Training(steps=100, warmup=4, decay="linear", learning_rate=1.0).rate(1, 0.5) == 0.25
+    assert (
+        TrainingConfig(steps=100, warmup=4, decay="linear", learning_rate=1.0).rate(1, 0.5) == 0.25
+    )
 
 
 def test_all_choices_are_plain_json() -> None:
-    config = Training(minutes=2.5, betas=(0.8, 0.95))
+    config = TrainingConfig(minutes=2.5, betas=(0.8, 0.95))
     back = json.loads(json.dumps(dataclasses.asdict(config)))
-    assert Training(**{**back, "betas": tuple(back["betas"])}) == config
+    assert TrainingConfig(**{**back, "betas": tuple(back["betas"])}) == config

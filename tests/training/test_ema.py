@@ -12,16 +12,24 @@ def test_the_average_is_the_closed_sum() -> None:
     """m = sum_i (1 - d_i) (prod_{j > i} d_j) theta_i + (prod_j d_j) theta_start."""
     decay, count = 0.6, 20
     module = nn.Linear(3, 2, bias=False, dtype=torch.float64)
-    values = torch.randn(count + 1, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    values = torch.randn(
+        count + 1, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     module.weight.data.copy_(values[0])
     ema = EMA(module, decay)
     for value in values[1:]:
         module.weight.data.copy_(value)
         ema.update()
-    decays = torch.tensor([min(decay, (1 + n) / (10 + n)) for n in range(count)], dtype=torch.float64)
+    decays = torch.tensor(
+        [min(decay, (1 + n) / (10 + n)) for n in range(count)], dtype=torch.float64
+    )
     after = torch.cat([decays.flip(0).cumprod(0).flip(0)[1:], torch.ones(1, dtype=torch.float64)])
-    expected = torch.einsum("i,ijk->jk", (1 - decays) * after, values[1:]) + decays.prod() * values[0]
-    assert (decays < decay).sum() == 13 and (decays == decay).sum() == 7  # (1 + n) / (10 + n) < 0.6 up to n = 12
+    expected = (
+        torch.einsum("i,ijk->jk", (1 - decays) * after, values[1:]) + decays.prod() * values[0]
+    )
+    assert (decays < decay).sum() == 13 and (
+        decays == decay
+    ).sum() == 7  # (1 + n) / (10 + n) < 0.6 up to n = 12
     torch.testing.assert_close(ema.module.weight, expected, rtol=0, atol=1e-14)
 
 

@@ -35,12 +35,16 @@ def test_no_file_has_no_lines(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(TrainingError, match=r"metrics\.jsonl cannot be written .*allow writing") as error:
+    with pytest.raises(
+        TrainingError, match=r"metrics\.jsonl cannot be written .*allow writing"
+    ) as error:
         Metrics(tmp_path / "run" / "metrics.jsonl", 0)
     assert "\n" not in str(error.value) and (tmp_path / "run").read_text() == "mine"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full"
+)
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path / "metrics.jsonl", 0)
     metrics.path = Path("/dev/full")

@@ -8,16 +8,16 @@ import torch
 from tests.training.toy import Batch
 from torch import Tensor, nn
 
-from allegory.training import Training
-from allegory.training.learner import Learner
+from allegory.training import TrainingConfig
+from allegory.training.distributed import Processes
 from allegory.training.muon import ITERATIONS, MOMENTUM, POLYNOMIAL, SIZE, Muon, polar
-from allegory.training.processes import Processes
+from allegory.training.optimization import Learner
 
 BF16 = 2.0**-8
 """Rounding of one operation in bfloat16."""
 
 
-class Mixed(nn.Module):
+class MixtureOfDensities(nn.Module):
     """A convolution and a linear layer, with a smooth loss."""
 
     def __init__(self) -> None:
@@ -105,8 +105,11 @@ def test_a_parameter_without_gradient_stays() -> None:
 
 
 def test_a_resumed_run_takes_the_same_steps() -> None:
-    config = Training(steps=9, optimizer="muon")
-    one, two = Learner(Mixed(), config, Processes()), Learner(Mixed(), config, Processes())
+    config = TrainingConfig(steps=9, optimizer="muon")
+    one, two = (
+        Learner(MixtureOfDensities(), config, Processes()),
+        Learner(MixtureOfDensities(), config, Processes()),
+    )
     batches = Pictures()
     for _ in range(2):
         one.step(batches, 0.05)

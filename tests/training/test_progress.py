@@ -6,7 +6,9 @@ from allegory.training import Progress, bar
 from allegory.training.progress import clock
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0:00"), (61.6, "1:02"), (3599.4, "59:59"), (7325.0, "2:02:05")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0:00"), (61.6, "1:02"), (3599.4, "59:59"), (7325.0, "2:02:05")]
+)
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 

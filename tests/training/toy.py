@@ -50,7 +50,9 @@ class Smooth(nn.Module):
 class Numbers:
     """Batches of (x, sum of x), each from its own seed; rank r of `world` gets every world-th item of a batch."""
 
-    def __init__(self, size: int = 8, rank: int = 0, world: int = 1, interrupt_at: int | None = None) -> None:
+    def __init__(
+        self, size: int = 8, rank: int = 0, world: int = 1, interrupt_at: int | None = None
+    ) -> None:
         self.size, self.rank, self.world, self.interrupt_at = size, rank, world, interrupt_at
         self.position = 0
 

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from tests.training.toy import Numbers, Smooth, Toy
 from torch import nn
 
-from allegory.training import Interrupted, Training, train
-from allegory.training.processes import Processes
+from allegory.training import Interrupted, TrainingConfig, train
+from allegory.training.distributed import Processes
 
-CONFIG = Training(steps=12, learning_rate=0.01, warmup=2, log_every=5)
+CONFIG = TrainingConfig(steps=12, learning_rate=0.01, warmup=2, log_every=5)
 
 
 def main(folder: Path) -> None:
@@ -25,18 +25,25 @@ def main(folder: Path) -> None:
 
     for accumulate in (1, 2):
         model = Smooth()
-        config = Training(**{**vars(CONFIG), "accumulate": accumulate})
+        config = TrainingConfig(**{**vars(CONFIG), "accumulate": accumulate})
         result = train(model, Numbers(8, rank, world), config, folder / f"smooth{accumulate}")
         assert (result.step, result.images) == (12, 96 * accumulate), result
         keep(f"smooth{accumulate}", model)
     keep("toy", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "toy").ema)
     try:  # the signal reaches one process only; both must stop at the same step
-        train(Toy(), Numbers(16, rank, world, interrupt_at=5 if rank else None), CONFIG, folder / "halves")
+        train(
+            Toy(),
+            Numbers(16, rank, world, interrupt_at=5 if rank else None),
+            CONFIG,
+            folder / "halves",
+        )
         raise AssertionError("not interrupted")
     except Interrupted as error:
         assert "step 5" in str(error)
     processes.sum(0.0)  # the first process has written its checkpoint
-    keep("halves", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "halves", resume=True).ema)
+    keep(
+        "halves", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "halves", resume=True).ema
+    )
 
 
 if __name__ == "__main__":

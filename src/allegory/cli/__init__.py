@@ -27,9 +27,7 @@ def _plain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install 'allegory[all]'"
     if isinstance(error, OSError):
-        return (
-            f"{error.filename or 'disk'}: {error.strerror or error}; make room, or choose a folder that can be written"
-        )
+        return f"{error.filename or 'disk'}: {error.strerror or error}; make room, or choose a folder that can be written"
     from ..training import TrainingError
 
     if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):

@@ -67,7 +67,7 @@ class Sample:
     sde_dpmpp3m, sa2, sa3, sa3:TAU, er_sde1 to 3, seeds2, seeds3, euler_maruyama, reverse_diffusion, churn, restart. With a
     Langevin step at each Level: pc, or any of these and a corrector, such as reverse_diffusion+langevin:0.16 (also mala,
     hmc, langevin_batch). Annealed Langevin: ncsn (100 evaluations a step), ncsn2 (5)."""
-    split: str | None = None
+    scaling: str | None = None
     """Walk another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
@@ -93,7 +93,7 @@ class Sample:
 class Tune:
     """Fit the sampler to a diffusion run, for a number of steps: where they stand, and what it does with what it sees.
 
-    Learned from the run's own samples in 100 steps; about a minute. Kept as RUN/tuned/steps-N.json, and used by
+    LearnedSchedule from the run's own samples in 100 steps; about a minute. Kept as RUN/tuned/steps-N.json, and used by
     `allegory sample RUN --steps N` from then on.
     """
 

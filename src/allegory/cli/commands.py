@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..data import load
-from ..models import VDM, LatentModel
+from ..models import VDM, LatentVariableModel
 from ..recipes import Run, RunFolder, execute, recipe_named
-from ..recipes.tuned import load_tuned
-from ..sampling import Tuned
+from ..recipes.tuned_files import load_tuned
+from ..sampling import TunedSampler
 from ..training import Callback, Result, bar
 from . import tables
 
@@ -38,7 +38,12 @@ def train(options: Train) -> None:
     if options.seed is not None:
         run = replace(run, training=replace(run.training, seed=options.seed))
     folder, result = _execute(run, out, options.resume, options.overwrite)
-    figures = {"run": str(folder.path), "steps": result.step, "images": result.images, "seconds": result.seconds}
+    figures = {
+        "run": str(folder.path),
+        "steps": result.step,
+        "images": result.images,
+        "seconds": result.seconds,
+    }
     tables.show(options.json, figures | {"loss": result.loss, "unit": run.unit})
     tables.note(options.json, f"next: allegory evaluate {folder.path}")
 
@@ -46,12 +51,14 @@ def train(options: Train) -> None:
 def _begun(options: Train, out: Path) -> Run:
     """The run in the folder. ValueError when the words ask for another one."""
     run = RunFolder.open(out).run
-    data = None if options.data is None else recipe_named(run.recipe, options.data).data
+    data = None if options.data is None else recipe_named(run.recipe, options.data).source
     asked = {"RECIPE": options.recipe, "--data": data, "--seed": options.seed}
-    began = {"RECIPE": run.recipe, "--data": run.data, "--seed": run.training.seed}
+    began = {"RECIPE": run.recipe, "--data": run.source, "--seed": run.training.seed}
     for name, value in asked.items():
         if value is not None and value != began[name]:
-            raise ValueError(f"{name} {value}: {out} was begun with {began[name]}; give that, or another --out")
+            raise ValueError(
+                f"{name} {value}: {out} was begun with {began[name]}; give that, or another --out"
+            )
     return run
 
 
@@ -69,15 +76,17 @@ def sample(options: Sample) -> None:
     if out.exists() and not options.overwrite:
         raise ValueError(f"--out {options.out!r}: exists already; give --overwrite or another file")
     model = folder.model()
-    if isinstance(model, LatentModel):
+    if isinstance(model, LatentVariableModel):
         _refuse_diffusion(options)
-        save_samples(out, _latent_samples(model, seeds), None, folder.data)
+        save_samples(out, _latent_samples(model, seeds), None, folder.spec)
         tables.show(options.json, {"samples": len(seeds), "file": str(out)})
         return
-    labels = _labels(options.label, len(seeds), folder.data.classes)
+    labels = _labels(options.label, len(seeds), folder.spec.classes)
     steps = STEPS if options.steps is None else options.steps
     guidance = 1.0 if options.guidance is None else options.guidance
-    solver = _sampler(folder, model, options.solver or (SOLVER if options.split else None), steps, guidance)
+    solver = _sampler(
+        folder, model, options.solver or (SOLVER if options.scaling else None), steps, guidance
+    )
     raw = draw(
         model,
         len(seeds),
@@ -86,14 +95,18 @@ def sample(options: Sample) -> None:
         solver=solver,
         steps=steps,
         guidance=guidance,
-        split=options.split,
+        scaling=options.scaling,
     )
-    save_samples(out, raw, labels, folder.data)
+    save_samples(out, raw, labels, folder.spec)
     name = solver if isinstance(solver, str) else "tuned"
-    tables.show(options.json, {"samples": len(raw), "solver": name, "steps": steps, "file": str(out)})
+    tables.show(
+        options.json, {"samples": len(raw), "solver": name, "steps": steps, "file": str(out)}
+    )
 
 
-def _sampler(folder: RunFolder, model: VDM, asked: str | None, steps: int, guidance: float) -> str | Tuned:
+def _sampler(
+    folder: RunFolder, model: VDM, asked: str | None, steps: int, guidance: float
+) -> str | TunedSampler:
     """The solver that was asked for; else the one tuned for so many steps, if there is one."""
     if asked not in (None, "tuned"):
         return asked
@@ -106,14 +119,14 @@ def _sampler(folder: RunFolder, model: VDM, asked: str | None, steps: int, guida
     return tuned or SOLVER
 
 
-def _latent_samples(model: LatentModel, seeds: range) -> torch.Tensor:
+def _latent_samples(model: LatentVariableModel, seeds: range) -> torch.Tensor:
     """Some at a time, each its own."""
     return torch.cat([model.sample(seeds[i : i + AT_ONCE]) for i in range(0, len(seeds), AT_ONCE)])
 
 
 def _refuse_diffusion(options: Sample | Evaluate) -> None:
     """ValueError for an option that says how diffusion is run backwards."""
-    for name in ("steps", "solver", "guidance", "label", "split"):
+    for name in ("steps", "solver", "guidance", "label", "scaling"):
         value = getattr(options, name, None)
         if value is not None:
             raise ValueError(
@@ -132,7 +145,9 @@ def demo(options: Demo) -> None:
     from .arguments import Evaluate
 
     run = _with_budget(recipe_named("digits"), options.minutes, None)
-    tables.note(options.json, f"training on 1,397 handwritten digits for {options.minutes:g} minutes")
+    tables.note(
+        options.json, f"training on 1,397 handwritten digits for {options.minutes:g} minutes"
+    )
     folder, _ = _execute(run, Path(options.out), options.resume, options.overwrite)
     _measure(folder, Evaluate(str(folder.path), json=options.json))
 
@@ -144,27 +159,31 @@ def _measure(folder: RunFolder, options: Evaluate) -> None:
 
     if options.limit < 2:
         raise ValueError(f"--limit {options.limit}: give at least 2 test items")
-    dataset = load(options.data or folder.run.data)
+    dataset = load(options.data or folder.run.source)
     model = folder.model()
-    if isinstance(model, LatentModel):
+    if isinstance(model, LatentVariableModel):
         _refuse_diffusion(options)
-    if dataset.spec != folder.data:
-        raise ValueError(f"--data: {dataset.spec} is not what the run learned, {folder.data}; give data of that kind")
+    if dataset.spec != folder.spec:
+        raise ValueError(
+            f"--data: {dataset.spec} is not what the run learned, {folder.spec}; give data of that kind"
+        )
     found = measure(
         model,
-        replace(dataset, test=dataset.test.take(torch.arange(min(options.limit, len(dataset.test))))),
+        replace(
+            dataset, test=dataset.test.take(torch.arange(min(options.limit, len(dataset.test))))
+        ),
         seed=options.seed,
         draws=options.draws,
         samples=options.samples,
         steps=STEPS if options.steps is None else options.steps,
         solver=options.solver or SOLVER,
-        guidance=_guidance(options.guidance, folder.data.classes),
+        guidance=_guidance(options.guidance, folder.spec.classes),
         compared=options.compared,
         importance=options.importance,
     )
     page = write_report(folder, model, dataset, found)
     tables.evaluation(options.json, found, page)
-    if folder.data.levels is None:
+    if folder.spec.levels is None:
         tables.note(options.json, DENSITY)
 
 
@@ -172,7 +191,9 @@ def _execute(run: Run, out: Path, resume: bool, overwrite: bool) -> tuple[RunFol
     if sys.stderr.isatty():
         with bar(run.unit) as show:
             return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[show])
-    return execute(run, out, resume=resume, overwrite=overwrite, callbacks=[_line_a_minute(run.unit)])
+    return execute(
+        run, out, resume=resume, overwrite=overwrite, callbacks=[_line_a_minute(run.unit)]
+    )
 
 
 def _line_a_minute(unit: str) -> Callback:
@@ -185,7 +206,11 @@ def _line_a_minute(unit: str) -> Callback:
         nonlocal due
         if now.seconds >= due:
             due = now.seconds + 60
-            print(f"step {now.step}  {now.loss:.3f} {unit}  {now.remaining:.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"step {now.step}  {now.loss:.3f} {unit}  {now.remaining:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
 
     return tell
 
@@ -214,7 +239,9 @@ def _seeds(text: str | None, count: int) -> range:
     except ValueError:
         raise ValueError(f"--seeds {text!r}: give A:B, two whole numbers, e.g. 0:64") from None
     if seeds.stop - seeds.start > MOST_SAMPLES:
-        raise ValueError(f"--seeds {text!r}: more than {MOST_SAMPLES:,} samples; give a shorter range")
+        raise ValueError(
+            f"--seeds {text!r}: more than {MOST_SAMPLES:,} samples; give a shorter range"
+        )
     if not seeds:
         raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
     return seeds

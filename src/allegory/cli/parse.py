@@ -12,7 +12,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, PositionalRequiredArgs, subcommand
 
 from .. import __version__
-from ..names import pick
+from ..lookup import pick
 from .arguments import Compress, Decompress, Demo, Evaluate, Sample, Train, Tune, Verify
 
 COMMANDS = ("demo", "train", "sample", "evaluate", "tune", "compress", "decompress", "verify")
@@ -52,10 +52,14 @@ def parse(arguments: Sequence[str]) -> Command:
 
 def _one_line(box: str) -> str:
     """The first sentence of tyro's boxed complaint, in plain words where it speaks of types."""
-    inside = [line for line in box.splitlines()[1:] if not re.fullmatch(r" *-+ *", line)]  # a rule, where text is ASCII
+    inside = [
+        line for line in box.splitlines()[1:] if not re.fullmatch(r" *-+ *", line)
+    ]  # a rule, where text is ASCII
     lines = [line.strip("│╭╮╰╯─ ").strip() for line in inside]
     said = " ".join(lines[: lines.index("")] if "" in lines else lines).rstrip(".")
-    wrong = re.match(r"Error parsing (\S+): no type matching (\S+) could be instantiated from \['(.*)'\]", said)
+    wrong = re.match(
+        r"Error parsing (\S+): no type matching (\S+) could be instantiated from \['(.*)'\]", said
+    )
     if wrong:
         option, kind, value = wrong.groups()
         said = f"{option} {value}: give {'a whole number' if 'INT' in kind else 'a number'}"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from ..data import Data, Dataset
+from ..data import Dataset, DataSpec
 from ..evaluation import Evaluation
-from ..models import VDM, LatentModel
+from ..models import VDM, LatentVariableModel
 from ..plots import report, sample_grid, sections
 from ..recipes import RunFolder
-from ..recipes.folder import write_whole
+from ..recipes.run_folder import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,9 @@ KINDS = (".png", ".npz", ".npy")
 def check_kind(out: Path) -> None:
     """ValueError for a file that samples cannot be written to."""
     if out.suffix not in KINDS:
-        raise ValueError(f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)")
+        raise ValueError(
+            f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)"
+        )
 
 
 def free_name(folder: Path) -> Path:
@@ -34,12 +36,12 @@ def free_name(folder: Path) -> Path:
     return next(file for i in count(1) if not (file := folder / f"samples-{i}.png").exists())
 
 
-def save_samples(out: Path, raw: Tensor, labels: Tensor | None, data: Data) -> None:
+def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) -> None:
     """Samples as a picture, or as arrays (`x` and `labels` in an .npz)."""
     out.parent.mkdir(parents=True, exist_ok=True)
     file = BytesIO()
     if out.suffix == ".png":
-        _write_png(file, sample_grid(raw, labels, data))
+        _write_png(file, sample_grid(raw, labels, spec))
     elif out.suffix == ".npy":
         np.save(file, raw.numpy())
     elif labels is None:
@@ -53,10 +55,14 @@ def _write_png(file: BytesIO, figure: Figure) -> None:
     figure.savefig(file, format="png", dpi=200)
 
 
-def write_report(folder: RunFolder, model: VDM | LatentModel, dataset: Dataset, found: Evaluation) -> Path:
+def write_report(
+    folder: RunFolder, model: VDM | LatentVariableModel, dataset: Dataset, found: Evaluation
+) -> Path:
     """report.html in the run folder: the figures, every picture, and how each was made."""
     kind = "diffusion" if isinstance(model, VDM) else "latent-variable"
     title = f"allegory: {folder.run.recipe}, a {kind} model of {dataset.name}"
     page = folder.path / "report.html"
-    write_whole(page, report(title, found.rows(), sections(model, dataset, found, folder.metrics())))
+    write_whole(
+        page, report(title, found.rows(), sections(model, dataset, found, folder.metrics()))
+    )
     return page

@@ -29,7 +29,9 @@ def verify(options: Verify) -> None:
         print(json.dumps(_figures(results, seconds), indent=2))
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a sign of mathematics shows "?"
+            sys.stdout.reconfigure(
+                errors="replace"
+            )  # a terminal that cannot show a sign of mathematics shows "?"
         _print(results, seconds)
     if not all(result.passed for result in results):
         raise SystemExit(1)
@@ -63,7 +65,9 @@ def _print(results: tuple[Result, ...], seconds: float) -> None:
     for result in results:
         if result.section != shown:
             shown, part = result.section, SECTIONS[result.section]
-            console.print(f"\n[bold]{part.title}[/bold] ({part.first}-{part.last}, --section {part.name})")
+            console.print(
+                f"\n[bold]{part.title}[/bold] ({part.first}-{part.last}, --section {part.name})"
+            )
         _line(console, result)
     console.print(
         f"\n{_executed(results)} of {LAST} equations executed, {_failed(results)} failed, {seconds:.1f} s "
@@ -72,7 +76,9 @@ def _print(results: tuple[Result, ...], seconds: float) -> None:
     )
     loose = sorted({result.number for result in results if not result.as_printed})
     if loose:
-        console.print(f"not as printed, see the notes: {_ranges(loose)}", soft_wrap=True, highlight=False)
+        console.print(
+            f"not as printed, see the notes: {_ranges(loose)}", soft_wrap=True, highlight=False
+        )
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -1,8 +1,8 @@
-"""Arrays to learn from: what they are, where they come from, and in which order they are seen."""
+"""Items to learn from: what they are, where they come from, and in which order they are seen."""
 
-from .dataset import Arrays, Batches, Dataset
+from .dataset import Batches, Dataset, Items
 from .densities import log_density
 from .sources import load
-from .spec import Data
+from .spec import DataSpec
 
-__all__ = ["Arrays", "Batches", "Data", "Dataset", "load", "log_density"]
+__all__ = ["Batches", "DataSpec", "Dataset", "Items", "load", "log_density"]

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from .spec import Data
+from .spec import DataSpec
 
 if TYPE_CHECKING:
-    from .dataset import Arrays, Dataset
+    from .dataset import Dataset, Items
 
 MODES = ("dynamic", "static")
 BYTE = 255
@@ -45,18 +45,26 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
     if mode == "dynamic":
         train = replace(train, intensity=dataset.train.x)
     return replace(
-        dataset, spec=Data(spec.shape, 0.0, 1.0, 2, spec.classes), train=train, validation=validation, test=test
+        dataset,
+        spec=DataSpec(spec.shape, 0.0, 1.0, 2, spec.classes),
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 
-def redraw(intensity: UInt8[Tensor, "b *shape"], seed: int, epoch: int, position: int) -> UInt8[Tensor, "b *shape"]:
+def redraw(
+    intensity: UInt8[Tensor, "b *shape"], seed: int, epoch: int, position: int
+) -> UInt8[Tensor, "b *shape"]:
     """The draw of the batch that begins here: 1 with probability intensity / 255, exactly, else 0."""
     generator = np.random.default_rng((seed, epoch, position, STREAM))
-    below = generator.integers(0, BYTE, tuple(intensity.shape), dtype=np.uint8)  # 0..254: below v with chance v/255
+    below = generator.integers(
+        0, BYTE, tuple(intensity.shape), dtype=np.uint8
+    )  # 0..254: below v with chance v/255
     return (torch.from_numpy(below) < intensity).to(torch.uint8)
 
 
-def _once(part: Arrays, seed: int) -> UInt8[Tensor, "n *shape"]:
+def _once(part: Items, seed: int) -> UInt8[Tensor, "n *shape"]:
     """The one draw of a set; the stream of RandomState is frozen, so it is the same on every machine."""
     below = np.random.RandomState(seed).randint(0, BYTE, tuple(part.x.shape), dtype=np.uint8)
     return (torch.from_numpy(below) < part.x).to(torch.uint8)

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from .dataset import Arrays, Dataset
-from .spec import Data
+from .dataset import Dataset, Items
+from .spec import DataSpec
 from .splits import split
 
 
@@ -19,5 +19,5 @@ def digits() -> Dataset:
     bunch = load_digits()
     x = torch.from_numpy(bunch.images.astype(np.uint8)).unsqueeze(1)
     labels = torch.from_numpy(bunch.target.astype(np.int64))
-    spec = Data(shape=(1, 8, 8), low=0.0, high=16.0, levels=17, classes=10)
-    return Dataset("digits", spec, *split(Arrays(x, labels), validation=100, test=300))
+    spec = DataSpec(shape=(1, 8, 8), low=0.0, high=16.0, levels=17, classes=10)
+    return Dataset("digits", spec, *split(Items(x, labels), validation=100, test=300))

@@ -16,11 +16,11 @@ from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
 from .binarize import redraw
-from .spec import Data
+from .spec import DataSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays:
+class Items:
     """Raw items, uint8 or float32, and their labels if they have any.
 
     `intensity`: of items that are binarized anew in each batch, 255 times the probability of a 1 (`binarize.py`).
@@ -34,10 +34,12 @@ class Arrays:
         """Return the number of items."""
         return len(self.x)
 
-    def take(self, index: Int64[Tensor, " m"]) -> Arrays:
+    def take(self, index: Int64[Tensor, " m"]) -> Items:
         """The items at these places, in this order."""
         labels = None if self.labels is None else self.labels[index]
-        return Arrays(self.x[index], labels, None if self.intensity is None else self.intensity[index])
+        return Items(
+            self.x[index], labels, None if self.intensity is None else self.intensity[index]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +47,15 @@ class Dataset:
     """A name, what the arrays are, and three disjoint sets of them. ValueError for a set unlike the spec."""
 
     name: str
-    spec: Data
-    train: Arrays
-    validation: Arrays
-    test: Arrays
+    spec: DataSpec
+    train: Items
+    validation: Items
+    test: Items
 
     def __post_init__(self) -> None:
         """Check every set against the spec, once, here: nothing downstream checks data again."""
         for part in ("train", "validation", "test"):
-            arrays: Arrays = getattr(self, part)
+            arrays: Items = getattr(self, part)
             try:
                 self.spec.check(arrays.x, arrays.labels)
             except ValueError as error:
@@ -67,7 +69,9 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
     Of the global batch of `batch_size`, the process `rank` of `world` sees its slice.
     """
 
-    def __init__(self, arrays: Arrays, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, arrays: Items, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
         """ValueError for a batch that cannot be made or shared out evenly."""
         if len(arrays) == 0:
             raise ValueError("arrays: no items to draw batches from; give at least one")
@@ -78,7 +82,9 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         if not 0 <= rank < world:
             raise ValueError(f"rank={rank}, world={world}: give a rank from 0 to world - 1")
         if batch_size % world:
-            raise ValueError(f"batch_size={batch_size}: give a multiple of the {world} processes that share it")
+            raise ValueError(
+                f"batch_size={batch_size}: give a multiple of the {world} processes that share it"
+            )
         self.arrays, self.batch_size, self.seed = arrays, batch_size, seed
         self.rank, self.world = rank, world
         self._move_to(epoch=0, position=0)
@@ -99,12 +105,16 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         """Go on from there. ValueError for a state that these data cannot have made."""
         epoch, position = state.get("epoch", -1), state.get("position", -1)
         if epoch < 0 or not 0 <= position <= len(self.arrays):
-            raise ValueError(f"state={dict(state)}: no place in {len(self.arrays)} items; resume with the same data")
+            raise ValueError(
+                f"state={dict(state)}: no place in {len(self.arrays)} items; resume with the same data"
+            )
         self._move_to(epoch, position)
 
     def _move_to(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        self._order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(len(self.arrays)))
+        self._order = torch.from_numpy(
+            np.random.default_rng((self.seed, epoch)).permutation(len(self.arrays))
+        )
 
     def _next_index(self) -> Int64[Tensor, " batch"]:
         pieces, missing = [], self.batch_size

@@ -23,12 +23,16 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ..names import pick
+from ..lookup import pick
 from . import toys
 
 CHUNK = 1000
 MOON_NODES, ROLL_NODES = 160, 500  # of a moon, of the roll
-CELLS, REACH, HALVINGS = 256, 9.0, 54  # where roots are looked for: this many standard deviations of a, to its last bit
+CELLS, REACH, HALVINGS = (
+    256,
+    9.0,
+    54,
+)  # where roots are looked for: this many standard deviations of a, to its last bit
 
 
 def log_density(name: str, x: Float[Tensor, "..."]) -> Float64[Tensor, " n"]:
@@ -66,7 +70,11 @@ def _eight_gaussians(x: Tensor) -> Tensor:
 
 def _rings(x: Tensor) -> Tensor:
     """Of each, p(x) = exp(-(r^2 + R^2)/(2 s^2)) I_0(r R/s^2) / (2 pi s^2) (Rice 1944), r = |x|."""
-    r, radius, variance = x.norm(dim=1)[:, None], toys.ring(torch.arange(4, dtype=x.dtype)), toys.RING_NOISE**2
+    r, radius, variance = (
+        x.norm(dim=1)[:, None],
+        toys.ring(torch.arange(4, dtype=x.dtype)),
+        toys.RING_NOISE**2,
+    )
     # I_0 is taken less its growth exp(r R/s^2), which completes the square.
     each = torch.special.i0e(r * radius / variance).log() - (r - radius).square() / (2 * variance)
     total: Tensor = each.logsumexp(1) - math.log(4 * 2 * math.pi * variance)
@@ -95,7 +103,9 @@ def _along(x: Tensor, arm: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 0] * cos + x[..., 1] * sin, x[..., 1] * cos - x[..., 0] * sin
 
 
-def _root(x: Tensor, arm: Tensor, low: Tensor, high: Tensor, above: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _root(
+    x: Tensor, arm: Tensor, low: Tensor, high: Tensor, above: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """The a in [low, high] with <e(theta(a)), x> = a, by halving; b there, and theta'(a)."""
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -114,7 +124,9 @@ def _rule(count: int) -> tuple[Tensor, Tensor]:
 
 def _mixture(x: Tensor, means: Tensor, log_weight: Tensor, std: float) -> Tensor:
     """log sum_k w_k N(x; m_k, std^2 I)."""
-    each = log_weight - torch.cdist(x, means, compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * std**2)
+    each = log_weight - torch.cdist(
+        x, means, compute_mode="donot_use_mm_for_euclid_dist"
+    ).square() / (2 * std**2)
     most = each.amax(1, keepdim=True)
     # e^-700 is nothing here, but smaller numbers lose digits, and a processor its speed.
     total: Tensor = (each - most).clamp(min=-700.0).exp().sum(1).log() + most[:, 0]

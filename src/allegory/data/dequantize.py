@@ -29,11 +29,11 @@ import torch
 from jaxtyping import Float, Float32, Shaped
 from torch import Tensor
 
-from .spec import Data
+from .spec import DataSpec
 
 
 def uniform(
-    raw: Shaped[Tensor, "n *shape"], spec: Data, generator: torch.Generator | None = None
+    raw: Shaped[Tensor, "n *shape"], spec: DataSpec, generator: torch.Generator | None = None
 ) -> Float32[Tensor, "n *shape"]:
     """x = encode(raw) + step (u - 1/2): uniform noise over each level's bin, to the rounding of float32.
 
@@ -45,7 +45,7 @@ def uniform(
 
 
 def none(
-    raw: Shaped[Tensor, "n *shape"], spec: Data, generator: torch.Generator | None = None
+    raw: Shaped[Tensor, "n *shape"], spec: DataSpec, generator: torch.Generator | None = None
 ) -> Float32[Tensor, "n *shape"]:
     """x = encode(raw): for continuous data, and for models whose decoder gives the levels probabilities."""
     return spec.encode(raw)
@@ -60,7 +60,10 @@ class Spread:
 
 
 def spread(
-    raw: Shaped[Tensor, "n *shape"], spec: Data, noise: Float[Tensor, "n *shape"], std: float | None = None
+    raw: Shaped[Tensor, "n *shape"],
+    spec: DataSpec,
+    noise: Float[Tensor, "n *shape"],
+    std: float | None = None,
 ) -> Spread:
     """Standard-normal noise turned into a place in the bin: even for std=None, else N(0, std^2) truncated to the bin.
 
@@ -70,9 +73,13 @@ def spread(
     half, centre = spec.step / 2, spec.encode(raw).to(noise)
     even = torch.erf(noise / math.sqrt(2))  # even in (-1, 1)
     if std is None:
-        return Spread(centre + half * even, noise.new_full((len(noise),), -spec.dims * math.log(spec.step)))
+        return Spread(
+            centre + half * even, noise.new_full((len(noise),), -spec.dims * math.log(spec.step))
+        )
     if not std > 0:
-        raise ValueError(f"std={std}; give the positive standard deviation of the noise in model space")
+        raise ValueError(
+            f"std={std}; give the positive standard deviation of the noise in model space"
+        )
     inside = math.erf(half / (math.sqrt(2) * std))
     z = (math.sqrt(2) * torch.erfinv(inside * even)).clamp(-half / std, half / std)
     log_q = -0.5 * z.square() - math.log(math.sqrt(2 * math.pi) * std * inside)
@@ -80,7 +87,10 @@ def spread(
 
 
 def truncated_normal(
-    raw: Shaped[Tensor, "n *shape"], spec: Data, std: float, generator: torch.Generator | None = None
+    raw: Shaped[Tensor, "n *shape"],
+    spec: DataSpec,
+    std: float,
+    generator: torch.Generator | None = None,
 ) -> Spread:
     """x = encode(raw) + noise ~ N(0, std^2) truncated to the level's bin, with its log-density, in float64."""
     noise = torch.randn(raw.shape, generator=generator, dtype=torch.float64, device=raw.device)

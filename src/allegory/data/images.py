@@ -16,8 +16,8 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .dataset import Arrays, Dataset
-from .spec import Data
+from .dataset import Dataset, Items
+from .spec import DataSpec
 from .splits import PARTS, complete, count_classes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
@@ -38,16 +38,22 @@ def image_folder(path: Path, size: int | None) -> Dataset:
     names = sorted({name for found in files.values() for name in found.values() if name})
     parts = {}
     for part, found in files.items():
-        labels = torch.tensor([names.index(name) for name in found.values()]) if all(found.values()) else None
-        parts[part] = Arrays(decode(list(found), size), labels)
+        labels = (
+            torch.tensor([names.index(name) for name in found.values()])
+            if all(found.values())
+            else None
+        )
+        parts[part] = Items(decode(list(found), size), labels)
     return image_dataset(path.name, parts)
 
 
-def image_dataset(name: str, parts: dict[str, Arrays], classes: int | None = None) -> Dataset:
+def image_dataset(name: str, parts: dict[str, Items], classes: int | None = None) -> Dataset:
     """A data set of uint8 images; the number of classes is counted where it is not known."""
     train, validation, test = complete(parts)
     counted = count_classes([train, validation, test])
-    spec = Data(tuple(train.x.shape[1:]), 0.0, 255.0, 256, counted and max(counted, classes or 0))
+    spec = DataSpec(
+        tuple(train.x.shape[1:]), 0.0, 255.0, 256, counted and max(counted, classes or 0)
+    )
     return Dataset(name, spec, train, validation, test)
 
 
@@ -57,10 +63,14 @@ def decode(files: Sequence[bytes | Path], size: int | None = None) -> UInt8[Tens
     sizes = sorted({picture.shape[:2] for picture in pixels})
     if len(sizes) > 1:
         (h1, w1), (h2, w2) = sizes[0], sizes[-1]
-        raise ValueError(f"images of different sizes, {h1}x{w1} to {h2}x{w2}; add ?size=32 to crop and resize them")
+        raise ValueError(
+            f"images of different sizes, {h1}x{w1} to {h2}x{w2}; add ?size=32 to crop and resize them"
+        )
     if {picture.ndim for picture in pixels} == {2}:
         return torch.from_numpy(np.stack(pixels)[:, None])
-    colour = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, 2) for picture in pixels]
+    colour = [
+        picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, 2) for picture in pixels
+    ]
     return torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -73,7 +83,9 @@ def _roots(path: Path) -> dict[str, Path]:
 
 def _images(root: Path) -> dict[Path, str]:
     """Each image below root, in order of name, with its class, which is empty for an image right in root."""
-    found = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    found = sorted(
+        file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+    )
     places = {file: file.relative_to(root).parts for file in found}
     return {file: parts[0] if len(parts) > 1 else "" for file, parts in places.items()}
 
@@ -110,4 +122,6 @@ def _mode(mode: str, name: str) -> str:
         return "L"
     if mode in COLOUR:
         return "RGB"
-    raise ValueError(f"{name}: pixels of kind {mode}, not 8 bits; convert it, or save a float array as .npy")
+    raise ValueError(
+        f"{name}: pixels of kind {mode}, not 8 bits; convert it, or save a float array as .npy"
+    )

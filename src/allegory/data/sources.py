@@ -16,13 +16,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..names import pick
-from .arrays import array_file
+from ..lookup import pick
 from .binarize import MODES, binarize
 from .bundled import digits
 from .dataset import Dataset
 from .images import image_folder
-from .tables import hub, parquet
+from .npy import array_file
+from .parquet import hub, parquet
 from .toys import TOYS, toy
 
 
@@ -33,7 +33,9 @@ def load(source: str, seed: int = 0) -> Dataset:
         dataset = _from_place(place, options.size, seed)
         return dataset if options.binarize is None else binarize(dataset, options.binarize)
     except ModuleNotFoundError as error:
-        raise ValueError(f"data source {source!r} needs {error.name}; pip install 'allegory[all]'") from None
+        raise ValueError(
+            f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def _from_place(place: str, size: int | None, seed: int) -> Dataset:
     if place != "digits" and place not in TOYS:
         return _from_path(place, size)
     if size is not None:
-        raise ValueError(f"data source {place!r}: size is for images that are read from files; leave ?size out")
+        raise ValueError(
+            f"data source {place!r}: size is for images that are read from files; leave ?size out"
+        )
     return digits() if place == "digits" else toy(place, seed)
 
 
@@ -83,7 +87,11 @@ def _from_path(place: str, size: int | None) -> Dataset:
     if path.is_dir():
         return image_folder(path, size)
     if path.suffix not in (".npy", ".npz"):
-        raise ValueError(f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder")
+        raise ValueError(
+            f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
+        )
     if size is not None:
-        raise ValueError(f"data source {place!r}: size is for images, not for arrays; leave ?size out")
+        raise ValueError(
+            f"data source {place!r}: size is for images, not for arrays; leave ?size out"
+        )
     return array_file(path)

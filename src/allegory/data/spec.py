@@ -25,7 +25,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSpec:
     """What one item is: its shape, the range of its numbers, how many values they take, how many classes.
 
     `levels=None` means continuous, `classes=None` means unlabelled.
@@ -40,13 +40,19 @@ class Data:
     def __post_init__(self) -> None:
         """Refuse a description that no data can meet."""
         if not self.shape or min(self.shape) < 1:
-            raise ValueError(f"shape={self.shape}: give at least one axis, each of length 1 or more")
+            raise ValueError(
+                f"shape={self.shape}: give at least one axis, each of length 1 or more"
+            )
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"low={self.low}, high={self.high}: give two finite numbers, low below high")
+            raise ValueError(
+                f"low={self.low}, high={self.high}: give two finite numbers, low below high"
+            )
         if self.levels is not None and self.levels < 2:
             raise ValueError(f"levels={self.levels}: give 2 or more, or None for continuous data")
         if self.classes is not None and self.classes < 1:
-            raise ValueError(f"classes={self.classes}: give 1 or more, or None for data without labels")
+            raise ValueError(
+                f"classes={self.classes}: give 1 or more, or None for data without labels"
+            )
 
     @property
     def dims(self) -> int:
@@ -93,17 +99,23 @@ class Data:
         number = raw if raw.is_floating_point() else raw.float()
         return ((number - self.low) / (self.high - self.low) * (self._levels() - 1)).round().long()
 
-    def check(self, raw: Shaped[Tensor, "n *shape"], labels: Shaped[Tensor, "*n"] | None = None) -> None:
+    def check(
+        self, raw: Shaped[Tensor, "n *shape"], labels: Shaped[Tensor, "*n"] | None = None
+    ) -> None:
         """Refuse arrays that are not what this says: ValueError with the first thing wrong and the remedy."""
         if len(raw) == 0:
             raise ValueError("x: no items; give at least one")
         if tuple(raw.shape[1:]) != self.shape:
-            raise ValueError(f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; reshape the array")
+            raise ValueError(
+                f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; reshape the array"
+            )
         if not bool(raw.isfinite().all()):
             raise ValueError("x: holds NaN or infinite values; remove or replace those items")
         low, high = raw.min().item(), raw.max().item()
         if low < self.low or high > self.high:
-            raise ValueError(f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; rescale it")
+            raise ValueError(
+                f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; rescale it"
+            )
         if self.levels is not None and not self._on_grid(raw):
             raise ValueError(
                 f"x: values between the {self.levels} levels of [{self.low:g}, {self.high:g}]; "
@@ -117,16 +129,20 @@ class Data:
         return asdict(self) | {"shape": list(self.shape)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Data:
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
         """The Data that `to_dict` wrote. ValueError when a field is missing or unknown."""
         names = {field.name for field in fields(cls)}
         if set(values) != names:
-            raise ValueError(f"fields {sorted(values)}: expected {sorted(names)}; write them with Data.to_dict")
+            raise ValueError(
+                f"fields {sorted(values)}: expected {sorted(names)}; write them with DataSpec.to_dict"
+            )
         return cls(**{**values, "shape": tuple(values["shape"])})
 
     def _levels(self) -> int:
         if self.levels is None:
-            raise ValueError("levels=None: continuous data have no levels; set levels, or use a density instead")
+            raise ValueError(
+                "levels=None: continuous data have no levels; set levels, or use a density instead"
+            )
         return self.levels
 
     def _raw(self, index: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
@@ -140,7 +156,11 @@ class Data:
         return float(self.low).is_integer() and width.is_integer()
 
     def _on_grid(self, raw: Shaped[Tensor, "n *shape"]) -> bool:
-        if not raw.is_floating_point() and self._whole and self.high - self.low == self._levels() - 1:
+        if (
+            not raw.is_floating_point()
+            and self._whole
+            and self.high - self.low == self._levels() - 1
+        ):
             return True  # whole numbers on a grid of all whole numbers: nothing to look for
         # A level that was rounded to float32 is off by this much at most.
         slack = 2.0**-23 * max(abs(self.low), abs(self.high))
@@ -148,11 +168,17 @@ class Data:
 
     def _check_labels(self, labels: Shaped[Tensor, "*n"], count: int) -> None:
         if self.classes is None:
-            raise ValueError("labels: given for data without classes; set classes, or leave the labels out")
+            raise ValueError(
+                "labels: given for data without classes; set classes, or leave the labels out"
+            )
         if labels.is_floating_point() or labels.dtype == torch.bool:
             raise ValueError(f"labels: dtype {labels.dtype}; give integers 0 to {self.classes - 1}")
         if tuple(labels.shape) != (count,):
-            raise ValueError(f"labels: shape {tuple(labels.shape)} for {count} items; give one label an item")
+            raise ValueError(
+                f"labels: shape {tuple(labels.shape)} for {count} items; give one label an item"
+            )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.classes:
-            raise ValueError(f"labels: values in [{low}, {high}]; give integers 0 to {self.classes - 1}")
+            raise ValueError(
+                f"labels: values in [{low}, {high}]; give integers 0 to {self.classes - 1}"
+            )

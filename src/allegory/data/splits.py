@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
-from .dataset import Arrays
+from .dataset import Items
 
 HELD_OUT = 20  # one in so many
 # What files, folders and hub splits may be called.
@@ -23,23 +23,27 @@ PARTS = {
 }
 
 
-def split(arrays: Arrays, validation: int, test: int) -> tuple[Arrays, Arrays, Arrays]:
+def split(arrays: Items, validation: int, test: int) -> tuple[Items, Items, Items]:
     """Train, validation, test: runs of RandomState(0).permutation(n). ValueError if none is left."""
     if len(arrays) == 0:
         raise ValueError("x: no items; give at least three, to train on and to hold out")
     train = len(arrays) - validation - test
     if train < 1:
         held_out = validation + test
-        raise ValueError(f"x: {len(arrays)} items, {held_out} of them held out, leave none to train on; give more")
+        raise ValueError(
+            f"x: {len(arrays)} items, {held_out} of them held out, leave none to train on; give more"
+        )
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(arrays)).astype(np.int64))
     first, second, third = torch.split(order, [train, validation, test])
     return arrays.take(first), arrays.take(second), arrays.take(third)
 
 
-def complete(parts: Mapping[str, Arrays]) -> tuple[Arrays, Arrays, Arrays]:
+def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
     """Train, validation and test, where `parts` may lack the last two. ValueError without "train"."""
     if "train" not in parts:
-        raise ValueError(f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train")
+        raise ValueError(
+            f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train"
+        )
     share = max(1, len(parts["train"]) // HELD_OUT)
     validation = 0 if "validation" in parts else share
     test = 0 if "test" in parts else share
@@ -47,7 +51,7 @@ def complete(parts: Mapping[str, Arrays]) -> tuple[Arrays, Arrays, Arrays]:
     return train, parts.get("validation", held_validation), parts.get("test", held_test)
 
 
-def count_classes(parts: Iterable[Arrays]) -> int | None:
+def count_classes(parts: Iterable[Items]) -> int | None:
     """1 + the largest label of all sets, None without labels. ValueError when only some sets have labels."""
     labels = [part.labels for part in parts]
     if all(found is None for found in labels):

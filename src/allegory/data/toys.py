@@ -1,6 +1,6 @@
 """Densities on the plane: small enough to see, and continuous.
 
-Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one `Data`. What it is drawn
+Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one `DataSpec`. What it is drawn
 from is written in `densities.py`, with the curves and the numbers that stand here.
 """
 
@@ -11,12 +11,15 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
-from .dataset import Arrays, Dataset
-from .spec import Data
+from .dataset import Dataset, Items
+from .spec import DataSpec
 
 COUNTS = (20_000, 2_000, 2_000)  # train, validation, test
 MOON_NOISE, ROLL_NOISE, CENTRE_NOISE, RING_NOISE = 0.15, 0.1, 0.15, 0.08
-ARM_RADIUS, ARM_WIDTH = (1.5, 0.3), 0.15  # of the pinwheel: mean and standard deviation along an arm, and across
+ARM_RADIUS, ARM_WIDTH = (
+    (1.5, 0.3),
+    0.15,
+)  # of the pinwheel: mean and standard deviation along an arm, and across
 
 
 def toy(name: str, seed: int) -> Dataset:
@@ -24,14 +27,16 @@ def toy(name: str, seed: int) -> Dataset:
     if seed < 0:
         raise ValueError(f"seed={seed}: give 0 or more")
     points = TOYS[name](sum(COUNTS), Generator().manual_seed(seed))
-    train, validation, test = (Arrays(part) for part in torch.split(points, list(COUNTS)))
-    return Dataset(name, Data(shape=(2,), low=-4.0, high=4.0), train, validation, test)
+    train, validation, test = (Items(part) for part in torch.split(points, list(COUNTS)))
+    return Dataset(name, DataSpec(shape=(2,), low=-4.0, high=4.0), train, validation, test)
 
 
 def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Two half circles of radius 2 that reach into each other, noise 0.15."""
     angle = math.pi * torch.rand(n, generator=generator)
-    sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0  # the lower moon is the upper one turned by pi
+    sign = (
+        2.0 * torch.randint(2, (n,), generator=generator) - 1.0
+    )  # the lower moon is the upper one turned by pi
     return _noisy(moon(angle, sign), MOON_NOISE, generator)
 
 
@@ -66,7 +71,9 @@ def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 def rings(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Four circles of radius 0.75, 1.5, 2.25 and 3, equally likely, noise 0.08."""
     radius = ring(torch.randint(4, (n,), generator=generator))
-    return _noisy(_polar(radius, math.tau * torch.rand(n, generator=generator)), RING_NOISE, generator)
+    return _noisy(
+        _polar(radius, math.tau * torch.rand(n, generator=generator)), RING_NOISE, generator
+    )
 
 
 TOYS: dict[str, Callable[[int, Generator], Tensor]] = {

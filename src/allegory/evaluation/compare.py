@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..data.dataset import Arrays
-from ..likelihood.discrete import flow_bound
-from ..likelihood.flow import FlowSolver, flow_log_prob
-from ..likelihood.importance import importance
+from ..data.dataset import Items
+from ..likelihood.dequantized_flow import flow_bound
+from ..likelihood.flow_ode import FlowSolver, flow_log_prob
+from ..likelihood.importance import iwae_bound
 from ..models.diffusion import VDM
 from ..process.bound import Estimate, bits_per_dim, estimate
 from .likelihood import BATCH, Model, bounds
@@ -35,7 +35,7 @@ EXACT_TRACE = 8
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoundEstimate:
     """A negative log-likelihood by name: per item in nats, in bits/dim, and less the reference; `evaluations` an item."""
 
     name: str
@@ -47,13 +47,13 @@ class Reading:
 
 def compare_bounds(
     model: Model,
-    arrays: Arrays,
+    arrays: Items,
     *,
     seed: int,
     draws: int,
     weights: int = 0,
     steps: Sequence[int] = STEPS,
-) -> tuple[Reading, ...]:
+) -> tuple[BoundEstimate, ...]:
     """Every bound that the model has, on these items; the reference is the bound in continuous time, or the ELBO.
 
     `draws` evaluations an item for each bound, `weights` = k importance weights an item (none for 0).
@@ -63,7 +63,13 @@ def compare_bounds(
     if isinstance(model, VDM):
         for T in steps:
             some = min(draws, T)
-            found.append((f"VLB, T = {T}", -bounds(model, arrays, seed=seed, draws=some, steps=T).total, some))
+            found.append(
+                (
+                    f"VLB, T = {T}",
+                    -bounds(model, arrays, seed=seed, draws=some, steps=T).total,
+                    some,
+                )
+            )
         found.append(("VLB, continuous time", own, draws))
         found.append(("ODE", *_flow(model, arrays.x, seed)))
     else:
@@ -72,13 +78,15 @@ def compare_bounds(
         cost = weights * (CHAIN if isinstance(model, VDM) else 1)
         name = f"IWAE, k = {weights}" + (f", T = {CHAIN}" if isinstance(model, VDM) else "")
         found.append((name, -_weighted(model, arrays.x, weights, seed), cost))
-    return tuple(reading(model, *one, own) for one in found)
+    return tuple(bound_estimate(model, *one, own) for one in found)
 
 
-def reading(model: Model, name: str, nats: Float[Tensor, " n"], evaluations: float, reference: Tensor) -> Reading:
+def bound_estimate(
+    model: Model, name: str, nats: Float[Tensor, " n"], evaluations: float, reference: Tensor
+) -> BoundEstimate:
     """The Reading of negative log-likelihoods in nats, beside those of the reference."""
-    data = model.data
-    return Reading(
+    data = model.spec
+    return BoundEstimate(
         name,
         estimate(nats),
         estimate(bits_per_dim(nats, data)),
@@ -89,7 +97,7 @@ def reading(model: Model, name: str, nats: Float[Tensor, " n"], evaluations: flo
 
 def _flow(model: VDM, raw: Tensor, seed: int) -> tuple[Float[Tensor, " n"], float]:
     """-log p by the flow in nats, and its evaluations an item. Levels are spread by the noise of t = 0, truncated."""
-    data, denoiser = model.data, model.denoiser
+    data, denoiser = model.spec, model.denoiser
     solver = FlowSolver(probes=0 if data.dims <= EXACT_TRACE else 1, data_std=denoiser.data_std)
     device, nats, cost = next(model.parameters()).device, [], []
     with evaluating(model):
@@ -100,7 +108,9 @@ def _flow(model: VDM, raw: Tensor, seed: int) -> tuple[Float[Tensor, " n"], floa
                 nats.append(-flow.log_prob - data.log_scale)
                 cost.append(flow.evaluations)
             else:
-                bound = flow_bound(denoiser, denoiser.path, x, data, solver, kind="normal", seed=first)
+                bound = flow_bound(
+                    denoiser, denoiser.path, x, data, solver, kind="normal", seed=first
+                )
                 nats.append(-bound.total)
                 cost.append(bound.evaluations)
     return torch.cat(nats).double().cpu(), torch.cat(cost).double().mean().item()
@@ -110,7 +120,7 @@ def _weighted(model: Model, raw: Tensor, k: int, seed: int) -> Float[Tensor, " n
     device = next(model.parameters()).device
     with evaluating(model):
         parts = [
-            importance(model, x.to(device), k, seed=seed + i * BATCH).double().cpu()
+            iwae_bound(model, x.to(device), k, seed=seed + i * BATCH).double().cpu()
             for i, x in enumerate(raw.split(BATCH))
         ]
     return torch.cat(parts)

@@ -14,16 +14,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..data.dataset import Arrays, Dataset
+from ..data.dataset import Dataset, Items
 from ..models.diffusion import VDM
 from ..process.bound import Estimate
-from ..sampling.solvers import solver_named
+from ..sampling.registry import solver_named
 from .baselines import pixel_histogram
-from .compare import Reading, compare_bounds
-from .judge import Judge
+from .compare import BoundEstimate, compare_bounds
+from .distances import frechet, sliced_wasserstein
+from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, Model, evaluate_bound, label_cost
 from .measure import Measure
-from .quality import frechet, sliced_wasserstein
 from .samples import draw
 
 
@@ -54,12 +54,12 @@ class Evaluation:
     conditional: Likelihood | None
     label_cost: float | None
     histogram: Estimate | None
-    readings: tuple[Reading, ...]
+    readings: tuple[BoundEstimate, ...]
     accuracy: Accuracy | None
     frechet: Distance
     sliced_wasserstein: Distance
     seconds: dict[str, float]
-    generated: Arrays
+    generated: Items
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the samples."""
@@ -69,8 +69,14 @@ class Evaluation:
     def rows(self) -> list[Measure]:
         """The figures in reading order."""
         nats = self.likelihood.nats
-        rows = [_bits("bits/dim, p(x)", self.likelihood.total), Measure("nats, p(x)", nats.mean, nats.error, "nats")]
-        rows += [_bits(f"  cost of z{i}", cost) for i, cost in enumerate(self.likelihood.latents, start=1)]
+        rows = [
+            _bits("bits/dim, p(x)", self.likelihood.total),
+            Measure("nats, p(x)", nats.mean, nats.error, "nats"),
+        ]
+        rows += [
+            _bits(f"  cost of z{i}", cost)
+            for i, cost in enumerate(self.likelihood.latents, start=1)
+        ]
         if self.conditional is not None and self.label_cost is not None:
             with_label = self.conditional.total
             rows.append(_bits("bits/dim, p(x | label)", with_label))
@@ -82,9 +88,16 @@ class Evaluation:
             rows.append(_bits(f"{one.name} ({self.settings['compared']} items)", one.bits))
         if self.accuracy is not None:
             total = self.accuracy.total
-            rows.append(Measure("samples that show their label", 100 * total.mean, 100 * total.error, "%"))
-            rows.append(Measure("the same judge on real test items", 100 * self.accuracy.real, None, "%"))
-        for name, distance in (("Fréchet", self.frechet), ("sliced Wasserstein", self.sliced_wasserstein)):
+            rows.append(
+                Measure("samples that show their label", 100 * total.mean, 100 * total.error, "%")
+            )
+            rows.append(
+                Measure("the same judge on real test items", 100 * self.accuracy.real, None, "%")
+            )
+        for name, distance in (
+            ("Fréchet", self.frechet),
+            ("sliced Wasserstein", self.sliced_wasserstein),
+        ):
             rows.append(Measure(f"{name} distance, samples to test", distance.samples, None, ""))
             rows.append(Measure(f"{name} distance, train to test", distance.train, None, ""))
         per_second = len(self.generated) / max(self.seconds["sampling"], 1e-9)
@@ -112,18 +125,31 @@ def evaluate(
     item, or negative numbers.
     """
     _check(samples, compared, importance or 0, seed, solver)
-    spec, test, seconds, diffusion = dataset.spec, dataset.test, dict[str, float](), isinstance(model, VDM)
+    spec, test, seconds, diffusion = (
+        dataset.spec,
+        dataset.test,
+        dict[str, float](),
+        isinstance(model, VDM),
+    )
     weights = (0 if diffusion else 50) if importance is None else importance
     compared = min(compared, len(test))
-    settings: dict[str, Any] = dict(seed=seed, draws=draws, samples=samples, compared=compared, importance=weights)
+    settings: dict[str, Any] = dict(
+        seed=seed, draws=draws, samples=samples, compared=compared, importance=weights
+    )
     settings |= dict(steps=steps, solver=solver, guidance=guidance) if diffusion else {}
     labelled = diffusion and spec.classes is not None and spec.classes > 1
     with _timed(seconds, "likelihood"):
         likelihood = evaluate_bound(model, test, seed=seed, draws=draws)
-        conditional = evaluate_bound(model, test, seed=seed, draws=draws, labelled=True) if labelled else None
+        conditional = (
+            evaluate_bound(model, test, seed=seed, draws=draws, labelled=True) if labelled else None
+        )
     with _timed(seconds, "comparison of bounds"):
         some = test.take(torch.arange(compared))
-        readings = compare_bounds(model, some, seed=seed, draws=draws, weights=weights) if compared > 1 else ()
+        readings = (
+            compare_bounds(model, some, seed=seed, draws=draws, weights=weights)
+            if compared > 1
+            else ()
+        )
     with _timed(seconds, "sampling"):
         generated = _generate(model, labelled, settings)
     with _timed(seconds, "comparison of samples"):
@@ -146,23 +172,27 @@ def _check(samples: int, compared: int, importance: int, seed: int, solver: str)
         raise ValueError(f"importance={importance}, seed={seed}; give no negative number")
 
 
-def _generate(model: Model, labelled: bool, how: Mapping[str, Any]) -> Arrays:
+def _generate(model: Model, labelled: bool, how: Mapping[str, Any]) -> Items:
     """Samples, all classes in turn where there are several; a VAE or a hierarchy has no steps, no solver, no guidance."""
     count, seeds = how["samples"], range(how["seed"], how["seed"] + how["samples"])
     if not isinstance(model, VDM):
-        return Arrays(model.sample(seeds))
-    labels = torch.arange(count) % model.data.classes if labelled and model.data.classes else None
+        return Items(model.sample(seeds))
+    labels = torch.arange(count) % model.spec.classes if labelled and model.spec.classes else None
     chosen = {name: how[name] for name in ("solver", "steps", "guidance")}
-    return Arrays(draw(model, count, seeds=seeds, labels=labels, **chosen), labels)
+    return Items(draw(model, count, seeds=seeds, labels=labels, **chosen), labels)
 
 
-def judged(generated: Arrays, dataset: Dataset, seed: int) -> Accuracy:
+def judged(generated: Items, dataset: Dataset, seed: int) -> Accuracy:
     """What a judge fitted on the training set says of labelled samples."""
-    judge = Judge.fit(dataset.train, dataset.spec, seed)
+    judge = LabelClassifier.fit(dataset.train, dataset.spec, seed)
     assert generated.labels is not None and dataset.test.labels is not None
     right = (judge.predict(generated.x) == generated.labels).double()
-    by_class = [right[generated.labels == label].mean().item() for label in generated.labels.unique()]
-    return Accuracy(share(right), tuple(by_class), judge.accuracy(dataset.test.x, dataset.test.labels))
+    by_class = [
+        right[generated.labels == label].mean().item() for label in generated.labels.unique()
+    ]
+    return Accuracy(
+        share(right), tuple(by_class), judge.accuracy(dataset.test.x, dataset.test.labels)
+    )
 
 
 def share(right: Float[Tensor, " n"]) -> Estimate:
@@ -174,7 +204,7 @@ def share(right: Float[Tensor, " n"]) -> Estimate:
     return Estimate(right.mean().item(), math.sqrt(q * (1 - q) / len(right)))
 
 
-def _distances(generated: Arrays, dataset: Dataset, seed: int) -> tuple[Distance, Distance]:
+def _distances(generated: Items, dataset: Dataset, seed: int) -> tuple[Distance, Distance]:
     """Fréchet and sliced Wasserstein, against as many training items as there are samples, if there are so many."""
     order = np.random.default_rng(seed).permutation(len(dataset.train))[: len(generated)]
     sets = (generated.x, dataset.train.x[torch.from_numpy(order)], dataset.test.x)

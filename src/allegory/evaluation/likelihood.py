@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.dataset import Arrays
-from ..data.spec import Data
+from ..data.dataset import Items
+from ..data.spec import DataSpec
 from ..models.diffusion import VDM
-from ..models.latent import LatentModel
+from ..models.latent_variable import LatentVariableModel
 from ..process.bound import Bound, Estimate, bits_per_dim, estimate
 from .mode import evaluating
 
@@ -29,7 +29,7 @@ BATCH = 500
 NAMED = 12
 """Hierarchies of up to so many levels are told level by level."""
 
-Model = VDM | LatentModel
+Model = VDM | LatentVariableModel
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,13 @@ class Likelihood:
 
 
 def evaluate_bound(
-    model: Model, arrays: Arrays, *, seed: int, draws: int, steps: int | None = None, labelled: bool = False
+    model: Model,
+    arrays: Items,
+    *,
+    seed: int,
+    draws: int,
+    steps: int | None = None,
+    labelled: bool = False,
 ) -> Likelihood:
     """Bits/dim of p(x), or of p(x | label) when `labelled`, over all items; steps=None is continuous time.
 
@@ -72,9 +78,9 @@ def evaluate_bound(
     than two items, which have no standard error, and for labelled=True without labels.
     """
     bound = bounds(model, arrays, seed=seed, draws=draws, steps=steps, labelled=labelled)
-    data, levels = model.data, (*bound.divergences, bound.prior)
+    data, levels = model.spec, (*bound.divergences, bound.prior)
     parts = bound.terms(data) | {"total": bound.bits_per_dim(data), "nats": -bound.total}
-    named = levels if isinstance(model, LatentModel) and len(levels) <= NAMED else ()
+    named = levels if isinstance(model, LatentVariableModel) and len(levels) <= NAMED else ()
     return Likelihood(
         **{name: estimate(part) for name, part in parts.items()},
         latents=tuple(estimate(bits_per_dim(level, data)) for level in named),
@@ -86,7 +92,13 @@ def evaluate_bound(
 
 
 def bounds(
-    model: Model, arrays: Arrays, *, seed: int, draws: int, steps: int | None = None, labelled: bool = False
+    model: Model,
+    arrays: Items,
+    *,
+    seed: int,
+    draws: int,
+    steps: int | None = None,
+    labelled: bool = False,
 ) -> Bound:
     """The bound of every item, in nats and float64; as `evaluate_bound`."""
     if labelled and arrays.labels is None:
@@ -107,7 +119,10 @@ def bounds(
     return Bound(
         _joined([part.reconstruction for part in parts]),
         _joined([part.prior for part in parts]),
-        tuple(_joined(list(level)) for level in zip(*(part.divergences for part in parts), strict=True)),
+        tuple(
+            _joined(list(level))
+            for level in zip(*(part.divergences for part in parts), strict=True)
+        ),
     )
 
 
@@ -115,8 +130,10 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts).double().cpu()
 
 
-def label_cost(spec: Data) -> float:
+def label_cost(spec: DataSpec) -> float:
     """log2(classes) / dims: what telling the label costs, in bits/dim. ValueError for data without classes."""
     if spec.classes is None:
-        raise ValueError("classes=None: these data have no labels to tell; use the bound of p(x) as it is")
+        raise ValueError(
+            "classes=None: these data have no labels to tell; use the bound of p(x) as it is"
+        )
     return math.log2(spec.classes) / spec.dims

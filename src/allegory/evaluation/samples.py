@@ -12,17 +12,17 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from ..guidance.blend import ClassifierFree
+from ..guidance.classifier_free import ClassifierFree
 from ..models.diffusion import VDM
 from ..process.grid import Grid, grid
 from ..process.path import Path
 from ..process.prediction import Predict
-from ..process.resplit import Resplit
-from ..sampling.plan import Solver
-from ..sampling.run import OnStep, State, trajectory
-from ..sampling.solvers import solver_named
-from ..sampling.start import start
-from ..sampling.tuned import Tuned
+from ..process.rescale import Rescaled
+from ..sampling.driver import OnStep, State, trajectory
+from ..sampling.initial import initial_noise
+from ..sampling.registry import solver_named
+from ..sampling.solver import Solver
+from ..sampling.tuned_sampler import TunedSampler
 from .mode import evaluating
 
 
@@ -31,19 +31,19 @@ def walk(
     *,
     seeds: Sequence[int],
     labels: Int64[Tensor, " n"] | None = None,
-    solver: str | Solver | Tuned = "dpmpp2m",
+    solver: str | Solver | TunedSampler = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
     end: str | None = None,
     guidance: float = 1.0,
-    split: str | None = None,
+    scaling: str | None = None,
     on_step: OnStep | None = None,
 ) -> Iterator[State]:
     """The states from noise to samples of one batch, in model space, one item a seed.
 
-    The grid has the solver's own spacing and end if none are given ("angle" where an end of the path is infinite); a Tuned
+    The grid has the solver's own spacing and end if none are given ("angle" where an end of the path is infinite); a TunedSampler
     sampler has its own grid. guidance: uncond + w (cond - uncond), 1 is unguided. The model is in eval mode until the
-    last state. `split`: walk another process than the model's own, with the same schedule (`process.resplit`).
+    last state. `scaling`: walk another process than the model's own, with the same schedule (`process.resplit`).
     ValueError for labels that do not fit and for guidance without labels.
     """
     if labels is None and guidance != 1:
@@ -52,24 +52,34 @@ def walk(
         raise ValueError(f"labels: {len(labels)} for {len(seeds)} seeds; give one label a seed")
     path, device = model.denoiser.path, next(model.parameters()).device
     predict: Predict = ClassifierFree(model.denoiser, guidance)
-    if split is not None and split != path.split.name:
-        if isinstance(solver, Tuned):
-            raise ValueError(f"split={split!r}: a sampler tuned on another split; leave it out, or choose a solver")
-        predict = Resplit(predict, path, split)
+    if scaling is not None and scaling != path.scaling.name:
+        if isinstance(solver, TunedSampler):
+            raise ValueError(
+                f"scaling={scaling!r}: a sampler tuned on another scaling; leave it out, or choose a solver"
+            )
+        predict = Rescaled(predict, path, scaling)
         path = predict.path
-    x = start(path, model.data.shape, seeds).to(device)
+    x = initial_noise(path, model.spec.shape, seeds).to(device)
     condition = None if labels is None else labels.to(device)
     levels, solver = _choice(path, solver, steps, spacing, end)
     with evaluating(model):
-        yield from trajectory(solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step)
+        yield from trajectory(
+            solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step
+        )
 
 
 def _choice(
-    path: Path, solver: str | Solver | Tuned, steps: int, spacing: str | None, end: str | None
+    path: Path,
+    solver: str | Solver | TunedSampler,
+    steps: int,
+    spacing: str | None,
+    end: str | None,
 ) -> tuple[Grid, Solver]:
-    if isinstance(solver, Tuned):
+    if isinstance(solver, TunedSampler):
         if spacing is not None or end is not None:
-            raise ValueError(f"spacing={spacing!r}, end={end!r}: a tuned sampler has a grid of its own; leave them out")
+            raise ValueError(
+                f"spacing={spacing!r}, end={end!r}: a tuned sampler has a grid of its own; leave them out"
+            )
         return solver.grid, solver.solver
     solver = solver_named(solver)
     own = solver.spacing if all(map(math.isfinite, path.schedule.ends)) else "angle"
@@ -82,12 +92,12 @@ def draw(
     *,
     seeds: Sequence[int],
     labels: Int64[Tensor, " n"] | None = None,
-    solver: str | Solver | Tuned = "dpmpp2m",
+    solver: str | Solver | TunedSampler = "dpmpp2m",
     steps: int = 25,
     spacing: str | None = None,
     end: str | None = None,
     guidance: float = 1.0,
-    split: str | None = None,
+    scaling: str | None = None,
     batch: int = 250,
     on_step: OnStep | None = None,
 ) -> Shaped[Tensor, "n *shape"]:
@@ -106,10 +116,10 @@ def draw(
         part = slice(i * batch, (i + 1) * batch)
         states = walk(
             model, seeds=seeds[part], labels=None if labels is None else labels[part], solver=solver, steps=steps,
-            spacing=spacing, end=end, guidance=guidance, split=split, on_step=_shifted(on_step, i, batches),
+            spacing=spacing, end=end, guidance=guidance, scaling=scaling, on_step=_shifted(on_step, i, batches),
         )  # fmt: skip
         *_, last = states
-        samples.append(model.data.decode(last.x).cpu())
+        samples.append(model.spec.decode(last.x).cpu())
     return torch.cat(samples)
 
 

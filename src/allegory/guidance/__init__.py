@@ -1,6 +1,13 @@
 """Guides: Predicts in, a Predict out."""
 
-from .blend import Clamp, ClassifierFree
-from .compose import Given, Mixed, Product, negation
+from .classifier_free import ClampX0, ClassifierFree
+from .compose import FixedCondition, MixtureOfDensities, Product, negation
 
-__all__ = ["Clamp", "ClassifierFree", "Given", "Mixed", "Product", "negation"]
+__all__ = [
+    "ClampX0",
+    "ClassifierFree",
+    "FixedCondition",
+    "MixtureOfDensities",
+    "Product",
+    "negation",
+]

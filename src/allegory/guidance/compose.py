@@ -42,17 +42,28 @@ class Product:
     def __post_init__(self) -> None:
         _check(self.terms, self.weights, -math.inf)
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         """The sum of the terms' scores, by weight."""
-        beliefs = [term(x_t, t, condition) for term in self.terms]
-        eps = sum((w * belief.eps for w, belief in zip(self._weights, beliefs, strict=True)), torch.zeros_like(x_t))
-        return Prediction.solve("eps", eps, x_t, beliefs[0].level)
+        predictions = [term(x_t, t, condition) for term in self.terms]
+        eps = sum(
+            (w * prediction.eps for w, prediction in zip(self._weights, predictions, strict=True)),
+            torch.zeros_like(x_t),
+        )
+        return Prediction.solve("eps", eps, x_t, predictions[0].level)
 
     def energy(
-        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """sum_i w_i E_i in nats, up to a constant."""
-        energies = (w * energy_of(term, x_t, t, condition) for w, term in zip(self._weights, self.terms, strict=True))
+        energies = (
+            w * energy_of(term, x_t, t, condition)
+            for w, term in zip(self._weights, self.terms, strict=True)
+        )
         return torch.stack(list(energies)).sum(0)
 
     @property
@@ -66,7 +77,7 @@ def negation(base: Predict, unwanted: Predict, weight: float = 1.0) -> Product:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixtureOfDensities:
     """p(x_t) in proportion to sum_i w_i exp(-E_i(x_t)), all weights 1 if none are given.
 
     For energies with their constants, -log p_i, the weights are those of the mixture. ValueError for no terms, or weights
@@ -79,41 +90,53 @@ class Mixed:
     def __post_init__(self) -> None:
         _check(self.terms, self.weights, 0.0)
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        """The terms' beliefs, each by its responsibility for x_t."""
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The terms' predictions, each by its responsibility for x_t."""
         share = self._log_joint(x_t, t, condition).softmax(0)
-        beliefs = [term(x_t, t, condition) for term in self.terms]
+        predictions = [term(x_t, t, condition) for term in self.terms]
         shares = share.reshape(*share.shape, *(1,) * (x_t.ndim - 1))
         x0, eps = (sum((r * each for r, each in zip(shares, row, strict=True)), torch.zeros_like(x_t)) for row in (
-            [belief.x0 for belief in beliefs], [belief.eps for belief in beliefs]
+            [prediction.x0 for prediction in predictions], [prediction.eps for prediction in predictions]
         ))  # fmt: skip
-        return Prediction.of(x0, eps, beliefs[0].level)
+        return Prediction.of(x0, eps, predictions[0].level)
 
     def energy(
-        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """-log sum_i w_i exp(-E_i) in nats, up to a constant."""
         return -self._log_joint(x_t, t, condition).logsumexp(0)
 
-    def _log_joint(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None) -> Float[Tensor, "terms b"]:
+    def _log_joint(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
+    ) -> Float[Tensor, "terms b"]:
         energies = torch.stack([energy_of(term, x_t, t, condition) for term in self.terms])
         weights = torch.ones(len(energies)) if self.weights is None else torch.tensor(self.weights)
         return weights.log().to(energies)[:, None] - energies
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class FixedCondition:
     """A Predict with a condition of its own, whatever it is called with: a term for compositions of one model's labels."""
 
     base: Predict
     condition: Int[Tensor, ""] | int
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        """The base's belief under that condition."""
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The base's prediction under that condition."""
         return self.base(x_t, t, self._label(x_t))
 
     def energy(
-        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """The base's energy under that condition."""
         return energy_of(self.base, x_t, t, self._label(x_t))
@@ -125,6 +148,10 @@ class Given:
 def _check(terms: Sequence[Predict], weights: Sequence[float] | None, least: float) -> None:
     if len(terms) == 0:
         raise ValueError("terms: none; give at least one")
-    if weights is not None and (len(weights) != len(terms) or not all(math.isfinite(w) and w > least for w in weights)):
+    if weights is not None and (
+        len(weights) != len(terms) or not all(math.isfinite(w) and w > least for w in weights)
+    ):
         above = "positive" if least == 0 else "finite"
-        raise ValueError(f"weights: {list(weights)} for {len(terms)} terms; give one {above} number each")
+        raise ValueError(
+            f"weights: {list(weights)} for {len(terms)} terms; give one {above} number each"
+        )

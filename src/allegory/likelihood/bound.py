@@ -20,16 +20,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.bound import Bound
+from ..process.coefficients import expm1
 from ..process.kernel import Gaussian, marginal
 from ..process.noise import BOUND, Noise
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from ..process.scale import expm1
 from .decoder import Decoder
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class DiffusionTerm:
     """What the divergence looks like at one time per item."""
 
     level: Level
@@ -38,8 +38,10 @@ class Probe:
 
 def prior_matching(path: Path, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
     """KL(q(z_1 | x) || N(0, prior_std^2 I)) in nats."""
-    end = path.at(1.0, like=x0)  # with its gradient: the end of a learned schedule moves the prior too
-    return marginal(x0, end).kl(Gaussian(torch.zeros_like(x0), end.spread))
+    end = path.at(
+        1.0, like=x0
+    )  # with its gradient: the end of a learned schedule moves the prior too
+    return marginal(x0, end).kl(Gaussian(torch.zeros_like(x0), end.marginal_std))
 
 
 def reconstruction(
@@ -49,7 +51,7 @@ def reconstruction(
     return decoder.log_prob(x0, eps, path.at(0.0, like=x0))
 
 
-def divergence(
+def diffusion_loss(
     predict: Predict,
     path: Path,
     x0: Float[Tensor, "b *shape"],
@@ -57,7 +59,7 @@ def divergence(
     eps: Float[Tensor, "b *shape"],
     condition: Tensor | None = None,
     steps: int | None = None,
-) -> Probe:
+) -> DiffusionTerm:
     """One draw of the diffusion term in nats per item: the whole sum is its mean over t.
 
     `steps` = T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope.
@@ -66,17 +68,19 @@ def divergence(
     truth = Prediction.of(x0, eps, level)
     missed = predict(truth.x_t, level, condition).squared_error(truth, "eps").flatten(1).sum(1)
     if steps is None:
-        weight = -0.5 * torch.as_tensor(level.slope)
+        weight = -0.5 * torch.as_tensor(level.dlog_snr)
     else:
         before = path.at((t - 1 / steps).clamp(min=0), like=x0)
-        weight = steps / 2 * torch.as_tensor(expm1(before.gap(level)))
-    return Probe(level, weight.reshape(-1) * missed)
+        weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
+    return DiffusionTerm(level, weight.reshape(-1) * missed)
 
 
 def _times(offset: Float[Tensor, " b"], draws: int, steps: int | None) -> Float[Tensor, "draws b"]:
     """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps is finite."""
     if steps is not None and draws >= steps:
-        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(-1, len(offset))
+        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(
+            -1, len(offset)
+        )
     spread = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
     return spread if steps is None else (torch.floor(spread * steps) + 1) / steps
 
@@ -105,14 +109,21 @@ def variational_bound(
     noise = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND)
     times = _times(noise.uniform(), draws, steps)
 
-    parts = [divergence(predict, path, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats for t in times]
+    parts = [
+        diffusion_loss(predict, path, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats
+        for t in times
+    ]
     whole = steps is not None and draws >= steps
-    divergences = tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
-    likely = torch.stack([reconstruction(path, decoder, x0, noise.draw(x0)) for _ in range(min(draws, 8))]).mean(0)
+    divergences = (
+        tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
+    )
+    likely = torch.stack(
+        [reconstruction(path, decoder, x0, noise.draw(x0)) for _ in range(min(draws, 8))]
+    ).mean(0)
     return Bound(likely, prior_matching(path, x0), divergences)
 
 
-def over_log_snr(
+def loss_by_log_snr(
     predict: Predict,
     path: Path,
     x0: Float[Tensor, "b *shape"],
@@ -133,6 +144,6 @@ def over_log_snr(
     with torch.no_grad():
         for level in path.levels(path.schedule.inverse(log_snr)):
             truth = Prediction.of(x0, noise.draw(x0), level)
-            belief = predict(truth.x_t, level, condition)
-            nats.append(0.5 * belief.squared_error(truth, "eps").flatten(1).sum(1))
+            prediction = predict(truth.x_t, level, condition)
+            nats.append(0.5 * prediction.squared_error(truth, "eps").flatten(1).sum(1))
     return log_snr, torch.stack(nats)

@@ -1,4 +1,4 @@
-r"""Decoders: p(x | z_0), how the least noisy latent becomes data.
+r"""Decoders: p(x | z_0), how the least noisy latent becomes spec.
 
 `Discretised` is for data of finitely many levels: each number is read off z_0 on its own,
 
@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..process.coefficients import log
 from ..process.kernel import Gaussian
 from ..process.path import Level
-from ..process.scale import log
-from .observation import Density, Levels, Observation
+from .observation import CategoricalObservation, GaussianObservation, Observation
 
 
 @runtime_checkable
@@ -39,15 +39,17 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Discretised:
-    """p(x | z_0) over the given values: the levels of the data, in model space."""
+    """p(x | z_0) over the given values: the levels of the spec, in model space."""
 
     values: Float[Tensor, " levels"]
 
-    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> Levels:
+    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> CategoricalObservation:
         """p(x | z_0) as a table of logits a number."""
         values = self.values.to(z0)
         alpha, sigma = torch.as_tensor(level.alpha).to(z0), torch.as_tensor(level.sigma).to(z0)
-        return Levels(-0.5 * ((z0[..., None] - alpha[..., None] * values) / sigma[..., None]).square())
+        return CategoricalObservation(
+            -0.5 * ((z0[..., None] - alpha[..., None] * values) / sigma[..., None]).square()
+        )
 
     def log_prob(
         self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level
@@ -65,9 +67,11 @@ class Continuous:
 
     log_scale: float = 0.0
 
-    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> Density:
+    def observe(self, z0: Float[Tensor, "b *shape"], level: Level) -> GaussianObservation:
         """N(x; z_0/alpha_0, (sigma_0/alpha_0)^2 I)."""
-        return Density(Gaussian(z0 / level.alpha, level.sigma / level.alpha), self.log_scale)
+        return GaussianObservation(
+            Gaussian(z0 / level.alpha, level.sigma / level.alpha), self.log_scale
+        )
 
     def log_prob(
         self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"], level: Level

@@ -17,22 +17,26 @@ from torch import Tensor
 
 
 @runtime_checkable
-class Weighted(Protocol):
+class HasLogWeights(Protocol):
     """A model whose latents can be drawn: a VAE, a hierarchy, a diffusion model in T steps."""
 
-    def log_weights(self, raw: Tensor, labels: Tensor | None = None, *, seed: int, draws: int) -> Tensor:
+    def log_weights(
+        self, raw: Tensor, labels: Tensor | None = None, *, seed: int, draws: int
+    ) -> Tensor:
         """log p(x, z) - log q(z | x) in nats for `draws` draws an item, shape (draws, batch)."""
         ...
 
 
-def importance_bound(log_weights: Float[Tensor, "k b"]) -> Float[Tensor, " b"]:
+def log_mean_weight(log_weights: Float[Tensor, "k b"]) -> Float[Tensor, " b"]:
     """log (1/k) sum_j w_j in nats per item."""
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
 @torch.no_grad()
-def importance(model: Weighted, raw: Tensor, k: int, *, seed: int, labels: Tensor | None = None) -> Float[Tensor, " b"]:
+def iwae_bound(
+    model: HasLogWeights, raw: Tensor, k: int, *, seed: int, labels: Tensor | None = None
+) -> Float[Tensor, " b"]:
     """The bound of log p(raw) with k draws an item, in nats; item i draws from seed + i. ValueError for k below 1."""
     if k < 1:
         raise ValueError(f"k={k}; give at least 1 draw an item")
-    return importance_bound(model.log_weights(raw, labels, seed=seed, draws=k))
+    return log_mean_weight(model.log_weights(raw, labels, seed=seed, draws=k))

@@ -1,6 +1,6 @@
 r"""Inference: one draw of the latents of x, and every bound that follows from it.
 
-A latent-variable model explains x by z_1 (next to the data) to z_L (the top). One draw of all latents gives, for each,
+A latent-variable model explains x by z_1 (next to the spec) to z_L (the top). One draw of all latents gives, for each,
 the Gaussian q that it was drawn from and the Gaussian p that the model expects of it. From these alone follow
 
     log w  = log p(x | z_1) + sum_i [log p_i(z_i) - log q_i(z_i)]            E[w] = p(x)       Luo 2022, eq. 27, 36
@@ -91,7 +91,7 @@ class Inference:
         return Bound(self.likelihood, costs[-1], tuple(costs[:-1]))
 
 
-def ascend(
+def infer_bottom_up(
     x0: Float[Tensor, "b *shape"],
     up: Sequence[Kernel],
     down: Sequence[Kernel],

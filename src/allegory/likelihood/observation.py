@@ -1,12 +1,12 @@
-r"""Observations: p(x | z), what is believed of the data once the latents are known.
+r"""Observations: p(x | z), what is predicted of the data once the latents are known.
 
-Data are in model space, [-1, 1] (`Data.encode`); discrete data take `levels` equally spaced values there.
+Data are in model space, [-1, 1] (`DataSpec.encode`); discrete data take `levels` equally spaced values there.
 
     Levels            one table of logits a number                       the decoder of VDM, and of any categorical network
     Bernoulli         two levels: log p = x log s(l) + (1 - x) log s(-l)               Kingma & Welling 2014, appendix C
     LogisticMixture   sum_k w_k [s((x + h - m_k)/b_k) - s((x - h - m_k)/b_k)], h = half a step, open at the end levels
                                                                          Salimans et al. 2017 (PixelCNN++), eq. 2
-    Density           a Gaussian, for continuous data
+    GaussianObservation           a Gaussian, for continuous data
 
 Each gives nats per item, a mean, and a draw from one standard-normal number per number of x (u = Phi(noise), then the
 inverse of the distribution function), so that a sample belongs to its seed.
@@ -75,12 +75,14 @@ class Table(ABC):
     def mean(self) -> Float[Tensor, "b *shape"]:
         """E[x | z]."""
         log_pmf = self.log_pmf
-        values = torch.linspace(-1, 1, log_pmf.shape[-1], dtype=log_pmf.dtype, device=log_pmf.device)
+        values = torch.linspace(
+            -1, 1, log_pmf.shape[-1], dtype=log_pmf.dtype, device=log_pmf.device
+        )
         return (log_pmf.exp() * values).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
-class Levels(Table):
+class CategoricalObservation(Table):
     """Each number has logits of its own over equally spaced values from -1 to 1."""
 
     logits: Float[Tensor, "b *shape levels"]
@@ -92,7 +94,11 @@ class Levels(Table):
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """sum_i log p(x_i | z) in nats."""
-        return self.log_pmf.gather(-1, level_index(x0, self.logits.shape[-1])[..., None]).flatten(1).sum(1)
+        return (
+            self.log_pmf.gather(-1, level_index(x0, self.logits.shape[-1])[..., None])
+            .flatten(1)
+            .sum(1)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +118,9 @@ class Bernoulli:
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """1 where Phi(noise) < s(logit), else -1."""
-        return torch.where(torch.special.ndtr(noise) < torch.sigmoid(self.logits), 1.0, -1.0).to(noise)
+        return torch.where(torch.special.ndtr(noise) < torch.sigmoid(self.logits), 1.0, -1.0).to(
+            noise
+        )
 
     @property
     def mean(self) -> Float[Tensor, "b *shape"]:
@@ -132,7 +140,9 @@ class LogisticMixture(Table):
     @property
     def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
         """log-probabilities of the levels, one evaluation a level."""
-        values = torch.linspace(-1, 1, self.levels, dtype=self.means.dtype, device=self.means.device)
+        values = torch.linspace(
+            -1, 1, self.levels, dtype=self.means.dtype, device=self.means.device
+        )
         return torch.stack([self._log_bins(v.expand(self.means[:, 0].shape)) for v in values], -1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -151,13 +161,15 @@ class LogisticMixture(Table):
         below = (x0[:, None] - half - self.means) * rate
         inside = -softplus(-above) - softplus(below) + torch.log(-torch.expm1(-2 * half * rate))
         mass = torch.where(
-            index == 0, -softplus(-above), torch.where(index == self.levels - 1, -softplus(below), inside)
+            index == 0,
+            -softplus(-above),
+            torch.where(index == self.levels - 1, -softplus(below), inside),
         )
         return (self.weights.log_softmax(1) + mass).logsumexp(1)
 
 
 @dataclass(frozen=True, eq=False)
-class Density:
+class GaussianObservation:
     """A Gaussian of continuous data; `log_scale` = log |d model units / d data units| per item, in nats."""
 
     gaussian: Gaussian

@@ -1,29 +1,29 @@
 """Models: a network, or several, with the loss that trains them."""
 
-from .categorical import Categorical
-from .contrastive import Contrastive
+from .as_hierarchy import generate_top_down, unroll
+from .categorical_output import CategoricalOutput
+from .contrastive import ContrastiveEnergy
 from .denoiser import Denoiser
 from .diffusion import VDM
 from .energy import Energy
 from .hierarchy import Hierarchy
 from .ladder import Ladder, LadderConfig
-from .latent import LatentModel
-from .unrolled import descend, unroll
+from .latent_variable import LatentVariableModel
+from .learned_variance import LearnedVariance
 from .vae import VAEConfig
-from .variance import LearnedVariance
 
 __all__ = [
     "VDM",
-    "Categorical",
-    "Contrastive",
+    "CategoricalOutput",
+    "ContrastiveEnergy",
     "Denoiser",
     "Energy",
     "Hierarchy",
     "Ladder",
     "LadderConfig",
-    "LatentModel",
+    "LatentVariableModel",
     "LearnedVariance",
     "VAEConfig",
-    "descend",
+    "generate_top_down",
     "unroll",
 ]

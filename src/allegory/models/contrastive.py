@@ -15,21 +15,21 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
 from ..process.noise import START, Noise
-from ..sampling.chain import Tally, mcmc
-from ..sampling.density import Density, Kernel, Potential, per_item
-from ..sampling.langevin import Hamiltonian
+from ..sampling.mcmc.chain import AcceptanceCounter, run_chain
+from ..sampling.mcmc.langevin import Hamiltonian
+from ..sampling.mcmc.target import Density, EnergyDensity, Kernel, energy_per_item
 
 UNIT = "nats of contrast"
 
 
-class Contrastive(nn.Module):
+class ContrastiveEnergy(nn.Module):
     """E(x) of data in model space, from a network that puts out one number an item, (b,) or (b, 1).
 
-    `method`: cd (`steps` calls of the kernel from the data), pcd (from where earlier chains stand) or nce (noise from q).
-    `reference_std` is s: wider than the data. ValueError for an unknown method, or numbers that do not fit.
+    `method`: cd (`steps` calls of the kernel from the spec), pcd (from where earlier chains stand) or nce (noise from q).
+    `reference_std` is s: wider than the spec. ValueError for an unknown method, or numbers that do not fit.
     """
 
     unit = UNIT
@@ -37,7 +37,7 @@ class Contrastive(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        data: Data,
+        spec: DataSpec,
         method: str = "nce",
         *,
         reference_std: float = 1.0,
@@ -50,7 +50,7 @@ class Contrastive(nn.Module):
             raise ValueError(
                 f"reference_std={reference_std}, steps={steps}; give a positive number, and at least 1 step"
             )
-        self.network, self.data, self.method = network, data, method_named(method)
+        self.network, self.spec, self.method = network, spec, method_named(method)
         self.reference_std, self.steps = reference_std, steps
         self.kernel = kernel or Hamiltonian(0.05, leapfrogs=5)
         self.log_constant = nn.Parameter(torch.zeros(()), requires_grad=method == "nce")
@@ -61,18 +61,22 @@ class Contrastive(nn.Module):
         return self._tilt(x) + x.flatten(1).square().sum(1) / (2 * self.reference_std**2)
 
     def density(self) -> Density:
-        """p(x) for `chain` and `mcmc`."""
-        return Potential(self.energy)
+        """p(x) for `chain` and `run_chain`."""
+        return EnergyDensity(self.energy)
 
     def log_density(self, raw: Shaped[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
         """log p of raw items in nats, up to a constant; noise contrast learns it, and -log Z is then included."""
-        d = self.data.dims
-        known = self.log_constant - d * math.log(self.reference_std * math.sqrt(2 * math.pi)) + self.data.log_scale
-        return -self.energy(self.data.encode(raw)) + known
+        d = self.spec.dims
+        known = (
+            self.log_constant
+            - d * math.log(self.reference_std * math.sqrt(2 * math.pi))
+            + self.spec.log_scale
+        )
+        return -self.energy(self.spec.encode(raw)) + known
 
     def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
         """One draw of the loss of each item (`objectives.contrastive`)."""
-        x = self.data.encode(batch[0])
+        x = self.spec.encode(batch[0])
         if self.method == "nce":
             noise = self._reference(len(x)).to(x)
             ratios = (self.log_constant - self._tilt(each) for each in (x, noise))  # log p - log q
@@ -81,13 +85,13 @@ class Contrastive(nn.Module):
 
     def sample(self, seeds: Sequence[int], steps: int = 200) -> Shaped[Tensor, "n *shape"]:
         """Raw items, each the end of a chain of its own that began in q."""
-        x = self.reference_std * Noise(seeds, self.data.shape, START).draw()
-        return self.data.decode(mcmc(self.kernel, self.density(), x, steps, seeds=seeds).x)
+        x = self.reference_std * Noise(seeds, self.spec.shape, START).draw()
+        return self.spec.decode(run_chain(self.kernel, self.density(), x, steps, seeds=seeds).x)
 
     @torch.no_grad()
     def _negatives(self, x: Tensor) -> Tensor:
         start = x if self.replay is None else self.replay.draw(len(x)).to(x)
-        tally = Tally()
+        tally = AcceptanceCounter()
         for _ in range(self.steps):
             moved = self.kernel(self.density(), start, torch.randn_like)
             tally.add(moved)
@@ -98,9 +102,9 @@ class Contrastive(nn.Module):
         return start
 
     def _reference(self, count: int) -> Tensor:
-        return self.reference_std * torch.randn(count, *self.data.shape)
+        return self.reference_std * torch.randn(count, *self.spec.shape)
 
     def _tilt(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """phi(x/s); the network's own level is the middle of its range, always."""
         y: Tensor = self.network(x / self.reference_std, x.new_zeros(len(x)), None)
-        return per_item(y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y, x)
+        return energy_per_item(y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y, x)

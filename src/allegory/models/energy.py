@@ -8,10 +8,10 @@ of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2 s^2 + 
     E(x_t) = |u|^2/2 + log |x_t/u| + (alpha s/sigma) phi(u, log_snr)
 
 with the constant of a normal density in log |x_t/u|. The first two are -log p for Gaussian data. Of the rest, -grad phi is
-what the row `edm` asks of a network: its target has unit variance at every level, so all weights, losses and samplers take
+what the target `edm` asks of a network: its target has unit variance at every level, so all weights, losses and samplers take
 an Energy for a denoiser.
 
-phi is -<u, f(u)> for a network f whose output is like x ("inner"): then -grad phi = f + (grad f)^T u, the network itself
+phi is -<u, f(u)> for a network f whose output is like x ("inner_product"): then -grad phi = f + (grad f)^T u, the network itself
 and what makes it a gradient; it begins at 0 where f does, with a slope to learn by. Or it is one number an item ("scalar").
 Only the latter has constants of its own at each level, which `dual_score_matching` learns. Salimans & Ho 2021 ("Should EBMs
 model the energy or the score?") compare forms of this kind. They cost a second backward pass.
@@ -26,31 +26,38 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..names import pick
+from ..lookup import pick
+from ..process.coefficients import Coefficient, sqrt
 from ..process.path import Level, Path
-from ..process.prediction import Prediction, edm
-from ..process.scale import Scale, sqrt
+from ..process.prediction import Prediction, edm_target
 
-READS = ("inner", "scalar")
+FORMS = ("inner_product", "scalar")
 
 
 class Energy(nn.Module):
     """A network as a Predict whose score is -grad E, and E itself: Z is not known (Luo 2022, eq. 152).
 
-    `read` says what the network puts out: "inner", something like x; "scalar", (b,) or (b, 1). ValueError for an unknown
+    `form` says what the network puts out: "inner_product", something like x; "scalar", (b,) or (b, 1). ValueError for an unknown
     one, or data_std of 0 or less; when it is called, for an output that is neither.
     """
 
-    def __init__(self, network: nn.Module, path: Path, data_std: float = 1.0, read: str = "inner") -> None:
+    def __init__(
+        self, network: nn.Module, path: Path, data_std: float = 1.0, form: str = "inner_product"
+    ) -> None:
         super().__init__()
         if not data_std > 0:
-            raise ValueError(f"data_std={data_std}; give the positive standard deviation of the data")
-        pick("read", read, dict.fromkeys(READS))
-        self.network, self.path, self.data_std, self.read = network, path, data_std, read
-        self.row = edm(data_std)
+            raise ValueError(
+                f"data_std={data_std}; give the positive standard deviation of the data"
+            )
+        pick("form", form, dict.fromkeys(FORMS))
+        self.network, self.path, self.data_std, self.form = network, path, data_std, form
+        self.target = edm_target(data_std)
 
     def energy(
-        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """E(x_t, t) in nats: -log p(x_t) up to a constant of the level, which dual score matching learns as well.
 
@@ -59,17 +66,24 @@ class Energy(nn.Module):
         level = self.path.at(t, like=x_t)
         u = x_t / self._spread(level)
         gain = torch.as_tensor(self.data_std * level.alpha / _noisy(level)).to(x_t)
-        log_unit = torch.as_tensor(self._spread(level)).log().to(x_t).flatten() + 0.5 * math.log(2 * math.pi)
+        log_unit = torch.as_tensor(self._spread(level)).log().to(x_t).flatten() + 0.5 * math.log(
+            2 * math.pi
+        )
         plain = u.flatten(1).square().sum(1) / 2 + u[0].numel() * log_unit
         return plain + gain.flatten() * self._phi(u, level, condition)
 
     def log_density(
-        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """log p(x_t) in nats, up to a constant that depends on t and on the condition: -E."""
         return -self.energy(x_t, t, condition)
 
-    def forward(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def forward(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         """x_t (batch, *shape) and t -> x0 and eps as the score -grad E has them; it can be differentiated again."""
         level = self.path.at(t, like=x_t)
         again = torch.is_grad_enabled()
@@ -77,30 +91,40 @@ class Energy(nn.Module):
             u = x_t / self._spread(level)
             if not (again and u.requires_grad):
                 u = u.clone().detach().requires_grad_()
-            (slope,) = torch.autograd.grad(self._phi(u, level, condition).sum(), u, create_graph=again)
-        return Prediction.solve(self.row, -slope, x_t, level)
+            (slope,) = torch.autograd.grad(
+                self._phi(u, level, condition).sum(), u, create_graph=again
+            )
+        return Prediction.solve(self.target, -slope, x_t, level)
 
-    def _spread(self, level: Level) -> Scale:
+    def _spread(self, level: Level) -> Coefficient:
         signal = self.data_std * level.alpha
         return sqrt(signal * signal + level.sigma * level.sigma)
 
-    def _phi(self, u: Float[Tensor, "b *shape"], level: Level, condition: Tensor | None) -> Float[Tensor, " b"]:
+    def _phi(
+        self, u: Float[Tensor, "b *shape"], level: Level, condition: Tensor | None
+    ) -> Float[Tensor, " b"]:
         own = next(self.network.parameters(), u).dtype
-        log_snr = level.per_item(u).to(torch.promote_types(own, torch.float32))
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention cannot be differentiated twice
+        log_snr = level.log_snr_per_item(u).to(torch.promote_types(own, torch.float32))
+        with sdpa_kernel(
+            SDPBackend.MATH
+        ):  # the fused kernels of attention cannot be differentiated twice
             y: Tensor = self.network(u.to(own), log_snr, condition).to(u.dtype)
-        if self.read == "inner" and y.shape == u.shape:
+        if self.form == "inner_product" and y.shape == u.shape:
             return -(u * y).flatten(1).sum(1)
-        if self.read == "scalar" and tuple(y.shape) in ((len(u),), (len(u), 1)):
+        if self.form == "scalar" and tuple(y.shape) in ((len(u),), (len(u), 1)):
             return y.reshape(-1)
-        wanted = f"{tuple(u.shape)}, like x" if self.read == "inner" else f"({len(u)},), one number an item"
+        wanted = (
+            f"{tuple(u.shape)}, like x"
+            if self.form == "inner_product"
+            else f"({len(u)},), one number an item"
+        )
         raise ValueError(
-            f"network: output of shape {tuple(y.shape)}, which read={self.read!r} makes no energy of; give {wanted}, or "
-            f"read={'scalar' if self.read == 'inner' else 'inner'!r}"
+            f"network: output of shape {tuple(y.shape)}, which form={self.form!r} makes no energy of; give {wanted}, or "
+            f"form={'scalar' if self.form == 'inner_product' else 'inner_product'!r}"
         )
 
 
-def _noisy(level: Level) -> Scale:
+def _noisy(level: Level) -> Coefficient:
     """sigma. ValueError where it is 0, and the energy of single points would be infinite."""
     if isinstance(level.sigma, float) and level.sigma == 0.0:
         raise ValueError(

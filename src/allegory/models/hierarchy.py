@@ -4,7 +4,7 @@ r"""The Markovian hierarchical VAE: a chain of latents, each seen only by its ne
     q(z_1..L | x) = q(z_1 | x) prod_{i=2}^L q(z_i | z_{i-1})                                          (eq. 24)
 
 Any Gaussian kernels will do. One level is a VAE (eq. 17 to 19). Kernels that add fixed noise, with a decoder that
-believes in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model, the same bound.
+predicts in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model, the same bound.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..data.spec import Data
-from ..likelihood.inference import Draw, Emission, Inference, Kernel, ascend
+from ..data.spec import DataSpec
+from ..likelihood.inference import Draw, Emission, Inference, Kernel, infer_bottom_up
 from ..likelihood.observation import Observation
 from ..process.kernel import Gaussian
-from .latent import LatentModel
+from .latent_variable import LatentVariableModel
 
 
-class Hierarchy(LatentModel):
+class Hierarchy(LatentVariableModel):
     """A chain of L latents: `up` = q(z_1 | x), ..., q(z_L | z_{L-1}); `down` = p(z_1 | z_2), ..., p(z_{L-1} | z_L).
 
     `observe` is p(x | z_1), `top` the shape of z_L, whose prior is N(0, prior_std^2 I). ValueError when the number of
@@ -32,7 +32,7 @@ class Hierarchy(LatentModel):
 
     def __init__(
         self,
-        data: Data,
+        spec: DataSpec,
         up: Sequence[Kernel],
         down: Sequence[Kernel],
         observe: Emission,
@@ -40,9 +40,11 @@ class Hierarchy(LatentModel):
         top: Sequence[int],
         prior_std: float = 1.0,
     ) -> None:
-        super().__init__(data)
+        super().__init__(spec)
         if not up or len(down) != len(up) - 1:
-            raise ValueError(f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L >= 1")
+            raise ValueError(
+                f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L >= 1"
+            )
         self.up, self.down, self.observe = _held(up), _held(down), observe
         self.top, self.prior_std = tuple(top), prior_std
 
@@ -63,7 +65,9 @@ class Hierarchy(LatentModel):
 
     def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
         """z_1..z_L from the data upwards (eq. 24)."""
-        return ascend(x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw)
+        return infer_bottom_up(
+            x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw
+        )
 
     def generate(self, count: int, draw: Draw) -> Observation:
         """z_L from the prior, then down the chain (eq. 23)."""

@@ -6,9 +6,9 @@ r"""The ladder: a hierarchical VAE that is inferred from the top down.
 (Sønderby et al. 2016; Kingma et al. 2016, section 4; Child 2021). Generation and inference share the way down: a state h
 holds what z_{i+1..L} have said, p(z_i | .) is read off it, and q(z_i | ., x) off it and the features of x, relative to p.
 When z_i is drawn its p is known, so all divergences are in closed form, and a Markov chain's trouble does not arise: there
-z_L learns only from what passed z_1, here every latent sees the data.
+z_L learns only from what passed z_1, here every latent sees the spec.
 
-Latents are counted from 0, next to the data, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One walks down by
+Latents are counted from 0, next to the spec, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One walks down by
 
     h = model.start(count)
     for i in reversed(range(model.levels)):
@@ -27,13 +27,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..likelihood.inference import Draw, Inference, Latent
 from ..likelihood.observation import Observation
 from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, halves, residuals
 from ..process.kernel import Gaussian
-from .heads import Head, gaussian
-from .latent import LatentModel
+from .latent_variable import LatentVariableModel
+from .output_heads import Head, gaussian
 
 STRIDES = (2, 4)
 VECTOR = 0
@@ -45,7 +45,7 @@ class LadderConfig:
 
     `latents` are (stride, channels) from z_1 to z_L: a latent of stride 2 or 4 is a picture of a half or a quarter of the
     size, one of stride 0 a vector. `channels` and `blocks` are those of the networks at strides 2 and 4; `warmup` is
-    explained at `LatentModel`.
+    explained at `LatentVariableModel`.
     """
 
     latents: tuple[tuple[int, int], ...]
@@ -54,30 +54,40 @@ class LadderConfig:
     decoder: str = "bernoulli"
     warmup: int = 0
 
-    def build(self, data: Data) -> Ladder:
+    def build(self, spec: DataSpec) -> Ladder:
         """A new model for data of this kind."""
-        return Ladder(data, self)
+        return Ladder(spec, self)
 
 
-class Rung(nn.Module):
+class LadderLayer(nn.Module):
     """One latent: how p and q are read off the state, and how the latent enters it."""
 
-    def __init__(self, channels: int, size: tuple[int, int], latent: tuple[int, int], blocks: int, top: bool) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], latent: tuple[int, int], blocks: int, top: bool
+    ) -> None:
         super().__init__()
         stride, width = latent
         self.shape = (width, *(size if stride else (1, 1)))
 
         def read(zero: bool) -> nn.Module:
-            return Output(channels, 2 * width, zero) if stride else Flatten(channels, size, 2 * width, zero)
+            return (
+                Output(channels, 2 * width, zero)
+                if stride
+                else Flatten(channels, size, 2 * width, zero)
+            )
 
         self.prior = None if top else read(True)
         self.posterior = (
-            read(False) if top else nn.Sequential(nn.Conv2d(2 * channels, channels, 1), Residual(channels), read(False))
+            read(False)
+            if top
+            else nn.Sequential(
+                nn.Conv2d(2 * channels, channels, 1), Residual(channels), read(False)
+            )
         )
         self.enter = nn.Conv2d(width, channels, 1) if stride else Unflatten(width, channels, size)
         self.after = residuals(channels, blocks)
 
-    def believe(self, h: Tensor) -> Gaussian:
+    def predict(self, h: Tensor) -> Gaussian:
         """p(z_i | z_{i+1..L}); N(0, I) at the top."""
         if self.prior is None:
             return Gaussian(h.new_zeros(len(h), *self.shape), h.new_ones(()))
@@ -94,24 +104,26 @@ class Rung(nn.Module):
         return out
 
 
-class Ladder(LatentModel):
+class Ladder(LatentVariableModel):
     """See the head of the module. ValueError where latents, picture and decoder do not fit."""
 
-    def __init__(self, data: Data, config: LadderConfig) -> None:
-        super().__init__(data, config.warmup)
-        sizes = halves(data.shape)
+    def __init__(self, spec: DataSpec, config: LadderConfig) -> None:
+        super().__init__(spec, config.warmup)
+        sizes = halves(spec.shape)
         self.places = _places(config)
         wide, narrow = config.channels
-        self.near = nn.Sequential(Down(data.shape[0], wide), residuals(wide, config.blocks[0]))
+        self.near = nn.Sequential(Down(spec.shape[0], wide), residuals(wide, config.blocks[0]))
         self.far = nn.Sequential(Down(wide, narrow), residuals(narrow, config.blocks[1]))
         self.first = nn.Parameter(torch.zeros(narrow, *sizes[1]))
         last = len(self.places) - 1
         self.rungs = nn.ModuleList(
-            Rung(config.channels[place], sizes[place], latent, config.blocks[place], top=i == last)
+            LadderLayer(
+                config.channels[place], sizes[place], latent, config.blocks[place], top=i == last
+            )
             for i, (place, latent) in enumerate(zip(self.places, config.latents, strict=True))
         )
         self.grow = nn.Sequential(Up(narrow, wide), residuals(wide, config.blocks[0]))
-        self.head = Head(data, config.decoder)
+        self.head = Head(spec, config.decoder)
         self.output = nn.Sequential(Output(wide, 4 * self.head.outputs), nn.PixelShuffle(2))
 
     @property
@@ -139,7 +151,7 @@ class Ladder(LatentModel):
     ) -> tuple[Gaussian | None, Gaussian]:
         """q(z_{i+1} | above, x), or None without features of x, and p(z_{i+1} | above)."""
         rung = self._rungs[i]
-        p = rung.believe(h)
+        p = rung.predict(h)
         return None if features is None else rung.infer(h, features[i], p), p
 
     def advance(self, i: int, h: Float[Tensor, "b c y x"], z: Float[Tensor, "b *latent"]) -> Tensor:
@@ -170,8 +182,8 @@ class Ladder(LatentModel):
         return self.observe(h)
 
     @property
-    def _rungs(self) -> list[Rung]:
-        return [rung for rung in self.rungs if isinstance(rung, Rung)]
+    def _rungs(self) -> list[LadderLayer]:
+        return [rung for rung in self.rungs if isinstance(rung, LadderLayer)]
 
     def _grown(self, i: int, h: Tensor) -> Tensor:
         """The state, brought to half the picture's size where the next latent, or the observation, is the first there."""
@@ -186,5 +198,7 @@ def _places(config: LadderConfig) -> tuple[int, ...]:
     strides = [stride for stride, _ in config.latents]
     order = [{2: 0, 4: 1, VECTOR: 2}.get(stride, -1) for stride in strides]
     if not order or min(order) < 0 or order != sorted(order):
-        raise ValueError(f"latents of strides {strides}; give at least one, in the order 2, 4, 0 from z_1 to z_L")
+        raise ValueError(
+            f"latents of strides {strides}; give at least one, in the order 2, 4, 0 from z_1 to z_L"
+        )
     return tuple(min(place, 1) for place in order)

@@ -16,13 +16,13 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..likelihood.observation import Observation
 from ..networks.dense import Dense
 from ..networks.residual import PictureDecoder, PictureEncoder
 from ..process.kernel import Gaussian
-from .heads import Head, gaussian
 from .hierarchy import Hierarchy
+from .output_heads import Head, gaussian
 
 
 @dataclass(frozen=True)
@@ -41,33 +41,41 @@ class VAEConfig:
     decoder: str = "bernoulli"
 
     def __post_init__(self) -> None:
-        if not self.latents or min(self.width, self.depth, *self.latents, *(self.channels or ())) < 1:
+        if (
+            not self.latents
+            or min(self.width, self.depth, *self.latents, *(self.channels or ())) < 1
+        ):
             raise ValueError(f"{self}: give 1 or more of each number")
 
-    def build(self, data: Data) -> Hierarchy:
+    def build(self, spec: DataSpec) -> Hierarchy:
         """A new model for data of this kind. ValueError where the decoder, or convolutions, do not fit them."""
-        head, steps = Head(data, self.decoder), list(pairwise(self.latents))
-        encoder, decoder = self._ends(data, head)
+        head, steps = Head(spec, self.decoder), list(pairwise(self.latents))
+        encoder, decoder = self._ends(spec, head)
         return Hierarchy(
-            data,
-            [NetworkKernel(encoder), *(self._dense(below, above, zero=False) for below, above in steps)],
+            spec,
+            [
+                NetworkKernel(encoder),
+                *(self._dense(below, above, zero=False) for below, above in steps),
+            ],
             [self._dense(above, below, zero=True) for below, above in steps],
             NetworkEmission(decoder, head),
             top=(self.latents[-1],),
         )
 
-    def _ends(self, data: Data, head: Head) -> tuple[nn.Module, nn.Module]:
+    def _ends(self, spec: DataSpec, head: Head) -> tuple[nn.Module, nn.Module]:
         """The networks of q(z_1 | x) and p(x | z_1).
 
         The first is not zero when new: a decoder learns to ignore a latent that says nothing while the encoder begins.
         """
         size = self.latents[0]
         if self.channels is not None:
-            encoder = PictureEncoder(data.shape, 2 * size, self.channels, self.depth)
-            return encoder, PictureDecoder(size, (head.outputs, *data.shape[1:]), self.channels, self.depth)
-        picture = (head.outputs, *data.shape[1:])
+            encoder = PictureEncoder(spec.shape, 2 * size, self.channels, self.depth)
+            return encoder, PictureDecoder(
+                size, (head.outputs, *spec.shape[1:]), self.channels, self.depth
+            )
+        picture = (head.outputs, *spec.shape[1:])
         return (
-            Dense(data.dims, (2 * size,), self.width, self.depth),
+            Dense(spec.dims, (2 * size,), self.width, self.depth),
             Dense(size, picture, self.width, self.depth, zero=True),
         )
 

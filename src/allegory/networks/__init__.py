@@ -2,9 +2,9 @@
 
 from .condition import Condition, Labels, Picture, Vector
 from .dit import DiT, DiTConfig
-from .embed import InputFourier, LevelEmbedding
+from .embeddings import InputFourier, LevelEmbedding
 from .mlp import MLP, MLPConfig
-from .scalar import Scalar, ScalarConfig
+from .potential import PotentialConfig, Scalar
 from .unet import UNet, UNetConfig
 
 __all__ = [
@@ -17,8 +17,8 @@ __all__ = [
     "LevelEmbedding",
     "MLPConfig",
     "Picture",
+    "PotentialConfig",
     "Scalar",
-    "ScalarConfig",
     "UNet",
     "UNetConfig",
     "Vector",

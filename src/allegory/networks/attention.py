@@ -17,7 +17,9 @@ class Attention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         if heads < 1 or channels % heads:
-            raise ValueError(f"heads={heads} must divide the {channels} channels that it attends over")
+            raise ValueError(
+                f"heads={heads} must divide the {channels} channels that it attends over"
+            )
         self.heads = heads
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)

@@ -64,7 +64,9 @@ class Conditioning(nn.Module):
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         if condition is not None:
-            raise ValueError("condition was given to a network built without one: build it with condition=Labels(...)")
+            raise ValueError(
+                "condition was given to a network built without one: build it with condition=Labels(...)"
+            )
         return features, embedding
 
 
@@ -83,14 +85,20 @@ class LabelConditioning(Conditioning):
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         if condition is None:
             return features, embedding + self.table.weight[0]
-        if condition.shape != features.shape[:1] or condition.is_floating_point() or condition.dtype == torch.bool:
+        if (
+            condition.shape != features.shape[:1]
+            or condition.is_floating_point()
+            or condition.dtype == torch.bool
+        ):
             raise ValueError(_wrong(condition, (features.shape[0],), "integer labels"))
         # On an accelerator a look at the values would wait for it; there the table's own bounds check speaks.
         if condition.device.type == "cpu" and condition.numel():
             low, high = (int(v) for v in condition.aminmax())
             if low < -1 or high >= self.table.num_embeddings - 1:
                 known = self.table.num_embeddings - 2
-                raise ValueError(f"condition has labels {low} to {high}: use 0 to {known}, or -1 for none")
+                raise ValueError(
+                    f"condition has labels {low} to {high}: use 0 to {known}, or -1 for none"
+                )
         return features, embedding + self.table(condition.long() + 1)
 
 
@@ -115,7 +123,9 @@ class VectorConditioning(Conditioning):
         if condition.shape != wanted or not condition.is_floating_point():
             raise ValueError(_wrong(condition, wanted, "floating-point vectors"))
         absent = condition.isnan().any(1, keepdim=True)
-        known = torch.where(absent, 0, condition).to(features.dtype)  # before the layers: NaN * 0 in a gradient is NaN
+        known = torch.where(absent, 0, condition).to(
+            features.dtype
+        )  # before the layers: NaN * 0 in a gradient is NaN
         return features, embedding + torch.where(absent, self.null, self.embed(known))
 
 
@@ -134,13 +144,17 @@ class PictureConditioning(Conditioning):
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         batch, _, *space = features.shape
         if condition is None:
-            return torch.cat([features, features.new_zeros(batch, self.channels, *space)], dim=1), embedding
+            return torch.cat(
+                [features, features.new_zeros(batch, self.channels, *space)], dim=1
+            ), embedding
         wanted = (batch, self.channels - 1, *space)
         if condition.shape != wanted or not condition.is_floating_point():
             raise ValueError(_wrong(condition, wanted, "floating-point pictures"))
         known = ~condition.isnan().any(1, keepdim=True)
         picture = torch.where(known, condition, 0)
-        return torch.cat([features, picture.to(features.dtype), known.to(features.dtype)], dim=1), embedding
+        return torch.cat(
+            [features, picture.to(features.dtype), known.to(features.dtype)], dim=1
+        ), embedding
 
 
 def conditioning(kind: Condition | None, dim: int) -> Conditioning:

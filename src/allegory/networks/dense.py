@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .embed import zeroed
+from .embeddings import zeroed
 
 
 class DenseBlock(nn.Module):
@@ -47,7 +47,9 @@ class Dense(nn.Module):
     The last layer is zero at first if asked.
     """
 
-    def __init__(self, inputs: int, result: Sequence[int], width: int, depth: int, zero: bool = False) -> None:
+    def __init__(
+        self, inputs: int, result: Sequence[int], width: int, depth: int, zero: bool = False
+    ) -> None:
         super().__init__()
         self.result = tuple(result)
         self.stem = nn.Linear(inputs, width)

@@ -18,7 +18,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from .attention import Attention
 from .condition import Condition
-from .embed import Inputs, modulate, zeroed
+from .embeddings import Inputs, modulate, zeroed
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]) -> Float[Tensor, "b n c"]:
+    def forward(
+        self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b n c"]:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.film(embedding)[:, None].chunk(6, dim=2)
         h = h + gate1 * self.dropout(self.attention(modulate(self.norm(h), shift1, scale1)))
         out: Tensor = h + gate2 * self.dropout(self.layers(modulate(self.norm(h), shift2, scale2)))
@@ -73,7 +75,11 @@ class DiT(nn.Module):
     """(x, log_snr, condition) -> (b, outputs, height, width). About 18 depth width² weights."""
 
     def __init__(
-        self, config: DiTConfig, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+        self,
+        config: DiTConfig,
+        shape: tuple[int, ...],
+        condition: Condition | None = None,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         rows, columns = patch_grid(shape, config.patch)
@@ -88,10 +94,16 @@ class DiT(nn.Module):
         self.head = zeroed(nn.Linear(config.width, (outputs or shape[0]) * config.patch**2))
 
     def forward(
-        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
+        self,
+        x: Float[Tensor, "b *shape"],
+        log_snr: Float[Tensor, " b"],
+        condition: Tensor | None = None,
     ) -> Float[Tensor, "b outputs y x"]:
         features, embedding = self.inputs(x, log_snr, condition)
-        h = self.stem(pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2)) + self.positions
+        h = (
+            self.stem(pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2))
+            + self.positions
+        )
         for block in self.blocks:
             h = block(h, embedding)
         shift, scale = self.film(embedding)[:, None].chunk(2, dim=2)
@@ -114,8 +126,12 @@ def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
 def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
     """How many patches fill the height and the width; ValueError where they do not fit."""
     if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data")
+        raise ValueError(
+            f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
+        )
     _, height, width = shape
     if height % patch or width % patch:
-        raise ValueError(f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor")
+        raise ValueError(
+            f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor"
+        )
     return height // patch, width // patch

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .condition import Condition
-from .embed import Inputs, modulate, zeroed
+from .embeddings import Inputs, modulate, zeroed
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Block(nn.Module):
         self.film = zeroed(nn.Linear(width, 3 * width))
         self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
+    def forward(
+        self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
+    ) -> Float[Tensor, "b width"]:
         shift, scale, gate = self.film(embedding).chunk(3, dim=1)
         out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
         return out
@@ -62,7 +64,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if not shape or min(shape) < 1:
-            raise ValueError(f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars")
+            raise ValueError(
+                f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars"
+            )
         self.inputs = Inputs(shape, config.width, (), condition)
         self.stem = nn.Linear(self.inputs.channels * prod(shape[1:]), config.width)
         self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
@@ -71,7 +75,10 @@ class MLP(nn.Module):
         self.head = zeroed(nn.Linear(config.width, prod(self.result)))
 
     def forward(
-        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
+        self,
+        x: Float[Tensor, "b *shape"],
+        log_snr: Float[Tensor, " b"],
+        condition: Tensor | None = None,
     ) -> Float[Tensor, "b *result"]:
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.stem(features.flatten(1))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .embed import zeroed
+from .embeddings import zeroed
 from .unet import group_norm
 
 
@@ -61,7 +61,9 @@ class Down(nn.Module):
     def __init__(self, inner: int, outer: int, factor: int = 2) -> None:
         super().__init__()
         self.unshuffle = nn.PixelUnshuffle(factor)
-        self.conv = nn.Conv2d(inner * factor**2, outer, 3 if factor > 1 else 1, padding=1 if factor > 1 else 0)
+        self.conv = nn.Conv2d(
+            inner * factor**2, outer, 3 if factor > 1 else 1, padding=1 if factor > 1 else 0
+        )
 
     def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
         out: Tensor = self.conv(self.unshuffle(h))
@@ -88,7 +90,9 @@ class Flatten(nn.Module):
     a step of the optimizer, which moves every weight alike, then moves the outputs by as much less.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], outputs: int, zero: bool = True) -> None:
+    def __init__(
+        self, channels: int, size: tuple[int, int], outputs: int, zero: bool = True
+    ) -> None:
         super().__init__()
         self.norm, self.pixels = group_norm(channels), size[0] * size[1]
         linear = nn.Linear(channels * self.pixels, outputs)
@@ -122,7 +126,9 @@ def _enlarged(linear: nn.Linear, pixels: int) -> nn.Linear:
 class PictureEncoder(nn.Module):
     """A picture to a vector: half its size, a quarter, a kernel over it; `blocks` residual blocks at each."""
 
-    def __init__(self, shape: Sequence[int], outputs: int, channels: tuple[int, int], blocks: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], outputs: int, channels: tuple[int, int], blocks: int
+    ) -> None:
         super().__init__()
         _, quarter = halves(shape)
         wide, narrow = channels
@@ -139,7 +145,9 @@ class PictureEncoder(nn.Module):
 class PictureDecoder(nn.Module):
     """A vector to a picture, the mirror image of `PictureEncoder`; 0 at first."""
 
-    def __init__(self, inputs: int, shape: Sequence[int], channels: tuple[int, int], blocks: int) -> None:
+    def __init__(
+        self, inputs: int, shape: Sequence[int], channels: tuple[int, int], blocks: int
+    ) -> None:
         super().__init__()
         _, quarter = halves(shape)
         wide, narrow = channels
@@ -156,6 +164,8 @@ class PictureDecoder(nn.Module):
 def halves(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """A half and a quarter of a picture's size. ValueError for what is no picture, or has sides not in fours."""
     if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
-        raise ValueError(f"data of shape {tuple(shape)}; give pictures (channels, height, width) with sides in fours")
+        raise ValueError(
+            f"data of shape {tuple(shape)}; give pictures (channels, height, width) with sides in fours"
+        )
     _, height, width = shape
     return (height // 2, width // 2), (height // 4, width // 4)

@@ -21,7 +21,7 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from .attention import Attention
 from .condition import Condition
-from .embed import Inputs, modulate, zeroed
+from .embeddings import Inputs, modulate, zeroed
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class UNetConfig:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
         if self.head < 1 or self.head % 2 == 0:
-            raise ValueError(f"head={self.head} must be odd, so that the kernel has a middle: 3, or 1")
+            raise ValueError(
+                f"head={self.head} must be odd, so that the kernel has a middle: 3, or 1"
+            )
 
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
@@ -75,7 +77,9 @@ class ResBlock(nn.Module):
         self.last = zeroed(nn.Conv2d(outer, outer, 3, padding=1))
         self.skip = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
 
-    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
+    def forward(
+        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
+    ) -> Float[Tensor, "b d y x"]:
         shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
         inside = self.conv(silu(self.norm(h)))
         inside = silu(modulate(self.inner_norm(inside), shift, scale))
@@ -104,9 +108,13 @@ class Stage(nn.Module):
     def __init__(self, config: UNetConfig, inner: int, outer: int, size: int) -> None:
         super().__init__()
         self.block = ResBlock(inner, outer, embedding_width(config), config.dropout)
-        self.attention = PixelAttention(outer, config.heads) if size in config.attention else nn.Identity()
+        self.attention = (
+            PixelAttention(outer, config.heads) if size in config.attention else nn.Identity()
+        )
 
-    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
+    def forward(
+        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
+    ) -> Float[Tensor, "b d y x"]:
         out: Tensor = self.attention(self.block(h, embedding))
         return out
 
@@ -114,7 +122,9 @@ class Stage(nn.Module):
 class Level(nn.Module):
     """One size: stages down, what happens at the next smaller size, and stages up that see those down."""
 
-    def __init__(self, config: UNetConfig, inner: int, widths: Sequence[int], sizes: Sequence[int]) -> None:
+    def __init__(
+        self, config: UNetConfig, inner: int, widths: Sequence[int], sizes: Sequence[int]
+    ) -> None:
         super().__init__()
         width, size = widths[0], sizes[0]
         entering = [inner] + [width] * (config.blocks - 1)
@@ -124,7 +134,9 @@ class Level(nn.Module):
         )
         self.up = nn.ModuleList(Stage(config, 2 * width, width, size) for _ in entering)
 
-    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b d y x"]:
+    def forward(
+        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
+    ) -> Float[Tensor, "b d y x"]:
         passed = []
         for stage in self.down:
             h = stage(h, embedding)
@@ -143,7 +155,9 @@ class Smaller(nn.Module):
         self.level = Level(config, widths[0], widths[1:], sizes[1:])
         self.narrow = nn.Conv2d(widths[1], widths[0], 1)
 
-    def forward(self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]) -> Float[Tensor, "b c y x"]:
+    def forward(
+        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
+    ) -> Float[Tensor, "b c y x"]:
         inside = self.narrow(self.level(avg_pool2d(h, 2), embedding))
         return interpolate(inside, scale_factor=2)
 
@@ -165,10 +179,15 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
         self.level = Level(config, widths[0], widths, sizes)
         self.norm = group_norm(widths[0])
-        self.head = zeroed(nn.Conv2d(widths[0], outputs or shape[0], config.head, padding=config.head // 2))
+        self.head = zeroed(
+            nn.Conv2d(widths[0], outputs or shape[0], config.head, padding=config.head // 2)
+        )
 
     def forward(
-        self, x: Float[Tensor, "b *shape"], log_snr: Float[Tensor, " b"], condition: Tensor | None = None
+        self,
+        x: Float[Tensor, "b *shape"],
+        log_snr: Float[Tensor, " b"],
+        condition: Tensor | None = None,
     ) -> Float[Tensor, "b outputs y x"]:
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.level(self.stem(features), embedding)
@@ -189,7 +208,9 @@ def embedding_width(config: UNetConfig) -> int:
 def level_sizes(shape: Sequence[int], levels: int) -> list[int]:
     """The longer side of the picture at each level; ValueError where a side cannot be halved often enough."""
     if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data")
+        raise ValueError(
+            f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
+        )
     _, height, width = shape
     step = 2 ** (levels - 1)
     if height % step or width % step:

@@ -22,21 +22,26 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ..names import pick
+from ..lookup import pick
 
 EnergyFunction = Callable[[Tensor], Tensor]
 """x (b, *shape) -> E(x) (b,)."""
 
 
 def contrastive_divergence(
-    energy: EnergyFunction, x: Float[Tensor, "b *shape"], negatives: Float[Tensor, "..."], decay: float = 0.0
+    energy: EnergyFunction,
+    x: Float[Tensor, "b *shape"],
+    negatives: Float[Tensor, "..."],
+    decay: float = 0.0,
 ) -> Float[Tensor, " b"]:
     """E(x) - E(x') + decay (E(x)^2 + E(x')^2), x' held fixed (Hinton 2002; the last term is Du & Mordatch 2019, eq. 4).
 
     The value is no divergence: only its gradient means something. ValueError for other than one negative an item.
     """
     if negatives.shape != x.shape:
-        raise ValueError(f"negatives: shape {tuple(negatives.shape)} for x {tuple(x.shape)}; give one an item")
+        raise ValueError(
+            f"negatives: shape {tuple(negatives.shape)} for x {tuple(x.shape)}; give one an item"
+        )
     data, model = energy(x), energy(negatives.detach())
     loss = data - model
     return loss + decay * (data.square() + model.square()) if decay else loss
@@ -61,16 +66,22 @@ class Replay:
     of a checkpoint: a run that is resumed starts them all anew.
     """
 
-    def __init__(self, noise: Callable[[int], Tensor], size: int = 1000, fresh: float = 0.05) -> None:
+    def __init__(
+        self, noise: Callable[[int], Tensor], size: int = 1000, fresh: float = 0.05
+    ) -> None:
         if size < 1 or not 0 <= fresh <= 1:
-            raise ValueError(f"size={size}, fresh={fresh}; give at least 1 chain, and a share from 0 to 1")
+            raise ValueError(
+                f"size={size}, fresh={fresh}; give at least 1 chain, and a share from 0 to 1"
+            )
         self.noise, self.fresh, self.chains = noise, fresh, noise(size)
         self._drawn = torch.zeros(0, dtype=torch.int64)
 
     def draw(self, count: int) -> Float[Tensor, "count *shape"]:
         """Where so many different chains stand. ValueError for more than there are."""
         if count > len(self.chains):
-            raise ValueError(f"count={count}: there are {len(self.chains)} chains; make the buffer larger")
+            raise ValueError(
+                f"count={count}: there are {len(self.chains)} chains; make the buffer larger"
+            )
         self._drawn = torch.randperm(len(self.chains))[:count]
         at = self.chains[self._drawn]
         new = torch.rand(count, device=at.device) < self.fresh
@@ -79,7 +90,9 @@ class Replay:
     def put(self, x: Float[Tensor, "count *shape"]) -> None:
         """Where those chains stand now. ValueError for other than those that were drawn last."""
         if len(x) != len(self._drawn):
-            raise ValueError(f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each")
+            raise ValueError(
+                f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each"
+            )
         self.chains[self._drawn] = x.detach().to(self.chains)
 
 

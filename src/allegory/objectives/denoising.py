@@ -2,12 +2,12 @@ r"""Denoising losses: one squared error, one weight.
 
     loss = weight(log_snr) |x0_hat - x0|^2
 
-A network trained on another row makes the same error in other units. With alpha dx0 + sigma deps = 0,
+A network trained on another target makes the same error in other units. With alpha dx0 + sigma deps = 0,
 
-    |dx0|^2 = (sigma/det)^2 |dy|^2,        det = alpha b - sigma a   for the row y = a x0 + b eps,
+    |dx0|^2 = (sigma/det)^2 |dy|^2,        det = alpha b - sigma a   for the target y = a x0 + b eps,
 
-so every loss is computed on the row that the network predicts (`Prediction.squared_error`), and its gradient does not
-depend on the row.
+so every loss is computed on the target that the network predicts (`Prediction.squared_error`), and its gradient does not
+depend on the target.
 
 Weights are given in x0-space for t uniform in [0, 1]. Those of the literature that are defined over log-SNR carry the
 density -d log_snr/dt of the levels that uniform times visit (Kingma & Gao 2023, "Understanding diffusion objectives"):
@@ -30,10 +30,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..names import pick
+from ..lookup import pick
+from ..process.coefficients import exp
 from ..process.path import Level, Path, precise
 from ..process.prediction import Predict, Prediction
-from ..process.scale import exp
 
 Weight: TypeAlias = Callable[[Level], Tensor]
 """Level -> the weight of |x0_hat - x0|^2, broadcastable against the data."""
@@ -41,7 +41,7 @@ Weight: TypeAlias = Callable[[Level], Tensor]
 
 def elbo(level: Level) -> Tensor:
     """-log_snr'/2 SNR: summed over an item, its mean over t is the diffusion term of the bound in nats."""
-    return torch.as_tensor(-0.5 * level.slope * exp(level.log_snr))
+    return torch.as_tensor(-0.5 * level.dlog_snr * exp(level.log_snr))
 
 
 def simple(level: Level) -> Tensor:
@@ -65,7 +65,7 @@ def edm(data_std: float = 0.5, mean: float = 2.4, std: float = 2.4) -> Weight:
     def weight(level: Level) -> Tensor:
         z = (torch.as_tensor(level.log_snr) - mean) / std
         density = torch.exp(-0.5 * z * z) / (std * math.sqrt(2 * math.pi))
-        return (simple(level) + data_std**-2) * density * -torch.as_tensor(level.slope)
+        return (simple(level) + data_std**-2) * density * -torch.as_tensor(level.dlog_snr)
 
     return weight
 
@@ -92,17 +92,20 @@ def weight_named(name: str | Weight, data_std: float = 0.5) -> Weight:
     return pick("weight", name, WEIGHTS) if isinstance(name, str) else name
 
 
-def low_discrepancy(count: int, device: torch.device | None = None) -> Float[Tensor, " count"]:
+def stratified_times(count: int, device: torch.device | None = None) -> Float[Tensor, " count"]:
     """Times (u + i/count) mod 1 with one uniform u: each is uniform, together they cover [0, 1] evenly.
 
     One random number serves the batch, so the loss of a batch varies far less than with independent times
     (Kingma et al. 2021, appendix).
     """
     dtype = precise(device)
-    return (torch.rand((), dtype=dtype, device=device) + torch.arange(count, dtype=dtype, device=device) / count) % 1
+    return (
+        torch.rand((), dtype=dtype, device=device)
+        + torch.arange(count, dtype=dtype, device=device) / count
+    ) % 1
 
 
-def denoising(
+def denoising_loss(
     predict: Predict,
     path: Path,
     x0: Float[Tensor, "b *shape"],
@@ -114,5 +117,5 @@ def denoising(
     """weight(log_snr) |x0_hat - x0|^2, summed over each item."""
     level = path.at(t, like=x0)
     truth = Prediction.of(x0, eps, level)
-    belief = predict(truth.x_t, level, condition)
-    return (weight(level) * belief.squared_error(truth, "x0")).flatten(1).sum(1)
+    prediction = predict(truth.x_t, level, condition)
+    return (weight(level) * prediction.squared_error(truth, "x0")).flatten(1).sum(1)

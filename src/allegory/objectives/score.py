@@ -18,12 +18,12 @@ so the first is the better one wherever |s|^2 can be had, and in one dimension i
 **Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of one is a weight of the
 other, and there is one function for both, `denoising`:
 
-    lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `in_score(lambda)`
+    lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `score_weighting(lambda)`
     lambda = sigma^2       = SNR |...|^2       NCSN (Song & Ermon 2019, eq. 6), twice its loss: the weight `simple`
     lambda = g^2 / 2       = -log_snr'/2 SNR   ScoreFlow (Song et al. 2021, theorem 1): the weight `elbo`, nats
 
 The second is the likelihood. Its estimate varies with t less when t is drawn in proportion to g^2/sigma^2 = -log_snr', that
-is evenly in log-SNR, and weighed by the inverse (`even_in_log_snr`).
+is evenly in log-SNR, and weighed by the inverse (`uniform_in_log_snr`).
 
 Units: per item, summed over its numbers; s is in 1/units of x, so all but the weighted losses are in 1/units^2. No mean is
 taken over the batch or over t: that is the caller's.
@@ -38,11 +38,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood.trace import traces
+from ..numerics.trace import traces
+from ..process.coefficients import Coefficient
 from ..process.path import Level, Path
 from ..process.prediction import Predict
-from ..process.scale import Scale
-from .denoising import Weight, denoising, low_discrepancy
+from .denoising import Weight, denoising_loss, stratified_times
 
 Score = Callable[[Tensor], Tensor]
 """x -> grad log p(x), item by item."""
@@ -53,7 +53,9 @@ def score_at(predict: Predict, level: Level, condition: Tensor | None = None) ->
     return lambda x_t: predict(x_t, level, condition).view("score")
 
 
-def fisher_divergence(score: Score, truth: Score, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+def fisher_divergence(
+    score: Score, truth: Score, x: Float[Tensor, "b *shape"]
+) -> Float[Tensor, " b"]:
     """1/2 |s(x) - grad log p(x)|^2 of each item: its mean over x from p is the Fisher divergence (Luo 2022, eq. 157)."""
     return (score(x) - truth(x)).flatten(1).square().sum(1) / 2
 
@@ -66,7 +68,10 @@ def exact_score_matching(score: Score, x: Float[Tensor, "b *shape"]) -> Float[Te
 
 
 def sliced_score_matching(
-    score: Score, x: Float[Tensor, "b *shape"], probes: Float[Tensor, "probes b *shape"], project: bool = False
+    score: Score,
+    x: Float[Tensor, "b *shape"],
+    probes: Float[Tensor, "probes b *shape"],
+    project: bool = False,
 ) -> Float[Tensor, " b"]:
     """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et al. 2019, eq. 8).
 
@@ -76,7 +81,9 @@ def sliced_score_matching(
         raise ValueError("probes: none; give at least one, e.g. rademacher(1, x)")
     s, x = _with_graph(score, x)
     bends = traces(s, x, probes, create_graph=torch.is_grad_enabled()).mean(1)
-    sizes = (s * probes).flatten(2).sum(2).square().mean(0) if project else s.flatten(1).square().sum(1)
+    sizes = (
+        (s * probes).flatten(2).sum(2).square().mean(0) if project else s.flatten(1).square().sum(1)
+    )
     return bends + sizes / 2
 
 
@@ -85,7 +92,7 @@ def rademacher(count: int, like: Float[Tensor, "b *shape"]) -> Float[Tensor, "pr
     return torch.randint(0, 2, (count, *like.shape), device=like.device).to(like) * 2 - 1
 
 
-def in_score(scale: Callable[[Level], Scale]) -> Weight:
+def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
     """The weight of |x0_hat - x0|^2 that is lambda(level) of |score error|^2: lambda alpha^2/sigma^4."""
 
     def weight(level: Level) -> Tensor:
@@ -101,14 +108,14 @@ def denoising_score_matching(
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
-    scale: Callable[[Level], Scale] = lambda level: level.sigma * level.sigma / 2,
+    scale: Callable[[Level], Coefficient] = lambda level: level.sigma * level.sigma / 2,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
     """lambda(t) |s(x_t, t) - grad log q(x_t | x0)|^2, by default with lambda = sigma^2/2 (Song & Ermon 2019, eq. 5 and 6).
 
     `level.diffusion / 2` for lambda gives nats: the likelihood weighting of ScoreFlow (Song et al. 2021).
     """
-    return denoising(predict, path, x0, t, eps, in_score(scale), condition)
+    return denoising_loss(predict, path, x0, t, eps, score_weighting(scale), condition)
 
 
 def dual_score_matching(
@@ -134,7 +141,7 @@ def dual_score_matching(
         in_x, in_t = torch.autograd.grad(
             energy(x_t, t, condition).sum(), (x_t, t), create_graph=True, materialize_grads=True
         )
-    in_l = in_t.to(x0) / torch.as_tensor(level.slope).flatten()
+    in_l = in_t.to(x0) / torch.as_tensor(level.dlog_snr).flatten()
     missed = (level.sigma * in_x - eps).flatten(1).square().sum(1)
     return (missed + (in_l + _slope_of_log_kernel(level, x0, eps)).square()) / 2
 
@@ -142,11 +149,13 @@ def dual_score_matching(
 def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor, " b"]:
     """d log q(x_t | x0)/dl at fixed x_t: (sigma'/sigma (|eps|^2 - d) + alpha'/sigma <eps, x0>) / l'."""
     fall, rise = level.dsigma / level.sigma, level.dalpha / level.sigma
-    terms = (fall * (eps.square() - 1) + rise * eps * x0) / level.slope
+    terms = (fall * (eps.square() - 1) + rise * eps * x0) / level.dlog_snr
     return terms.flatten(1).sum(1)
 
 
-def even_in_log_snr(path: Path, count: int) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+def uniform_in_log_snr(
+    path: Path, count: int
+) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
     """Times whose log-SNR is even between the path's ends, and what each loss is multiplied by.
 
     They have the density p(t) = -log_snr'(t)/(start - end), in proportion to g^2/sigma^2, and the factor is 1/p(t), so the
@@ -155,8 +164,10 @@ def even_in_log_snr(path: Path, count: int) -> tuple[Float[Tensor, " count"], Fl
     """
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(f"path: log-SNR from {start:g} to {end:g}; times even in log-SNR need two finite ends")
-    log_snr = start + (end - start) * low_discrepancy(count)
+        raise ValueError(
+            f"path: log-SNR from {start:g} to {end:g}; times even in log-SNR need two finite ends"
+        )
+    log_snr = start + (end - start) * stratified_times(count)
     t = path.schedule.inverse(log_snr).clamp(0.0, 1.0)
     return t, (end - start) / path.schedule.slope(t)
 
@@ -167,7 +178,11 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
         s = score(x)
     if s.shape != x.shape:
-        raise ValueError(f"score: shape {tuple(s.shape)} for x {tuple(x.shape)}; a score has the shape of x")
+        raise ValueError(
+            f"score: shape {tuple(s.shape)} for x {tuple(x.shape)}; a score has the shape of x"
+        )
     if not s.requires_grad:
-        raise ValueError("score: its output has no gradient with respect to x; take no_grad and detach out of it")
+        raise ValueError(
+            "score: its output has no gradient with respect to x; take no_grad and detach out of it"
+        )
     return s, x

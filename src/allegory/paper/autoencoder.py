@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import MultivariateNormal
 
-from ..likelihood import ascend
+from ..likelihood import infer_bottom_up
 from .cases import VAE, vae
 from .check import Kind, Sides, same, sampled, section
 from .rules import cubature, draws, hermite, in_turn, normal
@@ -45,7 +45,9 @@ def _eq19() -> Sides:
 def _eq19_library() -> Sides:
     case, noise = vae(), cubature(1, 1)
     x = case.x.expand(len(noise), -1)
-    found = ascend(x, [lambda x: case.encoder(len(x))], [], case.decoder, 1.0, in_turn(noise))
+    found = infer_bottom_up(
+        x, [lambda x: case.encoder(len(x))], [], case.decoder, 1.0, in_turn(noise)
+    )
     return same(found.bound.total.mean(), case.elbo())
 
 
@@ -71,15 +73,23 @@ def _sampled_likelihood(case: VAE, per_item: int, items: int) -> torch.Tensor:
     return case.log_likelihood(z).reshape(items, per_item).sum(1)
 
 
-NEEDS_1_OVER_L = "Printed without the factor 1/L, which it needs: with it the objective is unbiased for every L."
+NEEDS_1_OVER_L = (
+    "Printed without the factor 1/L, which it needs: with it the objective is unbiased for every L."
+)
 
 
 @SECTION.equation(
-    22, "ELBO ≈ (1/L) Σ_l log p(x | z⁽ˡ⁾) − KL(q(z | x) ‖ p(z))", Kind.MEAN, note=NEEDS_1_OVER_L, as_printed=False
+    22,
+    "ELBO ≈ (1/L) Σ_l log p(x | z⁽ˡ⁾) − KL(q(z | x) ‖ p(z))",
+    Kind.MEAN,
+    note=NEEDS_1_OVER_L,
+    as_printed=False,
 )
 def _eq22() -> Sides:
     case, many = vae(), 3
-    draws_of_elbo = _sampled_likelihood(case, many, 8000) / many - case.encoder().kl(case.prior(1))[0]
+    draws_of_elbo = (
+        _sampled_likelihood(case, many, 8000) / many - case.encoder().kl(case.prior(1))[0]
+    )
     return sampled(draws_of_elbo, case.elbo())
 
 
@@ -87,7 +97,11 @@ WITHOUT = "Not an equality as printed: without 1/L the sum over L draws exceeds 
 
 
 @SECTION.equation(
-    22, "Σ_l log p(x | z⁽ˡ⁾) − KL = ELBO + (L − 1) E_q[log p(x | z)]", Kind.MEAN, note=WITHOUT, as_printed=False
+    22,
+    "Σ_l log p(x | z⁽ˡ⁾) − KL = ELBO + (L − 1) E_q[log p(x | z)]",
+    Kind.MEAN,
+    note=WITHOUT,
+    as_printed=False,
 )
 def _eq22_as_printed() -> Sides:
     case, many = vae(), 3

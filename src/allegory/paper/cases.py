@@ -19,7 +19,7 @@ from ..process.kernel import Gaussian, marginal, posterior, transition
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from ..process.schedule import Betas
-from .dense import Dense, Ladder, Rung
+from .dense import Dense, Ladder, LadderLayer
 from .rules import draws
 
 BETAS = (0.15, 0.3, 0.2, 0.45)
@@ -27,7 +27,7 @@ BETAS = (0.15, 0.3, 0.2, 0.45)
 
 def path_of(betas: tuple[float, ...] = BETAS) -> tuple[Path, tuple[Level, ...]]:
     """The library's Path of a DDPM array, and its Levels 0 (clean data) to T."""
-    path = Path(Betas(betas), split="vp")
+    path = Path(Betas(betas), scaling="vp")
     times = torch.arange(len(betas), dtype=torch.float64) / (len(betas) - 1)
     return path, (path.clean, *path.levels(times))
 
@@ -41,7 +41,7 @@ class Chain:
     alpha: tuple[float, ...]  # alpha[t], t = 1..T; alpha[0] = 1
     A: tuple[float, ...]  # A[t] = alpha-bar_t; A[0] = 1
     x0: Float[Tensor, "1 d"]
-    reverse: tuple[Rung, ...]
+    reverse: tuple[LadderLayer, ...]
 
     @property
     def steps(self) -> int:
@@ -58,8 +58,8 @@ class Chain:
 
     def back(self, t: int, x_t: Float[Tensor, "n d"]) -> Gaussian:
         """The library's q(x_{t-1} | x_t, x_0)."""
-        belief = Prediction.solve("x0", self.x0.expand(len(x_t), -1), x_t, self.levels[t])
-        return posterior(belief, self.levels[t - 1])
+        prediction = Prediction.solve("x0", self.x0.expand(len(x_t), -1), x_t, self.levels[t])
+        return posterior(prediction, self.levels[t - 1])
 
     def model(self, t: int, x_t: Float[Tensor, "n d"]) -> Gaussian:
         """p(x_{t-1} | x_t)."""
@@ -67,7 +67,9 @@ class Chain:
 
     def prior(self, count: int) -> Gaussian:
         """The library's p(x_T)."""
-        return Gaussian(torch.zeros(count, self.x0.shape[1], dtype=torch.float64), self.path.prior_std)
+        return Gaussian(
+            torch.zeros(count, self.x0.shape[1], dtype=torch.float64), self.path.prior_std
+        )
 
     def walk(self, noise: Float[Tensor, "n t d"]) -> list[Float[Tensor, "n d"]]:
         """x_0, x_1, ..., x_T by the library's steps."""
@@ -79,14 +81,18 @@ class Chain:
     def dense(self) -> Ladder:
         """The same chain in the paper's letters, for its dense joint laws."""
         still = torch.zeros_like(self.x0[0])
-        up = tuple(Rung(math.sqrt(a), still, math.sqrt(1 - a)) for a in self.alpha[1:])
+        up = tuple(LadderLayer(math.sqrt(a), still, math.sqrt(1 - a)) for a in self.alpha[1:])
         return Ladder(self.x0, up, self.reverse)
 
     def q(self, *index: int) -> Dense:
         """q(x_i, x_j, ... | x_0) in letters: Cov(x_s, x_t) = sqrt(A_t/A_s) (1 - A_s) for s <= t, by eq. 68."""
         roots = torch.tensor([math.sqrt(self.A[i]) for i in index], dtype=torch.float64)
         cov = [
-            [math.sqrt(self.A[max(i, j)] / self.A[min(i, j)]) * (1 - self.A[min(i, j)]) for j in index] for i in index
+            [
+                math.sqrt(self.A[max(i, j)] / self.A[min(i, j)]) * (1 - self.A[min(i, j)])
+                for j in index
+            ]
+            for i in index
         ]
         return Dense(roots[:, None] * self.x0, torch.tensor(cov, dtype=torch.float64))
 
@@ -100,15 +106,22 @@ def chain(steps: int = 4, dims: int = 2, sign: float = 1.0) -> Chain:
         bars.append(bars[-1] * a)
     shifts = 0.3 * draws(5, 4, dims)
     gains, widths = (0.9, 0.7, 0.8, 0.6), (0.5, 0.6, 0.55, 0.7)
-    reverse = tuple(Rung(sign * g, b, s) for g, b, s in zip(gains, shifts, widths, strict=True))
+    reverse = tuple(
+        LadderLayer(sign * g, b, s) for g, b, s in zip(gains, shifts, widths, strict=True)
+    )
     return Chain(
-        path, levels[: steps + 1], alpha[: steps + 1], tuple(bars[: steps + 1]), draws(4, 1, dims), reverse[:steps]
+        path,
+        levels[: steps + 1],
+        alpha[: steps + 1],
+        tuple(bars[: steps + 1]),
+        draws(4, 1, dims),
+        reverse[:steps],
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One reverse step from t to t - 1 >= 1, with a truth and a belief that misses it, for n items of d numbers."""
+    """One reverse step from t to t - 1 >= 1, with a truth and a prediction that misses it, for n items of d numbers."""
 
     t: Level
     s: Level
@@ -136,27 +149,38 @@ class Step:
 
     def mean(self, x0: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """mu_q(x_t, x_0) of eq. 93, in letters."""
-        weighted = math.sqrt(self.a) * (1 - self.B) * self.x_t + math.sqrt(self.B) * (1 - self.a) * x0
+        weighted = (
+            math.sqrt(self.a) * (1 - self.B) * self.x_t + math.sqrt(self.B) * (1 - self.a) * x0
+        )
         return weighted / (1 - self.A)
 
     def truth(self) -> Gaussian:
         """The library's q(x_{t-1} | x_t, x_0)."""
         return posterior(Prediction.of(self.x0, self.eps, self.t), self.s)
 
-    def belief(self, row: str) -> Gaussian:
+    def prediction(self, row: str) -> Gaussian:
         """The library's p(x_{t-1} | x_t), the guess read as this row."""
         return posterior(Prediction.solve(row, self.guess, self.x_t, self.t), self.s)
 
     def kl(self, row: str) -> Float[Tensor, " n"]:
         """The library's KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))."""
-        return self.truth().kl(self.belief(row))
+        return self.truth().kl(self.prediction(row))
 
 
 def step(t: int = 3) -> Step:
     """A step of the chain."""
     whole = chain()
     x0, eps, guess = draws(6, 3, 5, 3)
-    return Step(whole.levels[t], whole.levels[t - 1], whole.alpha[t], whole.A[t], whole.A[t - 1], x0, eps, guess)
+    return Step(
+        whole.levels[t],
+        whole.levels[t - 1],
+        whole.alpha[t],
+        whole.A[t],
+        whole.A[t - 1],
+        x0,
+        eps,
+        guess,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,14 +75,20 @@ def _eq31() -> Sides:
     for t in range(1, case.steps + 1):
         drawn = case.forward(t, x.expand(4, -1)).draw(cubature(2))
         moments += [drawn.mean(0), drawn.var(0, correction=0)]
-        expected += [math.sqrt(case.alpha[t]) * x[0], torch.full((2,), 1 - case.alpha[t], dtype=torch.float64)]
+        expected += [
+            math.sqrt(case.alpha[t]) * x[0],
+            torch.full((2,), 1 - case.alpha[t], dtype=torch.float64),
+        ]
     return same(torch.stack(moments), torch.stack(expected))
 
 
 @SECTION.equation(31, "unit variance in, unit variance out", Kind.LAW)
 def _eq31_variance() -> Sides:
     case, noise = chain(), cubature(2, 1)
-    out = [case.forward(t, noise[:, 0]).draw(noise[:, 1]).var(correction=0) for t in range(1, case.steps + 1)]
+    out = [
+        case.forward(t, noise[:, 0]).draw(noise[:, 1]).var(correction=0)
+        for t in range(1, case.steps + 1)
+    ]
     return same(torch.stack(out), 1.0)
 
 
@@ -123,7 +129,9 @@ def _eq35() -> Sides:
     return same((log_p.exp() * area).sum().log(), case.dense().log_evidence())
 
 
-@SECTION.equation(36, "= log E_q[p(x_0:T) / q(x_1:T | x_0)]", Kind.MEAN, note="Compared before the logarithm.")
+@SECTION.equation(
+    36, "= log E_q[p(x_0:T) / q(x_1:T | x_0)]", Kind.MEAN, note="Compared before the logarithm."
+)
 def _eq36() -> Sides:
     case = chain(steps=2, dims=1)
     x = case.walk(draws(63, 40_000, 2, 1))
@@ -132,19 +140,29 @@ def _eq36() -> Sides:
     return sampled((log_p - log_q).exp(), case.dense().log_evidence().exp())
 
 
-@SECTION.equation(37, "≥ E_q[log (p(x_0:T) / q(x_1:T | x_0))]; the gap is KL(q ‖ p(x_1:T | x_0))", Kind.BOUND)
+@SECTION.equation(
+    37, "≥ E_q[log (p(x_0:T) / q(x_1:T | x_0))]; the gap is KL(q ‖ p(x_1:T | x_0))", Kind.BOUND
+)
 def _eq37() -> Sides:
     case = chain()
     x = rule(case)
     terms = [log_reverse(case, x, t) - log_forward(case, x, t) for t in range(1, case.steps + 1)]
-    return bound(case.dense().log_evidence(), (log_prior(case, x) + total(terms, x[0])).mean(), case.dense().gap())
+    return bound(
+        case.dense().log_evidence(),
+        (log_prior(case, x) + total(terms, x[0])).mean(),
+        case.dense().gap(),
+    )
 
 
-@SECTION.equation(38, "= E_q[log (p(x_T) ∏_t p(x_{t−1} | x_t) / ∏_t q(x_t | x_{t−1}))]", Kind.SAMPLE)
+@SECTION.equation(
+    38, "= E_q[log (p(x_T) ∏_t p(x_{t−1} | x_t) / ∏_t q(x_t | x_{t−1}))]", Kind.SAMPLE
+)
 def _eq38() -> Sides:
     case = chain()
     x = walks(case)
-    above = log_prior(case, x) + total([log_reverse(case, x, t) for t in range(1, case.steps + 1)], x[0])
+    above = log_prior(case, x) + total(
+        [log_reverse(case, x, t) for t in range(1, case.steps + 1)], x[0]
+    )
     below = total([log_forward(case, x, t) for t in range(1, case.steps + 1)], x[0])
     return same(above - below, log_r(case, x))
 
@@ -159,18 +177,26 @@ def _eq39() -> Sides:
     x, last = walks(case), case.steps
     above = log_prior(case, x) + log_reverse(case, x, 1)
     above = above + total([log_reverse(case, x, t) for t in range(2, last + 1)], x[0])
-    below = log_forward(case, x, last) + total([log_forward(case, x, t) for t in range(1, last)], x[0])
+    below = log_forward(case, x, last) + total(
+        [log_forward(case, x, t) for t in range(1, last)], x[0]
+    )
     return same(above - below, log_r(case, x))
 
 
 def _shifted(case: Chain, x: Paths) -> tuple[Tensor, Tensor, list[Tensor]]:
     """log p(x_0 | x_1), log p(x_T)/q(x_T | x_{T-1}), and log p(x_t | x_{t+1})/q(x_t | x_{t-1}) for t < T."""
     last = case.steps
-    middle = [case.model(t + 1, x[t + 1]).log_prob(x[t]) - log_forward(case, x, t) for t in range(1, last)]
+    middle = [
+        case.model(t + 1, x[t + 1]).log_prob(x[t]) - log_forward(case, x, t) for t in range(1, last)
+    ]
     return log_reverse(case, x, 1), log_prior(case, x) - log_forward(case, x, last), middle
 
 
-@SECTION.equation(40, "∏_{t=2}^T p(x_{t−1} | x_t) = ∏_{t=1}^{T−1} p(x_t | x_{t+1}), for T = 4 and T = 1", Kind.SAMPLE)
+@SECTION.equation(
+    40,
+    "∏_{t=2}^T p(x_{t−1} | x_t) = ∏_{t=1}^{T−1} p(x_t | x_{t+1}), for T = 4 and T = 1",
+    Kind.SAMPLE,
+)
 def _eq40() -> Sides:
     sides = []
     for case in (chain(), chain(steps=1)):
@@ -208,4 +234,6 @@ def _eq42() -> Sides:
 def _eq43() -> Sides:
     case = chain()
     first, end, middle = _shifted(case, rule(case))
-    return same(first.mean() + end.mean() + sum(term.mean() for term in middle), case.dense().elbo())
+    return same(
+        first.mean() + end.mean() + sum(term.mean() for term in middle), case.dense().elbo()
+    )

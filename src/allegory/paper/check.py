@@ -63,7 +63,11 @@ def _numbers(value: Tensor | float, like: Tensor | None = None) -> Tensor:
 def same(left: Tensor | float, right: Tensor | float) -> Sides:
     """Two sides of one shape; either may be a single number."""
     first, second = _numbers(left), _numbers(right)
-    return Sides(_numbers(first, second), second) if first.ndim == 0 else Sides(first, _numbers(second, first))
+    return (
+        Sides(_numbers(first, second), second)
+        if first.ndim == 0
+        else Sides(first, _numbers(second, first))
+    )
 
 
 def sampled(draws: Tensor, right: Tensor | float) -> Sides:
@@ -100,7 +104,14 @@ class Check:
             return self._result(nan, nan, nan, 0.0, count=0, reason=reason)
 
     def _result(
-        self, left: float, right: float, discrepancy: float, tolerance: float, *, count: int, reason: str
+        self,
+        left: float,
+        right: float,
+        discrepancy: float,
+        tolerance: float,
+        *,
+        count: int,
+        reason: str,
     ) -> Result:
         return Result(
             self.number, self.section, self.statement, self.kind.value, left, right, discrepancy, tolerance,
@@ -139,18 +150,29 @@ def _compare(check: Check, sides: Sides) -> Result:
     tolerance = ROUND_OFF * right.abs().clamp(min=1.0)
     if sides.error is not None:
         tolerance = STANDARD_ERRORS * sides.error.detach().flatten()
-        reason = "the standard errors could hide a mistake" if bool((tolerance > right.abs() / 10).any()) else ""
+        reason = (
+            "the standard errors could hide a mistake"
+            if bool((tolerance > right.abs() / 10).any())
+            else ""
+        )
     if check.kind in (Kind.CONSTANT, Kind.PROPORTIONAL):
         missed = missed - missed.mean()
         varies = (left - left.mean()).abs().max() > 1e3 * tolerance.max()
-        reason = reason or ("" if bool(varies) else "the sides do not vary, so that any constant would do")
+        reason = reason or (
+            "" if bool(varies) else "the sides do not vary, so that any constant would do"
+        )
     if check.kind is Kind.BOUND and not bool((left - right >= -tolerance).all()):
         reason = "the bound does not hold"
     missed = missed.abs()
     worst = int((missed / tolerance).argmax())  # a NaN counts as the largest
     if not bool((missed <= tolerance).all()):
         reason = reason or "the sides differ by more than the tolerance"
-    values = (float(left[worst]), float(right[worst]), float(missed[worst]), float(tolerance[worst]))
+    values = (
+        float(left[worst]),
+        float(right[worst]),
+        float(missed[worst]),
+        float(tolerance[worst]),
+    )
     return check._result(*values, count=len(left), reason=reason)
 
 

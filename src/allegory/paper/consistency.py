@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..likelihood import Continuous, Inference
 from ..models import unroll
 from ..process.kernel import Gaussian
@@ -25,11 +25,18 @@ def _terms_44(case: Chain) -> list[Tensor]:
     pair = case.q(last - 1, last).points(cubature(2, dims))
     terms = [case.model(1, x1).log_prob(case.x0.expand(len(x1), -1)).mean()]
     terms.append(
-        (case.prior(len(pair)).log_prob(pair[:, 1]) - case.forward(last, pair[:, 0]).log_prob(pair[:, 1])).mean()
+        (
+            case.prior(len(pair)).log_prob(pair[:, 1])
+            - case.forward(last, pair[:, 0]).log_prob(pair[:, 1])
+        ).mean()
     )
     for t in range(1, last):
         before, here, after = _triple(case, t)
-        terms.append((case.model(t + 1, after).log_prob(here) - case.forward(t, before).log_prob(here)).mean())
+        terms.append(
+            (
+                case.model(t + 1, after).log_prob(here) - case.forward(t, before).log_prob(here)
+            ).mean()
+        )
     return terms
 
 
@@ -69,12 +76,17 @@ def gap(case: Chain) -> float:
 
 
 @SECTION.equation(
-    44, "each expectation under q(x_1 | x_0), q(x_{T−1}, x_T | x_0), q(x_{t−1}, x_t, x_{t+1} | x_0)", Kind.MEAN
+    44,
+    "each expectation under q(x_1 | x_0), q(x_{T−1}, x_T | x_0), q(x_{t−1}, x_t, x_{t+1} | x_0)",
+    Kind.MEAN,
 )
 def _eq44() -> Sides:
     case = chain()
     x = rule(case)
-    whole = [log_reverse(case, x, 1).mean(), (log_prior(case, x) - log_forward(case, x, case.steps)).mean()]
+    whole = [
+        log_reverse(case, x, 1).mean(),
+        (log_prior(case, x) - log_forward(case, x, case.steps)).mean(),
+    ]
     for t in range(1, case.steps):
         whole.append((case.model(t + 1, x[t + 1]).log_prob(x[t]) - log_forward(case, x, t)).mean())
     return same(torch.stack(_terms_44(case)), torch.stack(whole))
@@ -93,11 +105,17 @@ NOT_EQUAL = (
 
 
 @SECTION.equation(
-    45, "(44) − (45) = d Σ_{t<T} a_{t+1} √α_{t+1} (1 − α_t) / s²_{t+1}", Kind.EXACT, note=NOT_EQUAL, as_printed=False
+    45,
+    "(44) − (45) = d Σ_{t<T} a_{t+1} √α_{t+1} (1 − α_t) / s²_{t+1}",
+    Kind.EXACT,
+    note=NOT_EQUAL,
+    as_printed=False,
 )
 def _eq45_gap() -> Sides:
     cases = [chain(), chain(sign=-1.0)]
-    found = torch.stack([torch.stack(_terms_44(case)).sum() - printed_bound(case) for case in cases])
+    found = torch.stack(
+        [torch.stack(_terms_44(case)).sum() - printed_bound(case) for case in cases]
+    )
     return same(found, torch.tensor([gap(case) for case in cases], dtype=torch.float64))
 
 
@@ -133,7 +151,7 @@ def _eq45_corrected() -> Sides:
 
 def _unrolled(case: Chain, noise: Tensor) -> Inference:
     """The library's hierarchy that a denoiser unrolls into, and its latents drawn from the data upwards."""
-    data = Data(shape=(case.x0.shape[1],), low=-1.0, high=1.0)
+    data = DataSpec(shape=(case.x0.shape[1],), low=-1.0, high=1.0)
     whole = unroll(denoiser(case), case.path, data, Continuous(), case.levels[1:])
     return whole.infer(case.x0.expand(len(noise), -1), in_turn(noise))
 
@@ -141,13 +159,17 @@ def _unrolled(case: Chain, noise: Tensor) -> Inference:
 @SECTION.equation(44, "the library's diffusion as a hierarchy has this bound", Kind.MEAN)
 def _eq44_library() -> Sides:
     case = denoised()
-    return same(_unrolled(case, cubature(4, 2)).bound.total.mean(), torch.stack(_terms_44(case)).sum())
+    return same(
+        _unrolled(case, cubature(4, 2)).bound.total.mean(), torch.stack(_terms_44(case)).sum()
+    )
 
 
 @SECTION.equation(45, "the library's `consistency` of that hierarchy is (45)", Kind.MEAN)
 def _eq45_library() -> Sides:
     case = denoised()
-    return same(_unrolled(case, cubature(4, 2)).consistency.total.mean(), case.dense().elbo() - gap(case))
+    return same(
+        _unrolled(case, cubature(4, 2)).consistency.total.mean(), case.dense().elbo() - gap(case)
+    )
 
 
 @SECTION.equation(45, "(45) is a lower bound of log p(x) all the same", Kind.BOUND)

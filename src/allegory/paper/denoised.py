@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.oracle import Mixture
+from ..process.exact import Mixture
 from .cases import Chain, chain
-from .dense import Rung
+from .dense import LadderLayer
 
 DATA_STD = 0.8
 
@@ -21,19 +21,21 @@ def denoiser(case: Chain) -> Mixture:
     return Mixture(torch.zeros(1, case.x0.shape[1], dtype=torch.float64), DATA_STD, None, case.path)
 
 
-def rungs(case: Chain, mean: Float[Tensor, " d"], std: float) -> tuple[Rung, ...]:
+def rungs(case: Chain, mean: Float[Tensor, " d"], std: float) -> tuple[LadderLayer, ...]:
     """p(x_{t-1} | x_t) in letters for data N(mean, std^2 I): (84) at E[x_0 | x_t], and at t = 1 the decoder
     p(x_0 | x_1) = N(x_1 / sqrt(A_1), (1 - A_1)/A_1 I).
     """
     A = case.A
-    found = [Rung(A[1] ** -0.5, torch.zeros_like(mean), math.sqrt((1 - A[1]) / A[1]))]
+    found = [LadderLayer(A[1] ** -0.5, torch.zeros_like(mean), math.sqrt((1 - A[1]) / A[1]))]
     for t in range(2, case.steps + 1):
         a, B = case.alpha[t], A[t - 1]
-        slope = math.sqrt(A[t]) * std**2 / (A[t] * std**2 + 1 - A[t])  # E[x_0 | x_t] = m + slope (x_t - sqrt(A_t) m)
+        slope = (
+            math.sqrt(A[t]) * std**2 / (A[t] * std**2 + 1 - A[t])
+        )  # E[x_0 | x_t] = m + slope (x_t - sqrt(A_t) m)
         of_x0 = math.sqrt(B) * (1 - a) / (1 - A[t])
         gain = math.sqrt(a) * (1 - B) / (1 - A[t]) + of_x0 * slope
         shift = of_x0 * mean * (1 - slope * math.sqrt(A[t]))
-        found.append(Rung(gain, shift, math.sqrt((1 - a) * (1 - B) / (1 - A[t]))))
+        found.append(LadderLayer(gain, shift, math.sqrt((1 - a) * (1 - B) / (1 - A[t]))))
     return tuple(found)
 
 
@@ -48,7 +50,9 @@ def matching_terms(case: Chain) -> list[float]:
     squared, dims, A = float(case.x0.square().sum()), case.x0.shape[1], case.A
     terms = []
     for t in range(2, case.steps + 1):
-        shrink = A[t] * DATA_STD**2 / (A[t] * DATA_STD**2 + 1 - A[t])  # E[x_0 | x_t] = shrink x_t / sqrt(A_t)
+        shrink = (
+            A[t] * DATA_STD**2 / (A[t] * DATA_STD**2 + 1 - A[t])
+        )  # E[x_0 | x_t] = shrink x_t / sqrt(A_t)
         missed = (1 - shrink) ** 2 * squared + dims * shrink**2 * (1 - A[t]) / A[t]
         terms.append(0.5 * (A[t - 1] / (1 - A[t - 1]) - A[t] / (1 - A[t])) * missed)
     return terms

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..likelihood import Continuous, prior_matching, reconstruction
-from ..likelihood.bound import divergence
-from ..models import descend
+from ..likelihood.bound import diffusion_loss
+from ..models import generate_top_down
 from ..process.bound import Bound
 from .cases import Chain, chain
 from .chain import Paths, log_forward, log_prior, log_r, log_reverse, rule, total, walks
@@ -40,11 +40,17 @@ def _log_bayes(case: Chain, x: Paths, t: int) -> Float[Tensor, " n"]:
     return _log_back(case, x, t) + _log_jump(case, x, t) - _log_jump(case, x, t - 1)
 
 
-@SECTION.equation(46, "q(x_t | x_{t−1}) = q(x_{t−1} | x_t, x_0) q(x_t | x_0) / q(x_{t−1} | x_0), t ≥ 2", Kind.SAMPLE)
+@SECTION.equation(
+    46,
+    "q(x_t | x_{t−1}) = q(x_{t−1} | x_t, x_0) q(x_t | x_0) / q(x_{t−1} | x_0), t ≥ 2",
+    Kind.SAMPLE,
+)
 def _eq46() -> Sides:
     case = chain()
     x, steps = [case.x0.expand(30, -1), *draws(70, 4, 30, 2)], range(2, case.steps + 1)
-    forward = [normal(x[t], math.sqrt(case.alpha[t]) * x[t - 1], 1 - case.alpha[t]).sum(1) for t in steps]
+    forward = [
+        normal(x[t], math.sqrt(case.alpha[t]) * x[t - 1], 1 - case.alpha[t]).sum(1) for t in steps
+    ]
     return same(torch.stack([_log_bayes(case, x, t) for t in steps]), torch.stack(forward))
 
 
@@ -53,15 +59,23 @@ def _eq47() -> Sides:
     case = chain(sign=-1.0)
     x = rule(case)
     terms = [log_reverse(case, x, t) - log_forward(case, x, t) for t in range(1, case.steps + 1)]
-    return bound(case.dense().log_evidence(), (log_prior(case, x) + total(terms, x[0])).mean(), case.dense().gap())
+    return bound(
+        case.dense().log_evidence(),
+        (log_prior(case, x) + total(terms, x[0])).mean(),
+        case.dense().gap(),
+    )
 
 
 def _regrouped(below: Tensor, matched: list[Tensor], case: Chain, x: Paths) -> Sides:
     """log p(x_T) p(x_0 | x_1), less `below`, plus the matched terms of t >= 2, against log r."""
-    return same(log_prior(case, x) + log_reverse(case, x, 1) - below + total(matched, x[0]), log_r(case, x))
+    return same(
+        log_prior(case, x) + log_reverse(case, x, 1) - below + total(matched, x[0]), log_r(case, x)
+    )
 
 
-@SECTION.equation(48, "= E_q[log (p(x_T) ∏_t p(x_{t−1} | x_t) / ∏_t q(x_t | x_{t−1}))]", Kind.SAMPLE)
+@SECTION.equation(
+    48, "= E_q[log (p(x_T) ∏_t p(x_{t−1} | x_t) / ∏_t q(x_t | x_{t−1}))]", Kind.SAMPLE
+)
 def _eq48() -> Sides:
     case = chain()
     x, steps = walks(case, 71), range(1, case.steps + 1)
@@ -114,7 +128,9 @@ def _eq52() -> Sides:
     return _regrouped(_log_jump(case, x, 1), matched, case, x)
 
 
-@SECTION.equation(53, "∏_{t≥2} q(x_{t−1} | x_0) / q(x_t | x_0) = q(x_1 | x_0) / q(x_T | x_0)", Kind.SAMPLE)
+@SECTION.equation(
+    53, "∏_{t≥2} q(x_{t−1} | x_0) / q(x_t | x_0) = q(x_1 | x_0) / q(x_T | x_0)", Kind.SAMPLE
+)
 def _eq53() -> Sides:
     case = chain()
     x = walks(case, 75)
@@ -161,18 +177,26 @@ def _eq56() -> Sides:
     return same(log_reverse(case, x, 1).mean() + prior + matched, case.dense().elbo())
 
 
-@SECTION.equation(57, "each expectation under q(x_1 | x_0), q(x_T | x_0), q(x_t, x_{t−1} | x_0)", Kind.MEAN)
+@SECTION.equation(
+    57, "each expectation under q(x_1 | x_0), q(x_T | x_0), q(x_t, x_{t−1} | x_0)", Kind.MEAN
+)
 def _eq57() -> Sides:
     case = chain()
     x, last = rule(case), case.steps
-    whole = [log_reverse(case, x, 1), log_prior(case, x) - _log_jump(case, x, last), *_matched(case, x)]
+    whole = [
+        log_reverse(case, x, 1),
+        log_prior(case, x) - _log_jump(case, x, last),
+        *_matched(case, x),
+    ]
     x1, xT = (case.q(t).points(cubature(1, 2))[:, 0] for t in (1, last))
     each = [case.model(1, x1).log_prob(case.x0.expand(len(x1), -1))]
     each.append(case.prior(len(xT)).log_prob(xT) - case.jump(last, len(xT)).log_prob(xT))
     for t in range(2, last + 1):
         before, here = case.q(t - 1, t).points(cubature(2, 2)).unbind(1)
         each.append(case.model(t, here).log_prob(before) - case.back(t, here).log_prob(before))
-    return same(torch.stack([term.mean() for term in each]), torch.stack([term.mean() for term in whole]))
+    return same(
+        torch.stack([term.mean() for term in each]), torch.stack([term.mean() for term in whole])
+    )
 
 
 def _by_matching(case: Chain) -> Bound:
@@ -201,31 +225,48 @@ def _eq58() -> Sides:
 def _eq58_library() -> Sides:
     case, dims = chain(), 2
     steps, eps, A, x0 = case.steps - 1, cubature(dims), case.A, case.x0.expand(2 * dims, -1)
-    terms = [reconstruction(case.path, Continuous(), x0, eps).mean(), -prior_matching(case.path, x0)[0]]
+    terms = [
+        reconstruction(case.path, Continuous(), x0, eps).mean(),
+        -prior_matching(case.path, x0)[0],
+    ]
     for i in range(1, steps + 1):
         time = torch.full((2 * dims,), i / steps, dtype=torch.float64)
-        terms.append(divergence(denoiser(case), case.path, x0, time, eps, steps=steps).nats.mean() / steps)
-    squared, variance = float(case.x0.square().sum()), (1 - A[1]) / A[1]  # of p(x_0 | x_1) = N(x_1 / sqrt(A_1), .)
+        terms.append(
+            diffusion_loss(denoiser(case), case.path, x0, time, eps, steps=steps).nats.mean()
+            / steps
+        )
+    squared, variance = (
+        float(case.x0.square().sum()),
+        (1 - A[1]) / A[1],
+    )  # of p(x_0 | x_1) = N(x_1 / sqrt(A_1), .)
     likely = -dims / 2 * (1 + math.log(2 * math.pi * variance))
     prior = 0.5 * (A[-1] * squared + dims * (1 - A[-1]) - dims - dims * math.log(1 - A[-1]))
-    return same(torch.stack(terms), torch.tensor([likely, -prior, *matching_terms(case)], dtype=torch.float64))
-
-
-@SECTION.equation(58, "the library's latents, drawn from the top down, have (58) as their bound", Kind.MEAN)
-def _eq58_descend() -> Sides:
-    case, noise = denoised(), cubature(4, 2)
-    x0 = case.x0.expand(len(noise), -1)
-    found = descend(denoiser(case), case.path, x0, Continuous(), case.levels[1:], in_turn(noise))
-    return same(found.bound.total.mean(), case.dense().elbo())
-
-
-RAO_BLACKWELL = (
-    "A divergence is the conditional mean of its log-ratio, so (58) varies less than (57), with the same mean."
-)
+    return same(
+        torch.stack(terms),
+        torch.tensor([likely, -prior, *matching_terms(case)], dtype=torch.float64),
+    )
 
 
 @SECTION.equation(
-    58, "Var of a term of (57) − Var of that term of (58) = E Var(log-ratio | x_t) > 0", Kind.MEAN, note=RAO_BLACKWELL
+    58, "the library's latents, drawn from the top down, have (58) as their bound", Kind.MEAN
+)
+def _eq58_descend() -> Sides:
+    case, noise = denoised(), cubature(4, 2)
+    x0 = case.x0.expand(len(noise), -1)
+    found = generate_top_down(
+        denoiser(case), case.path, x0, Continuous(), case.levels[1:], in_turn(noise)
+    )
+    return same(found.bound.total.mean(), case.dense().elbo())
+
+
+RAO_BLACKWELL = "A divergence is the conditional mean of its log-ratio, so (58) varies less than (57), with the same mean."
+
+
+@SECTION.equation(
+    58,
+    "Var of a term of (57) − Var of that term of (58) = E Var(log-ratio | x_t) > 0",
+    Kind.MEAN,
+    note=RAO_BLACKWELL,
 )
 def _eq58_variance() -> Sides:
     case, t, count = chain(), 3, 40_000
@@ -239,4 +280,7 @@ def _eq58_variance() -> Sides:
     shrink = (1 - a) * (1 - B) / (1 - A) / s**2  # variance of q over that of p
     nodes = case.jump(t, 4).draw(cubature(2))
     missed = (case.back(t, nodes).mean - case.model(t, nodes).mean).square().sum(1).mean()
-    return sampled((ratio - centre) ** 2 - (kl - centre) ** 2, 2 * (1 - shrink) ** 2 / 2 + shrink * missed / s**2)
+    return sampled(
+        (ratio - centre) ** 2 - (kl - centre) ** 2,
+        2 * (1 - shrink) ** 2 / 2 + shrink * missed / s**2,
+    )

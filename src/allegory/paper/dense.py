@@ -54,7 +54,10 @@ class Dense:
     def given(self, first: Float[Tensor, "1 d"]) -> Dense:
         """The law of the other variables, given the first."""
         gain = self.cov[1:, :1] / self.cov[0, 0]
-        return Dense(self.mean[1:] + gain * (first - self.mean[:1]), self.cov[1:, 1:] - gain @ self.cov[:1, 1:])
+        return Dense(
+            self.mean[1:] + gain * (first - self.mean[:1]),
+            self.cov[1:, 1:] - gain @ self.cov[:1, 1:],
+        )
 
     def points(self, noise: Float[Tensor, "n k d"]) -> Float[Tensor, "n k d"]:
         """The law's draws for this standard noise."""
@@ -63,7 +66,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class LadderLayer:
     """One conditional law N(gain x + shift, std^2 I)."""
 
     gain: float
@@ -75,7 +78,7 @@ class Rung:
         return Gaussian(self.gain * x + self.shift, self.std)
 
 
-def stack(start: Dense, rungs: tuple[Rung, ...]) -> Dense:
+def stack(start: Dense, rungs: tuple[LadderLayer, ...]) -> Dense:
     """The joint law of a first variable and what the rungs make of it, one after another."""
     mean, cov = start.mean, start.cov
     for rung in rungs:
@@ -91,8 +94,8 @@ class Ladder:
     """A hierarchy of T latents: the rungs up (q) and down (p), and the data x at its foot."""
 
     x: Float[Tensor, "1 d"]
-    up: tuple[Rung, ...]  # up[t - 1] is q(z_t | z_{t-1})
-    down: tuple[Rung, ...]  # down[t - 1] is p(z_{t-1} | z_t)
+    up: tuple[LadderLayer, ...]  # up[t - 1] is q(z_t | z_{t-1})
+    down: tuple[LadderLayer, ...]  # down[t - 1] is p(z_{t-1} | z_t)
 
     @property
     def steps(self) -> int:
@@ -107,7 +110,9 @@ class Ladder:
     def p(self) -> Dense:
         """p(z_{0:T}), the data first."""
         dims = self.x.shape[1]
-        top = Dense(torch.zeros(1, dims, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64))
+        top = Dense(
+            torch.zeros(1, dims, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        )
         return stack(top, self.down[::-1]).some(*range(self.steps, -1, -1))
 
     def log_evidence(self) -> Tensor:
@@ -129,11 +134,11 @@ class Ladder:
         return self.q().kl(self.p().given(self.x))
 
 
-def rungs(seed: int, steps: int, dims: int) -> tuple[Rung, ...]:
+def rungs(seed: int, steps: int, dims: int) -> tuple[LadderLayer, ...]:
     """Rungs that nothing distinguishes: gains of both signs, shifts, widths around 0.7."""
     numbers, shifts = draws(seed, steps, 2), 0.4 * draws(seed + 1, steps, dims)
     return tuple(
-        Rung(0.8 * float(n.tanh()), shift, 0.7 + 0.2 * float(w.tanh()))
+        LadderLayer(0.8 * float(n.tanh()), shift, 0.7 + 0.2 * float(w.tanh()))
         for (n, w), shift in zip(numbers, shifts, strict=True)
     )
 

@@ -57,7 +57,9 @@ def _eq6() -> Sides:
     return same((ratio * density * dz).sum().log(), case.log_evidence())
 
 
-@SECTION.equation(7, "= log E_q[p(x, z) / q(z | x)]", Kind.MEAN, note="The mean is compared before the logarithm.")
+@SECTION.equation(
+    7, "= log E_q[p(x, z) / q(z | x)]", Kind.MEAN, note="The mean is compared before the logarithm."
+)
 def _eq7() -> Sides:
     case, count = vae(std=1.0), 40_000  # wide enough for weights of small variance
     q = case.encoder(count)
@@ -70,13 +72,20 @@ def _eq8() -> Sides:
     case = vae()
     z, weight = hermite(case.mean, case.std)
     log_ratio = case.log_joint(z) - case.encoder(len(z)).log_prob(z)
-    return bound((weight * log_ratio.exp()).sum().log(), weight @ log_ratio, case.encoder().kl(case.posterior())[0])
+    return bound(
+        (weight * log_ratio.exp()).sum().log(),
+        weight @ log_ratio,
+        case.encoder().kl(case.posterior())[0],
+    )
 
 
 @SECTION.equation(9, "log p(x) = log p(x) ∫ q(z | x) dz", Kind.EXACT)
 def _eq9() -> Sides:
     case, (z, dz) = vae(), line()
-    return same(case.log_evidence() * (case.encoder(len(z)).log_prob(z).exp() * dz).sum(), case.log_evidence())
+    return same(
+        case.log_evidence() * (case.encoder(len(z)).log_prob(z).exp() * dz).sum(),
+        case.log_evidence(),
+    )
 
 
 @SECTION.equation(10, "= ∫ q(z | x) log p(x) dz", Kind.EXACT)
@@ -109,7 +118,9 @@ def _eq13() -> Sides:
     q, p = case.encoder(50), case.posterior(50)
     z = q.draw(draws(35, 50, 1))
     above = case.log_joint(z) + q.log_prob(z)
-    return same(above - p.log_prob(z) - normal(z[:, 0], case.mean, case.std**2), case.log_evidence())
+    return same(
+        above - p.log_prob(z) - normal(z[:, 0], case.mean, case.std**2), case.log_evidence()
+    )
 
 
 @SECTION.equation(14, "= E_q[log (p(x, z) / q(z | x))] + E_q[log (q(z | x) / p(z | x))]", Kind.MEAN)

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..guidance import ClassifierFree
+from ..process.exact import Mixture
 from ..process.kernel import posterior
-from ..process.oracle import Mixture
 from .cases import chain
 from .check import Kind, Sides, same, section
 from .denoised import rungs
@@ -27,7 +27,12 @@ MEANS, STD = (-1.2, 0.9), 0.6
 NO_LABEL_IN_PRIOR = "p(x_T) carries no y: the label acts in the steps alone."
 
 
-@SECTION.equation(162, "p(x_0:T | y) = p(x_T) ∏_t p(x_{t−1} | x_t, y), for each y", Kind.SAMPLE, note=NO_LABEL_IN_PRIOR)
+@SECTION.equation(
+    162,
+    "p(x_0:T | y) = p(x_T) ∏_t p(x_{t−1} | x_t, y), for each y",
+    Kind.SAMPLE,
+    note=NO_LABEL_IN_PRIOR,
+)
 def _eq162() -> Sides:
     case, found, dense = chain(dims=1), [], []
     means = torch.tensor(MEANS, dtype=torch.float64)[:, None]
@@ -37,8 +42,8 @@ def _eq162() -> Sides:
         steps, label = rungs(case, means[y], STD), torch.full((30,), y)
         terms = [case.prior(30).log_prob(x[-1]), steps[0].given(x[1]).log_prob(x[0])]
         for t in range(2, case.steps + 1):
-            belief = oracle(x[t], case.levels[t], label)
-            terms.append(posterior(belief, case.levels[t - 1]).log_prob(x[t - 1]))
+            prediction = oracle(x[t], case.levels[t], label)
+            terms.append(posterior(prediction, case.levels[t - 1]).log_prob(x[t - 1]))
         found.append(torch.stack(terms).sum(0))
         dense.append(Ladder(case.x0, steps, steps).p().log_prob(torch.stack(x, 1)))
     return same(torch.cat(found), torch.cat(dense))
@@ -84,14 +89,20 @@ def _eq165() -> Sides:
 def _guided(case: Blend) -> Float[Tensor, "g n 1"]:
     """The library's guided score for each scale."""
     label = torch.full((len(sites()),), LABEL)
-    return torch.stack([ClassifierFree(case.oracle, g)(sites(), case.level, label).view("score") for g in SCALES])
+    return torch.stack(
+        [ClassifierFree(case.oracle, g)(sites(), case.level, label).view("score") for g in SCALES]
+    )
 
 
 AWAY_FROM_ONE = "Away from γ = 1 the left side is redefined: it is the score of p(x_t) p(y | x_t)^γ, not of p(x_t | y)."
 
 
 @SECTION.equation(
-    166, "∇log p(x_t) + γ ∇log p(y | x_t) = ∇log(p(x_t) p(y | x_t)^γ)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+    166,
+    "∇log p(x_t) + γ ∇log p(y | x_t) = ∇log(p(x_t) p(y | x_t)^γ)",
+    Kind.EXACT,
+    note=AWAY_FROM_ONE,
+    as_printed=False,
 )
 def _eq166() -> Sides:
     case, tempered = blend(), []
@@ -102,7 +113,11 @@ def _eq166() -> Sides:
 
 
 @SECTION.equation(
-    166, "less the true ∇log p(x_t | y) it is (γ − 1) ∇log p(y | x_t)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+    166,
+    "less the true ∇log p(x_t | y) it is (γ − 1) ∇log p(y | x_t)",
+    Kind.EXACT,
+    note=AWAY_FROM_ONE,
+    as_printed=False,
 )
 def _eq166_as_printed() -> Sides:
     case = blend()
@@ -124,7 +139,11 @@ def _two_scores(case: Blend) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n 1"]
 
 
 @SECTION.equation(
-    168, "= ∇log p(x_t) + γ (∇log p(x_t | y) − ∇log p(x_t))", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+    168,
+    "= ∇log p(x_t) + γ (∇log p(x_t | y) − ∇log p(x_t))",
+    Kind.EXACT,
+    note=AWAY_FROM_ONE,
+    as_printed=False,
 )
 def _eq168() -> Sides:
     case = blend()
@@ -133,7 +152,11 @@ def _eq168() -> Sides:
 
 
 @SECTION.equation(
-    169, "= ∇log p(x_t) + γ ∇log p(x_t | y) − γ ∇log p(x_t)", Kind.EXACT, note=AWAY_FROM_ONE, as_printed=False
+    169,
+    "= ∇log p(x_t) + γ ∇log p(x_t | y) − γ ∇log p(x_t)",
+    Kind.EXACT,
+    note=AWAY_FROM_ONE,
+    as_printed=False,
 )
 def _eq169() -> Sides:
     case = blend()

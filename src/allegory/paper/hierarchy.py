@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood import Inference, ascend, importance_bound
+from ..likelihood import Inference, infer_bottom_up, log_mean_weight
 from .check import Kind, Sides, bound, same, sampled, section
 from .dense import Ladder, ladder
 from .rules import cubature, draws, in_turn, line, normal
@@ -90,7 +90,9 @@ def _wide() -> Ladder:
     return replace(case, up=tuple(replace(rung, std=1.2) for rung in case.up))
 
 
-@SECTION.equation(27, "= log E_q[p(x, z_1:T) / q(z_1:T | x)]", Kind.MEAN, note="Compared before the logarithm.")
+@SECTION.equation(
+    27, "= log E_q[p(x, z_1:T) / q(z_1:T | x)]", Kind.MEAN, note="Compared before the logarithm."
+)
 def _eq27() -> Sides:
     case = _wide()
     z = _climb(case, draws(53, 40_000, 2, 1))
@@ -100,17 +102,23 @@ def _eq27() -> Sides:
 def _library(case: Ladder, noise: Float[Tensor, "n t d"]) -> Inference:
     """The library's latents of a hierarchy, drawn from the data upwards."""
     up, down = [rung.given for rung in case.up], [rung.given for rung in case.down]
-    return ascend(case.x.expand(len(noise), -1), up, down[1:], down[0], 1.0, in_turn(noise))
+    return infer_bottom_up(
+        case.x.expand(len(noise), -1), up, down[1:], down[0], 1.0, in_turn(noise)
+    )
 
 
-@SECTION.equation(27, "the library's importance-weighted bound, before its logarithm, is p(x) in mean", Kind.MEAN)
+@SECTION.equation(
+    27, "the library's importance-weighted bound, before its logarithm, is p(x) in mean", Kind.MEAN
+)
 def _eq27_library() -> Sides:
     case = _wide()
     weights = _library(case, draws(55, 40_000, 2, 1)).log_weight.reshape(8, 5000)
-    return sampled(importance_bound(weights).exp(), case.log_evidence().exp())
+    return sampled(log_mean_weight(weights).exp(), case.log_evidence().exp())
 
 
-@SECTION.equation(28, "≥ E_q[log (p(x, z_1:T) / q(z_1:T | x))]; the gap is KL(q ‖ p(z_1:T | x))", Kind.BOUND)
+@SECTION.equation(
+    28, "≥ E_q[log (p(x, z_1:T) / q(z_1:T | x))]; the gap is KL(q ‖ p(z_1:T | x))", Kind.BOUND
+)
 def _eq28() -> Sides:
     case = ladder(3, 2)
     z = _climb(case, cubature(3, 2))
@@ -118,7 +126,9 @@ def _eq28() -> Sides:
 
 
 @SECTION.equation(
-    29, "= E_q[log (p(z_T) p(x | z_1) ∏ p(z_{t−1} | z_t) / (q(z_1 | x) ∏ q(z_t | z_{t−1})))]", Kind.SAMPLE
+    29,
+    "= E_q[log (p(z_T) p(x | z_1) ∏ p(z_{t−1} | z_t) / (q(z_1 | x) ∏ q(z_t | z_{t−1})))]",
+    Kind.SAMPLE,
 )
 def _eq29() -> Sides:
     case = ladder(3, 2)
@@ -136,4 +146,6 @@ def _eq28_library() -> Sides:
 def _eq29_library() -> Sides:
     case = ladder(3, 2)
     found = _library(case, draws(56, 30, 3, 2))
-    return same(found.log_weight, case.log_ratio(torch.stack([latent.z for latent in found.latents], 1)))
+    return same(
+        found.log_weight, case.log_ratio(torch.stack([latent.z for latent in found.latents], 1))
+    )

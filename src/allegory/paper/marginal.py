@@ -26,7 +26,10 @@ def _one_step(t: int) -> Sides:
     case, x = chain(), draws(80, 1, 2)
     drawn = math.sqrt(case.alpha[t]) * x + math.sqrt(1 - case.alpha[t]) * cubature(2)
     law = case.forward(t, x)
-    return same(_moments(drawn), torch.stack([law.mean[0], torch.full((2,), float(law.std) ** 2, dtype=torch.float64)]))
+    return same(
+        _moments(drawn),
+        torch.stack([law.mean[0], torch.full((2,), float(law.std) ** 2, dtype=torch.float64)]),
+    )
 
 
 @SECTION.equation(59, "x_t = √α_t x_{t−1} + √(1 − α_t) ε ~ q(x_t | x_{t−1})", Kind.LAW)
@@ -34,7 +37,9 @@ def _eq59() -> Sides:
     return _one_step(3)
 
 
-@SECTION.equation(60, "x_{t−1} = √α_{t−1} x_{t−2} + √(1 − α_{t−1}) ε ~ q(x_{t−1} | x_{t−2})", Kind.LAW)
+@SECTION.equation(
+    60, "x_{t−1} = √α_{t−1} x_{t−2} + √(1 − α_{t−1}) ε ~ q(x_{t−1} | x_{t−2})", Kind.LAW
+)
 def _eq60() -> Sides:
     return _one_step(2)
 
@@ -48,7 +53,10 @@ def _two_noises() -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], Float[Ten
 @SECTION.equation(61, "x_t = √α_t x_{t−1} + √(1 − α_t) ε*_{t−1}", Kind.SAMPLE)
 def _eq61() -> Sides:
     case, t, (x, _, eps) = chain(), 3, _two_noises()
-    return same(case.forward(t, x).draw(eps), math.sqrt(case.alpha[t]) * x + math.sqrt(1 - case.alpha[t]) * eps)
+    return same(
+        case.forward(t, x).draw(eps),
+        math.sqrt(case.alpha[t]) * x + math.sqrt(1 - case.alpha[t]) * eps,
+    )
 
 
 def _library_two_steps(t: int, x: Tensor, near: Tensor, far: Tensor) -> Tensor:
@@ -57,7 +65,9 @@ def _library_two_steps(t: int, x: Tensor, near: Tensor, far: Tensor) -> Tensor:
     return case.forward(t, case.forward(t - 1, x).draw(near)).draw(far)
 
 
-@SECTION.equation(62, "= √α_t (√α_{t−1} x_{t−2} + √(1 − α_{t−1}) ε*_{t−2}) + √(1 − α_t) ε*_{t−1}", Kind.SAMPLE)
+@SECTION.equation(
+    62, "= √α_t (√α_{t−1} x_{t−2} + √(1 − α_{t−1}) ε*_{t−2}) + √(1 − α_t) ε*_{t−1}", Kind.SAMPLE
+)
 def _eq62() -> Sides:
     t, (x, near, far) = 3, _two_noises()
     b, a = chain().alpha[t - 1 : t + 1]
@@ -65,7 +75,11 @@ def _eq62() -> Sides:
     return same(_library_two_steps(t, x, near, far), math.sqrt(a) * inner + math.sqrt(1 - a) * far)
 
 
-@SECTION.equation(63, "= √(α_t α_{t−1}) x_{t−2} + √(α_t − α_t α_{t−1}) ε*_{t−2} + √(1 − α_t) ε*_{t−1}", Kind.SAMPLE)
+@SECTION.equation(
+    63,
+    "= √(α_t α_{t−1}) x_{t−2} + √(α_t − α_t α_{t−1}) ε*_{t−2} + √(1 − α_t) ε*_{t−1}",
+    Kind.SAMPLE,
+)
 def _eq63() -> Sides:
     t, (x, near, far) = 3, _two_noises()
     b, a = chain().alpha[t - 1 : t + 1]
@@ -77,7 +91,10 @@ MERGED = "From here on in distribution only: ε_{t−2} is a new noise, made of 
 
 
 @SECTION.equation(
-    64, "= √(α_t α_{t−1}) x_{t−2} + √((√(α_t − α_t α_{t−1}))² + (√(1 − α_t))²) ε_{t−2}", Kind.LAW, note=MERGED
+    64,
+    "= √(α_t α_{t−1}) x_{t−2} + √((√(α_t − α_t α_{t−1}))² + (√(1 − α_t))²) ε_{t−2}",
+    Kind.LAW,
+    note=MERGED,
 )
 def _eq64() -> Sides:
     t, x = 3, draws(82, 1, 2)
@@ -142,5 +159,8 @@ def _eq70() -> Sides:
     steps = range(1, case.steps + 1)
     found = [_moments(case.jump(t, 4).draw(cubature(2))) for t in steps]
     variances = [torch.full((2,), 1 - case.A[t], dtype=torch.float64) for t in steps]
-    letters = [torch.stack([math.sqrt(case.A[t]) * case.x0[0], v]) for t, v in zip(steps, variances, strict=True)]
+    letters = [
+        torch.stack([math.sqrt(case.A[t]) * case.x0[0], v])
+        for t, v in zip(steps, variances, strict=True)
+    ]
     return same(torch.stack(found), torch.stack(letters))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.oracle import Mixture
+from ..process.exact import Mixture
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from .cases import chain
@@ -30,7 +30,9 @@ class Blend:
     weights: tuple[float, ...] = (0.5, 0.2, 0.3)
     labels: tuple[int, ...] = (0, 0, 1)
 
-    def log_density(self, x: Float[Tensor, "n 1"], alpha: float, sigma: float, label: int | None = None) -> Tensor:
+    def log_density(
+        self, x: Float[Tensor, "n 1"], alpha: float, sigma: float, label: int | None = None
+    ) -> Tensor:
         """log p(x_t), or log p(x_t, y): in letters, differentiable, shape (n,)."""
         terms = [
             math.log(w) + normal(x[:, 0], alpha * m, alpha**2 * s**2 + sigma**2)
@@ -55,11 +57,13 @@ class Blend:
         mean: Tensor = p @ x0
         return mean
 
-    def library_score(self, x_t: Float[Tensor, "n 1"], label: int | None = None) -> Float[Tensor, "n 1"]:
+    def library_score(
+        self, x_t: Float[Tensor, "n 1"], label: int | None = None
+    ) -> Float[Tensor, "n 1"]:
         """The library's grad log p(x_t | y)."""
         condition = None if label is None else torch.full((len(x_t),), label)
-        belief: Prediction = self.oracle(x_t, self.level, condition)
-        return belief.view("score")
+        prediction: Prediction = self.oracle(x_t, self.level, condition)
+        return prediction.view("score")
 
 
 def blend(t: int = 3) -> Blend:
@@ -71,7 +75,9 @@ def blend(t: int = 3) -> Blend:
 
 def blend_on(path: Path, level: Level, alpha: float, sigma: float) -> Blend:
     """The mixture at any Level, whose scales the caller knows in letters."""
-    means, stds, weights = (torch.tensor(v, dtype=torch.float64) for v in (Blend.means, Blend.stds, Blend.weights))
+    means, stds, weights = (
+        torch.tensor(v, dtype=torch.float64) for v in (Blend.means, Blend.stds, Blend.weights)
+    )
     oracle = Mixture(means[:, None], stds, weights, path, labels=torch.tensor(Blend.labels))
     return Blend(level, alpha, sigma, oracle)
 

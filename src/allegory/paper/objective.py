@@ -18,7 +18,9 @@ from .rules import cubature, draws, normal
 SECTION = section("objective", "The objective: predict x_0", 86, 100)
 
 
-def _kl(gap: Float[Tensor, "n d"], first: Float[Tensor, "d d"], second: Float[Tensor, "d d"]) -> Float[Tensor, " n"]:
+def _kl(
+    gap: Float[Tensor, "n d"], first: Float[Tensor, "d d"], second: Float[Tensor, "d d"]
+) -> Float[Tensor, " n"]:
     """Eq. 86 for means that differ by gap."""
     ratio = torch.logdet(second) - torch.logdet(first)
     spread = torch.trace(torch.linalg.solve(second, first)) - gap.shape[1]
@@ -43,7 +45,9 @@ def _eq86_mean() -> Sides:
     roots, means = draws(101, 2, 3, 3), draws(102, 2, 3)
     first, second = roots @ roots.mT + torch.eye(3, dtype=torch.float64)
     x = means[0] + cubature(3) @ torch.linalg.cholesky(first).T
-    log_ratio = MultivariateNormal(means[0], first).log_prob(x) - MultivariateNormal(means[1], second).log_prob(x)
+    log_ratio = MultivariateNormal(means[0], first).log_prob(x) - MultivariateNormal(
+        means[1], second
+    ).log_prob(x)
     return same(log_ratio.mean(), _kl((means[1] - means[0])[None], first, second)[0])
 
 
@@ -52,7 +56,9 @@ def _means(case: Step) -> Float[Tensor, "n d"]:
     return case.mean(case.guess) - case.mean(case.x0)
 
 
-@SECTION.equation(87, "KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) = KL(N(μ_q, Σ_q) ‖ N(μ_θ, Σ_q))", Kind.EXACT)
+@SECTION.equation(
+    87, "KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)) = KL(N(μ_q, Σ_q) ‖ N(μ_θ, Σ_q))", Kind.EXACT
+)
 def _eq87() -> Sides:
     case, noise = step(), cubature(3)
     x = case.mean(case.x0)[:, None] + math.sqrt(case.variance) * noise
@@ -62,7 +68,9 @@ def _eq87() -> Sides:
     return same(case.kl("x0"), log_ratio.sum(2).mean(1))
 
 
-@SECTION.equation(88, "= ½[log(det Σ_q/det Σ_q) − d + tr(Σ_q⁻¹Σ_q) + (μ_θ−μ_q)ᵀΣ_q⁻¹(μ_θ−μ_q)]", Kind.EXACT)
+@SECTION.equation(
+    88, "= ½[log(det Σ_q/det Σ_q) − d + tr(Σ_q⁻¹Σ_q) + (μ_θ−μ_q)ᵀΣ_q⁻¹(μ_θ−μ_q)]", Kind.EXACT
+)
 def _eq88() -> Sides:
     case = step()
     cov = case.variance * torch.eye(3, dtype=torch.float64)
@@ -81,7 +89,9 @@ def _eq89() -> Sides:
 def _eq90() -> Sides:
     case = step()
     inverse = torch.linalg.inv(case.variance * torch.eye(3, dtype=torch.float64))
-    return same(case.kl("x0"), 0.5 * torch.einsum("nd,de,ne->n", _means(case), inverse, _means(case)))
+    return same(
+        case.kl("x0"), 0.5 * torch.einsum("nd,de,ne->n", _means(case), inverse, _means(case))
+    )
 
 
 @SECTION.equation(91, "= ½ (μ_θ−μ_q)ᵀ(σ_q²(t) I)⁻¹(μ_θ−μ_q)", Kind.EXACT)
@@ -96,19 +106,27 @@ def _eq92() -> Sides:
     return same(case.kl("x0"), _means(case).norm(dim=1) ** 2 / (2 * case.variance))
 
 
-@SECTION.equation(93, "μ_q(x_t, x_0) = (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x_0) / (1 − A_t)", Kind.SAMPLE)
+@SECTION.equation(
+    93, "μ_q(x_t, x_0) = (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x_0) / (1 − A_t)", Kind.SAMPLE
+)
 def _eq93() -> Sides:
     case = step()
     return same(case.truth().mean, case.mean(case.x0))
 
 
-@SECTION.equation(94, "μ_θ(x_t, t) = (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x̂(x_t, t)) / (1 − A_t)", Kind.SAMPLE)
+@SECTION.equation(
+    94,
+    "μ_θ(x_t, t) = (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x̂(x_t, t)) / (1 − A_t)",
+    Kind.SAMPLE,
+)
 def _eq94() -> Sides:
     case = step()
-    return same(case.belief("x0").mean, case.mean(case.guess))
+    return same(case.prediction("x0").mean, case.mean(case.guess))
 
 
-@SECTION.equation(95, "the divergence of the next chain of lines is that of (92), here at t = 2", Kind.EXACT)
+@SECTION.equation(
+    95, "the divergence of the next chain of lines is that of (92), here at t = 2", Kind.EXACT
+)
 def _eq95() -> Sides:
     case = step(2)
     return same(case.kl("x0"), _means(case).square().sum(1) / (2 * case.variance))
@@ -123,11 +141,16 @@ def _eq96() -> Sides:
     return same(case.kl("x0"), (guessed - true).square().sum(1) / (2 * case.variance))
 
 
-@SECTION.equation(97, "= ‖√A_{t−1}(1−α_t) x̂ / (1−A_t) − √A_{t−1}(1−α_t) x_0 / (1−A_t)‖² / 2σ_q²", Kind.EXACT)
+@SECTION.equation(
+    97, "= ‖√A_{t−1}(1−α_t) x̂ / (1−A_t) − √A_{t−1}(1−α_t) x_0 / (1−A_t)‖² / 2σ_q²", Kind.EXACT
+)
 def _eq97() -> Sides:
     case = step()
     weight = math.sqrt(case.B) * (1 - case.a) / (1 - case.A)
-    return same(case.kl("x0"), (weight * case.guess - weight * case.x0).square().sum(1) / (2 * case.variance))
+    return same(
+        case.kl("x0"),
+        (weight * case.guess - weight * case.x0).square().sum(1) / (2 * case.variance),
+    )
 
 
 @SECTION.equation(98, "= ‖(√A_{t−1}(1−α_t) / (1−A_t)) (x̂ − x_0)‖² / 2σ_q²", Kind.EXACT)
@@ -151,5 +174,7 @@ LEFT_OUT = "t = 1 is not in it, and the sum of (58) is T − 1 times the mean: d
 def _eq100() -> Sides:
     case, items = chain(), 6000
     x0 = case.x0.expand(items, -1)
-    found = variational_bound(denoiser(case), case.path, x0, Continuous(), seed=103, draws=1, steps=case.steps - 1)
+    found = variational_bound(
+        denoiser(case), case.path, x0, Continuous(), seed=103, draws=1, steps=case.steps - 1
+    )
     return sampled(found.diffusion, sum(matching_terms(case)))

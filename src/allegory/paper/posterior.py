@@ -72,7 +72,9 @@ def _squares(case: Bayes) -> tuple[Tensor, Tensor, Tensor]:
     return step, before, here
 
 
-@SECTION.equation(71, "q(x_{t−1} | x_t, x_0) = q(x_t | x_{t−1}, x_0) q(x_{t−1} | x_0) / q(x_t | x_0)", Kind.SAMPLE)
+@SECTION.equation(
+    71, "q(x_{t−1} | x_t, x_0) = q(x_t | x_{t−1}, x_0) q(x_{t−1} | x_0) / q(x_t | x_0)", Kind.SAMPLE
+)
 def _eq71() -> Sides:
     case = _bayes()
     chain_, t, n = case.case, case.t, len(case.x)
@@ -82,13 +84,19 @@ def _eq71() -> Sides:
 
 
 @SECTION.equation(
-    72, "= N(x_t; √α_t x_{t−1}, 1 − α_t) N(x_{t−1}; √A_{t−1} x_0, 1 − A_{t−1}) / N(x_t; √A_t x_0, 1 − A_t)", Kind.SAMPLE
+    72,
+    "= N(x_t; √α_t x_{t−1}, 1 − α_t) N(x_{t−1}; √A_{t−1} x_0, 1 − A_{t−1}) / N(x_t; √A_t x_0, 1 − A_t)",
+    Kind.SAMPLE,
 )
 def _eq72() -> Sides:
     case = _bayes()
     a, A, B = case.letters
-    above = normal(case.x_t, math.sqrt(a) * case.x, 1 - a) + normal(case.x, math.sqrt(B) * case.x0, 1 - B)
-    return same(case.log_posterior(), (above - normal(case.x_t, math.sqrt(A) * case.x0, 1 - A)).sum(1))
+    above = normal(case.x_t, math.sqrt(a) * case.x, 1 - a) + normal(
+        case.x, math.sqrt(B) * case.x0, 1 - B
+    )
+    return same(
+        case.log_posterior(), (above - normal(case.x_t, math.sqrt(A) * case.x0, 1 - A)).sum(1)
+    )
 
 
 @SECTION.equation(
@@ -102,7 +110,9 @@ def _eq73() -> Sides:
     return same(case.log_posterior(), -(step / 2 + before / 2 - here / 2))
 
 
-@SECTION.equation(74, "−½ taken out: equal to (72) once the normalising constants are put back", Kind.SAMPLE)
+@SECTION.equation(
+    74, "−½ taken out: equal to (72) once the normalising constants are put back", Kind.SAMPLE
+)
 def _eq74() -> Sides:
     case = _bayes()
     a, A, B = case.letters
@@ -127,7 +137,9 @@ def _expanded(case: Bayes) -> Tensor:
 
 
 @SECTION.equation(
-    75, "= exp{−½[(−2√α_t x_t x + α_t x²)/(1−α_t) + (x² − 2√A_{t−1} x x_0)/(1−A_{t−1}) + C(x_t, x_0)]}", Kind.SAMPLE
+    75,
+    "= exp{−½[(−2√α_t x_t x + α_t x²)/(1−α_t) + (x² − 2√A_{t−1} x x_0)/(1−A_{t−1}) + C(x_t, x_0)]}",
+    Kind.SAMPLE,
 )
 def _eq75() -> Sides:
     case = _bayes()
@@ -153,7 +165,9 @@ def _eq77() -> Sides:
     return same(case.log_posterior(), case.exponent(precision, case.linear / precision))
 
 
-@SECTION.equation(78, "precision (α_t(1 − A_{t−1}) + 1 − α_t) / ((1 − α_t)(1 − A_{t−1}))", Kind.EXACT)
+@SECTION.equation(
+    78, "precision (α_t(1 − A_{t−1}) + 1 − α_t) / ((1 − α_t)(1 − A_{t−1}))", Kind.EXACT
+)
 def _eq78() -> Sides:
     case = _bayes()
     a, _, B = case.letters
@@ -182,7 +196,9 @@ def _eq81() -> Sides:
     return same(case.log_posterior(), case.exponent(precision, case.linear / precision))
 
 
-@SECTION.equation(82, "= … [x² − 2 (linear · (1 − α_t)(1 − A_{t−1}) / (1 − A_t)) x]", Kind.PROPORTIONAL)
+@SECTION.equation(
+    82, "= … [x² − 2 (linear · (1 − α_t)(1 − A_{t−1}) / (1 − A_t)) x]", Kind.PROPORTIONAL
+)
 def _eq82() -> Sides:
     case = _bayes()
     a, A, B = case.letters
@@ -196,21 +212,29 @@ def _mean(case: Bayes) -> Tensor:
     return (math.sqrt(a) * (1 - B) * case.x_t + math.sqrt(B) * (1 - a) * case.x0) / (1 - A)
 
 
-@SECTION.equation(83, "mean (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x_0) / (1 − A_t)", Kind.PROPORTIONAL)
+@SECTION.equation(
+    83, "mean (√α_t (1 − A_{t−1}) x_t + √A_{t−1} (1 − α_t) x_0) / (1 − A_t)", Kind.PROPORTIONAL
+)
 def _eq83() -> Sides:
     case = _bayes()
     a, A, B = case.letters
     return same(case.log_posterior(), case.exponent((1 - A) / ((1 - a) * (1 - B)), _mean(case)))
 
 
-@SECTION.equation(84, "∝ N(x_{t−1}; μ_q(x_t, x_0), Σ_q(t)), equal to it with its constants", Kind.SAMPLE)
+@SECTION.equation(
+    84, "∝ N(x_{t−1}; μ_q(x_t, x_0), Σ_q(t)), equal to it with its constants", Kind.SAMPLE
+)
 def _eq84() -> Sides:
     case = _bayes()
     a, A, B = case.letters
-    return same(case.log_posterior(), normal(case.x, _mean(case), (1 - a) * (1 - B) / (1 - A)).sum(1))
+    return same(
+        case.log_posterior(), normal(case.x, _mean(case), (1 - a) * (1 - B) / (1 - A)).sum(1)
+    )
 
 
-@SECTION.equation(84, "is the joint law of x_{t−1} and x_t given x_0, conditioned on x_t", Kind.EXACT)
+@SECTION.equation(
+    84, "is the joint law of x_{t−1} and x_t given x_0, conditioned on x_t", Kind.EXACT
+)
 def _eq84_dense() -> Sides:
     case = _bayes()
     law = case.case.q(case.t, case.t - 1).given(case.x_t)
@@ -225,13 +249,21 @@ def _eq85() -> Sides:
     steps = range(1, case.steps + 1)
     found = [float(case.back(t, case.x0).std) ** 2 for t in steps]
     letters = [(1 - case.alpha[t]) * (1 - case.A[t - 1]) / (1 - case.A[t]) for t in steps]
-    return same(torch.tensor(found, dtype=torch.float64), torch.tensor(letters, dtype=torch.float64))
+    return same(
+        torch.tensor(found, dtype=torch.float64), torch.tensor(letters, dtype=torch.float64)
+    )
 
 
 @SECTION.equation(85, "1 − α_t ≥ σ_q²(t), by (1 − α_t)² A_{t−1} / (1 − A_t)", Kind.BOUND)
 def _eq85_bound() -> Sides:
     case = chain()
     steps = range(1, case.steps + 1)
-    found = torch.tensor([float(case.back(t, case.x0).std) ** 2 for t in steps], dtype=torch.float64)
+    found = torch.tensor(
+        [float(case.back(t, case.x0).std) ** 2 for t in steps], dtype=torch.float64
+    )
     gap = [(1 - case.alpha[t]) ** 2 * case.A[t - 1] / (1 - case.A[t]) for t in steps]
-    return bound(1 - torch.tensor(case.alpha[1:], dtype=torch.float64), found, torch.tensor(gap, dtype=torch.float64))
+    return bound(
+        1 - torch.tensor(case.alpha[1:], dtype=torch.float64),
+        found,
+        torch.tensor(gap, dtype=torch.float64),
+    )

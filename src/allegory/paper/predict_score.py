@@ -19,18 +19,20 @@ from .check import Kind, Sides, same
 from .mixture import Blend, blend, gradient, sites
 from .predict_noise import SECTION
 
-POINTWISE = (
-    "Pointwise only with the conditional score ∇log q(x_t | x_0); with the marginal ∇log p(x_t) in mean given x_t."
+POINTWISE = "Pointwise only with the conditional score ∇log q(x_t | x_0); with the marginal ∇log p(x_t) in mean given x_t."
+
+
+@SECTION.equation(
+    131, "E[μ_{x_t} | x_t] = √A_t E[x_0 | x_t] = x_t + (1−A_t) ∇log p(x_t) (Tweedie)", Kind.EXACT
 )
-
-
-@SECTION.equation(131, "E[μ_{x_t} | x_t] = √A_t E[x_0 | x_t] = x_t + (1−A_t) ∇log p(x_t) (Tweedie)", Kind.EXACT)
 def _eq131() -> Sides:
     case, x_t = blend(), sites()
     return same(x_t + case.sigma**2 * case.library_score(x_t), case.alpha * case.mean_x0(x_t))
 
 
-@SECTION.equation(131, "the library's E[x_0 | x_t] is that of Bayes' rule by quadrature", Kind.EXACT)
+@SECTION.equation(
+    131, "the library's E[x_0 | x_t] is that of Bayes' rule by quadrature", Kind.EXACT
+)
 def _eq131_denoiser() -> Sides:
     case, x_t = blend(), sites()
     return same(case.oracle(x_t, case.level).x0, case.mean_x0(x_t))
@@ -78,18 +80,28 @@ def _signal(number: int, statement: str, power: float) -> Callable[[Line], Line]
         def conditional() -> Sides:
             case = step()
             score = Prediction.of(case.x0, case.eps, case.t).view("score")
-            return same(line(At(case.a, case.A, case.B, case.x_t, score)), math.sqrt(case.A) ** power * case.x0)
+            return same(
+                line(At(case.a, case.A, case.B, case.x_t, score)),
+                math.sqrt(case.A) ** power * case.x0,
+            )
 
         def marginal() -> Sides:
             at, case = _marginal_at(), blend()
             library = case.library_score(at.x_t)
-            return same(line(At(at.a, at.A, at.B, at.x_t, library)), case.alpha**power * case.mean_x0(at.x_t))
+            return same(
+                line(At(at.a, at.A, at.B, at.x_t, library)),
+                case.alpha**power * case.mean_x0(at.x_t),
+            )
 
-        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False)(
-            conditional
-        )
         SECTION.equation(
-            number, f"{statement}, marginal score and E[x_0 | x_t]", Kind.MEAN, POINTWISE, as_printed=False
+            number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False
+        )(conditional)
+        SECTION.equation(
+            number,
+            f"{statement}, marginal score and E[x_0 | x_t]",
+            Kind.MEAN,
+            POINTWISE,
+            as_printed=False,
         )(marginal)
         return line
 
@@ -118,11 +130,15 @@ def _mean(number: int, statement: str) -> Callable[[Line], Line]:
             library = posterior(case.oracle(at.x_t, case.level), chain().levels[2])
             return same(library.mean, line(at))
 
-        SECTION.equation(number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False)(
-            conditional
-        )
         SECTION.equation(
-            number, f"{statement}, marginal score and E[μ_q | x_t]", Kind.MEAN, POINTWISE, as_printed=False
+            number, f"{statement}, conditional score", Kind.SAMPLE, POINTWISE, as_printed=False
+        )(conditional)
+        SECTION.equation(
+            number,
+            f"{statement}, marginal score and E[μ_q | x_t]",
+            Kind.MEAN,
+            POINTWISE,
+            as_printed=False,
         )(marginal)
         return line
 
@@ -131,7 +147,9 @@ def _mean(number: int, statement: str) -> Callable[[Line], Line]:
 
 @_mean(134, "μ_q as (93), x_0 by (133)")
 def _line134(at: At) -> Tensor:
-    return (math.sqrt(at.a) * (1 - at.B) * at.x_t + math.sqrt(at.B) * (1 - at.a) * at.x0) / (1 - at.A)
+    return (math.sqrt(at.a) * (1 - at.B) * at.x_t + math.sqrt(at.B) * (1 - at.a) * at.x0) / (
+        1 - at.A
+    )
 
 
 @_mean(135, "(133) inserted")

@@ -35,7 +35,9 @@ def cubature(*shape: int) -> Float[Tensor, "..."]:
     return torch.cat([points, -points]).reshape(2 * count, *shape)
 
 
-def hermite(mean: Tensor | float, std: float, count: int = 60) -> tuple[Float[Tensor, "n 1"], Float[Tensor, " n"]]:
+def hermite(
+    mean: Tensor | float, std: float, count: int = 60
+) -> tuple[Float[Tensor, "n 1"], Float[Tensor, " n"]]:
     """Nodes (n, 1) and weights (n,) with E f(z) = sum_i weight_i f(node_i) for z ~ N(mean, std^2)."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     z = float(mean) + std * torch.from_numpy(nodes)[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..names import pick
+from ..lookup import pick
 from . import (
     autoencoder,
     consistency,
@@ -41,16 +41,29 @@ def checks(numbers: Collection[int] | None = None, section: str | None = None) -
     """
     for number in numbers or ():
         if not 1 <= number <= LAST:
-            raise ValueError(f"equation {number}: the paper numbers its equations from 1 to {LAST}; give one of those")
+            raise ValueError(
+                f"equation {number}: the paper numbers its equations from 1 to {LAST}; give one of those"
+            )
     parts = [pick("section", section, SECTIONS)] if section is not None else list(SECTIONS.values())
-    found = [check for part in parts for check in part.checks if numbers is None or check.number in numbers]
+    found = [
+        check
+        for part in parts
+        for check in part.checks
+        if numbers is None or check.number in numbers
+    ]
     missing = sorted(set(numbers or ()) - {check.number for check in found})
     if missing:
-        home = next(part.name for part in SECTIONS.values() if part.first <= missing[0] <= part.last)
-        raise ValueError(f"section {section!r}: equation {missing[0]} stands in {home!r}; give that section, or none")
+        home = next(
+            part.name for part in SECTIONS.values() if part.first <= missing[0] <= part.last
+        )
+        raise ValueError(
+            f"section {section!r}: equation {missing[0]} stands in {home!r}; give that section, or none"
+        )
     return tuple(sorted(found, key=lambda check: check.number))
 
 
-def verify(numbers: Collection[int] | None = None, section: str | None = None) -> tuple[Result, ...]:
+def verify(
+    numbers: Collection[int] | None = None, section: str | None = None
+) -> tuple[Result, ...]:
     """Execute the paper's equations, all of them or a choice (see `checks`), and compare their sides."""
     return tuple(check.run() for check in checks(numbers, section))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.oracle import Mixture
+from ..process.exact import Mixture
 from ..process.path import Path
 from ..process.prediction import Prediction
 from ..process.schedule import Geometric
@@ -24,7 +24,11 @@ def energy(case: Blend, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
     terms = []
     for mean, std, weight in zip(case.means, case.stds, case.weights, strict=True):
         variance = case.alpha**2 * std**2 + case.sigma**2
-        terms.append(weight * variance**-0.5 * torch.exp(-((x[:, 0] - case.alpha * mean) ** 2) / (2 * variance)))
+        terms.append(
+            weight
+            * variance**-0.5
+            * torch.exp(-((x[:, 0] - case.alpha * mean) ** 2) / (2 * variance))
+        )
     return 0.7 - torch.stack(terms).sum(0).log()
 
 
@@ -43,15 +47,23 @@ def _eq152() -> Sides:
 @SECTION.equation(153, "∇log p(x) = ∇log(e^{−f(x)} / Z)", Kind.EXACT)
 def _eq153() -> Sides:
     case, x = blend(), sites().requires_grad_()
-    return same(gradient((torch.exp(-energy(case, x)) / _log_z(case).exp()).log(), x), case.library_score(x.detach()))
+    return same(
+        gradient((torch.exp(-energy(case, x)) / _log_z(case).exp()).log(), x),
+        case.library_score(x.detach()),
+    )
 
 
 @SECTION.equation(
-    154, "= ∇log(1/Z) + ∇log e^{−f(x)}, where the first is zero; the library's log p differentiated", Kind.EXACT
+    154,
+    "= ∇log(1/Z) + ∇log e^{−f(x)}, where the first is zero; the library's log p differentiated",
+    Kind.EXACT,
 )
 def _eq154() -> Sides:
     case, x = blend(), sites().requires_grad_()
-    return same(gradient(case.oracle.log_prob(x, case.level), x), gradient(torch.exp(-energy(case, x)).log(), x))
+    return same(
+        gradient(case.oracle.log_prob(x, case.level), x),
+        gradient(torch.exp(-energy(case, x)).log(), x),
+    )
 
 
 @SECTION.equation(155, "= −∇f(x), whatever Z", Kind.EXACT)
@@ -60,26 +72,36 @@ def _eq155() -> Sides:
     return same(case.library_score(x.detach()), -gradient(energy(case, x), x))
 
 
-NO_ERROR = "An approximation in the paper: exact here, as s is built from f, read as noise and back."
+NO_ERROR = (
+    "An approximation in the paper: exact here, as s is built from f, read as noise and back."
+)
 
 
 @SECTION.equation(156, "≈ s_θ(x)", Kind.EXACT, note=NO_ERROR)
 def _eq156() -> Sides:
     case, x = blend(), sites().requires_grad_()
-    belief = Prediction.solve("eps", case.sigma * gradient(energy(case, x), x), x.detach(), case.level)
-    return same(belief.view("score"), case.library_score(x.detach()))
+    prediction = Prediction.solve(
+        "eps", case.sigma * gradient(energy(case, x), x), x.detach(), case.level
+    )
+    return same(prediction.view("score"), case.library_score(x.detach()))
 
 
 def _gaussian_score(mean: float, variance: float, x: Float[Tensor, "n 1"]) -> Float[Tensor, "n 1"]:
     """The library's score of N(mean, variance), as the law of x_t for Gaussian data."""
     case = blend()
     centre = torch.tensor([[mean / case.alpha]], dtype=torch.float64)
-    oracle = Mixture(centre, math.sqrt(variance - case.sigma**2) / case.alpha, None, case.oracle.path)
-    belief: Prediction = oracle(x, case.level)
-    return belief.view("score")
+    oracle = Mixture(
+        centre, math.sqrt(variance - case.sigma**2) / case.alpha, None, case.oracle.path
+    )
+    prediction: Prediction = oracle(x, case.level)
+    return prediction.view("score")
 
 
-@SECTION.equation(157, "E_p ‖s(x) − ∇log p(x)‖² = v(1/v − 1/u)² + m²/u² for s of N(m, u) and p = N(0, v)", Kind.EXACT)
+@SECTION.equation(
+    157,
+    "E_p ‖s(x) − ∇log p(x)‖² = v(1/v − 1/u)² + m²/u² for s of N(m, u) and p = N(0, v)",
+    Kind.EXACT,
+)
 def _eq157() -> Sides:
     v, u, m = 1.3, 2.1, 0.6
     x, weight = hermite(0.0, math.sqrt(v))
@@ -90,7 +112,9 @@ def _eq157() -> Sides:
 IMPLICIT = "The implicit loss needs no ∇log p, which is why a score can be learned at all."
 
 
-@SECTION.equation(157, "½ E‖s − ∇log p‖² = E[½‖s‖² + ∇·s] + a constant free of s", Kind.CONSTANT, note=IMPLICIT)
+@SECTION.equation(
+    157, "½ E‖s − ∇log p‖² = E[½‖s‖² + ∇·s] + a constant free of s", Kind.CONSTANT, note=IMPLICIT
+)
 def _eq157_implicit() -> Sides:
     case, explicit, implicit = blend(), [], []
     points, dx = line(8.0)
@@ -103,7 +127,9 @@ def _eq157_implicit() -> Sides:
     return same(torch.stack(explicit), torch.stack(implicit))
 
 
-@SECTION.equation(158, "x ← x + c ∇log p(x) + √(2c) ε keeps variance 1/(1 − c/2) on p = N(0, 1)", Kind.LAW)
+@SECTION.equation(
+    158, "x ← x + c ∇log p(x) + √(2c) ε keeps variance 1/(1 − c/2) on p = N(0, 1)", Kind.LAW
+)
 def _eq158() -> Sides:
     found, expected = [], []
     for c in (0.01, 0.3, 1.0, 1.7):
@@ -129,13 +155,18 @@ FAR = "So a score learned near the modes cannot tell their weights, and a short 
 
 
 @SECTION.equation(
-    159, "parts far apart: near a mode the score is that part's own, whatever c_1 and c_2", Kind.EXACT, note=FAR
+    159,
+    "parts far apart: near a mode the score is that part's own, whatever c_1 and c_2",
+    Kind.EXACT,
+    note=FAR,
 )
 def _eq159_far() -> Sides:
     case, means = blend(), torch.tensor([[-20.0], [20.0]], dtype=torch.float64)
     near = case.alpha * 20 + sites() / 4
     weights = [torch.tensor(w, dtype=torch.float64) for w in ((0.5, 0.5), (0.99, 0.01))]
-    scores = [Mixture(means, 0.5, w, case.oracle.path)(near, case.level).view("score") for w in weights]
+    scores = [
+        Mixture(means, 0.5, w, case.oracle.path)(near, case.level).view("score") for w in weights
+    ]
     own = (case.alpha * 20 - near) / (case.alpha**2 * 0.25 + case.sigma**2)
     return same(torch.cat(scores), torch.cat([own, own]))
 
@@ -168,14 +199,20 @@ def _losses(theta: float) -> tuple[Tensor, Tensor]:
         x0, dx0 = line(5.0, 401)
         eps, weight = hermite(0.0, 1.0, 20)
         truth = Prediction.of(x0.repeat(20, 1), eps.repeat_interleave(401, 0), case.level)
-        gap = (-theta * truth.x_t / (1 + case.sigma**2) - truth.view("score"))[:, 0].square().reshape(20, 401)
+        gap = (
+            (-theta * truth.x_t / (1 + case.sigma**2) - truth.view("score"))[:, 0]
+            .square()
+            .reshape(20, 401)
+        )
         density = case.log_density(x0, 1.0, 0.0).exp() * dx0
         denoising = denoising + case.sigma**2 * (weight @ gap @ density)
     return marginal, denoising
 
 
 @SECTION.equation(
-    161, "Σ_t λ(t) E‖s(x_t, t) − ∇log p_σ(x_t)‖² = the denoising loss + a constant free of θ", Kind.CONSTANT
+    161,
+    "Σ_t λ(t) E‖s(x_t, t) − ∇log p_σ(x_t)‖² = the denoising loss + a constant free of θ",
+    Kind.CONSTANT,
 )
 def _eq161() -> Sides:
     pairs = [_losses(theta) for theta in (-1.0, 0.0, 0.5, 1.0, 1.5, 3.0)]

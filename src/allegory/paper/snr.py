@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood.bound import divergence
-from ..process.learned import Learned
+from ..likelihood.bound import diffusion_loss
+from ..process.learned_schedule import LearnedSchedule
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
-from ..process.schedule import Cosine, Linear
-from ..process.split import SPLITS
+from ..process.scaling import SCALINGS
+from ..process.schedule import Cosine, LinearLogSNR
 from .cases import Step, chain, step
 from .check import Kind, Sides, bound, same, section
 from .rules import draws, legendre
@@ -27,12 +27,16 @@ def _weighed(case: Step, weight: float) -> Sides:
 
 
 @SECTION.equation(
-    101, "weight ½ ((1−A_t) / ((1−α_t)(1−A_{t−1}))) (A_{t−1}(1−α_t)² / (1−A_t)²), by inverting (85)", Kind.EXACT
+    101,
+    "weight ½ ((1−A_t) / ((1−α_t)(1−A_{t−1}))) (A_{t−1}(1−α_t)² / (1−A_t)²), by inverting (85)",
+    Kind.EXACT,
 )
 def _eq101() -> Sides:
     case = step()
     a, A, B = case.a, case.A, case.B
-    return _weighed(case, 1 / (2 * ((1 - a) * (1 - B) / (1 - A))) * (B * (1 - a) ** 2 / (1 - A) ** 2))
+    return _weighed(
+        case, 1 / (2 * ((1 - a) * (1 - B) / (1 - A))) * (B * (1 - a) ** 2 / (1 - A) ** 2)
+    )
 
 
 @SECTION.equation(102, "the fraction inverted", Kind.EXACT)
@@ -54,14 +58,18 @@ def _eq104() -> Sides:
     return _weighed(case, 0.5 * (case.B - case.A) / ((1 - case.B) * (1 - case.A)))
 
 
-@SECTION.equation(105, "weight ½ (A_{t−1} − A_{t−1}A_t + A_{t−1}A_t − A_t) / ((1−A_{t−1})(1−A_t))", Kind.EXACT)
+@SECTION.equation(
+    105, "weight ½ (A_{t−1} − A_{t−1}A_t + A_{t−1}A_t − A_t) / ((1−A_{t−1})(1−A_t))", Kind.EXACT
+)
 def _eq105() -> Sides:
     case = step()
     A, B = case.A, case.B
     return _weighed(case, 0.5 * (B - B * A + B * A - A) / ((1 - B) * (1 - A)))
 
 
-@SECTION.equation(106, "weight ½ (A_{t−1}(1−A_t) − A_t(1−A_{t−1})) / ((1−A_{t−1})(1−A_t))", Kind.EXACT)
+@SECTION.equation(
+    106, "weight ½ (A_{t−1}(1−A_t) − A_t(1−A_{t−1})) / ((1−A_{t−1})(1−A_t))", Kind.EXACT
+)
 def _eq106() -> Sides:
     case = step()
     A, B = case.A, case.B
@@ -101,24 +109,28 @@ def _eq109_falls() -> Sides:
     return bound(snr[:-1], snr[1:], (A[:-1] - A[1:]) / ((1 - A[:-1]) * (1 - A[1:])))
 
 
-@SECTION.equation(110, "the divergence of step t is ½ (SNR(t − 1) − SNR(t)) ‖x̂ − x_0‖², t ≥ 2", Kind.EXACT)
+@SECTION.equation(
+    110, "the divergence of step t is ½ (SNR(t − 1) − SNR(t)) ‖x̂ − x_0‖², t ≥ 2", Kind.EXACT
+)
 def _eq110() -> Sides:
     whole, case, at = chain(), step(), 3
 
-    def predict(x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def predict(
+        x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         return Prediction.solve("x0", case.guess, x_t, whole.path.at(t, like=x_t))
 
     time = torch.full((5,), (at - 1) / (whole.steps - 1), dtype=torch.float64)
-    found = divergence(predict, whole.path, case.x0, time, case.eps, steps=whole.steps - 1)
+    found = diffusion_loss(predict, whole.path, case.x0, time, case.eps, steps=whole.steps - 1)
     _, snr = _ratios()
     expected = 0.5 * (snr[at - 2] - snr[at - 1]) * (case.guess - case.x0).square().sum(1)
     return same(found.nats / (whole.steps - 1), expected)
 
 
-def _omega() -> tuple[Linear, Float[Tensor, " n"], Float[Tensor, " n"]]:
+def _omega() -> tuple[LinearLogSNR, Float[Tensor, " n"], Float[Tensor, " n"]]:
     """A schedule, times, and its increasing omega(t) = -5 + 11 t in letters."""
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
-    return Linear(5.0, -6.0), t, -5 + 11 * t
+    return LinearLogSNR(5.0, -6.0), t, -5 + 11 * t
 
 
 CONTINUOUS = "As the steps shrink the difference becomes a slope: the weight of diffusion in continuous time."
@@ -129,48 +141,56 @@ def _eq110_continuous() -> Sides:
     case, (schedule, t, omega) = step(), _omega()
     path, t, omega = Path(schedule, "vp"), t[2:7], omega[2:7]
 
-    def predict(x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
+    def predict(
+        x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
         level = path.at(t, like=x_t)
-        v = (level.alpha * x_t - case.guess) / level.sigma  # of that x_0, where alpha^2 + sigma^2 = 1
+        v = (
+            level.alpha * x_t - case.guess
+        ) / level.sigma  # of that x_0, where alpha^2 + sigma^2 = 1
         return Prediction.solve("v", v, x_t, level)
 
     slope = -11 * torch.exp(-omega)
     expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
-    return same(divergence(predict, path, case.x0, t, case.eps).nats, expected)
+    return same(diffusion_loss(predict, path, case.x0, t, case.eps).nats, expected)
 
 
-@SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every split, as √SNR = α/σ", Kind.DEFINITION)
+@SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every scaling, as √SNR = α/σ", Kind.DEFINITION)
 def _eq111() -> Sides:
     schedule, t, omega = _omega()
-    levels = [Path(schedule, split).at(t) for split in SPLITS]
+    levels = [Path(schedule, scaling).at(t) for scaling in SCALINGS]
     root = torch.stack([torch.as_tensor(level.alpha / level.sigma) for level in levels])
     return same(root, torch.exp(-omega / 2).expand(len(levels), -1))
 
 
-def _learned() -> Learned:
+def _learned() -> LearnedSchedule:
     """A learned schedule, bent away from where it starts."""
-    schedule = Learned(6.0, -5.0, units=8)
+    schedule = LearnedSchedule(6.0, -5.0, units=8)
     with torch.no_grad():
         for i, parameter in enumerate(schedule.parameters()):
             parameter.copy_(0.05 * draws(104 + i, *parameter.shape))
     return schedule
 
 
-@SECTION.equation(111, "a learned ω(t) rises: SNR(s) − SNR(t) = ∫_s^t SNR ω′ ≥ 0 for s < t", Kind.BOUND)
+@SECTION.equation(
+    111, "a learned ω(t) rises: SNR(s) − SNR(t) = ∫_s^t SNR ω′ ≥ 0 for s < t", Kind.BOUND
+)
 def _eq111_learned() -> Sides:
     schedule, steps = _learned(), 16
     ends = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     nodes, weight = legendre(24)
     inside = (ends[:-1, None] + nodes / steps).flatten()
     level = Path(schedule, "vp").at(inside)
-    fall = -(torch.as_tensor(level.alpha / level.sigma) ** 2) * torch.as_tensor(level.slope)
+    fall = -(torch.as_tensor(level.alpha / level.sigma) ** 2) * torch.as_tensor(level.dlog_snr)
     snr = torch.exp(schedule(ends))
     return bound(snr[:-1], snr[1:], (fall.reshape(steps, -1) * weight).sum(1) / steps)
 
 
 @SECTION.equation(112, "A_t / (1 − A_t) = exp(−ω(t)), ω of the betas", Kind.EXACT)
 def _eq112() -> Sides:
-    snr = torch.tensor([math.exp(level.log_snr) for level in chain().levels[1:]], dtype=torch.float64)
+    snr = torch.tensor(
+        [math.exp(level.log_snr) for level in chain().levels[1:]], dtype=torch.float64
+    )
     return same(snr, _ratios()[1])
 
 
@@ -180,7 +200,9 @@ def _eq113() -> Sides:
     return same(torch.as_tensor(Path(schedule, "vp").at(t).alpha) ** 2, 1 / (1 + omega.exp()))
 
 
-@SECTION.equation(113, "the cosine schedule is ω(t) = 2 log tan(πt/2), so that A_t = cos²(πt/2)", Kind.EXACT)
+@SECTION.equation(
+    113, "the cosine schedule is ω(t) = 2 log tan(πt/2), so that A_t = cos²(πt/2)", Kind.EXACT
+)
 def _eq113_cosine() -> Sides:
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     level = Path(Cosine(math.inf, -math.inf), "vp").at(t)
@@ -190,4 +212,6 @@ def _eq113_cosine() -> Sides:
 @SECTION.equation(114, "1 − A_t = sigmoid(ω(t))", Kind.EXACT)
 def _eq114() -> Sides:
     schedule, t, omega = _omega()
-    return same(torch.as_tensor(Path(schedule, "vp").at(t).sigma) ** 2, omega.exp() / (1 + omega.exp()))
+    return same(
+        torch.as_tensor(Path(schedule, "vp").at(t).sigma) ** 2, omega.exp() / (1 + omega.exp())
+    )

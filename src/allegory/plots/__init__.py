@@ -3,10 +3,10 @@
 from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
 from .field import energy_surface, score_field
-from .motion import noising, trajectory
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections
+from .trajectories import noising, trajectory
 from .walkers import walkers
 
 __all__ = [

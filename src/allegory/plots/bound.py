@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ..evaluation.compare import Reading
+from ..evaluation.compare import BoundEstimate
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.mode import evaluating
-from ..likelihood.bound import over_log_snr
+from ..likelihood.bound import loss_by_log_snr
 from ..models.diffusion import VDM
 from ..process.bound import Estimate, bits_per_dim
 from .style import BLUE, GREEN, GREY, INK, ORANGE, blank, number, styled
@@ -27,7 +27,9 @@ COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE, "latents"
 
 
 @styled
-def bound_terms(likelihoods: Mapping[str, Likelihood], beside: Mapping[str, Estimate] | None = None) -> Figure:
+def bound_terms(
+    likelihoods: Mapping[str, Likelihood], beside: Mapping[str, Estimate] | None = None
+) -> Figure:
     """The terms of each bound (Luo 2022, eq. 58) as a stacked bar in bits/dim, the total with its standard error.
 
     `beside` holds totals of models that have no terms, to compare with. Negative terms, which densities may have, are
@@ -37,12 +39,17 @@ def bound_terms(likelihoods: Mapping[str, Likelihood], beside: Mapping[str, Esti
         raise ValueError("likelihoods: none; give at least one by name")
     others = dict(beside or {})
     names = [*likelihoods, *others]
-    page = blank(1.5 + 0.85 * len(names), "What an item costs, by term of the bound (lower is better)")
+    page = blank(
+        1.5 + 0.85 * len(names), "What an item costs, by term of the bound (lower is better)"
+    )
     axes = page.subplots()
     for y, likelihood in enumerate(likelihoods.values()):
         _bar(axes, y, likelihood.terms)
         _total(
-            axes, y, likelihood.total, " + ".join(f"{name} {_short(e.mean)}" for name, e in likelihood.terms.items())
+            axes,
+            y,
+            likelihood.total,
+            " + ".join(f"{name} {_short(e.mean)}" for name, e in likelihood.terms.items()),
         )
     for y, total in enumerate(others.values(), start=len(likelihoods)):
         axes.barh(y, total.mean, height=0.42, color=GREY, alpha=0.45)
@@ -53,7 +60,9 @@ def bound_terms(likelihoods: Mapping[str, Likelihood], beside: Mapping[str, Esti
     axes.margins(x=0.02)
     left, right = axes.get_xlim()
     axes.set_xlim(left, right + 0.24 * (right - left))  # room for the totals
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2, handlelength=1.2)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2, handlelength=1.2
+    )
     axes.tick_params(axis="y", length=0)
     return page
 
@@ -62,19 +71,34 @@ def _bar(axes: Axes, y: int, terms: Mapping[str, Estimate]) -> None:
     up = down = 0.0
     for name, cost in terms.items():
         left = up if cost.mean >= 0 else down
-        axes.barh(y, cost.mean, left=left, height=0.42, color=COLORS[name], label=name if y == 0 else None)
+        axes.barh(
+            y, cost.mean, left=left, height=0.42, color=COLORS[name], label=name if y == 0 else None
+        )
         up, down = up + max(cost.mean, 0.0), down + min(cost.mean, 0.0)
 
 
 def _total(axes: Axes, y: int, total: Estimate, parts: str) -> None:
     """The total at the end of the bar with its error bar, the parts in small type below."""
-    axes.errorbar(total.mean, y, xerr=total.error, fmt="D", markersize=4, color=INK, capsize=4, elinewidth=1.4)
-    words = f"{number(total.mean, 3)} ± {total.error:.3f}"
-    end = max(0.0, *(bar.get_x() + bar.get_width() for bar in axes.patches if abs(bar.get_y() + 0.21 - y) < 0.1))  # type: ignore[attr-defined]
-    axes.annotate(
-        words, (max(end, total.mean + total.error), y), (8, 0), textcoords="offset points", va="center", weight="bold"
+    axes.errorbar(
+        total.mean, y, xerr=total.error, fmt="D", markersize=4, color=INK, capsize=4, elinewidth=1.4
     )
-    axes.annotate(parts, (0, y + 0.26), (2, 0), textcoords="offset points", va="top", fontsize=9.5, color=GREY)
+    words = f"{number(total.mean, 3)} ± {total.error:.3f}"
+    from matplotlib.patches import Rectangle
+
+    bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    own = [bar for bar in bars if abs(bar.get_y() + 0.21 - y) < 0.1]
+    end = max(0.0, *(bar.get_x() + bar.get_width() for bar in own))
+    axes.annotate(
+        words,
+        (max(end, total.mean + total.error), y),
+        (8, 0),
+        textcoords="offset points",
+        va="center",
+        weight="bold",
+    )
+    axes.annotate(
+        parts, (0, y + 0.26), (2, 0), textcoords="offset points", va="top", fontsize=9.5, color=GREY
+    )
 
 
 def _short(value: float) -> str:
@@ -83,14 +107,17 @@ def _short(value: float) -> str:
 
 
 @styled
-def bounds_compared(readings: Sequence[Reading]) -> Figure:
+def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
     """One dot a reading: bits/dim less those of the reference, with the standard error of that difference.
 
     The reference is the reading that differs by nothing; its own bits/dim stand in the title. ValueError without any.
     """
     if not readings:
         raise ValueError("readings: none; give at least one")
-    own = next((one for one in readings if one.difference.mean == 0 and one.difference.error == 0), readings[0])
+    own = next(
+        (one for one in readings if one.difference.mean == 0 and one.difference.error == 0),
+        readings[0],
+    )
     page = blank(
         1.5 + 0.45 * len(readings),
         f"Other bounds of the same items, beside {own.name}: {number(own.bits.mean, 3)} bits/dim",
@@ -99,10 +126,22 @@ def bounds_compared(readings: Sequence[Reading]) -> Figure:
     for y, one in enumerate(readings):
         gap = one.difference
         axes.errorbar(
-            gap.mean, y, xerr=gap.error, fmt="o", color=INK if one is own else BLUE, capsize=4, elinewidth=1.4
+            gap.mean,
+            y,
+            xerr=gap.error,
+            fmt="o",
+            color=INK if one is own else BLUE,
+            capsize=4,
+            elinewidth=1.4,
         )
-        words = "" if one is own else f"{'+' if gap.mean > 0 else ''}{number(gap.mean, 3)} ± {gap.error:.3f}"
-        axes.annotate(words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center")
+        words = (
+            ""
+            if one is own
+            else f"{'+' if gap.mean > 0 else ''}{number(gap.mean, 3)} ± {gap.error:.3f}"
+        )
+        axes.annotate(
+            words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center"
+        )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(readings)), [one.name for one in readings])
     wide = max(abs(one.difference.mean) for one in readings) > LINEAR
@@ -135,15 +174,24 @@ def loss_over_log_snr(
         raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two")
     page = blank(3.9, "Where along the path the bits are spent")
     axes = page.subplots()
-    curves = {"p(x)": (None, BLUE)} if labels is None else {"p(x)": (None, BLUE), "p(x | label)": (labels, ORANGE)}
+    curves = (
+        {"p(x)": (None, BLUE)}
+        if labels is None
+        else {"p(x)": (None, BLUE), "p(x | label)": (labels, ORANGE)}
+    )
     for name, (condition, color) in curves.items():
         log_snr, bits = _curve(model, raw, condition, seed, points)
         mean, error = bits.mean(1), bits.std(1) / math.sqrt(len(raw))
         start, end = model.denoiser.path.schedule.ends
         area = mean.mean().item() * (start - end)
-        axes.plot(log_snr, mean, color=color, linewidth=2, label=f"{name}: area {area:.2f} bits/dim")
+        axes.plot(
+            log_snr, mean, color=color, linewidth=2, label=f"{name}: area {area:.2f} bits/dim"
+        )
         axes.fill_between(log_snr, mean - error, mean + error, color=color, alpha=0.25, linewidth=0)
-    axes.set(xlabel="log-SNR   (noise on the left, data on the right)", ylabel="bits/dim per unit of log-SNR")
+    axes.set(
+        xlabel="log-SNR   (noise on the left, data on the right)",
+        ylabel="bits/dim per unit of log-SNR",
+    )
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
     axes.legend()
@@ -154,8 +202,10 @@ def _curve(
     model: VDM, raw: Tensor, condition: Tensor | None, seed: int, points: int
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points n"]]:
     device = next(model.parameters()).device
-    x0 = model.data.encode(raw.to(device))
+    x0 = model.spec.encode(raw.to(device))
     shown = None if condition is None else condition.to(device)
     with evaluating(model):
-        log_snr, nats = over_log_snr(model.denoiser, model.denoiser.path, x0, seed=seed, points=points, condition=shown)
-    return log_snr, bits_per_dim(nats, model.data).cpu()
+        log_snr, nats = loss_by_log_snr(
+            model.denoiser, model.denoiser.path, x0, seed=seed, points=points, condition=shown
+        )
+    return log_snr, bits_per_dim(nats, model.spec).cpu()

@@ -29,14 +29,21 @@ def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim
     page = blank(3.6, "The training loss falls as the model sees more items")
     axes = page.subplots()
     scale, name = (1000.0, "thousand items seen") if images[-1] >= 5000 else (1.0, "items seen")
-    axes.plot(images / scale, loss, color=GREY, alpha=0.45, linewidth=0.9, label="loss of the batches")
+    axes.plot(
+        images / scale, loss, color=GREY, alpha=0.45, linewidth=0.9, label="loss of the batches"
+    )
     axes.plot(images / scale, mean, color=BLUE, linewidth=2.2, label="running mean")
     settled = loss[len(loss) // 5 :]
     room = 0.08 * (settled.max() - settled.min()) or 0.5
     axes.set_ylim(settled.min() - room, settled.max() + room)
     axes.set(xlabel=name, ylabel=f"loss ({unit})")
     axes.annotate(
-        number(mean[-1], 3), (images[-1] / scale, mean[-1]), (6, 0), textcoords="offset points", va="center", color=BLUE
+        number(mean[-1], 3),
+        (images[-1] / scale, mean[-1]),
+        (6, 0),
+        textcoords="offset points",
+        va="center",
+        color=BLUE,
     )
     axes.margins(x=0.01)
     axes.grid(axis="y")
@@ -44,7 +51,9 @@ def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim
     return page
 
 
-def running_mean(values: NDArray[np.float64], weights: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def running_mean(
+    values: NDArray[np.float64], weights: NDArray[np.float64], width: int
+) -> NDArray[np.float64]:
     """The weighted mean of each value and of up to `width` - 1 before it: few items count little."""
     last = np.arange(1, len(values) + 1)
     first = np.maximum(last - width, 0)

@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..process.empirical import Empirical
 from ..process.path import Level, Path
 from ..process.prediction import Predict
-from ..sampling.density import AtLevel, per_item
-from .item import is_plane, show_points
+from ..sampling.mcmc.target import NoisedDensity, energy_per_item
+from .items import is_plane, show_points
 from .style import FAINT, INK, bare, blank, number, styled
 
 if TYPE_CHECKING:
@@ -41,14 +41,21 @@ WELL = 15.0
 class HasEnergy(Protocol):
     """E(x_t) = -log p(x_t) up to a constant: an `Energy`, or an oracle."""
 
-    def energy(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Tensor:
+    def energy(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Tensor:
         """One number an item, in nats."""
         ...
 
 
 @styled
 def score_field(
-    predict: Predict, path: Path, raw: Shaped[Tensor, "n *shape"], spec: Data, *, levels: int = 4
+    predict: Predict,
+    path: Path,
+    raw: Shaped[Tensor, "n *shape"],
+    spec: DataSpec,
+    *,
+    levels: int = 4,
 ) -> Figure:
     """p(x_t) as shades and the score as arrows, noisy to clean (Luo 2022, eq. 152 to 156; Song & Ermon 2019, figure 2).
 
@@ -58,7 +65,11 @@ def score_field(
     x0 = points(raw, spec)
     chosen, reach = noise_levels(path, x0, levels), _reach(x0)
     data = x0[:: -(-len(x0) // MOST_POINTS)]
-    page = blank(0.7 + 7.6 / len(chosen), "The score points uphill, from anywhere to where the data are", gap=0.04)
+    page = blank(
+        0.7 + 7.6 / len(chosen),
+        "The score points uphill, from anywhere to where the data are",
+        gap=0.04,
+    )
     for axes, level in zip(page.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
         bare(axes)
         _shade(axes, log_density(predict, level, data, lattice(reach, PIXELS)), reach)
@@ -69,7 +80,9 @@ def score_field(
 
 
 @styled
-def energy_surface(model_energy: HasEnergy, path: Path, spec: Data, raw: Shaped[Tensor, "n *shape"]) -> Figure:
+def energy_surface(
+    model_energy: HasEnergy, path: Path, spec: DataSpec, raw: Shaped[Tensor, "n *shape"]
+) -> Figure:
     """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq. 152).
 
     The lowest of the items is set to 0, as Z is not known; it is cut off 15 nats above, and below: what an energy is far
@@ -77,23 +90,33 @@ def energy_surface(model_energy: HasEnergy, path: Path, spec: Data, raw: Shaped[
     level is that of the cleanest `score_field`.
     """
     x0 = points(raw, spec)
-    level = path.levels([0.0])[0] if math.isfinite(path.schedule.ends[0]) else noise_levels(path, x0, 1)[0]
+    level = (
+        path.levels([0.0])[0]
+        if math.isfinite(path.schedule.ends[0])
+        else noise_levels(path, x0, 1)[0]
+    )
     reach = _reach(x0)
     x, items = lattice(reach, FACES), float(level.alpha) * x0[:MOST_POINTS]
 
     def nats(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x).float().cpu()
+            return (
+                energy_per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x)
+                .float()
+                .cpu()
+            )
 
     height = (nats(x) - nats(items).min()).clamp(min=0.0).reshape(FACES, FACES)
-    page = blank(3.9, f"The energy at log-SNR {number(float(level.log_snr), 1)}: data lie in its wells")
+    page = blank(
+        3.9, f"The energy at log-SNR {number(float(level.log_snr), 1)}: data lie in its wells"
+    )
     place = page.add_gridspec(1, 2, width_ratios=(1.25, 1.0))
     _surface(page.add_subplot(place[0], projection="3d"), x, height)
     _contours(page.add_subplot(place[1]), x, height, items[:SOME_POINTS])
     return page
 
 
-def points(raw: Shaped[Tensor, "n *shape"], spec: Data) -> Float[Tensor, "n 2"]:
+def points(raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Float[Tensor, "n 2"]:
     """The items in model space. ValueError unless they are points of the plane, and some."""
     check_plane(spec)
     if tuple(raw.shape[1:]) != spec.shape or len(raw) == 0:
@@ -101,7 +124,7 @@ def points(raw: Shaped[Tensor, "n *shape"], spec: Data) -> Float[Tensor, "n 2"]:
     return spec.encode(raw).cpu()
 
 
-def check_plane(spec: Data) -> None:
+def check_plane(spec: DataSpec) -> None:
     """ValueError unless items are points of the plane."""
     if not is_plane(spec.shape):
         raise ValueError(
@@ -118,7 +141,9 @@ def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Leve
     if count < 1:
         raise ValueError(f"levels={count}; give at least 1")
     std = max(float(x0.std(0, correction=0).square().mean().sqrt()), 1e-3)
-    wanted = -2 * torch.linspace(math.log(FINE * std), math.log(COARSE * std), count, dtype=torch.float64)
+    wanted = -2 * torch.linspace(
+        math.log(FINE * std), math.log(COARSE * std), count, dtype=torch.float64
+    )
     start, end = path.schedule.ends
     log_snr = wanted.clamp(end, start).unique()  # from the lowest, which is the noisiest
     with torch.no_grad():
@@ -136,7 +161,7 @@ def log_density(
     predict: Predict, level: Level, data: Float[Tensor, "k 2"], x: Float[Tensor, "n 2"]
 ) -> Float[Tensor, " n"]:
     """log p(x_t) up to a constant: -E of a `predict` that has an energy, else the density of noised data."""
-    own = AtLevel(predict, level).log_density if hasattr(predict, "energy") else None
+    own = NoisedDensity(predict, level).log_density if hasattr(predict, "energy") else None
     of = own or (lambda part: Empirical(data, level.path).log_prob(part, level))
     device = device_of(predict) if own else data.device
     with torch.no_grad():
@@ -160,13 +185,21 @@ def _shade(axes: Axes, log_p: Float[Tensor, " n"], reach: float) -> None:
 
     edge = reach * PIXELS / (PIXELS - 1)  # a pixel reaches half its width beyond its point
     p = (log_p - log_p.max()).exp().reshape(PIXELS, PIXELS).numpy()
-    axes.imshow(p, origin="lower", extent=(-edge, edge, -edge, edge), cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.6))
+    axes.imshow(
+        p,
+        origin="lower",
+        extent=(-edge, edge, -edge, edge),
+        cmap="Blues",
+        norm=PowerNorm(0.5, 0.0, 1.6),
+    )
 
 
 def _arrows(axes: Axes, predict: Predict, level: Level, x: Float[Tensor, "n 2"]) -> None:
     """The score, its length compressed; as long as the gap between two where |sigma score| = 10."""
     with torch.no_grad():
-        pull = AtLevel(predict, level).score(x.to(device_of(predict))).float().cpu() * float(level.sigma)
+        pull = NoisedDensity(predict, level).score(x.to(device_of(predict))).float().cpu() * float(
+            level.sigma
+        )
     size = pull.norm(dim=1, keepdim=True).clamp(min=1e-12)
     gap = float(x[1, 0] - x[0, 0])
     across, up = (gap / math.log(11) * size.log1p() * pull / size).T.numpy()
@@ -199,12 +232,18 @@ def _surface(axes: Any, x: Float[Tensor, "n 2"], height: Float[Tensor, "up acros
     axes.set(xticks=[], yticks=[], zticks=[0, 5, 10, WELL], zlim=(0, WELL))
 
 
-def _contours(axes: Axes, x: Float[Tensor, "n 2"], height: Float[Tensor, "up across"], items: Tensor) -> None:
+def _contours(
+    axes: Axes, x: Float[Tensor, "n 2"], height: Float[Tensor, "up across"], items: Tensor
+) -> None:
     """The same from above, with some items in white, and the scale of both."""
     across, up = (one.reshape(height.shape).numpy() for one in x.T)
     steps = [float(nats) for nats in range(int(WELL) + 1)]
     filled = axes.contourf(across, up, height.numpy(), levels=steps, cmap=_colours(), extend="max")
     show_points(axes, items, "white", float(x.max()))
     axes.figure.colorbar(
-        filled, ax=axes, label="E above its lowest at an item (nats)", shrink=0.8, ticks=[0, 5, 10, WELL]
+        filled,
+        ax=axes,
+        label="E above its lowest at an item (nats)",
+        shrink=0.8,
+        ticks=[0, 5, 10, WELL],
     )

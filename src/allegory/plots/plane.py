@@ -44,7 +44,7 @@ def _field(model: VDM, dataset: Dataset) -> Section:
         " arrow is short where the density is flat: on the data, and where the ways to two parts of it divide.",
         "Panels from noisy to clean: a cloud that breaks up into the shape of the data, and arrows that point towards it.",
         f"{dataset.name}; density of {source}, shaded by its square root; {ARROWS} x {ARROWS} arrows of length"
-        f" log(1 + |sigma score|); {path.split.name} path",
+        f" log(1 + |sigma score|); {path.scaling.name} path",
     )
 
 
@@ -53,7 +53,7 @@ def _walkers(model: VDM, seed: int) -> Section:
     start, end = path.schedule.ends
     return Section(
         "Langevin walkers",
-        walkers(model.denoiser, path, model.data, seeds=range(seed, seed + WALKERS), levels=LEVELS),
+        walkers(model.denoiser, path, model.spec, seeds=range(seed, seed + WALKERS), levels=LEVELS),
         "Each point goes along the score and is shaken by noise, x + c grad log p(x) + sqrt(2c) eps (Luo 2022, eq. 158)."
         " Above, the density in which it walks is noisy at first and becomes cleaner: while the noise is large the walkers"
         " spread over the parts of the data by their weights, then they settle. Below, as many steps from the same points"
@@ -62,7 +62,7 @@ def _walkers(model: VDM, seed: int) -> Section:
         " 2019, section 3.2). Lines are the ways of eight of them, above through the last five levels only.",
         "Two rows of clouds that begin as the same noise; the upper one gathers on the data, the lower one only in part.",
         f"{WALKERS} walkers, seeds from {seed}; {LEVELS} levels of {STEPS_A_LEVEL} steps above, as many steps below;"
-        f" log-SNR {end:g} to {start:g}, {path.split.name} path; states divided by sqrt(alpha² + sigma²)",
+        f" log-SNR {end:g} to {start:g}, {path.scaling.name} path; states divided by sqrt(alpha² + sigma²)",
     )
 
 

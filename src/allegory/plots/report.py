@@ -56,7 +56,9 @@ class Section:
 
 
 def report(
-    title: str, summary_rows: Sequence[tuple[str, float, float | None, str]], sections: Sequence[Section]
+    title: str,
+    summary_rows: Sequence[tuple[str, float, float | None, str]],
+    sections: Sequence[Section],
 ) -> str:
     """The HTML of a report; summary_rows are (name, value, standard error or None, unit)."""
     head = (

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from ..data.spec import Data
-from .item import is_image, is_plane, mosaic, show_image, show_points, show_rows
+from ..data.spec import DataSpec
+from .items import is_image, is_plane, mosaic, show_image, show_points, show_rows
 from .style import GREY, ORANGE, blank, styled
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MOST_CLASSES, MOST_ROWS, MOST_IMAGES = 20, 10, 144
 def sample_grid(
     raw: Shaped[Tensor, "n *shape"],
     labels: Int64[Tensor, " n"] | None,
-    spec: Data,
+    spec: DataSpec,
     real: Shaped[Tensor, "m *shape"] | None = None,
 ) -> Figure:
     """Samples: images by class, one column a class; points over the real ones; other items as rows of cells.
@@ -36,12 +36,14 @@ def sample_grid(
         return _images(raw, labels, spec)
     if is_plane(spec.shape):
         return _points(raw, spec, real)
-    page = blank(4.0, f"{min(len(raw), 40)} samples, one a row; blue is the lowest value, red the highest")
+    page = blank(
+        4.0, f"{min(len(raw), 40)} samples, one a row; blue is the lowest value, red the highest"
+    )
     show_rows(page.subplots(), spec.encode(raw[:40]))
     return page
 
 
-def _images(raw: Tensor, labels: Tensor | None, spec: Data) -> Figure:
+def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
     """One mosaic: its columns are the classes, or nothing in particular."""
     if labels is None:
         columns = math.ceil(math.sqrt(min(len(raw), MOST_IMAGES)))
@@ -56,15 +58,20 @@ def _images(raw: Tensor, labels: Tensor | None, spec: Data) -> Figure:
     page = blank(min(12.0, 0.9 + 7.6 * tall), title)
     axes = page.subplots()
     show_image(axes, mosaic(spec.encode(chosen), columns))
-    axes.set_xticks([i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))], names)
+    axes.set_xticks(
+        [i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))], names
+    )
     axes.tick_params(length=0)
     return page
 
 
-def _points(raw: Tensor, spec: Data, real: Tensor | None) -> Figure:
+def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:
     """The cloud of samples, beside it the same over the density of the real points where they are given."""
     page = blank(
-        3.2, "Samples" if real is None else "Real points (left), samples (middle), samples over the real density"
+        3.2,
+        "Samples"
+        if real is None
+        else "Real points (left), samples (middle), samples over the real density",
     )
     if real is None:
         show_points(page.subplots(), spec.encode(raw), ORANGE)

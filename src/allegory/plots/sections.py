@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..data.dataset import Arrays, Dataset
+from ..data.dataset import Dataset, Items
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.likelihood import Model
 from ..evaluation.samples import walk
 from ..models.diffusion import VDM
 from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
-from .item import is_image, is_plane
-from .motion import noising, trajectory
+from .items import is_image, is_plane
 from .plane import plane_sections
 from .report import Section
 from .samples import sample_grid
+from .trajectories import noising, trajectory
 
 CURVE_ITEMS, CLOUD = 150, 1000
 
 
 def sections(
-    model: Model, dataset: Dataset, evaluation: Evaluation, metrics: Sequence[Mapping[str, float]] = ()
+    model: Model,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    metrics: Sequence[Mapping[str, float]] = (),
 ) -> list[Section]:
     """Samples, a trajectory, the noising, the terms of the bound, their place on the path, and the training curve.
 
@@ -35,7 +38,11 @@ def sections(
     parts = [_samples(dataset, evaluation)]
     if isinstance(model, VDM):
         parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
-        parts += plane_sections(model, dataset, evaluation.settings["seed"]) if is_plane(dataset.spec.shape) else []
+        parts += (
+            plane_sections(model, dataset, evaluation.settings["seed"])
+            if is_plane(dataset.spec.shape)
+            else []
+        )
     parts.append(_terms(evaluation))
     if evaluation.readings:
         parts.append(_compared(evaluation))
@@ -54,9 +61,13 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         if is_plane(dataset.spec.shape)
         else "in no order"
     )
-    guided = "" if evaluation.settings.get("guidance", 1) == 1 else ", pushed towards its label by guidance (eq. 170)"
+    guided = (
+        ""
+        if evaluation.settings.get("guidance", 1) == 1
+        else ", pushed towards its label by guidance (eq. 170)"
+    )
     steps = (
-        f" Every step goes by what the model believes of the clean item (Luo 2022, eq. 94){guided}."
+        f" Every step goes by what the model predicts of the clean item (Luo 2022, eq. 94){guided}."
         if "solver" in evaluation.settings
         else " The latents are drawn from the top down (Luo 2022, eq. 23)."
     )
@@ -78,17 +89,17 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
 
 def _trajectory(model: VDM, evaluation: Evaluation) -> Section:
     seed, generated = evaluation.settings["seed"], evaluation.generated
-    count = min(3 if is_image(model.data.shape) else CLOUD, len(generated))
+    count = min(3 if is_image(model.spec.shape) else CLOUD, len(generated))
     labels = None if generated.labels is None else generated.labels[:count]
     chosen = {name: evaluation.settings[name] for name in ("solver", "steps", "guidance")}
     states = list(walk(model, seeds=range(seed, seed + count), labels=labels, **chosen))
     return Section(
         "How a sample comes about",
-        trajectory(states, model.data),
+        trajectory(states, model.spec),
         "The first of the samples on their way, from noise on the left. Below each state is the clean item that the"
-        " model believes in there, E[x0 | x_t]: an average of all that is possible, which becomes sharp as the noise"
+        " model predicts in there, E[x0 | x_t]: an average of all that is possible, which becomes sharp as the noise"
         " goes (Luo 2022, eq. 94 and 131).",
-        "Rows of states that turn from noise into samples, and below each the model's belief, from blurred to sharp.",
+        "Rows of states that turn from noise into samples, and below each the model's prediction, from blurred to sharp.",
         _sampled(evaluation),
     )
 
@@ -99,12 +110,15 @@ def _noising(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
     return Section(
         "The way into noise",
         noising(
-            path, some[:2] if is_image(dataset.spec.shape) else some, dataset.spec, seed=evaluation.settings["seed"]
+            path,
+            some[:2] if is_image(dataset.spec.shape) else some,
+            dataset.spec,
+            seed=evaluation.settings["seed"],
         ),
         "What the model learns to undo: x_t = alpha x0 + sigma eps at even times (Luo 2022, figure 3 and eq. 70). The"
         " log-SNR, log(alpha²/sigma²), falls from left to right.",
         "Test items that dissolve in noise, step by step.",
-        f"{dataset.name}, test set; {path.split.name} path, {path.schedule}, log-SNR {start:g} to {end:g}",
+        f"{dataset.name}, test set; {path.scaling.name} path, {path.schedule}, log-SNR {start:g} to {end:g}",
     )
 
 
@@ -120,7 +134,9 @@ def _terms(evaluation: Evaluation) -> Section:
         "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo 2022: reconstruction, prior"
         " matching and the divergences of the other latents. It is an upper bound of the bits that an item"
         f" costs.{versus} The bar at the end is one standard error.",
-        "; ".join(f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()),
+        "; ".join(
+            f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()
+        ),
         _measured(evaluation, evaluation.likelihood.count),
     )
 
@@ -142,7 +158,7 @@ def _compared(evaluation: Evaluation) -> Section:
 def _curve(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
     test = dataset.test
     labels = None if evaluation.conditional is None or test.labels is None else test.labels
-    some = Arrays(test.x[:CURVE_ITEMS], None if labels is None else labels[:CURVE_ITEMS])
+    some = Items(test.x[:CURVE_ITEMS], None if labels is None else labels[:CURVE_ITEMS])
     gap = " Between the two curves lies what the label tells." if labels is not None else ""
     return Section(
         "Where the bits go",
@@ -156,12 +172,20 @@ def _curve(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
 
 def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
     last = metrics[-1]
-    speed = f"{last['images'] / last['seconds']:.0f} images/s" if last.get("seconds") else "speed unknown"
+    speed = (
+        f"{last['images'] / last['seconds']:.0f} images/s"
+        if last.get("seconds")
+        else "speed unknown"
+    )
     return Section(
-        "Training",
+        "TrainingConfig",
         training_curve(metrics, unit),
         f"The loss on training batches, in {unit}, and its running mean."
-        + (" It is one draw of the bound of eq. 58 of Luo 2022 per image." if unit == "bits/dim" else ""),
+        + (
+            " It is one draw of the bound of eq. 58 of Luo 2022 per image."
+            if unit == "bits/dim"
+            else ""
+        ),
         f"A curve that falls and flattens; the last loss is {last['loss']:.3f} {unit}.",
         f"{last['step']:.0f} steps, {last['images']:.0f} images, {speed}",
     )

@@ -10,19 +10,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..data.spec import Data
+from ..data.spec import DataSpec
 from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
-from ..sampling.chain import chain
-from ..sampling.correct import annealed
-from ..sampling.density import AtLevel
-from ..sampling.langevin import Langevin
-from ..sampling.ncsn import step_size
-from ..sampling.run import trajectory
-from ..sampling.start import start
+from ..sampling.driver import trajectory
+from ..sampling.initial import initial_noise
+from ..sampling.mcmc.chain import chain
+from ..sampling.mcmc.langevin import Langevin
+from ..sampling.mcmc.ncsn import step_size
+from ..sampling.mcmc.target import NoisedDensity
+from ..sampling.predictor_corrector import annealed
 from .field import check_plane, device_of
-from .item import show_points
+from .items import show_points
 from .style import BLUE, INK, ORANGE, blank, number, styled
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ STEPS_A_LEVEL, MOMENTS, TRAILS, TRAIL, REACH = 5, 5, 8, 5, 1.6
 
 
 @styled
-def walkers(predict: Predict, path: Path, spec: Data, *, seeds: Sequence[int], levels: int = 40) -> Figure:
+def walkers(
+    predict: Predict, path: Path, spec: DataSpec, *, seeds: Sequence[int], levels: int = 40
+) -> Figure:
     """Langevin walkers from noise (Luo 2022, eq. 158), one a seed; lines are the ways of eight,
     above through the last five levels.
 
@@ -44,10 +46,17 @@ def walkers(predict: Predict, path: Path, spec: Data, *, seeds: Sequence[int], l
     check_plane(spec)
     way = _way(path, levels)
     kernel = Langevin(step_size(STEPS_A_LEVEL, _ratio(way)), STEPS_A_LEVEL)
-    x = start(path, spec.shape, seeds).to(device_of(predict))
-    films = [_annealed(kernel, predict, path, x, way, seeds), _alone(kernel, predict, x, way, seeds)]
+    x = initial_noise(path, spec.shape, seeds).to(device_of(predict))
+    films = [
+        _annealed(kernel, predict, path, x, way, seeds),
+        _alone(kernel, predict, x, way, seeds),
+    ]
     moments = [round(i * levels / (MOMENTS - 1)) for i in range(MOMENTS)]
-    page = blank(4.1, "Langevin walkers: while the noise falls (above), and at the smallest alone (below)", gap=0.04)
+    page = blank(
+        4.1,
+        "Langevin walkers: while the noise falls (above), and at the smallest alone (below)",
+        gap=0.04,
+    )
     for panels, film, trail in zip(page.subplots(2, MOMENTS), films, (TRAIL, levels), strict=True):
         for axes, moment in zip(panels, moments, strict=True):
             _panel(axes, film[max(0, moment - trail) : moment + 1])
@@ -61,10 +70,12 @@ def _way(path: Path, levels: int) -> Grid:
         begin, end = path.schedule.ends
         raise ValueError(
             f"path: log-SNR from {begin:g} to {end:g}, and a Langevin step is counted in the noise of a level; give a "
-            "schedule with finite ends, e.g. Linear(9, -5)"
+            "schedule with finite ends, e.g. LinearLogSNR(9, -5)"
         )
     if levels < MOMENTS - 1:
-        raise ValueError(f"levels={levels}; give at least {MOMENTS - 1}, one for each moment that is shown")
+        raise ValueError(
+            f"levels={levels}; give at least {MOMENTS - 1}, one for each moment that is shown"
+        )
     return grid(path, levels, "log_snr", "min")
 
 
@@ -74,7 +85,12 @@ def _ratio(way: Grid) -> float:
 
 
 def _annealed(
-    kernel: Langevin, predict: Predict, path: Path, x: Float[Tensor, "n 2"], way: Grid, seeds: Sequence[int]
+    kernel: Langevin,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "n 2"],
+    way: Grid,
+    seeds: Sequence[int],
 ) -> Float[Tensor, "time n 2"]:
     """All walkers at every level, the first among them."""
     states = trajectory(annealed(kernel), predict, path, x, way, seeds=seeds)
@@ -87,13 +103,13 @@ def _alone(
 ) -> Float[Tensor, "time n 2"]:
     """The same at the last level only, from where the others are seen to start."""
     last = way.levels[-1]
-    x = x * (float(last.spread) / float(way.levels[0].spread))
-    moved = chain(kernel, AtLevel(predict, last), x, way.steps, seeds=seeds)
+    x = x * (float(last.marginal_std) / float(way.levels[0].marginal_std))
+    moved = chain(kernel, NoisedDensity(predict, last), x, way.steps, seeds=seeds)
     return torch.stack([_seen(x, last), *(_seen(one.x, last) for one in moved)])
 
 
 def _seen(x: Float[Tensor, "n 2"], level: Level) -> Float[Tensor, "n 2"]:
-    return x.float().cpu() / float(level.spread)
+    return x.float().cpu() / float(level.marginal_std)
 
 
 def _panel(axes: Axes, film: Float[Tensor, "time n 2"]) -> None:

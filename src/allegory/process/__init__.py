@@ -2,18 +2,54 @@
 
 from .bound import Bound, Estimate, bits_per_dim, estimate
 from .empirical import Empirical
+from .exact import ExactDensity, Mixture
 from .grid import Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
-from .oracle import Mixture, Oracle
 from .path import Level, Path
-from .prediction import ROWS, Predict, Prediction, Row, edm, energy_of, row_named
-from .resplit import Resplit
-from .schedule import Betas, Cosine, Geometric, Learned, Linear, Schedule, Straight
-from .split import SPLITS, Split
+from .prediction import TARGETS, Predict, Prediction, Target, edm_target, energy_of, target_named
+from .rescale import Rescaled
+from .scaling import SCALINGS, Scaling
+from .schedule import (
+    Betas,
+    Cosine,
+    Geometric,
+    LearnedSchedule,
+    LinearLogSNR,
+    RectifiedFlow,
+    Schedule,
+)
 
 __all__ = [
-    "ROWS", "SPLITS", "Betas", "Bound", "Cosine", "Empirical", "Estimate", "Gaussian", "Geometric", "Grid",
-    "Learned", "Level", "Linear", "Mixture", "Oracle", "Path", "Predict", "Prediction", "Resplit", "Row", "Schedule",
-    "Split", "Straight", "bits_per_dim", "edm", "energy_of", "estimate", "grid", "marginal", "posterior",
-    "row_named", "transition",
+    "SCALINGS",
+    "TARGETS",
+    "Betas",
+    "Bound",
+    "Cosine",
+    "Empirical",
+    "Estimate",
+    "ExactDensity",
+    "Gaussian",
+    "Geometric",
+    "Grid",
+    "LearnedSchedule",
+    "Level",
+    "LinearLogSNR",
+    "Mixture",
+    "Path",
+    "Predict",
+    "Prediction",
+    "RectifiedFlow",
+    "Rescaled",
+    "Scaling",
+    "Schedule",
+    "Target",
+    "bits_per_dim",
+    "edm_target",
+    "energy_of",
+    "estimate",
+    "grid",
+    "marginal",
+    "posterior",
+    "target_named",
+    "transition",
 ]  # fmt: skip

@@ -45,7 +45,11 @@ class Bound:
     @property
     def diffusion(self) -> Float[Tensor, " b"]:
         """The sum of the divergences, in nats per item."""
-        return torch.stack(self.divergences).sum(0) if self.divergences else torch.zeros_like(self.prior)
+        return (
+            torch.stack(self.divergences).sum(0)
+            if self.divergences
+            else torch.zeros_like(self.prior)
+        )
 
     def bits_per_dim(self, data: HasDims) -> Float[Tensor, " b"]:
         """-total / (dims log 2): the bits that a code needs per number. Lower is better."""
@@ -53,12 +57,20 @@ class Bound:
 
     def terms(self, data: HasDims) -> dict[str, Float[Tensor, " b"]]:
         """What each part costs, in bits/dim; the parts add up to `bits_per_dim`."""
-        parts = {"reconstruction": -self.reconstruction, "prior": self.prior, "diffusion": self.diffusion}
+        parts = {
+            "reconstruction": -self.reconstruction,
+            "prior": self.prior,
+            "diffusion": self.diffusion,
+        }
         return {name: bits_per_dim(nats, data) for name, nats in parts.items()}
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Bound:
         """The same change on each term."""
-        return Bound(change(self.reconstruction), change(self.prior), tuple(change(d) for d in self.divergences))
+        return Bound(
+            change(self.reconstruction),
+            change(self.prior),
+            tuple(change(d) for d in self.divergences),
+        )
 
 
 def bits_per_dim(nats: Float[Tensor, "*b"], data: HasDims) -> Float[Tensor, "*b"]:

@@ -25,7 +25,7 @@ class Schedule(nn.Module, ABC):
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         """The t at which the schedule has this log-SNR."""
 
-    def tempered_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+    def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         """slope * exp(-|log_snr| / 2), finite at infinite ends too."""
         return self.slope(t) * torch.exp(-self(t).abs() / 2)
 
@@ -42,4 +42,6 @@ def check_ends(start: float, end: float, finite: bool) -> None:
     if not start > end:
         raise ValueError(f"start={start}, end={end}: log-SNR falls with t; give start > end")
     if finite and not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(f"start={start}, end={end}: both ends must be finite; Cosine and Straight allow infinite ones")
+        raise ValueError(
+            f"start={start}, end={end}: both ends must be finite; Cosine and RectifiedFlow allow infinite ones"
+        )

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .oracle import Oracle
+from .exact import ExactDensity
 from .path import Level, Path
 
 
-class Empirical(Oracle):
+class Empirical(ExactDensity):
     """The exact denoiser of a data set, each point widened to N(point, std^2 I); std = 0 is the data set itself.
 
     Memory is (batch x points), so tens of thousands of images fit. E[x0 | x_t] is the network that a diffusion loss
@@ -33,7 +33,9 @@ class Empirical(Oracle):
 
     def _variance(self, level: Level) -> Tensor:
         if self.std == 0 and isinstance(level.sigma, float) and level.sigma == 0:
-            raise ValueError("t: points have no density without noise; give a t with sigma > 0, or std > 0")
+            raise ValueError(
+                "t: points have no density without noise; give a t with sigma > 0, or std > 0"
+            )
         sigma, narrow = torch.as_tensor(level.sigma), self.std * torch.as_tensor(level.alpha)
         return (sigma * sigma + narrow * narrow).to(self.means)
 
@@ -60,9 +62,14 @@ class Empirical(Oracle):
         level = self.path.at(t, like=x)
         r = self._log_joint(x, level, condition).softmax(1)
         sigma, variance = torch.as_tensor(level.sigma), self._variance(level)
-        shrink = (sigma * sigma / variance).to(x).reshape(-1, 1, 1)  # of a point's pull, what its width leaves
+        shrink = (
+            (sigma * sigma / variance).to(x).reshape(-1, 1, 1)
+        )  # of a point's pull, what its width leaves
         mean = r @ self.means
-        second = torch.einsum("bk,kd,kf->bdf", r, self.means, self.means) - mean[:, :, None] * mean[:, None]
+        second = (
+            torch.einsum("bk,kd,kf->bdf", r, self.means, self.means)
+            - mean[:, :, None] * mean[:, None]
+        )
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         return self.std**2 * shrink * eye + shrink.square() * second
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..names import pick
+from ..lookup import pick
 from .path import Level, Path
 
 Spacing = Callable[[Path, int], Tensor]
@@ -76,7 +76,9 @@ def _log_snr(path: Path, count: int) -> Tensor:
 
 def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
     start, end = _finite_ends(path, "karras")
-    root = torch.linspace(math.exp(-end / 2 / rho), math.exp(-start / 2 / rho), count, dtype=torch.float64)
+    root = torch.linspace(
+        math.exp(-end / 2 / rho), math.exp(-start / 2 / rho), count, dtype=torch.float64
+    )
     return path.schedule.inverse(-2 * rho * root.log())
 
 

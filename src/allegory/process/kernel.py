@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .coefficients import Coefficient, exp, expm1, sqrt, weighted_sum
 from .path import Level
 from .prediction import Prediction
-from .scale import Scale, exp, expm1, sqrt, weighted_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Gaussian:
     """N(mean, std^2 I), with a standard deviation that broadcasts against the mean."""
 
     mean: Float[Tensor, "b *shape"]
-    std: Scale
+    std: Coefficient
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """mean + std * noise."""
@@ -42,7 +42,9 @@ class Gaussian:
 
     def kl(self, other: Gaussian) -> Float[Tensor, " b"]:
         """KL(self || other) in nats, summed over each item (Luo 2022, eq. 86)."""
-        ratio = torch.as_tensor(self.std, dtype=self.mean.dtype) / torch.as_tensor(other.std, dtype=self.mean.dtype)
+        ratio = torch.as_tensor(self.std, dtype=self.mean.dtype) / torch.as_tensor(
+            other.std, dtype=self.mean.dtype
+        )
         gap = (self.mean - other.mean) / other.std
         return (0.5 * (ratio * ratio + gap * gap - 1) - ratio.log()).flatten(1).sum(1)
 
@@ -52,17 +54,19 @@ def marginal(x0: Float[Tensor, "b *shape"], level: Level) -> Gaussian:
     return Gaussian(level.alpha * x0, level.sigma)
 
 
-def fresh_std(scale: Scale, s: Level, t: Level) -> Scale:
+def added_noise_std(scale: Coefficient, s: Level, t: Level) -> Coefficient:
     """scale * sqrt(1 - SNR_t/SNR_s): the noise that lies between two Levels, s the cleaner one."""
-    return scale * sqrt(-expm1(t.gap(s)))
+    return scale * sqrt(-expm1(t.log_snr_minus(s)))
 
 
 def transition(x_s: Float[Tensor, "b *shape"], s: Level, t: Level) -> Gaussian:
     """q(x_t | x_s) for s < t (Luo 2022, eq. 31 for neighbouring times)."""
-    return Gaussian(t.alpha / s.alpha * x_s, fresh_std(t.sigma, s, t))
+    return Gaussian(t.alpha / s.alpha * x_s, added_noise_std(t.sigma, s, t))
 
 
-def posterior(belief: Prediction, s: Level) -> Gaussian:
-    """q(x_s | x_t, x0) for s < t, with x0 and eps as believed at t (Luo 2022, eq. 84 and 94)."""
-    shared = exp(belief.level.gap(s) / 2)
-    return Gaussian(belief.combine(s.alpha, s.sigma * shared), fresh_std(s.sigma, s, belief.level))
+def posterior(prediction: Prediction, s: Level) -> Gaussian:
+    """q(x_s | x_t, x0) for s < t, with x0 and eps as predicted at t (Luo 2022, eq. 84 and 94)."""
+    shared = exp(prediction.level.log_snr_minus(s) / 2)
+    return Gaussian(
+        prediction.combine(s.alpha, s.sigma * shared), added_noise_std(s.sigma, s, prediction.level)
+    )

@@ -23,7 +23,9 @@ class Noise:
 
     def __init__(self, seeds: Sequence[int], shape: Sequence[int], stream: int = STEPS) -> None:
         self.shape = tuple(shape)
-        self._generators = [np.random.Generator(np.random.SFC64(_key(seed, stream))) for seed in seeds]
+        self._generators = [
+            np.random.Generator(np.random.SFC64(_key(seed, stream))) for seed in seeds
+        ]
 
     def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
         """The next standard-normal draw of every item, in the shape of `like` if it is given."""
@@ -36,7 +38,9 @@ class Noise:
 
     def uniform(self) -> Float[Tensor, " b"]:
         """The next number of every item, even in [0, 1), float64."""
-        return torch.tensor([generator.random() for generator in self._generators], dtype=torch.float64)
+        return torch.tensor(
+            [generator.random() for generator in self._generators], dtype=torch.float64
+        )
 
 
 def _key(seed: int, stream: int) -> np.random.SeedSequence:

@@ -1,6 +1,6 @@
 r"""The forward process, and the process at one time.
 
-A **Path** is q(x_t | x0) = N(alpha x0, sigma^2 I): a schedule (log-SNR of t) and a split (how alpha and sigma share
+A **Path** is q(x_t | x0) = N(alpha x0, sigma^2 I): a schedule (log-SNR of t) and a scaling (how alpha and sigma share
 it). A **Level** is the Path at one time, shaped to broadcast against the data. It stores log-SNR, never
 alpha-bar, and computes the rest when first asked for:
 
@@ -8,7 +8,7 @@ alpha-bar, and computes the rest when first asked for:
     f  = d log alpha / dt                     `drift`
     g2 = d sigma^2/dt - 2 f sigma^2 = -sigma^2 log_snr'        `diffusion`
 
-The second form of g2 follows from log_snr' = 2 (alpha'/alpha - sigma'/sigma) and holds for every split; the VP
+The second form of g2 follows from log_snr' = 2 (alpha'/alpha - sigma'/sigma) and holds for every scaling; the VP
 process of DDPM has f = -beta/2 and g2 = beta.
 """
 
@@ -23,18 +23,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .scale import Scale, larger, weighted_sum
+from .coefficients import Coefficient, larger, weighted_sum
+from .scaling import Scaling, scaling_named
 from .schedule import Schedule
-from .split import Split, split_named
 
 
 class Path(nn.Module):
-    """q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I): a schedule and a split (Luo 2022, eq. 70)."""
+    """q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I): a schedule and a scaling (Luo 2022, eq. 70)."""
 
-    def __init__(self, schedule: Schedule, split: str | Split = "vp") -> None:
+    def __init__(self, schedule: Schedule, scaling: str | Scaling = "vp") -> None:
         super().__init__()
         self.schedule = schedule
-        self.split = split_named(split) if isinstance(split, str) else split
+        self.scaling = scaling_named(scaling) if isinstance(scaling, str) else scaling
 
     def at(self, t: Tensor | float | Level, like: Tensor | None = None) -> Level:
         """The Level at t, in the precision of `like` and shaped to broadcast against it.
@@ -52,7 +52,9 @@ class Path(nn.Module):
             return self.at(t.t.flatten() if isinstance(t.t, Tensor) and t.t.ndim else t.t, like)
         device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
         time = torch.as_tensor(t, dtype=precise(device), device=device)
-        if time.device.type == "cpu" and not bool(((time >= 0) & (time <= 1)).all()):  # elsewhere a look would wait
+        if time.device.type == "cpu" and not bool(
+            ((time >= 0) & (time <= 1)).all()
+        ):  # elsewhere a look would wait
             raise ValueError(
                 f"t: {time.flatten()[:4].tolist()}; times run from 0 to 1, so divide a step by their number"
             )
@@ -80,10 +82,10 @@ class Path(nn.Module):
         It is 1 on a variance-preserving path (Luo 2022, eq. 33).
         """
         with torch.no_grad():
-            return float(self.at(1.0).spread)
+            return float(self.at(1.0).marginal_std)
 
     def extra_repr(self) -> str:
-        return f"split={self.split.name!r}"
+        return f"scaling={self.scaling.name!r}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,86 +93,90 @@ class Level:
     """A Path at one time. Scales are tensors that broadcast against the data, or floats after `unbind`."""
 
     path: Path
-    t: Scale
-    precise_log_snr: Scale
+    t: Coefficient
+    precise_log_snr: Coefficient
     dtype: torch.dtype
 
-    def _cast(self, value: Tensor) -> Scale:
+    def _cast(self, value: Tensor) -> Coefficient:
         return value.to(self.dtype) if isinstance(self.t, Tensor) else float(value)
 
     @cached_property
-    def log_snr(self) -> Scale:
+    def log_snr(self) -> Coefficient:
         """log(alpha^2 / sigma^2)."""
         return self._cast(_number(self.precise_log_snr))
 
     @cached_property
-    def _scales(self) -> tuple[Scale, Scale]:
-        alpha, sigma = self.path.split.scales(_number(self.precise_log_snr))
+    def _scales(self) -> tuple[Coefficient, Coefficient]:
+        alpha, sigma = self.path.scaling.scales(_number(self.precise_log_snr))
         return self._cast(alpha), self._cast(sigma)
 
     @cached_property
-    def alpha(self) -> Scale:
+    def alpha(self) -> Coefficient:
         """What multiplies the data."""
         return self._scales[0]
 
     @cached_property
-    def sigma(self) -> Scale:
+    def sigma(self) -> Coefficient:
         """What multiplies the noise: a standard deviation."""
         return self._scales[1]
 
     @cached_property
-    def spread(self) -> Scale:
+    def marginal_std(self) -> Coefficient:
         """sqrt(alpha^2 + sigma^2): the standard deviation of x_t for data of unit variance."""
-        return self._cast(torch.hypot(*self.path.split.scales(_number(self.precise_log_snr))))
+        return self._cast(torch.hypot(*self.path.scaling.scales(_number(self.precise_log_snr))))
 
     @cached_property
-    def slope(self) -> Scale:
+    def dlog_snr(self) -> Coefficient:
         """d log-SNR / dt."""
         return self._cast(self.path.schedule.slope(_number(self.t)))
 
     @cached_property
-    def rotation(self) -> Scale:
+    def alpha_sigma_dlog_snr(self) -> Coefficient:
         """R = alpha sigma d log-SNR/dt, finite at both ends: twice alpha' sigma - alpha sigma'."""
-        tempered = self._cast(self.path.schedule.tempered_slope(_number(self.t)))
+        scaled = self._cast(self.path.schedule.scaled_slope(_number(self.t)))
         scale = larger(self.alpha, self.sigma)  # alpha sigma = scale^2 exp(-|log_snr| / 2)
-        return scale * scale * tempered
+        return scale * scale * scaled
 
     @cached_property
-    def dalpha(self) -> Scale:
+    def dalpha(self) -> Coefficient:
         """d alpha / dt."""
-        q, _ = self.path.split.shares(self.alpha, self.sigma)
-        return q * self.rotation / 2
+        q, _ = self.path.scaling.slope_factors(self.alpha, self.sigma)
+        return q * self.alpha_sigma_dlog_snr / 2
 
     @cached_property
-    def dsigma(self) -> Scale:
+    def dsigma(self) -> Coefficient:
         """d sigma / dt."""
-        _, w = self.path.split.shares(self.alpha, self.sigma)
-        return -w * self.rotation / 2
+        _, w = self.path.scaling.slope_factors(self.alpha, self.sigma)
+        return -w * self.alpha_sigma_dlog_snr / 2
 
     @cached_property
-    def drift(self) -> Scale:
+    def drift(self) -> Coefficient:
         """f = d log alpha / dt in dx = f x dt + g dw (Song et al. 2021); infinite where alpha = 0."""
-        q, _ = self.path.split.shares(self.alpha, self.sigma)
-        return q * self.rotation / (2 * self.alpha)
+        q, _ = self.path.scaling.slope_factors(self.alpha, self.sigma)
+        return q * self.alpha_sigma_dlog_snr / (2 * self.alpha)
 
     @cached_property
-    def diffusion(self) -> Scale:
+    def diffusion(self) -> Coefficient:
         """g^2 = -sigma^2 d log-SNR/dt in dx = f x dt + g dw (Song et al. 2021; VDM, Kingma et al. 2021)."""
-        return -self.sigma * self.rotation / self.alpha
+        return -self.sigma * self.alpha_sigma_dlog_snr / self.alpha
 
-    def gap(self, other: Level) -> Scale:
+    def log_snr_minus(self, other: Level) -> Coefficient:
         """log_snr - other.log_snr, subtracted before it is rounded: neighbouring times keep their digits."""
         difference = self.precise_log_snr - other.precise_log_snr
         return difference.to(self.dtype) if isinstance(difference, Tensor) else difference
 
-    def mix(self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+    def mix(
+        self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]
+    ) -> Float[Tensor, "b *shape"]:
         """x_t = alpha x0 + sigma eps (Luo 2022, eq. 69): noising, a DDIM step, an inversion."""
         if isinstance(self.alpha, Tensor) and self.alpha.ndim not in (0, x0.ndim):
             shape = tuple(self.alpha.shape)
-            raise ValueError(f"level: scales of shape {shape} for data {tuple(x0.shape)}; use path.at(t, like=x0)")
+            raise ValueError(
+                f"level: scales of shape {shape} for data {tuple(x0.shape)}; use path.at(t, like=x0)"
+            )
         return weighted_sum((self.alpha, x0), (self.sigma, eps))
 
-    def per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    def log_snr_per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """log-SNR as one number per item: what a network is conditioned on."""
         if isinstance(self.log_snr, Tensor):
             return self.log_snr.reshape(-1).to(like.device, _dtype(like)).expand(len(like))
@@ -178,14 +184,27 @@ class Level:
 
     def unbind(self) -> tuple[Level, ...]:
         """A Level of n times as n Levels of floats, read from the device once."""
-        names = ("log_snr", "alpha", "sigma", "slope", "rotation", "dalpha", "dsigma", "drift", "diffusion")
+        names = (
+            "log_snr",
+            "alpha",
+            "sigma",
+            "dlog_snr",
+            "alpha_sigma_dlog_snr",
+            "dalpha",
+            "dsigma",
+            "drift",
+            "diffusion",
+        )
         columns = [
-            torch.as_tensor(getattr(self, name)).expand(torch.as_tensor(self.t).shape).tolist() for name in names
+            torch.as_tensor(getattr(self, name)).expand(torch.as_tensor(self.t).shape).tolist()
+            for name in names
         ]
         levels = []
-        for t, *row in zip(torch.as_tensor(self.t).tolist(), *columns, strict=True):
-            level = Level(self.path, t, row[0], torch.float64)
-            level.__dict__.update(zip(names, row, strict=True))  # as if asked for already, but all levels at once
+        for t, *values in zip(torch.as_tensor(self.t).tolist(), *columns, strict=True):
+            level = Level(self.path, t, values[0], torch.float64)
+            level.__dict__.update(
+                zip(names, values, strict=True)
+            )  # as if asked for already, but all levels at once
             levels.append(level)
         return tuple(levels)
 
@@ -195,7 +214,7 @@ def precise(device: torch.device | None) -> torch.dtype:
     return torch.float32 if device is not None and device.type == "mps" else torch.float64
 
 
-def _number(scale: Scale) -> Tensor:
+def _number(scale: Coefficient) -> Tensor:
     """A float as a float64 tensor; a tensor as it is."""
     return scale if isinstance(scale, Tensor) else torch.tensor(scale, dtype=torch.float64)
 

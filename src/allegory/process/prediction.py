@@ -1,7 +1,7 @@
-r"""Predictions: what is believed of x0 and eps at a Level, and every name for it.
+r"""Predictions: what is predicted of x0 and eps at a Level, and every name for it.
 
 x_t = alpha x0 + sigma eps ties the two, so one more linear relation  y = a x0 + b eps  fixes both. Each target that
-a network may be trained on is such a row (a, b), and so is x_t itself:
+a network may be trained on is such a target (a, b), and so is x_t itself:
 
     x_t    (alpha, sigma)                    the noisy data
     x0     (1, 0)                            the clean data
@@ -12,7 +12,7 @@ a network may be trained on is such a row (a, b), and so is x_t itself:
     edm    (sigma, -alpha s^2) / (s sqrt(sigma^2 + s^2 alpha^2))
                                              unit-variance target of Karras et al. 2022, data of standard deviation s
 
-Given the values u, y of two rows (a, b) and (a', b'), any linear functional  c0 x0 + c1 eps  is  p u + q y  with
+Given the values u, y of two targets (a, b) and (a', b'), any linear functional  c0 x0 + c1 eps  is  p u + q y  with
 
     det = a b' - b a'        p = (c0 b' - c1 a') / det        q = (a c1 - b c0) / det,
 
@@ -30,162 +30,178 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..names import pick
+from ..lookup import pick
+from .coefficients import Coefficient, Term, sqrt, weighted_sum
 from .path import Level, Path
-from .scale import Scale, Term, sqrt, weighted_sum
 
 
 @dataclass(frozen=True)
-class Row:
+class Target:
     """A target y = a x0 + b eps, and the ends of a path at which it says nothing of x0."""
 
     name: str
-    coefficients: Callable[[Level], tuple[Scale, Scale]]
+    coefficients: Callable[[Level], tuple[Coefficient, Coefficient]]
     needs_signal: bool = False  # gives no x0 where alpha = 0
     needs_noise: bool = False  # is itself infinite where sigma = 0
 
     def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """What an output y of this row says at x_t."""
+        """What an output y of this target says at x_t."""
         return Prediction.solve(self, y, x_t, level)
 
     def check(self, path: Path) -> None:
-        """ValueError, with the remedy, when this row cannot be trained on this path."""
+        """ValueError, with the remedy, when this target cannot be trained on this path."""
         start, end = path.schedule.ends
         if self.needs_signal and end == -float("inf"):
             raise ValueError(
-                f"row={self.name!r}: at t = 1 this path has no signal (zero terminal SNR), where {self.name} says "
-                "nothing of x0; use row='v', 'x0', 'flow' or 'edm', or a schedule with a finite end"
+                f"target={self.name!r}: at t = 1 this path has no signal (zero terminal SNR), where {self.name} says "
+                "nothing of x0; use target='v', 'x0', 'flow' or 'edm', or a schedule with a finite end"
             )
         if self.needs_noise and start == float("inf"):
             raise ValueError(
-                f"row={self.name!r}: at t = 0 this path has no noise, where {self.name} is infinite; "
-                "use row='v', 'eps', 'flow' or 'edm', or a schedule with a finite start"
+                f"target={self.name!r}: at t = 0 this path has no noise, where {self.name} is infinite; "
+                "use target='v', 'eps', 'flow' or 'edm', or a schedule with a finite start"
             )
 
 
-def edm(data_std: float) -> Row:
-    """The row of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation."""
+def edm_target(data_std: float) -> Target:
+    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation."""
 
-    def coefficients(level: Level) -> tuple[Scale, Scale]:
-        spread = sqrt(level.sigma * level.sigma + (data_std * level.alpha) * (data_std * level.alpha))
+    def coefficients(level: Level) -> tuple[Coefficient, Coefficient]:
+        spread = sqrt(
+            level.sigma * level.sigma + (data_std * level.alpha) * (data_std * level.alpha)
+        )
         return level.sigma / (data_std * spread), -data_std * level.alpha / spread
 
-    return Row("edm" if data_std == 1 else f"edm:{data_std:g}", coefficients)
+    return Target("edm" if data_std == 1 else f"edm:{data_std:g}", coefficients)
 
 
-ROWS: dict[str, Row] = {
-    "x0": Row("x0", lambda level: (1.0, 0.0)),
-    "eps": Row("eps", lambda level: (0.0, 1.0), needs_signal=True),
-    "score": Row("score", lambda level: (0.0, -1 / level.sigma), needs_signal=True, needs_noise=True),
-    "v": Row("v", lambda level: (-level.sigma, level.alpha)),
-    "flow": Row("flow", lambda level: (level.dalpha, level.dsigma)),
-    "edm": edm(1.0),
+TARGETS: dict[str, Target] = {
+    "x0": Target("x0", lambda level: (1.0, 0.0)),
+    "eps": Target("eps", lambda level: (0.0, 1.0), needs_signal=True),
+    "score": Target(
+        "score", lambda level: (0.0, -1 / level.sigma), needs_signal=True, needs_noise=True
+    ),
+    "v": Target("v", lambda level: (-level.sigma, level.alpha)),
+    "flow": Target("flow", lambda level: (level.dalpha, level.dsigma)),
+    "edm": edm_target(1.0),
 }
 """The targets a network may be trained on, by name."""
 
-X_T = Row("x_t", lambda level: (level.alpha, level.sigma))
-"""The row of the state itself: every Prediction agrees with x_t."""
+X_T = Target("x_t", lambda level: (level.alpha, level.sigma))
+"""The target of the state itself: every Prediction agrees with x_t."""
 
 
-def row_named(name: str | Row, data_std: float = 1.0) -> Row:
-    """The row of this name; `edm` takes the standard deviation of the data. ValueError names the closest."""
-    if isinstance(name, Row):
+def target_named(name: str | Target, data_std: float = 1.0) -> Target:
+    """The target of this name; `edm` takes the standard deviation of the data. ValueError names the closest."""
+    if isinstance(name, Target):
         return name
-    return edm(data_std) if name == "edm" and data_std != 1.0 else pick("row", name, ROWS)
+    return (
+        edm_target(data_std) if name == "edm" and data_std != 1.0 else pick("target", name, TARGETS)
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The pair (x0, eps) believed at a Level, held as the values u and y of two rows; every other row is a view.
+    """The pair (x0, eps) predicted at a Level, held as the values u and y of two targets; every other target is a view.
 
-    A model that learns the variance of a reverse step adds its `share`: where the logarithm of that variance lies between
+    A model that learns the variance of a reverse step adds its `variance_fraction`: where the logarithm of that variance lies between
     the smallest that fits the data (0) and the largest (1), number by number (Nichol & Dhariwal 2021, eq. 15).
     """
 
     u: Float[Tensor, "b *shape"]
     y: Float[Tensor, "b *shape"]
-    rows: tuple[Row, Row]
+    targets: tuple[Target, Target]
     level: Level
-    share: Tensor | None = None
+    variance_fraction: Tensor | None = None
 
     @classmethod
-    def solve(cls, row: str | Row, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """The pair for which the row is y and alpha x0 + sigma eps is x_t: what a network's output means."""
+    def solve(cls, target: str | Target, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
+        """The pair for which the target is y and alpha x0 + sigma eps is x_t: what a network's output means."""
         if y.shape != x_t.shape:
-            raise ValueError(f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a prediction has the shape of x_t")
-        return cls(x_t, y, (X_T, row_named(row)), level)
+            raise ValueError(
+                f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a prediction has the shape of x_t"
+            )
+        return cls(x_t, y, (X_T, target_named(target)), level)
 
     @classmethod
     def of(cls, x0: Tensor, eps: Tensor, level: Level) -> Prediction:
         """The pair itself, when both are known: the truth of a training item."""
-        return cls(x0, eps, (ROWS["x0"], ROWS["eps"]), level)
+        return cls(x0, eps, (TARGETS["x0"], TARGETS["eps"]), level)
 
     @property
     def x0(self) -> Float[Tensor, "b *shape"]:
         """The clean data."""
-        return self.view(ROWS["x0"])
+        return self.view(TARGETS["x0"])
 
     @property
     def eps(self) -> Float[Tensor, "b *shape"]:
         """The noise."""
-        return self.view(ROWS["eps"])
+        return self.view(TARGETS["eps"])
 
     @property
     def x_t(self) -> Float[Tensor, "b *shape"]:
         """The state alpha x0 + sigma eps."""
         return self.view(X_T)
 
-    def squared_error(self, truth: Prediction, row: str | Row) -> Float[Tensor, "b *shape"]:
-        """|error of that row|^2, number by number, computed on the row that was predicted.
+    def squared_error(self, truth: Prediction, target: str | Target) -> Float[Tensor, "b *shape"]:
+        """|error of that target|^2, number by number, computed on the target that was predicted.
 
-        alpha dx0 + sigma deps = 0 makes the errors of two rows proportional: dy' = (det'/det) dy with
+        alpha dx0 + sigma deps = 0 makes the errors of two targets proportional: dy' = (det'/det) dy with
         det = alpha b - sigma a.
         """
-        own, asked = self.rows[1], row_named(row)
+        own, asked = self.targets[1], target_named(target)
         ratio = self._determinant(asked) / self._determinant(own)
         return (ratio * (self.view(own) - truth.view(own))).square()
 
-    def _determinant(self, row: Row) -> Scale:
-        a, b = row.coefficients(self.level)
+    def _determinant(self, target: Target) -> Coefficient:
+        a, b = target.coefficients(self.level)
         return self.level.alpha * b - self.level.sigma * a
 
-    def view(self, row: str | Row) -> Float[Tensor, "b *shape"]:
+    def view(self, target: str | Target) -> Float[Tensor, "b *shape"]:
         """The prediction under another name: a x0 + b eps."""
-        row = row_named(row)
-        if row is self.rows[0]:
+        target = target_named(target)
+        if target is self.targets[0]:
             return self.u
-        return self.y if row is self.rows[1] else self.combine(*row.coefficients(self.level))
+        return (
+            self.y if target is self.targets[1] else self.combine(*target.coefficients(self.level))
+        )
 
     def at(self, level: Level) -> Float[Tensor, "b *shape"]:
         """alpha_s x0 + sigma_s eps: the same pair seen at another Level, which is a DDIM step (Song et al. 2020)."""
         return self.combine(level.alpha, level.sigma)
 
-    def combine(self, c0: Scale, c1: Scale) -> Float[Tensor, "b *shape"]:
+    def combine(self, c0: Coefficient, c1: Coefficient) -> Float[Tensor, "b *shape"]:
         """c0 x0 + c1 eps."""
         return weighted_sum(*self.terms(c0, c1))
 
-    def terms(self, c0: Scale, c1: Scale) -> tuple[Term, Term]:
+    def terms(self, c0: Coefficient, c1: Coefficient) -> tuple[Term, Term]:
         """c0 x0 + c1 eps as (p, u), (q, y), for a sum that goes on: the 2x2 solve of the module's docstring."""
-        (a, b), (a_y, b_y) = (row.coefficients(self.level) for row in self.rows)
+        (a, b), (a_y, b_y) = (target.coefficients(self.level) for target in self.targets)
         det = a * b_y - b * a_y
         if isinstance(det, float) and det == 0.0:
             where = "alpha = 0" if self.level.alpha == 0.0 else f"sigma = {self.level.sigma}"
             raise ValueError(
-                f"{self.rows[0].name} and {self.rows[1].name} do not fix x0 and eps where {where}; "
-                "use row='v', 'flow' or 'edm', or stay away from that end"
+                f"{self.targets[0].name} and {self.targets[1].name} do not fix x0 and eps where {where}; "
+                "use target='v', 'flow' or 'edm', or stay away from that end"
             )
         return ((c0 * b_y - c1 * a_y) / det, self.u), ((a * c1 - b * c0) / det, self.y)
 
-    def towards(self, other: Prediction, weight: float) -> Prediction:
-        """self + weight (other - self), row by row: what guidance and interpolation do. Both stand at one Level."""
+    def extrapolate(self, other: Prediction, weight: float) -> Prediction:
+        """self + weight (other - self), target by target: what guidance and interpolation do. Both stand at one Level."""
         mine, theirs = self, other
-        if mine.rows[1] is not theirs.rows[1] or mine.rows[0] is not theirs.rows[0]:
+        if mine.targets[1] is not theirs.targets[1] or mine.targets[0] is not theirs.targets[0]:
             mine, theirs = (
                 Prediction.of(mine.x0, mine.eps, mine.level),
                 Prediction.of(theirs.x0, theirs.eps, mine.level),
             )
         u = mine.u if mine.u is theirs.u else torch.lerp(mine.u, theirs.u, weight)
-        return Prediction(u, torch.lerp(mine.y, theirs.y, weight), mine.rows, mine.level, other.share)
+        return Prediction(
+            u,
+            torch.lerp(mine.y, theirs.y, weight),
+            mine.targets,
+            mine.level,
+            other.variance_fraction,
+        )
 
 
 @runtime_checkable
@@ -195,13 +211,18 @@ class Predict(Protocol):
     t is one time, one per item, or a Level; condition is None for "no condition". Any function of this form is one.
     """
 
-    def __call__(self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None) -> Prediction:
-        """What is believed of x0 and eps, given x_t."""
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """What is predicted of x0 and eps, given x_t."""
         ...
 
 
 def energy_of(
-    predict: Predict, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level, condition: Tensor | None = None
+    predict: Predict,
+    x_t: Float[Tensor, "b *shape"],
+    t: Tensor | float | Level,
+    condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
     """-log p(x_t) in nats, up to a constant, of a Predict with an `energy`. ValueError for one that has only a score."""
     energy = getattr(predict, "energy", None)

@@ -4,7 +4,7 @@ Everything that a diffusion process does at time t follows from one number,
 
     log_snr(t) = log(alpha(t)^2 / sigma(t)^2),        t from 0 (clean) to 1 (noise),
 
-and a rule that splits it into alpha and sigma (`split.py`). A schedule is that function with its slope and its
+and a rule that scalings it into alpha and sigma (`scaling.py`). A schedule is that function with its slope and its
 inverse, all in closed form. Where an end is infinite (no noise at t = 0, no signal at t = 1) the slope is infinite
 as well, but the *tempered* slope
 
@@ -27,12 +27,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .curve import Schedule, check_ends
-from .learned import Learned
+from .learned_schedule import LearnedSchedule
 
-__all__ = ["Betas", "Cosine", "Geometric", "Learned", "Linear", "Schedule", "Straight"]
+__all__ = [
+    "Betas",
+    "Cosine",
+    "Geometric",
+    "LearnedSchedule",
+    "LinearLogSNR",
+    "RectifiedFlow",
+    "Schedule",
+]
 
 
-class Linear(Schedule):
+class LinearLogSNR(Schedule):
     """log_snr(t) = start + (end - start) t, straight in log-SNR (Kingma et al. 2021, appendix)."""
 
     def __init__(self, start: float = 10.0, end: float = -10.0) -> None:
@@ -62,10 +70,12 @@ class Geometric(Schedule):
 
     def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0) -> None:
         if not 0 < sigma_min < sigma_max:
-            raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}: give 0 < sigma_min < sigma_max")
+            raise ValueError(
+                f"sigma_min={sigma_min}, sigma_max={sigma_max}: give 0 < sigma_min < sigma_max"
+            )
         super().__init__()
         self.sigma_min, self.sigma_max = float(sigma_min), float(sigma_max)
-        self.line = Linear(-2 * math.log(sigma_min), -2 * math.log(sigma_max))
+        self.line = LinearLogSNR(-2 * math.log(sigma_min), -2 * math.log(sigma_max))
 
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         log_snr: Tensor = self.line(t)
@@ -112,10 +122,14 @@ class Cosine(Schedule):
         theta, phi = self._angles(t)
         return -2 * (self.theta1 - self.theta0) / (torch.sin(theta) * torch.sin(phi))
 
-    def tempered_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+    def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         # exp(-|log_snr|/2) is the smaller of tan and cotangent, which cancels the smaller of the two sines.
         theta, phi = self._angles(t)
-        return -2 * (self.theta1 - self.theta0) / torch.maximum(torch.sin(theta), torch.sin(phi)).square()
+        return (
+            -2
+            * (self.theta1 - self.theta0)
+            / torch.maximum(torch.sin(theta), torch.sin(phi)).square()
+        )
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return (torch.atan(torch.exp(-log_snr / 2)) - self.theta0) / (self.theta1 - self.theta0)
@@ -124,8 +138,8 @@ class Cosine(Schedule):
         return f"start={self.start}, end={self.end}"
 
 
-class Straight(Schedule):
-    """log_snr(t) = 2 log((1 - t) / t): with the `flow` split, alpha = 1 - t and sigma = t.
+class RectifiedFlow(Schedule):
+    """log_snr(t) = 2 log((1 - t) / t): with the `flow` scaling, alpha = 1 - t and sigma = t.
 
     The path of flow matching and rectified flow (Lipman et al. 2023; Liu et al. 2023). Both ends are infinite.
     """
@@ -136,7 +150,7 @@ class Straight(Schedule):
     def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return -2 / (t * (1 - t))
 
-    def tempered_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+    def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return -2 / torch.maximum(t, 1 - t).square()
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
@@ -155,7 +169,9 @@ class Betas(Schedule):
         super().__init__()
         beta = torch.as_tensor(betas, dtype=torch.float64).detach().cpu().flatten()
         if len(beta) < 2 or not bool(((beta > 0) & (beta < 1)).all()):
-            raise ValueError(f"betas: {len(beta)} values, {beta[:4].tolist()}...; give two or more inside (0, 1)")
+            raise ValueError(
+                f"betas: {len(beta)} values, {beta[:4].tolist()}...; give two or more inside (0, 1)"
+            )
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
         # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close to 1.
         self._table = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
@@ -182,7 +198,9 @@ class Betas(Schedule):
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         nodes = self._nodes(log_snr)
-        i = (torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1).clamp(0, len(nodes) - 2)
+        i = (torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1).clamp(
+            0, len(nodes) - 2
+        )
         return (i + (log_snr - nodes[i]) / (nodes[i + 1] - nodes[i])) / (len(nodes) - 1)
 
     def extra_repr(self) -> str:

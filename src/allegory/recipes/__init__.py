@@ -6,15 +6,15 @@ import functools
 import inspect
 from collections.abc import Callable
 
-from ..names import pick
-from .choices import ModelChoice, PathChoice, Run
+from ..lookup import pick
+from .config import DiffusionConfig, PathConfig, Run
 from .digits import digits
 from .execute import execute
-from .folder import RunFolder
 from .images import images
 from .mnist import mnist
 from .mnist_binary import mnist_hierarchy, mnist_vae
 from .plane import arrays, toy
+from .run_folder import RunFolder
 from .scores import digits_ncsn, digits_sde, toy_energy, toy_score
 
 RECIPES: dict[str, Callable[..., Run]] = {
@@ -44,16 +44,28 @@ def recipe_named(name: str, data: str | None = None) -> Run:
     if data is not None:
         return recipe(data)
     if inspect.signature(recipe).parameters["data"].default is inspect.Parameter.empty:
-        raise ValueError(f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images")
+        raise ValueError(
+            f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
+        )
     return recipe()
 
 
 def _with_levels(recipe: Callable[..., Run], name: str, levels: str) -> Callable[..., Run]:
     if "levels" not in inspect.signature(recipe).parameters:
-        raise ValueError(f"recipe {name!r}: has no levels to choose; give {name.partition(':')[0]!r}")
+        raise ValueError(
+            f"recipe {name!r}: has no levels to choose; give {name.partition(':')[0]!r}"
+        )
     if not levels.isdecimal():
         raise ValueError(f"recipe {name!r}: give a whole number of levels, as in mnist_hierarchy:6")
     return functools.partial(recipe, levels=int(levels))
 
 
-__all__ = ["RECIPES", "ModelChoice", "PathChoice", "Run", "RunFolder", "execute", "recipe_named"]
+__all__ = [
+    "RECIPES",
+    "DiffusionConfig",
+    "PathConfig",
+    "Run",
+    "RunFolder",
+    "execute",
+    "recipe_named",
+]

@@ -17,27 +17,27 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from .. import __version__
-from ..data import Data
+from ..data import DataSpec
 from ..likelihood.codec import (
+    Bins,
     Chain,
-    Coded,
     Container,
-    Grid,
+    Encoding,
     Model,
-    Walk,
+    TopDownModel,
+    choose_bins,
     decode,
     encode,
     fingerprint,
-    grids,
     pack,
     unpack,
 )
-from ..likelihood.placing import node_levels, profile
-from ..models import VDM, LatentModel
-from ..models.reader import Reader
+from ..likelihood.level_placement import node_levels, profile
+from ..models import VDM, LatentVariableModel
+from ..models.coding_chain import CodingChain
 from ..process.noise import BOUND, Noise
-from .codec import to_json
-from .folder import RunFolder
+from .run_folder import RunFolder
+from .serialize import to_json
 
 STEPS = 20
 MEASURED = 16
@@ -46,7 +46,7 @@ Nodes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Coding:
+class CodingConfig:
     """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check.
 
     None of steps is STEPS for a diffusion model; others take none.
@@ -83,31 +83,35 @@ class Compressed:
         return self.items * self.dims
 
 
-def compress(folder: RunFolder, raw: Shaped[Tensor, "n *shape"], coding: Coding) -> Compressed:
+def compress(
+    folder: RunFolder, raw: Shaped[Tensor, "n *shape"], coding: CodingConfig
+) -> Compressed:
     """Code raw items. ValueError for data unlike the run's, continuous data, or a model that cannot code them."""
-    data = folder.data
-    if data.levels is None:
-        raise ValueError("the run's data are continuous: a density is no code; train on data of finitely many levels")
-    data.check(raw)
-    model, index = folder.model(), data.index(raw)
-    nodes = _nodes(model, data, index, coding.steps)
+    spec = folder.spec
+    if spec.levels is None:
+        raise ValueError(
+            "the run's data are continuous: a density is no code; train on data of finitely many levels"
+        )
+    spec.check(raw)
+    model, index = folder.model(), spec.index(raw)
+    nodes = _nodes(model, spec, index, coding.steps)
     chain = _chain(model, nodes)
     start = time.perf_counter()
-    bins = _bins(chain, data, index)
-    coded = encode(chain, index, data.values, bins, batch=coding.batch, seed=coding.seed)
+    bins = _bins(chain, spec, index)
+    coded = encode(chain, index, spec.values, bins, batch=coding.batch, seed=coding.seed)
     seconds = time.perf_counter() - start
     content = pack(Container(_header(folder, model, index, nodes, bins, coded), coded.words))
     checked = _check(folder, content, index) if coding.check else None
     bound = coded.nats.sum().item() / math.log(2)
     return Compressed(
-        content, len(index), data.dims, coded.gross_bits, coded.net_bits, bound,
+        content, len(index), spec.dims, coded.gross_bits, coded.net_bits, bound,
         1 if nodes is None else len(nodes), seconds, checked,
     )  # fmt: skip
 
 
 def decompress(folder: RunFolder, content: bytes, name: str) -> Shaped[Tensor, "n *shape"]:
     """The raw items of a file. ValueError that says whether it is damaged, of another model, or of another machine."""
-    return folder.data.decode(folder.data.values[_read(folder, content, name)])
+    return folder.spec.decode(folder.spec.values[_read(folder, content, name)])
 
 
 def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
@@ -120,18 +124,24 @@ def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
 
 def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
     container = unpack(content, name)
-    header, data = container.header, folder.data
+    header, spec = container.header, folder.spec
     model = folder.model()
     if header.get("model") != _fingerprint(folder, model):
-        raise ValueError(f"{name}: made by another model than {folder.path}; give the run that it was made with")
+        raise ValueError(
+            f"{name}: made by another model than {folder.path}; give the run that it was made with"
+        )
     if not _readable(header, isinstance(model, VDM)):
-        raise ValueError(f"{name}: its header holds what `allegory compress` never writes; make the file anew")
+        raise ValueError(
+            f"{name}: its header holds what `allegory compress` never writes; make the file anew"
+        )
     nodes = None if header["nodes"] is None else tuple(header["nodes"])
-    bins = tuple(Grid(tuple(exponents)) for exponents in header["bins"])
-    coded = Coded(container.words, tuple(header["sizes"]), header["seed"], header["initial"], torch.zeros(0))
+    bins = tuple(Bins(tuple(exponents)) for exponents in header["bins"])
+    coded = Encoding(
+        container.words, tuple(header["sizes"]), header["seed"], header["initial"], torch.zeros(0)
+    )
     with _threads(header["machine"]["threads"]):
         try:
-            index = decode(coded, _chain(model, nodes), data.shape, data.values, bins)
+            index = decode(coded, _chain(model, nodes), spec.shape, spec.values, bins)
             intact = _check_sum(index) == header["items"]
         except ValueError:
             intact = False
@@ -143,64 +153,93 @@ def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *sha
 def _readable(header: Mapping[str, Any], diffusion: bool) -> bool:
     """Whether a header with a right checksum could have been written here: a file may be made to harm."""
     try:
-        counts = [*header["sizes"], header["initial"], header["machine"]["threads"], header["seed"] + 1]
-        lists = all(isinstance(each, list) and each for each in (header["sizes"], header["bins"], *header["bins"]))
-        nodes = isinstance(header["nodes"], list) and len(header["nodes"]) > 1 if diffusion else header["nodes"] is None
-        return lists and nodes and all(type(count) is int and count > 0 for count in counts) and "items" in header
+        counts = [
+            *header["sizes"],
+            header["initial"],
+            header["machine"]["threads"],
+            header["seed"] + 1,
+        ]
+        lists = all(
+            isinstance(each, list) and each
+            for each in (header["sizes"], header["bins"], *header["bins"])
+        )
+        nodes = (
+            isinstance(header["nodes"], list) and len(header["nodes"]) > 1
+            if diffusion
+            else header["nodes"] is None
+        )
+        return (
+            lists
+            and nodes
+            and all(type(count) is int and count > 0 for count in counts)
+            and "items" in header
+        )
     except (KeyError, TypeError):
         return False
 
 
 def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
     """Why a whole file of the right model does not decode."""
-    other = {key: value for key, value in wrote.items() if reads.get(key) != value and key != "threads"}
-    why = ", ".join(f"{key} {value} there and {reads.get(key)} here" for key, value in other.items())
+    other = {
+        key: value for key, value in wrote.items() if reads.get(key) != value and key != "threads"
+    }
+    why = ", ".join(
+        f"{key} {value} there and {reads.get(key)} here" for key, value in other.items()
+    )
     return (
         "the network's results differ from those of encoding in the last bits "
         f"({why or 'the same versions, so another processor'}); decode it where it was made"
     )
 
 
-def _chain(model: VDM | LatentModel, nodes: Nodes | None) -> Model:
+def _chain(model: VDM | LatentVariableModel, nodes: Nodes | None) -> Model:
     """The model as a chain or a walk; a diffusion model unrolled at these nodes."""
     if isinstance(model, VDM):
         assert nodes is not None
-        return Reader(model).chain(node_levels(model.denoiser.path, nodes))
-    if not isinstance(model, Chain | Walk):
-        raise ValueError(f"{type(model).__name__}: neither a chain of latents nor walked from the top; it cannot code")
+        return CodingChain(model).chain(node_levels(model.denoiser.path, nodes))
+    if not isinstance(model, Chain | TopDownModel):
+        raise ValueError(
+            f"{type(model).__name__}: neither a chain of latents nor walked from the top; it cannot code"
+        )
     return model
 
 
 @torch.no_grad()
-def _nodes(model: VDM | LatentModel, data: Data, index: Tensor, steps: int | None) -> Nodes | None:
+def _nodes(
+    model: VDM | LatentVariableModel, spec: DataSpec, index: Tensor, steps: int | None
+) -> Nodes | None:
     """Where a diffusion model's levels cost least."""
     if not isinstance(model, VDM):
         if steps is not None:
-            raise ValueError(f"steps={steps}: this run is no diffusion model, its latents are its steps; leave it out")
+            raise ValueError(
+                f"steps={steps}: this run is no diffusion model, its latents are its steps; leave it out"
+            )
         return None
-    x0 = data.values[index[:MEASURED]]
-    reader = Reader(model)
-    _, nodes = min(profile(reader.believe, model.denoiser.path, x0).place(STEPS if steps is None else steps))
+    x0 = spec.values[index[:MEASURED]]
+    reader = CodingChain(model)
+    _, nodes = min(
+        profile(reader.predict, model.denoiser.path, x0).place(STEPS if steps is None else steps)
+    )
     return nodes
 
 
 @torch.no_grad()
-def _bins(chain: Model, data: Data, index: Tensor) -> tuple[Grid, ...]:
-    x0 = data.values[index[:MEASURED]]
-    return grids(chain.infer(x0, Noise(range(len(x0)), data.shape, BOUND).draw).latents)
+def _bins(chain: Model, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
+    x0 = spec.values[index[:MEASURED]]
+    return choose_bins(chain.infer(x0, Noise(range(len(x0)), spec.shape, BOUND).draw).latents)
 
 
 def _header(
     folder: RunFolder,
-    model: VDM | LatentModel,
+    model: VDM | LatentVariableModel,
     index: Tensor,
     nodes: Nodes | None,
-    bins: tuple[Grid, ...],
-    coded: Coded,
+    bins: tuple[Bins, ...],
+    coded: Encoding,
 ) -> dict[str, Any]:
     return {
         "model": _fingerprint(folder, model),
-        "data": folder.data.to_dict(),
+        "data": folder.spec.to_dict(),
         "items": _check_sum(index),
         "sizes": list(coded.sizes),
         "seed": coded.seed,
@@ -211,8 +250,8 @@ def _header(
     }
 
 
-def _fingerprint(folder: RunFolder, model: VDM | LatentModel) -> str:
-    choice = {"model": to_json(folder.run.model), "data": folder.data.to_dict()}
+def _fingerprint(folder: RunFolder, model: VDM | LatentVariableModel) -> str:
+    choice = {"model": to_json(folder.run.model), "data": folder.spec.to_dict()}
     return fingerprint(model, json.dumps(choice, sort_keys=True))
 
 

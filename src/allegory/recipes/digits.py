@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..networks import UNetConfig
-from ..training import Training
-from .choices import ModelChoice, PathChoice, Run
+from ..training import TrainingConfig
+from .config import DiffusionConfig, PathConfig, Run
 
 
 def digits(data: str = "digits") -> Run:
@@ -15,13 +15,15 @@ def digits(data: str = "digits") -> Run:
     """
     return Run(
         recipe="digits",
-        data=data,
-        model=ModelChoice(
-            network=UNetConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(), dropout=0.25),
-            path=PathChoice("linear", start=8.0, end=-5.0),
-            row="categorical",
+        source=data,
+        model=DiffusionConfig(
+            network=UNetConfig(
+                channels=32, multipliers=(1, 2), blocks=1, attention=(), dropout=0.25
+            ),
+            path=PathConfig("linear", start=8.0, end=-5.0),
+            target="categorical",
             data_std=0.75,
             label_dropout=0.15,
         ),
-        training=Training(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998),
+        training=TrainingConfig(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998),
     )

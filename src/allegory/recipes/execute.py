@@ -11,8 +11,8 @@ import torch
 from ..data import Batches, Dataset, load
 from ..training import Callback, Result, discard, train
 from ..training.checkpoint import read
-from .choices import Run
-from .folder import RunFolder
+from .config import Run
+from .run_folder import RunFolder
 
 
 def execute(
@@ -29,16 +29,18 @@ def execute(
     model do not fit: nothing on disk is touched before everything has been built.
     """
     _check_folder(path, resume, overwrite)
-    dataset = load(run.data)
+    dataset = load(run.source)
     run = run.resolved(dataset)
     torch.manual_seed(run.training.seed)  # the initial weights
-    model = run.fit_to(dataset)
+    model = run.build_model(dataset)
     if resume:
         _check_resumable(path, dataset)
     elif overwrite:
         _clear(path)
     folder = RunFolder.create(path, run, dataset.spec)
-    result = train(model, _batches(dataset, run), run.training, path, resume=resume, callbacks=callbacks)
+    result = train(
+        model, _batches(dataset, run), run.training, path, resume=resume, callbacks=callbacks
+    )
     return folder, result
 
 
@@ -48,16 +50,20 @@ def _check_folder(path: Path, resume: bool, overwrite: bool) -> None:
         raise ValueError("--resume and --overwrite: give one of them")
     occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if occupied and not (resume or overwrite):
-        raise ValueError(f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, or another folder")
+        raise ValueError(
+            f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, or another folder"
+        )
     if occupied and overwrite and not (path / "run.json").is_file():
         raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
 
 
 def _check_resumable(path: Path, dataset: Dataset) -> None:
     """ValueError, before anything is written, when the checkpoint is damaged or the data are others."""
-    data = RunFolder.open(path).data
+    data = RunFolder.open(path).spec
     if data != dataset.spec:
-        raise ValueError(f"--resume: the data are {dataset.spec}, the run began with {data}; give the same data")
+        raise ValueError(
+            f"--resume: the data are {dataset.spec}, the run began with {data}; give the same data"
+        )
     read(path)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..networks import UNetConfig
-from ..training import Training
-from .choices import ModelChoice, PathChoice, Run
+from ..training import TrainingConfig
+from .config import DiffusionConfig, PathConfig, Run
 
 
 def images(data: str) -> Run:
@@ -14,11 +14,18 @@ def images(data: str) -> Run:
     """
     return Run(
         recipe="images",
-        data=data,
-        model=ModelChoice(
-            network=UNetConfig(32, multipliers=(1, 2, 2), blocks=2, attention=(7, 8), dropout=0.1, fourier=(5, 6, 7)),
-            path=PathChoice("linear", start=13.3, end=-5.0),
-            row="edm",
+        source=data,
+        model=DiffusionConfig(
+            network=UNetConfig(
+                32,
+                multipliers=(1, 2, 2),
+                blocks=2,
+                attention=(7, 8),
+                dropout=0.1,
+                fourier=(5, 6, 7),
+            ),
+            path=PathConfig("linear", start=13.3, end=-5.0),
+            target="edm",
         ),
-        training=Training(minutes=30.0, batch_size=64, learning_rate=1e-3, ema=0.999),
+        training=TrainingConfig(minutes=30.0, batch_size=64, learning_rate=1e-3, ema=0.999),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..networks import UNetConfig
-from ..training import Training
-from .choices import CATEGORICAL, ModelChoice, PathChoice, Run
+from ..training import TrainingConfig
+from .config import CATEGORICAL, DiffusionConfig, PathConfig, Run
 
 
 def mnist(data: str) -> Run:
@@ -18,16 +18,26 @@ def mnist(data: str) -> Run:
     """
     return Run(
         recipe="mnist",
-        data=data,
-        model=ModelChoice(
+        source=data,
+        model=DiffusionConfig(
             network=UNetConfig(
-                32, multipliers=(1, 2, 2), blocks=1, attention=(7,), fourier=(0, 1, 2, 3, 4, 5, 6, 7), head=1
+                32,
+                multipliers=(1, 2, 2),
+                blocks=1,
+                attention=(7,),
+                fourier=(0, 1, 2, 3, 4, 5, 6, 7),
+                head=1,
             ),
-            path=PathChoice("linear", start=14.0, end=-6.0),
-            row=CATEGORICAL,
+            path=PathConfig("linear", start=14.0, end=-6.0),
+            target=CATEGORICAL,
             label_dropout=0.5,
         ),
-        training=Training(
-            minutes=30.0, batch_size=32, optimizer="muon", learning_rate=8e-3, ema=0.998, precision="bf16"
+        training=TrainingConfig(
+            minutes=30.0,
+            batch_size=32,
+            optimizer="muon",
+            learning_rate=8e-3,
+            ema=0.998,
+            precision="bf16",
         ),
     )

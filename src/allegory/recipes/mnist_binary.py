@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ..models import LadderConfig, VAEConfig
-from ..training import Training
-from .choices import Run
+from ..training import TrainingConfig
+from .config import Run
 
-TRAINING = Training(minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16")
+TRAINING = TrainingConfig(
+    minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16"
+)
 LATENTS = {levels: (*[(4, 8)] * (levels - 1), (0, 32)) for levels in (1, 3, 6)}
 
 
@@ -17,7 +19,7 @@ def mnist_vae(data: str) -> Run:
     """
     return Run(
         recipe="mnist_vae",
-        data=_binarized(data),
+        source=_binarized(data),
         model=VAEConfig(latents=(32,), channels=(32, 64), depth=1),
         training=TRAINING,
     )
@@ -32,7 +34,7 @@ def mnist_hierarchy(data: str, levels: int = 3) -> Run:
         raise ValueError(f"levels={levels}: give one of {', '.join(map(str, LATENTS))}")
     return Run(
         recipe="mnist_hierarchy" if levels == 3 else f"mnist_hierarchy:{levels}",
-        data=_binarized(data),
+        source=_binarized(data),
         model=LadderConfig(LATENTS[levels], warmup=500),
         training=TRAINING,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..networks import MLPConfig
-from ..training import Training
-from .choices import ModelChoice, PathChoice, Run
+from ..training import TrainingConfig
+from .config import DiffusionConfig, PathConfig, Run
 
 
 def toy(data: str = "moons") -> Run:
@@ -12,14 +12,20 @@ def toy(data: str = "moons") -> Run:
 
     On eight_gaussians it should come within 0.1 bits/dim of the entropy of the mixture.
     """
-    return _vectors("toy", data, Training(minutes=0.5, batch_size=512, learning_rate=2e-3, ema=0.998))
+    return _vectors(
+        "toy", data, TrainingConfig(minutes=0.5, batch_size=512, learning_rate=2e-3, ema=0.998)
+    )
 
 
 def arrays(data: str) -> Run:
     """A density over float arrays of any shape (.npy, .npz): flattened, through a residual MLP."""
-    return _vectors("arrays", data, Training(minutes=5.0, batch_size=256, learning_rate=1e-3, ema=0.999))
+    return _vectors(
+        "arrays", data, TrainingConfig(minutes=5.0, batch_size=256, learning_rate=1e-3, ema=0.999)
+    )
 
 
-def _vectors(name: str, data: str, training: Training) -> Run:
-    model = ModelChoice(MLPConfig(width=256, depth=3), PathChoice("cosine", start=12.0, end=-8.0), row="edm")
+def _vectors(name: str, data: str, training: TrainingConfig) -> Run:
+    model = DiffusionConfig(
+        MLPConfig(width=256, depth=3), PathConfig("cosine", start=12.0, end=-8.0), target="edm"
+    )
     return Run(name, data, model, training)

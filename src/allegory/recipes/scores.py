@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..networks import MLPConfig, ScalarConfig, UNetConfig
-from ..training import Training
-from .choices import ModelChoice, PathChoice, Run
+from ..networks import MLPConfig, PotentialConfig, UNetConfig
+from ..training import TrainingConfig
+from .config import DiffusionConfig, PathConfig, Run
 
 DIGITS = UNetConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(), dropout=0.1)
 
@@ -16,8 +16,15 @@ def toy_score(data: str = "eight_gaussians") -> Run:
 
     Sample it by `--solver ncsn2`, or by any other.
     """
-    model = ModelChoice(MLPConfig(width=256, depth=3), exploding(0.01, 3.0), row="eps", weight="simple")
-    return Run("toy_score", data, model, Training(minutes=0.5, batch_size=512, learning_rate=2e-3, ema=0.998))
+    model = DiffusionConfig(
+        MLPConfig(width=256, depth=3), exploding(0.01, 3.0), target="eps", weight="simple"
+    )
+    return Run(
+        "toy_score",
+        data,
+        model,
+        TrainingConfig(minutes=0.5, batch_size=512, learning_rate=2e-3, ema=0.998),
+    )
 
 
 def toy_energy(data: str = "eight_gaussians") -> Run:
@@ -26,9 +33,16 @@ def toy_energy(data: str = "eight_gaussians") -> Run:
     Dual score matching weighs the separate parts of the data. How near it comes to the truth:
     `python -m benchmarks energies`.
     """
-    network = ScalarConfig(width=64, depth=2, fourier=(-2, -1, 0, 1, 2, 3))
-    model = ModelChoice(network, PathChoice("linear", start=9.0, end=-3.0), row="energy", weight="dual")
-    return Run("toy_energy", data, model, Training(minutes=0.9, batch_size=1024, learning_rate=2e-2, ema=0.998))
+    network = PotentialConfig(width=64, depth=2, fourier=(-2, -1, 0, 1, 2, 3))
+    model = DiffusionConfig(
+        network, PathConfig("linear", start=9.0, end=-3.0), target="energy", weight="dual"
+    )
+    return Run(
+        "toy_energy",
+        data,
+        model,
+        TrainingConfig(minutes=0.9, batch_size=1024, learning_rate=2e-2, ema=0.998),
+    )
 
 
 def digits_ncsn(data: str = "digits") -> Run:
@@ -36,19 +50,39 @@ def digits_ncsn(data: str = "digits") -> Run:
 
     The largest noise is the largest distance between two of the digits. Sample it by `--solver pc` or `--solver ncsn2`.
     """
-    model = ModelChoice(DIGITS, exploding(0.01, 10.0), row="edm", weight="simple", label_dropout=0.15)
-    return Run("digits_ncsn", data, model, Training(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998))
+    model = DiffusionConfig(
+        DIGITS, exploding(0.01, 10.0), target="edm", weight="simple", label_dropout=0.15
+    )
+    return Run(
+        "digits_ncsn",
+        data,
+        model,
+        TrainingConfig(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998),
+    )
 
 
 def digits_sde(data: str = "digits") -> Run:
     """One network of 8x8 digits for the VP, sub-VP and VE SDEs and the straight flow, by likelihood weighting.
 
-    `--split ve` and so on sample it as each of them (Song et al. 2021; ScoreFlow, Song et al. 2021).
+    `--scaling ve` and so on sample it as each of them (Song et al. 2021; ScoreFlow, Song et al. 2021).
     """
-    model = ModelChoice(DIGITS, PathChoice("linear", start=9.0, end=-5.0), row="edm", weight="elbo", label_dropout=0.15)
-    return Run("digits_sde", data, model, Training(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998))
+    model = DiffusionConfig(
+        DIGITS,
+        PathConfig("linear", start=9.0, end=-5.0),
+        target="edm",
+        weight="elbo",
+        label_dropout=0.15,
+    )
+    return Run(
+        "digits_sde",
+        data,
+        model,
+        TrainingConfig(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998),
+    )
 
 
-def exploding(sigma_min: float, sigma_max: float) -> PathChoice:
+def exploding(sigma_min: float, sigma_max: float) -> PathConfig:
     """sigma from sigma_min to sigma_max, geometric in t, at alpha = 1."""
-    return PathChoice("linear", start=-2 * math.log(sigma_min), end=-2 * math.log(sigma_max), split="ve")
+    return PathConfig(
+        "linear", start=-2 * math.log(sigma_min), end=-2 * math.log(sigma_max), scaling="ve"
+    )

@@ -1,69 +1,69 @@
 """From noise to data: grids, steps, and the driver that walks them."""
 
 from ..process.noise import Noise
-from .adaptive import Sampled, adaptive
-from .chain import chain, mcmc
+from .adaptive import AdaptiveResult, adaptive
 from .churn import Churn, Interval, churn, restart
-from .correct import annealed, predictor_corrector
-from .density import AtLevel, Density, Moved, Potential
+from .driver import State, invert, sample, trajectory
+from .initial import initial_noise
 from .interpolate import slerp
-from .langevin import BatchLangevin, Hamiltonian, Langevin, mala
-from .ncsn import largest_distance, level_count, level_ratio, step_size
-from .parallel import Picard, picard
-from .plan import Move, Solver, Stay
-from .run import State, encode, sample, trajectory
-from .solvers import SOLVERS, solver_named
-from .start import start
-from .steps import ddim
+from .mcmc.chain import chain, run_chain
+from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
+from .mcmc.ncsn import largest_distance, level_count, level_ratio, step_size
+from .mcmc.target import Density, EnergyDensity, NoisedDensity, Transition
+from .parallel import PicardResult, picard
+from .predictor_corrector import annealed, predictor_corrector
+from .registry import SOLVERS, solver_named
+from .runge_kutta import Tableau, runge_kutta
+from .single_step import ddim
+from .solver import Correction, Solver, Update
 from .stochastic import er_sde, euler_maruyama, reverse_diffusion, sa
-from .tableau import Tableau, runge_kutta
-from .tune import Tuning, tune
-from .tuned import Tuned
+from .tuned_sampler import TunedSampler
+from .tuning import TuningConfig, tune
 
 __all__ = [
     "SOLVERS",
-    "AtLevel",
+    "AdaptiveResult",
     "BatchLangevin",
     "Churn",
+    "Correction",
     "Density",
+    "EnergyDensity",
     "Hamiltonian",
     "Interval",
     "Langevin",
-    "Move",
-    "Moved",
     "Noise",
-    "Picard",
-    "Potential",
-    "Sampled",
+    "NoisedDensity",
+    "PicardResult",
     "Solver",
     "State",
-    "Stay",
     "Tableau",
-    "Tuned",
-    "Tuning",
+    "Transition",
+    "TunedSampler",
+    "TuningConfig",
+    "Update",
     "adaptive",
     "annealed",
     "chain",
     "churn",
     "ddim",
-    "encode",
     "er_sde",
     "euler_maruyama",
+    "initial_noise",
+    "invert",
     "largest_distance",
     "level_count",
     "level_ratio",
     "mala",
-    "mcmc",
     "picard",
     "predictor_corrector",
     "restart",
     "reverse_diffusion",
+    "run_chain",
     "runge_kutta",
     "sa",
     "sample",
     "slerp",
     "solver_named",
-    "start",
     "step_size",
     "trajectory",
     "tune",

@@ -1,6 +1,6 @@
 r"""A sampler that chooses its own steps, item by item.
 
-The walk is that of the likelihood (`likelihood.march`), from noise to data: it predicts by the slopes of the past, asks,
+The walk is that of the likelihood (`numerics.adaptive_ode`), from noise to data: it predicts by the slopes of the past, asks,
 corrects, and takes the difference of two orders for its error. Of the tangent Gaussian there is left N(., S^2), S the
 standard deviation of the data, so no derivative of the network is asked for: it is the v form of `multistep`, at unequal
 steps. Each item has its own steps and its own error, so it comes out the same alone and in any batch. (A norm over the
@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ..likelihood.march import March, level_at
-from ..likelihood.tangent import Angle, Point
+from ..numerics.adaptive_ode import AdaptiveIntegrator, level_at
+from ..numerics.local_gaussian import Angle, Point
 from ..process.path import Path, precise
 from ..process.prediction import Predict
 
@@ -42,7 +42,7 @@ class Descent(Angle):
 
 
 @dataclass(frozen=True, eq=False)
-class Sampled:
+class AdaptiveResult:
     """Where each item came to, and the evaluations that it took."""
 
     x: Float[Tensor, "b *shape"]
@@ -60,7 +60,7 @@ def adaptive(
     data_std: float = 1.0,
     end: str = "denoise",
     limit: int = 1000,
-) -> Sampled:
+) -> AdaptiveResult:
     """From x at t = 1 to t = 0 along the probability flow, and with end="denoise" on to the posterior mean there.
 
     `tolerance` bounds the error of a step, root mean square, in local standard deviations of x. ValueError for a
@@ -68,25 +68,35 @@ def adaptive(
     than the limit.
     """
     if not (0 < tolerance < math.inf and 0 < data_std < math.inf):
-        raise ValueError(f"tolerance={tolerance}, data_std={data_std}; give positive numbers, such as 1e-3 and 1")
+        raise ValueError(
+            f"tolerance={tolerance}, data_std={data_std}; give positive numbers, such as 1e-3 and 1"
+        )
     if end not in ("denoise", "min"):
         raise ValueError(f"end={end!r}; give 'denoise' or 'min'")
     if x.ndim < 2 or len(x) == 0:
-        raise ValueError(f"x: shape {tuple(x.shape)}; give at least one item, and items of at least one number")
+        raise ValueError(
+            f"x: shape {tuple(x.shape)}; give at least one item, and items of at least one number"
+        )
     first, last = path.schedule.ends
     if not math.isfinite(first):
-        raise ValueError("path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'")
+        raise ValueError(
+            "path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'"
+        )
     field = _Field(predict, path, x.dtype, condition, data_std)
     u, u_end = math.exp(-max(last / 2, -STEEPEST)), math.exp(-first / 2)
-    alpha = path.split.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
+    alpha = path.scaling.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
     y = x.to(precise(x.device)) / alpha
     begin = field(y.new_full((len(y),), u), y, torch.arange(len(y), device=y.device))
-    arrival = March(field, u_end, Descent(data_std), MEMORY, tolerance, limit).run(begin)
+    arrival = AdaptiveIntegrator(field, u_end, Descent(data_std), MEMORY, tolerance, limit).run(
+        begin
+    )
     level = path.levels([0.0])[0]
     reached = (level.alpha * arrival.y).to(x.dtype)
     if end == "min":
-        return Sampled(reached, arrival.evaluations)
-    return Sampled(predict(reached, level, condition).x0.to(x.dtype), arrival.evaluations + 1)
+        return AdaptiveResult(reached, arrival.evaluations)
+    return AdaptiveResult(
+        predict(reached, level, condition).x0.to(x.dtype), arrival.evaluations + 1
+    )
 
 
 @dataclass(frozen=True, eq=False)

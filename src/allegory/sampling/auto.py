@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..process.path import Level
 from .multistep import FORMS, Rule, adams, multistep
-from .plan import Move, Solver
+from .solver import Solver, Update
 
 FORM, FEW, MANY, MOST = FORMS["v"], 14, 40, 5
 """Numbers of steps at which the rule changes, and the highest order."""
@@ -25,7 +25,7 @@ def rules(steps: int) -> tuple[Rule, Rule | None]:
     return adams(FORM, order, "clock"), adams(FORM, order, "clock", ahead=1)
 
 
-def _plan(levels: Sequence[Level]) -> list[Move]:
+def _plan(levels: Sequence[Level]) -> list[Update]:
     return multistep(FORM, *rules(len(levels) - 1), whole=True)(levels)
 
 

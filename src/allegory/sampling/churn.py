@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..process.kernel import fresh_std
+from ..process.kernel import added_noise_std
 from ..process.path import Level
-from .plan import Move, Solver
-from .steps import HEUN, inner, levels_at
+from .single_step import HEUN, inner, levels_at
+from .solver import Solver, Update
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,13 @@ class Churn:
         if not 0 <= self.s_churn < math.inf:
             raise ValueError(f"s_churn={self.s_churn}; give a finite number, 0 (no noise) or more")
         if not 0 <= self.s_min <= self.s_max:
-            raise ValueError(f"s_min={self.s_min}, s_max={self.s_max}; give 0 <= s_min <= s_max, in sigma/alpha")
+            raise ValueError(
+                f"s_min={self.s_min}, s_max={self.s_max}; give 0 <= s_min <= s_max, in sigma/alpha"
+            )
         if not 0 < self.s_noise < math.inf:
-            raise ValueError(f"s_noise={self.s_noise}; give a finite number above 0; 1 is the forward process")
+            raise ValueError(
+                f"s_noise={self.s_noise}; give a finite number above 0; 1 is the forward process"
+            )
 
     def holds(self, level: Level) -> bool:
         """Whether noise is added at this Level; where there is none at all, or no signal, it cannot rise."""
@@ -52,10 +56,10 @@ def churn(how: Churn | None = None) -> Solver:
     """
     how = how or Churn()
 
-    def plan(levels: Sequence[Level]) -> list[Move]:
+    def plan(levels: Sequence[Level]) -> list[Update]:
         gamma = min(how.s_churn / (len(levels) - 1), math.sqrt(2) - 1)
         risen = _raised([level for level in levels[:-1] if how.holds(level)], gamma)
-        moves: list[Move] = []
+        moves: list[Update] = []
         for here, to in pairwise(levels):
             start = risen.get(here, here)
             if start.log_snr < here.log_snr:
@@ -76,10 +80,10 @@ def _raised(levels: Sequence[Level], gamma: float) -> dict[Level, Level]:
     return dict(zip(levels, levels_at(levels[0].path, log_snr), strict=True))
 
 
-def _up(here: Level, there: Level, inflation: float = 1.0) -> Move:
+def _up(here: Level, there: Level, inflation: float = 1.0) -> Update:
     """A draw of q(x_there | x_here), the noise inflated: no state of the trajectory, and nothing is asked."""
-    noise = inflation * fresh_std(there.sigma, here, there)
-    return Move(there, state=there.alpha / here.alpha, noise=(noise,), stage=True)
+    noise = inflation * added_noise_std(there.sigma, here, there)
+    return Update(there, state=there.alpha / here.alpha, noise=(noise,), stage=True)
 
 
 def _ratio(level: Level) -> float:
@@ -97,7 +101,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high:
-            raise ValueError(f"low={self.low}, high={self.high}; give 0 < low < high, in sigma/alpha")
+            raise ValueError(
+                f"low={self.low}, high={self.high}; give 0 < low < high, in sigma/alpha"
+            )
         if self.times < 0 or self.times != int(self.times):
             raise ValueError(f"times={self.times}; give a whole number, 0 (never) or more")
 
@@ -110,15 +116,21 @@ def restart(where: Interval | None = None) -> Solver:
     """
     where = where or Interval()
 
-    def plan(levels: Sequence[Level]) -> list[Move]:
-        inside = [i for i, level in enumerate(levels) if where.low <= _ratio(level) <= where.high and inner(level)]
+    def plan(levels: Sequence[Level]) -> list[Update]:
+        inside = [
+            i
+            for i, level in enumerate(levels)
+            if where.low <= _ratio(level) <= where.high and inner(level)
+        ]
         if len(inside) < 2 or where.times == 0:
             return HEUN(levels)
         top, bottom = inside[0], inside[-1]
         down = HEUN(levels[top : bottom + 1])
         again = [_up(levels[bottom], levels[top]), *(replace(move, stage=True) for move in down)]
         before = HEUN(levels[: bottom + 1])
-        before[-1] = replace(before[-1], stage=True)  # the grid's state there is the one after the last restart
+        before[-1] = replace(
+            before[-1], stage=True
+        )  # the grid's state there is the one after the last restart
         walks = before + again * where.times
         walks[-1] = replace(walks[-1], stage=False)
         return walks + (HEUN(levels[bottom:]) if bottom + 1 < len(levels) else [])

@@ -4,7 +4,7 @@ A straight line between two draws of N(0, I) passes nearer to the origin than an
 
     slerp(a, b, w) = sin((1 - w) theta)/sin(theta) a + sin(w theta)/sin(theta) b,      cos(theta) = <a, b>/(|a| |b|),
 
-for each item by itself (Song et al. 2020, DDIM, appendix on interpolation). `encode` both items, walk between their
+for each item by itself (Song et al. 2020, DDIM, appendix on interpolation). `invert` both items, walk between their
 encodings, `sample` from each point.
 """
 
@@ -21,7 +21,9 @@ def slerp(a: Float[Tensor, "b *shape"], b: Tensor, weight: float) -> Float[Tenso
     ValueError when the shapes differ or a weight is outside [0, 1].
     """
     if a.shape != b.shape:
-        raise ValueError(f"a, b: shapes {tuple(a.shape)} and {tuple(b.shape)}; give two encodings of one shape")
+        raise ValueError(
+            f"a, b: shapes {tuple(a.shape)} and {tuple(b.shape)}; give two encodings of one shape"
+        )
     if not 0 <= weight <= 1:
         raise ValueError(f"weight={weight}; give a share of the way, from 0 to 1")
     flat_a, flat_b = a.reshape(len(a), -1).double(), b.reshape(len(b), -1).double()

@@ -1,4 +1,4 @@
-r"""Multistep methods: one evaluation a step, and the last few beliefs.
+r"""Multistep methods: one evaluation a step, and the last few predictions.
 
 In each of four *forms* the probability flow is the integral of one row of the Prediction (`process.prediction`). With
 z = x/g and a clock c,
@@ -30,11 +30,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ..names import pick
+from ..lookup import pick
+from ..process.coefficients import Coefficient
 from ..process.path import Level
-from ..process.scale import Scale
-from .plan import Move, Solver
-from .steps import inner, plain
+from .single_step import inner, plain
+from .solver import Solver, Update
 
 Rule = Callable[["Nodes"], Tensor]
 """Shape (steps, count), float64; row i: what multiplies the slopes in the integral from node i to node i + 1, newest
@@ -61,23 +61,23 @@ FARTHEST = 1.5
 class Form:
     """How the flow is an integral: g, the clock and its slope, by half log-SNR; and the row of z's slope."""
 
-    gauge: Callable[[Level], Scale]
-    row: Callable[[Level], tuple[Scale, Scale]]
+    gauge: Callable[[Level], Coefficient]
+    row: Callable[[Level], tuple[Coefficient, Coefficient]]
     clock: Clock
     speed: Clock
     """d clock / d lambda."""
-    fresh: Callable[[Level, Level], Scale] | None = None
+    fresh: Callable[[Level, Level], Coefficient] | None = None
     """Of the form of an SDE: the standard deviation of what is drawn on the way from one Level to the next."""
 
 
-def _v(level: Level) -> tuple[Scale, Scale]:
-    return -level.sigma / level.spread, level.alpha / level.spread
+def _v(level: Level) -> tuple[Coefficient, Coefficient]:
+    return -level.sigma / level.marginal_std, level.alpha / level.marginal_std
 
 
 FORMS = {
     "x0": Form(lambda level: level.sigma, lambda level: (1.0, 0.0), torch.exp, torch.exp),
     "eps": Form(lambda level: level.alpha, lambda level: (0.0, 1.0), lambda y: (-y).exp(), lambda y: -(-y).exp()),
-    "v": Form(lambda level: level.spread, _v, lambda y: (-y).exp().atan(), lambda y: -0.5 / y.cosh()),
+    "v": Form(lambda level: level.marginal_std, _v, lambda y: (-y).exp().atan(), lambda y: -0.5 / y.cosh()),
     "flow": Form(
         lambda level: level.alpha + level.sigma, lambda level: (-1.0, 1.0),
         lambda y: (-y).sigmoid(), lambda y: -0.25 / (y / 2).cosh() ** 2,
@@ -127,12 +127,18 @@ def _landed(clock: Float[Tensor, " n"], weights: Float[Tensor, "n-1 k"]) -> Floa
     """
     step, before = clock[-1] - clock[-2], clock[-2] - clock[max(-3, -len(clock))]
     last = torch.zeros_like(weights[-1])
-    bend = step * step / (2 * before) if len(clock) > 2 and len(last) > 1 and step / before < FARTHEST else 0.0 * step
+    bend = (
+        step * step / (2 * before)
+        if len(clock) > 2 and len(last) > 1 and step / before < FARTHEST
+        else 0.0 * step
+    )
     last = torch.cat([(step + bend)[None], -bend[None], last[2:]])[: len(last)]
     return torch.cat([weights[:-1], last[None]])
 
 
-def _integrals(form: Form, place: Clock, half: Float[Tensor, " n"], used: Int64[Tensor, "n-1 k"]) -> Tensor:
+def _integrals(
+    form: Form, place: Clock, half: Float[Tensor, " n"], used: Int64[Tensor, "n-1 k"]
+) -> Tensor:
     """Step by step the integrals, by the clock, of the polynomials that are 1 at one used node and 0 at the others."""
     start, end = half[:-1, None], half[1:, None]
     y = (start + end) / 2 + (end - start) / 2 * POINTS[0]
@@ -152,7 +158,9 @@ def each(rule: Callable[[Sequence[float], int], Sequence[float]]) -> Rule:
         half = nodes.half.tolist()
         rows = [rule(half, i) for i in range(len(half) - 1)]
         longest = max(map(len, rows))
-        return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in rows], dtype=torch.float64)
+        return torch.tensor(
+            [[*row, *[0.0] * (longest - len(row))] for row in rows], dtype=torch.float64
+        )
 
     return rules
 
@@ -170,10 +178,10 @@ def _variable(name: str, form: Form, nodes: Nodes) -> Clock:
 
 def multistep(
     form: Form, predict: Rule, correct: Rule | None = None, whole: bool = False
-) -> Callable[[Sequence[Level]], list[Move]]:
+) -> Callable[[Sequence[Level]], list[Update]]:
     """The plan of a method that is linear in the slopes; `whole` if its rules are good for both ends of any path."""
 
-    def plan(levels: Sequence[Level]) -> list[Move]:
+    def plan(levels: Sequence[Level]) -> list[Update]:
         first = 0 if whole or inner(levels[0]) else 1
         last = len(levels) - (0 if whole or inner(levels[-1]) else 1)
         nodes = Nodes.of(levels[first:last])
@@ -193,10 +201,14 @@ def merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, "
     corrected = correct(nodes)
     pad = torch.nn.functional.pad
     change = corrected - pad(predicted, (1, corrected.shape[1] - predicted.shape[1] - 1))
-    return pad(predicted, (0, change.shape[1] - predicted.shape[1])) + pad(change[:-1], (0, 0, 1, 0))
+    return pad(predicted, (0, change.shape[1] - predicted.shape[1])) + pad(
+        change[:-1], (0, 0, 1, 0)
+    )
 
 
-def _moves(form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps count"]) -> list[Move]:
+def _moves(
+    form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps count"]
+) -> list[Update]:
     """g_s (z_t + sum_j w_j F_j), and a draw where the form is of an SDE."""
     moves = []
     for i, row in enumerate(weights.tolist()):
@@ -204,7 +216,9 @@ def _moves(form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps co
         g = form.gauge(to)
         slopes = tuple(g * w for w in row[: i + 1])
         noise = () if form.fresh is None else (form.fresh(here, to),)
-        moves.append(Move(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes, noise=noise))
+        moves.append(
+            Update(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes, noise=noise)
+        )
     return moves
 
 
@@ -212,5 +226,7 @@ def exponential_adams(form: str, order: int, variable: str, corrected: bool) -> 
     """Adams-Bashforth of this order in this form; corrected, it is of one order more."""
     name = f"{form}ab{order}{'c' if corrected else ''}"
     correct = adams(FORMS[form], order, variable, ahead=1) if corrected else None
-    plan = multistep(FORMS[form], adams(FORMS[form], order, variable), correct, whole=variable == "clock")
+    plan = multistep(
+        FORMS[form], adams(FORMS[form], order, variable), correct, whole=variable == "clock"
+    )
     return Solver(name, plan, order + corrected)

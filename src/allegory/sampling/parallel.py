@@ -1,9 +1,9 @@
 r"""Parallel in time: all states of a deterministic plan at once, for whoever has many cores.
 
-The states of a plan satisfy x_{i+1} = M_i(x_i, beliefs so far), each belief a network's answer to one state. Picard's
-iteration asks for all beliefs in one batch, at the states of the last round, and makes all moves again:
+The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), each prediction a network's answer to one state. PicardResult's
+iteration asks for all predictions in one batch, at the states of the last round, and makes all moves again:
 
-    beliefs^k = predict(x_0^k, ..., x_{N-1}^k),          x_{i+1}^{k+1} = M_i(x_i^{k+1}, beliefs^k).
+    predictions^k = predict(x_0^k, ..., x_{N-1}^k),          x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
 
 After k rounds the first k states are those of the walk one by one, exactly, so N rounds are always enough; it stops when
 no state of an item moves by more than the tolerance any longer (Shih et al. 2023, ParaDiGMS). A round costs N
@@ -22,14 +22,14 @@ from torch import Tensor
 from ..process.grid import Grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from .memory import memory
-from .plan import Move, Solver
-from .run import as_grid
-from .solvers import solver_named
+from .driver import as_grid
+from .history import new_history
+from .registry import solver_named
+from .solver import Solver, Update
 
 
 @dataclass(frozen=True, eq=False)
-class Picard:
+class PicardResult:
     """The last states, and after how many rounds each item stood still."""
 
     x: Float[Tensor, "b *shape"]
@@ -46,7 +46,7 @@ def picard(
     *,
     tolerance: float = 1e-3,
     condition: Tensor | None = None,
-) -> Picard:
+) -> PicardResult:
     """What `sample` gives, by rounds that each ask for all steps at once.
 
     An item is done when none of its states moves by more than `tolerance` (root mean square) in a round: a test of its
@@ -55,48 +55,65 @@ def picard(
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(
-            f"solver {solver.name!r} draws noise; Picard's iteration walks deterministic ones, such as auto"
+            f"solver {solver.name!r} draws noise; PicardResult's iteration walks deterministic ones, such as auto"
         )
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
     grid = as_grid(path, grid)
-    moves = [move for move in solver.plan(grid.levels) if isinstance(move, Move)]  # it stays nowhere: it draws nothing
+    moves = [
+        move for move in solver.plan(grid.levels) if isinstance(move, Update)
+    ]  # it stays nowhere: it draws nothing
     levels = [grid.levels[0], *(move.to for move in moves[:-1])]
     states = x.expand(len(moves) + 1, *x.shape).clone()
     rounds, active = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x), device=x.device)
     while len(active) > 0:
         before = states[:, active]
-        beliefs = _ask(predict, path, before[:-1], levels, None if condition is None else condition[active])
-        after = _walk(moves, before[0], beliefs)
+        predictions = _ask(
+            predict, path, before[:-1], levels, None if condition is None else condition[active]
+        )
+        after = _walk(moves, before[0], predictions)
         states[:, active] = after
         rounds[active] += 1
-        moved = (after - before).double().square().reshape(*after.shape[:2], -1).mean(2).sqrt().amax(0)
+        moved = (
+            (after - before).double().square().reshape(*after.shape[:2], -1).mean(2).sqrt().amax(0)
+        )
         active = active[(moved > tolerance) & (rounds[active] < len(moves))]
-    return Picard(states[-1], rounds)
+    return PicardResult(states[-1], rounds)
 
 
 def _ask(
-    predict: Predict, path: Path, states: Float[Tensor, "n b *shape"], levels: Sequence[Level], condition: Tensor | None
+    predict: Predict,
+    path: Path,
+    states: Float[Tensor, "n b *shape"],
+    levels: Sequence[Level],
+    condition: Tensor | None,
 ) -> list[Prediction]:
-    """The beliefs of all states, from one call: step i is at levels[i]."""
+    """The predictions of all states, from one call: step i is at levels[i]."""
     n, b = states.shape[:2]
     times = torch.tensor([level.t for level in levels], dtype=torch.float64, device=states.device)
     flat = states.flatten(0, 1)
     condition = None if condition is None else condition.repeat(n, *(1,) * (condition.ndim - 1))
-    belief = predict(flat, path.at(times.repeat_interleave(b), like=flat), condition)
-    rows = belief.rows
+    prediction = predict(flat, path.at(times.repeat_interleave(b), like=flat), condition)
+    targets = prediction.targets
     return [
-        Prediction(u, y, rows, level)
-        for u, y, level in zip(belief.u.unflatten(0, (n, b)), belief.y.unflatten(0, (n, b)), levels, strict=True)
+        Prediction(u, y, targets, level)
+        for u, y, level in zip(
+            prediction.u.unflatten(0, (n, b)),
+            prediction.y.unflatten(0, (n, b)),
+            levels,
+            strict=True,
+        )
     ]
 
 
-def _walk(moves: Sequence[Move], x: Tensor, beliefs: Sequence[Prediction]) -> Float[Tensor, "n b *shape"]:
-    """All states, by these beliefs."""
-    kept, states = memory(max(len(move.kept) for move in moves), x, False), [x]
-    for move, belief in zip(moves, beliefs, strict=True):
-        for row in move.keep:
-            kept.keep(belief, *row)
-        x = move(x, belief, kept, [])
+def _walk(
+    moves: Sequence[Update], x: Tensor, predictions: Sequence[Prediction]
+) -> Float[Tensor, "n b *shape"]:
+    """All states, by these predictions."""
+    kept, states = new_history(max(len(move.kept) for move in moves), x, False), [x]
+    for move, prediction in zip(moves, predictions, strict=True):
+        for combination in move.keep:
+            kept.keep(prediction, *combination)
+        x = move(x, prediction, kept, [])
         states.append(x)
     return torch.stack(states)

@@ -20,8 +20,8 @@ tau = 1 is the reverse SDE of Song et al. 2021, and its first order is DDPM. The
 last step again with the same draw, so it changes the slopes' weights and nothing else.
 
 Orders are weak orders, of the mean and the variance that a Gaussian is given. A step of Adams-Bashforth does not know
-how x0 will follow the step's own draw; the next one, whose polynomial bends by what was drawn, makes up for it to second
-order. More beliefs make the constant smaller, not the order higher.
+how x0 will run_plan the step's own draw; the next one, whose polynomial bends by what was drawn, makes up for it to second
+order. More predictions make the constant smaller, not the order higher.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from itertools import pairwise
 
 import torch
 
-from ..process.kernel import fresh_std
+from ..process.coefficients import Coefficient, exp, expm1, sqrt
+from ..process.kernel import added_noise_std
 from ..process.path import Level
-from ..process.scale import Scale, exp, expm1, sqrt
 from .multistep import Clock, Form, adams, each, multistep
-from .plan import Move, Solver
-from .steps import shares, staged, stepwise
+from .single_step import shares, staged, stepwise
+from .solver import Solver, Update
 
 TAU_MOST = 3.0
 """e^{(1 + tau^2) y} has to stay in the range of a float, up to y = 70 that is log-SNR 140."""
@@ -50,13 +50,13 @@ def sde_form(excess: Clock, slope: Clock) -> Form:
     def at(level: Level) -> float:
         return float(excess(torch.tensor(level.log_snr / 2, dtype=torch.float64)))
 
-    def gauge(level: Level) -> Scale:
+    def gauge(level: Level) -> Coefficient:
         return level.sigma * math.exp(at(level))
 
     def clock(y: torch.Tensor) -> torch.Tensor:
         return (y - excess(y)).exp()
 
-    def fresh(here: Level, to: Level) -> Scale:
+    def fresh(here: Level, to: Level) -> Coefficient:
         return to.sigma * sqrt(-expm1(2 * (at(to) - at(here))))
 
     return Form(gauge, lambda level: (1.0, 0.0), clock, lambda y: (1 - slope(y)) * clock(y), fresh)
@@ -65,7 +65,9 @@ def sde_form(excess: Clock, slope: Clock) -> Form:
 def tau_form(tau: float) -> Form:
     """phi = u^{1 + tau^2} (Xue et al. 2023): tau = 0 the flow, 1 the reverse SDE. ValueError outside [0, 3]."""
     if not 0 <= tau <= TAU_MOST:
-        raise ValueError(f"tau={tau}; give a number from 0 (deterministic) to {TAU_MOST:g}; 1 is the reverse SDE")
+        raise ValueError(
+            f"tau={tau}; give a number from 0 (deterministic) to {TAU_MOST:g}; 1 is the reverse SDE"
+        )
     power = tau * tau
     form = sde_form(lambda y: -power * y, lambda y: torch.full_like(y, -power))
     return form if tau else replace(form, fresh=None)
@@ -99,7 +101,9 @@ def sa(order: int, tau: float = 1.0) -> Solver:
 def er_sde(order: int) -> Solver:
     """ER-SDE-Solver (Cui et al. 2023): the polynomial through the last `order` x0 is one in u = sigma/alpha."""
     form = _extended()
-    return Solver(f"er_sde{order}", multistep(form, adams(form, order, "u")), min(order, 2), stochastic=True)
+    return Solver(
+        f"er_sde{order}", multistep(form, adams(form, order, "u")), min(order, 2), stochastic=True
+    )
 
 
 def _dpmpp2m(half: Sequence[float], i: int) -> list[float]:
@@ -112,43 +116,47 @@ def _dpmpp2m(half: Sequence[float], i: int) -> list[float]:
     return [gain + bend, -bend]
 
 
-def _between_std(to: Level, here: Level, there: Level) -> Scale:
+def _between_std(to: Level, here: Level, there: Level) -> Coefficient:
     """The share of x_to's noise that is drawn from `here` to `there`: alpha_to sqrt(u_here^2 - u_there^2)."""
-    return fresh_std(to.alpha * here.sigma / here.alpha, there, here)
+    return added_noise_std(to.alpha * here.sigma / here.alpha, there, here)
 
 
-def _doubled(to: Level, here: Level) -> Scale:
+def _doubled(to: Level, here: Level) -> Coefficient:
     """What multiplies eps, beside alpha_to x0, when the slope d(x/alpha)/du = 2 eps does not change from here on."""
     return 2 * to.sigma - to.alpha * here.sigma / here.alpha
 
 
-def _seeds2(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
+def _seeds2(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     """The midpoint rule in lambda, and what the middle has drawn is part of the step's noise."""
     (middle,), reached = way, to.alpha * here.sigma / here.alpha  # alpha_s u_t
     first, second = _between_std(to, here, middle), _between_std(to, middle, to)
     begun, noise = ((to.alpha, reached),), (_between_std(middle, here, middle),)
     return [
-        Move(middle, x0=middle.alpha, eps=_doubled(middle, here), keep=begun, noise=noise, stage=True),
-        Move(to, eps=2 * (to.sigma - reached), kept=(1.0,), noise=(second, first)),
+        Update(
+            middle, x0=middle.alpha, eps=_doubled(middle, here), keep=begun, noise=noise, stage=True
+        ),
+        Update(to, eps=2 * (to.sigma - reached), kept=(1.0,), noise=(second, first)),
     ]
 
 
-def _seeds3(here: Level, way: Sequence[Level], to: Level) -> list[Move]:
+def _seeds3(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     """DPM-Solver-3 with twice its slopes, at 1/3 and 2/3 of the way in lambda, and three draws."""
     one, two = way
     h = (to.log_snr - here.log_snr) / 2
     bend = -4 * two.sigma * (expm1(2 * h / 3) / (2 * h / 3) - 1)  # times (eps at 1/3 - eps)
     last = -3 * to.sigma * (expm1(h) / h - 1)  # times (eps at 2/3 - eps)
     begun = ((to.alpha, _doubled(to, here) - last), (two.alpha, _doubled(two, here) - bend))
-    to_one, to_two, end = (_noises(level, here, [one, two, to][:n]) for n, level in enumerate((one, two, to), 1))
+    to_one, to_two, end = (
+        _noises(level, here, [one, two, to][:n]) for n, level in enumerate((one, two, to), 1)
+    )
     return [
-        Move(one, x0=one.alpha, eps=_doubled(one, here), keep=begun, noise=to_one, stage=True),
-        Move(two, eps=bend, kept=(1.0,), noise=to_two, stage=True),
-        Move(to, eps=last, kept=(0.0, 1.0), noise=end),
+        Update(one, x0=one.alpha, eps=_doubled(one, here), keep=begun, noise=to_one, stage=True),
+        Update(two, eps=bend, kept=(1.0,), noise=to_two, stage=True),
+        Update(to, eps=last, kept=(0.0, 1.0), noise=end),
     ]
 
 
-def _noises(to: Level, here: Level, way: Sequence[Level]) -> tuple[Scale, ...]:
+def _noises(to: Level, here: Level, way: Sequence[Level]) -> tuple[Coefficient, ...]:
     """How x_to holds the draws made along the way, newest first."""
     return tuple(_between_std(to, a, b) for a, b in pairwise([here, *way]))[::-1]
 
@@ -160,11 +168,13 @@ def euler_maruyama(eta: float = 1.0) -> Solver:
     """
     _check_eta(eta)
 
-    def step(here: Level, to: Level) -> list[Move]:
+    def step(here: Level, to: Level) -> list[Update]:
         stride = here.t - to.t
-        pull = stride * (1 + eta * eta) / 2 * here.diffusion / here.sigma  # g^2 score = -g^2 eps / sigma
+        pull = (
+            stride * (1 + eta * eta) / 2 * here.diffusion / here.sigma
+        )  # g^2 score = -g^2 eps / sigma
         noise = (eta * sqrt(stride * here.diffusion),) if eta else ()
-        return [Move(to, state=1 - stride * here.drift, eps=-pull, noise=noise)]
+        return [Update(to, state=1 - stride * here.drift, eps=-pull, noise=noise)]
 
     name = "euler_maruyama" if eta == 1 else f"euler_maruyama:{eta:g}"
     return Solver(name, stepwise(step), stochastic=eta > 0)
@@ -180,10 +190,12 @@ def reverse_diffusion(eta: float = 1.0) -> Solver:
     """
     _check_eta(eta)
 
-    def step(here: Level, to: Level) -> list[Move]:
-        b = fresh_std(here.sigma, to, here)
+    def step(here: Level, to: Level) -> list[Update]:
+        b = added_noise_std(here.sigma, to, here)
         pull = (1 + eta * eta) / 2 * b * b / here.sigma  # score = -eps / sigma
-        return [Move(to, state=2 - here.alpha / to.alpha, eps=-pull, noise=(eta * b,) if eta else ())]
+        return [
+            Update(to, state=2 - here.alpha / to.alpha, eps=-pull, noise=(eta * b,) if eta else ())
+        ]
 
     name = "reverse_diffusion" if eta == 1 else f"reverse_diffusion:{eta:g}"
     return Solver(name, stepwise(step), stochastic=eta > 0)
@@ -191,19 +203,31 @@ def reverse_diffusion(eta: float = 1.0) -> Solver:
 
 def _check_eta(eta: float) -> None:
     if not 0 <= eta < math.inf:
-        raise ValueError(f"eta={eta}; give a finite number, 0 (deterministic) or more; 1 is the reverse SDE")
+        raise ValueError(
+            f"eta={eta}; give a finite number, 0 (deterministic) or more; 1 is the reverse SDE"
+        )
 
 
-def _ddpm_large(here: Level, to: Level) -> list[Move]:
+def _ddpm_large(here: Level, to: Level) -> list[Update]:
     """The mean of q(x_s | x_t, x0) and the variance of q(x_t | x_s), which is beta between neighbours of DDPM."""
-    shared = exp(here.gap(to) / 2)
-    return [Move(to, x0=to.alpha, eps=to.sigma * shared, noise=(fresh_std(here.sigma, to, here),))]
+    shared = exp(here.log_snr_minus(to) / 2)
+    return [
+        Update(
+            to, x0=to.alpha, eps=to.sigma * shared, noise=(added_noise_std(here.sigma, to, here),)
+        )
+    ]
 
 
-def _ddpm_learned(here: Level, to: Level) -> list[Move]:
+def _ddpm_learned(here: Level, to: Level) -> list[Update]:
     """The same mean, with a variance between that of ddpm and that of ddpm_large, as the model has learned it."""
     (move,) = _ddpm_large(here, to)
-    return [replace(move, noise=(), between=(fresh_std(to.sigma, to, here), fresh_std(here.sigma, to, here)))]
+    return [
+        replace(
+            move,
+            noise=(),
+            between=(added_noise_std(to.sigma, to, here), added_noise_std(here.sigma, to, here)),
+        )
+    ]
 
 
 REVERSE = tau_form(1.0)
@@ -212,8 +236,12 @@ STOCHASTIC = {
     "ddpm_learned": Solver("ddpm_learned", stepwise(_ddpm_learned), stochastic=True),
     "euler_maruyama": euler_maruyama(),
     "reverse_diffusion": reverse_diffusion(),
-    "sde_dpmpp2m": Solver("sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True),
-    "sde_dpmpp3m": Solver("sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True),
+    "sde_dpmpp2m": Solver(
+        "sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True
+    ),
+    "sde_dpmpp3m": Solver(
+        "sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True
+    ),
     "sa2": sa(2),
     "sa3": sa(3),
     **{solver.name: solver for solver in map(er_sde, (1, 2, 3))},

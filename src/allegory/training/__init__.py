@@ -1,7 +1,7 @@
-"""Training: an engine for anything with `loss(batch)`; moving average, safe checkpoints, exact resume."""
+"""TrainingConfig: an engine for anything with `loss(batch)`; moving average, safe checkpoints, exact resume."""
 
 from .checkpoint import discard
-from .config import Training
+from .config import TrainingConfig
 from .ema import EMA
 from .engine import Result, train
 from .errors import Interrupted, TrainingError
@@ -14,7 +14,7 @@ __all__ = [
     "Interrupted",
     "Progress",
     "Result",
-    "Training",
+    "TrainingConfig",
     "TrainingError",
     "bar",
     "discard",

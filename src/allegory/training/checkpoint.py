@@ -70,16 +70,22 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 def read(folder: Path) -> Checkpoint:
     """The checkpoint of a run folder. ValueError names what is missing or damaged, and the remedy."""
-    state = next((folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None)
+    state = next(
+        (folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None
+    )
     if state is None:
-        raise ValueError(f"{folder} holds no checkpoint to resume from: train without resume, or give another folder")
+        raise ValueError(
+            f"{folder} holds no checkpoint to resume from: train without resume, or give another folder"
+        )
     tensors = {name: load(state / f"{name}.safetensors") for name in TENSORS}
     try:
         numbers = json.loads((state / "state.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{state / 'state.json'} is missing or damaged: {REMEDY}") from error
     if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
-        raise ValueError(f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote it")
+        raise ValueError(
+            f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote it"
+        )
     return Checkpoint(**tensors, state=numbers["state"])
 
 
@@ -116,7 +122,10 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     new.mkdir(parents=True)
     for name in TENSORS:
         # Clones: tied weights share memory, which the format forbids, and a view may have gaps.
-        tensors = {key: value.detach().cpu().clone().contiguous() for key, value in getattr(checkpoint, name).items()}
+        tensors = {
+            key: value.detach().cpu().clone().contiguous()
+            for key, value in getattr(checkpoint, name).items()
+        }
         _write_bytes(new / f"{name}.safetensors", save(tensors))
     numbers = {"format": FORMAT, "state": checkpoint.state}
     _write_bytes(new / "state.json", json.dumps(numbers, allow_nan=False).encode())

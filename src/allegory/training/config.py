@@ -12,7 +12,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingConfig:
     """How to train: budget, optimizer, moving average, checkpoints. All fields are plain JSON values.
 
     Exactly one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given.
@@ -42,19 +42,31 @@ class Training:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             given = f"steps={self.steps}, minutes={self.minutes}"
-            raise ValueError(f"a run has one budget, got {given}: give either steps or minutes, the other stays None")
-        self._require("at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every")
+            raise ValueError(
+                f"a run has one budget, got {given}: give either steps or minutes, the other stays None"
+            )
+        self._require(
+            "at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every"
+        )
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
         self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup")
         self._require("from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63, "seed")
         self._require("in [0, 1)", lambda value: 0 <= value < 1, "ema")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}: try (0.9, 0.99)")
-        words = {"decay": ("cosine", "linear", "none"), "precision": ("fp32", "bf16"), "optimizer": ("adamw", "muon")}
+            raise ValueError(
+                f"betas must be two numbers in [0, 1), got {self.betas}: try (0.9, 0.99)"
+            )
+        words = {
+            "decay": ("cosine", "linear", "none"),
+            "precision": ("fp32", "bf16"),
+            "optimizer": ("adamw", "muon"),
+        }
         for name, choices in words.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
 
     def _require(self, words: str, holds: Callable[[float], bool], *names: str) -> None:
         for name in names:
@@ -76,5 +88,9 @@ class Training:
         none 1.
         """
         rise = min(1.0, (step + 1) / max(1, self.warmup))
-        fall = {"cosine": (1 + math.cos(math.pi * progress)) / 2, "linear": 1 - progress, "none": 1.0}
+        fall = {
+            "cosine": (1 + math.cos(math.pi * progress)) / 2,
+            "linear": 1 - progress,
+            "none": 1.0,
+        }
         return self.learning_rate * rise * fall[self.decay]

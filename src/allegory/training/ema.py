@@ -20,7 +20,9 @@ class EMA:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"decay must be in [0, 1), got {decay}: 0.999 suits runs of some thousand steps")
+            raise ValueError(
+                f"decay must be in [0, 1), got {decay}: 0.999 suits runs of some thousand steps"
+            )
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0

@@ -1,4 +1,4 @@
-"""Training: anything with `loss(batch) -> (batch,) tensor` learns by AdamW until its budget is spent.
+"""TrainingConfig: anything with `loss(batch) -> (batch,) tensor` learns by AdamW until its budget is spent.
 
 A run is a sequence of steps and, between steps, three things that may be due: a report (a line of
 metrics.jsonl and the callbacks), a checkpoint, a stop. A CPU has each loss at once; on another device they
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .config import Training
+from .config import TrainingConfig
+from .distributed import Processes
 from .errors import Interrupted, TrainingError
-from .learner import Batches, Learner
 from .metrics import Metrics
-from .processes import Processes
+from .optimization import Batches, Learner
 from .progress import Callback, Progress
-from .randomness import capture, isolated, restore
+from .rng_state import capture, isolated, restore
 from .signals import Stop, interrupts
 
 
@@ -46,7 +46,7 @@ class Result:
 def train(
     model: nn.Module,
     batches: Batches,
-    config: Training,
+    config: TrainingConfig,
     folder: Path | None = None,
     *,
     resume: bool = False,
@@ -60,7 +60,9 @@ def train(
     and Interrupted after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     if not callable(getattr(model, "loss", None)):
-        raise ValueError(f"model {type(model).__name__} has no loss(batch): give a module that has one")
+        raise ValueError(
+            f"model {type(model).__name__} has no loss(batch): give a module that has one"
+        )
     if resume and folder is None:
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
     if folder is not None and not resume and checkpoint.exists(folder):
@@ -99,11 +101,15 @@ def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Cou
 class _Run:
     """A run between its first and its last step."""
 
-    def __init__(self, learner: Learner, batches: Batches, counters: _Counters, folder: Path | None) -> None:
+    def __init__(
+        self, learner: Learner, batches: Batches, counters: _Counters, folder: Path | None
+    ) -> None:
         self.learner, self.batches, self.counters, self.folder = learner, batches, counters, folder
         self.config, self.processes = learner.config, learner.processes
         self.first = self.processes.rank == 0
-        self.metrics = Metrics(folder / "metrics.jsonl", counters.step) if folder and self.first else None
+        self.metrics = (
+            Metrics(folder / "metrics.jsonl", counters.step) if folder and self.first else None
+        )
         self.pending: list[Tensor] = []  # the end of the window, still on the device
         self.started = time.monotonic() - counters.seconds
         self.reported = (counters.seconds, counters.images)
@@ -173,7 +179,9 @@ class _Run:
             left = now.seconds * (1 - self.progress) / self.progress
             with isolated(self.processes.device):
                 for callback in callbacks:
-                    callback(Progress(now.step, now.images, now.loss, self.progress, now.seconds, left))
+                    callback(
+                        Progress(now.step, now.images, now.loss, self.progress, now.seconds, left)
+                    )
 
     def _save(self) -> None:
         """Write a checkpoint, if the run has a folder."""

@@ -60,7 +60,9 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float,
         fused: bool,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": fused})
+        super().__init__(
+            parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": fused}
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -80,7 +82,9 @@ class Muon(torch.optim.Optimizer):
         state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         ahead = gradient.lerp(state["momentum"], MOMENTUM).flatten(1)
         rate = group["lr"] * SIZE * math.sqrt(max(ahead.shape))
-        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(polar(ahead).view_as(parameter), alpha=-rate)
+        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(
+            polar(ahead).view_as(parameter), alpha=-rate
+        )
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for parameter in parameters:

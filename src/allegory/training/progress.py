@@ -42,7 +42,9 @@ def bar(unit: str = "") -> Iterator[Callback]:
 
         def show(now: Progress) -> None:
             left = clock(now.remaining)
-            display.update(task, completed=now.progress, step=now.step, loss=f"{now.loss:.4f}", left=left)
+            display.update(
+                task, completed=now.progress, step=now.step, loss=f"{now.loss:.4f}", left=left
+            )
 
         yield show
 

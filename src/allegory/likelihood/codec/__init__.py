@@ -1,12 +1,28 @@
 """Bits-back coding: a latent-variable model as a lossless code, from a stack of bits to a file."""
 
+from .ans import Normal, OutOfBits, Stack
+from .bins import Bins, choose_bins
+from .bits_back import Chain, CodingContext, Model, TopDownModel, pop_items, push_items
 from .file import Container, fingerprint, pack, unpack
-from .grid import Grid, grids
-from .order import Book, Chain, Model, Walk, pop_items, push_items
-from .stack import Dry, Normal, Stack
-from .stream import Coded, decode, encode
+from .stream import Encoding, decode, encode
 
 __all__ = [
-    "Book", "Chain", "Coded", "Container", "Dry", "Grid", "Model", "Normal", "Stack", "Walk",
-    "decode", "encode", "fingerprint", "grids", "pack", "pop_items", "push_items", "unpack",
+    "Bins",
+    "Chain",
+    "CodingContext",
+    "Container",
+    "Encoding",
+    "Model",
+    "Normal",
+    "OutOfBits",
+    "Stack",
+    "TopDownModel",
+    "choose_bins",
+    "decode",
+    "encode",
+    "fingerprint",
+    "pack",
+    "pop_items",
+    "push_items",
+    "unpack",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .stack import Words
+from .ans import Words
 
 MAGIC = b"\x89ALLEGO\n"
 VERSION = 2
@@ -45,7 +45,9 @@ class Container:
 
 def pack(container: Container) -> bytes:
     """The bytes of a file."""
-    header = zlib.compress(json.dumps(container.header, separators=(",", ":"), allow_nan=False).encode(), 9)
+    header = zlib.compress(
+        json.dumps(container.header, separators=(",", ":"), allow_nan=False).encode(), 9
+    )
     body = header + container.words.astype("<u4").tobytes()
     sizes = struct.pack("<HIQ", VERSION, len(header), len(container.words))
     return MAGIC + sizes + CHECK.pack(zlib.crc32(sizes)) + body + CHECK.pack(zlib.crc32(body))
@@ -58,7 +60,9 @@ def unpack(content: bytes, name: str) -> Container:
     if len(content) < whole:
         raise ValueError(f"{name}: cut short, {len(content)} of {whole} bytes; copy it again")
     if len(content) > whole:
-        raise ValueError(f"{name}: altered, {len(content) - whole} bytes too many at its end; copy it again")
+        raise ValueError(
+            f"{name}: altered, {len(content) - whole} bytes too many at its end; copy it again"
+        )
     body = content[PREFIX.size : -CHECK.size]
     if zlib.crc32(body) != CHECK.unpack(content[-CHECK.size :])[0]:
         raise ValueError(f"{name}: altered, its checksum does not match; copy it again")
@@ -75,12 +79,18 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
     magic, version, header_size, count, check = PREFIX.unpack_from(content)
     intact = zlib.crc32(content[len(MAGIC) : PREFIX.size - CHECK.size]) == check
     if magic != MAGIC:
-        what = "altered in its first bytes; copy it again" if intact else "not a file that `allegory compress` wrote"
+        what = (
+            "altered in its first bytes; copy it again"
+            if intact
+            else "not a file that `allegory compress` wrote"
+        )
         raise ValueError(f"{name}: {what}")
     if not intact:
         raise ValueError(f"{name}: altered in its first bytes; copy it again")
     if version != VERSION:
-        raise ValueError(f"{name}: of format version {version}, not {VERSION}; use the allegory that wrote it")
+        raise ValueError(
+            f"{name}: of format version {version}, not {VERSION}; use the allegory that wrote it"
+        )
     return header_size, count
 
 
@@ -89,5 +99,7 @@ def fingerprint(model: nn.Module, description: str) -> str:
     digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()[:32]

@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from .grid import Grid
-from .order import Book, Model, pop_items, push_items
-from .stack import Dry, Stack, Words
+from .ans import OutOfBits, Stack, Words
+from .bins import Bins
+from .bits_back import CodingContext, Model, pop_items, push_items
 
 SPARE = 1.2
 FIRST = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
+class Encoding:
     """Items as bits, and what it takes to read them."""
 
     words: Words
@@ -60,11 +60,11 @@ def encode(
     model: Model,
     index: Int64[Tensor, "n *shape"],
     values: Float[Tensor, " levels"],
-    bins: tuple[Grid, ...],
+    bins: tuple[Bins, ...],
     *,
     batch: int = 100,
     seed: int = 0,
-) -> Coded:
+) -> Encoding:
     """Code items, given as numbers of their levels, in batches of at most `batch`. ValueError for none, or batch < 1."""
     if len(index) == 0 or batch < 1:
         raise ValueError(f"{len(index)} items in batches of {batch}; give at least one of each")
@@ -75,8 +75,8 @@ def encode(
 
 
 def _attempt(
-    model: Model, index: Tensor, values: Tensor, bins: tuple[Grid, ...], plan: tuple[int, int, int]
-) -> Coded | None:
+    model: Model, index: Tensor, values: Tensor, bins: tuple[Bins, ...], plan: tuple[int, int, int]
+) -> Encoding | None:
     """All items, from so many initial words; None where one alone finds the stack dry."""
     batch, seed, words = plan
     stack, start, sizes, nats = Stack(initial_words(seed, words)), 0, list[int](), list[Tensor]()
@@ -84,8 +84,14 @@ def _attempt(
     while start < len(index):
         trial = stack.copy()
         try:
-            cost = push_items(trial, model, index[start : start + size], values, Book(bins, seed, len(sizes)))
-        except Dry:
+            cost = push_items(
+                trial,
+                model,
+                index[start : start + size],
+                values,
+                CodingContext(bins, seed, len(sizes)),
+            )
+        except OutOfBits:
             if size == 1:
                 return None
             size = max(1, size // 2)
@@ -95,12 +101,16 @@ def _attempt(
         sizes.append(size)
         nats.append(cost)
         size = max(1, min(batch, len(index) - start, int(stack.bits / (SPARE * need))))
-    return Coded(stack.words, tuple(sizes), seed, words, torch.cat(nats))
+    return Encoding(stack.words, tuple(sizes), seed, words, torch.cat(nats))
 
 
 @torch.no_grad()
 def decode(
-    coded: Coded, model: Model, shape: Sequence[int], values: Float[Tensor, " levels"], bins: tuple[Grid, ...]
+    coded: Encoding,
+    model: Model,
+    shape: Sequence[int],
+    values: Float[Tensor, " levels"],
+    bins: tuple[Bins, ...],
 ) -> Int64[Tensor, "n *shape"]:
     """The items of shape `shape` that `encode` was given.
 
@@ -110,10 +120,16 @@ def decode(
     stack, parts = Stack(coded.words), list[Tensor]()
     try:
         for batch, size in reversed(list(enumerate(coded.sizes))):
-            parts.append(pop_items(stack, model, (size, *shape), values, Book(bins, coded.seed, batch)))
+            parts.append(
+                pop_items(
+                    stack, model, (size, *shape), values, CodingContext(bins, coded.seed, batch)
+                )
+            )
         intact = np.array_equal(stack.words, initial_words(coded.seed, coded.initial))
-    except (Dry, ValueError):
+    except (OutOfBits, ValueError):
         intact = False
     if not intact:
-        raise ValueError("decoding went astray: the network's results are not those of encoding, to the last bit")
+        raise ValueError(
+            "decoding went astray: the network's results are not those of encoding, to the last bit"
+        )
     return torch.cat(parts[::-1])

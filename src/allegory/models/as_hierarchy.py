@@ -1,0 +1,88 @@
+r"""Variational diffusion, unrolled: T steps of it are a Markovian hierarchical VAE with T + 1 latents.
+
+The latents are z_0, ..., z_T at the times t_i = i/T (Luo 2022, section "Variational Diffusion Models": a hierarchy whose
+latents have the shape of the spec, whose encoders are fixed, and whose top is noise):
+
+    q(z_0 | x)      the marginal at t = 0                    q(z_i | z_{i-1})    the transition, eq. 31
+    p(x | z_0)      the decoder                              p(z_{i-1} | z_i)    the posterior with the predicted x0, eq. 94
+
+`generate_top_down` draws the same latents from the top down, q(z_T | x), q(z_{i-1} | z_i, x): every p is then known before its latent
+is drawn, all costs are in closed form, and the bound is the one by denoising matching, eq. 58.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data.spec import DataSpec
+from ..likelihood.decoder import Decoder
+from ..likelihood.inference import Draw, Inference, Kernel, Latent
+from ..process.kernel import Gaussian, marginal, posterior, transition
+from ..process.path import Level, Path
+from ..process.prediction import Predict, Prediction
+from .hierarchy import Hierarchy
+
+
+def step_levels(path: Path, steps: int) -> tuple[Level, ...]:
+    """The Levels at i/T, i = 0..T. ValueError for steps below 1."""
+    if steps < 1:
+        raise ValueError(f"steps={steps}; give at least 1")
+    return path.levels(torch.arange(steps + 1, dtype=torch.float64) / steps)
+
+
+def unroll(
+    predict: Predict,
+    path: Path,
+    spec: DataSpec,
+    decoder: Decoder,
+    steps: int | Sequence[Level],
+    condition: Tensor | None = None,
+) -> Hierarchy:
+    """The hierarchy of T + 1 latents; `steps` is T, or the Levels themselves from the cleanest on.
+
+    `condition` has one entry per item, so that the hierarchy is then one of batches of that length.
+    """
+    levels = step_levels(path, steps) if isinstance(steps, int) else tuple(steps)
+    first = levels[0]
+
+    def up(s: Level, t: Level) -> Kernel:
+        return lambda z: transition(z, s, t)
+
+    def down(s: Level, t: Level) -> Kernel:
+        return lambda z: posterior(predict(z, t, condition), s)
+
+    pairs = tuple(pairwise(levels))
+    return Hierarchy(
+        spec,
+        [lambda x0: marginal(x0, first), *(up(s, t) for s, t in pairs)],
+        [down(s, t) for s, t in pairs],
+        lambda z: decoder.observe(z, first),
+        top=spec.shape,
+        prior_std=path.prior_std,
+    )
+
+
+def generate_top_down(
+    predict: Predict,
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    decoder: Decoder,
+    levels: Sequence[Level],
+    draw: Draw,
+    condition: Tensor | None = None,
+) -> Inference:
+    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are KLs (eq. 58)."""
+    q = marginal(x0, levels[-1])
+    z = q.draw(draw(x0))
+    latents = [Latent(z, q, Gaussian(torch.zeros_like(x0), path.prior_std), free=True)]
+    for s, t in reversed(tuple(pairwise(levels))):
+        q = posterior(Prediction.solve("x0", x0, z, t), s)
+        p = posterior(predict(z, t, condition), s)
+        z = q.draw(draw(x0))
+        latents.append(Latent(z, q, p, free=True))
+    return Inference(decoder.observe(z, levels[0]).log_prob(x0), tuple(reversed(latents)))

@@ -1,0 +1,82 @@
+r"""From what a network returns to a distribution: the Gaussian of a latent, the observation of the spec.
+
+Standard deviations are exp(r), with r bounded smoothly to +-LIMIT by LIMIT tanh(raw / LIMIT), so that no early step can
+make one of them 0 or infinite. Outputs in half precision are taken as float32 here: densities need the digits.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data.spec import DataSpec
+from ..likelihood.observation import Bernoulli, GaussianObservation, LogisticMixture, Observation
+from ..lookup import pick
+from ..process.kernel import Gaussian
+
+LIMIT = 5.0
+DECODERS = ("bernoulli", "logistic", "gaussian")
+
+
+def bounded(raw: Float[Tensor, "*any"], limit: float = LIMIT) -> Float[Tensor, "*any"]:
+    """limit tanh(raw / limit): raw near 0, never beyond +-limit."""
+    return limit * torch.tanh(raw / limit)
+
+
+def gaussian(raw: Float[Tensor, "b c2 *space"], base: Gaussian | None = None) -> Gaussian:
+    """N(mean, std^2), from the channels (mean, r): std = exp(r).
+
+    With a base N(m, s^2), relative to it (Vahdat & Kautz 2020, eq. 4): N(m + s mean, (s exp(r))^2).
+    """
+    mean, r = _digits(raw).chunk(2, dim=1)
+    if base is None:
+        return Gaussian(mean, bounded(r).exp())
+    return Gaussian(base.mean + base.std * mean, base.std * bounded(r).exp())
+
+
+class Head:
+    """The observation of data of this kind: `bernoulli`, `logistic` (a mixture of `components`) or `gaussian`.
+
+    `outputs` is the number of channels that it wants of a network. ValueError where the decoder does not fit the spec.
+    """
+
+    def __init__(self, spec: DataSpec, decoder: str, components: int = 5) -> None:
+        pick("decoder", decoder, dict.fromkeys(DECODERS))
+        if decoder == "bernoulli" and spec.levels != 2:
+            raise ValueError(
+                f"decoder='bernoulli' needs data of 2 levels, not {spec.levels}; binarize, or use 'logistic'"
+            )
+        if decoder == "logistic" and spec.levels is None:
+            raise ValueError(
+                "decoder='logistic' needs data of finitely many levels; use 'gaussian'"
+            )
+        if decoder == "gaussian" and spec.levels is not None:
+            raise ValueError(
+                f"decoder='gaussian' is a density, the data have {spec.levels} levels; use 'logistic'"
+            )
+        self.spec, self.decoder, self.components = spec, decoder, components
+        self.outputs = (
+            spec.shape[0] * {"bernoulli": 1, "logistic": 3 * components, "gaussian": 2}[decoder]
+        )
+
+    def __call__(self, raw: Float[Tensor, "b outputs *space"]) -> Observation:
+        """p(x | z)."""
+        if self.decoder == "bernoulli":
+            return Bernoulli(_digits(raw))
+        if self.decoder == "gaussian":
+            return GaussianObservation(gaussian(raw), self.spec.log_scale)
+        table = _digits(raw).unflatten(1, (3, self.components, self.spec.shape[0]))
+        weights, means, log_scales = table.unbind(1)
+        spread = torch.linspace(-1, 1, self.components + 2, dtype=table.dtype, device=table.device)[
+            1:-1
+        ]
+        centred = means + spread.view(
+            -1, *[1] * (means.ndim - 2)
+        )  # equal components would stay equal
+        assert self.spec.levels is not None
+        return LogisticMixture(weights, centred, bounded(log_scales) - 2.0, self.spec.levels)
+
+
+def _digits(raw: Tensor) -> Tensor:
+    return raw.to(torch.promote_types(raw.dtype, torch.float32))

@@ -1,0 +1,86 @@
+r"""The trace of a Jacobian, by vector-Jacobian products on one forward pass.
+
+    exact       tr J = sum_i e_i^T J e_i                          one product per dimension
+    Rademacher  tr J = E[v^T J v],  v_i = +1 or -1 evenly         one product per probe (Hutchinson 1990)
+
+v^T J v sees only the symmetric part S = (J + J^T)/2, and its variance is 2 sum_{i != j} S_ij^2: the diagonal, where
+v_i^2 = 1, adds none, so Rademacher probes have the least variance of all probes with independent entries, and a
+diagonal Jacobian needs one. The probes of an item come from its own seed and stay the same throughout a solve: the
+right-hand side of an adaptive integrator has to be a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.noise import PROBES, Noise
+
+CHUNK = 64
+
+
+def rademacher(
+    seeds: Sequence[int], count: int, like: Float[Tensor, "b *shape"]
+) -> Float[Tensor, "probes b *shape"]:
+    """`count` probes for each item: the signs of its own normal draws."""
+    noise = Noise(seeds, like.shape[1:], PROBES)
+    return torch.stack(
+        [torch.where(noise.draw(like) < 0, -1.0, 1.0).to(like) for _ in range(count)]
+    )
+
+
+def traces(
+    y: Float[Tensor, "b *shape"],
+    x: Float[Tensor, "b *shape"],
+    probes: Float[Tensor, "probes b *shape"] | None,
+    *,
+    create_graph: bool = False,
+) -> Float[Tensor, "b k"]:
+    """tr dy/dx of each item: one estimate per probe, or the exact trace as the one column when probes is None.
+
+    y must be a function of x, item by item. ValueError when autograd knows no way from y to x.
+    """
+    if not y.requires_grad:
+        raise ValueError(
+            "predict: its output has no gradient with respect to x_t; take no_grad and detach out of it"
+        )
+    if probes is not None:
+        found = [(_product(y, x, v[None], create_graph)[0] * v).flatten(1).sum(1) for v in probes]
+        return torch.stack(found, 1)
+    dims = x[0].numel()
+    parts = [
+        _diagonal(y, x, axes, create_graph)
+        for axes in torch.arange(dims, device=x.device).split(CHUNK)
+    ]
+    return torch.cat(parts).sum(0)[:, None]
+
+
+def _diagonal(y: Tensor, x: Tensor, axes: Tensor, create_graph: bool) -> Float[Tensor, "axes b"]:
+    """dy_i/dx_i for these entries i of a flattened item."""
+    basis = torch.zeros(len(axes), x[0].numel(), dtype=y.dtype, device=y.device)
+    basis[torch.arange(len(axes), device=x.device), axes] = 1
+    vectors = basis[:, None].expand(-1, len(x), -1).reshape(len(axes), *x.shape)
+    rows = _product(y, x, vectors, create_graph).flatten(2)
+    return (rows * basis[:, None]).sum(2)
+
+
+def _product(y: Tensor, x: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
+    """v^T dy/dx for each v, keeping the forward pass for more."""
+    if len(vectors) == 1:
+        (row,) = torch.autograd.grad(
+            y, x, vectors[0], retain_graph=True, create_graph=create_graph, materialize_grads=True
+        )
+        return row[None]
+    (rows,) = torch.autograd.grad(
+        y,
+        x,
+        vectors,
+        retain_graph=True,
+        create_graph=create_graph,
+        is_grads_batched=True,
+        materialize_grads=True,
+    )
+    return rows

@@ -1,0 +1,80 @@
+"""How items are shown, by their shape.
+
+    (1, H, W), (3, H, W), (4, H, W)   a picture an item: grey, or the first three channels as colours
+    (2,)                              a cloud of points for all items
+    any other                         a row of coloured cells an item, one cell a number
+
+All values are in model space, where data are in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .style import BLUE, bare
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CHANNELS = (1, 3, 4)
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether items of this shape are pictures."""
+    return len(shape) == 3 and shape[0] in CHANNELS
+
+
+def is_plane(shape: tuple[int, ...]) -> bool:
+    """Whether items of this shape are points of the plane."""
+    return shape == (2,)
+
+
+def show_image(axes: Axes, x: Float[Tensor, "c h w"]) -> None:
+    """One picture; values outside [-1, 1] are shown as the nearest end."""
+    bare(axes)
+    pixels = ((x[:3] if len(x) > 1 else x) / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu()
+    if len(x) == 1:
+        axes.imshow(pixels[:, :, 0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axes.imshow(pixels.numpy(), interpolation="nearest")
+
+
+def show_points(
+    axes: Axes, x: Float[Tensor, "n 2"], color: str = BLUE, reach: float = 1.05
+) -> None:
+    """A cloud on the square of half-width `reach`, its dots smaller where there are more."""
+    bare(axes)
+    size = max(1.0, min(12.0, 4000.0 / len(x)))
+    across, up = x.float().cpu().T.numpy()
+    axes.scatter(across, up, s=size, color=color, alpha=0.5, linewidths=0, rasterized=True)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+
+
+def show_rows(axes: Axes, x: Float[Tensor, "n *shape"]) -> None:
+    """One row of cells an item: blue at -1, white at 0, red at 1."""
+    bare(axes)
+    cells = x.flatten(1).float().cpu().numpy()
+    axes.imshow(cells, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+
+
+def show_all(axes: Axes, x: Float[Tensor, "n *shape"], reach: float = 1.05) -> None:
+    """All items in one panel: a cloud of points, or rows of cells."""
+    if is_plane(tuple(x.shape[1:])):
+        show_points(axes, x, reach=reach)
+    else:
+        show_rows(axes, x)
+
+
+def mosaic(x: Float[Tensor, "n c h w"], columns: int) -> Float[Tensor, "c height width"]:
+    """The pictures side by side in rows of `columns`, a white line of one pixel between them."""
+    n, c, h, w = x.shape
+    rows = -(-n // columns)
+    page = torch.ones(c, rows * (h + 1) - 1, columns * (w + 1) - 1)
+    for i, picture in enumerate(x.cpu()):
+        top, left = (i // columns) * (h + 1), (i % columns) * (w + 1)
+        page[:, top : top + h, left : left + w] = picture
+    return page

@@ -1,0 +1,262 @@
+r"""Oracles: data distributions whose noised density, score and denoiser are known exactly.
+
+If x0 is a mixture of N(m_k, C_k) with weights w_k, then x_t = alpha x0 + sigma eps is a mixture of
+N(alpha m_k, V_k) with V_k = alpha^2 C_k + sigma^2 I. With responsibilities r_k = p(k | x_t),
+
+    E[x0 | x_t]   = sum_k r_k mu_k,        mu_k = m_k + alpha C_k V_k^-1 (x_t - alpha m_k)
+    E[eps | x_t]  = sigma sum_k r_k V_k^-1 (x_t - alpha m_k)  =  -sigma grad log p(x_t)    (Luo 2022, eq. 131, 151)
+    Cov[x0 | x_t] = sum_k r_k (S_k + mu_k mu_k^T) - E[x0|x_t] E[x0|x_t]^T,   S_k = sigma^2 C_k V_k^-1.
+
+`Mixture` computes in the eigenbasis of each C_k. `Empirical` is the same with every data point as a component of one
+isotropic width (`empirical.py`): the denoiser that minimises the training loss on that data set exactly.
+
+A condition is a label per item, -1 for none: it keeps the components with that label.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from .path import Level, Path
+from .prediction import Prediction
+
+
+class ExactDensity(nn.Module, ABC):
+    """A Predict that is exact, with the density that it belongs to."""
+
+    means: Tensor
+    log_weights: Tensor
+    labels: Tensor | None
+
+    def __init__(
+        self, means: Tensor, weights: Tensor | None, path: Path, labels: Tensor | None
+    ) -> None:
+        super().__init__()
+        if means.ndim < 2 or len(means) == 0:
+            raise ValueError(
+                f"means: shape {tuple(means.shape)}; give (components, *shape of an item)"
+            )
+        if not bool(means.isfinite().all()):
+            raise ValueError("means: hold NaN or infinite values; give finite ones")
+        if labels is not None and labels.shape != means.shape[:1]:
+            raise ValueError(
+                f"labels: shape {tuple(labels.shape)} for {len(means)} components; give one each"
+            )
+        weights = torch.ones(len(means)) if weights is None else torch.as_tensor(weights)
+        if weights.shape != means.shape[:1] or not bool(((weights > 0) & weights.isfinite()).all()):
+            some = weights.tolist()[:8]
+            raise ValueError(
+                f"weights: {some} for {len(means)} components; give one positive number each"
+            )
+        weights = weights.to(means.dtype)
+        self.path = path
+        self.shape = means.shape[1:]
+        self.register_buffer("means", means.flatten(1))
+        self.register_buffer("log_weights", (weights / weights.sum()).log())
+        self.register_buffer("labels", labels)
+
+    def forward(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """E[x0 | x_t] and E[eps | x_t]."""
+        flat = x_t.flatten(1)
+        x0, eps = self._expect(flat, self.path.at(t, like=flat), condition)
+        return Prediction.of(
+            x0.reshape(x_t.shape), eps.reshape(x_t.shape), self.path.at(t, like=x_t)
+        )
+
+    def log_prob(
+        self,
+        x: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level | None = None,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, " b"]:
+        """log p(x_t) in nats per item; of clean data when t is None."""
+        flat = x.flatten(1)
+        level = self.path.clean if t is None else self.path.at(t, like=flat)
+        return self._log_joint(flat, level, condition).logsumexp(1)
+
+    def energy(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, " b"]:
+        """-log p(x_t) in nats per item: its score is minus the gradient of this."""
+        return -self.log_prob(x_t, t, condition)
+
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        t: float | Level | None = None,
+        condition: Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "n *shape"]:
+        """Exact draws of x_t, of clean data when t is None."""
+        generator = torch.Generator().manual_seed(seed)
+        weights = self._log_weights(condition).exp().cpu().expand(count, -1)
+        chosen = torch.multinomial(weights, 1, generator=generator)[:, 0].to(self.means.device)
+        noise = torch.randn(
+            2, count, self.means.shape[1], generator=generator, dtype=self.means.dtype
+        ).to(self.means.device)
+        x0 = self.means[chosen] + self._spread(chosen, noise[0])
+        level = self.path.clean if t is None else self.path.at(t)
+        return level.mix(x0, noise[1]).reshape(count, *self.shape)
+
+    def _log_weights(self, condition: Tensor | None) -> Float[Tensor, "b k"]:
+        """log p(k | condition), one row for all items or one each."""
+        if condition is None:
+            return self.log_weights[None]
+        if self.labels is None:
+            raise ValueError(
+                "condition: this oracle has no labels; give labels=, one per component"
+            )
+        allowed = (condition[:, None] == self.labels) | (condition[:, None] < 0)
+        if not bool(allowed.any(1).all()):
+            known = self.labels.unique().tolist()
+            raise ValueError(
+                f"condition: {condition.tolist()[:8]}; give labels out of {known}, or -1 for none"
+            )
+        return self.log_weights.masked_fill(~allowed, -math.inf).log_softmax(1)
+
+    @abstractmethod
+    def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
+        """log p(k, x_t)."""
+
+    @abstractmethod
+    def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """E[x0 | x_t] and E[eps | x_t], flat."""
+
+    @abstractmethod
+    def _spread(self, chosen: Tensor, noise: Tensor) -> Tensor:
+        """C_k^(1/2) noise for the chosen components."""
+
+    @abstractmethod
+    def covariance(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, "b d d"]:
+        """Cov[x0 | x_t], over flattened items."""
+
+
+class Mixture(ExactDensity):
+    """A Gaussian mixture: means (k, *shape), weights (k,) and one of three kinds of width.
+
+    `stds` is a number, (k,), or (k, *shape) for a diagonal covariance; (k, d, d) `covariances` give full ones over
+    flattened items. ValueError for shapes that do not fit or widths that are not positive.
+    """
+
+    variances: Tensor
+    axes: Tensor | None
+
+    def __init__(
+        self,
+        means: Float[Tensor, "k *shape"],
+        stds: Tensor | float | None,
+        weights: Tensor | None,
+        path: Path,
+        *,
+        covariances: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> None:
+        super().__init__(means, weights, path, labels)
+        if (stds is None) == (covariances is None):
+            raise ValueError("give either stds or covariances")
+        if covariances is not None:
+            variances, axes = torch.linalg.eigh(_covariances(covariances, means))
+        else:
+            variances, axes = (
+                _diagonal(torch.as_tensor(stds, dtype=means.dtype), means).square(),
+                None,
+            )
+        if not bool((variances > 0).all()):
+            raise ValueError(
+                f"stds, covariances: smallest variance {variances.min():g}; give positive widths (Empirical takes std=0)"
+            )
+        self.register_buffer("variances", variances)
+        self.register_buffer("axes", axes)
+
+    def _gaps(self, x: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """x_t - alpha m_k in the eigenbasis of component k, and V_k there: both (b, k, d)."""
+        alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
+        gap = x[:, None] - alpha * self.means
+        gap = gap if self.axes is None else torch.einsum("bkd,kde->bke", gap, self.axes)
+        return gap, (alpha * alpha) * self.variances + sigma * sigma
+
+    def _back(self, rotated: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+        return rotated if self.axes is None else torch.einsum("bke,kde->bkd", rotated, self.axes)
+
+    def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
+        gap, variance = self._gaps(x, level)
+        quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
+        return self._log_weights(condition) - 0.5 * quadratic
+
+    def _components(
+        self, x: Tensor, level: Level, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """r_k, mu_k and sigma V_k^-1 (x_t - alpha m_k)."""
+        gap, variance = self._gaps(x, level)
+        pull = gap / variance
+        mean = self.means + self._back(_deeper(level.alpha) * self.variances * pull)
+        noise = self._back(_deeper(level.sigma) * pull)
+        return self._log_joint(x, level, condition).softmax(1)[..., None], mean, noise
+
+    def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        r, mean, noise = self._components(x, level, condition)
+        return (r * mean).sum(1), (r * noise).sum(1)
+
+    def _spread(self, chosen: Tensor, noise: Tensor) -> Tensor:
+        scaled = self.variances[chosen].sqrt() * noise
+        return (
+            scaled if self.axes is None else torch.einsum("be,bde->bd", scaled, self.axes[chosen])
+        )
+
+    def covariance(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, "b d d"]:
+        """Cov[x0 | x_t], over flattened items."""
+        x = x_t.flatten(1)
+        level = self.path.at(t, like=x)
+        r, mean, _ = self._components(x, level, condition)
+        _, variance = self._gaps(x, level)
+        sigma = _deeper(level.sigma)
+        within = (sigma * sigma) * self.variances / variance
+        centred = mean - (r * mean).sum(1, keepdim=True)
+        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        axes = eye.expand(len(self.means), -1, -1) if self.axes is None else self.axes
+        return torch.einsum(
+            "bk,bke,kde,kfe->bdf", r[..., 0], within.expand(len(x), -1, -1), axes, axes
+        ) + torch.einsum("bk,bkd,bkf->bdf", r[..., 0], centred, centred)
+
+
+def _deeper(scale: Tensor | float) -> Tensor | float:
+    """A scale of shape (b, 1) as (b, 1, 1), to meet (b, k, d)."""
+    return scale[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+
+
+def _diagonal(stds: Tensor, means: Tensor) -> Float[Tensor, "k d"]:
+    """Widths as (k, d): from a number, one per component, or one per component and coordinate."""
+    if stds.shape == means.shape:
+        return stds.flatten(1)
+    if stds.ndim == 0 or stds.shape == means.shape[:1]:
+        return stds.reshape(-1, 1).expand(len(means), means.flatten(1).shape[1]).contiguous()
+    raise ValueError(
+        f"stds: shape {tuple(stds.shape)} for means {tuple(means.shape)}; give a number, (k,) or the shape of means"
+    )
+
+
+def _covariances(given: Tensor, means: Tensor) -> Float[Tensor, "k d d"]:
+    """The matrices, once they are known to be one symmetric matrix per component."""
+    dims = means.flatten(1).shape[1]
+    if given.shape != (len(means), dims, dims) or not torch.allclose(
+        given, given.mT, rtol=1e-5, atol=1e-8
+    ):
+        shape = tuple(given.shape)
+        raise ValueError(
+            f"covariances: shape {shape}; give a symmetric matrix each, ({len(means)}, {dims}, {dims})"
+        )
+    return given

@@ -1,0 +1,176 @@
+"""The driver: the one loop behind every sampler.
+
+It owns the loop, the grad mode, the noise and the history, and yields each state. What to do is planned for the whole
+grid before the first step, in Python floats, so nothing in the loop waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.grid import Grid
+from ..process.noise import Noise
+from ..process.path import Level, Path
+from ..process.prediction import Predict, Prediction
+from .history import new_history
+from .mcmc.chain import AcceptanceCounter
+from .mcmc.target import Draw, NoisedDensity
+from .registry import solver_named
+from .solver import Correction, Plan, Solver, Update
+
+OnStep = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each step: a progress bar."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a trajectory stands, and the Prediction from which it came there."""
+
+    x: Float[Tensor, "b *shape"]
+    level: Level
+    prediction: Prediction
+
+
+def trajectory(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    grid: Grid | Sequence[float] | Tensor,
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+    grad: bool = False,
+    on_step: OnStep | None = None,
+) -> Iterator[State]:
+    """Each state from x (at the grid's first Level) to the last, as it is reached.
+
+    A grid is a Grid or plain times. Stochastic solvers need one seed per item. Gradients flow through the loop only
+    with grad=True. ValueError for an unknown solver or seeds that do not fit.
+    """
+    solver = solver_named(solver)
+    levels = as_grid(path, grid).levels
+    if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
+        raise ValueError(
+            f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim"
+        )
+    draw = _draws(solver, seeds, x)
+
+    done = 0
+    moves = solver.plan(levels)
+    for state, move, prediction in run_plan(moves, predict, x, levels[0], condition, draw, grad):
+        if move.stage:
+            continue
+        done += 1
+        if on_step is not None:
+            on_step(done, len(levels) - 1)
+        assert prediction is not None, "no plan reaches a Level of the grid before it has asked"
+        yield State(state, move.to, prediction)
+
+
+def as_grid(path: Path, grid: Grid | Sequence[float] | Tensor) -> Grid:
+    """The grid, or that of these times. ValueError for a grid of another path."""
+    if not isinstance(grid, Grid):
+        return Grid(path.levels(torch.as_tensor(grid, dtype=torch.float64)))
+    if grid.levels[0].path is not path:
+        raise ValueError(
+            "grid: made for another path; give grid(path, ...) of the path that predict is for"
+        )
+    return grid
+
+
+def run_plan(
+    moves: Plan,
+    predict: Predict,
+    x: Float[Tensor, "b *shape"],
+    here: Level,
+    condition: Tensor | None = None,
+    draw: Draw = torch.zeros_like,
+    grad: bool = False,
+) -> Iterator[tuple[Tensor, Update | Correction, Prediction | None]]:
+    """Carry out the moves from x, at the Level `here`: each state, the move that led to it, and the last prediction."""
+    linear = [move for move in moves if isinstance(move, Update)]
+    kept = new_history(max([0, *(len(move.kept) for move in linear)]), x, grad)
+    draws: deque[Tensor] = deque(
+        maxlen=max([0, *(max(len(move.noise), move.draws) for move in linear)])
+    )
+    prediction, tally = None, AcceptanceCounter()
+    for move in moves:
+        # The grad mode is set around the work and not around the yield: it must not leak into the caller.
+        with torch.set_grad_enabled(grad):
+            if isinstance(move, Correction):
+                density = NoisedDensity(predict, move.to, condition)
+                moved = move.kernel(density, x, draw)
+                tally.add(moved)
+                x, prediction = moved.x.to(x.dtype), density.prediction
+            else:
+                if move.asks:
+                    prediction = predict(x, here, condition)
+                    for row in move.keep:
+                        kept.keep(prediction, *row)
+                if move.draws:
+                    draws.append(draw(x))
+                x = move(x, prediction, kept, draws).to(x.dtype)
+        here = move.to
+        yield x, move, prediction
+    tally.report()
+
+
+def sample(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x: Float[Tensor, "b *shape"],
+    grid: Grid | Sequence[float] | Tensor,
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+    grad: bool = False,
+    on_step: OnStep | None = None,
+) -> Float[Tensor, "b *shape"]:
+    """The last state of `trajectory`."""
+    for state in trajectory(
+        solver, predict, path, x, grid, condition=condition, seeds=seeds, grad=grad, on_step=on_step
+    ):
+        x = state.x
+    return x
+
+
+def invert(
+    solver: str | Solver,
+    predict: Predict,
+    path: Path,
+    x0: Float[Tensor, "b *shape"],
+    grid: Grid | Sequence[float] | Tensor,
+    *,
+    condition: Tensor | None = None,
+) -> Float[Tensor, "b *shape"]:
+    """The x_T that a deterministic solver would turn into x0 along this grid: the same steps, walked backwards.
+
+    The grid ends in "min". Sampling from the result gives back alpha(0) x0, with an error that falls with the number
+    of steps (Song et al. 2020, section 5.4). ValueError for a stochastic solver.
+    """
+    solver = solver_named(solver)
+    if solver.stochastic:
+        raise ValueError(
+            f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, heun, dpmpp2m or vab4c"
+        )
+    back = as_grid(path, grid).reversed()
+    return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
+
+
+def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw:
+    if not solver.stochastic:
+        return torch.zeros_like
+    if seeds is None or len(seeds) != len(x):
+        given = "none" if seeds is None else str(len(seeds))
+        raise ValueError(
+            f"seeds: {given} for {len(x)} items; solver {solver.name!r} needs one per item, e.g. range({len(x)})"
+        )
+    return Noise(seeds, x.shape[1:]).draw

@@ -1,0 +1,20 @@
+"""Where every sampler starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..process.noise import START, Noise
+from ..process.path import Path
+
+
+def initial_noise(
+    path: Path, shape: Sequence[int], seeds: Sequence[int]
+) -> Float[Tensor, "b *shape"]:
+    """x_T ~ N(0, prior_std^2 I), item i from seeds[i] (Luo 2022, eq. 33)."""
+    if len(seeds) == 0:
+        raise ValueError("seeds: empty; give one integer per item")
+    return path.prior_std * Noise(seeds, shape, START).draw()

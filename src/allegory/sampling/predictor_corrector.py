@@ -1,0 +1,104 @@
+r"""Predictor and corrector: at each Level a Markov kernel, then a solver's step (Song et al. 2021, algorithm 1).
+
+With an exact score the kernel leaves p(x_t) as it is; with errors made so far it draws the state back towards it. Any
+solver is a predictor, any kernel of `langevin.py` a corrector. The kernel works at every Level of the grid, from the first
+to the last, but never on clean data; each of its steps costs one evaluation, HMC's as many as it has leapfrogs.
+
+**Annealed Langevin dynamics** is the pair whose predictor does nothing: it holds x/alpha, which at alpha = 1 is x itself,
+while the noise level falls (Song & Ermon 2019, algorithm 1). All that happens is Langevin's doing. The last step is the
+posterior mean, the denoising that Jolicoeur-Martineau et al. 2021 and NCSNv2 end with; a grid with end="min" leaves it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from ..lookup import pick
+from ..process.path import Level
+from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
+from .mcmc.target import Kernel
+from .single_step import plain
+from .solver import Correction, Plan, Solver, Update
+
+SNR = 0.16
+"""r of Song et al. 2021 on CIFAR-10, for VE and VP alike."""
+
+
+def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None = None) -> Solver:
+    """Each step of the predictor after the corrector at its Level; a grid that ends with noise ends with the corrector."""
+
+    def plan(levels: Sequence[Level]) -> Plan:
+        moves: list[Update | Correction] = []
+        here, begins = levels[0], True
+        for move in predictor.plan(levels):
+            if begins and here.sigma != 0.0:
+                moves.append(Correction(here, corrector))
+            moves.append(move)
+            here, begins = move.to, not move.stage
+        if here.sigma != 0.0:
+            moves[-1:] = [replace(moves[-1], stage=True), Correction(here, corrector, stage=False)]
+        return moves
+
+    name = name or f"{predictor.name}+{corrector}"
+    return replace(predictor, name=name, plan=plan, stochastic=True, order=1, end="denoise")
+
+
+def _hold(levels: Sequence[Level]) -> list[Update]:
+    """x/alpha stays; on clean data the posterior mean."""
+    return [
+        plain(to) if to.sigma == 0.0 else Update(to, state=to.alpha / here.alpha)
+        for here, to in pairwise(levels)
+    ]
+
+
+def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
+    """A kernel at every Level from noise to data, and nothing else (Song & Ermon 2019, algorithm 1).
+
+    `annealed(Langevin(step, count))` is NCSN's and NCSNv2's sampler; see `langevin.py` for step in terms of their epsilon.
+    Its grid needs a finite sigma/alpha at t = 1: ValueError for a path that ends in pure noise.
+    """
+    whole = predictor_corrector(Solver("hold", _hold), kernel, name)
+
+    def plan(levels: Sequence[Level]) -> Plan:
+        if levels[0].alpha == 0.0 or math.isinf(levels[0].log_snr):
+            raise ValueError(
+                f"solver {name!r}: this path ends in pure noise, sigma/alpha = inf at t = 1, where no Langevin step has a "
+                "size; give a schedule with a finite end, e.g. Geometric(0.01, 50)"
+            )
+        return whole.plan(levels)
+
+    return replace(whole, plan=plan)
+
+
+HOLD = "hold"
+CORRECTORS: dict[str, tuple[Callable[[float], Kernel], float, str]] = {
+    "langevin": (lambda snr: Langevin(2 * snr * abs(snr)), SNR, "snr"),
+    "langevin_batch": (BatchLangevin, SNR, "snr"),
+    "mala": (lambda snr: mala(2 * snr * abs(snr)), SNR, "snr"),
+    "hmc": (Hamiltonian, 1.0, "step"),
+}
+"""Kernels by name, from the number that may run_plan, and what it is if none does: r of Song et al. 2021, or the length of
+each of HMC's five leapfrogs in units of sigma."""
+
+
+def corrector_named(name: str) -> Kernel:
+    """ "langevin", "mala:0.2" and so on. ValueError with the closest name otherwise."""
+    kind, colon, value = name.partition(":")
+    make, usual, meaning = pick("corrector", kind, CORRECTORS)
+    try:
+        return make(float(value) if colon else usual)
+    except ValueError:
+        raise ValueError(
+            f"corrector {name!r}: after '{kind}:' comes {meaning}, a finite number above 0"
+        ) from None
+
+
+NCSN = Langevin(0.1, 100)
+NCSN2 = Langevin(0.062, 5)
+ANNEALED = {"ncsn": replace(annealed(NCSN, "ncsn"), end="min"), "ncsn2": annealed(NCSN2, "ncsn2")}
+"""ncsn: 100 Langevin steps a Level with epsilon = 2e-5 at sigma_L = 0.01, and no denoising (Song & Ermon 2019, section 5).
+ncsn2: 5 steps with epsilon = 6.2e-6 at sigma_L = 0.01, and denoising (Song & Ermon 2020, CIFAR-10); `ncsn.step_size` finds
+the step for other levels."""

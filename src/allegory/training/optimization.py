@@ -1,0 +1,145 @@
+"""One step of optimization: forward, backward, clip, AdamW or Muon, moving average.
+
+AdamW (Loshchilov & Hutter 2019, algorithm 2) runs as torch's fused kernel: on one processor core it takes 1.8
+ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m benchmarks.training`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .checkpoint import Checkpoint
+from .config import TrainingConfig
+from .distributed import Processes
+from .ema import EMA
+from .errors import TrainingError
+from .muon import Muon
+from .weights import fill
+
+Batch = tuple[Tensor | None, ...]
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """An endless iterator of batches that can say where it stands, in JSON values, and go on from there.
+
+    With several processes each yields its own part of the batch, and `state_dict` is the same on all.
+    """
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __next__(self) -> Batch: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+
+
+class Trainable(Protocol):
+    """What a module needs to be trained: a loss for each item of a batch."""
+
+    def loss(self, batch: Batch, /) -> Float[Tensor, " b"]: ...
+
+
+class Loss(nn.Module):
+    """model.loss as a forward, so that data parallelism sees it; with `bf16`, matrix products in bfloat16."""
+
+    def __init__(self, model: nn.Module, bf16: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.bf16 = bf16
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Loss of each item, (batch,), in single precision or more. ValueError for any other shape."""
+        device = next(self.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
+            losses = cast(Trainable, self.model).loss(batch)
+        if losses.ndim != 1:
+            shape = tuple(losses.shape)
+            raise ValueError(
+                f"model.loss(batch) must be of shape (batch,), got {shape}: do not take the mean over items"
+            )
+        return losses.to(torch.promote_types(losses.dtype, torch.float32))
+
+
+class Learner:
+    """A model, its optimizer and its moving average: all that a step changes."""
+
+    def __init__(self, model: nn.Module, config: TrainingConfig, processes: Processes) -> None:
+        self.model, self.config, self.processes = model, config, processes
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not self.parameters:
+            raise ValueError(
+                f"model {type(model).__name__} has no parameter with requires_grad: nothing to train"
+            )
+        self.loss = processes.wrap(Loss(model, config.precision == "bf16"))
+        self.optimizer = OPTIMIZERS[config.optimizer](
+            self.parameters.values(),
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=processes.device.type in ("cpu", "cuda", "mps"),
+        )
+        self.ema = EMA(model, config.ema)
+
+    def step(self, batches: Batches, rate: float) -> tuple[Float[Tensor, "2"], int]:
+        """One optimizer step. Returns (loss, gradient norm before clipping) and the number of items seen."""
+        self.optimizer.zero_grad()
+        losses: list[Tensor] = []
+        for micro in range(self.config.accumulate):
+            batch = self._next(batches)
+            with self.processes.averaging(self.loss, now=micro == self.config.accumulate - 1):
+                loss = self.loss(batch)
+                torch.autograd.backward(loss.mean() / self.config.accumulate)
+            losses.append(loss.detach())
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.ema.update()
+        mean = torch.cat(losses).mean()
+        return torch.stack([mean, norm]), sum(map(len, losses))
+
+    def _next(self, batches: Batches) -> Batch:
+        batch = next(batches, None)
+        if batch is None:
+            raise TrainingError(
+                "the batches came to an end before the run: give an iterator that starts over"
+            )
+        return tuple(
+            part if part is None else part.to(self.processes.device, non_blocking=True)
+            for part in batch
+        )
+
+    def checkpoint(self, random: Mapping[str, Tensor], state: Mapping[str, Any]) -> Checkpoint:
+        """What is here, with the state of the generators and the numbers of the run, for `checkpoint.write`.
+
+        The optimizer's part has one entry NAME.MOMENT for each parameter and moment.
+        """
+        moments = {
+            f"{name}.{moment}": value
+            for name, parameter in self.parameters.items()
+            for moment, value in self.optimizer.state.get(parameter, {}).items()
+        }
+        numbers = {**state, "ema_updates": self.ema.updates}
+        return Checkpoint(self.model.state_dict(), self.ema.state_dict(), moments, random, numbers)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from saved weights, average and moments. ValueError names what does not fit."""
+        fill(self.model, saved.model, "the checkpoint")
+        self.ema.load_state_dict(saved.ema, saved.state["ema_updates"])
+        places = {name: place for place, name in enumerate(self.parameters)}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in saved.optimizer.items():
+            name, moment = key.rsplit(".", 1)
+            if name not in places:
+                raise ValueError(
+                    f"the checkpoint trained {name} and the model does not: build it as it was trained"
+                )
+            moments.setdefault(places[name], {})[moment] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -1,0 +1,252 @@
+"""Tables: parquet in hub layout as others write it, the hub with its network faked, and the real MNIST."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from allegory.data import Dataset, load
+
+datasets = pytest.importorskip("datasets")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+RNG = np.random.default_rng(0)
+
+
+def pictures(n: int, channels: int = 1, size: int = 6) -> np.ndarray:
+    shape = (n, size, size) if channels == 1 else (n, size, size, channels)
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def table(
+    x: np.ndarray, labels: list[int] | None = None, image: str = "image", label: str = "label"
+) -> Any:
+    """A data set as `datasets` makes it, images and class names typed."""
+    columns: dict[str, Any] = {
+        "id": list(range(len(x))),
+        image: [Image.fromarray(picture) for picture in x],
+    }
+    features: dict[str, Any] = {"id": datasets.Value("int64"), image: datasets.Image()}
+    if labels is not None:
+        columns[label] = labels
+        features[label] = datasets.ClassLabel(names=["zero", "one", "two", "three"])
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+def bare(path: Path, x: np.ndarray, labels: list[Any]) -> None:
+    """The same by pyarrow alone: no features in the file's metadata."""
+    cells = []
+    for picture in x:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": None})
+    pq.write_table(pa.table({"image": cells, "label": labels}), path)
+
+
+def keys(x: torch.Tensor) -> list[bytes]:
+    return sorted(item.numpy().tobytes() for item in x)
+
+
+def everything(dataset: Dataset) -> torch.Tensor:
+    return torch.cat([dataset.train.x, dataset.validation.x, dataset.test.x])
+
+
+def test_one_file(tmp_path: Path) -> None:
+    x = pictures(40)
+    labels = [i % 3 for i in range(40)]
+    table(x, labels).to_parquet(tmp_path / "things.parquet")
+    dataset = load(str(tmp_path / "things.parquet"))
+    assert dataset.name == "things"
+    assert dataset.spec.shape == (1, 6, 6) and dataset.spec.levels == 256
+    assert dataset.spec.classes == 4  # as many as are named, though the last never occurs
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (36, 2, 2)
+    expected = {picture.tobytes(): label for picture, label in zip(x, labels, strict=True)}
+    for part in (dataset.train, dataset.validation, dataset.test):
+        assert part.labels is not None
+        assert all(
+            expected[i.numpy().tobytes()] == int(k)
+            for i, k in zip(part.x, part.labels, strict=True)
+        )
+
+
+def test_hub_layout_with_shards(tmp_path: Path) -> None:
+    x = pictures(50, channels=3)
+    (tmp_path / "data").mkdir()
+    for shard in range(2):
+        rows = slice(20 * shard, 20 * shard + 20)
+        table(x[rows], [1] * 20, "img").to_parquet(
+            tmp_path / "data" / f"train-0000{shard}-of-00002.parquet"
+        )
+    table(x[40:], [2] * 10, "img").to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    dataset = load(str(tmp_path))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (38, 2, 10)
+    assert dataset.spec.shape == (3, 6, 6)
+    assert np.array_equal(dataset.test.x.numpy(), x[40:].transpose(0, 3, 1, 2))
+    assert keys(torch.cat([dataset.train.x, dataset.validation.x])) == sorted(
+        picture.transpose(2, 0, 1).tobytes() for picture in x[:40]
+    )
+
+
+def test_files_without_feature_metadata(tmp_path: Path) -> None:
+    x = pictures(30)
+    bare(tmp_path / "train.parquet", x, [i % 2 for i in range(30)])
+    dataset = load(str(tmp_path))
+    assert dataset.spec.classes == 2
+    assert keys(everything(dataset)) == sorted(picture.tobytes() for picture in x)
+
+
+def test_no_labels_and_a_class_column_of_another_name(tmp_path: Path) -> None:
+    table(pictures(9)).to_parquet(tmp_path / "a.parquet")
+    assert load(str(tmp_path / "a.parquet")).spec.classes is None
+    table(pictures(9), [0] * 9, label="fine").to_parquet(tmp_path / "b.parquet")
+    assert load(str(tmp_path / "b.parquet")).spec.classes == 4
+
+
+def test_size(tmp_path: Path) -> None:
+    table(pictures(9, size=12)).to_parquet(tmp_path / "a.parquet")
+    assert load(f"{tmp_path / 'a.parquet'}?size=8").spec.shape == (1, 8, 8)
+
+
+def test_a_folder_without_a_training_set_is_refused(tmp_path: Path) -> None:
+    table(pictures(9)).to_parquet(tmp_path / "test.parquet")
+    with pytest.raises(ValueError, match="found test: a training set is needed"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.9])
+def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "train.parquet"
+    table(pictures(9)).to_parquet(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(ValueError, match="not whole parquet files") as caught:
+        load(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "empty", [None, {"bytes": None, "path": None}, {"bytes": b"", "path": None}]
+)
+def test_an_empty_cell_is_named(tmp_path: Path, empty: Any) -> None:
+    bare(tmp_path / "train.parquet", pictures(3), [0, 1, 2])
+    cells = pq.read_table(tmp_path / "train.parquet")["image"].to_pylist()
+    pq.write_table(pa.table({"image": [*cells, empty]}), tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="row 3 is empty; remove it"):
+        load(str(tmp_path))
+
+
+def test_images_may_be_paths(tmp_path: Path) -> None:
+    x = pictures(3)
+    for i, picture in enumerate(x):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+    cells = [{"bytes": None, "path": str(tmp_path / f"{i}.png")} for i in range(3)]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "train_1.parquet")
+    assert keys(everything(load(str(tmp_path)))) == sorted(picture.tobytes() for picture in x)
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    cells = [{"bytes": b"not a picture", "path": None}] * 3
+    pq.write_table(pa.table({"image": cells}), tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="image 0: cannot be read"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"text": ["a", "b", "c"]}, "columns text: none holds images"),
+        ({"image": [1, 2, 3]}, "column 'image'"),
+        ({"text": pa.array([], pa.string())}, "no items"),
+    ],
+)
+def test_tables_without_images_are_refused(
+    tmp_path: Path, columns: dict[str, Any], named: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match=named):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"), [(["a"] * 9, "found object"), ([0, None, *[1] * 7], "found float64")]
+)
+def test_labels_that_are_not_integers_are_refused(
+    tmp_path: Path, labels: list[Any], named: str
+) -> None:
+    bare(tmp_path / "train.parquet", pictures(9), labels)
+    with pytest.raises(ValueError, match=named):
+        load(str(tmp_path))
+
+
+def test_hidden_labels_are_refused(tmp_path: Path) -> None:
+    bare(tmp_path / "train.parquet", pictures(9), [0, 1, -1] * 3)
+    with pytest.raises(ValueError, match=r"values in \[-1, 1\]"):
+        load(str(tmp_path))
+
+
+def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = pictures(40)
+    asked = []
+
+    def fake(name: str) -> Any:
+        asked.append(name)
+        splits = {
+            "train": table(x[:30], [1] * 30),
+            "test": table(x[30:], [0] * 10),
+            "extra": table(x[:5]),
+        }
+        return datasets.DatasetDict(splits)
+
+    monkeypatch.setattr(datasets, "load_dataset", fake)
+    dataset = load("hub:someone/things")
+    assert asked == ["someone/things"] and dataset.name == "things"
+    assert np.array_equal(dataset.test.x[:, 0].numpy(), x[30:])
+    assert len(dataset.train) + len(dataset.validation) == 30
+    assert load("hub:someone/things?size=4").spec.shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route\nmore"), FileNotFoundError("no such"), ValueError("pick")]
+)
+def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(name: str) -> Any:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(
+        ValueError, match=r"hub:someone/things: not loaded \(.*\); check the name"
+    ) as caught:
+        load("hub:someone/things")
+    assert "\n" not in str(caught.value)
+
+
+# The counts that the makers of MNIST publish.
+TRAIN = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+TEST = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_real_mnist(shared_data: Path) -> None:
+    mnist = load(str(shared_data / "mnist"))
+    assert (len(mnist.train), len(mnist.validation), len(mnist.test)) == (57_000, 3_000, 10_000)
+    assert mnist.spec.shape == (1, 28, 28) and mnist.spec.classes == 10 and mnist.name == "mnist"
+    assert (
+        mnist.train.labels is not None
+        and mnist.validation.labels is not None
+        and mnist.test.labels is not None
+    )
+    assert torch.cat([mnist.train.labels, mnist.validation.labels]).bincount().tolist() == TRAIN
+    assert mnist.test.labels.bincount().tolist() == TEST
+    counts = sum(
+        part.x.flatten().bincount(minlength=256).double()
+        for part in (mnist.train, mnist.validation)
+    )
+    assert isinstance(counts, torch.Tensor)
+    value = torch.arange(256, dtype=torch.float64) / 255
+    mean = (counts * value).sum() / counts.sum()
+    std = ((counts * (value - mean).square()).sum() / counts.sum()).sqrt()
+    assert abs(mean.item() - 0.1307) < 5e-5 and abs(std.item() - 0.3081) < 5e-5

@@ -1,0 +1,57 @@
+"""Runge-Kutta by tableau: the methods that others are, and the order of every form."""
+
+import math
+
+import pytest
+import torch
+from tests.paths import PATHS, SMOOTH
+from tests.sampling.test_single_step import equal_times, gaussian, on_flow, unequal_times
+
+from allegory.process import grid
+from allegory.sampling import initial_noise, sample
+from allegory.sampling.multistep import FORMS
+from allegory.sampling.runge_kutta import BACK, TABLEAUX, Tableau, runge_kutta
+
+EULER, TRAPEZOID = Tableau(((),), (1.0,), 1), Tableau(((), (1.0,)), (0.5, 0.5), 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_back_is_the_inverse_of_the_clock(form):
+    y = torch.linspace(-4, 4, 33, dtype=torch.float64)
+    torch.testing.assert_close(BACK[form](FORMS[form].clock(y)), y)
+
+
+@pytest.mark.parametrize("times", [equal_times, unequal_times])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", TABLEAUX)
+def test_order(name, form, times):
+    path, solver = SMOOTH["cosine-vp"], runge_kutta(TABLEAUX[name], form)
+    z = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
+    first, *_, last = path.levels(times(2))
+
+    def error(n):
+        end = sample(solver, gaussian(path), path, on_flow(first, z), times(n))
+        return (end - on_flow(last, z)).abs().max().item()
+
+    assert math.log2(error(32) / error(64)) > TABLEAUX[name].order - 0.35
+
+
+@pytest.mark.parametrize(
+    ("tableau", "form", "same"),
+    [(EULER, "x0", "ddim"), (EULER, "eps", "ddim"), (TRAPEZOID, "eps", "heun")],
+)
+def test_known_methods(tableau, form, same):
+    path = PATHS["linear-vp"]
+    x = initial_noise(path, (2,), range(4)).double()
+    walk = grid(path, 6, "log_snr")
+    mine = sample(runge_kutta(tableau, form), gaussian(path), path, x, walk)
+    torch.testing.assert_close(
+        mine, sample(same, gaussian(path), path, x, walk), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_tableaux_that_are_none():
+    with pytest.raises(ValueError, match="row i of an explicit tableau has i numbers"):
+        Tableau(((0.0,), (1.0,)), (0.5, 0.5), 2)
+    with pytest.raises(ValueError, match=r"b: sums to 0\.9"):
+        Tableau(((), (1.0,)), (0.4, 0.5), 2)

@@ -1,0 +1,193 @@
+"""TuningConfig: it begins at `auto`, follows the true gradient, and what it learns holds for other items."""
+
+import json
+
+import pytest
+import torch
+from tests.paths import PATHS
+
+from allegory import Mixture
+from allegory.process import LinearLogSNR, Path, grid
+from allegory.process.prediction import Prediction
+from allegory.sampling import SOLVERS, TunedSampler, TuningConfig, initial_noise, sample, tune
+from allegory.sampling.tuning import LearnablePlan, _Problem
+
+DOUBLE = torch.zeros((), dtype=torch.float64)
+NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
+
+
+def oracle(path):
+    means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
+    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), None, path)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 14, 42])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_begins_at_auto(name, steps):
+    path = PATHS[name]
+    walk, moves = LearnablePlan(path, steps, "min").numbers()
+    levels = grid(path, steps, "angle", "min")
+    torch.testing.assert_close(walk.times, levels.times, rtol=0, atol=1e-9)
+    for mine, its in zip(moves, SOLVERS["auto"].plan(levels.levels), strict=True):
+        assert mine.state == pytest.approx(its.state, rel=1e-8)
+        its_weights = its.kept + (0.0,) * (len(mine.kept) - len(its.kept))
+        assert mine.kept == pytest.approx(its_weights, rel=1e-6, abs=1e-9)
+        assert mine.keep[0] == pytest.approx(its.keep[0], rel=1e-8)
+        assert mine.to.t == pytest.approx(its.to.t, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear-vp", "cosine_inf-vp", "straight-flow", "geometric-ve"])
+def test_ends_without_noise_and_without_signal(name):
+    """Where an end is infinite a level of 1e-7 stands for it."""
+    path = PATHS[name]
+    x = initial_noise(path, (2,), range(64)).double()
+    walk, moves = LearnablePlan(path, 40).numbers()
+    tuned = TunedSampler(walk, moves, 0.0, 0.0)
+    fine = sample("auto", oracle(path), path, x, grid(path, 400, "angle"))
+    error = (sample(tuned.solver, oracle(path), path, x, tuned.grid) - fine).square().mean(1).sqrt()
+    assert error.median() < 2e-3 and walk.levels[-1].sigma == 0
+
+
+def timed(path):
+    """A Predict that asks for slopes by t, as the flow row does, and for log-SNR."""
+
+    def predict(x, level, condition=None):
+        return Prediction.solve(
+            "flow", torch.tanh(x) * torch.tanh(torch.as_tensor(level.log_snr) / 4), x, level
+        )
+
+    return predict
+
+
+@pytest.mark.parametrize("row", [oracle, timed])
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "straight-flow"])
+def test_the_gradient_is_that_of_the_end_point(name, row):
+    """Of all numbers - nodes, weights, scales, told levels - against central differences."""
+    path, plan = PATHS[name], LearnablePlan(PATHS[name], 4)
+    x = initial_noise(path, (2,), range(8)).double()
+    problem = _Problem(row(path), x, torch.zeros_like(x), None, TuningConfig(items=8))
+    loss = problem.errors(plan, slice(None), grad=True).log().mean()
+    loss.backward()
+    for parameter in plan.parameters():
+        flat, slopes = parameter.data.view(-1), parameter.grad.view(-1)
+        for k in range(0, len(flat), 3):
+            values = []
+            for shift in (1e-5, -2e-5):
+                flat[k] += shift
+                values.append(problem.errors(plan, slice(None), grad=False).log().mean().item())
+            flat[k] += 1e-5
+            assert slopes[k].item() == pytest.approx(
+                (values[0] - values[1]) / 2e-5, rel=1e-4, abs=1e-7
+            )
+
+
+def test_it_learns_and_what_it_learned_holds_for_other_items():
+    path = PATHS["linear-vp"]
+    tuned = tune(
+        oracle(path),
+        path,
+        (2,),
+        5,
+        tuning=TuningConfig(iterations=120, items=128),
+        like=DOUBLE,
+        seed=1000,
+    )
+    assert tuned.after < tuned.before / 5
+    x = initial_noise(path, (2,), range(200)).double()
+    truth = sample("auto", oracle(path), path, x, grid(path, 200, "angle"))
+
+    def error(solver, walk):
+        return (
+            (sample(solver, oracle(path), path, x, walk) - truth).square().mean(1).sqrt().median()
+        )
+
+    assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
+
+
+@pytest.mark.parametrize("end", ["zero", "denoise", "min"])
+@pytest.mark.parametrize("start", [2, 4])
+def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
+    path = Path(LinearLogSNR(start, -9))
+    choice = TuningConfig(iterations=100, items=24, held_out=8, batch=8, rate=0.5)
+    tuned = tune(oracle(path), path, (2,), 8, tuning=choice, like=DOUBLE, end=end)
+    assert tuned.grid.steps == 8 and tuned.after <= tuned.before
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_whatever_the_caller_has_switched_off(mode):
+    path = PATHS["linear-vp"]
+    exact = oracle(path)
+    with mode():
+        tuned = tune(exact, path, (2,), 3, tuning=TuningConfig(20, 8, 16, 8), like=DOUBLE)
+    assert tuned.after < tuned.before
+
+
+def test_what_does_not_learn_stays_as_it_was():
+    path = PATHS["linear-vp"]
+    wild = TuningConfig(iterations=3, items=16, held_out=16, rate=1e3)
+    tuned = tune(oracle(path), path, (2,), 3, tuning=wild, like=DOUBLE)
+    assert tuned.after == tuned.before
+    walk, moves = LearnablePlan(path, 3).numbers()
+    assert torch.equal(tuned.grid.times, walk.times)
+    assert [move.kept for move in tuned.moves] == [move.kept for move in moves]
+
+
+def test_written_and_read_it_is_the_same_sampler():
+    path = PATHS["cosine-flow"]
+    walk, moves = LearnablePlan(path, 6).numbers()
+    first = TunedSampler(walk, moves, 0.5, 0.25)
+    second = TunedSampler.from_dict(path, json.loads(json.dumps(first.to_dict())))
+    x = initial_noise(path, (2,), range(5)).double()
+    one, other = (sample(t.solver, oracle(path), path, x, t.grid) for t in (first, second))
+    assert torch.equal(one, other) and second.after == 0.25
+
+
+def test_conditions_reach_the_predict():
+    path, seen = PATHS["linear-vp"], set()
+
+    def predict(x, t, condition=None):
+        seen.update(condition.tolist())
+        return oracle(path)(x, t)
+
+    choice = TuningConfig(iterations=1, items=6, held_out=2)
+    tune(predict, path, (2,), 2, tuning=choice, conditions=torch.arange(8), like=DOUBLE)
+    assert seen == set(range(8))
+    with pytest.raises(ValueError, match="conditions: 3 for 8 starting points"):
+        tune(predict, path, (2,), 2, tuning=choice, conditions=torch.arange(3), like=DOUBLE)
+
+
+def test_bad_input():
+    path = PATHS["linear-vp"]
+    with pytest.raises(ValueError, match="steps=0"):
+        tune(oracle(path), path, (2,), 0)
+    with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
+        TuningConfig(iterations=0)
+    with pytest.raises(ValueError, match="not finite"):
+        tune(
+            lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path, (2,), 2, like=DOUBLE
+        )
+    walk, moves = LearnablePlan(path, 3).numbers()
+    with pytest.raises(ValueError, match="has a plan for one grid"):
+        sample(
+            TunedSampler(walk, moves, 0, 0).solver,
+            oracle(path),
+            path,
+            torch.zeros(2, 2).double(),
+            grid(path, 3),
+        )
+
+
+def test_too_little_memory_is_said_in_words():
+    path = PATHS["linear-vp"]
+
+    def greedy(x, t, condition=None):
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
+            )
+        return oracle(path)(x, t)
+
+    with pytest.raises(
+        ValueError, match="batch=32: too little memory for 2 evaluations with gradient; halve it"
+    ):
+        tune(greedy, path, (2,), 2, like=DOUBLE)

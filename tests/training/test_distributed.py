@@ -1,0 +1,107 @@
+"""Two processes learn what one does, stop together, and resume exactly."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.training.toy import Numbers, Smooth, Toy
+from tests.training.two_processes import CONFIG
+
+from allegory.training import TrainingConfig, train
+from allegory.training.checkpoint import read
+from allegory.training.metrics import read as lines_of
+from allegory.training.weights import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two processes on this CPU left their runs."""
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo: two processes cannot speak")
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+        "ACCELERATE_USE_CPU": "true",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "tests.training.two_processes", str(folder)]
+    started = [
+        subprocess.Popen(
+            command,
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=120)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], "\n".join(outputs)
+    return folder
+
+
+def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ImportError, match=r"pip install 'allegory\[train\]'"):
+        train(Smooth(), Numbers(), CONFIG)
+
+
+@pytest.mark.parametrize("name", ["smooth1", "smooth2", "toy", "halves"])
+def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
+    first, second = (load(folder / f"{name}-{rank}.safetensors") for rank in range(2))
+    for key, value in first.items():
+        if not key.startswith("norm.") or key in (
+            "norm.weight",
+            "norm.bias",
+        ):  # running means are each one's own
+            assert torch.equal(value, second[key]), key
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_learn_what_one_learns_from_the_whole_batch(
+    folder: Path, tmp_path: Path, accumulate: int
+) -> None:
+    alone = Smooth()
+    train(alone, Numbers(8), TrainingConfig(**{**vars(CONFIG), "accumulate": accumulate}), tmp_path)
+    together = load(folder / f"smooth{accumulate}-1.safetensors")
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(together[key], value, rtol=0, atol=1e-6)
+    logs = [lines_of(run / "metrics.jsonl") for run in (tmp_path, folder / f"smooth{accumulate}")]
+    for mine, theirs in zip(*logs, strict=True):
+        assert (
+            mine["loss"] == pytest.approx(theirs["loss"], abs=1e-6)
+            and mine["images"] == theirs["images"]
+        )
+
+
+def test_each_process_draws_its_own_noise_and_resumes_its_own_stream(folder: Path) -> None:
+    whole, halves = read(folder / "toy"), read(folder / "halves")
+    assert whole.random["cpu"].shape[0] == 2
+    assert not torch.equal(whole.random["cpu"][0], whole.random["cpu"][1])
+    for part in ("model", "ema", "optimizer", "random"):
+        for key, value in getattr(whole, part).items():
+            assert torch.equal(value, getattr(halves, part)[key]), (part, key)
+
+
+def test_another_number_of_processes_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="the run had 2 processes and now has 1: resume with 2"):
+        train(Toy(), Numbers(16), CONFIG, folder / "toy", resume=True)
