@@ -1,18 +1,130 @@
-"""Text becomes an object once, at the edge: look a name up or say which one was probably meant."""
+"""Registries: what can be chosen by name, with a line of help for each name.
+
+There is one `Registry` per kind of thing (solvers, targets, weights, schedules, ...). The command line's choices and
+help, the names in `run.json` and the tables of the documentation are generated from it, and an object from outside the
+package is added by one call of `register`.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """table[name]. ValueError that names the closest entry otherwise."""
+    """Look up `table[name]`.
+
+    Args:
+        kind: what the table holds, for the error message, e.g. "solver".
+        name: the name to look up.
+        table: the objects by name.
+
+    Raises:
+        ValueError: for an unknown name; the message names the closest entry.
+    """
     if name in table:
         return table[name]
     close = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(table)}")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One registered object: the object, its help line, and how a number after a colon changes it.
+
+    Args:
+        value: the object that the bare name stands for.
+        help: one line for help texts and tables.
+        make: the object for `name:number`; None if no number may follow the name.
+        parameter: what that number is, e.g. "eta, a number from 0 to 1".
+    """
+
+    value: T
+    help: str
+    make: Callable[[float], T] | None = None
+    parameter: str = ""
+
+
+class Registry(Mapping[str, T]):
+    """The objects of one kind by name, in the order in which they were registered.
+
+    Args:
+        kind: what one of them is called in messages, e.g. "solver".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[T]] = {}
+
+    def register(
+        self,
+        name: str,
+        value: T,
+        help: str,
+        *,
+        make: Callable[[float], T] | None = None,
+        parameter: str = "",
+    ) -> T:
+        """Add an object under a new name.
+
+        Args:
+            name: letters, digits and underscores.
+            value: the object.
+            help: one line for help texts and tables.
+            make: the object for `name:number`, where a number may follow the name.
+            parameter: what that number is, e.g. "eta, a number from 0 to 1".
+
+        Returns:
+            The object.
+
+        Raises:
+            ValueError: when the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered already; choose another name")
+        self._entries[name] = Entry(value, help, make, parameter)
+        return value
+
+    def named(self, text: str) -> T:
+        """The object for "name" or "name:number".
+
+        Raises:
+            ValueError: for an unknown name (the message names the closest), or a number that does not fit.
+        """
+        if text in self._entries:
+            return self._entries[text].value
+        name, colon, number = text.partition(":")
+        entry = pick(self.kind, name, self._entries)
+        if entry.make is None or not colon:
+            raise ValueError(f"{self.kind} {text!r}: no number follows {name!r}; write {name!r}")
+        try:
+            return entry.make(float(number))
+        except ValueError as error:
+            meaning = entry.parameter
+            raise ValueError(f"{self.kind} {text!r}: after '{name}:' comes {meaning}") from error
+
+    def entry(self, name: str) -> Entry[T]:
+        """The entry of this name, with its help. ValueError that names the closest otherwise."""
+        return pick(self.kind, name, self._entries)
+
+    def markdown(self) -> str:
+        """A table of names, parameters and help lines, for the documentation."""
+        lines = ["| name | what |", "|---|---|"]
+        for name, entry in self._entries.items():
+            number = f"[:{entry.parameter.partition(',')[0]}]" if entry.make is not None else ""
+            lines.append(f"| `{name}{number}` | {entry.help} |")
+        return "\n".join(lines)
+
+    def __getitem__(self, name: str) -> T:
+        return self._entries[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

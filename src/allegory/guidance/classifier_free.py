@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
 
 
@@ -31,6 +31,11 @@ class ClassifierFree:
     def __post_init__(self) -> None:
         if not math.isfinite(self.scale):
             raise ValueError(f"guidance scale {self.scale}: give a finite number; 1 is unguided")
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
@@ -67,6 +72,11 @@ class ClampX0:
     base: Predict
     low: float = -1.0
     high: float = 1.0
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
 
 
@@ -41,6 +41,11 @@ class Product:
 
     def __post_init__(self) -> None:
         _check(self.terms, self.weights, -math.inf)
+
+    @property
+    def path(self) -> Path:
+        """The path of the first term."""
+        return self.terms[0].path
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
@@ -90,6 +95,11 @@ class MixtureOfDensities:
     def __post_init__(self) -> None:
         _check(self.terms, self.weights, 0.0)
 
+    @property
+    def path(self) -> Path:
+        """The path of the first term."""
+        return self.terms[0].path
+
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
@@ -125,6 +135,11 @@ class FixedCondition:
 
     base: Predict
     condition: Int[Tensor, ""] | int
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..likelihood.bound import diffusion_loss
 from ..process.learned_schedule import LearnedSchedule
 from ..process.path import Level, Path
-from ..process.prediction import Prediction
+from ..process.prediction import Prediction, as_predict
 from ..process.scaling import SCALINGS
 from ..process.schedule import Cosine, LinearLogSNR
 from .cases import Step, chain, step
@@ -121,7 +121,9 @@ def _eq110() -> Sides:
         return Prediction.solve("x0", case.guess, x_t, whole.path.at(t, like=x_t))
 
     time = torch.full((5,), (at - 1) / (whole.steps - 1), dtype=torch.float64)
-    found = diffusion_loss(predict, whole.path, case.x0, time, case.eps, steps=whole.steps - 1)
+    found = diffusion_loss(
+        as_predict(predict, whole.path), whole.path, case.x0, time, case.eps, steps=whole.steps - 1
+    )
     _, snr = _ratios()
     expected = 0.5 * (snr[at - 2] - snr[at - 1]) * (case.guess - case.x0).square().sum(1)
     return same(found.nats / (whole.steps - 1), expected)
@@ -152,7 +154,9 @@ def _eq110_continuous() -> Sides:
 
     slope = -11 * torch.exp(-omega)
     expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
-    return same(diffusion_loss(predict, path, case.x0, t, case.eps).nats, expected)
+    return same(
+        diffusion_loss(as_predict(predict, path), path, case.x0, t, case.eps).nats, expected
+    )
 
 
 @SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every scaling, as √SNR = α/σ", Kind.DEFINITION)

@@ -6,7 +6,16 @@ from .exact import ExactDensity, Mixture
 from .grid import Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
 from .path import Level, Path
-from .prediction import TARGETS, Predict, Prediction, Target, edm_target, energy_of, target_named
+from .prediction import (
+    TARGETS,
+    Predict,
+    Prediction,
+    Target,
+    as_predict,
+    edm_target,
+    energy_of,
+    target_named,
+)
 from .rescale import Rescaled
 from .scaling import SCALINGS, Scaling
 from .schedule import (
@@ -43,6 +52,7 @@ __all__ = [
     "Scaling",
     "Schedule",
     "Target",
+    "as_predict",
     "bits_per_dim",
     "edm_target",
     "energy_of",

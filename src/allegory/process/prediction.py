@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -206,16 +206,62 @@ class Prediction:
 
 @runtime_checkable
 class Predict(Protocol):
-    """(x_t, t, condition) -> Prediction: the one interface that samplers, guidance, likelihood and losses know.
+    """(x_t, t, condition) -> Prediction: all that samplers, guidance, likelihood and losses know of a network.
 
-    t is one time, one per item, or a Level; condition is None for "no condition". Any function of this form is one.
+    `path` is the forward process that it is for. t is one time, one time per item, or a Level of that path; condition is
+    None for "no condition". A function of this form becomes one by `as_predict`.
     """
+
+    @property
+    def path(self) -> Path:
+        """The forward process that produced x_t."""
+        ...
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """What is predicted of x0 and eps, given x_t."""
+        """The prediction of x0 and eps at x_t."""
         ...
+
+
+class FunctionPredict:
+    """A function as a Predict (see `as_predict`)."""
+
+    def __init__(self, function: Callable[..., Any], path: Path, target: Target | None) -> None:
+        self.function, self.path, self.target = function, path, target
+
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The function's prediction at x_t."""
+        if self.target is None:
+            found: Prediction = self.function(x_t, t, condition)
+            return found
+        level = self.path.at(t, like=x_t)
+        return Prediction.solve(self.target, self.function(x_t, level, condition), x_t, level)
+
+
+def as_predict(
+    function: Callable[..., Any],
+    path: Path,
+    target: str | Target | None = None,
+) -> FunctionPredict:
+    """A function (x_t, t, condition) as a Predict.
+
+    Args:
+        function: called as function(x_t, t, condition). Without `target` it returns a Prediction; with `target` it
+            returns a tensor like x_t, and t is the Level of the path at the times of x_t.
+        path: the forward process of x_t.
+        target: what the returned tensor is: "eps", "x0", "v", "score", "flow", "edm", or a Target.
+
+    Raises:
+        ValueError: for an unknown target, or one that the path does not allow.
+    """
+    if target is None:
+        return FunctionPredict(function, path, None)
+    named = target_named(target)
+    named.check(path)
+    return FunctionPredict(function, path, named)
 
 
 def energy_of(
