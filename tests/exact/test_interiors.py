@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import bent
+from tests.helpers.paths import bent
 
 from allegory.likelihood import Continuous
 from allegory.likelihood.bound import diffusion_loss, prior_matching, variational_bound

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import FINITE, SCALINGS
+from tests.helpers.paths import FINITE, SCALINGS
 
 from allegory.data import DataSpec
 from allegory.likelihood import FlowSolver, flow_log_prob

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.paths import BOUNDED, PATHS
+from tests.helpers.paths import BOUNDED, PATHS
 from torch import nn
 
 from allegory.models import CategoricalOutput, Denoiser, categorical_output

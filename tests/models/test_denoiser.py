@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 from torch import nn
 
 from allegory import Denoiser, Mixture, Path, grid, sample

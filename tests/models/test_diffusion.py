@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import bent
+from tests.helpers.paths import bent
 from torch import nn
 
 from allegory import VDM, Denoiser, Empirical, Path

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS, SCALINGS
+from tests.helpers.paths import PATHS, SCALINGS
 
 from allegory.objectives import WEIGHTS, denoising_loss, stratified_times, weight_named
 from allegory.objectives.denoising import edm, elbo, min_snr, p2, sigmoid

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS, SMOOTH
+from tests.helpers.paths import PATHS, SMOOTH
 
 from allegory import Mixture, Path, Prediction
 from allegory.objectives import (

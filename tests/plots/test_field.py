@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from mpl_toolkits.mplot3d import Axes3D
-from tests.evaluation.helpers import untrained
-from tests.plots.test_figures import drawn
+from tests.helpers.figures import drawn
+from tests.helpers.models import untrained
 
 from allegory.data import Dataset, DataSpec, Items
 from allegory.models import VDM, Denoiser, Energy

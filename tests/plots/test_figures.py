@@ -1,16 +1,15 @@
 """Figures of every kind of data: they are drawn without a warning, and show the numbers that they are given."""
 
-import io
 import math
 import subprocess
 import sys
-import warnings
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.helpers import toy_digits, untrained
+from tests.helpers.figures import drawn
+from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import DataSpec
 from allegory.evaluation import compare_bounds, evaluate_bound, walk
@@ -41,14 +40,6 @@ SPECS = {
 
 def raw(spec, n=9):
     return spec.decode(torch.rand(n, *spec.shape) * 2 - 1)
-
-
-def drawn(figure):
-    """The PNG, made with every warning an error."""
-    with warnings.catch_warnings(), io.BytesIO() as file:
-        warnings.simplefilter("error")
-        figure.savefig(file, format="png", dpi=60)
-        return file.getvalue()
 
 
 def words(figure):

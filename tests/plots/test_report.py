@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 from matplotlib.figure import Figure
-from tests.evaluation.helpers import toy_digits, untrained
+from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import Dataset, load
 from allegory.evaluation import evaluate

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory.process.empirical import Empirical
 from allegory.process.exact import Mixture

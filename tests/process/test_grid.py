@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory.process.grid import ENDS, SPACINGS, grid
 from allegory.process.path import Path

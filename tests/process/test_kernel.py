@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory.process.kernel import Gaussian, marginal, posterior, transition
 from allegory.process.path import Path

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import bent
+from tests.helpers.paths import bent
 from torch import nn
 
 from allegory.likelihood.bound import diffusion_loss

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import INFINITE, PATHS, SCALINGS, SMOOTH
+from tests.helpers.paths import INFINITE, PATHS, SCALINGS, SMOOTH
 
 from allegory.process.path import Path
 from allegory.process.schedule import Betas, Cosine, LinearLogSNR, RectifiedFlow

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.paths import FINITE, INFINITE, SCALINGS
+from tests.helpers.paths import FINITE, INFINITE, SCALINGS
 
 from allegory import Mixture, Path, grid, initial_noise, sample
 from allegory.process import LinearLogSNR, Rescaled

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import FINITE, SCHEDULES
+from tests.helpers.paths import FINITE, SCHEDULES
 
 from allegory.process.schedule import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
 

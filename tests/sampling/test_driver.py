@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory import Mixture, grid, initial_noise, invert, sample, trajectory
 from allegory.process.noise import Noise

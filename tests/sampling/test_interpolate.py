@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory import Mixture
 from allegory.process import grid

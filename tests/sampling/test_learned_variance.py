@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.paths import PATHS
-from tests.sampling.test_single_step import arrive, gaussian
+from tests.helpers.gaussian import gaussian, last_state
+from tests.helpers.paths import PATHS
 
 from allegory.guidance import ClampX0, ClassifierFree
 from allegory.models import Denoiser, LearnedVariance
-from allegory.process import grid
+from allegory.process import as_predict, grid
 from allegory.sampling import SOLVERS, initial_noise, sample
 
 PATH = PATHS["linear-vp"]
@@ -18,14 +18,17 @@ STATE = torch.tensor([[0.3, -0.7], [1.1, 0.2]], dtype=torch.float64)
 
 
 def sharing(share):
-    return lambda x, t, condition=None: replace(
-        gaussian(PATH)(x, t), variance_fraction=torch.as_tensor(share).to(x).expand_as(x)
-    )
+    def predict(x, t, condition=None):
+        return replace(
+            gaussian(PATH)(x, t), variance_fraction=torch.as_tensor(share).to(x).expand_as(x)
+        )
+
+    return as_predict(predict, PATH)
 
 
 def step(solver, share):
     """One step from a fixed state with a fixed draw."""
-    return arrive(SOLVERS[solver], sharing(share), [T, S], [STATE], torch.ones_like)
+    return last_state(SOLVERS[solver], sharing(share), [T, S], [STATE], torch.ones_like)
 
 
 @pytest.mark.parametrize(("share", "same"), [(0.0, "ddpm"), (1.0, "ddpm_large")])
@@ -38,7 +41,7 @@ def test_the_ends_are_ddpms_two_variances(share, same):
 def test_number_by_number_it_is_the_geometric_mean():
     """Nichol & Dhariwal 2021, eq. 15: exp(v log beta + (1 - v) log beta-tilde)."""
     share = torch.tensor([[0.0, 0.25], [0.5, 1.0]], dtype=torch.float64)
-    quiet = arrive(
+    quiet = last_state(
         SOLVERS["ddpm"],
         gaussian(PATH),
         [T, S],

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory.process import LinearLogSNR, Path, Prediction
 from allegory.sampling import SOLVERS

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 import torch
-from tests.paths import PATHS
+from tests.helpers.paths import PATHS
 
 from allegory import Mixture, Path, grid, initial_noise, sample, trajectory
 from allegory.process import Betas, Geometric, LinearLogSNR, RectifiedFlow

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from tests.paths import PATHS, SMOOTH
-from tests.sampling.test_single_step import equal_times, gaussian, on_flow, unequal_times
+from tests.helpers.gaussian import equal_times, gaussian, on_flow, unequal_times
+from tests.helpers.paths import PATHS, SMOOTH
 
 from allegory.process import grid
 from allegory.sampling import initial_noise, sample

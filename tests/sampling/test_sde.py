@@ -5,8 +5,8 @@ from collections import deque
 
 import pytest
 import torch
-from tests.paths import SCALINGS
-from tests.sampling.test_single_step import MEAN, STD, arrive, gaussian, spread
+from tests.helpers.gaussian import MEAN, STD, gaussian, last_state, spread
+from tests.helpers.paths import SCALINGS
 
 from allegory.process.grid import grid
 from allegory.process.path import Level, Path
@@ -50,7 +50,7 @@ def test_drift_and_diffusion_are_the_derivatives_of_the_scales(name, scaling):
 def one_step(solver, path, levels):
     """x at the first Level, its score there, the draw, and where the solver puts it."""
     x, z = torch.randn(2, 5, 2, dtype=torch.float64)
-    found = arrive(solver_named(solver), gaussian(path), levels, [x], lambda like: z)
+    found = last_state(solver_named(solver), gaussian(path), levels, [x], lambda like: z)
     return x, -gaussian(path)(x, levels[0]).eps / levels[0].sigma, z, found
 
 

@@ -5,18 +5,25 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tests.paths import PATHS, SMOOTH
+from tests.helpers.gaussian import (
+    MEAN,
+    STD,
+    equal_times,
+    gaussian,
+    last_state,
+    on_flow,
+    spread,
+    unequal_times,
+)
+from tests.helpers.paths import PATHS, SMOOTH
 
 from allegory.process.exact import Mixture
 from allegory.process.grid import grid
 from allegory.process.path import Path
-from allegory.process.prediction import Prediction
 from allegory.process.schedule import Betas, Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
-from allegory.sampling.history import ListHistory
 from allegory.sampling.single_step import SINGLE
 
-MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
 DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
 FEW = [
     "ddim", "euler", "heun", "midpoint", "dpmpp2s", "dpmpp3s", "dpmpp2m", "dpmpp3m", "plms",
@@ -31,62 +38,12 @@ PLAIN = [
 STOCHASTIC = {"ddpm": SOLVERS["ddpm"], "ddim:0.5": ddim(0.5), "ddim:1": ddim(1.0)}
 
 
-def gaussian(path):
-    """The exact Predict of N(MEAN, STD^2 I), on floats: as the Mixture oracle, and fast enough for thousands of steps."""
-
-    def predict(x, t, condition=None):
-        level = path.at(t)
-        pull = (x - level.alpha * MEAN.to(x)) / spread(level) ** 2
-        return Prediction.of(MEAN.to(x) + level.alpha * STD**2 * pull, level.sigma * pull, level)
-
-    return predict
-
-
 def test_the_gaussian_is_the_oracle():
     path, x = PATHS["cosine-sub_vp"], torch.randn(5, 2, dtype=torch.float64)
     (level,) = path.levels([0.3])
     torch.testing.assert_close(
         gaussian(path)(x, level).x0, Mixture(MEAN, STD, None, path)(x, level).x0
     )
-
-
-def spread(level):
-    return math.sqrt((level.alpha * STD) ** 2 + level.sigma**2)
-
-
-def on_flow(level, z):
-    """The exact solution of the probability-flow ODE through z standard deviations."""
-    return level.alpha * MEAN + z * spread(level)
-
-
-def arrive(solver, oracle, levels, states, draw=None):
-    """The last state of the plan on these levels, when every one before it is replaced by the given state."""
-    kept, draws, (x, *rest), here = ListHistory(9), [], states, levels[0]
-    for move in solver.plan(levels):
-        prediction = oracle(x, here) if move.asks else None
-        for row in move.keep:
-            kept.keep(prediction, *row)
-        draws += [draw(x)] if move.draws else []
-        x, here = move(x, prediction, kept, draws), move.to
-        if not move.stage and rest:
-            x = rest.pop(0)
-    return x
-
-
-def unequal_times(n, start=0.85, end=0.15):
-    """Steps of lengths 1, 3, 1, 3, ... so that a wrong step ratio shows."""
-    lengths = torch.ones(n, dtype=torch.float64)
-    lengths[1::2] = 3
-    return (
-        start
-        + (end - start)
-        * torch.cat([torch.zeros(1, dtype=torch.float64), lengths.cumsum(0)])
-        / lengths.sum()
-    )
-
-
-def equal_times(n, start=0.85, end=0.15):
-    return torch.linspace(start, end, n + 1, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("times", [equal_times, unequal_times])
@@ -120,7 +77,7 @@ def test_local_error_after_unequal_steps(name, solver):
         levels = path.levels(
             [0.45 + shift * h for shift in (7, 3, 2, 0, -1)[3 - min(used.order - 1, 3) :]]
         )
-        there = arrive(used, oracle, levels, [on_flow(level, z) for level in levels[:-1]])
+        there = last_state(used, oracle, levels, [on_flow(level, z) for level in levels[:-1]])
         return (there - on_flow(levels[-1], z)).abs().max().item()
 
     h = {1: 2e-3, 2: 4e-3, 3: 6e-3, 4: 3e-3}[SOLVERS[solver].order]
@@ -134,8 +91,8 @@ def exact_moments(solver, path, levels):
     mean, variance = levels[0].alpha * MEAN, torch.full_like(MEAN, spread(levels[0]) ** 2)
     probe = torch.stack([torch.zeros(2), torch.ones(2)]).double()
     for here, to in pairwise(levels):
-        quiet = arrive(solver, oracle, [here, to], [probe], torch.zeros_like)
-        loud = arrive(solver, oracle, [here, to], [probe], torch.ones_like)
+        quiet = last_state(solver, oracle, [here, to], [probe], torch.zeros_like)
+        loud = last_state(solver, oracle, [here, to], [probe], torch.ones_like)
         gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0]
         mean, variance = gain * mean + shift, gain**2 * variance + noise**2
     return mean, variance
@@ -192,7 +149,7 @@ def test_ddpm_is_the_published_update():
     mean = (x - betas[i] / (1 - A[i]).sqrt() * now.eps) / alpha[i].sqrt()
     std = (betas[i] * (1 - A[i - 1]) / (1 - A[i])).sqrt()
     torch.testing.assert_close(
-        arrive(SOLVERS["ddpm"], oracle, [t, s], [x], lambda like: z), mean + std * z
+        last_state(SOLVERS["ddpm"], oracle, [t, s], [x], lambda like: z), mean + std * z
     )
 
 
@@ -207,7 +164,7 @@ def test_ddim_is_the_published_update(eta):
     now = oracle(x, t)
     c = eta * ((1 - A[j]) / (1 - A[i])).sqrt() * (1 - A[i] / A[j]).sqrt()
     expected = A[j].sqrt() * now.x0 + (1 - A[j] - c**2).sqrt() * now.eps + c * z
-    torch.testing.assert_close(arrive(ddim(eta), oracle, [t, s], [x], lambda like: z), expected)
+    torch.testing.assert_close(last_state(ddim(eta), oracle, [t, s], [x], lambda like: z), expected)
 
 
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])

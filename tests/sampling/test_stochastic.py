@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.paths import PATHS, SMOOTH
-from tests.sampling.test_single_step import (
+from tests.helpers.gaussian import (
     MEAN,
     STD,
-    arrive,
     equal_times,
     gaussian,
+    last_state,
     spread,
     unequal_times,
 )
+from tests.helpers.paths import PATHS, SMOOTH
 
 from allegory.process.grid import grid
 from allegory.process.kernel import transition
@@ -64,7 +64,7 @@ def linear_map(solver, path, levels):
         z[next(turn)] = 1
         return z
 
-    ends = arrive(replace(solver, plan=lambda _: moves), gaussian(path), levels, [probe], draw)
+    ends = last_state(replace(solver, plan=lambda _: moves), gaussian(path), levels, [probe], draw)
     return (ends[1] - ends[0])[0].item(), ends[0], (ends[2:] - ends[0])[:, 0]
 
 
@@ -223,7 +223,7 @@ def test_without_excess_the_family_is_ddim(name):
 
 def on_levels(solver, path, levels, x, draws):
     turn = iter(draws)
-    return arrive(solver, gaussian(path), levels, [x], lambda like: next(turn))
+    return last_state(solver, gaussian(path), levels, [x], lambda like: next(turn))
 
 
 def normal(*count):

@@ -1,0 +1,1 @@
+"""What several test modules share: paths, densities with known answers, models, data sets."""

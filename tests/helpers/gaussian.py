@@ -1,0 +1,61 @@
+"""One Gaussian, on which every probability flow and every plan is known: its oracle, its flow, and times for a grid."""
+
+import math
+
+import torch
+
+from allegory.process import Prediction, as_predict
+from allegory.sampling.driver import run_plan
+
+MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
+"""The data are N(MEAN, STD^2 I)."""
+
+
+def gaussian(path):
+    """The exact Predict, on floats: equal to the Mixture oracle, and fast enough for thousands of steps."""
+
+    def predict(x, t, condition=None):
+        level = path.at(t)
+        pull = (x - level.alpha * MEAN.to(x)) / spread(level) ** 2
+        return Prediction.of(MEAN.to(x) + level.alpha * STD**2 * pull, level.sigma * pull, level)
+
+    return as_predict(predict, path)
+
+
+def spread(level):
+    """The standard deviation of x_t."""
+    return math.sqrt((level.alpha * STD) ** 2 + level.sigma**2)
+
+
+def on_flow(level, z):
+    """The exact solution of the probability-flow ODE through z standard deviations."""
+    return level.alpha * MEAN + z * spread(level)
+
+
+def unequal_times(n, start=0.85, end=0.15):
+    """Steps of lengths 1, 3, 1, 3, ... so that a wrong ratio of steps shows."""
+    lengths = torch.ones(n, dtype=torch.float64)
+    lengths[1::2] = 3
+    passed = torch.cat([torch.zeros(1, dtype=torch.float64), lengths.cumsum(0)])
+    return start + (end - start) * passed / lengths.sum()
+
+
+def equal_times(n, start=0.85, end=0.15):
+    """Steps of one length."""
+    return torch.linspace(start, end, n + 1, dtype=torch.float64)
+
+
+def last_state(solver, predict, levels, states, draw=torch.zeros_like, grad=False):
+    """The state at the last Level, when those at the Levels before are set to the given ones (the first of them at least).
+
+    The driver computes every state; what it yields is overwritten before it goes on. `grad=True` makes it keep its
+    history as a list of tensors instead of one buffer.
+    """
+    start, *later = states
+    x = start
+    for x, move, _ in run_plan(
+        solver.plan(levels), predict, start, levels[0], draw=draw, grad=grad
+    ):
+        if not move.stage and later:
+            x.copy_(later.pop(0))
+    return x
