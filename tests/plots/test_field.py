@@ -15,7 +15,7 @@ from allegory.networks import MLPConfig
 from allegory.plots import energy_surface, field, plane, score_field, walkers
 from allegory.plots.field import ARROWS, FACES, PIXELS, lattice, noise_levels
 from allegory.plots.plane import plane_sections
-from allegory.process import Cosine, Empirical, Geometric, LinearLogSNR, Mixture, Path
+from allegory.process import Cosine, Empirical, Geometric, LinearLogSNR, Mixture, Path, as_predict
 
 SPEC = DataSpec((2,), -4.0, 4.0)
 PATH = Path(Cosine(9.0, -6.0))
@@ -32,7 +32,7 @@ def raw(n=400):
 
 def score_only(oracle):
     """The same prediction, without its density."""
-    return lambda x_t, t, condition=None: oracle(x_t, t, condition)
+    return as_predict(lambda x_t, t, condition: oracle(x_t, t, condition), oracle.path)
 
 
 def clouds(figure):
