@@ -1,6 +1,7 @@
 """Batches: every item once an epoch, the order a function of the seed, resumed and shared out bit for bit."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_resumed_order_goes_on_bit_for_bit(after: int) -> None:
 def test_ranks_share_the_global_batch(world: int) -> None:
     alone = Batches(arrays(), batch_size=6, seed=2)
     ranks = [
-        Batches(arrays(), batch_size=6, seed=2, rank=rank, world=world) for rank in range(world)
+        Batches(arrays(), batch_size=6, seed=2, process=(rank, world)) for rank in range(world)
     ]
     for _ in range(7):
         x, labels = next(alone)
@@ -76,18 +77,18 @@ def test_unlabelled_data_give_none() -> None:
     [
         ({"batch_size": 0}, "batch_size=0"),
         ({"seed": -1}, "seed=-1"),
-        ({"rank": 2, "world": 2}, "rank=2"),
-        ({"world": 0}, "world=0"),
-        ({"batch_size": 5, "world": 2}, "multiple of the 2"),
+        ({"process": (2, 2)}, "process=\\(2, 2\\)"),
+        ({"process": (0, 0)}, "process=\\(0, 0\\)"),
+        ({"batch_size": 5, "process": (0, 2)}, "multiple of the 2"),
     ],
 )
-def test_impossible_batches_are_refused(settings: dict[str, int], named: str) -> None:
+def test_impossible_batches_are_refused(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Batches(arrays(), **{"batch_size": 4, "seed": 0, **settings})
 
 
 def test_no_items_are_refused() -> None:
-    with pytest.raises(ValueError, match="no items"):
+    with pytest.raises(ValueError, match="none to draw"):
         Batches(Items(torch.zeros(0, 2)), 4, 0)
 
 

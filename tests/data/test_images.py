@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from allegory.data import Dataset, load
-from allegory.data.images import decode
+from allegory.data.images import decode_images
 
 RNG = np.random.default_rng(0)
 
@@ -67,7 +67,7 @@ def test_lossy_images_come_back_nearly(tmp_path: Path, suffix: str) -> None:
 
 def test_one_colour_image_makes_all_colour() -> None:
     pixels = [grey(4, 4), RNG.integers(0, 256, (4, 4, 3), dtype=np.uint8)]
-    x = decode([encoded(picture) for picture in pixels])
+    x = decode_images([encoded(picture) for picture in pixels])
     assert torch.equal(x[0], torch.from_numpy(pixels[0]).expand(3, 4, 4))
     assert torch.equal(x[1], torch.from_numpy(pixels[1]).permute(2, 0, 1))
 
@@ -85,13 +85,13 @@ def encoded(pixels: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
 )
 def test_modes(mode: str, channels: int) -> None:
     white = Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode)
-    x = decode([encoded(white)])
+    x = decode_images([encoded(white)])
     assert x.shape == (1, channels, 2, 3) and (x == 255).all()
 
 
 def test_a_palette_of_colours_is_resolved() -> None:
     red = Image.new("RGB", (3, 2), (255, 0, 0)).convert("P")
-    assert decode([encoded(red)])[0, :, 0, 0].tolist() == [255, 0, 0]
+    assert decode_images([encoded(red)])[0, :, 0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("mode", ["I;16", "F"])
@@ -99,7 +99,7 @@ def test_more_than_8_bits_are_refused(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "deep.png"
     Image.new(mode, (2, 2)).save(path, "TIFF" if mode == "F" else "PNG")
     with pytest.raises(ValueError, match=r"deep\.png: pixels of kind .*, not 8 bits"):
-        decode([path])
+        decode_images([path])
 
 
 def test_images_are_taken_in_order_of_name(tmp_path: Path) -> None:
@@ -195,4 +195,4 @@ def test_a_png_with_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
     content = bytearray(encoded(grey(20, 20)))
     content[60:90] = bytes(30)
     with pytest.raises(ValueError, match="image 0: cannot be read"):
-        decode([bytes(content)])
+        decode_images([bytes(content)])

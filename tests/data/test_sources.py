@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from allegory.data import load
+from allegory.data import SOURCES, Dataset, load
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,10 @@ from allegory.data import load
         ("digits?size=32", r"leave \?size out"),
         ("moons?size=32", r"leave \?size out"),
         ("digits?colour=3", "unknown option 'colour=3'"),
-        ("somewhere?size=0", "unknown option 'size=0'"),
-        ("somewhere?size=big", "unknown option 'size=big'"),
+        ("digits?binarize", "unknown option 'binarize'"),
+        ("moons?seed=first", "unknown option 'seed=first'; give a whole number"),
+        ("digits:3", "write it as 'digits'"),
+        ("hub", "write it as 'hub:NAME'"),
     ],
 )
 def test_bad_sources_are_refused(source: str, named: str) -> None:
@@ -44,7 +47,7 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
 
 def test_arrays_are_not_resized(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((9, 4, 4), np.uint8))
-    with pytest.raises(ValueError, match="not for arrays"):
+    with pytest.raises(ValueError, match=r"leave \?size out"):
         load(f"{tmp_path / 'x.npy'}?size=8")
 
 
@@ -70,3 +73,33 @@ def test_importing_data_imports_nothing_heavy_beyond_torch() -> None:
         env={**os.environ, "PYTHONPATH": "src"},
     )
     assert done.stdout.strip() == "[]"
+
+
+def spirals(*, count: int = 40, turns: float | None = 2.0, closed: bool = False, seed: int = 0):
+    angle = torch.rand(count, generator=torch.Generator().manual_seed(seed)) * (turns or 1.0)
+    x = torch.stack([angle.cos(), angle.sin()], 1)
+    return Dataset.from_arrays(x, name=f"closed={closed}")
+
+
+def test_a_source_from_outside_is_loaded_by_name_with_its_options(monkeypatch) -> None:
+    monkeypatch.setattr(SOURCES, "_entries", dict(SOURCES._entries))
+    SOURCES.register("spirals", spirals, "an arc")
+    assert len(load("spirals").train) == 36
+    several = load("spirals?count=100&turns=0.5&closed=true")
+    assert len(several.train) == 90 and several.name == "closed=True"
+    assert torch.equal(load("spirals?seed=3").train.x, load("spirals", seed=3).train.x)
+    assert not torch.equal(load("spirals").train.x, load("spirals", seed=3).train.x)
+    for source, says in (
+        ("spirals?size=3", r"leave \?size out.*\?count=, \?turns=, \?closed=, \?seed="),
+        ("spirals?count=many", "give a whole number"),
+        ("spirals?turns=x", "give a number"),
+        ("spirals?closed=1", "give true or false"),
+        ("spiral", "did you mean 'spirals'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            load(source)
+
+
+def test_every_source_has_a_line_of_help() -> None:
+    table = SOURCES.markdown()
+    assert all(f"| `{name}` | " in table and SOURCES.entry(name).help for name in SOURCES)

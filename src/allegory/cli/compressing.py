@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ..data import DataSpec, load
-from ..data.npy import read
+from ..data.npy import read_arrays
 from ..evaluation.reference_codecs import other_codecs
 from ..lookup import pick
 from ..recipes import RunFolder
@@ -137,7 +137,7 @@ def _items(source: str, part: str, spec: DataSpec) -> Shaped[Tensor, "n *shape"]
 
 
 def _array(source: str, spec: DataSpec) -> Shaped[Tensor, "n *shape"]:
-    arrays = read(Path(source))
+    arrays = read_arrays(Path(source))
     if "x" not in arrays:
         raise ValueError(
             f"IN {source!r}: arrays {', '.join(sorted(arrays))}; name the one to compress x"

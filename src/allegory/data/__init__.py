@@ -1,8 +1,19 @@
-"""Items to learn from: what they are, where they come from, and in which order they are seen."""
+"""Data sets: what their items are, where they come from, and in which order training sees them."""
 
-from .dataset import Batches, Dataset, Items
+from .batches import Batches
+from .dataset import Dataset
 from .densities import log_density
-from .sources import load
+from .items import BatchTransform, Items
+from .sources import SOURCES, load
 from .spec import DataSpec
 
-__all__ = ["Batches", "DataSpec", "Dataset", "Items", "load", "log_density"]
+__all__ = [
+    "SOURCES",
+    "BatchTransform",
+    "Batches",
+    "DataSpec",
+    "Dataset",
+    "Items",
+    "load",
+    "log_density",
+]

@@ -3,16 +3,17 @@
 import numpy as np
 import torch
 
-from .dataset import Dataset, Items
+from .dataset import Dataset
+from .items import Items
 from .spec import DataSpec
 from .splits import split
 
 
-def digits() -> Dataset:
+def handwritten_digits() -> Dataset:
     """The 1,797 handwritten digits of scikit-learn, 8x8, values 0..16 (Alpaydin & Kaynak 1998, test part).
 
-    1,397 to train, 100 to validate, 300 to test: consecutive runs of RandomState(0).permutation(1797) of
-    numpy.
+    1,397 to train, 100 to validate, 300 to test: consecutive runs of
+    RandomState(0).permutation(1797) of numpy.
     """
     from sklearn.datasets import load_digits
 

@@ -4,12 +4,14 @@ A curve c(u), u uniform on [0, 1], with noise s is a mixture of one Gaussian a p
 
     p(x) = int N(x; c(u), s^2 I) du  ~  sum_k w_k N(x; c(u_k), s^2 I),
 
-by the Gauss-Legendre rule, whose nodes stand less than 0.8 s apart: the error of a rule with spacing h on a Gaussian is
-exp(-2 pi^2 s^2/h^2), here below 1e-13. A circle has the integral in closed form, by the Bessel function I_0.
+by the Gauss-Legendre rule, whose nodes stand less than 0.8 s apart: the error of a rule with
+spacing h on a Gaussian is exp(-2 pi^2 s^2/h^2), here below 1e-13. A circle has the integral in
+closed form, by the Bessel function I_0.
 
-An arm of the pinwheel is a map of a Gaussian (a, b): x = R(theta(a)) (a, b), so p(x) is the Gaussian density over
-|det| = |1 - theta'(a) b|, summed over all (a, b) that lead to x. They are the roots in a of <e(theta(a)), x> = a,
-e(theta) the unit vector at that angle; b is then the other component of x.
+An arm of the pinwheel is a map of a Gaussian (a, b): x = R(theta(a)) (a, b), so p(x) is the
+Gaussian density over |det| = |1 - theta'(a) b|, summed over all (a, b) that lead to x. They are the
+roots in a of <e(theta(a)), x> = a, e(theta) the unit vector at that angle; b is then the other
+component of x.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ CELLS, REACH, HALVINGS = (
 def log_density(name: str, x: Float[Tensor, "..."]) -> Float64[Tensor, " n"]:
     """log p(x) in nats of the toy of this name, x (n, 2) and p in its raw units; -inf where p is 0.
 
-    Computed in float64. ValueError for an unknown name, with the closest, or points that are not on the plane.
+    Computed in float64. ValueError for an unknown name, with the closest, or points that are not on
+    the plane.
     """
     density = pick("name", name, DENSITIES)
     if x.ndim != 2 or x.shape[1] != 2:

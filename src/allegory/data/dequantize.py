@@ -1,6 +1,7 @@
 """From levels to a density: how discrete data become continuous ones.
 
-A density could be infinite at the points of a grid, so each level is spread over its bin (Theis et al. 2016),
+A density could be infinite at the points of a grid, so each level is spread over its bin (Theis et
+al. 2016),
 
     x = encode(raw) + step (u - 1/2),    u ~ U[0, 1),
 
@@ -8,14 +9,16 @@ and a density p of x bounds the probability of the levels by Jensen's inequality
 
     log P(raw) >= E_u[log p(x)] + dims log(step)    in nats:
 
-the expectation over the bin, plus its log-volume. The bins of the end levels reach step/2 beyond [-1, 1].
+the expectation over the bin, plus its log-volume. The bins of the end levels reach step/2 beyond
+[-1, 1].
 
 Any density q within the bin does in place of the uniform one,
 
     log P(raw) >= E_q[log p(x) - log q(x | raw)],        log q = -dims log(step) for the uniform,
 
-best where q is p within the bin. A density of data plus Gaussian noise of standard deviation s has a peak of that
-width at each level, so q is that noise, truncated to the bin (Zheng et al. 2023, i-DODE):
+best where q is p within the bin. A density of data plus Gaussian noise of standard deviation s has
+a peak of that width at each level, so q is that noise, truncated to the bin (Zheng et al. 2023,
+i-DODE):
 
     q(x_i | raw_i) = N(x_i; encode(raw_i), s^2) / erf(step / (2 sqrt(2) s)),        |x_i - encode(raw_i)| < step/2.
 """
@@ -67,8 +70,8 @@ def spread(
 ) -> Spread:
     """Standard-normal noise turned into a place in the bin: even for std=None, else N(0, std^2) truncated to the bin.
 
-    By the inverse of the distribution function, so the noise of an item fixes its place. ValueError for continuous
-    data or for an std that is not positive.
+    By the inverse of the distribution function, so the noise of an item fixes its place. ValueError
+    for continuous data or for an std that is not positive.
     """
     half, centre = spec.step / 2, spec.encode(raw).to(noise)
     even = torch.erf(noise / math.sqrt(2))  # even in (-1, 1)

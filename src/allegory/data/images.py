@@ -1,8 +1,9 @@
 """Images from bytes and folders, decoded once and kept as uint8 (N, C, H, W), 256 levels.
 
-Grey images have one channel and all others three; one colour image among grey ones makes them all colour. Palettes are
-resolved, and grey if all that they show is; transparency is dropped; of an animation the first frame counts. Images of
-more than 8 bits are refused, not cut. The 70,000 PNGs of MNIST (28x28) take 3 to 5 seconds on one core.
+Grey images have one channel and all others three; one colour image among grey ones makes them all
+colour. Palettes are resolved, and grey if all that they show is; transparency is dropped; of an
+animation the first frame counts. Images of more than 8 bits are refused, not cut. The 70,000 PNGs
+of MNIST (28x28) take 3 to 5 seconds on one core.
 """
 
 import io
@@ -16,21 +17,22 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .dataset import Dataset, Items
+from .dataset import Dataset
+from .items import Items
 from .spec import DataSpec
-from .splits import PARTS, complete, count_classes
+from .splits import SET_NAMES, complete, count_classes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 GREY, PALETTE = ("1", "L", "LA"), ("P", "PA")
 COLOUR = (*PALETTE, "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
 
-def image_folder(path: Path, size: int | None) -> Dataset:
+def image_folder(path: Path, *, size: int | None = None) -> Dataset:
     """The images below a folder; the folder in which an image lies, first below the root, is its class.
 
-    Classes are numbered by name. Where images lie right in the root there are none. Folders `train`,
-    `validation`, `test` are sets, with the classes below them. ValueError without images, or for images of
-    different sizes.
+    Classes are numbered by name. Where images lie right in the root there are none. Folders
+    `train`, `validation`, `test` are sets, with the classes below them. ValueError without images,
+    or for images of different sizes.
     """
     files = {part: found for part, root in _roots(path).items() if (found := _images(root))}
     if not files:
@@ -43,7 +45,7 @@ def image_folder(path: Path, size: int | None) -> Dataset:
             if all(found.values())
             else None
         )
-        parts[part] = Items(decode(list(found), size), labels)
+        parts[part] = Items(decode_images(list(found), size), labels)
     return image_dataset(path.name, parts)
 
 
@@ -57,8 +59,12 @@ def image_dataset(name: str, parts: dict[str, Items], classes: int | None = None
     return Dataset(name, spec, train, validation, test)
 
 
-def decode(files: Sequence[bytes | Path], size: int | None = None) -> UInt8[Tensor, "n c h w"]:
+def decode_images(
+    files: Sequence[bytes | Path], size: int | None = None
+) -> UInt8[Tensor, "n c h w"]:
     """Pixels of encoded images; with `size`, the centred square of each, resized to size x size (bicubic)."""
+    if size is not None and size < 1:
+        raise ValueError(f"size={size}: give 1 pixel or more")
     pixels = [_pixels(file, size, number) for number, file in enumerate(files)]
     sizes = sorted({picture.shape[:2] for picture in pixels})
     if len(sizes) > 1:
@@ -78,7 +84,7 @@ def _roots(path: Path) -> dict[str, Path]:
     """The folder of each set: the folder itself, or those below it named as sets, if `train` is one."""
     if not (path / "train").is_dir():
         return {"train": path}
-    return {part: path / name for name, part in PARTS.items() if (path / name).is_dir()}
+    return {part: path / name for name, part in SET_NAMES.items() if (path / name).is_dir()}
 
 
 def _images(root: Path) -> dict[Path, str]:

@@ -1,8 +1,8 @@
 """Tables of images: parquet files in the layout of the Hugging Face hub, and the hub itself.
 
-A row holds an encoded image (the column whose feature is an image, else the one named `image` or `img`) and
-perhaps a label (the column `label`, else the first whose feature is a class). All other columns are left
-alone.
+A row holds an encoded image (the column whose feature is an image, else the one named `image` or
+`img`) and perhaps a label (the column `label`, else the first whose feature is a class). All other
+columns are left alone.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from .dataset import Dataset, Items
-from .images import decode, image_dataset
-from .splits import PARTS
+from .dataset import Dataset
+from .images import decode_images, image_dataset
+from .items import Items
+from .splits import SET_NAMES
 
 
-def parquet(path: Path, size: int | None) -> Dataset:
+def parquet(path: Path, *, size: int | None = None) -> Dataset:
     """A parquet file, or a folder with train*.parquet and perhaps validation*.parquet and test*.parquet."""
     import datasets
     import pyarrow as pa
@@ -27,7 +28,7 @@ def parquet(path: Path, size: int | None) -> Dataset:
 
     files: dict[str, list[Path]] = {}
     for file in [path] if path.is_file() else sorted(path.rglob("*.parquet")):
-        named = (part for prefix, part in PARTS.items() if file.stem.startswith(prefix))
+        named = (part for prefix, part in SET_NAMES.items() if file.stem.startswith(prefix))
         part = "train" if path.is_file() else next(named, None)
         if part is not None:
             files.setdefault(part, []).append(file)
@@ -45,7 +46,7 @@ def parquet(path: Path, size: int | None) -> Dataset:
     return from_tables(path.stem if path.is_file() else path.name, str(path), tables, size)
 
 
-def hub(name: str, size: int | None) -> Dataset:
+def hub(name: str, *, size: int | None = None) -> Dataset:
     """A data set of the Hugging Face hub, downloaded on first use and cached by `datasets`."""
     import datasets
 
@@ -67,8 +68,8 @@ def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | N
     parts, classes = {}, None
     try:
         for split, table in tables.items():
-            if split in PARTS:
-                parts[PARTS[split]] = _arrays(table, size)
+            if split in SET_NAMES:
+                parts[SET_NAMES[split]] = _arrays(table, size)
                 classes = classes or _known_classes(table)
         return image_dataset(name, parts, classes)
     except ValueError as error:
@@ -94,7 +95,7 @@ def _arrays(table: Any, size: int | None) -> Items:
         raise ValueError(
             f"column {image!r}: row {[bool(file) for file in files].index(False)} is empty; remove it"
         )
-    return Items(decode(files, size), None if label is None else _labels(table, label))
+    return Items(decode_images(files, size), None if label is None else _labels(table, label))
 
 
 def _labels(table: Any, column: str) -> Int64[Tensor, " n"]:

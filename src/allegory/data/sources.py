@@ -1,97 +1,182 @@
-"""From text to data: the one place where a source is named.
+"""From text to data: `name`, `name:argument` or a path, with options after a question mark.
 
-- `digits`: 1,797 handwritten digits, 8x8, bundled with scikit-learn (`bundled.py`)
-- `moons`, `swiss_roll`, `checkerboard`, `eight_gaussians`, `pinwheel`, `rings`: points on the plane
-  (`toys.py`)
-- `file.npy`, `file.npz`: uint8 images, or floats of any shape (`arrays.py`)
-- `file.parquet` or a folder with `train*.parquet`: tables of images (`tables.py`)
-- a folder of images: classes by subfolder (`images.py`)
-- `hub:owner/name`: a data set of the Hugging Face hub (`tables.py`)
+A name is looked up in `SOURCES`. Anything else is a path:
 
-`?size=32` after a folder, a table or a hub name crops each image to its centred square and resizes it to
-32x32. `?binarize=dynamic` makes black and white of pictures, anew in each training batch; `?binarize=static` once
-(`binarize.py`). Both: `?size=32&binarize=dynamic`.
+- `file.npy`, `file.npz`: uint8 images, or floats of any shape (`npy.py`)
+- `file.parquet`, or a folder with `train*.parquet`: tables of images (`parquet.py`)
+- a folder of images: one class per subfolder (`images.py`)
+
+Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
+its centred square and resize it to 32x32) or `moons?seed=3`. `?binarize=dynamic` and
+`?binarize=static` make black and white images of 256 levels, whatever the source (`binarize.py`).
+Several are joined: `folder?size=32&binarize=dynamic`.
+
+A source from outside the package is a function that returns a Dataset:
+
+    def spirals(*, count: int = 1000, seed: int = 0) -> Dataset: ...
+
+    SOURCES.register("spirals", spirals, "two interleaved spirals in the plane")
+    load("spirals?count=200")
 """
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from __future__ import annotations
 
-from ..lookup import pick
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..lookup import Registry, pick
 from .binarize import MODES, binarize
-from .bundled import digits
+from .bundled import handwritten_digits
 from .dataset import Dataset
 from .images import image_folder
 from .npy import array_file
 from .parquet import hub, parquet
-from .toys import TOYS, toy
+from .toys import TOYS, toy_dataset
+
+Source = Callable[..., Dataset]
+"""A function that returns a Dataset. A positional parameter takes what follows the colon of `name:argument`; keyword-only
+parameters of type int, float, bool or str are options."""
+
+SOURCES: Registry[Source] = Registry("data source or path")
+
+SOURCES.register(
+    "digits",
+    handwritten_digits,
+    "1,797 handwritten digits, 8x8, 17 levels (bundled with scikit-learn)",
+)
+for _name, _points in TOYS.items():
+    SOURCES.register(
+        _name,
+        functools.partial(toy_dataset, _name),
+        f"points in the plane: {(_points.__doc__ or '').splitlines()[0]}",
+    )
+SOURCES.register("hub", hub, "hub:owner/name, a data set of images of the Hugging Face hub")
 
 
 def load(source: str, seed: int = 0) -> Dataset:
-    """The data set that `source` names; `seed` is for the toys. ValueError with the remedy."""
+    """The data set of this name or path, with its options (see the head of the module).
+
+    Args:
+        source: e.g. "digits", "moons?seed=3", "folder/of/images?size=32", "measurements.npy",
+        "hub:owner/name".
+        seed: for sources that draw their items, such as the toys; an option of that name takes
+        precedence.
+
+    Raises:
+        ValueError: for an unknown source or option, a missing library, or data that cannot be read.
+    """
     place, options = _options(source)
+    mode = options.pop("binarize", None)
+    if mode is not None and mode not in MODES:
+        raise ValueError(
+            f"data source {source!r}: unknown option 'binarize={mode}'; there are "
+            f"{' and '.join(f'?binarize={each}' for each in MODES)}"
+        )
+
     try:
-        dataset = _from_place(place, options.size, seed)
-        return dataset if options.binarize is None else binarize(dataset, options.binarize)
+        dataset = _read(source, place, options, seed)
+        return dataset if mode is None else binarize(dataset, mode)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
         ) from None
 
 
-@dataclass(frozen=True)
-class _Options:
-    """What may stand after the question mark."""
-
-    size: int | None = None
-    binarize: str | None = None
-
-
-def _options(source: str) -> tuple[str, _Options]:
-    """The place, and the options of `place?size=32&binarize=dynamic`."""
-    place, mark, options = source.partition("?")
-    found = _Options()
-    for option in options.split("&") if mark else ():
-        key, _, value = option.partition("=")
-        if key == "size" and value.isdecimal() and int(value) > 0:
-            found = replace(found, size=int(value))
-        elif key == "binarize" and value in MODES:
-            found = replace(found, binarize=value)
-        else:
+def _options(source: str) -> tuple[str, dict[str, str]]:
+    """The place, and the options of `place?size=32&binarize=dynamic` by name."""
+    place, mark, text = source.partition("?")
+    options = {}
+    for option in text.split("&") if mark else ():
+        name, equals, value = option.partition("=")
+        if not equals:
             raise ValueError(
-                f"data source {source!r}: unknown option {option!r}; there are ?size=32, ?binarize=dynamic and "
-                "?binarize=static"
+                f"data source {source!r}: unknown option {option!r}; write it as ?name=value"
             )
-    return place, found
+        options[name] = value
+    return place, options
 
 
-def _from_place(place: str, size: int | None, seed: int) -> Dataset:
-    if place.startswith("hub:"):
-        return hub(place.removeprefix("hub:"), size)
-    if place != "digits" and place not in TOYS:
-        return _from_path(place, size)
-    if size is not None:
-        raise ValueError(
-            f"data source {place!r}: size is for images that are read from files; leave ?size out"
-        )
-    return digits() if place == "digits" else toy(place, seed)
+def _read(source: str, place: str, options: dict[str, str], seed: int) -> Dataset:
+    read, arguments = _reader(place)
+    types = _option_types(read)
+    values: dict[str, Any] = {"seed": seed} if "seed" in types else {}
+    for name, text in options.items():
+        if name not in types:
+            known = ", ".join(f"?{each}=" for each in (*types, "binarize"))
+            raise ValueError(
+                f"data source {source!r}: unknown option '{name}={text}'; leave ?{name} out, or choose from {known}"
+            )
+        values[name] = _value(source, name, text, types[name])
+    return read(*arguments, **values)
 
 
-def _from_path(place: str, size: int | None) -> Dataset:
+def _reader(place: str) -> tuple[Source, tuple[Any, ...]]:
+    """The function that reads a place, and its positional arguments."""
+    name, _, argument = place.partition(":")
+    if name not in SOURCES:
+        return _path_reader(place)
+
+    source = SOURCES[name]
+    takes_argument = any(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in inspect.signature(source).parameters.values()
+    )
+    if takes_argument != bool(argument):
+        form = f"{name}:NAME" if takes_argument else name
+        raise ValueError(f"data source {place!r}: write it as {form!r}")
+    return source, (argument,) if argument else ()
+
+
+def _path_reader(place: str) -> tuple[Source, tuple[Path]]:
     path = Path(place).expanduser()
     if not place or not path.exists():
         if path.suffix or len(path.parts) > 1:
             raise ValueError(f"data source {place!r}: no such file or folder; check the path")
-        pick("data source or path", place, {"digits": digits, **dict.fromkeys(TOYS, toy)})
+        pick(SOURCES.kind, place, SOURCES)
+
     if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
-        return parquet(path, size)
+        return parquet, (path,)
     if path.is_dir():
-        return image_folder(path, size)
+        return image_folder, (path,)
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(
             f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
         )
-    if size is not None:
-        raise ValueError(
-            f"data source {place!r}: size is for images, not for arrays; leave ?size out"
-        )
-    return array_file(path)
+    return array_file, (path,)
+
+
+def _option_types(source: Source) -> dict[str, type]:
+    """The keyword-only parameters of a source with their types."""
+    function = source.func if isinstance(source, functools.partial) else source
+    hints = typing.get_type_hints(function)
+    names = [
+        name
+        for name, parameter in inspect.signature(source).parameters.items()
+        if parameter.kind == parameter.KEYWORD_ONLY
+    ]
+    return {name: _plain_type(hints.get(name, str)) for name in names}
+
+
+def _plain_type(hint: Any) -> type:
+    """int for `int | None`, and so on; str for what is none of int, float, bool."""
+    for kind in (bool, int, float):
+        if hint is kind or kind in typing.get_args(hint):
+            return kind
+    return str
+
+
+def _value(source: str, name: str, text: str, kind: type) -> Any:
+    """The text as a value of this type. ValueError that names the option otherwise."""
+    if kind is bool and text in ("true", "false"):
+        return text == "true"
+    try:
+        if kind is not bool:
+            return kind(text)
+    except ValueError:
+        pass
+    wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    raise ValueError(f"data source {source!r}: unknown option '{name}={text}'; give {wanted}")

@@ -1,15 +1,16 @@
 """What the raw arrays are, and the one map between them and the model.
 
-A model sees x in [-1, 1]; a file holds v in [low, high]. The map is affine, exact at both ends and the
-middle,
+A model sees x in [-1, 1]; a file holds v in [low, high]. The map is affine, exact at both ends and
+the middle,
 
     x = (2 v - low - high) / (high - low)        v = (low + high + x (high - low)) / 2,
 
-so a density of x becomes one of v by a constant: log p(v) = log p(x) + dims log(2 / (high - low)), in nats.
+so a density of x becomes one of v by a constant: log p(v) = log p(x) + dims log(2 / (high - low)),
+in nats.
 
-Discrete data take `levels` equally spaced values. Level k sits at low + k (high - low) / (levels - 1), that
-is at x = -1 + k step with step = 2 / (levels - 1). A likelihood of discrete data is a probability: it has no
-Jacobian.
+Discrete data take `levels` equally spaced values. Level k sits at low + k (high - low) / (levels -
+1), that is at x = -1 + k step with step = 2 / (levels - 1). A likelihood of discrete data is a
+probability: it has no Jacobian.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ class DataSpec:
     def decode(self, x: Float[Tensor, "*any"]) -> Shaped[Tensor, "*any"]:
         """The nearest level, clamped to the range; for continuous data the inverse of `encode`, not clamped.
 
-        uint8 where every level is one of 0..255, else float32 or float64. ValueError for NaN, which is near
-        none.
+        uint8 where every level is one of 0..255, else float32 or float64. ValueError for NaN, which
+        is near none.
         """
         # Arithmetic in bfloat16 would lose levels that x still tells apart.
         x = x if x.dtype == torch.float64 else x.float()

@@ -1,8 +1,8 @@
-"""Who is held out: three disjoint sets from what a source has.
+"""Training, validation and test sets: three disjoint sets from the items of a source.
 
-A source that lacks a held-out set takes 1 item in 20 of its training set for it, at least one. Who is taken
-is fixed: the permutation is numpy's RandomState(0), whose stream is frozen, so the sets are the same on every
-machine.
+A source that lacks a held-out set takes 1 item in 20 of its training set for it, at least one. The
+permutation is drawn from numpy's RandomState, whose stream is frozen, so the sets are the same on
+every machine.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,43 +10,76 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
-from .dataset import Items
+from .items import Items
 
-HELD_OUT = 20  # one in so many
-# What files, folders and hub splits may be called.
-PARTS = {
+_HELD_OUT = 20  # one item in so many
+
+SET_NAMES = {
     "train": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
     "test": "test",
 }
+"""The set that files, folders and hub splits of this name hold."""
 
 
-def split(arrays: Items, validation: int, test: int) -> tuple[Items, Items, Items]:
-    """Train, validation, test: runs of RandomState(0).permutation(n). ValueError if none is left."""
-    if len(arrays) == 0:
+def split(items: Items, validation: int, test: int, seed: int = 0) -> tuple[Items, Items, Items]:
+    """Training, validation and test items: consecutive runs of RandomState(seed).permutation(n).
+
+    Args:
+        items: all items.
+        validation: how many to hold out for validation.
+        test: how many to hold out for testing.
+        seed: of the permutation.
+
+    Raises:
+        ValueError: when no item is left to train on.
+    """
+    if len(items) == 0:
         raise ValueError("x: no items; give at least three, to train on and to hold out")
-    train = len(arrays) - validation - test
+    train = len(items) - validation - test
     if train < 1:
-        held_out = validation + test
         raise ValueError(
-            f"x: {len(arrays)} items, {held_out} of them held out, leave none to train on; give more"
+            f"x: {len(items)} items, {validation + test} of them held out, leave none to train on; give more"
         )
-    order = torch.from_numpy(np.random.RandomState(0).permutation(len(arrays)).astype(np.int64))
+
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(len(items)).astype(np.int64))
     first, second, third = torch.split(order, [train, validation, test])
-    return arrays.take(first), arrays.take(second), arrays.take(third)
+    return items.take(first), items.take(second), items.take(third)
+
+
+def split_by_fractions(
+    items: Items, fractions: tuple[float, float, float], seed: int
+) -> tuple[Items, Items, Items]:
+    """Training, validation and test items in these proportions, one at least in each.
+
+    Args:
+        items: all items.
+        fractions: of training, validation and test items; they sum to 1.
+        seed: of the permutation; 0 is that of `split`.
+
+    Raises:
+        ValueError: for fractions that do not sum to 1, or too few items.
+    """
+    train, validation, test = fractions
+    if min(fractions) < 0 or train <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(
+            f"split={fractions}: give three fractions that sum to 1, e.g. (0.9, 0.05, 0.05)"
+        )
+    counts = [max(1, round(fraction * len(items))) for fraction in (validation, test)]
+    return split(items, counts[0], counts[1], seed)
 
 
 def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
-    """Train, validation and test, where `parts` may lack the last two. ValueError without "train"."""
+    """Training, validation and test items, where `parts` may lack the last two. ValueError without "train"."""
     if "train" not in parts:
         raise ValueError(
             f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train"
         )
-    share = max(1, len(parts["train"]) // HELD_OUT)
-    validation = 0 if "validation" in parts else share
-    test = 0 if "test" in parts else share
+    held_out = max(1, len(parts["train"]) // _HELD_OUT)
+    validation = 0 if "validation" in parts else held_out
+    test = 0 if "test" in parts else held_out
     train, held_validation, held_test = split(parts["train"], validation, test)
     return train, parts.get("validation", held_validation), parts.get("test", held_test)
 

@@ -1,7 +1,8 @@
 """Densities on the plane: small enough to see, and continuous.
 
-Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one `DataSpec`. What it is drawn
-from is written in `densities.py`, with the curves and the numbers that stand here.
+Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one
+`DataSpec`. What it is drawn from is written in `densities.py`, with the curves and the numbers that
+stand here.
 """
 
 import math
@@ -11,7 +12,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
-from .dataset import Dataset, Items
+from .dataset import Dataset
+from .items import Items
 from .spec import DataSpec
 
 COUNTS = (20_000, 2_000, 2_000)  # train, validation, test
@@ -22,7 +24,7 @@ ARM_RADIUS, ARM_WIDTH = (
 )  # of the pinwheel: mean and standard deviation along an arm, and across
 
 
-def toy(name: str, seed: int) -> Dataset:
+def toy_dataset(name: str, *, seed: int = 0) -> Dataset:
     """The toy of this name, sampled from this seed; the three sets are independent draws."""
     if seed < 0:
         raise ValueError(f"seed={seed}: give 0 or more")

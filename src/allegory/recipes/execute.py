@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..data import Batches, Dataset, load
+from ..data import Dataset, load
 from ..training import Callback, Result, discard, train
 from ..training.checkpoint import read
 from .config import Run
@@ -38,9 +38,8 @@ def execute(
     elif overwrite:
         _clear(path)
     folder = RunFolder.create(path, run, dataset.spec)
-    result = train(
-        model, _batches(dataset, run), run.training, path, resume=resume, callbacks=callbacks
-    )
+    batches = dataset.batches(run.training.batch_size, run.training.seed)
+    result = train(model, batches, run.training, path, resume=resume, callbacks=callbacks)
     return folder, result
 
 
@@ -72,7 +71,3 @@ def _clear(path: Path) -> None:
     discard(path)
     (path / "report.html").unlink(missing_ok=True)
     shutil.rmtree(path / "samples", ignore_errors=True)
-
-
-def _batches(dataset: Dataset, run: Run) -> Batches:
-    return Batches(dataset.train, run.training.batch_size, run.training.seed)

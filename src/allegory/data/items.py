@@ -1,0 +1,56 @@
+"""Items in memory, and the transform that makes training batches of them anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Raw items with their labels.
+
+    Args:
+        x: the items in the units of the data, (n, *shape), uint8 or float32.
+        labels: the class of each item, (n,), integers from 0; None for unlabelled data.
+        stored: what the `BatchTransform` of the data set makes x from, one entry per item;
+            None means x itself.
+    """
+
+    x: Shaped[Tensor, "n *shape"]
+    labels: Int64[Tensor, " n"] | None = None
+    stored: Shaped[Tensor, "n *stored"] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.x)
+
+    def take(self, index: Int64[Tensor, " m"]) -> Items:
+        """The items at these places, in this order."""
+        labels = None if self.labels is None else self.labels[index]
+        stored = None if self.stored is None else self.stored[index]
+        return Items(self.x[index], labels, stored)
+
+
+@runtime_checkable
+class BatchTransform(Protocol):
+    """A random map of a training batch: augmentation, dynamic binarization.
+
+    It has to be a function of its arguments alone, so that a resumed run sees the batches that the
+    interrupted one would have seen.
+    """
+
+    def __call__(
+        self, stored: Shaped[Tensor, "b *stored"], seed: tuple[int, int, int]
+    ) -> Shaped[Tensor, "b *shape"]:
+        """The raw items of a batch.
+
+        Args:
+            stored: `Items.stored` of the batch, or `Items.x` where that is None.
+            seed: (seed of the run, epoch, position in the epoch) where the batch begins, e.g. for
+                `numpy.random.default_rng`.
+        """
+        ...
