@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.helpers.models import toy_digits, untrained
 
 from allegory import Mixture, Path
 from allegory.data import DataSpec, Items
@@ -9,8 +10,6 @@ from allegory.evaluation import compare_bounds, evaluate
 from allegory.likelihood import CategoricalObservation, FlowSolver, flow_bound, iwae_bound
 from allegory.models import VDM, Denoiser, Hierarchy
 from allegory.process import Gaussian, LinearLogSNR, bits_per_dim
-
-from .helpers import toy_digits, untrained
 
 SPEC = DataSpec((2,), -4.0, 4.0)
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import load
 from allegory.evaluation import (
@@ -18,8 +19,6 @@ from allegory.evaluation import (
     sliced_wasserstein,
 )
 from allegory.evaluation.evaluate import judged, share
-
-from .helpers import toy_digits, untrained
 
 HOW = {"steps": 3, "solver": "ddim", "guidance": 1.5}
 

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import DataSpec, Items, load
 from allegory.evaluation import evaluate_bound, label_cost, pixel_histogram
 from allegory.evaluation import likelihood as module
-
-from .helpers import toy_digits, untrained
 
 
 @pytest.mark.parametrize("labelled", [False, True])

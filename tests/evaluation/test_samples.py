@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from tests.helpers.models import untrained
 
 from allegory.data import DataSpec
 from allegory.evaluation import draw, walk
 from allegory.guidance import ClassifierFree
 from allegory.process import grid
 from allegory.sampling import initial_noise, sample
-
-from .helpers import untrained
 
 SPEC = DataSpec((1, 2, 2), 0.0, 255.0, 256, 3)
 LABELS = torch.tensor([0, 2, 1, 1, 0, 2, 0])
