@@ -80,10 +80,11 @@ def learn_interior(vdm: VDM, train: Items, steps: int) -> LearnedSchedule:
     vdm.denoiser.path = Path(schedule)
     optimizer = torch.optim.AdamW([p for p in schedule.parameters() if p.requires_grad], lr=2e-3)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=steps)
-    torch.manual_seed(0)
+    draws = torch.Generator().manual_seed(0)
     for _ in range(steps):
         optimizer.zero_grad()
-        vdm.loss((train.x[torch.randint(len(train), (128,))], None)).mean().backward()
+        chosen = train.x[torch.randint(len(train), (128,), generator=draws)]
+        vdm.loss((chosen, None), draws).mean().backward()
         optimizer.step()
         decay.step()
     return schedule
@@ -152,13 +153,14 @@ def step_ratio(run: Run, dataset: Dataset, pairs: int = 30) -> float:
     ]
     models = [each.build_model(dataset).train() for each in runs]
     optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True) for model in models]
+    draws = torch.Generator().manual_seed(0)
     ratios = []
     for _ in range(pairs):
         spent = []
         for model, optimizer in zip(models, optimizers, strict=True):
             begun = time.process_time()
             optimizer.zero_grad()
-            model.loss(batch).mean().backward()
+            model.loss(batch, draws).mean().backward()
             optimizer.step()
             spent.append(time.process_time() - begun)
         ratios.append(spent[1] / spent[0])

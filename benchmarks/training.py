@@ -44,10 +44,10 @@ class Denoiser(nn.Module):
         super().__init__()
         self.network = network(shape)
 
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         (x,) = batch
-        angle = (0.01 + 0.98 * torch.rand(len(x))) * math.pi / 2
-        eps = torch.randn_like(x)
+        angle = (0.01 + 0.98 * torch.rand(len(x), generator=generator)) * math.pi / 2
+        eps = torch.randn(x.shape, generator=generator)
         alpha, sigma = (part.view(-1, *[1] * (x.ndim - 1)) for part in (angle.cos(), angle.sin()))
         out: Tensor = self.network(alpha * x + sigma * eps, -2 * angle.tan().log())
         return (out - eps).square().flatten(1).mean(1)
@@ -80,8 +80,9 @@ class Bare:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
 
     def run(self, steps: int) -> None:
+        generator = torch.Generator()
         for _ in range(steps):
-            self.model.loss((self.x,)).mean().backward()
+            self.model.loss((self.x,), generator).mean().backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
 

@@ -40,15 +40,14 @@ def test_noise_contrast_finds_the_normalised_density() -> None:
     )
 
     def closure() -> torch.Tensor:
-        torch.manual_seed(1)  # the same noise each time
         optimizer.zero_grad()
-        loss = model.loss((PLANE.decode(x), None)).mean()
+        draws = torch.Generator().manual_seed(1)  # the same noise each time
+        loss = model.loss((PLANE.decode(x), None), draws).mean()
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    torch.manual_seed(1)
-    noise = s * torch.randn(n, 2)
+    noise = s * torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
 
     def slopes(v: torch.Tensor) -> torch.Tensor:
         u = v.detach().double() / s
@@ -86,7 +85,8 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
     model = ContrastiveEnergy(
         Quadratic(a), PLANE, method, kernel=Hamiltonian(0.3, leapfrogs=4), steps=30, chains=n
     )
-    (found,) = torch.autograd.grad(model.loss((PLANE.decode(x), None)).mean(), model.network.a)
+    loss = model.loss((PLANE.decode(x), None), torch.Generator().manual_seed(0)).mean()
+    (found,) = torch.autograd.grad(loss, model.network.a)
     exact = x.square().sum(1).mean() / 2 - 1 / (1 + a)
     # |x'|^2/2 of a chain has deviation 1/(1 + a) = 0.25; the gradient itself is far from 0.
     assert abs(found - exact) < 5 * 0.25 / math.sqrt(n)
@@ -108,7 +108,7 @@ def test_a_network_of_one_output_is_trained(method: str) -> None:
     network = MLPConfig(width=8, depth=1).build((2,), None, outputs=1)
     model = ContrastiveEnergy(network, PLANE, method, steps=2, chains=32)
     before = None if model.replay is None else model.replay.chains.clone()
-    loss = model.loss((torch.randn(16, 2), None))
+    loss = model.loss((torch.randn(16, 2), None), torch.Generator())
     loss.mean().backward()
     assert loss.shape == (16,) and network.head.weight.grad.abs().sum() > 0
     assert (model.log_constant.grad is not None) == (method == "nce")
@@ -128,7 +128,9 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="one number an item"):
         ContrastiveEnergy(network, PLANE).energy(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="make the buffer larger"):
-        ContrastiveEnergy(Quadratic(), PLANE, "pcd", chains=4).loss((torch.zeros(5, 2), None))
+        ContrastiveEnergy(Quadratic(), PLANE, "pcd", chains=4).loss(
+            (torch.zeros(5, 2), None), torch.Generator()
+        )
 
 
 def test_chains_that_never_move_are_reported() -> None:
@@ -137,4 +139,4 @@ def test_chains_that_never_move_are_reported() -> None:
         MLPConfig(8, 1).build((2,), outputs=1), PLANE, "cd", kernel=Hamiltonian(200.0, 3), steps=2
     )
     with pytest.warns(RuntimeWarning, match="every proposal was rejected"):
-        model.loss((torch.randn(16, 2), None))
+        model.loss((torch.randn(16, 2), None), torch.Generator())

@@ -10,9 +10,8 @@ from torch import nn
 from allegory import VDM, Denoiser, Empirical, Path
 from allegory.data.spec import DataSpec
 from allegory.likelihood.bound import diffusion_loss, prior_matching, reconstruction
-from allegory.models.diffusion import RECONSTRUCTED
 from allegory.networks import Labels, MLPConfig
-from allegory.objectives import stratified_times
+from allegory.objectives import Elbo, normal_like, stratified_times
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
 from allegory.process.learned_schedule import SHARE
 from allegory.process.noise import BOUND, Noise
@@ -137,7 +136,9 @@ def test_the_three_terms_add_up():
 def test_the_loss_is_minus_the_bound_on_average(data):
     vdm, raw = model(data, Path(Cosine(6, -5))), raw_items(data, 64)
     with torch.no_grad():
-        losses = estimate(torch.stack([vdm.loss((raw, None)).mean() for _ in range(200)]))
+        draws = torch.Generator()
+        means = [vdm.loss((raw, None), draws).mean() for _ in range(200)]
+        losses = estimate(torch.stack(means))
     bounds = estimate(
         torch.stack(
             [vdm.bound(raw, seed=64 * k, draws=4).bits_per_dim(data).mean() for k in range(60)]
@@ -148,13 +149,14 @@ def test_the_loss_is_minus_the_bound_on_average(data):
 
 
 def test_another_weight_is_that_squared_error_per_dimension():
-    """weight="simple" is |eps_hat - eps|^2 / dims: for a network of zeros its mean is 1."""
+    """objective="simple" is |eps_hat - eps|^2 / dims: for a network of zeros its mean is 1."""
     vdm = VDM(
         Denoiser(MLPConfig(8, 1).build((2, 3)), Path(LinearLogSNR(6, -5)), "eps"),
         CONTINUOUS,
-        weight="simple",
+        objective="simple",
     )
-    losses = torch.cat([vdm.loss((raw_items(CONTINUOUS, 64), None)) for _ in range(50)])
+    draws = torch.Generator()
+    losses = torch.cat([vdm.loss((raw_items(CONTINUOUS, 64), None), draws) for _ in range(50)])
     got = estimate(losses)
     assert abs(got.mean - 1) < 3 * got.error and got.error < 0.02
     assert vdm.unit == "simple-weighted error" and model(DISCRETE).unit == "bits/dim"
@@ -167,7 +169,7 @@ def spy_on_labels(share):
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2]))
     labels = torch.randint(3, (4000,))
     kept = labels.clone()
-    vdm.loss((torch.rand(4000, 2), labels))
+    vdm.loss((torch.rand(4000, 2), labels), torch.Generator())
     assert torch.equal(labels, kept)  # the caller's labels are not touched
     return labels, seen[0]
 
@@ -194,11 +196,11 @@ def test_the_bound_hides_no_label():
     torch.testing.assert_close(vdm.bound(raw, -torch.ones_like(zeros)).total, vdm.bound(raw).total)
 
 
-@pytest.mark.parametrize("weight", ["elbo", "simple", "min_snr"])
-def test_the_gradient_reaches_every_parameter(weight):
+@pytest.mark.parametrize("objective", ["elbo", "simple", "min_snr"])
+def test_the_gradient_reaches_every_parameter(objective):
     data = DataSpec((2, 2), low=0, high=3, levels=4, classes=2)
-    vdm = model(data, target="v", weight=weight, label_dropout=0.5)
-    vdm.loss((raw_items(data, 64), torch.randint(2, (64,)))).mean().backward()
+    vdm = model(data, target="v", objective=objective, label_dropout=0.5)
+    vdm.loss((raw_items(data, 64), torch.randint(2, (64,))), torch.Generator()).mean().backward()
     silent = [
         name for name, p in vdm.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
     ]
@@ -237,8 +239,9 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
     assert score().mean > entropy + 0.4
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
+    draws = torch.Generator()
     for _ in range(300):
-        loss = vdm.loss((torch.randn(256, 2) @ root.T, None)).mean()
+        loss = vdm.loss((torch.randn(256, 2) @ root.T, None), draws).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -254,8 +257,8 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
         (Path(Cosine(9, -math.inf)), {}, r"log-SNR from .* to -inf: a bound needs finite ends"),
         (Path(Cosine(math.inf, -9)), {}, "needs finite ends; give both"),
         (Path(LinearLogSNR()), {"label_dropout": 1.5}, "label_dropout=1.5"),
-        (Path(LinearLogSNR()), {"label_dropout": -0.1}, "share from 0 to 1"),
-        (Path(LinearLogSNR()), {"weight": "simpel"}, "did you mean 'simple'"),
+        (Path(LinearLogSNR()), {"label_dropout": -0.1}, "fraction from 0 to 1"),
+        (Path(LinearLogSNR()), {"objective": "simpel"}, "did you mean 'simple'"),
     ],
 )
 def test_bad_models_are_refused(path, choices, says):
@@ -265,12 +268,12 @@ def test_bad_models_are_refused(path, choices, says):
 
 def gradients(vdm, raw, by):
     """Of a scalar made from the plain per-item loss and diffusion term, on the draws of seed 1."""
-    torch.manual_seed(1)
+    draws = torch.Generator().manual_seed(1)
     x0, path = vdm.spec.encode(raw), vdm.denoiser.path
-    t, eps = stratified_times(len(x0)), torch.randn_like(x0)
+    t, eps = stratified_times(len(x0), draws), normal_like(x0, draws)
     diffusion = diffusion_loss(vdm.denoiser, path, x0, t, eps).nats
-    some = x0[:RECONSTRUCTED]
-    likely = reconstruction(path, vdm.decoder, some, torch.randn_like(some)).mean()
+    some = x0[: Elbo().reconstructed]
+    likely = reconstruction(path, vdm.decoder, some, normal_like(some, draws)).mean()
     nats = vdm.spec.dims * math.log(2)
     scalar = by(diffusion / nats, (diffusion + prior_matching(path, x0) - likely) / nats)
     return dict(
@@ -291,8 +294,7 @@ def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from
     raw = raw_items(data, 16)
     bound = gradients(vdm, raw, lambda diffusion, loss: loss.mean())
     variance = gradients(vdm, raw, lambda diffusion, loss: SHARE * diffusion.square().mean())
-    torch.manual_seed(1)
-    vdm.loss((raw, None)).mean().backward()
+    vdm.loss((raw, None), torch.Generator().manual_seed(1)).mean().backward()
     for name, parameter in vdm.named_parameters():
         interior = "schedule" in name and "reach" not in name
         expected = (variance if interior else bound)[name]
@@ -309,21 +311,24 @@ def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
     likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()  # noqa: E731
     pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()  # noqa: E731
     few = estimate(
-        torch.stack([pull(x0[k : k + RECONSTRUCTED]) for k in range(0, 2000, RECONSTRUCTED)])
+        torch.stack(
+            [pull(x0[k : k + Elbo().reconstructed]) for k in range(0, 2000, Elbo().reconstructed)]
+        )
     )
     whole = pull(x0.repeat(10, 1, 1)).item()
     assert abs(few.mean - whole) < 3 * few.error * math.sqrt(1.1)
     assert few.error < 0.05 * whole
 
 
-@pytest.mark.parametrize("weight", ["simple", "min_snr", "p2", "edm", "sigmoid"])
-def test_a_schedule_that_would_collapse_is_refused(weight):
+@pytest.mark.parametrize("objective", ["simple", "min_snr", "p2", "edm", "sigmoid"])
+def test_a_schedule_that_would_collapse_is_refused(objective):
     with pytest.raises(
-        ValueError, match=f"weight='{weight}': only the bound can train a schedule.*weight='elbo'"
+        ValueError,
+        match=f"objective='{objective}': only the bound can train a schedule.*objective='elbo'",
     ):
-        model(DISCRETE, Path(LearnedSchedule(6, -5)), weight=weight)
+        model(DISCRETE, Path(LearnedSchedule(6, -5)), objective=objective)
     model(
-        DISCRETE, Path(LearnedSchedule(6, -5).requires_grad_(False)), weight=weight
+        DISCRETE, Path(LearnedSchedule(6, -5).requires_grad_(False)), objective=objective
     )  # learned before, fixed now
 
 

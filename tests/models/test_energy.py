@@ -16,9 +16,10 @@ from allegory.objectives import (
     WEIGHTS,
     denoising_loss,
     exact_score_matching,
-    rademacher,
+    random_signs,
     score_at,
     sliced_score_matching,
+    weight_named,
 )
 from allegory.process import LinearLogSNR
 from allegory.sampling import SOLVERS
@@ -87,7 +88,7 @@ def test_every_loss_reaches_the_weights(weight):
     x0, eps, t = X, torch.randn_like(X), torch.linspace(0.1, 0.9, 5).double()
 
     def loss():
-        return denoising_loss(energy, PATH, x0, t, eps, WEIGHTS[weight]).mean()
+        return denoising_loss(energy, x0, t, eps, weight_named(weight, 0.5)).mean()
 
     _check_gradient(energy, loss)
 
@@ -95,7 +96,7 @@ def test_every_loss_reaches_the_weights(weight):
 def test_score_matching_trains_it_too():
     """Third derivatives of the network: exact and sliced."""
     energy = energies()[0]
-    probes = rademacher(1, X)
+    probes = random_signs(1, X, torch.Generator())
     score = score_at(energy, PATH.levels([0.4])[0])
     _check_gradient(energy, lambda: exact_score_matching(score, X).mean())
     _check_gradient(energy, lambda: sliced_score_matching(score, X, probes).mean())
@@ -183,7 +184,7 @@ def test_every_network_is_an_energy_in_training(config, shape):
     )
 
     def loss():
-        return denoising_loss(energy, PATH, x0, t, eps, WEIGHTS["simple"]).mean()
+        return denoising_loss(energy, x0, t, eps, WEIGHTS["simple"]).mean()
 
     before = loss()
     before.backward()
@@ -199,12 +200,13 @@ def test_a_vdm_learns_an_energy():
     """120 steps on eight Gaussians: the error falls by a tenth from that of one Gaussian, where it begins."""
     data = load("eight_gaussians")
     energy = Energy(MLPConfig(width=64, depth=2).build((2,)), Path(LinearLogSNR(8, -5)), 0.45)
-    model = VDM(energy, data.spec, weight="simple")
+    model = VDM(energy, data.spec, objective="simple")
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
+    draws = torch.Generator()
     for i in range(120):
         loss = model.loss(
-            (data.train.x[torch.arange(i * 256, (i + 1) * 256) % len(data.train)], None)
+            (data.train.x[torch.arange(i * 256, (i + 1) * 256) % len(data.train)], None), draws
         ).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -234,11 +236,12 @@ def test_a_vdm_of_dual_weight_learns_the_constant():
     path = Path(LinearLogSNR(6, -4))
     data = load("eight_gaussians").spec
     energy = Energy(PotentialConfig(32, 1).build((2,)), path, 0.6, form="scalar")
-    model = VDM(energy, data, weight="dual")
+    model = VDM(energy, data, objective="dual")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    draws = torch.Generator()
     for i in range(300):
         optimizer.param_groups[0]["lr"] = 1e-2 * (1 - i / 300)
-        loss = model.loss((data.decode(0.2 * torch.randn(512, 2)), None)).mean()
+        loss = model.loss((data.decode(0.2 * torch.randn(512, 2)), None), draws).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -250,4 +253,4 @@ def test_a_vdm_of_dual_weight_learns_the_constant():
 def test_the_dual_weight_needs_an_energy():
     data = load("eight_gaussians").spec
     with pytest.raises(ValueError, match="use an Energy"):
-        VDM(Denoiser(MLPConfig(8, 1).build((2,)), PATH), data, weight="dual")
+        VDM(Denoiser(MLPConfig(8, 1).build((2,)), PATH), data, objective="dual")

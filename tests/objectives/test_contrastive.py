@@ -15,6 +15,10 @@ from allegory.objectives.contrastive import (
 N = 100_000
 
 
+def _zeros(count: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.zeros(count)
+
+
 def test_exact_negatives_give_the_gradient_of_maximum_likelihood() -> None:
     """E = k (x - m)^2/2: the gradient of -log p is ((x - m)^2 - 1/k)/2 in k and k (m - x) in m, on average over data."""
     torch.manual_seed(0)
@@ -63,23 +67,24 @@ def test_noise_contrast_is_least_at_the_density(noises: int) -> None:
 
 
 def test_chains_are_drawn_once_and_come_back() -> None:
-    replay = Replay(lambda count: torch.full((count, 2), -1.0), size=50, fresh=0.0)
+    replay = Replay(lambda count, generator: torch.full((count, 2), -1.0), size=50, fresh=0.0)
+    generator = torch.Generator()
     replay.chains = torch.arange(100.0).reshape(50, 2)
-    drawn = replay.draw(20)
+    drawn = replay.draw(20, generator)
     assert len(drawn[:, 0].unique()) == 20
     replay.put(drawn + 1000)
     moved = replay.chains[:, 0] >= 1000
     assert moved.sum() == 20
     assert torch.equal(replay.chains[moved][:, 0].sort().values, (drawn[:, 0] + 1000).sort().values)
     assert torch.equal(replay.chains[~moved], torch.arange(100.0).reshape(50, 2)[~moved])
-    assert len(replay.draw(50)[:, 0].unique()) == 50
+    assert len(replay.draw(50, generator)[:, 0].unique()) == 50
 
 
-def test_a_share_starts_anew() -> None:
+def test_a_fraction_starts_anew() -> None:
     torch.manual_seed(0)
-    replay = Replay(torch.zeros, size=20_000, fresh=0.05)  # type: ignore[arg-type]
+    replay = Replay(_zeros, size=20_000, fresh=0.05)
     replay.chains = torch.ones(20_000)
-    new = int((replay.draw(20_000) == 0).sum())
+    new = int((replay.draw(20_000, torch.Generator()) == 0).sum())
     assert abs(new - 1000) < 5 * math.sqrt(20_000 * 0.05 * 0.95)  # a binomial count
     assert (replay.chains == 1).all()  # until they are put back
 
@@ -90,12 +95,12 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="give one an item"):
         contrastive_divergence(lambda v: v.sum(1), torch.zeros(3, 2), torch.zeros(2, 2))
     with pytest.raises(ValueError, match="at least 1 chain"):
-        Replay(torch.zeros, size=0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="a share from 0 to 1"):
-        Replay(torch.zeros, fresh=1.5)  # type: ignore[arg-type]
-    replay = Replay(lambda count: torch.zeros(count, 2), size=4)
+        Replay(_zeros, size=0)
+    with pytest.raises(ValueError, match="a fraction from 0 to 1"):
+        Replay(_zeros, fresh=1.5)
+    replay = Replay(lambda count, generator: torch.zeros(count, 2), size=4)
     with pytest.raises(ValueError, match="make the buffer larger"):
-        replay.draw(5)
-    replay.draw(3)
+        replay.draw(5, torch.Generator())
+    replay.draw(3, torch.Generator())
     with pytest.raises(ValueError, match="give one for each"):
         replay.put(torch.zeros(2, 2))

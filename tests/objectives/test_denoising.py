@@ -6,22 +6,49 @@ import pytest
 import torch
 from tests.helpers.paths import PATHS, SCALINGS
 
-from allegory.objectives import WEIGHTS, denoising_loss, stratified_times, weight_named
-from allegory.objectives.denoising import edm, elbo, min_snr, p2, sigmoid
-from allegory.process import TARGETS, Cosine, Geometric, LinearLogSNR, Path, Prediction, edm_target
+from allegory.models import Denoiser
+from allegory.networks import MLPConfig
+from allegory.objectives import (
+    OBJECTIVES,
+    WEIGHTS,
+    EdmWeight,
+    WeightedDenoising,
+    denoising_loss,
+    objective_named,
+    register_weight,
+    stratified_times,
+    weight_named,
+)
+from allegory.objectives.denoising import (
+    elbo_weight,
+    min_snr_weight,
+    p2_weight,
+    sigmoid_weight,
+    simple_weight,
+)
+from allegory.process import (
+    TARGETS,
+    Cosine,
+    Geometric,
+    LinearLogSNR,
+    Path,
+    Prediction,
+    as_predict,
+    edm_target,
+)
 
 T = torch.tensor([0.05, 0.2, 0.45, 0.7, 0.97], dtype=torch.float64)
 N = 24_000
 
 
-def believing(x0_hat, target="x0"):
+def believing(x0_hat, path, target="x0"):
     """A Predict that predicts x0_hat and says so on the given target."""
 
     def predict(x_t, t, condition=None):
         pair = Prediction.solve("x0", x0_hat, x_t, t)
         return Prediction.solve(target, pair.view(target), x_t, t)
 
-    return predict
+    return as_predict(predict, path)
 
 
 def case(path):
@@ -62,7 +89,7 @@ def test_a_weight_is_the_published_one_on_every_row_that_its_paper_gives(name, w
     Hoogeboom et al. 2024: e^b sigmoid(log_snr - b) |x0|^2 and sigmoid(b - log_snr) |eps|^2 with b = -1."""
     path = PATHS[name]
     x0, eps, x0_hat, errors = case(path)
-    got = denoising_loss(believing(x0_hat), path, x0, T, eps, WEIGHTS[weight])
+    got = denoising_loss(believing(x0_hat, path), x0, T, eps, WEIGHTS[weight])
     for target, factor in paper_weights(path)[weight]:
         torch.testing.assert_close(got, factor * errors[target], rtol=1e-7, atol=0)
 
@@ -71,7 +98,7 @@ def test_p2_with_its_own_k_and_gamma():
     path = PATHS["linear-vp"]
     x0, eps, x0_hat, errors = case(path)
     snr = torch.exp(path.schedule(T))
-    got = denoising_loss(believing(x0_hat), path, x0, T, eps, p2(k=0.3, gamma=0.5))
+    got = denoising_loss(believing(x0_hat, path), x0, T, eps, p2_weight(k=0.3, gamma=0.5))
     torch.testing.assert_close(got, errors["eps"] / (0.3 + snr) ** 0.5)
 
 
@@ -79,7 +106,7 @@ def test_the_ceiling_of_min_snr_is_where_it_says():
     level = PATHS["linear-vp"].at(
         PATHS["linear-vp"].schedule.inverse(torch.log(torch.tensor([2.0, 4.0]).double()))
     )
-    torch.testing.assert_close(min_snr(3.0)(level), torch.tensor([2.0, 3.0]).double())
+    torch.testing.assert_close(min_snr_weight(3.0)(level), torch.tensor([2.0, 3.0]).double())
 
 
 @pytest.mark.parametrize("data_std", [0.5, 1.3])
@@ -94,7 +121,9 @@ def test_edm_is_the_expectation_over_ln_sigma(scaling, data_std):
     t = (torch.arange(N, dtype=torch.float64) + 0.5) / N
     sigma = torch.exp(-wide.schedule(t) / 2)
     x0 = torch.zeros(N, 1, dtype=torch.float64)
-    ours = denoising_loss(believing(miss(sigma)[:, None]), wide, x0, t, x0, edm(data_std)).mean()
+    ours = denoising_loss(
+        believing(miss(sigma)[:, None], wide), x0, t, x0, EdmWeight(data_std)
+    ).mean()
     z = torch.linspace(-10, 10, N, dtype=torch.float64)
     s = torch.exp(-1.2 + 1.2 * z)
     integrand = (
@@ -107,9 +136,19 @@ def test_edm_is_the_expectation_over_ln_sigma(scaling, data_std):
     torch.testing.assert_close(ours, torch.trapezoid(integrand, z), rtol=1e-3, atol=0)
 
 
-def test_edm_by_default_is_that_of_the_paper():
-    level = Path(Geometric(0.002, 80.0), "ve").at(T)
-    torch.testing.assert_close(WEIGHTS["edm"](level), edm(0.5, mean=2.4, std=2.4)(level))
+def test_edm_takes_the_standard_deviation_of_the_data_from_the_denoiser():
+    path = Path(Geometric(0.002, 80.0), "ve")
+    level = path.at(T)
+    mine = EdmWeight(0.3, mean=2.4, std=2.4)(level)
+    torch.testing.assert_close(weight_named("edm", 0.3)(level), mine, rtol=0, atol=0)
+    assert weight_named(EdmWeight(0.7), 0.3) == EdmWeight(0.7)
+    with pytest.raises(ValueError, match="give data_std, or train a Denoiser"):
+        weight_named("edm")
+    denoiser = Denoiser(MLPConfig(4, 1).build((2,)), path, data_std=0.3)
+    x0 = torch.randn(5, 2)
+    got = WeightedDenoising("edm")(denoiser, x0, None, torch.Generator())
+    own = WeightedDenoising(EdmWeight(0.3))(denoiser, x0, None, torch.Generator())
+    torch.testing.assert_close(got, own, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -120,9 +159,10 @@ def test_the_gradient_does_not_depend_on_the_row(weight, target, scaling):
     path = Path(Cosine(7, -6), scaling)
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     x0_hat.requires_grad_()
-    loss = denoising_loss(believing(x0_hat, target), path, x0, T, eps, WEIGHTS[weight])
+    chosen = weight_named(weight, 0.5)
+    loss = denoising_loss(believing(x0_hat, path, target), x0, T, eps, chosen)
     (gradient,) = torch.autograd.grad(loss.sum(), x0_hat)
-    factor = WEIGHTS[weight](path.at(T))[:, None]
+    factor = chosen(path.at(T))[:, None]
     torch.testing.assert_close(
         gradient, (2 * factor * (x0_hat - x0)).detach(), rtol=1e-9, atol=1e-9
     )
@@ -133,7 +173,7 @@ def test_the_squared_error_is_that_of_x0_number_by_number(target):
     path = PATHS["cosine-sub_vp"]
     x0, eps, x0_hat = torch.randn(3, 5, 5, dtype=torch.float64)  # batch = width
     truth = Prediction.of(x0, eps, path.at(T, like=x0))
-    prediction = believing(x0_hat, target)(truth.x_t, truth.level)
+    prediction = believing(x0_hat, path, target)(truth.x_t, truth.level)
     torch.testing.assert_close(
         prediction.squared_error(truth, "x0"), (x0_hat - x0).square(), rtol=1e-8, atol=1e-10
     )
@@ -148,7 +188,9 @@ def test_min_snr_of_v_is_finite_where_nothing_of_the_data_is_left(end):
     def predict(x_t, t, condition=None):
         return Prediction.solve("v", x0_hat, x_t, t)
 
-    assert denoising_loss(predict, path, x0, t, eps, WEIGHTS["min_snr"]).isfinite().all()
+    assert (
+        denoising_loss(as_predict(predict, path), x0, t, eps, WEIGHTS["min_snr"]).isfinite().all()
+    )
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -168,19 +210,20 @@ def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, scaling):
 
     start, end = schedule.ends
     expected = 0.5 * (math.log1p(std**2 * math.exp(start)) - math.log1p(std**2 * math.exp(end)))
-    assert denoising_loss(exact, path, x0, t, eps, elbo).mean().item() == pytest.approx(
-        expected, rel=1e-4
-    )
+    assert denoising_loss(
+        as_predict(exact, path), x0, t, eps, elbo_weight
+    ).mean().item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_sigmoid_tends_to_the_elbo():
     level = PATHS["cosine-vp"].at(T)
-    torch.testing.assert_close(sigmoid(40.0)(level), elbo(level))
+    torch.testing.assert_close(sigmoid_weight(40.0)(level), elbo_weight(level))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_times_of_low_discrepancy_are_even_and_each_is_uniform(count):
-    draws = torch.stack([stratified_times(count) for _ in range(2000)])
+    generator = torch.Generator()
+    draws = torch.stack([stratified_times(count, generator) for _ in range(2000)])
     assert draws.shape == (2000, count) and draws.dtype == torch.float64
     assert (draws >= 0).all() and (draws < 1).all()
     gaps = draws.sort(1).values.diff(dim=1)
@@ -198,7 +241,7 @@ def test_the_condition_and_the_level_reach_the_predict():
         seen.append((x_t, t.alpha, condition))
         return Prediction.solve("eps", eps, x_t, t)
 
-    assert (denoising_loss(predict, path, x0, T, eps, elbo, labels) == 0).all()
+    assert (denoising_loss(as_predict(predict, path), x0, T, eps, elbo_weight, labels) == 0).all()
     ((x_t, alpha, condition),) = seen
     assert condition is labels and alpha.shape == (5, 1)
     torch.testing.assert_close(x_t, path.at(T, like=x0).sigma * eps)
@@ -206,6 +249,33 @@ def test_the_condition_and_the_level_reach_the_predict():
 
 def test_weights_by_name():
     assert weight_named("p2") is WEIGHTS["p2"]
-    assert weight_named(elbo) is elbo
+    assert weight_named(elbo_weight) is elbo_weight
+    level = PATHS["linear-vp"].at(T)
+    capped = weight_named("min_snr:2")(level)
+    torch.testing.assert_close(capped, simple_weight(level).clamp(max=2.0), rtol=0, atol=0)
     with pytest.raises(ValueError, match="did you mean 'min_snr'"):
         weight_named("minsnr")
+
+
+def test_every_weight_is_an_objective_by_the_same_name():
+    assert set(WEIGHTS) <= set(OBJECTIVES)
+    assert objective_named("min_snr:2") == WeightedDenoising("min_snr:2")
+    assert objective_named("simple").unit == "simple-weighted error"
+    with pytest.raises(ValueError, match="did you mean 'simple'"):
+        objective_named("simpel")
+
+
+def test_a_weight_from_outside_becomes_an_objective():
+    def flat(level):
+        return torch.as_tensor(level.alpha) ** 0
+
+    register_weight("flat_of_a_test", flat, "a weight of one")
+    path = PATHS["linear-vp"]
+    denoiser = Denoiser(MLPConfig(4, 1).build((2,)), path)
+    x0 = torch.randn(5, 2)
+    by_name = objective_named("flat_of_a_test")(denoiser, x0, None, torch.Generator())
+    by_value = WeightedDenoising(flat)(denoiser, x0, None, torch.Generator())
+    torch.testing.assert_close(by_name, by_value, rtol=0, atol=0)
+    assert WeightedDenoising(flat).unit == "flat-weighted error"
+    with pytest.raises(ValueError, match="registered already"):
+        register_weight("simple", flat, "taken")

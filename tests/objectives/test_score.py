@@ -13,14 +13,14 @@ from allegory.objectives import (
     dual_score_matching,
     exact_score_matching,
     fisher_divergence,
-    rademacher,
+    random_signs,
     score_at,
     score_weighting,
     sliced_score_matching,
     uniform_in_log_snr,
 )
-from allegory.objectives.denoising import denoising_loss, elbo, simple
-from allegory.process import Cosine, LinearLogSNR, marginal
+from allegory.objectives.denoising import denoising_loss, elbo_weight, simple_weight
+from allegory.process import Cosine, LinearLogSNR, as_predict, marginal
 
 D = 3
 COVARIANCE = torch.tensor(
@@ -68,7 +68,7 @@ def test_exact_sliced_and_denoising_have_one_minimiser_on_a_gaussian():
             return Prediction.solve("score", score(x), x, path.at(t, like=x))
 
         return denoising_score_matching(
-            predict, path, x0, torch.full((len(x0),), 0.4, dtype=torch.float64), eps
+            as_predict(predict, path), x0, torch.full((len(x0),), 0.4, dtype=torch.float64), eps
         )
 
     for loss in (
@@ -114,7 +114,9 @@ def test_gaussian_probes_vary_more():
     assert losses.var().item() == pytest.approx(
         variance, abs=4 * variance * math.sqrt((kurtosis - 1) / n)
     )
-    signs = sliced_score_matching(lambda y: y @ jacobian.T, many, rademacher(1, many))
+    signs = sliced_score_matching(
+        lambda y: y @ jacobian.T, many, random_signs(1, many, torch.Generator())
+    )
     assert signs.var().item() < 1e-20  # a diagonal Jacobian needs one sign
 
 
@@ -138,10 +140,13 @@ def test_weights_of_the_score_are_weights_of_x0():
     for path in SMOOTH.values():
         level = path.at(torch.linspace(0.02, 0.98, 9, dtype=torch.float64))
         torch.testing.assert_close(
-            score_weighting(lambda a: a.sigma * a.sigma)(level), simple(level), rtol=1e-9, atol=0
+            score_weighting(lambda a: a.sigma * a.sigma)(level),
+            simple_weight(level),
+            rtol=1e-9,
+            atol=0,
         )
         torch.testing.assert_close(
-            score_weighting(lambda a: a.diffusion / 2)(level), elbo(level), rtol=1e-9, atol=0
+            score_weighting(lambda a: a.diffusion / 2)(level), elbo_weight(level), rtol=1e-9, atol=0
         )
 
 
@@ -156,27 +161,27 @@ def test_denoising_score_matching_is_the_squared_error_of_the_score():
     level = path.at(t, like=x0)
     x_t = level.mix(x0, eps)
     missed = (oracle(x_t, t).view("score") + eps / level.sigma).square().sum(1)
-    found = denoising_score_matching(oracle, path, x0, t, eps, lambda at: at.diffusion / 2)
+    found = denoising_score_matching(oracle, x0, t, eps, lambda at: at.diffusion / 2)
     torch.testing.assert_close(found, level.diffusion[:, 0] / 2 * missed)
-    plain = denoising_score_matching(oracle, path, x0, t, eps)
+    plain = denoising_score_matching(oracle, x0, t, eps)
     torch.testing.assert_close(plain, level.sigma[:, 0] ** 2 / 2 * missed)
     torch.testing.assert_close(
-        2 * plain, denoising_loss(oracle, path, x0, t, eps, simple)
+        2 * plain, denoising_loss(oracle, x0, t, eps, simple_weight)
     )  # NCSN's loss, twice
 
 
 def test_times_even_in_log_snr_keep_the_mean_and_lower_the_variance():
     """int f(t) dt by both; the bound of an exact Gaussian denoiser varies less, for a schedule with steep ends."""
     path = Path(Cosine(9, -9), "vp")
-    t, factor = uniform_in_log_snr(path, 4000)
+    t, factor = uniform_in_log_snr(path, 4000, torch.Generator())
     assert factor.mean().item() == pytest.approx(
         1.0, rel=1e-3
     )  # evenly spread: an error of order 1/n
     assert (factor * t.square()).mean().item() == pytest.approx(1 / 3, rel=1e-2)
     oracle = Mixture(torch.zeros(1, 2).double(), 0.5, None, path)
     x0, eps = 0.5 * torch.randn(4000, 2).double(), torch.randn(4000, 2).double()
-    uniform = denoising_loss(oracle, path, x0, torch.rand(4000).double(), eps, elbo)
-    even = factor * denoising_loss(oracle, path, x0, t, eps, elbo)
+    uniform = denoising_loss(oracle, x0, torch.rand(4000).double(), eps, elbo_weight)
+    even = factor * denoising_loss(oracle, x0, t, eps, elbo_weight)
     error = math.hypot(uniform.std().item(), even.std().item()) / math.sqrt(4000)
     assert abs(uniform.mean().item() - even.mean().item()) < 4 * error
     assert even.var() < uniform.var() / 2
@@ -190,7 +195,10 @@ def test_gradients_reach_the_parameters():
     def score(y):
         return torch.tanh(y @ weight)
 
-    for loss in (exact_score_matching(score, x), sliced_score_matching(score, x, rademacher(2, x))):
+    for loss in (
+        exact_score_matching(score, x),
+        sliced_score_matching(score, x, random_signs(2, x, torch.Generator())),
+    ):
         (gradient,) = torch.autograd.grad(loss.sum(), weight)
         assert gradient.abs().min() > 0
     with torch.no_grad():
@@ -213,7 +221,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no_grad and detach"):
         exact_score_matching(lambda y: -y.detach(), x)
     with pytest.raises(ValueError, match="two finite ends"):
-        uniform_in_log_snr(PATHS["straight-flow"], 8)
+        uniform_in_log_snr(PATHS["straight-flow"], 8, torch.Generator())
 
 
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-sub_vp", "linear-ve", "learned-flow"])
@@ -232,7 +240,9 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
                 1 + level.log_snr[:, 0] / 5
             )
 
-        return dual_score_matching(energy, path, x0, t, eps).detach()
+        predict = as_predict(oracle, path)
+        predict.energy = energy
+        return dual_score_matching(predict, x0, t, eps).detach()
 
     at, up, down = loss(0.0), loss(0.05), loss(-0.05)
     assert abs((up - down).mean().item()) < 4 * (up - down).std().item() / math.sqrt(n)
@@ -258,5 +268,5 @@ def test_dual_score_matching_by_its_definition():
 
     missed = slope(lambda s: oracle.energy(x_t, s)) + slope(log_kernel)
     score = (oracle(x_t, t).eps - eps).square().sum(1)  # sigma grad E = E[eps | x_t]
-    found = dual_score_matching(oracle.energy, path, x0, t, eps)
+    found = dual_score_matching(oracle, x0, t, eps)
     torch.testing.assert_close(found, (score + missed.square()) / 2, rtol=1e-6, atol=1e-6)

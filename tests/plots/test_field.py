@@ -256,4 +256,4 @@ def test_the_sections_that_a_model_has(monkeypatch):
 def _endless(denoiser):
     """The same network on a path to pure noise, trained without a bound."""
     path = Path(Cosine(9.0, -math.inf))
-    return VDM(Denoiser(denoiser.network, path, target="v"), SPEC, weight="simple")
+    return VDM(Denoiser(denoiser.network, path, target="v"), SPEC, objective="simple")

@@ -60,7 +60,7 @@ def test_the_digits_recipe_builds_a_model_that_knows_its_levels():
     assert isinstance(model.denoiser.target, CategoricalOutput)
     assert len(model.denoiser.target.values) == 17
     raw, labels = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 3])
-    assert model.loss((raw, labels)).shape == (3,)
+    assert model.loss((raw, labels), torch.Generator()).shape == (3,)
 
 
 def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
@@ -113,5 +113,5 @@ def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
 
 def test_a_learned_schedule_needs_the_bound():
     choice = DiffusionConfig(MLPConfig(8, 1), PathConfig("learned"), data_std=0.5, weight="simple")
-    with pytest.raises(ValueError, match="weight='simple': only the bound can train a schedule"):
+    with pytest.raises(ValueError, match="objective='simple': only the bound can train a schedule"):
         choice.build(DataSpec((2,), -1, 1))

@@ -251,7 +251,7 @@ def test_no_run_is_named(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path, made(1))
     (tmp_path / "state" / "state.json").write_text('{"format": 99, "state": {}}')
-    with pytest.raises(ValueError, match="not of format 1"):
+    with pytest.raises(ValueError, match="not of format 2"):
         read(tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_the_average_is_the_closed_sum() -> None:
 def test_buffers_are_copied_and_tied_weights_stay_tied() -> None:
     module = Toy()
     ema = EMA(module, 0.9)
-    module.loss((torch.randn(8, 4), torch.zeros(8))).sum().backward()
+    module.loss((torch.randn(8, 4), torch.zeros(8)), torch.Generator()).sum().backward()
     ema.update()
     assert ema.module.norm.num_batches_tracked == 1
     assert torch.equal(ema.module.norm.running_mean, module.norm.running_mean)

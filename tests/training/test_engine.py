@@ -202,9 +202,9 @@ class Failing(Smooth):
         super().__init__()
         self.at, self.value, self.gradient, self.calls = at, value, gradient, 0
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         self.calls += 1
-        losses = super().loss(batch)
+        losses = super().loss(batch, generator)
         if self.calls != self.at:
             return losses
         return losses + (torch.sqrt(0 * losses) if self.gradient else self.value)
@@ -256,7 +256,7 @@ def test_arguments_that_do_not_fit_are_named(tmp_path: Path) -> None:
         train(Toy(), Numbers(), TrainingConfig(steps=2), tmp_path, resume=True)
     with pytest.raises(ValueError, match="needs a folder"):
         train(Toy(), Numbers(), TrainingConfig(steps=2), resume=True)
-    with pytest.raises(ValueError, match=r"Linear has no loss\(batch\)"):
+    with pytest.raises(ValueError, match=r"Linear has no loss\(batch, generator\)"):
         train(torch.nn.Linear(2, 2), Numbers(), TrainingConfig(steps=2))
     train(Toy(), Numbers(), TrainingConfig(steps=2), tmp_path)
     with pytest.raises(ValueError, match=r"weight net\.0\.weight is absent .* build the model"):

@@ -27,7 +27,7 @@ class MixtureOfDensities(nn.Module):
             self.conv = nn.Conv2d(2, 6, 3)
             self.out = nn.Linear(6, 1)
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         (x,) = batch
         assert x is not None
         return (self.out(torch.tanh(self.conv(x)).mean((2, 3)))[:, 0] - 1).square()

@@ -17,7 +17,7 @@ class Line(nn.Module):
         super().__init__()
         self.w = nn.Parameter(torch.tensor([0.5, -1.0, 0.25, 2.0], dtype=torch.float64))
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         x, y = batch
         assert x is not None and y is not None
         return (x.double() @ self.w - y) ** 2
@@ -75,7 +75,7 @@ def test_precision_is_that_of_products_and_not_of_weights_or_loss(
     seen: list[torch.dtype] = []
 
     class Spy(Smooth):
-        def loss(self, batch: Batch) -> Tensor:
+        def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
             assert batch[0] is not None
             out: Tensor = self.net(batch[0])[:, 0]
             seen.append(out.dtype)
@@ -90,7 +90,7 @@ def test_precision_is_that_of_products_and_not_of_weights_or_loss(
 @pytest.mark.parametrize("shape", [(), (4, 1)])
 def test_a_loss_that_is_not_per_item_is_refused(shape: tuple[int, ...]) -> None:
     class Mean(Smooth):
-        def loss(self, batch: Batch) -> Tensor:
+        def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
             return next(self.parameters()).sum() * torch.ones(shape)
 
     with pytest.raises(ValueError, match=r"must be of shape \(batch,\), got \("):
@@ -99,7 +99,7 @@ def test_a_loss_that_is_not_per_item_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_a_batch_may_have_no_labels() -> None:
     class Plain(Smooth):
-        def loss(self, batch: Batch) -> Tensor:
+        def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
             assert batch[0] is not None and batch[1] is None
             out: Tensor = self.net(batch[0])[:, 0]
             return out

@@ -24,11 +24,12 @@ class Toy(nn.Module):
         self.norm = nn.BatchNorm1d(4)
         self.dropout = nn.Dropout(0.3)
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         x, y = batch
         assert x is not None and y is not None
+        noise = torch.randn(y.shape, generator=generator, device=generator.device)
         hidden = self.dropout(self.again(self.norm(torch.tanh(self.inward(x)))))
-        return (self.out(hidden)[:, 0] + 0.1 * torch.randn_like(y) - y) ** 2
+        return (self.out(hidden)[:, 0] + 0.1 * noise - y) ** 2
 
 
 class Smooth(nn.Module):
@@ -40,7 +41,7 @@ class Smooth(nn.Module):
             torch.manual_seed(0)
             self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         x, y = batch
         assert x is not None and y is not None
         residual: Tensor = self.net(x)[:, 0] - y

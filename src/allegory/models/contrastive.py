@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
+from ..objectives.draws import normal_like
 from ..process.noise import START, Noise
 from ..sampling.mcmc.chain import AcceptanceCounter, run_chain
 from ..sampling.mcmc.langevin import Hamiltonian
@@ -74,14 +75,24 @@ class ContrastiveEnergy(nn.Module):
         )
         return -self.energy(self.spec.encode(raw)) + known
 
-    def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
-        """One draw of the loss of each item (`objectives.contrastive`)."""
+    def loss(
+        self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
+    ) -> Float[Tensor, " b"]:
+        """One draw of the loss of each item (`objectives.contrastive`); labels are not used.
+
+        Args:
+            batch: raw data (batch, *shape), and labels or None.
+            generator: where noise and the steps of the chains are drawn from.
+
+        Returns:
+            The loss of each item, in `unit`.
+        """
         x = self.spec.encode(batch[0])
         if self.method == "nce":
-            noise = self._reference(len(x)).to(x)
+            noise = self._reference(len(x), generator).to(x)
             ratios = (self.log_constant - self._tilt(each) for each in (x, noise))  # log p - log q
             return torch.stack(noise_contrastive(*ratios)).sum(0)
-        return contrastive_divergence(self.energy, x, self._negatives(x))
+        return contrastive_divergence(self.energy, x, self._negatives(x, generator))
 
     def sample(self, seeds: Sequence[int], steps: int = 200) -> Shaped[Tensor, "n *shape"]:
         """Raw items, each the end of a chain of its own that began in q."""
@@ -89,20 +100,25 @@ class ContrastiveEnergy(nn.Module):
         return self.spec.decode(run_chain(self.kernel, self.density(), x, steps, seeds=seeds).x)
 
     @torch.no_grad()
-    def _negatives(self, x: Tensor) -> Tensor:
-        start = x if self.replay is None else self.replay.draw(len(x)).to(x)
+    def _negatives(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The ends of chains of `steps` calls of the kernel, from the data or from the ends of earlier chains."""
+        start = x if self.replay is None else self.replay.draw(len(x), generator).to(x)
         tally = AcceptanceCounter()
         for _ in range(self.steps):
-            moved = self.kernel(self.density(), start, torch.randn_like)
+            moved = self.kernel(self.density(), start, lambda like: normal_like(like, generator))
             tally.add(moved)
             start = moved.x
         tally.report()
+
         if self.replay is not None:
             self.replay.put(start)
         return start
 
-    def _reference(self, count: int) -> Tensor:
-        return self.reference_std * torch.randn(count, *self.spec.shape)
+    def _reference(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draws from q = N(0, s^2 I)."""
+        shape = (count, *self.spec.shape)
+        drawn = torch.randn(shape, generator=generator, device=generator.device)
+        return self.reference_std * drawn
 
     def _tilt(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """phi(x/s); the network's own level is the middle of its range, always."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..data.spec import DataSpec
 from ..likelihood.inference import Draw, Inference
 from ..likelihood.observation import Observation
+from ..objectives.draws import normal_like
 from ..process.bound import Bound
 from ..process.noise import BOUND, START, Noise
 
@@ -46,12 +47,23 @@ class LatentVariableModel(nn.Module, ABC):
     def generate(self, count: int, draw: Draw) -> Observation:
         """p(x | z) after a draw of all latents from the prior."""
 
-    def loss(self, batch: tuple[Tensor, Tensor | None]) -> Float[Tensor, " b"]:
-        """One draw of the negative bound per item, in bits/dim: (raw data, labels) -> (batch,); labels are not used."""
-        bound = self.infer(self._encode(batch[0]), torch.randn_like).bound
-        share = self._share()
-        costs = tuple(share * cost for cost in bound.divergences)
-        return Bound(bound.reconstruction, share * bound.prior, costs).bits_per_dim(self.spec)
+    def loss(
+        self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
+    ) -> Float[Tensor, " b"]:
+        """One draw of the negative bound per item; labels are not used.
+
+        Args:
+            batch: raw data (batch, *shape), and labels or None.
+            generator: where the latents are drawn from.
+
+        Returns:
+            The loss of each item, in bits/dim.
+        """
+        x0 = self._encode(batch[0])
+        bound = self.infer(x0, lambda like: normal_like(like, generator)).bound
+        weight = self._latent_weight()
+        costs = tuple(weight * cost for cost in bound.divergences)
+        return Bound(bound.reconstruction, weight * bound.prior, costs).bits_per_dim(self.spec)
 
     @torch.no_grad()
     def bound(self, raw: Shaped[Tensor, "b *shape"], *, seed: int = 0, draws: int = 1) -> Bound:
@@ -93,14 +105,14 @@ class LatentVariableModel(nn.Module, ABC):
         own = next((parameter.dtype for parameter in self.parameters()), x0.dtype)
         return x0.to(own)
 
-    def _share(self) -> float | Tensor:
-        """How much of the costs a loss charges now; one more step is counted in training."""
+    def _latent_weight(self) -> float | Tensor:
+        """The weight of the latents' costs in the loss; one more step is counted in training."""
         if not self.warmup:
             return 1.0
-        share = (self.trained / self.warmup).clamp(max=1.0)
+        weight = (self.trained / self.warmup).clamp(max=1.0)
         if self.training:
             self.trained += 1
-        return share
+        return weight
 
     def _inferences(self, raw: Tensor, seed: int, draws: int) -> list[Inference]:
         if draws < 1:

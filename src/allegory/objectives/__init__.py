@@ -1,25 +1,42 @@
-"""Losses: weight(log_snr) |prediction - truth|^2, the score matching that needs no truth, and those of energies."""
+"""Training objectives: the bound, weighted denoising losses, score matching, and the losses of energies."""
 
+from .base import OBJECTIVES, NeedsDecoder, Objective, objective_named
 from .contrastive import Replay, contrastive_divergence, noise_contrastive
-from .denoising import WEIGHTS, Weight, denoising_loss, stratified_times, weight_named
+from .denoising import (
+    WEIGHTS,
+    EdmWeight,
+    Weight,
+    WeightedDenoising,
+    denoising_loss,
+    register_weight,
+    weight_named,
+)
+from .draws import normal_like, random_signs, stratified_times, uniform_in_log_snr
+from .elbo import Elbo
 from .score import (
+    DualScoreMatching,
     Score,
     denoising_score_matching,
     dual_score_matching,
     exact_score_matching,
     fisher_divergence,
-    rademacher,
     score_at,
     score_weighting,
     sliced_score_matching,
-    uniform_in_log_snr,
 )
 
 __all__ = [
+    "OBJECTIVES",
     "WEIGHTS",
+    "DualScoreMatching",
+    "EdmWeight",
+    "Elbo",
+    "NeedsDecoder",
+    "Objective",
     "Replay",
     "Score",
     "Weight",
+    "WeightedDenoising",
     "contrastive_divergence",
     "denoising_loss",
     "denoising_score_matching",
@@ -27,11 +44,14 @@ __all__ = [
     "exact_score_matching",
     "fisher_divergence",
     "noise_contrastive",
-    "rademacher",
+    "normal_like",
+    "objective_named",
+    "random_signs",
+    "register_weight",
     "score_at",
     "score_weighting",
     "sliced_score_matching",
     "stratified_times",
     "uniform_in_log_snr",
     "weight_named",
-]  # fmt: skip
+]

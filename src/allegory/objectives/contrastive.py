@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..lookup import pick
@@ -59,36 +59,55 @@ def noise_contrastive(
     return softplus(-(log_ratio_data + odds)), softplus(log_ratio_noise + odds)
 
 
-class Replay:
-    """Persistent chains: where the negatives of earlier steps ended, to go on from (Tieleman 2008).
+class Replay(nn.Module):
+    """Persistent chains: the ends of the Markov chains of earlier steps, from which the next negatives start.
 
-    Each time a share `fresh` of them starts anew from `noise(count)` (Du & Mordatch 2019, section 3.1). They are no part
-    of a checkpoint: a run that is resumed starts them all anew.
+    At each draw a fraction of them starts anew from the reference (Tieleman 2008; Du & Mordatch 2019, section 3.1). The
+    chains are a buffer, so they are part of a checkpoint and a resumed run continues them.
+
+    Args:
+        noise: (count, generator) -> `count` draws from the reference density.
+        size: number of chains.
+        fresh: the fraction that starts anew at each draw, from 0 to 1.
+        seed: seed of the first draw of all chains.
     """
 
+    chains: Tensor
+
     def __init__(
-        self, noise: Callable[[int], Tensor], size: int = 1000, fresh: float = 0.05
+        self,
+        noise: Callable[[int, torch.Generator], Tensor],
+        size: int = 1000,
+        fresh: float = 0.05,
+        seed: int = 0,
     ) -> None:
+        super().__init__()
         if size < 1 or not 0 <= fresh <= 1:
             raise ValueError(
-                f"size={size}, fresh={fresh}; give at least 1 chain, and a share from 0 to 1"
+                f"size={size}, fresh={fresh}; give at least 1 chain, and a fraction from 0 to 1"
             )
-        self.noise, self.fresh, self.chains = noise, fresh, noise(size)
+        self.noise = noise
+        self.fresh = fresh
+        self.register_buffer("chains", noise(size, torch.Generator().manual_seed(seed)))
         self._drawn = torch.zeros(0, dtype=torch.int64)
 
-    def draw(self, count: int) -> Float[Tensor, "count *shape"]:
-        """Where so many different chains stand. ValueError for more than there are."""
+    def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "count *shape"]:
+        """The states of `count` different chains, chosen at random. ValueError for more than there are."""
         if count > len(self.chains):
             raise ValueError(
                 f"count={count}: there are {len(self.chains)} chains; make the buffer larger"
             )
-        self._drawn = torch.randperm(len(self.chains))[:count]
-        at = self.chains[self._drawn]
-        new = torch.rand(count, device=at.device) < self.fresh
-        return torch.where(new.reshape(-1, *(1,) * (at.ndim - 1)), self.noise(count).to(at), at)
+        device = generator.device
+        order = torch.randperm(len(self.chains), generator=generator, device=device)
+        self._drawn = order[:count].to(self.chains.device)
+        old = self.chains[self._drawn]
+
+        anew = torch.rand(count, generator=generator, device=device) < self.fresh
+        chosen = anew.to(old.device).reshape(-1, *(1,) * (old.ndim - 1))
+        return torch.where(chosen, self.noise(count, generator).to(old), old)
 
     def put(self, x: Float[Tensor, "count *shape"]) -> None:
-        """Where those chains stand now. ValueError for other than those that were drawn last."""
+        """The new states of the chains that were drawn last. ValueError for another number of them."""
         if len(x) != len(self._drawn):
             raise ValueError(
                 f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each"

@@ -16,7 +16,7 @@ probes v and S the symmetric part of grad s, the sliced loss of one x and one pr
 so the first is the better one wherever |s|^2 can be had, and in one dimension it is exact.
 
 **Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of one is a weight of the
-other, and there is one function for both, `denoising`:
+other, and there is one function for both, `denoising_loss`:
 
     lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `score_weighting(lambda)`
     lambda = sigma^2       = SNR |...|^2       NCSN (Song & Ermon 2019, eq. 6), twice its loss: the weight `simple`
@@ -31,8 +31,8 @@ taken over the batch or over t: that is the caller's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -40,9 +40,11 @@ from torch import Tensor
 
 from ..numerics.trace import traces
 from ..process.coefficients import Coefficient
-from ..process.path import Level, Path
-from ..process.prediction import Predict
-from .denoising import Weight, denoising_loss, stratified_times
+from ..process.path import Level
+from ..process.prediction import Predict, energy_of
+from .base import OBJECTIVES
+from .denoising import Weight, check_fixed_schedule, denoising_loss
+from .draws import normal_like, stratified_times
 
 Score = Callable[[Tensor], Tensor]
 """x -> grad log p(x), item by item."""
@@ -75,21 +77,23 @@ def sliced_score_matching(
 ) -> Float[Tensor, " b"]:
     """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et al. 2019, eq. 8).
 
-    `project` has 1/2 (v^T s(x))^2 for the last term (their eq. 7). Probes: `rademacher`, or any with E v v^T = I.
+    Args:
+        score: x -> s(x).
+        x: the items.
+        probes: the vectors v, with E v v^T = I, e.g. `random_signs`.
+        project: take 1/2 (v^T s(x))^2 for the last term (their eq. 7).
+
+    Raises:
+        ValueError: without probes, and for a score that is not a differentiable function of x.
     """
     if len(probes) == 0:
-        raise ValueError("probes: none; give at least one, e.g. rademacher(1, x)")
+        raise ValueError("probes: none; give at least one, e.g. random_signs(1, x, generator)")
     s, x = _with_graph(score, x)
     bends = traces(s, x, probes, create_graph=torch.is_grad_enabled()).mean(1)
     sizes = (
         (s * probes).flatten(2).sum(2).square().mean(0) if project else s.flatten(1).square().sum(1)
     )
     return bends + sizes / 2
-
-
-def rademacher(count: int, like: Float[Tensor, "b *shape"]) -> Float[Tensor, "probes b *shape"]:
-    """`count` probes of random signs for each item, from the global generator, as a loss draws its noise."""
-    return torch.randint(0, 2, (count, *like.shape), device=like.device).to(like) * 2 - 1
 
 
 def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
@@ -104,23 +108,31 @@ def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
 
 def denoising_score_matching(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
     scale: Callable[[Level], Coefficient] = lambda level: level.sigma * level.sigma / 2,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
-    """lambda(t) |s(x_t, t) - grad log q(x_t | x0)|^2, by default with lambda = sigma^2/2 (Song & Ermon 2019, eq. 5 and 6).
+    """lambda(t) |s(x_t, t) - grad log q(x_t | x0)|^2 (Song & Ermon 2019, eq. 5 and 6).
 
-    `level.diffusion / 2` for lambda gives nats: the likelihood weighting of ScoreFlow (Song et al. 2021).
+    Args:
+        predict: what is trained; its `path` mixes x0 and eps.
+        x0: clean data in model space.
+        t: one time per item, in [0, 1].
+        eps: standard normal noise.
+        scale: lambda as a function of the Level, by default sigma^2/2. `level.diffusion / 2` gives nats, the likelihood
+            weighting of ScoreFlow (Song et al. 2021).
+        condition: one entry per item, or None.
+
+    Returns:
+        The loss of each item.
     """
-    return denoising_loss(predict, path, x0, t, eps, score_weighting(scale), condition)
+    return denoising_loss(predict, x0, t, eps, score_weighting(scale), condition)
 
 
 def dual_score_matching(
-    energy: Callable[..., Tensor],
-    path: Path,
+    predict: Predict,
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
@@ -128,22 +140,70 @@ def dual_score_matching(
 ) -> Float[Tensor, " b"]:
     """1/2 |sigma grad E - eps|^2 + 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, l = log-SNR (Guth et al. 2025).
 
-    The second term, of E(x_t, t) at fixed x_t, has -log p(x_t) for its minimum as the first has, constants included: the
-    weights of parts that do not overlap, which no score can see at that level, come down from levels where they do, and the
-    normaliser from t = 1. `energy` is called with x_t, t and the condition, and has to be differentiable in t.
+    The second term, of E(x_t, t) at fixed x_t, has -log p(x_t) for its minimum as the first has, constants included. It
+    carries the weights of separate parts of the data, which no score can see at low noise, down from the levels where
+    the parts overlap, and the normaliser from t = 1.
+
+    Args:
+        predict: a Predict with an energy that is differentiable in t; its `path` mixes x0 and eps.
+        x0: clean data in model space.
+        t: one time per item, in [0, 1].
+        eps: standard normal noise.
+        condition: one entry per item, or None.
+
+    Returns:
+        The loss of each item.
+
+    Raises:
+        ValueError: for a predict without an energy.
     """
     with torch.enable_grad():
         t = t.detach().requires_grad_()
         with torch.no_grad():
-            level = path.at(t.detach(), like=x0)
+            level = predict.path.at(t.detach(), like=x0)
             x_t = level.mix(x0, eps)
         x_t.requires_grad_()
         in_x, in_t = torch.autograd.grad(
-            energy(x_t, t, condition).sum(), (x_t, t), create_graph=True, materialize_grads=True
+            energy_of(predict, x_t, t, condition).sum(),
+            (x_t, t),
+            create_graph=True,
+            materialize_grads=True,
         )
-    in_l = in_t.to(x0) / torch.as_tensor(level.dlog_snr).flatten()
-    missed = (level.sigma * in_x - eps).flatten(1).square().sum(1)
-    return (missed + (in_l + _slope_of_log_kernel(level, x0, eps)).square()) / 2
+
+    in_log_snr = in_t.to(x0) / torch.as_tensor(level.dlog_snr).flatten()
+    space = (level.sigma * in_x - eps).flatten(1).square().sum(1)
+    time = (in_log_snr + _slope_of_log_kernel(level, x0, eps)).square()
+    return (space + time) / 2
+
+
+@dataclass(frozen=True)
+class DualScoreMatching:
+    """The objective `dual_score_matching` at stratified times, per dimension. It trains an energy."""
+
+    @property
+    def unit(self) -> str:
+        """Half the squared errors of both derivatives, per dimension."""
+        return "dual-weighted error"
+
+    def check(self, predict: Predict) -> None:
+        """ValueError for a predict without an energy, and where a schedule would learn from it."""
+        if not callable(getattr(predict, "energy", None)):
+            raise ValueError(
+                "objective='dual': matches the derivatives of an energy; use an Energy, or another objective"
+            )
+        check_fixed_schedule(predict.path, "dual")
+
+    def __call__(
+        self,
+        predict: Predict,
+        x0: Float[Tensor, "b *shape"],
+        condition: Tensor | None,
+        generator: torch.Generator,
+    ) -> Float[Tensor, " b"]:
+        """One draw of the loss per item, at one time and one noise."""
+        t = stratified_times(len(x0), generator).to(x0.device)
+        eps = normal_like(x0, generator)
+        return dual_score_matching(predict, x0, t, eps, condition) / x0[0].numel()
 
 
 def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor, " b"]:
@@ -151,25 +211,6 @@ def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor,
     fall, rise = level.dsigma / level.sigma, level.dalpha / level.sigma
     terms = (fall * (eps.square() - 1) + rise * eps * x0) / level.dlog_snr
     return terms.flatten(1).sum(1)
-
-
-def uniform_in_log_snr(
-    path: Path, count: int
-) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """Times whose log-SNR is even between the path's ends, and what each loss is multiplied by.
-
-    They have the density p(t) = -log_snr'(t)/(start - end), in proportion to g^2/sigma^2, and the factor is 1/p(t), so the
-    mean over t stays what it is under uniform times (ScoreFlow, Song et al. 2021, section 5). ValueError for an infinite
-    end.
-    """
-    start, end = path.schedule.ends
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError(
-            f"path: log-SNR from {start:g} to {end:g}; times even in log-SNR need two finite ends"
-        )
-    log_snr = start + (end - start) * stratified_times(count)
-    t = path.schedule.inverse(log_snr).clamp(0.0, 1.0)
-    return t, (end - start) / path.schedule.slope(t)
 
 
 def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,3 +227,10 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
             "score: its output has no gradient with respect to x; take no_grad and detach out of it"
         )
     return s, x
+
+
+OBJECTIVES.register(
+    "dual",
+    DualScoreMatching(),
+    "both derivatives of an energy, in x and in log-SNR (Guth et al. 2025)",
+)

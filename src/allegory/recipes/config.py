@@ -19,9 +19,8 @@ from ..models import (
     LatentVariableModel,
     VAEConfig,
 )
-from ..models.diffusion import DUAL, unit_of
 from ..networks import DiTConfig, Labels, MLPConfig, PotentialConfig, UNetConfig
-from ..objectives import WEIGHTS
+from ..objectives import objective_named
 from ..process import SCALINGS, TARGETS, Cosine, LearnedSchedule, LinearLogSNR, Path
 from ..training import TrainingConfig
 
@@ -67,7 +66,7 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL, ENERGY)))
-        pick("weight", self.weight, dict.fromkeys((*WEIGHTS, DUAL)))
+        objective_named(self.weight)
 
     def build(self, spec: DataSpec) -> VDM:
         """The model for data of this kind. ValueError when they do not fit, with the remedy."""
@@ -108,7 +107,8 @@ class Run:
     @property
     def unit(self) -> str:
         """The unit of the training loss."""
-        return unit_of(self.model.weight if isinstance(self.model, DiffusionConfig) else "elbo")
+        weight = self.model.weight if isinstance(self.model, DiffusionConfig) else "elbo"
+        return objective_named(weight).unit
 
     def resolved(self, dataset: Dataset) -> Run:
         """The same run with nothing left open: of diffusion data_std as measured on training data, in model space."""

@@ -1,4 +1,4 @@
-"""TrainingConfig: an engine for anything with `loss(batch)`; moving average, safe checkpoints, exact resume."""
+"""TrainingConfig: an engine for anything with `loss(batch, generator)`; moving average, safe checkpoints, exact resume."""
 
 from .checkpoint import discard
 from .config import TrainingConfig

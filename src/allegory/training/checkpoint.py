@@ -34,7 +34,7 @@ from .weights import REMEDY, load
 
 TENSORS = ("model", "ema", "optimizer", "random")
 PUBLISHED = ("model.safetensors", "ema.safetensors")
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

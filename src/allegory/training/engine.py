@@ -1,4 +1,4 @@
-"""TrainingConfig: anything with `loss(batch) -> (batch,) tensor` learns by AdamW until its budget is spent.
+"""TrainingConfig: anything with `loss(batch, generator) -> (batch,)` learns by AdamW until its budget is spent.
 
 A run is a sequence of steps and, between steps, three things that may be due: a report (a line of
 metrics.jsonl and the callbacks), a checkpoint, a stop. A CPU has each loss at once; on another device they
@@ -61,7 +61,7 @@ def train(
     """
     if not callable(getattr(model, "loss", None)):
         raise ValueError(
-            f"model {type(model).__name__} has no loss(batch): give a module that has one"
+            f"model {type(model).__name__} has no loss(batch, generator): give a module that has one"
         )
     if resume and folder is None:
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
@@ -94,7 +94,7 @@ def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Cou
         return _Counters()
     learner.restore(saved)
     batches.load_state_dict(saved.state["batches"])
-    restore(saved.random, learner.processes)
+    restore(saved.random, learner.processes, learner.generator)
     return _Counters(**saved.state["counters"])
 
 
@@ -188,7 +188,7 @@ class _Run:
         self._collect()
         self.saved = self.counters.seconds
         if self.folder is not None:
-            random = capture(self.processes)
+            random = capture(self.processes, self.learner.generator)
             if self.first:
                 state = {"counters": asdict(self.counters), "batches": self.batches.state_dict()}
                 checkpoint.write(self.folder, self.learner.checkpoint(random, state))

@@ -40,34 +40,41 @@ class Batches(Protocol):
 
 
 class Trainable(Protocol):
-    """What a module needs to be trained: a loss for each item of a batch."""
+    """What a module needs to be trained: a loss for each item of a batch, drawn from the generator that is given."""
 
-    def loss(self, batch: Batch, /) -> Float[Tensor, " b"]: ...
+    def loss(self, batch: Batch, generator: torch.Generator, /) -> Float[Tensor, " b"]: ...
 
 
 class Loss(nn.Module):
-    """model.loss as a forward, so that data parallelism sees it; with `bf16`, matrix products in bfloat16."""
+    """model.loss as a forward, so that data parallelism sees it.
 
-    def __init__(self, model: nn.Module, bf16: bool) -> None:
+    Args:
+        model: a module with `loss(batch, generator)`.
+        generator: where all random numbers of the loss come from, on the device of the model.
+        bf16: matrix products in bfloat16.
+    """
+
+    def __init__(self, model: nn.Module, generator: torch.Generator, bf16: bool) -> None:
         super().__init__()
         self.model = model
+        self.generator = generator
         self.bf16 = bf16
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of each item, (batch,), in single precision or more. ValueError for any other shape."""
         device = next(self.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
-            losses = cast(Trainable, self.model).loss(batch)
+            losses = cast(Trainable, self.model).loss(batch, self.generator)
         if losses.ndim != 1:
             shape = tuple(losses.shape)
             raise ValueError(
-                f"model.loss(batch) must be of shape (batch,), got {shape}: do not take the mean over items"
+                f"model.loss(batch, generator) must be of shape (batch,), got {shape}: do not take the mean over items"
             )
         return losses.to(torch.promote_types(losses.dtype, torch.float32))
 
 
 class Learner:
-    """A model, its optimizer and its moving average: all that a step changes."""
+    """A model, its optimizer, its moving average and the generator of its losses: all that a step changes."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig, processes: Processes) -> None:
         self.model, self.config, self.processes = model, config, processes
@@ -76,7 +83,9 @@ class Learner:
             raise ValueError(
                 f"model {type(model).__name__} has no parameter with requires_grad: nothing to train"
             )
-        self.loss = processes.wrap(Loss(model, config.precision == "bf16"))
+        self.generator = torch.Generator(processes.device)
+        self.generator.manual_seed(config.seed + processes.rank)
+        self.loss = processes.wrap(Loss(model, self.generator, config.precision == "bf16"))
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters.values(),
             lr=config.learning_rate,
