@@ -71,7 +71,7 @@ def test_a_check_that_raises_is_null_in_json(capsys, monkeypatch):
         (["--equation", "171"], "from 1 to 170"),
         (["--equation", "0"], "from 1 to 170"),
         (["--equation", "x"], "give a whole number"),
-        (["--equation", "45", "--section", "elbo"], "stands in 'chain'"),
+        (["--equation", "45", "--section", "elbo"], "is in 'chain'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(words, reason, capsys):

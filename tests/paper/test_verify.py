@@ -52,7 +52,7 @@ def test_lines_that_mix_the_two_scores_are_executed_in_both_senses(number):
 def test_the_gap_from_44_to_45_by_monte_carlo(steps, sign):
     """(44) - (45) by sampled paths; the closed form lies within four standard errors, and its sign is that of a."""
     case, count = chain(steps=steps, dims=1, sign=sign), 100_000
-    x = case.walk(torch.randn(count, steps, 1, dtype=torch.float64))
+    x = case.trajectory(torch.randn(count, steps, 1, dtype=torch.float64))
     ratio = torch.stack(
         [
             case.model(t + 1, x[t + 1]).log_prob(x[t]) - case.forward(t, x[t - 1]).log_prob(x[t])
@@ -93,7 +93,7 @@ def test_a_number_outside_the_paper(number):
 def test_a_section_that_does_not_exist_or_does_not_hold_the_equation():
     with pytest.raises(ValueError, match="unknown section 'guidence'; did you mean 'guidance'"):
         verify(section="guidence")
-    with pytest.raises(ValueError, match="equation 45 stands in 'chain'"):
+    with pytest.raises(ValueError, match="equation 45 is in 'chain'"):
         verify([45], "elbo")
 
 

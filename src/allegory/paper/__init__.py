@@ -1,6 +1,9 @@
-"""The paper, executed: every numbered equation of Luo 2022, "Understanding Diffusion Models: A Unified Perspective".
+"""The numbered equations of Luo 2022, each one executed.
 
-for result in verify(section="elbo"): print(result.number, result.left, result.right, result.passed)
+The paper is "Understanding Diffusion Models: A Unified Perspective" (arXiv 2208.11970).
+
+    for result in verify(section="elbo"):
+        print(result.number, result.left, result.right, result.passed)
 """
 
 from .check import Check, Kind, Result, Section

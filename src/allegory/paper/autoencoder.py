@@ -1,4 +1,4 @@
-"""Equations 17-22: the variational autoencoder, on a linear-Gaussian one."""
+"""Equations 17-22: the evidence lower bound of a linear-Gaussian variational autoencoder."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def _eq17() -> Sides:
     joint = MultivariateNormal(torch.cat([torch.zeros(1, dtype=torch.float64), case.c]), cov)
     whole = joint.log_prob(torch.cat([z, case.x.expand(50, -1)], 1))
     split = case.log_likelihood(z) + case.prior(50).log_prob(z) - case.encoder(50).log_prob(z)
+
     return same(split, whole - normal(z[:, 0], case.mean, case.std**2))
 
 
@@ -31,6 +32,7 @@ def _eq18() -> Sides:
     case = vae()
     z, weight = hermite(case.mean, case.std)
     log_ratio = case.prior(len(z)).log_prob(z) - case.encoder(len(z)).log_prob(z)
+
     return same(weight @ case.log_likelihood(z) + weight @ log_ratio, case.elbo())
 
 
@@ -48,6 +50,7 @@ def _eq19_library() -> Sides:
     found = infer_bottom_up(
         x, [lambda x: case.encoder(len(x))], [], case.decoder, 1.0, in_turn(noise)
     )
+
     return same(found.bound.total.mean(), case.elbo())
 
 
@@ -57,6 +60,7 @@ def _eq20() -> Sides:
     z = case.encoder(2).draw(cubature(1))
     moments = torch.stack([z.mean(), z.var(correction=0), *case.encoder(2).log_prob(z)])
     expected = torch.tensor([case.mean, case.std**2], dtype=torch.float64)
+
     return same(moments, torch.cat([expected, normal(z[:, 0], case.mean, case.std**2)]))
 
 
@@ -67,7 +71,7 @@ def _eq21() -> Sides:
 
 
 def _sampled_likelihood(case: VAE, per_item: int, items: int) -> torch.Tensor:
-    """The sum over L draws z^(l) of log p(x | z^(l)), for each of the items."""
+    """sum_l log p(x | z^(l)) over `per_item` draws, for each of `items` items."""
     count = per_item * items
     z = case.encoder(count).draw(draws(42, count, 1))
     return case.log_likelihood(z).reshape(items, per_item).sum(1)
@@ -90,10 +94,14 @@ def _eq22() -> Sides:
     draws_of_elbo = (
         _sampled_likelihood(case, many, 8000) / many - case.encoder().kl(case.prior(1))[0]
     )
+
     return sampled(draws_of_elbo, case.elbo())
 
 
-WITHOUT = "Not an equality as printed: without 1/L the sum over L draws exceeds the ELBO by (L − 1) E_q[log p(x | z)]."
+WITHOUT = (
+    "Not an equality as printed: without 1/L the sum over L draws exceeds the ELBO by "
+    "(L − 1) E_q[log p(x | z)]."
+)
 
 
 @SECTION.equation(

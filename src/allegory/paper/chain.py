@@ -1,7 +1,8 @@
 r"""Equations 30-45: the diffusion chain and its consistency bound.
 
-Lines 38-43 regroup the same log-ratio, so each is compared per sample with r computed from two dense Gaussians.
-Line 45 is not what 44 becomes: it puts q(x_t | x_{t-1}) for q(x_t | x_{t-1}, x_{t+1}), though x_{t+1} depends on x_t.
+Lines 38-43 regroup the same log-ratio r, so each is compared per sample with r computed from two
+joint Gaussians. Line 45 does not follow from 44: it has q(x_t | x_{t-1}) in the place of
+q(x_t | x_{t-1}, x_{t+1}), although x_{t+1} depends on x_t.
 With p(x_t | x_{t+1}) = N(a_{t+1} x_{t+1} + b_{t+1}, s_{t+1}^2 I) in d dimensions,
 
     (44) - (45) = d sum_{t=1}^{T-1} a_{t+1} sqrt(alpha_{t+1}) (1 - alpha_t) / s_{t+1}^2 .
@@ -26,45 +27,46 @@ Paths = list[Float[Tensor, "n d"]]
 
 
 def log_forward(case: Chain, x: Paths, t: int) -> Float[Tensor, " n"]:
-    """log q(x_t | x_{t-1})."""
+    """log q(x_t | x_{t-1}) of the states x of this case."""
     return case.forward(t, x[t - 1]).log_prob(x[t])
 
 
 def log_reverse(case: Chain, x: Paths, t: int) -> Float[Tensor, " n"]:
-    """log p(x_{t-1} | x_t)."""
+    """log p(x_{t-1} | x_t) of the states x of this case."""
     return case.model(t, x[t]).log_prob(x[t - 1])
 
 
 def log_prior(case: Chain, x: Paths) -> Float[Tensor, " n"]:
-    """log p(x_T)."""
+    """log p(x_T) of the states x of this case."""
     return case.prior(len(x[-1])).log_prob(x[-1])
 
 
 def log_r(case: Chain, x: Paths) -> Float[Tensor, " n"]:
-    """log p(x_{0:T}) - log q(x_{1:T} | x_0), from two dense Gaussians in the paper's letters."""
+    """log p(x_{0:T}) - log q(x_{1:T} | x_0) of the states x of this case, from joint Gaussians."""
     return case.dense().log_ratio(torch.stack(x[1:], 1))
 
 
 def total(terms: list[Tensor], like: Tensor) -> Tensor:
-    """Sum of the terms; zero where there are none (an empty product)."""
+    """Sum of the terms; zeros for the items of `like` where there are none (an empty product)."""
     return torch.stack(terms).sum(0) if terms else torch.zeros(len(like), dtype=like.dtype)
 
 
-def walks(case: Chain, seed: int = 60) -> Paths:
-    """Thirty random paths."""
-    return case.walk(draws(seed, 30, case.steps, case.x0.shape[1]))
+def trajectories(case: Chain, seed: int = 60) -> Paths:
+    """Thirty trajectories of this case drawn with this seed."""
+    return case.trajectory(draws(seed, 30, case.steps, case.x0.shape[1]))
 
 
 def rule(case: Chain) -> Paths:
-    """The paths whose plain mean is E_q of a quadratic."""
-    return case.walk(cubature(case.steps, case.x0.shape[1]))
+    """The trajectories of this case whose mean is E_q of a quadratic."""
+    return case.trajectory(cubature(case.steps, case.x0.shape[1]))
 
 
 @SECTION.equation(30, "q(x_1:T | x_0) = ∏_t q(x_t | x_{t−1})", Kind.SAMPLE)
 def _eq30() -> Sides:
     case = chain()
-    x = walks(case)
+    x = trajectories(case)
     joint = case.q(*range(1, case.steps + 1)).log_prob(torch.stack(x[1:], 1))
+
     return same(total([log_forward(case, x, t) for t in range(1, case.steps + 1)], x[0]), joint)
 
 
@@ -79,6 +81,7 @@ def _eq31() -> Sides:
             math.sqrt(case.alpha[t]) * x[0],
             torch.full((2,), 1 - case.alpha[t], dtype=torch.float64),
         ]
+
     return same(torch.stack(moments), torch.stack(expected))
 
 
@@ -89,14 +92,16 @@ def _eq31_variance() -> Sides:
         case.forward(t, noise[:, 0]).draw(noise[:, 1]).var(correction=0)
         for t in range(1, case.steps + 1)
     ]
+
     return same(torch.stack(out), 1.0)
 
 
 @SECTION.equation(32, "p(x_0:T) = p(x_T) ∏_t p(x_{t−1} | x_t)", Kind.SAMPLE)
 def _eq32() -> Sides:
     case = chain()
-    x = walks(case)
+    x = trajectories(case)
     factors = total([log_reverse(case, x, t) for t in range(1, case.steps + 1)], x[0])
+
     return same(log_prior(case, x) + factors, case.dense().p().log_prob(torch.stack(x, 1)))
 
 
@@ -126,6 +131,7 @@ def _eq35() -> Sides:
     log_q = log_forward(case, x, 1) + log_forward(case, x, 2)
     log_p = log_prior(case, x) + log_reverse(case, x, 1) + log_reverse(case, x, 2)
     log_p = log_p + case.q(1, 2).log_prob(torch.stack(x[1:], 1)) - log_q
+
     return same((log_p.exp() * area).sum().log(), case.dense().log_evidence())
 
 
@@ -134,9 +140,10 @@ def _eq35() -> Sides:
 )
 def _eq36() -> Sides:
     case = chain(steps=2, dims=1)
-    x = case.walk(draws(63, 40_000, 2, 1))
+    x = case.trajectory(draws(63, 40_000, 2, 1))
     log_q = log_forward(case, x, 1) + log_forward(case, x, 2)
     log_p = log_prior(case, x) + log_reverse(case, x, 1) + log_reverse(case, x, 2)
+
     return sampled((log_p - log_q).exp(), case.dense().log_evidence().exp())
 
 
@@ -147,6 +154,7 @@ def _eq37() -> Sides:
     case = chain()
     x = rule(case)
     terms = [log_reverse(case, x, t) - log_forward(case, x, t) for t in range(1, case.steps + 1)]
+
     return bound(
         case.dense().log_evidence(),
         (log_prior(case, x) + total(terms, x[0])).mean(),
@@ -159,36 +167,40 @@ def _eq37() -> Sides:
 )
 def _eq38() -> Sides:
     case = chain()
-    x = walks(case)
+    x = trajectories(case)
     above = log_prior(case, x) + total(
         [log_reverse(case, x, t) for t in range(1, case.steps + 1)], x[0]
     )
     below = total([log_forward(case, x, t) for t in range(1, case.steps + 1)], x[0])
+
     return same(above - below, log_r(case, x))
 
 
 @SECTION.equation(
     39,
-    "= E_q[log (p(x_T) p(x_0 | x_1) ∏_{t≥2} p(x_{t−1} | x_t) / (q(x_T | x_{T−1}) ∏_{t<T} q(x_t | x_{t−1})))]",
+    "= E_q[log (p(x_T) p(x_0 | x_1) ∏_{t≥2} p(x_{t−1} | x_t) / "
+    "(q(x_T | x_{T−1}) ∏_{t<T} q(x_t | x_{t−1})))]",
     Kind.SAMPLE,
 )
 def _eq39() -> Sides:
     case = chain()
-    x, last = walks(case), case.steps
+    x, last = trajectories(case), case.steps
     above = log_prior(case, x) + log_reverse(case, x, 1)
     above = above + total([log_reverse(case, x, t) for t in range(2, last + 1)], x[0])
     below = log_forward(case, x, last) + total(
         [log_forward(case, x, t) for t in range(1, last)], x[0]
     )
+
     return same(above - below, log_r(case, x))
 
 
 def _shifted(case: Chain, x: Paths) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """log p(x_0 | x_1), log p(x_T)/q(x_T | x_{T-1}), and log p(x_t | x_{t+1})/q(x_t | x_{t-1}) for t < T."""
+    """log p(x_0 | x_1), log p(x_T)/q(x_T | x_{T-1}), log p(x_t | x_{t+1})/q(x_t | x_{t-1})."""
     last = case.steps
     middle = [
         case.model(t + 1, x[t + 1]).log_prob(x[t]) - log_forward(case, x, t) for t in range(1, last)
     ]
+
     return log_reverse(case, x, 1), log_prior(case, x) - log_forward(case, x, last), middle
 
 
@@ -200,33 +212,38 @@ def _shifted(case: Chain, x: Paths) -> tuple[Tensor, Tensor, list[Tensor]]:
 def _eq40() -> Sides:
     sides = []
     for case in (chain(), chain(steps=1)):
-        x = walks(case)
+        x = trajectories(case)
         first, end, middle = _shifted(case, x)
         sides.append((first + end + total(middle, x[0]), log_r(case, x)))
+
     return same(torch.cat([left for left, _ in sides]), torch.cat([right for _, right in sides]))
 
 
 @SECTION.equation(
     41,
-    "= E_q[log (p(x_T) p(x_0 | x_1) / q(x_T | x_{T−1}))] + E_q[log ∏_t (p(x_t | x_{t+1}) / q(x_t | x_{t−1}))]",
+    "= E_q[log (p(x_T) p(x_0 | x_1) / q(x_T | x_{T−1}))] "
+    "+ E_q[log ∏_t (p(x_t | x_{t+1}) / q(x_t | x_{t−1}))]",
     Kind.MEAN,
 )
 def _eq41() -> Sides:
     case = chain()
     x = rule(case)
     first, end, middle = _shifted(case, x)
+
     return same((first + end).mean() + total(middle, x[0]).mean(), case.dense().elbo())
 
 
 @SECTION.equation(
     42,
-    "= E_q[log p(x_0 | x_1)] + E_q[log (p(x_T) / q(x_T | x_{T−1}))] + E_q[Σ_t log (p(x_t | x_{t+1}) / q(x_t | x_{t−1}))]",
+    "= E_q[log p(x_0 | x_1)] + E_q[log (p(x_T) / q(x_T | x_{T−1}))] "
+    "+ E_q[Σ_t log (p(x_t | x_{t+1}) / q(x_t | x_{t−1}))]",
     Kind.MEAN,
 )
 def _eq42() -> Sides:
     case = chain()
     x = rule(case)
     first, end, middle = _shifted(case, x)
+
     return same(first.mean() + end.mean() + total(middle, x[0]).mean(), case.dense().elbo())
 
 
@@ -234,6 +251,7 @@ def _eq42() -> Sides:
 def _eq43() -> Sides:
     case = chain()
     first, end, middle = _shifted(case, rule(case))
+
     return same(
         first.mean() + end.mean() + sum(term.mean() for term in middle), case.dense().elbo()
     )

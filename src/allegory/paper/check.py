@@ -1,11 +1,11 @@
-r"""What it means to execute an equation: two sides, a kind of equality, a tolerance.
+r"""Execution of an equation: two sides, a kind of equality, a tolerance.
 
-A check is a short function that computes both sides of one numbered equation on an exact case and returns them as
-`Sides`. Where the library has the formula, one side is the library's and the other is the paper's own letters, so a
-wrong sign in either shows. Two rules keep a check honest:
+A check is a function that computes both sides of one numbered equation on an exact case and
+returns them as `Sides`. Where the library has the formula, one side is the library's and the other
+is in the paper's symbols, so that a wrong sign in either shows. Two rules make it able to fail:
 
-    a comparison by sampling fails when its standard errors could hide a mistake (4 errors above a tenth of the value);
-    a comparison up to a constant, or up to proportionality, fails when the compared values do not vary.
+- a comparison by sampling fails when 4 standard errors exceed a tenth of the value;
+- a comparison up to a constant, or up to proportionality, fails when the values do not vary.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 ROUND_OFF = 1e-9
-"""Tolerance of what is equal in real numbers, relative to the right side where that is above 1: float64 leaves about
-1e-13, and sums of a few thousand terms, cancellations and fine quadrature cost three digits of it."""
+"""Tolerance of exact equalities, relative to the right side where that is above 1.
+
+float64 leaves about 1e-13; sums of a few thousand terms and cancellations cost three digits of it.
+"""
 
 STANDARD_ERRORS = 4.0
-"""A mean of draws may miss by so many standard errors."""
+"""The tolerance of a mean of draws, in standard errors."""
 
 
 class Kind(Enum):
@@ -42,8 +44,11 @@ class Kind(Enum):
 class Sides:
     """Both sides of an equation, element by element, float64.
 
-    `error` holds standard errors where the left side is a mean of draws; `gap` is what left - right of a bound
-    must be, by a formula of its own.
+    Args:
+        left: the left side.
+        right: the right side, of the same shape.
+        error: standard errors of the left side, where it is a mean of draws.
+        gap: left - right of a bound, by a formula of its own.
     """
 
     left: Tensor
@@ -57,12 +62,14 @@ def _numbers(value: Tensor | float, like: Tensor | None = None) -> Tensor:
     if like is None or numbers.shape == like.shape:
         return numbers
     assert numbers.numel() == 1, f"sides of shapes {tuple(like.shape)} and {tuple(numbers.shape)}"
+
     return numbers.reshape(()).expand(like.shape)
 
 
 def same(left: Tensor | float, right: Tensor | float) -> Sides:
-    """Two sides of one shape; either may be a single number."""
+    """The sides left and right, of one shape; either may be a single number."""
     first, second = _numbers(left), _numbers(right)
+
     return (
         Sides(_numbers(first, second), second)
         if first.ndim == 0
@@ -71,20 +78,41 @@ def same(left: Tensor | float, right: Tensor | float) -> Sides:
 
 
 def sampled(draws: Tensor, right: Tensor | float) -> Sides:
-    """The mean of independent draws along the first axis, with its standard error, and what it estimates."""
+    """The mean of independent draws along the first axis, and `right`, which it estimates."""
     mean = draws.mean(0)
     return Sides(mean, _numbers(right, mean), error=draws.std(0) / len(draws) ** 0.5)
 
 
 def bound(left: Tensor | float, right: Tensor | float, gap: Tensor | float) -> Sides:
-    """left >= right, by exactly `gap`."""
+    """The sides of left >= right, which differ by exactly `gap`."""
     sides = same(left, right)
     return Sides(sides.left, sides.right, gap=_numbers(gap, sides.left))
 
 
 @dataclass(frozen=True)
+class _Worst:
+    """The sides where their discrepancy is largest relative to the tolerance."""
+
+    left: float
+    right: float
+    discrepancy: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class Check:
-    """One numbered equation and the function that computes its sides."""
+    """One numbered equation and the function that computes its sides.
+
+    Args:
+        number: of the equation.
+        section: the name of its section.
+        statement: the equation as text.
+        kind: in what sense the sides agree.
+        compute: the function.
+        note: what to know about the printed line.
+        as_printed: False where the printed line does not hold, or holds in another sense; the note
+            says in which, or by how much it does not hold.
+    """
 
     number: int
     section: str
@@ -92,36 +120,50 @@ class Check:
     kind: Kind
     compute: Callable[[], Sides]
     note: str = ""
-    as_printed: bool = True  # False: the note says in what sense the printed line holds, or by how much it does not
+    as_printed: bool = True
 
     def run(self) -> Result:
-        """Compute both sides and compare them. What raises has failed, and the result says how."""
+        """Compute and compare both sides. A check that raises has failed; its result says how."""
         try:
             return _compare(self, self.compute())
         except Exception as error:
             nan = float("nan")
             reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
-            return self._result(nan, nan, nan, 0.0, count=0, reason=reason)
+            return self._result(_Worst(nan, nan, nan, 0.0), count=0, reason=reason)
 
-    def _result(
-        self,
-        left: float,
-        right: float,
-        discrepancy: float,
-        tolerance: float,
-        *,
-        count: int,
-        reason: str,
-    ) -> Result:
+    def _result(self, at: _Worst, count: int, reason: str) -> Result:
         return Result(
-            self.number, self.section, self.statement, self.kind.value, left, right, discrepancy, tolerance,
-            passed=not reason, count=count, reason=reason, note=self.note, as_printed=self.as_printed,
-        )  # fmt: skip
+            number=self.number,
+            section=self.section,
+            statement=self.statement,
+            kind=self.kind.value,
+            left=at.left,
+            right=at.right,
+            discrepancy=at.discrepancy,
+            tolerance=at.tolerance,
+            passed=not reason,
+            count=count,
+            reason=reason,
+            note=self.note,
+            as_printed=self.as_printed,
+        )
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out: both sides and their discrepancy, where it is largest relative to the tolerance."""
+    """Both sides and their discrepancy, where it is largest relative to the tolerance.
+
+    Args:
+        number, section, statement, kind: of the check.
+        left, right: the sides.
+        discrepancy: their absolute difference.
+        tolerance: the largest that passes.
+        passed: whether all compared values agree.
+        count: how many values were compared.
+        reason: why it failed; empty if it passed.
+        note: what to know about the printed line.
+        as_printed: whether the printed line holds as printed.
+    """
 
     number: int
     section: str
@@ -132,10 +174,10 @@ class Result:
     discrepancy: float
     tolerance: float
     passed: bool
-    count: int  # values compared
-    reason: str  # why it failed
-    note: str  # what to know about the printed line
-    as_printed: bool  # whether the printed line holds as it stands
+    count: int
+    reason: str
+    note: str
+    as_printed: bool
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -167,18 +209,26 @@ def _compare(check: Check, sides: Sides) -> Result:
     worst = int((missed / tolerance).argmax())  # a NaN counts as the largest
     if not bool((missed <= tolerance).all()):
         reason = reason or "the sides differ by more than the tolerance"
-    values = (
-        float(left[worst]),
-        float(right[worst]),
-        float(missed[worst]),
-        float(tolerance[worst]),
+    at = _Worst(
+        left=float(left[worst]),
+        right=float(right[worst]),
+        discrepancy=float(missed[worst]),
+        tolerance=float(tolerance[worst]),
     )
-    return check._result(*values, count=len(left), reason=reason)
+
+    return check._result(at, count=len(left), reason=reason)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the paper: its name, its title, its range of numbers, and the checks registered under it."""
+    """A section of the paper and the checks of its equations.
+
+    Args:
+        name: a short name, as `allegory verify --section` takes it.
+        title: the paper's title of it.
+        first, last: the range of its equation numbers.
+        checks: the registered checks, in the order of registration.
+    """
 
     name: str
     title: str
@@ -189,7 +239,17 @@ class Section:
     def equation(
         self, number: int, statement: str, kind: Kind, note: str = "", as_printed: bool = True
     ) -> Callable[[Callable[[], Sides]], Callable[[], Sides]]:
-        """Register the decorated function as a check of this equation. One equation may have several."""
+        """A decorator that registers a function as a check of an equation.
+
+        One equation may have several checks.
+
+        Args:
+            number: of the equation.
+            statement: the equation as text.
+            kind: in what sense the sides agree.
+            note: what to know about the printed line.
+            as_printed: False where the printed line does not hold as printed.
+        """
         assert self.first <= number <= self.last, f"equation {number} is not in section {self.name}"
 
         def register(compute: Callable[[], Sides]) -> Callable[[], Sides]:
@@ -200,5 +260,12 @@ class Section:
 
 
 def section(name: str, title: str, first: int, last: int) -> Section:
-    """A section without checks yet."""
+    """A section without checks yet.
+
+    Args:
+        name: its short name.
+        title: its title.
+        first: its first equation.
+        last: its last equation.
+    """
     return Section(name, title, first, last, [])

@@ -28,6 +28,7 @@ def _eq3() -> Sides:
     case, count = vae(), 20_000
     q = case.encoder(count)
     z = q.draw(draws(31, count, 1))
+
     return sampled(case.log_joint(z) - q.log_prob(z), case.elbo())
 
 
@@ -54,6 +55,7 @@ def _eq6() -> Sides:
     case, (z, dz) = vae(), line(6.0)
     ratio = (case.log_joint(z) - case.encoder(len(z)).log_prob(z)).exp()
     density = normal(z[:, 0], case.mean, case.std**2).exp()
+
     return same((ratio * density * dz).sum().log(), case.log_evidence())
 
 
@@ -64,6 +66,7 @@ def _eq7() -> Sides:
     case, count = vae(std=1.0), 40_000  # wide enough for weights of small variance
     q = case.encoder(count)
     z = q.draw(draws(32, count, 1))
+
     return sampled((case.log_joint(z) - q.log_prob(z)).exp(), case.log_evidence().exp())
 
 
@@ -72,6 +75,7 @@ def _eq8() -> Sides:
     case = vae()
     z, weight = hermite(case.mean, case.std)
     log_ratio = case.log_joint(z) - case.encoder(len(z)).log_prob(z)
+
     return bound(
         (weight * log_ratio.exp()).sum().log(),
         weight @ log_ratio,
@@ -82,6 +86,7 @@ def _eq8() -> Sides:
 @SECTION.equation(9, "log p(x) = log p(x) ∫ q(z | x) dz", Kind.EXACT)
 def _eq9() -> Sides:
     case, (z, dz) = vae(), line()
+
     return same(
         case.log_evidence() * (case.encoder(len(z)).log_prob(z).exp() * dz).sum(),
         case.log_evidence(),
@@ -98,10 +103,11 @@ def _eq10() -> Sides:
 @SECTION.equation(11, "= E_q[log p(x)], whatever the draw of z", Kind.SAMPLE)
 def _eq11() -> Sides:
     case = vae()
-    # For each draw of z, p(x) by quadrature around that draw: the integral does not know where it is centred.
+    # For each draw of z, p(x) by quadrature around that draw; the centre does not change p(x).
     centre = case.encoder(20).draw(draws(33, 20, 1))
     z, dz = line()
     evidence = torch.stack([(case.log_joint(z + c).exp() * dz).sum().log() for c in centre])
+
     return same(evidence, case.log_evidence())
 
 
@@ -118,6 +124,7 @@ def _eq13() -> Sides:
     q, p = case.encoder(50), case.posterior(50)
     z = q.draw(draws(35, 50, 1))
     above = case.log_joint(z) + q.log_prob(z)
+
     return same(
         above - p.log_prob(z) - normal(z[:, 0], case.mean, case.std**2), case.log_evidence()
     )
@@ -129,6 +136,7 @@ def _eq14() -> Sides:
     z, weight = hermite(case.mean, case.std)
     first = weight @ (case.log_joint(z) - normal(z[:, 0], case.mean, case.std**2))
     second = weight @ (case.encoder(len(z)).log_prob(z) - case.posterior(len(z)).log_prob(z))
+
     return same(first + second, case.log_evidence())
 
 
@@ -143,4 +151,5 @@ def _eq16() -> Sides:
     cases = [vae(float(m), float(s.exp())) for m, s in draws(36, 100, 2)]
     elbo = torch.tensor([case.elbo() for case in cases], dtype=torch.float64)
     gap = torch.cat([case.encoder().kl(case.posterior()) for case in cases])
+
     return bound(cases[0].log_evidence().expand(100), elbo, gap)

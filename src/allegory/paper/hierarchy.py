@@ -1,4 +1,7 @@
-"""Equations 23-29: the Markovian hierarchical autoencoder, on a linear-Gaussian ladder against its dense joint law."""
+"""Equations 23-29: the Markovian hierarchical autoencoder, linear and Gaussian.
+
+Its factors are compared with its joint Gaussian law.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,24 @@ from .rules import cubature, draws, in_turn, line, normal
 SECTION = section("hierarchy", "Markovian hierarchical autoencoder", 23, 29)
 
 
-def _climb(case: Ladder, noise: Float[Tensor, "n t d"]) -> list[Float[Tensor, "n d"]]:
+def _draw_latents(case: Ladder, noise: Float[Tensor, "n t d"]) -> list[Float[Tensor, "n d"]]:
     """x, z_1, ..., z_T by the encoders."""
     z = [case.x.expand(len(noise), -1)]
-    for t, rung in enumerate(case.up):
-        z.append(rung.given(z[-1]).draw(noise[:, t]))
+    for t, layer in enumerate(case.up):
+        z.append(layer.given(z[-1]).draw(noise[:, t]))
+
     return z
 
 
 def _log_q(case: Ladder, z: list[Tensor]) -> Float[Tensor, " n"]:
     """Eq. 24, factor by factor, with the library's Gaussians."""
-    terms = [rung.given(z[t]).log_prob(z[t + 1]) for t, rung in enumerate(case.up)]
+    terms = [layer.given(z[t]).log_prob(z[t + 1]) for t, layer in enumerate(case.up)]
     return torch.stack(terms).sum(0)
 
 
 def _log_p(case: Ladder, z: list[Tensor]) -> Float[Tensor, " n"]:
     """Eq. 23, factor by factor, with the library's Gaussians."""
-    terms = [rung.given(z[t + 1]).log_prob(z[t]) for t, rung in enumerate(case.down)]
+    terms = [layer.given(z[t + 1]).log_prob(z[t]) for t, layer in enumerate(case.down)]
     return torch.stack(terms).sum(0) + _top(z[-1])
 
 
@@ -44,21 +48,21 @@ def _top(z: Tensor) -> Float[Tensor, " n"]:
 @SECTION.equation(23, "p(x, z_1:T) = p(z_T) p(x | z_1) ∏_{t≥2} p(z_{t−1} | z_t)", Kind.SAMPLE)
 def _eq23() -> Sides:
     case = ladder(3, 2)
-    z = _climb(case, draws(50, 30, 3, 2))
+    z = _draw_latents(case, draws(50, 30, 3, 2))
     return same(_log_p(case, z), case.p().log_prob(torch.stack(z, 1)))
 
 
 @SECTION.equation(23, "its case T = 1 is the autoencoder, p(x, z) = p(z) p(x | z)", Kind.SAMPLE)
 def _eq23_one() -> Sides:
     case = ladder(1, 2)
-    z = _climb(case, draws(51, 30, 1, 2))
+    z = _draw_latents(case, draws(51, 30, 1, 2))
     return same(_log_p(case, z), case.p().log_prob(torch.stack(z, 1)))
 
 
 @SECTION.equation(24, "q(z_1:T | x) = q(z_1 | x) ∏_{t≥2} q(z_t | z_{t−1})", Kind.SAMPLE)
 def _eq24() -> Sides:
     case = ladder(3, 2)
-    z = _climb(case, draws(52, 30, 3, 2))
+    z = _draw_latents(case, draws(52, 30, 3, 2))
     return same(_log_q(case, z), case.q().log_prob(torch.stack(z[1:], 1)))
 
 
@@ -81,13 +85,14 @@ def _eq26() -> Sides:
     case = ladder(2, 1)
     z, area = _plane(case)
     ratio, q = _log_p(case, z) - _log_q(case, z), case.q().log_prob(torch.stack(z[1:], 1))
+
     return same(((ratio + q).exp() * area).sum().log(), case.log_evidence())
 
 
 def _wide() -> Ladder:
-    """Encoders wide enough for importance weights of finite variance: twice the precision of p exceeds that of q."""
+    """Encoders with importance weights of finite variance: 2 precision(p) > precision(q)."""
     case = ladder(2, 1)
-    return replace(case, up=tuple(replace(rung, std=1.2) for rung in case.up))
+    return replace(case, up=tuple(replace(layer, std=1.2) for layer in case.up))
 
 
 @SECTION.equation(
@@ -95,13 +100,14 @@ def _wide() -> Ladder:
 )
 def _eq27() -> Sides:
     case = _wide()
-    z = _climb(case, draws(53, 40_000, 2, 1))
+    z = _draw_latents(case, draws(53, 40_000, 2, 1))
     return sampled((_log_p(case, z) - _log_q(case, z)).exp(), case.log_evidence().exp())
 
 
 def _library(case: Ladder, noise: Float[Tensor, "n t d"]) -> Inference:
-    """The library's latents of a hierarchy, drawn from the data upwards."""
-    up, down = [rung.given for rung in case.up], [rung.given for rung in case.down]
+    """The library's latents of a hierarchy, drawn bottom-up."""
+    up, down = [layer.given for layer in case.up], [layer.given for layer in case.down]
+
     return infer_bottom_up(
         case.x.expand(len(noise), -1), up, down[1:], down[0], 1.0, in_turn(noise)
     )
@@ -121,7 +127,7 @@ def _eq27_library() -> Sides:
 )
 def _eq28() -> Sides:
     case = ladder(3, 2)
-    z = _climb(case, cubature(3, 2))
+    z = _draw_latents(case, cubature(3, 2))
     return bound(case.log_evidence(), (_log_p(case, z) - _log_q(case, z)).mean(), case.gap())
 
 
@@ -132,7 +138,7 @@ def _eq28() -> Sides:
 )
 def _eq29() -> Sides:
     case = ladder(3, 2)
-    z = _climb(case, draws(54, 30, 3, 2))
+    z = _draw_latents(case, draws(54, 30, 3, 2))
     return same(_log_p(case, z) - _log_q(case, z), case.log_ratio(torch.stack(z[1:], 1)))
 
 
@@ -146,6 +152,7 @@ def _eq28_library() -> Sides:
 def _eq29_library() -> Sides:
     case = ladder(3, 2)
     found = _library(case, draws(56, 30, 3, 2))
+
     return same(
         found.log_weight, case.log_ratio(torch.stack([latent.z for latent in found.latents], 1))
     )

@@ -1,4 +1,7 @@
-"""Equations 59-70: from one step to the jump q(x_t | x_0), per sample until two noises are merged, then in distribution."""
+"""Equations 59-70: from one step to the marginal q(x_t | x_0).
+
+Lines 61-63 hold per sample; from 64 on two noises are merged, and the lines hold in distribution.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ def _one_step(t: int) -> Sides:
     case, x = chain(), draws(80, 1, 2)
     drawn = math.sqrt(case.alpha[t]) * x + math.sqrt(1 - case.alpha[t]) * cubature(2)
     law = case.forward(t, x)
+
     return same(
         _moments(drawn),
         torch.stack([law.mean[0], torch.full((2,), float(law.std) ** 2, dtype=torch.float64)]),
@@ -53,6 +57,7 @@ def _two_noises() -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], Float[Ten
 @SECTION.equation(61, "x_t = √α_t x_{t−1} + √(1 − α_t) ε*_{t−1}", Kind.SAMPLE)
 def _eq61() -> Sides:
     case, t, (x, _, eps) = chain(), 3, _two_noises()
+
     return same(
         case.forward(t, x).draw(eps),
         math.sqrt(case.alpha[t]) * x + math.sqrt(1 - case.alpha[t]) * eps,
@@ -72,6 +77,7 @@ def _eq62() -> Sides:
     t, (x, near, far) = 3, _two_noises()
     b, a = chain().alpha[t - 1 : t + 1]
     inner = math.sqrt(b) * x + math.sqrt(1 - b) * near
+
     return same(_library_two_steps(t, x, near, far), math.sqrt(a) * inner + math.sqrt(1 - a) * far)
 
 
@@ -84,6 +90,7 @@ def _eq63() -> Sides:
     t, (x, near, far) = 3, _two_noises()
     b, a = chain().alpha[t - 1 : t + 1]
     right = math.sqrt(a * b) * x + math.sqrt(a - a * b) * near + math.sqrt(1 - a) * far
+
     return same(_library_two_steps(t, x, near, far), right)
 
 
@@ -102,6 +109,7 @@ def _eq64() -> Sides:
     noise = cubature(2, 2)
     two = _library_two_steps(t, x.expand(len(noise), -1), noise[:, 0], noise[:, 1])
     scale = math.sqrt(math.sqrt(a - a * b) ** 2 + math.sqrt(1 - a) ** 2)
+
     return same(_moments(two), _moments(math.sqrt(a * b) * x + scale * cubature(2)))
 
 
@@ -127,20 +135,22 @@ def _eq66() -> Sides:
 @SECTION.equation(67, "the same again, down to x_0, for every t", Kind.LAW)
 def _eq67() -> Sides:
     case = chain()
-    x = case.walk(cubature(case.steps, 2))
+    x = case.trajectory(cubature(case.steps, 2))
     steps = range(1, case.steps + 1)
-    jumps = [_moments(case.jump(t, 4).draw(cubature(2))) for t in steps]
+    jumps = [_moments(case.marginal(t, 4).draw(cubature(2))) for t in steps]
+
     return same(torch.stack([_moments(x[t]) for t in steps]), torch.stack(jumps))
 
 
 @SECTION.equation(68, "= √(∏ α_i) x_0 + √(1 − ∏ α_i) ε_0, jointly for all t", Kind.LAW)
 def _eq68() -> Sides:
     case = chain()
-    x = torch.stack(case.walk(cubature(case.steps, 2))[1:], 1)
+    x = torch.stack(case.trajectory(cubature(case.steps, 2))[1:], 1)
     flat = x.flatten(1) - x.flatten(1).mean(0)
     joint = torch.cat([x.flatten(1).mean(0)[None], flat.T @ flat / len(flat)])
     law = case.q(*range(1, case.steps + 1))
     cov = torch.kron(law.cov, torch.eye(2, dtype=torch.float64))
+
     return same(joint, torch.cat([law.mean.flatten()[None], cov]))
 
 
@@ -150,6 +160,7 @@ def _eq69() -> Sides:
     x0, steps = case.x0.expand(20, -1), range(1, case.steps + 1)
     mixed = [case.levels[t].mix(x0, eps) for t in steps]
     letters = [math.sqrt(case.A[t]) * x0 + math.sqrt(1 - case.A[t]) * eps for t in steps]
+
     return same(torch.stack(mixed), torch.stack(letters))
 
 
@@ -157,10 +168,11 @@ def _eq69() -> Sides:
 def _eq70() -> Sides:
     case = chain()
     steps = range(1, case.steps + 1)
-    found = [_moments(case.jump(t, 4).draw(cubature(2))) for t in steps]
+    found = [_moments(case.marginal(t, 4).draw(cubature(2))) for t in steps]
     variances = [torch.full((2,), 1 - case.A[t], dtype=torch.float64) for t in steps]
     letters = [
         torch.stack([math.sqrt(case.A[t]) * case.x0[0], v])
         for t, v in zip(steps, variances, strict=True)
     ]
+
     return same(torch.stack(found), torch.stack(letters))

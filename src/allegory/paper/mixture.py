@@ -1,4 +1,4 @@
-"""The mixture case: three normals on the line, with the library's oracle beside quadrature and differentiation."""
+"""A mixture of three normals on the line: the library's, by quadrature and by differentiation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from .rules import line, normal
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
-    """A mixture of three normals on the line with labels 0, 0, 1, at noise x_t = alpha x_0 + sigma eps."""
+class MixtureCase:
+    """A mixture of three normals on the line with labels 0, 0, 1, at x_t = alpha x_0 + sigma eps.
+
+    Args:
+        level: the library's Level.
+        alpha, sigma: its scales in the paper's symbols.
+        oracle: the library's mixture.
+        means, stds, weights, labels: of the components.
+    """
 
     level: Level
     alpha: float
@@ -33,16 +40,24 @@ class Blend:
     def log_density(
         self, x: Float[Tensor, "n 1"], alpha: float, sigma: float, label: int | None = None
     ) -> Tensor:
-        """log p(x_t), or log p(x_t, y): in letters, differentiable, shape (n,)."""
+        """log p(x_t), or log p(x_t, y), shape (n,), in the paper's symbols and differentiable.
+
+        Args:
+            x: x_t.
+            alpha: scale of the data.
+            sigma: scale of the noise.
+            label: y; None for log p(x_t).
+        """
         terms = [
             math.log(w) + normal(x[:, 0], alpha * m, alpha**2 * s**2 + sigma**2)
             for m, s, w, y in zip(self.means, self.stds, self.weights, self.labels, strict=True)
             if label is None or y == label
         ]
+
         return torch.stack(terms).logsumexp(0)
 
     def log_p(self, x: Float[Tensor, "n 1"], label: int | None = None) -> Tensor:
-        """log p(x_t), or log p(x_t, y), shape (n,)."""
+        """log p(x_t) at x, or log p(x_t, y) with y = label, shape (n,)."""
         return self.log_density(x, self.alpha, self.sigma, label)
 
     def weigh(self, x_t: Float[Tensor, "n 1"]) -> tuple[Float[Tensor, "m 1"], Float[Tensor, "n m"]]:
@@ -60,34 +75,43 @@ class Blend:
     def library_score(
         self, x_t: Float[Tensor, "n 1"], label: int | None = None
     ) -> Float[Tensor, "n 1"]:
-        """The library's grad log p(x_t | y)."""
+        """The library's grad log p(x_t | y) with y = label."""
         condition = None if label is None else torch.full((len(x_t),), label)
         prediction: Prediction = self.oracle(x_t, self.level, condition)
         return prediction.view("score")
 
 
-def blend(t: int = 3) -> Blend:
+def mixture_case(t: int = 3) -> MixtureCase:
     """The mixture at step t of the chain."""
     whole = chain()
     alpha, sigma = math.sqrt(whole.A[t]), math.sqrt(1 - whole.A[t])
-    return blend_on(whole.path, whole.levels[t], alpha, sigma)
+    return mixture_at(whole.path, whole.levels[t], alpha, sigma)
 
 
-def blend_on(path: Path, level: Level, alpha: float, sigma: float) -> Blend:
-    """The mixture at any Level, whose scales the caller knows in letters."""
+def mixture_at(path: Path, level: Level, alpha: float, sigma: float) -> MixtureCase:
+    """The mixture at any Level.
+
+    Args:
+        path: the library's path.
+        level: the Level.
+        alpha: its scale of the data in the paper's symbols.
+        sigma: its scale of the noise in the paper's symbols.
+    """
     means, stds, weights = (
-        torch.tensor(v, dtype=torch.float64) for v in (Blend.means, Blend.stds, Blend.weights)
+        torch.tensor(v, dtype=torch.float64)
+        for v in (MixtureCase.means, MixtureCase.stds, MixtureCase.weights)
     )
-    oracle = Mixture(means[:, None], stds, weights, path, labels=torch.tensor(Blend.labels))
-    return Blend(level, alpha, sigma, oracle)
+    oracle = Mixture(means[:, None], stds, weights, path, labels=torch.tensor(MixtureCase.labels))
+
+    return MixtureCase(level, alpha, sigma, oracle)
 
 
 def sites() -> Float[Tensor, "9 1"]:
-    """Where on the line a pointwise equality is looked at."""
+    """The points at which pointwise equalities are compared."""
     return torch.linspace(-2.5, 2.5, 9, dtype=torch.float64)[:, None]
 
 
 def gradient(log_density: Tensor, x: Tensor) -> Tensor:
-    """d sum(log_density) / dx, by automatic differentiation."""
+    """d sum(log_density) / d x, by automatic differentiation."""
     (slope,) = torch.autograd.grad(log_density.sum(), x)
     return slope

@@ -1,4 +1,7 @@
-"""Equations 86-100: the divergence of two Gaussians, and the objective as a squared error of x_0, for t >= 2."""
+"""Equations 86-100: the objective as a squared error of x_0, for t >= 2.
+
+It is the divergence of two Gaussians of one variance.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,25 @@ SECTION = section("objective", "The objective: predict x_0", 86, 100)
 def _kl(
     gap: Float[Tensor, "n d"], first: Float[Tensor, "d d"], second: Float[Tensor, "d d"]
 ) -> Float[Tensor, " n"]:
-    """Eq. 86 for means that differ by gap."""
+    """Eq. 86 for means that differ by `gap`, with covariances `first` and `second`."""
     ratio = torch.logdet(second) - torch.logdet(first)
-    spread = torch.trace(torch.linalg.solve(second, first)) - gap.shape[1]
+    trace = torch.trace(torch.linalg.solve(second, first)) - gap.shape[1]
     pull: Tensor = torch.linalg.solve(second, gap.T).T
-    return 0.5 * (ratio + spread + (gap * pull).sum(1))
+
+    return 0.5 * (ratio + trace + (gap * pull).sum(1))
 
 
 @SECTION.equation(
     86,
-    "KL(N(μ_x, Σ_x) ‖ N(μ_y, Σ_y)) = ½[log(det Σ_y/det Σ_x) − d + tr(Σ_y⁻¹Σ_x) + (μ_y−μ_x)ᵀΣ_y⁻¹(μ_y−μ_x)]",
+    "KL(N(μ_x, Σ_x) ‖ N(μ_y, Σ_y)) = "
+    "½[log(det Σ_y/det Σ_x) − d + tr(Σ_y⁻¹Σ_x) + (μ_y−μ_x)ᵀΣ_y⁻¹(μ_y−μ_x)]",
     Kind.EXACT,
 )
 def _eq86() -> Sides:
     case, t = chain(dims=3), 3
     x_t, eye = draws(100, 5, 3), torch.eye(3, dtype=torch.float64)
-    q, p = case.back(t, x_t), case.model(t, x_t)
+    q, p = case.posterior(t, x_t), case.model(t, x_t)
+
     return same(q.kl(p), _kl(p.mean - q.mean, float(q.std) ** 2 * eye, float(p.std) ** 2 * eye))
 
 
@@ -48,11 +54,12 @@ def _eq86_mean() -> Sides:
     log_ratio = MultivariateNormal(means[0], first).log_prob(x) - MultivariateNormal(
         means[1], second
     ).log_prob(x)
+
     return same(log_ratio.mean(), _kl((means[1] - means[0])[None], first, second)[0])
 
 
 def _means(case: Step) -> Float[Tensor, "n d"]:
-    """mu_theta - mu_q, in letters."""
+    """mu_theta - mu_q, in the paper's symbols."""
     return case.mean(case.guess) - case.mean(case.x0)
 
 
@@ -65,6 +72,7 @@ def _eq87() -> Sides:
     log_ratio = normal(x, case.mean(case.x0)[:, None], case.variance) - normal(
         x, case.mean(case.guess)[:, None], case.variance
     )
+
     return same(case.kl("x0"), log_ratio.sum(2).mean(1))
 
 
@@ -82,6 +90,7 @@ def _eq89() -> Sides:
     case, d = step(), 3
     cov = case.variance * torch.eye(d, dtype=torch.float64)
     quadratic = (_means(case) * torch.linalg.solve(cov, _means(case).T).T).sum(1)
+
     return same(case.kl("x0"), 0.5 * (math.log(1) - d + d + quadratic))
 
 
@@ -89,6 +98,7 @@ def _eq89() -> Sides:
 def _eq90() -> Sides:
     case = step()
     inverse = torch.linalg.inv(case.variance * torch.eye(3, dtype=torch.float64))
+
     return same(
         case.kl("x0"), 0.5 * torch.einsum("nd,de,ne->n", _means(case), inverse, _means(case))
     )
@@ -138,6 +148,7 @@ def _eq96() -> Sides:
     a, A, B, x_t = case.a, case.A, case.B, case.x_t
     guessed = (math.sqrt(a) * (1 - B) * x_t + math.sqrt(B) * (1 - a) * case.guess) / (1 - A)
     true = (math.sqrt(a) * (1 - B) * x_t + math.sqrt(B) * (1 - a) * case.x0) / (1 - A)
+
     return same(case.kl("x0"), (guessed - true).square().sum(1) / (2 * case.variance))
 
 
@@ -147,6 +158,7 @@ def _eq96() -> Sides:
 def _eq97() -> Sides:
     case = step()
     weight = math.sqrt(case.B) * (1 - case.a) / (1 - case.A)
+
     return same(
         case.kl("x0"),
         (weight * case.guess - weight * case.x0).square().sum(1) / (2 * case.variance),
@@ -167,7 +179,10 @@ def _eq99() -> Sides:
     return same(case.kl("x0"), weight * (case.guess - case.x0).square().sum(1))
 
 
-LEFT_OUT = "t = 1 is not in it, and the sum of (58) is T − 1 times the mean: draw t from 2..T and keep the weights."
+LEFT_OUT = (
+    "t = 1 is not in it, and the sum of (58) is T − 1 times the mean: draw t from 2..T and "
+    "multiply by the weights."
+)
 
 
 @SECTION.equation(100, "(T − 1) E_{t~U{2..T}} E KL = the sum of (58)", Kind.MEAN, note=LEFT_OUT)
@@ -177,4 +192,5 @@ def _eq100() -> Sides:
     found = variational_bound(
         denoiser(case), case.path, x0, Continuous(), seed=103, draws=1, steps=case.steps - 1
     )
+
     return sampled(found.diffusion, sum(matching_terms(case)))

@@ -1,7 +1,8 @@
 r"""Equations 71-85: Bayes' rule and the square completed, q(x_{t-1} | x_t, x_0), for t >= 2.
 
-Every line is compared with the library's `kernel.posterior`. Lines 73-83 hold up to what does not depend on x_{t-1}, so
-they are compared over many x_{t-1} at one (x_t, x_0). Squares of vectors mean squared norms.
+Every line is compared with the library's `kernel.posterior`. Lines 73-83 hold up to a factor that
+does not depend on x_{t-1}, so they are compared over many x_{t-1} at one (x_t, x_0). Squares of
+vectors mean squared norms.
 """
 
 from __future__ import annotations
@@ -22,11 +23,18 @@ SECTION = section("posterior", "The posterior of one step", 71, 85)
 
 @dataclass(frozen=True, eq=False)
 class Bayes:
-    """One (x_t, x_0) and thirty x_{t-1}, with the letters of the lines."""
+    """One (x_t, x_0) and thirty x_{t-1}, with the symbols of the lines.
+
+    Args:
+        case: the chain.
+        t: the step.
+        x: x_{t-1}, (n, d).
+        x_t: (1, d).
+    """
 
     case: Chain
     t: int
-    x: Float[Tensor, "n d"]  # x_{t-1}
+    x: Float[Tensor, "n d"]
     x_t: Float[Tensor, "1 d"]
 
     @property
@@ -41,12 +49,12 @@ class Bayes:
 
     def log_posterior(self) -> Float[Tensor, " n"]:
         """The library's log q(x_{t-1} | x_t, x_0)."""
-        return self.case.back(self.t, self.x_t.expand(len(self.x), -1)).log_prob(self.x)
+        return self.case.posterior(self.t, self.x_t.expand(len(self.x), -1)).log_prob(self.x)
 
     @property
     def precision(self) -> float:
         """1 / variance of the library's posterior."""
-        return float(self.case.back(self.t, self.x_t).std) ** -2
+        return float(self.case.posterior(self.t, self.x_t).std) ** -2
 
     @property
     def linear(self) -> Float[Tensor, "1 d"]:
@@ -55,7 +63,7 @@ class Bayes:
         return math.sqrt(a) * self.x_t / (1 - a) + math.sqrt(B) * self.x0 / (1 - B)
 
     def exponent(self, precision: float, mean: Tensor) -> Float[Tensor, " n"]:
-        """-1/2 precision (x^2 - 2 mean x)."""
+        """-1/2 precision (x^2 - 2 mean x) for these numbers."""
         return -0.5 * precision * (self.x * self.x - 2 * mean * self.x).sum(1)
 
 
@@ -69,6 +77,7 @@ def _squares(case: Bayes) -> tuple[Tensor, Tensor, Tensor]:
     step = (case.x_t - math.sqrt(a) * case.x).square().sum(1) / (1 - a)
     before = (case.x - math.sqrt(B) * case.x0).square().sum(1) / (1 - B)
     here = (case.x_t - math.sqrt(A) * case.x0).square().sum(1) / (1 - A)
+
     return step, before, here
 
 
@@ -79,13 +88,15 @@ def _eq71() -> Sides:
     case = _bayes()
     chain_, t, n = case.case, case.t, len(case.x)
     x_t = case.x_t.expand(n, -1)
-    above = chain_.forward(t, case.x).log_prob(x_t) + chain_.jump(t - 1, n).log_prob(case.x)
-    return same(case.log_posterior(), above - chain_.jump(t, n).log_prob(x_t))
+    above = chain_.forward(t, case.x).log_prob(x_t) + chain_.marginal(t - 1, n).log_prob(case.x)
+
+    return same(case.log_posterior(), above - chain_.marginal(t, n).log_prob(x_t))
 
 
 @SECTION.equation(
     72,
-    "= N(x_t; √α_t x_{t−1}, 1 − α_t) N(x_{t−1}; √A_{t−1} x_0, 1 − A_{t−1}) / N(x_t; √A_t x_0, 1 − A_t)",
+    "= N(x_t; √α_t x_{t−1}, 1 − α_t) N(x_{t−1}; √A_{t−1} x_0, 1 − A_{t−1}) "
+    "/ N(x_t; √A_t x_0, 1 − A_t)",
     Kind.SAMPLE,
 )
 def _eq72() -> Sides:
@@ -94,6 +105,7 @@ def _eq72() -> Sides:
     above = normal(case.x_t, math.sqrt(a) * case.x, 1 - a) + normal(
         case.x, math.sqrt(B) * case.x0, 1 - B
     )
+
     return same(
         case.log_posterior(), (above - normal(case.x_t, math.sqrt(A) * case.x0, 1 - A)).sum(1)
     )
@@ -101,7 +113,8 @@ def _eq72() -> Sides:
 
 @SECTION.equation(
     73,
-    "∝ exp{−[(x_t − √α_t x)² / 2(1−α_t) + (x − √A_{t−1} x_0)² / 2(1−A_{t−1}) − (x_t − √A_t x_0)² / 2(1−A_t)]}",
+    "∝ exp{−[(x_t − √α_t x)² / 2(1−α_t) + (x − √A_{t−1} x_0)² / 2(1−A_{t−1}) "
+    "− (x_t − √A_t x_0)² / 2(1−A_t)]}",
     Kind.PROPORTIONAL,
 )
 def _eq73() -> Sides:
@@ -118,11 +131,12 @@ def _eq74() -> Sides:
     a, A, B = case.letters
     step, before, here = _squares(case)
     constant = -math.log(2 * math.pi * (1 - a) * (1 - B) / (1 - A))  # d/2 = 1
+
     return same(case.log_posterior(), -0.5 * (step + before - here) + constant)
 
 
 def _constant(case: Bayes) -> float:
-    """C(x_t, x_0): what the squares hold besides x_{t-1}."""
+    """C(x_t, x_0): the terms of the squares without x_{t-1}."""
     a, A, B = case.letters
     parts = case.x_t.square() / (1 - a) + B * case.x0.square() / (1 - B)
     return float((parts - (case.x_t - math.sqrt(A) * case.x0).square() / (1 - A)).sum())
@@ -133,6 +147,7 @@ def _expanded(case: Bayes) -> Tensor:
     a, _, B = case.letters
     x, x_t, x0 = case.x, case.x_t, case.x0
     step = (-2 * math.sqrt(a) * x_t * x + a * x * x) / (1 - a)
+
     return (step + (x * x - 2 * math.sqrt(B) * x * x0) / (1 - B)).sum(1)
 
 
@@ -155,13 +170,15 @@ def _eq76() -> Sides:
 
 @SECTION.equation(
     77,
-    "= exp{−½[(α_t/(1−α_t) + 1/(1−A_{t−1})) x² − 2(√α_t x_t/(1−α_t) + √A_{t−1} x_0/(1−A_{t−1})) x]}",
+    "= exp{−½[(α_t/(1−α_t) + 1/(1−A_{t−1})) x² "
+    "− 2(√α_t x_t/(1−α_t) + √A_{t−1} x_0/(1−A_{t−1})) x]}",
     Kind.PROPORTIONAL,
 )
 def _eq77() -> Sides:
     case = _bayes()
     a, _, B = case.letters
     precision = a / (1 - a) + 1 / (1 - B)
+
     return same(case.log_posterior(), case.exponent(precision, case.linear / precision))
 
 
@@ -193,6 +210,7 @@ def _eq81() -> Sides:
     case = _bayes()
     a, A, B = case.letters
     precision = (1 - A) / ((1 - a) * (1 - B))
+
     return same(case.log_posterior(), case.exponent(precision, case.linear / precision))
 
 
@@ -203,6 +221,7 @@ def _eq82() -> Sides:
     case = _bayes()
     a, A, B = case.letters
     variance = (1 - a) * (1 - B) / (1 - A)
+
     return same(case.log_posterior(), case.exponent(1 / variance, case.linear * variance))
 
 
@@ -227,6 +246,7 @@ def _eq83() -> Sides:
 def _eq84() -> Sides:
     case = _bayes()
     a, A, B = case.letters
+
     return same(
         case.log_posterior(), normal(case.x, _mean(case), (1 - a) * (1 - B) / (1 - A)).sum(1)
     )
@@ -238,8 +258,9 @@ def _eq84() -> Sides:
 def _eq84_dense() -> Sides:
     case = _bayes()
     law = case.case.q(case.t, case.t - 1).given(case.x_t)
-    library = case.case.back(case.t, case.x_t)
+    library = case.case.posterior(case.t, case.x_t)
     variance = torch.full((1, 1), float(library.std) ** 2, dtype=torch.float64)
+
     return same(torch.cat([library.mean, variance], 1), torch.cat([law.mean, law.cov], 1))
 
 
@@ -247,8 +268,9 @@ def _eq84_dense() -> Sides:
 def _eq85() -> Sides:
     case = chain()
     steps = range(1, case.steps + 1)
-    found = [float(case.back(t, case.x0).std) ** 2 for t in steps]
+    found = [float(case.posterior(t, case.x0).std) ** 2 for t in steps]
     letters = [(1 - case.alpha[t]) * (1 - case.A[t - 1]) / (1 - case.A[t]) for t in steps]
+
     return same(
         torch.tensor(found, dtype=torch.float64), torch.tensor(letters, dtype=torch.float64)
     )
@@ -259,9 +281,10 @@ def _eq85_bound() -> Sides:
     case = chain()
     steps = range(1, case.steps + 1)
     found = torch.tensor(
-        [float(case.back(t, case.x0).std) ** 2 for t in steps], dtype=torch.float64
+        [float(case.posterior(t, case.x0).std) ** 2 for t in steps], dtype=torch.float64
     )
     gap = [(1 - case.alpha[t]) ** 2 * case.A[t - 1] / (1 - case.A[t]) for t in steps]
+
     return bound(
         1 - torch.tensor(case.alpha[1:], dtype=torch.float64),
         found,

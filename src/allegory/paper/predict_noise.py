@@ -1,4 +1,4 @@
-"""Equations 115-130: the same objective as a squared error of the noise."""
+"""Equations 115-130: the objective as a squared error of the noise."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _eq117() -> Sides:
     case = step()
     a, A, B = case.a, case.A, case.B
     x0 = (case.x_t - math.sqrt(1 - A) * case.eps) / math.sqrt(A)
+
     return _mean(case, (math.sqrt(a) * (1 - B) * case.x_t + math.sqrt(B) * (1 - a) * x0) / (1 - A))
 
 
@@ -48,6 +49,7 @@ def _eq118() -> Sides:
     case = step()
     a, A, B = case.a, case.A, case.B
     second = (1 - a) * (case.x_t - math.sqrt(1 - A) * case.eps) / math.sqrt(a)
+
     return _mean(case, (math.sqrt(a) * (1 - B) * case.x_t + second) / (1 - A))
 
 
@@ -63,6 +65,7 @@ def _eq119() -> Sides:
         math.sqrt(a) * (1 - B) * case.x_t / (1 - A),
         (1 - a) * case.x_t / ((1 - A) * math.sqrt(a)),
     )
+
     return _mean(
         case, own + through - (1 - a) * math.sqrt(1 - A) * case.eps / ((1 - A) * math.sqrt(a))
     )
@@ -73,6 +76,7 @@ def _eq120() -> Sides:
     case = step()
     a, A, B = case.a, case.A, case.B
     gain = math.sqrt(a) * (1 - B) / (1 - A) + (1 - a) / ((1 - A) * math.sqrt(a))
+
     return _mean(
         case, gain * case.x_t - (1 - a) * math.sqrt(1 - A) / ((1 - A) * math.sqrt(a)) * case.eps
     )
@@ -91,6 +95,7 @@ def _noise_part(case: Step) -> Float[Tensor, "n d"]:
 def _eq121() -> Sides:
     case = step()
     below = (1 - case.A) * math.sqrt(case.a)
+
     return _mean(
         case, (case.a * (1 - case.B) / below + (1 - case.a) / below) * case.x_t - _noise_part(case)
     )
@@ -106,13 +111,14 @@ def _eq122() -> Sides:
 @SECTION.equation(123, "((1−A_t)/((1−A_t)√α_t)) x_t − …", Kind.SAMPLE)
 def _eq123() -> Sides:
     case = step()
+
     return _mean(
         case, (1 - case.A) / ((1 - case.A) * math.sqrt(case.a)) * case.x_t - _noise_part(case)
     )
 
 
 def _by_noise(case: Step, eps: Tensor) -> Float[Tensor, "n d"]:
-    """Eq. 124 in letters, for any noise."""
+    """Eq. 124 in the paper's symbols, for any noise."""
     return (
         case.x_t / math.sqrt(case.a)
         - (1 - case.a) / (math.sqrt(1 - case.A) * math.sqrt(case.a)) * eps
@@ -143,6 +149,7 @@ def _eq125() -> Sides:
 def _eq126() -> Sides:
     case = step()
     x0 = (case.x_t - math.sqrt(1 - case.A) * case.guess) / math.sqrt(case.A)
+
     return same(
         case.kl("eps"), (case.mean(x0) - case.mean(case.x0)).square().sum(1) / (2 * case.variance)
     )
@@ -159,6 +166,7 @@ def _eq127() -> Sides:
 def _eq128() -> Sides:
     case = step()
     weight = (1 - case.a) / (math.sqrt(1 - case.A) * math.sqrt(case.a))
+
     return same(
         case.kl("eps"),
         (weight * case.eps - weight * case.guess).square().sum(1) / (2 * case.variance),
@@ -187,6 +195,7 @@ def _eq130_weight() -> Sides:
         case = step(t)
         library.append(0.5 * math.expm1(case.s.log_snr_minus(case.t)))
         letters.append((1 - case.a) ** 2 / ((1 - case.A) * case.a) / (2 * case.variance))
+
     return same(
         torch.tensor(library, dtype=torch.float64), torch.tensor(letters, dtype=torch.float64)
     )

@@ -1,7 +1,8 @@
-r"""Equations 131-151: the same objective as a squared error of the score.
+r"""Equations 131-151: the objective as a squared error of the score.
 
-Lines 132-142 and 149-151 put a known x_0 beside grad log p(x_t). Pointwise they hold with the conditional score
-grad log q(x_t | x_0); with the marginal score of the data they hold in mean given x_t. Each is executed in both senses.
+Lines 132-142 and 149-151 equate a known x_0 with a function of grad log p(x_t). Pointwise they hold
+with the conditional score grad log q(x_t | x_0); with the marginal score of the data they hold in
+mean given x_t. Each is executed in both senses.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from ..process.kernel import posterior
 from ..process.prediction import Prediction
 from .cases import chain, step
 from .check import Kind, Sides, same
-from .mixture import Blend, blend, gradient, sites
+from .mixture import MixtureCase, gradient, mixture_case, sites
 from .predict_noise import SECTION
 
-POINTWISE = "Pointwise only with the conditional score ∇log q(x_t | x_0); with the marginal ∇log p(x_t) in mean given x_t."
+POINTWISE = (
+    "Pointwise only with the conditional score ∇log q(x_t | x_0); "
+    "with the marginal ∇log p(x_t) in mean given x_t."
+)
 
 
 @SECTION.equation(
     131, "E[μ_{x_t} | x_t] = √A_t E[x_0 | x_t] = x_t + (1−A_t) ∇log p(x_t) (Tweedie)", Kind.EXACT
 )
 def _eq131() -> Sides:
-    case, x_t = blend(), sites()
+    case, x_t = mixture_case(), sites()
     return same(x_t + case.sigma**2 * case.library_score(x_t), case.alpha * case.mean_x0(x_t))
 
 
@@ -34,13 +38,19 @@ def _eq131() -> Sides:
     131, "the library's E[x_0 | x_t] is that of Bayes' rule by quadrature", Kind.EXACT
 )
 def _eq131_denoiser() -> Sides:
-    case, x_t = blend(), sites()
+    case, x_t = mixture_case(), sites()
     return same(case.oracle(x_t, case.level).x0, case.mean_x0(x_t))
 
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """The letters of a line at one step: alpha_t, A_t, A_{t-1}, x_t and the score."""
+    """The symbols of a line at one step.
+
+    Args:
+        a, A, B: alpha_t, A_t and A_{t-1}.
+        x_t: the state.
+        score: at the state.
+    """
 
     a: float
     A: float
@@ -57,8 +67,8 @@ class At:
 Line = Callable[[At], Tensor]
 
 
-def _marginal(case: Blend, x_t: Tensor) -> Tensor:
-    """grad log p(x_t), by differentiation of the density in letters."""
+def _marginal(case: MixtureCase, x_t: Tensor) -> Tensor:
+    """grad log p(x_t), by differentiation of the density in the paper's symbols."""
     x_t = x_t.clone().requires_grad_()
     return gradient(case.log_p(x_t), x_t)
 
@@ -70,7 +80,10 @@ def _conditional_at() -> At:
 
 def _marginal_at() -> At:
     whole, t = chain(), 3
-    return At(whole.alpha[t], whole.A[t], whole.A[t - 1], sites(), _marginal(blend(t), sites()))
+
+    return At(
+        whole.alpha[t], whole.A[t], whole.A[t - 1], sites(), _marginal(mixture_case(t), sites())
+    )
 
 
 def _signal(number: int, statement: str, power: float) -> Callable[[Line], Line]:
@@ -80,14 +93,16 @@ def _signal(number: int, statement: str, power: float) -> Callable[[Line], Line]
         def conditional() -> Sides:
             case = step()
             score = Prediction.of(case.x0, case.eps, case.t).view("score")
+
             return same(
                 line(At(case.a, case.A, case.B, case.x_t, score)),
                 math.sqrt(case.A) ** power * case.x0,
             )
 
         def marginal() -> Sides:
-            at, case = _marginal_at(), blend()
+            at, case = _marginal_at(), mixture_case()
             library = case.library_score(at.x_t)
+
             return same(
                 line(At(at.a, at.A, at.B, at.x_t, library)),
                 case.alpha**power * case.mean_x0(at.x_t),
@@ -103,6 +118,7 @@ def _signal(number: int, statement: str, power: float) -> Callable[[Line], Line]
             POINTWISE,
             as_printed=False,
         )(marginal)
+
         return line
 
     return register
@@ -119,14 +135,14 @@ def _line133(at: At) -> Tensor:
 
 
 def _mean(number: int, statement: str) -> Callable[[Line], Line]:
-    """Register a line for the mean of x_{t-1}: per sample given x_0, and in mean given x_t alone."""
+    """Register a line for the mean of x_{t-1}: per sample given x_0, and in mean given x_t."""
 
     def register(line: Line) -> Line:
         def conditional() -> Sides:
             return same(step().truth().mean, line(_conditional_at()))
 
         def marginal() -> Sides:
-            at, case = _marginal_at(), blend()
+            at, case = _marginal_at(), mixture_case()
             library = posterior(case.oracle(at.x_t, case.level), chain().levels[2])
             return same(library.mean, line(at))
 
@@ -140,6 +156,7 @@ def _mean(number: int, statement: str) -> Callable[[Line], Line]:
             POINTWISE,
             as_printed=False,
         )(marginal)
+
         return line
 
     return register

@@ -1,4 +1,4 @@
-"""The whole paper: its sections in order, and `verify`."""
+"""The sections of the paper in order, and the execution of their checks."""
 
 from __future__ import annotations
 
@@ -35,15 +35,22 @@ SECTIONS: dict[str, Section] = {
 
 
 def checks(numbers: Collection[int] | None = None, section: str | None = None) -> tuple[Check, ...]:
-    """The checks of the paper, or of these equations, or of one section, in the order of the numbers.
+    """The checks of the paper, in the order of the equations.
 
-    ValueError for an equation outside 1..170, a section that does not exist, or a section without these equations.
+    Args:
+        numbers: equations; all by default.
+        section: the name of a section; all by default.
+
+    Raises:
+        ValueError: for an equation outside 1..170, an unknown section, or a section without one of
+            these equations.
     """
     for number in numbers or ():
         if not 1 <= number <= LAST:
             raise ValueError(
-                f"equation {number}: the paper numbers its equations from 1 to {LAST}; give one of those"
+                f"equation {number}: the paper's are numbered from 1 to {LAST}; give one of those"
             )
+
     parts = [pick("section", section, SECTIONS)] if section is not None else list(SECTIONS.values())
     found = [
         check
@@ -57,13 +64,19 @@ def checks(numbers: Collection[int] | None = None, section: str | None = None) -
             part.name for part in SECTIONS.values() if part.first <= missing[0] <= part.last
         )
         raise ValueError(
-            f"section {section!r}: equation {missing[0]} stands in {home!r}; give that section, or none"
+            f"section {section!r}: equation {missing[0]} is in {home!r}; give that section, or none"
         )
+
     return tuple(sorted(found, key=lambda check: check.number))
 
 
 def verify(
     numbers: Collection[int] | None = None, section: str | None = None
 ) -> tuple[Result, ...]:
-    """Execute the paper's equations, all of them or a choice (see `checks`), and compare their sides."""
+    """The results of the checks of these equations: both sides computed and compared.
+
+    Args:
+        numbers: equations; all by default.
+        section: the name of a section; all by default.
+    """
     return tuple(check.run() for check in checks(numbers, section))

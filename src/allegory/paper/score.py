@@ -13,14 +13,14 @@ from ..process.path import Path
 from ..process.prediction import Prediction
 from ..process.schedule import Geometric
 from .check import Kind, Sides, same, section
-from .mixture import Blend, blend, blend_on, gradient, sites
+from .mixture import MixtureCase, gradient, mixture_at, mixture_case, sites
 from .rules import cubature, hermite, line, normal
 
 SECTION = section("score", "Score-based models", 152, 161)
 
 
-def energy(case: Blend, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
-    """f(x), of which the library's mixture is e^-f / Z: without the factor (2 pi)^-1/2, and 0.7 higher."""
+def energy(case: MixtureCase, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
+    """f(x) with the density of this case = e^-f / Z; Z differs from 1 by (2 pi)^-1/2 and e^-0.7."""
     terms = []
     for mean, std, weight in zip(case.means, case.stds, case.weights, strict=True):
         variance = case.alpha**2 * std**2 + case.sigma**2
@@ -29,10 +29,11 @@ def energy(case: Blend, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
             * variance**-0.5
             * torch.exp(-((x[:, 0] - case.alpha * mean) ** 2) / (2 * variance))
         )
+
     return 0.7 - torch.stack(terms).sum(0).log()
 
 
-def _log_z(case: Blend) -> Tensor:
+def _log_z(case: MixtureCase) -> Tensor:
     """log of the integral of e^-f, by quadrature."""
     x, dx = line(8.0)
     return ((-energy(case, x)).exp() * dx).sum().log()
@@ -40,13 +41,14 @@ def _log_z(case: Blend) -> Tensor:
 
 @SECTION.equation(152, "p(x) = e^{−f(x)} / Z", Kind.DEFINITION)
 def _eq152() -> Sides:
-    case, x = blend(), sites()
+    case, x = mixture_case(), sites()
     return same(case.oracle.log_prob(x, case.level), -energy(case, x) - _log_z(case))
 
 
 @SECTION.equation(153, "∇log p(x) = ∇log(e^{−f(x)} / Z)", Kind.EXACT)
 def _eq153() -> Sides:
-    case, x = blend(), sites().requires_grad_()
+    case, x = mixture_case(), sites().requires_grad_()
+
     return same(
         gradient((torch.exp(-energy(case, x)) / _log_z(case).exp()).log(), x),
         case.library_score(x.detach()),
@@ -59,7 +61,8 @@ def _eq153() -> Sides:
     Kind.EXACT,
 )
 def _eq154() -> Sides:
-    case, x = blend(), sites().requires_grad_()
+    case, x = mixture_case(), sites().requires_grad_()
+
     return same(
         gradient(case.oracle.log_prob(x, case.level), x),
         gradient(torch.exp(-energy(case, x)).log(), x),
@@ -68,7 +71,7 @@ def _eq154() -> Sides:
 
 @SECTION.equation(155, "= −∇f(x), whatever Z", Kind.EXACT)
 def _eq155() -> Sides:
-    case, x = blend(), sites().requires_grad_()
+    case, x = mixture_case(), sites().requires_grad_()
     return same(case.library_score(x.detach()), -gradient(energy(case, x), x))
 
 
@@ -79,21 +82,23 @@ NO_ERROR = (
 
 @SECTION.equation(156, "≈ s_θ(x)", Kind.EXACT, note=NO_ERROR)
 def _eq156() -> Sides:
-    case, x = blend(), sites().requires_grad_()
+    case, x = mixture_case(), sites().requires_grad_()
     prediction = Prediction.solve(
         "eps", case.sigma * gradient(energy(case, x), x), x.detach(), case.level
     )
+
     return same(prediction.view("score"), case.library_score(x.detach()))
 
 
 def _gaussian_score(mean: float, variance: float, x: Float[Tensor, "n 1"]) -> Float[Tensor, "n 1"]:
     """The library's score of N(mean, variance), as the law of x_t for Gaussian data."""
-    case = blend()
+    case = mixture_case()
     centre = torch.tensor([[mean / case.alpha]], dtype=torch.float64)
     oracle = Mixture(
         centre, math.sqrt(variance - case.sigma**2) / case.alpha, None, case.oracle.path
     )
     prediction: Prediction = oracle(x, case.level)
+
     return prediction.view("score")
 
 
@@ -106,6 +111,7 @@ def _eq157() -> Sides:
     v, u, m = 1.3, 2.1, 0.6
     x, weight = hermite(0.0, math.sqrt(v))
     missed = (_gaussian_score(m, u, x) - _gaussian_score(0.0, v, x)).square()[:, 0]
+
     return same(weight @ missed, v * (1 / v - 1 / u) ** 2 + m**2 / u**2)
 
 
@@ -116,7 +122,7 @@ IMPLICIT = "The implicit loss needs no ∇log p, which is why a score can be lea
     157, "½ E‖s − ∇log p‖² = E[½‖s‖² + ∇·s] + a constant free of s", Kind.CONSTANT, note=IMPLICIT
 )
 def _eq157_implicit() -> Sides:
-    case, explicit, implicit = blend(), [], []
+    case, explicit, implicit = mixture_case(), [], []
     points, dx = line(8.0)
     for u in (1.0, 1.4, 2.0, 3.0, 5.0):
         x = points.clone().requires_grad_()
@@ -124,6 +130,7 @@ def _eq157_implicit() -> Sides:
         density = case.log_p(points).exp() * dx
         explicit.append(0.5 * (density * (s - case.library_score(points))[:, 0].square()).sum())
         implicit.append((density * (0.5 * s.square() + gradient(s, x))[:, 0]).sum())
+
     return same(torch.stack(explicit), torch.stack(implicit))
 
 
@@ -138,20 +145,25 @@ def _eq158() -> Sides:
         after = x + c * _gaussian_score(0.0, 1.0, x) + math.sqrt(2 * c) * noise
         found.append(after.var(correction=0))
         expected.append(1 / (1 - c / 2))
+
     return same(torch.stack(found), torch.tensor(expected, dtype=torch.float64))
 
 
 @SECTION.equation(159, "p(x) = c_1 p_1(x) + c_2 p_2(x)", Kind.DEFINITION)
 def _eq159() -> Sides:
-    case, x = blend(), sites()
+    case, x = mixture_case(), sites()
     parts = [
         math.log(weight) + normal(x[:, 0], mean, std**2)
         for weight, mean, std in zip(case.weights, case.means, case.stds, strict=True)
     ]
+
     return same(case.oracle.log_prob(x), torch.stack(parts).logsumexp(0))
 
 
-FAR = "So a score learned near the modes cannot tell their weights, and a short Langevin chain misses them."
+FAR = (
+    "So a score learned near the modes does not determine their weights, and a short Langevin "
+    "chain misses them."
+)
 
 
 @SECTION.equation(
@@ -161,20 +173,21 @@ FAR = "So a score learned near the modes cannot tell their weights, and a short 
     note=FAR,
 )
 def _eq159_far() -> Sides:
-    case, means = blend(), torch.tensor([[-20.0], [20.0]], dtype=torch.float64)
+    case, means = mixture_case(), torch.tensor([[-20.0], [20.0]], dtype=torch.float64)
     near = case.alpha * 20 + sites() / 4
     weights = [torch.tensor(w, dtype=torch.float64) for w in ((0.5, 0.5), (0.99, 0.01))]
     scores = [
         Mixture(means, 0.5, w, case.oracle.path)(near, case.level).view("score") for w in weights
     ]
     own = (case.alpha * 20 - near) / (case.alpha**2 * 0.25 + case.sigma**2)
+
     return same(torch.cat(scores), torch.cat([own, own]))
 
 
-def _exploding(t: float) -> Blend:
+def _exploding(t: float) -> MixtureCase:
     """The mixture with noise of standard deviation 0.1 * 30^t added."""
     path = Path(Geometric(0.1, 3.0), "ve")
-    return blend_on(path, path.at(t), 1.0, 0.1 * 30**t)
+    return mixture_at(path, path.at(t), 1.0, 0.1 * 30**t)
 
 
 @SECTION.equation(160, "p_σ(x_t) = ∫ p(x) N(x_t; x, σ_t² I) dx", Kind.EXACT)
@@ -185,11 +198,15 @@ def _eq160() -> Sides:
         found.append(case.oracle.log_prob(sites(), case.level))
         joint = case.log_density(x, 1.0, 0.0) + normal(sites(), x[:, 0], case.sigma**2)
         convolved.append((joint.exp().sum(1) * dx).log())
+
     return same(torch.stack(found), torch.stack(convolved))
 
 
 def _losses(theta: float) -> tuple[Tensor, Tensor]:
-    """The loss of (161) and its denoising form, for s(x, t) = -theta x / (1 + sigma_t^2) and lambda(t) = sigma_t^2."""
+    """The loss of (161) and its denoising form, with lambda(t) = sigma_t^2.
+
+    The score model is s(x, t) = -theta x / (1 + sigma_t^2).
+    """
     marginal, denoising = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for t in (0.3, 0.6, 0.9):
         case = _exploding(t)
@@ -206,6 +223,7 @@ def _losses(theta: float) -> tuple[Tensor, Tensor]:
         )
         density = case.log_density(x0, 1.0, 0.0).exp() * dx0
         denoising = denoising + case.sigma**2 * (weight @ gap @ density)
+
     return marginal, denoising
 
 

@@ -12,13 +12,13 @@ from ..process.kernel import posterior
 from ..process.prediction import Prediction
 from .cases import Step, chain, step
 from .check import Kind, Sides, same
-from .mixture import Blend, blend, sites
+from .mixture import MixtureCase, mixture_case, sites
 from .predict_noise import SECTION
 from .predict_score import POINTWISE
 
 
 def _by_score(case: Step, score: Tensor) -> Float[Tensor, "n d"]:
-    """Eq. 142 in letters, for any score."""
+    """Eq. 142 in the paper's symbols, for any score."""
     return case.x_t / math.sqrt(case.a) + (1 - case.a) / math.sqrt(case.a) * score
 
 
@@ -34,6 +34,7 @@ def _eq143() -> Sides:
 def _eq144() -> Sides:
     case = step()
     x0 = (case.x_t + (1 - case.A) * case.guess) / math.sqrt(case.A)
+
     return same(
         case.kl("score"), (case.mean(x0) - case.mean(case.x0)).square().sum(1) / (2 * case.variance)
     )
@@ -50,6 +51,7 @@ def _eq145() -> Sides:
 def _eq146() -> Sides:
     case = step()
     weight = (1 - case.a) / math.sqrt(case.a)
+
     return same(
         case.kl("score"),
         (weight * case.guess - weight * case.score).square().sum(1) / (2 * case.variance),
@@ -88,9 +90,9 @@ def _eq148() -> Sides:
 
 def _expected_kl(
     guesses: Float[Tensor, " n"],
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Blend, Tensor]:
-    """At one x_t: E[KL | x_t] for each guess of the score, weight |s - grad log p(x_t)|^2, the case and x_t."""
-    case, letters, before = blend(), step(), chain().levels[2]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], MixtureCase, Tensor]:
+    """E[KL | x_t] and weight |s - grad log p(x_t)|^2 for each guess of the score; the case, x_t."""
+    case, letters, before = mixture_case(), step(), chain().levels[2]
     x_t = sites()[2:3]
     x0, p = case.weigh(x_t)
     many = x_t.expand(len(x0), -1)
@@ -103,10 +105,14 @@ def _expected_kl(
         [(p[0] * q.kl(posterior(prediction, before))).sum() for prediction in predictions]
     )
     missed = (guesses - case.library_score(x_t)[0]).square()
+
     return divergences, _weight(letters) * missed, case, x_t
 
 
-UP_TO_CONSTANT = "With the marginal score: in mean over x_0, up to a constant free of θ, so with the same arg min."
+UP_TO_CONSTANT = (
+    "With the marginal score: in mean over x_0, up to a constant free of θ, so with the same "
+    "arg min."
+)
 
 
 @SECTION.equation(
@@ -130,13 +136,13 @@ def _eq148_marginal() -> Sides:
 )
 def _eq148_constant() -> Sides:
     found, expected, case, x_t = _expected_kl(torch.zeros(1, dtype=torch.float64))
-    spread = case.oracle.covariance(x_t, case.level)[
-        0, 0
-    ]  # Var(x_0 | x_t); Var(eps | x_t) = A / (1 - A) of it
-    return same(found - expected, _weight(step()) * case.alpha**2 / case.sigma**4 * spread)
+    # Var(eps | x_t) = A / (1 - A) Var(x_0 | x_t)
+    variance = case.oracle.covariance(x_t, case.level)[0, 0]
+
+    return same(found - expected, _weight(step()) * case.alpha**2 / case.sigma**4 * variance)
 
 
-def _expected_eps(case: Blend, x_t: Tensor) -> Float[Tensor, "n 1"]:
+def _expected_eps(case: MixtureCase, x_t: Tensor) -> Float[Tensor, "n 1"]:
     """E[eps_0 | x_t], by quadrature."""
     return (x_t - case.alpha * case.mean_x0(x_t)) / case.sigma
 
@@ -158,7 +164,7 @@ def _eq149() -> Sides:
     149, "the same with ∇log p(x_t) and E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE, as_printed=False
 )
 def _eq149_marginal() -> Sides:
-    case, x_t = blend(), sites()
+    case, x_t = mixture_case(), sites()
     read = Prediction.solve("score", case.library_score(x_t), x_t, case.level).x0
     return same(read, (x_t - case.sigma * _expected_eps(case, x_t)) / case.alpha)
 
@@ -176,7 +182,7 @@ def _eq150() -> Sides:
     150, "(1−A_t) ∇log p(x_t) = −√(1−A_t) E[ε_0 | x_t]", Kind.MEAN, note=POINTWISE, as_printed=False
 )
 def _eq150_marginal() -> Sides:
-    case, x_t = blend(), sites()
+    case, x_t = mixture_case(), sites()
     return same(case.sigma**2 * case.library_score(x_t), -case.sigma * _expected_eps(case, x_t))
 
 
@@ -185,6 +191,7 @@ def _eq150_marginal() -> Sides:
 )
 def _eq151() -> Sides:
     case = step()
+
     return same(
         Prediction.of(case.x0, case.eps, case.t).view("score"), -case.eps / math.sqrt(1 - case.A)
     )
@@ -194,5 +201,5 @@ def _eq151() -> Sides:
     151, "∇log p(x_t) = −E[ε_0 | x_t] / √(1−A_t)", Kind.MEAN, note=POINTWISE, as_printed=False
 )
 def _eq151_marginal() -> Sides:
-    case, x_t = blend(), sites()
+    case, x_t = mixture_case(), sites()
     return same(case.library_score(x_t), -_expected_eps(case, x_t) / case.sigma)

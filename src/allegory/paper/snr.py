@@ -1,4 +1,4 @@
-"""Equations 101-114: the weight of the objective as a difference of signal-to-noise ratios, and a learned one."""
+"""Equations 101-114: the weight of the objective as a difference of signal-to-noise ratios."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def _weighed(case: Step, weight: float) -> Sides:
 def _eq101() -> Sides:
     case = step()
     a, A, B = case.a, case.A, case.B
+
     return _weighed(
         case, 1 / (2 * ((1 - a) * (1 - B) / (1 - A))) * (B * (1 - a) ** 2 / (1 - A) ** 2)
     )
@@ -81,6 +82,7 @@ def _eq107() -> Sides:
     case = step()
     A, B = case.A, case.B
     both = (1 - B) * (1 - A)
+
     return _weighed(case, 0.5 * (B * (1 - A) / both - A * (1 - B) / both))
 
 
@@ -91,10 +93,11 @@ def _eq108() -> Sides:
 
 
 def _ratios() -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
-    """SNR(1..T): mean^2 / variance of the library's q(x_t | x_0) at x_0 = 1, and A_t / (1 - A_t)."""
+    """SNR(1..T): mean^2 / variance of the library's q(x_t | x_0 = 1), and A_t / (1 - A_t)."""
     case, one = chain(), torch.ones(1, 1, dtype=torch.float64)
     library = [float(level.alpha * one) ** 2 / float(level.sigma) ** 2 for level in case.levels[1:]]
     letters = [A / (1 - A) for A in case.A[1:]]
+
     return torch.tensor(library, dtype=torch.float64), torch.tensor(letters, dtype=torch.float64)
 
 
@@ -126,16 +129,20 @@ def _eq110() -> Sides:
     )
     _, snr = _ratios()
     expected = 0.5 * (snr[at - 2] - snr[at - 1]) * (case.guess - case.x0).square().sum(1)
+
     return same(found.nats / (whole.steps - 1), expected)
 
 
 def _omega() -> tuple[LinearLogSNR, Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """A schedule, times, and its increasing omega(t) = -5 + 11 t in letters."""
+    """A schedule, times, and its increasing omega(t) = -5 + 11 t in the paper's symbols."""
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     return LinearLogSNR(5.0, -6.0), t, -5 + 11 * t
 
 
-CONTINUOUS = "As the steps shrink the difference becomes a slope: the weight of diffusion in continuous time."
+CONTINUOUS = (
+    "As the steps shrink the difference becomes a slope: "
+    "the weight of diffusion in continuous time."
+)
 
 
 @SECTION.equation(110, "in continuous time −½ SNR′(t) ‖x̂ − x_0‖²", Kind.EXACT, note=CONTINUOUS)
@@ -150,10 +157,12 @@ def _eq110_continuous() -> Sides:
         v = (
             level.alpha * x_t - case.guess
         ) / level.sigma  # of that x_0, where alpha^2 + sigma^2 = 1
+
         return Prediction.solve("v", v, x_t, level)
 
     slope = -11 * torch.exp(-omega)
     expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
+
     return same(
         diffusion_loss(as_predict(predict, path), path, case.x0, t, case.eps).nats, expected
     )
@@ -164,15 +173,17 @@ def _eq111() -> Sides:
     schedule, t, omega = _omega()
     levels = [Path(schedule, scaling).at(t) for scaling in SCALINGS]
     root = torch.stack([torch.as_tensor(level.alpha / level.sigma) for level in levels])
+
     return same(root, torch.exp(-omega / 2).expand(len(levels), -1))
 
 
 def _learned() -> LearnedSchedule:
-    """A learned schedule, bent away from where it starts."""
+    """A learned schedule with arbitrary parameters."""
     schedule = LearnedSchedule(6.0, -5.0, units=8)
     with torch.no_grad():
         for i, parameter in enumerate(schedule.parameters()):
             parameter.copy_(0.05 * draws(104 + i, *parameter.shape))
+
     return schedule
 
 
@@ -187,6 +198,7 @@ def _eq111_learned() -> Sides:
     level = Path(schedule, "vp").at(inside)
     fall = -(torch.as_tensor(level.alpha / level.sigma) ** 2) * torch.as_tensor(level.dlog_snr)
     snr = torch.exp(schedule(ends))
+
     return bound(snr[:-1], snr[1:], (fall.reshape(steps, -1) * weight).sum(1) / steps)
 
 
@@ -195,6 +207,7 @@ def _eq112() -> Sides:
     snr = torch.tensor(
         [math.exp(level.log_snr) for level in chain().levels[1:]], dtype=torch.float64
     )
+
     return same(snr, _ratios()[1])
 
 
@@ -216,6 +229,7 @@ def _eq113_cosine() -> Sides:
 @SECTION.equation(114, "1 − A_t = sigmoid(ω(t))", Kind.EXACT)
 def _eq114() -> Sides:
     schedule, t, omega = _omega()
+
     return same(
         torch.as_tensor(Path(schedule, "vp").at(t).sigma) ** 2, omega.exp() / (1 + omega.exp())
     )
