@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from allegory.networks import UNetConfig
-from allegory.networks.unet import Level, PixelAttention, ResBlock, UNet, level_sizes
+from allegory.networks.unet import Level, PixelAttention, ResBlock, UNetModule, level_sizes
 
 
 class Nothing(nn.Module):
@@ -161,7 +161,7 @@ def test_the_last_convolution_reaches_half_its_kernel(head: int, reach: int) -> 
     network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=(), head=head).build(
         (1, 8, 8), outputs=6
     )
-    assert isinstance(network, UNet)
+    assert isinstance(network, UNetModule)
     nn.init.normal_(network.head.weight)
     h = torch.randn(1, 4, 8, 8, requires_grad=True)
     network.head(h)[0, :, 3, 3].sum().backward()

@@ -45,9 +45,9 @@ def test_the_vae_has_one_latent():
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("mnist_hierarchy:2", "give one of 1, 3, 6"),
-        ("mnist_hierarchy:three", "give a whole number of levels"),
-        ("mnist_vae:3", "has no levels to choose"),
+        ("mnist_hierarchy:2", "the number of latents, one of 1, 3, 6"),
+        ("mnist_hierarchy:three", "the number of latents, one of 1, 3, 6"),
+        ("mnist_vae:3", "no number follows 'mnist_vae'"),
         ("mnist_hierarchie:3", "did you mean 'mnist_hierarchy'"),
     ],
 )

@@ -28,7 +28,7 @@ def test_every_network_can_be_named_in_a_run():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d | {"kind": "os.system"}, "unknown kind"),
+        (lambda d: d | {"kind": "os.system"}, "kind 'os.system' is not registered"),
         (lambda d: d | {"extra": 1}, "extra"),
         (lambda d: {k: v for k, v in d.items() if k != "source"}, "source"),
     ],
@@ -112,6 +112,8 @@ def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
 
 
 def test_a_learned_schedule_needs_the_bound():
-    choice = DiffusionConfig(MLPConfig(8, 1), PathConfig("learned"), data_std=0.5, weight="simple")
+    choice = DiffusionConfig(
+        MLPConfig(8, 1), PathConfig("learned"), data_std=0.5, objective="simple"
+    )
     with pytest.raises(ValueError, match="objective='simple': only the bound can train a schedule"):
         choice.build(DataSpec((2,), -1, 1))

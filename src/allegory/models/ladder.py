@@ -54,6 +54,11 @@ class LadderConfig:
     decoder: str = "bernoulli"
     warmup: int = 0
 
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        return "bits/dim"
+
     def build(self, spec: DataSpec) -> Ladder:
         """A new model for data of this kind."""
         return Ladder(spec, self)

@@ -47,6 +47,11 @@ class VAEConfig:
         ):
             raise ValueError(f"{self}: give 1 or more of each number")
 
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        return "bits/dim"
+
     def build(self, spec: DataSpec) -> Hierarchy:
         """A new model for data of this kind. ValueError where the decoder, or convolutions, do not fit them."""
         head, steps = Head(spec, self.decoder), list(pairwise(self.latents))

@@ -4,11 +4,13 @@ from .condition import Condition, Labels, Picture, Vector
 from .dit import DiT, DiTConfig
 from .embeddings import InputFourier, LevelEmbedding
 from .mlp import MLP, MLPConfig
-from .potential import PotentialConfig, Scalar
+from .potential import Potential, PotentialConfig
+from .registry import NETWORKS, NetworkConfig, label_condition
 from .unet import UNet, UNetConfig
 
 __all__ = [
     "MLP",
+    "NETWORKS",
     "Condition",
     "DiT",
     "DiTConfig",
@@ -16,10 +18,12 @@ __all__ = [
     "Labels",
     "LevelEmbedding",
     "MLPConfig",
+    "NetworkConfig",
     "Picture",
+    "Potential",
     "PotentialConfig",
-    "Scalar",
     "UNet",
     "UNetConfig",
     "Vector",
+    "label_condition",
 ]

@@ -19,6 +19,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from .attention import Attention
 from .condition import Condition
 from .embeddings import Inputs, modulate, zeroed
+from .registry import NETWORKS, constructor
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class DiTConfig:
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
         """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
-        return DiT(self, shape, condition, outputs)
+        return DiTModule(self, shape, condition, outputs)
 
 
 class Block(nn.Module):
@@ -71,7 +72,7 @@ class Block(nn.Module):
         return out
 
 
-class DiT(nn.Module):
+class DiTModule(nn.Module):
     """(x, log_snr, condition) -> (b, outputs, height, width). About 18 depth width² weights."""
 
     def __init__(
@@ -82,6 +83,7 @@ class DiT(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
+        self.config = config
         rows, columns = patch_grid(shape, config.patch)
         self.patch = config.patch
         self.grid = (rows, columns)
@@ -135,3 +137,7 @@ def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
             f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor"
         )
     return height // patch, width // patch
+
+
+DiT = constructor("DiT", DiTConfig)
+NETWORKS.register("dit", DiTConfig, "diffusion transformer, for images (Peebles & Xie 2023)")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .condition import Condition
 from .embeddings import Inputs, modulate, zeroed
+from .registry import NETWORKS, constructor
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class MLPConfig:
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
         """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
-        return MLP(self, shape, condition, outputs)
+        return MLPModule(self, shape, condition, outputs)
 
 
 class Block(nn.Module):
@@ -52,7 +53,7 @@ class Block(nn.Module):
         return out
 
 
-class MLP(nn.Module):
+class MLPModule(nn.Module):
     """(x, log_snr, condition) -> x with `outputs` channels. About 5 depth width² weights."""
 
     def __init__(
@@ -63,6 +64,7 @@ class MLP(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
+        self.config = config
         if not shape or min(shape) < 1:
             raise ValueError(
                 f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars"
@@ -86,3 +88,7 @@ class MLP(nn.Module):
             h = block(h, embedding)
         out: Tensor = self.head(self.norm(h))
         return out.view(-1, *self.result)
+
+
+MLP = constructor("MLP", MLPConfig)
+NETWORKS.register("mlp", MLPConfig, "residual multilayer perceptron, for data of any shape")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from torch.nn.functional import silu
 
 from .condition import Condition, conditioning
 from .embeddings import LEVEL_RANGE, InputFourier, zeroed
+from .registry import NETWORKS, constructor
 
 WAVES = (0.1, 0.2, 0.4, 0.8)
 """Radians per nat: periods from 8 nats up."""
@@ -33,6 +35,9 @@ class PotentialConfig:
     depth: int = 3
     fourier: tuple[int, ...] = ()
 
+    scalar: ClassVar[bool] = True
+    """The network has one output per item, whatever their shape: an energy is read off it directly."""
+
     def __post_init__(self) -> None:
         if min(self.width, self.depth) < 1:
             raise ValueError(f"width={self.width} and depth={self.depth} must be at least 1")
@@ -45,16 +50,17 @@ class PotentialConfig:
             raise ValueError(
                 f"outputs={outputs}: this network puts out one number an item; leave it out"
             )
-        return Scalar(self, shape, condition)
+        return PotentialModule(self, shape, condition)
 
 
-class Scalar(nn.Module):
+class PotentialModule(nn.Module):
     """(x, log_snr, condition) -> (b,), which is 0 for a new network."""
 
     def __init__(
         self, config: PotentialConfig, shape: tuple[int, ...], condition: Condition | None = None
     ) -> None:
         super().__init__()
+        self.config = config
         self.shape = shape
         self.fourier = InputFourier(config.fourier)
         self.condition = conditioning(condition, config.width)
@@ -94,3 +100,11 @@ def _slow(log_snr: Float[Tensor, " b"]) -> Float[Tensor, "b features"]:
     at = log_snr.clamp(-LEVEL_RANGE, LEVEL_RANGE)[:, None]
     angles = at * torch.tensor(WAVES, dtype=at.dtype, device=at.device)
     return torch.cat([at / math.sqrt(LEVEL_RANGE), angles.sin(), angles.cos()], 1)
+
+
+Potential = constructor("Potential", PotentialConfig)
+NETWORKS.register(
+    "potential",
+    PotentialConfig,
+    "residual multilayer perceptron with one output per item, for energies",
+)

@@ -22,6 +22,7 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 from .attention import Attention
 from .condition import Condition
 from .embeddings import Inputs, modulate, zeroed
+from .registry import NETWORKS, constructor
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class UNetConfig:
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
         """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
-        return UNet(self, shape, condition, outputs)
+        return UNetModule(self, shape, condition, outputs)
 
 
 class ResBlock(nn.Module):
@@ -162,7 +163,7 @@ class Smaller(nn.Module):
         return interpolate(inside, scale_factor=2)
 
 
-class UNet(nn.Module):
+class UNetModule(nn.Module):
     """(x, log_snr, condition) -> (b, outputs, height, width), for x of shape (b, channels, height, width)."""
 
     def __init__(
@@ -173,6 +174,7 @@ class UNet(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
+        self.config = config
         sizes = level_sizes(shape, len(config.multipliers))
         widths = [config.channels * m for m in config.multipliers]
         self.inputs = Inputs(shape, embedding_width(config), config.fourier, condition)
@@ -219,3 +221,11 @@ def level_sizes(shape: Sequence[int], levels: int) -> list[int]:
             f"ask: use fewer multipliers, or pad it to {-(-height // step) * step}x{-(-width // step) * step}"
         )
     return [max(height, width) // 2**level for level in range(levels)]
+
+
+UNet = constructor("UNet", UNetConfig)
+NETWORKS.register(
+    "unet",
+    UNetConfig,
+    "U-Net of residual blocks, for images of 8x8 to 64x64 (Ronneberger et al. 2015; Ho et al. 2020)",
+)

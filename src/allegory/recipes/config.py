@@ -1,122 +1,228 @@
-"""The choices of a run as plain values, each beside what it builds.
+"""The choices of a run as frozen dataclasses of plain values, each with the `build` of what it describes.
 
-A Run is what a recipe returns: spec, model, training. It holds strings, numbers and tuples only, so it is written to
-`run.json` and read back without loss, and nothing in a run folder is ever executed.
+They hold strings, numbers, tuples and other configs, so a run is written to `run.json` and read back without loss,
+and nothing in a run folder is ever executed. A model from outside the package is a frozen dataclass with `build` and
+`unit`, and one call of `MODELS.register`.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
+
+from torch import nn
 
 from ..data import Dataset, DataSpec
-from ..lookup import pick
-from ..models import (
-    VDM,
-    CategoricalOutput,
-    Denoiser,
-    Energy,
-    LadderConfig,
-    LatentVariableModel,
-    VAEConfig,
-)
-from ..networks import DiTConfig, Labels, MLPConfig, PotentialConfig, UNetConfig
+from ..lookup import Registry, pick
+from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAEConfig
+from ..networks import NetworkConfig, label_condition
 from ..objectives import objective_named
-from ..process import SCALINGS, TARGETS, Cosine, LearnedSchedule, LinearLogSNR, Path
+from ..process import (
+    SCALINGS,
+    TARGETS,
+    Betas,
+    Cosine,
+    Geometric,
+    LearnedSchedule,
+    LinearLogSNR,
+    Path,
+    RectifiedFlow,
+    Schedule,
+)
 from ..training import TrainingConfig
 
-NetworkConfig = UNetConfig | DiTConfig | MLPConfig | PotentialConfig
-SCHEDULES = {"linear": LinearLogSNR, "cosine": Cosine, "learned": LearnedSchedule}
-CATEGORICAL, ENERGY = "categorical", "energy"
-MEASURED = 10_000
+CATEGORICAL = "categorical"
+"""The target of a network whose output is logits over the levels of the data."""
+ENERGY = "energy"
+"""The target of a network whose score is the gradient of a function of it."""
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "linear": LinearLogSNR,
+    "cosine": Cosine,
+    "learned": LearnedSchedule,
+    "geometric": Geometric,
+    "rectified_flow": RectifiedFlow,
+    "betas": Betas,
+}
+
+_ITEMS_FOR_STD = 10_000
 
 
 @dataclass(frozen=True)
 class PathConfig:
-    """A path with finite ends: the schedule's curve, its log-SNR at t = 0 and t = 1, and the scaling.
+    """The choice of a Path: a schedule with its arguments, and a scaling.
 
-    For the schedule "learned" the ends are those it begins with.
+    Args:
+        schedule: name of the schedule, e.g. "linear" (log-SNR linear in t), "cosine", "learned", "geometric".
+        start: log-SNR at t = 0, for schedules that have it; None becomes the schedule's default.
+        end: log-SNR at t = 1, likewise. For "learned" both are those that it begins with.
+        scaling: "vp", "sub_vp", "flow" or "ve".
+        arguments: further arguments of the schedule by name, e.g. {"sigma_min": 0.01, "sigma_max": 50.0}.
+
+    Raises:
+        ValueError: for an unknown name, or arguments that the schedule does not have.
     """
 
     schedule: str = "linear"
-    start: float = 10.0
-    end: float = -6.0
+    start: float | None = None
+    end: float | None = None
     scaling: str = "vp"
+    arguments: dict[str, float | tuple[float, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         pick("schedule", self.schedule, SCHEDULES)
         pick("scaling", self.scaling, SCALINGS)
+        known = inspect.signature(SCHEDULES[self.schedule]).parameters
+        for name in ("start", "end"):
+            if getattr(self, name) is None and name in known and name not in self.arguments:
+                object.__setattr__(self, name, known[name].default)
+        for name in self._given():
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise ValueError(
+                    f"schedule {self.schedule!r} has no {name}; leave it out (its arguments: {names})"
+                )
 
     def build(self) -> Path:
         """The Path."""
-        return Path(SCHEDULES[self.schedule](self.start, self.end), self.scaling)
+        return Path(SCHEDULES[self.schedule](**self._given()), self.scaling)
+
+    def _given(self) -> dict[str, float | tuple[float, ...]]:
+        """The arguments of the schedule that are not left to its defaults."""
+        ends = {"start": self.start, "end": self.end}
+        return {name: value for name, value in ends.items() if value is not None} | self.arguments
+
+
+@runtime_checkable
+class ModelConfig(Protocol):
+    """The choice of a model: a frozen dataclass of plain values that builds it."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss, e.g. "bits/dim"."""
+        ...
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        """A new model for data with this spec. ValueError where they do not fit."""
+        ...
+
+
+@runtime_checkable
+class MeasuresData(Protocol):
+    """A config with a field that may be left open, to be computed from the training data."""
+
+    def resolved(self, dataset: Dataset) -> ModelConfig:
+        """The same choice with nothing left open."""
+        ...
+
+
+MODELS: Registry[Callable[..., ModelConfig]] = Registry("model")
+"""The config class of each model, by name."""
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """A diffusion model: network, path, what the network predicts (a target, "categorical",
-    or "energy": then the score is the gradient of a function of the network), and the training weight.
+    """The choice of a diffusion model.
+
+    Args:
+        network: its network.
+        path: the forward process.
+        target: what the network predicts: a target ("x0", "eps", "score", "v", "flow", "edm"), "categorical" for
+            logits over the levels, or "energy".
+        data_std: standard deviation of the data in model space; None computes it from the training data.
+        objective: name of the training objective, e.g. "elbo" or "simple".
+        label_dropout: fraction of training items whose label is hidden.
+
+    Raises:
+        ValueError: for an unknown name.
     """
 
     network: NetworkConfig
-    path: PathConfig = field(default_factory=PathConfig)
+    path: PathConfig = field(default_factory=lambda: PathConfig("linear", start=10.0, end=-6.0))
     target: str = "edm"
     data_std: float | None = None
-    weight: str = "elbo"
+    objective: str = "elbo"
     label_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL, ENERGY)))
-        objective_named(self.weight)
+        objective_named(self.objective)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        return objective_named(self.objective).unit
+
+    def resolved(self, dataset: Dataset) -> DiffusionConfig:
+        """The same choice with `data_std` as it is in the first 10,000 training items, in model space."""
+        if self.data_std is not None:
+            return self
+        x0 = dataset.spec.encode(dataset.train.x[:_ITEMS_FOR_STD])
+        return replace(self, data_std=round(x0.std().item(), 4))
 
     def build(self, spec: DataSpec) -> VDM:
-        """The model for data of this kind. ValueError when they do not fit, with the remedy."""
-        if self.data_std is None:
-            raise ValueError(
-                "data_std=None: is measured when a run is carried out; give a number to build a model"
-            )
-        condition = None if spec.classes is None else Labels(spec.classes)
-        return VDM(self._denoiser(spec, condition), spec, self.weight, self.label_dropout)
+        """A new model for data with this spec.
 
-    def _denoiser(self, spec: DataSpec, condition: Labels | None) -> Denoiser | Energy:
+        Raises:
+            ValueError: where model and data do not fit, or `data_std` is open.
+        """
+        if self.data_std is None:
+            raise ValueError("data_std=None: is computed from the data of a run; give a number")
+        return VDM(self._denoiser(spec, self.data_std), spec, self.objective, self.label_dropout)
+
+    def _denoiser(self, spec: DataSpec, data_std: float) -> Denoiser | Energy:
         path = self.path.build()
-        assert self.data_std is not None
+        condition = label_condition(spec)
+        if self.target == CATEGORICAL:
+            if spec.levels is None:
+                raise ValueError(
+                    f"target={CATEGORICAL!r} needs data of finitely many levels; use target='edm'"
+                )
+            outputs = spec.levels * spec.shape[0]
+            network = self.network.build(spec.shape, condition, outputs=outputs)
+            return Denoiser(network, path, CategoricalOutput(spec.values), data_std)
+
+        network = self.network.build(spec.shape, condition)
         if self.target == ENERGY:
-            form = "scalar" if isinstance(self.network, PotentialConfig) else "inner_product"
-            return Energy(self.network.build(spec.shape, condition), path, self.data_std, form)
-        if self.target != CATEGORICAL:
-            return Denoiser(
-                self.network.build(spec.shape, condition), path, self.target, self.data_std
-            )
-        if spec.levels is None:
-            raise ValueError(
-                f"target={CATEGORICAL!r} needs data of finitely many levels; use target='edm'"
-            )
-        network = self.network.build(spec.shape, condition, outputs=spec.levels * spec.shape[0])
-        return Denoiser(network, path, CategoricalOutput(spec.values), self.data_std)
+            form = "scalar" if getattr(self.network, "scalar", False) else "inner_product"
+            return Energy(network, path, data_std, form)
+        return Denoiser(network, path, self.target, data_std)
+
+
+MODELS.register("diffusion", DiffusionConfig, "a diffusion model: network, path, target, objective")
+MODELS.register("vae", VAEConfig, "a variational autoencoder, or a Markov chain of latents")
+MODELS.register("ladder", LadderConfig, "a ladder of latents, for images (Sønderby et al. 2016)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a recipe returns: the name it goes by, the data it learns, the model and how it is trained."""
+    """What a recipe returns.
+
+    Args:
+        recipe: the name that it goes by.
+        source: the data, as `allegory.data.load` reads them; "" for data in memory.
+        model: the choice of the model.
+        training: how it is trained.
+    """
 
     recipe: str
     source: str
-    model: DiffusionConfig | VAEConfig | LadderConfig
+    model: ModelConfig
     training: TrainingConfig
 
     @property
     def unit(self) -> str:
         """The unit of the training loss."""
-        weight = self.model.weight if isinstance(self.model, DiffusionConfig) else "elbo"
-        return objective_named(weight).unit
+        return self.model.unit
 
     def resolved(self, dataset: Dataset) -> Run:
-        """The same run with nothing left open: of diffusion data_std as measured on training data, in model space."""
-        if not isinstance(self.model, DiffusionConfig) or self.model.data_std is not None:
+        """The same run with nothing left open."""
+        if not isinstance(self.model, MeasuresData):
             return self
-        some = dataset.spec.encode(dataset.train.x[:MEASURED])
-        return replace(self, model=replace(self.model, data_std=round(some.std().item(), 4)))
+        return replace(self, model=self.model.resolved(dataset))
 
-    def build_model(self, dataset: Dataset) -> VDM | LatentVariableModel:
+    def build_model(self, dataset: Dataset) -> nn.Module:
         """A new model for this data set."""
         return self.model.build(dataset.spec)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..networks import UNetConfig
 from ..training import TrainingConfig
 from .config import DiffusionConfig, PathConfig, Run
+from .registry import recipe
 
 
+@recipe
 def digits(data: str = "digits") -> Run:
     """A class-conditional diffusion model of 8x8 digits in two and a half minutes on two cores.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..networks import UNetConfig
 from ..training import TrainingConfig
 from .config import DiffusionConfig, PathConfig, Run
+from .registry import recipe
 
 
+@recipe
 def images(data: str) -> Run:
     """Images from a folder, a .npy/.npz of uint8, a parquet table or the hub; 8x8 to 64x64, sides divisible by 4.
 

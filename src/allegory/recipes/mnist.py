@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..networks import UNetConfig
 from ..training import TrainingConfig
 from .config import CATEGORICAL, DiffusionConfig, PathConfig, Run
+from .registry import recipe
 
 
+@recipe
 def mnist(data: str) -> Run:
     """A diffusion model of 8-bit MNIST in half an hour on two cores.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from ..models import LadderConfig, VAEConfig
 from ..training import TrainingConfig
 from .config import Run
+from .registry import RECIPES, first_line, recipe
 
 TRAINING = TrainingConfig(
     minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16"
@@ -12,6 +16,7 @@ TRAINING = TrainingConfig(
 LATENTS = {levels: (*[(4, 8)] * (levels - 1), (0, 32)) for levels in (1, 3, 6)}
 
 
+@recipe
 def mnist_vae(data: str) -> Run:
     """A variational autoencoder of binarized MNIST in twenty minutes on two cores.
 
@@ -38,6 +43,22 @@ def mnist_hierarchy(data: str, levels: int = 3) -> Run:
         model=LadderConfig(LATENTS[levels], warmup=500),
         training=TRAINING,
     )
+
+
+def _with_levels(number: float) -> Callable[[str], Run]:
+    """The recipe of a ladder with so many latents. ValueError for a number that it does not have."""
+    if number not in LATENTS:
+        raise ValueError(f"levels={number:g}: give one of {', '.join(map(str, LATENTS))}")
+    return functools.partial(mnist_hierarchy, levels=int(number))
+
+
+RECIPES.register(
+    "mnist_hierarchy",
+    mnist_hierarchy,
+    first_line(mnist_hierarchy),
+    make=_with_levels,
+    parameter="the number of latents, one of 1, 3, 6",
+)
 
 
 def _binarized(data: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..networks import MLPConfig
 from ..training import TrainingConfig
 from .config import DiffusionConfig, PathConfig, Run
+from .registry import recipe
 
 
+@recipe
 def toy(data: str = "moons") -> Run:
     """A density over the plane in half a minute: moons, swiss_roll, checkerboard, eight_gaussians, pinwheel, rings.
 
@@ -17,6 +19,7 @@ def toy(data: str = "moons") -> Run:
     )
 
 
+@recipe
 def arrays(data: str) -> Run:
     """A density over float arrays of any shape (.npy, .npz): flattened, through a residual MLP."""
     return _vectors(

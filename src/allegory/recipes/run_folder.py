@@ -13,16 +13,17 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from .. import __version__
 from ..data import DataSpec
-from ..models import VDM, LatentVariableModel
 from ..training import load_weights
 from ..training.metrics import read
 from .config import Run
-from .serialize import from_json, to_json
+from .formats import FORMAT, UnknownFormat, current_format
+from .serialize import NotRegistered, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ class RunFolder:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
-        content = {"run": to_json(run), "data": spec.to_dict(), "versions": versions}
+        content = {
+            "format": FORMAT,
+            "run": to_json(run),
+            "data": spec.to_dict(),
+            "versions": versions,
+        }
         write_whole(path / "run.json", json.dumps(content, indent=2) + "\n")
         return cls(path, run, spec)
 
@@ -54,8 +60,10 @@ class RunFolder:
                 f"RUN {str(path)!r}: no such folder; make one with `allegory train RECIPE --out {path}`"
             )
         try:
-            content = json.loads((path / "run.json").read_text())
+            content = current_format(json.loads((path / "run.json").read_text()))
             return cls(path, from_json(content["run"]), DataSpec.from_dict(content["data"]))
+        except (NotRegistered, UnknownFormat) as error:
+            raise ValueError(f"{path / 'run.json'}: {error}") from None
         except FileNotFoundError:
             raise ValueError(
                 f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
@@ -65,7 +73,7 @@ class RunFolder:
                 f"{path / 'run.json'} is damaged ({error}); restore it or train again"
             ) from None
 
-    def model(self) -> VDM | LatentVariableModel:
+    def model(self) -> Any:
         """The trained model, with the moving average of its weights, ready to evaluate. ValueError if damaged."""
         weights = self.path / "ema.safetensors"
         if not weights.exists():

@@ -1,0 +1,85 @@
+"""The networks that can be chosen by name, and constructors that take a DataSpec.
+
+A network from outside the package is a frozen dataclass with `build`, and one call:
+
+    NETWORKS.register("mine", MyConfig, "what it is, in one line")
+
+From then on `MyConfig` may stand in a recipe, and is read from the `run.json` of a folder.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, runtime_checkable
+
+from torch import nn
+
+from ..lookup import Registry
+from .condition import Condition, Labels
+
+P = ParamSpec("P")
+
+
+@runtime_checkable
+class NetworkConfig(Protocol):
+    """The choice of a network: a frozen dataclass of plain values that builds it."""
+
+    def build(
+        self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
+    ) -> nn.Module:
+        """A new network, forward(x, log_snr, condition) -> (b, outputs, *shape[1:]).
+
+        Args:
+            shape: of one item.
+            condition: what the network is conditioned on; None for nothing.
+            outputs: the number of output channels; None means those of the items.
+        """
+        ...
+
+
+@runtime_checkable
+class ItemSpec(Protocol):
+    """What a constructor needs to know of the data; a `DataSpec` is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one item."""
+        ...
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes, None without labels."""
+        ...
+
+
+NETWORKS: Registry[Callable[..., NetworkConfig]] = Registry("network")
+"""The config class of each network, by name."""
+
+
+def label_condition(spec: ItemSpec) -> Labels | None:
+    """Conditioning on the labels of the data, None where they have none."""
+    return None if spec.classes is None else Labels(spec.classes)
+
+
+def constructor(
+    name: str, config: Callable[P, NetworkConfig]
+) -> Callable[Concatenate[ItemSpec, P], nn.Module]:
+    """A function (spec, fields of the config) -> network, conditioned on the labels if the data have any.
+
+    Args:
+        name: of the function.
+        config: the config class.
+    """
+
+    def build(spec: ItemSpec, /, *fields: P.args, **named: P.kwargs) -> nn.Module:
+        return config(*fields, **named).build(spec.shape, label_condition(spec))
+
+    first = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = [first, *inspect.signature(config).parameters.values()]
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = (
+        f"The network of a `{config.__name__}` for data with this spec.\n\n{config.__doc__}"
+    )
+    build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return build

@@ -1,0 +1,62 @@
+"""The formats of `run.json`, and the conversion from the one before.
+
+Format 1 is that of version 0.1.0, which wrote no number. It has other names for the same choices.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FORMAT = 2
+
+_KINDS = {
+    "ModelChoice": "DiffusionConfig",
+    "PathChoice": "PathConfig",
+    "Training": "TrainingConfig",
+    "ScalarConfig": "PotentialConfig",
+}
+_FIELDS = {
+    "Run": {"data": "source"},
+    "ModelChoice": {"row": "target", "weight": "objective"},
+    "PathChoice": {"split": "scaling"},
+}
+_ADDED: dict[str, dict[str, Any]] = {"PathChoice": {"arguments": {}}}
+
+
+class UnknownFormat(ValueError):
+    """A file of a format that this version does not read."""
+
+
+def current_format(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a `run.json` in the present format.
+
+    Args:
+        content: what the file holds; it is converted where an earlier version wrote it.
+
+    Raises:
+        UnknownFormat: for a later format; the message names the version that wrote it.
+    """
+    number = content.get("format", 1)
+    if number == FORMAT:
+        return content
+    if number != 1:
+        wrote = content.get("versions", {}).get("allegory", "another version")
+        raise UnknownFormat(
+            f"format {number} was written by allegory {wrote}, and this version reads up to "
+            f"{FORMAT}; install that version"
+        )
+    return {**content, "run": _from_format_1(content["run"]), "format": FORMAT}
+
+
+def _from_format_1(value: Any) -> Any:
+    """The same choices under the names of format 2."""
+    if isinstance(value, list):
+        return [_from_format_1(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+
+    kind = value.get("kind", "")
+    names = _FIELDS.get(kind, {})
+    converted = {names.get(name, name): _from_format_1(item) for name, item in value.items()}
+    converted["kind"] = _KINDS.get(kind, kind)
+    return converted | _ADDED.get(kind, {})

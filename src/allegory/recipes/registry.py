@@ -1,0 +1,52 @@
+"""The recipes by name.
+
+A recipe from outside the package is a function of the data that returns a Run, with the decorator `recipe`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..lookup import Registry
+from .config import Run
+
+Recipe = Callable[..., Run]
+"""(data) -> Run. The parameter has a default where the recipe has data of its own."""
+
+R = TypeVar("R", bound=Recipe)
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+"""Functions that return a Run, by name."""
+
+
+def recipe(function: R) -> R:
+    """Register a recipe under the name of its function; the first line of its docstring is its help."""
+    RECIPES.register(function.__name__, function, first_line(function))
+    return function
+
+
+def first_line(function: Recipe) -> str:
+    """The first line of a docstring, empty without one."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def recipe_named(name: str, data: str | None = None) -> Run:
+    """The Run of a recipe.
+
+    Args:
+        name: of the recipe; a number may follow where the recipe has one, as in "mnist_hierarchy:6".
+        data: the data, as `allegory.data.load` reads them; None takes the recipe's own.
+
+    Raises:
+        ValueError: for an unknown name, a number that does not fit, or a recipe without data of its own.
+    """
+    function = RECIPES.named(name)
+    if data is not None:
+        return function(data)
+    if inspect.signature(function).parameters["data"].default is inspect.Parameter.empty:
+        raise ValueError(
+            f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
+        )
+    return function()

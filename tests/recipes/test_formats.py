@@ -1,0 +1,62 @@
+"""Run folders of earlier formats: converted where that is safe, else refused with the version that wrote them.
+
+The folders in fixtures/format_1 were written by version 0.1.0 at commit 047279a, and numbers.json holds what its models
+computed there.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from allegory.recipes import RunFolder
+from allegory.recipes.formats import FORMAT
+from allegory.recipes.serialize import from_json, to_json
+
+OLD = Path(__file__).parent / "fixtures" / "format_1"
+NUMBERS = json.loads((OLD / "numbers.json").read_text())
+X = torch.linspace(-2, 2, 8).view(4, 2)
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in OLD.glob("*/run.json")))
+def test_every_choice_of_format_1_is_read(folder):
+    run = RunFolder.open(OLD / folder).run
+    written = json.loads((OLD / folder / "run.json").read_text())["run"]
+    assert run.source == written["data"]
+    assert run.training.steps == written["training"]["steps"]
+    assert from_json(json.loads(json.dumps(to_json(run)))) == run
+
+    model = written["model"]
+    if model["kind"] == "ModelChoice":
+        assert (run.model.target, run.model.objective) == (model["row"], model["weight"])
+        assert run.model.path.scaling == model["path"]["split"]
+        path = run.model.path.build()
+        assert path.schedule.ends == pytest.approx((model["path"]["start"], model["path"]["end"]))
+    run.model.build(RunFolder.open(OLD / folder).spec)
+
+
+@torch.no_grad()
+def test_models_of_format_1_compute_what_they_computed():
+    learned = RunFolder.open(OLD / "moons_learned").model().denoiser
+    expected = NUMBERS["moons_learned"]
+    torch.testing.assert_close(learned(X, 0.3).x0, torch.tensor(expected["x0"]))
+    log_snr = learned.path.schedule(torch.linspace(0, 1, 5))
+    torch.testing.assert_close(log_snr, torch.tensor(expected["log_snr"]))
+
+    energy = RunFolder.open(OLD / "energy").model().denoiser.energy(X, 0.3)
+    torch.testing.assert_close(energy, torch.tensor(NUMBERS["energy"]["energy"]))
+
+    samples = RunFolder.open(OLD / "vae").model().sample(range(3))
+    assert samples.tolist() == NUMBERS["vae"]["samples"]
+
+
+def test_a_later_format_is_refused_with_the_version_that_wrote_it(tmp_path):
+    folder = Path(shutil.copytree(OLD / "energy", tmp_path / "run"))
+    content = json.loads((folder / "run.json").read_text())
+    content |= {"format": FORMAT + 1, "versions": {"allegory": "9.1"}}
+    (folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"written by allegory 9\.1") as caught:
+        RunFolder.open(folder)
+    assert "damaged" not in str(caught.value)
