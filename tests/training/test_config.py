@@ -43,10 +43,16 @@ def test_minutes_are_positive(minutes: float) -> None:
         TrainingConfig(minutes=minutes)
 
 
-@pytest.mark.parametrize("budget", [{}, {"steps": 5, "minutes": 1.0}])
-def test_a_run_has_one_budget(budget: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="either steps or minutes"):
-        TrainingConfig(**budget)  # type: ignore[arg-type]
+def test_a_run_needs_a_budget() -> None:
+    with pytest.raises(ValueError, match="needs a budget"):
+        TrainingConfig()
+
+
+def test_of_steps_and_minutes_the_one_that_is_spent_first_counts() -> None:
+    both = TrainingConfig(steps=10, minutes=1.0)
+    assert both.progress(5, 15.0) == 0.5
+    assert both.progress(5, 45.0) == 0.75
+    assert both.progress(10, 1.0) == both.progress(1, 60.0) == 1.0
 
 
 def test_progress_is_the_share_of_the_budget() -> None:

@@ -1,66 +1,204 @@
-"""Words to a command: the options of `arguments.py`, read by tyro, and its complaints in one line."""
+"""The command that words ask for: options read by tyro, and its complaints in one line."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Sequence
-from contextlib import redirect_stderr
-from typing import Annotated, Union
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Annotated, Any, Protocol, TypeVar, Union, runtime_checkable
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, PositionalRequiredArgs, subcommand
+from tyro.conf import (
+    AvoidSubcommands,
+    FlagCreatePairsOff,
+    OmitSubcommandPrefixes,
+    PositionalRequiredArgs,
+    subcommand,
+)
 
 from .. import __version__
 from ..lookup import pick
-from .arguments import Compress, Decompress, Demo, Evaluate, Sample, Train, Tune, Verify
+from .compress import Compress
+from .decompress import Decompress
+from .demo import Demo
+from .evaluate import Evaluate
+from .imports import take_imports
+from .info import Info
+from .recipes import Recipes
+from .sample import Sample
+from .train import Train, prepare
+from .tune import Tune
+from .verify import Verify
 
-COMMANDS = ("demo", "train", "sample", "evaluate", "tune", "compress", "decompress", "verify")
-Command = Union[Demo, Train, Sample, Evaluate, Tune, Compress, Decompress, Verify]  # noqa: UP007 - as below
+COMMANDS: dict[str, type[Command]] = {
+    "demo": Demo,
+    "train": Train,
+    "sample": Sample,
+    "evaluate": Evaluate,
+    "info": Info,
+    "recipes": Recipes,
+    "tune": Tune,
+    "compress": Compress,
+    "decompress": Decompress,
+    "verify": Verify,
+}
+
+_DESCRIPTION = (
+    f"Diffusion models from one set of equations. Version {__version__}.\n\n"
+    "--import MODULE, with any command: first run a module or a .py file that registers solvers, "
+    "guides, networks, recipes, ... from outside the package."
+)
+_PROGRAM = "allegory"
+_HELP = ("-h", "--help")
+_WIDE = "10000"
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Command(Protocol):
+    """What words become: something to run."""
+
+    def run(self) -> None: ...
 
 
 def parse(arguments: Sequence[str]) -> Command:
     """The command that the words ask for. ValueError of one line for words that make no sense."""
-    command = Union[  # noqa: UP007 - tyro reads the annotations of a Union
-        Annotated[Demo, subcommand("demo")],
-        Annotated[Train, subcommand("train")],
-        Annotated[Sample, subcommand("sample")],
-        Annotated[Evaluate, subcommand("evaluate")],
-        Annotated[Tune, subcommand("tune")],
-        Annotated[Compress, subcommand("compress")],
-        Annotated[Decompress, subcommand("decompress")],
-        Annotated[Verify, subcommand("verify")],
-    ]
-    if arguments and not arguments[0].startswith("-"):
-        pick("command", arguments[0], dict.fromkeys(COMMANDS))
+    arguments = take_imports(arguments)
+    if not arguments or arguments[0].startswith("-"):
+        every = tuple(
+            Annotated[kind, subcommand(name, description=(kind.__doc__ or "").partition("\n")[0])]
+            for name, kind in COMMANDS.items()
+        )
+        chosen: Command = read(Union[every], arguments, _PROGRAM, _DESCRIPTION)  # noqa: UP007
+        return chosen
+
+    name, *rest = arguments
+    kind = pick("command", name, COMMANDS)
+    if kind is Train:
+        return _parse_train(rest)
+    return read(kind, rest, f"{_PROGRAM} {name}")
+
+
+def _parse_train(arguments: Sequence[str]) -> Command:
+    """Read the words twice: which recipe it is, and then the fields of that recipe."""
+    program = f"{_PROGRAM} train"
+    named = bool(arguments) and not arguments[0].startswith("-")
+    if not named and any(word in _HELP for word in arguments):
+        return read(Train, arguments, program)
+
+    words = [word for word in arguments if word not in _HELP]
+    known, _ = read_known(Train, words, program)
+    prepared = prepare(known)
+    full: Train = read(prepared.options_type(), arguments, program, prepared.description)
+    return prepared.completed(full)
+
+
+def read(kind: type[T] | Any, words: Sequence[str], program: str, text: str | None = None) -> T:
+    """Words to a dataclass of options.
+
+    Args:
+        kind: the dataclass.
+        words: the command line.
+        program: what the help calls the program.
+        text: description for the help; None: the dataclass's docstring.
+
+    Raises:
+        ValueError: in one line, for words that do not fit.
+        SystemExit: after `--help` has been printed.
+    """
+    found: T = _tyro(kind, words, program, text, return_unknown_args=False)
+    return found
+
+
+def read_known(kind: type[T], words: Sequence[str], program: str) -> tuple[T, list[str]]:
+    """The same, with the words that the dataclass does not know returned beside it."""
+    found: tuple[T, list[str]] = _tyro(kind, words, program, None, return_unknown_args=True)
+    return found
+
+
+def _tyro(
+    kind: Any, words: Sequence[str], program: str, text: str | None, return_unknown_args: bool
+) -> Any:
+    of_subcommands = OmitSubcommandPrefixes if program == _PROGRAM else AvoidSubcommands
+    config = (of_subcommands, FlagCreatePairsOff, PositionalRequiredArgs)
+
+    cli: Any = tyro.cli  # its overloads do not cover a Union, nor a flag that is no literal
+
+    def run() -> Any:
+        return cli(
+            kind,
+            prog=program,
+            description=text,
+            args=list(words),
+            config=config,
+            use_underscores=True,
+            return_unknown_args=return_unknown_args,
+        )
+
     complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
-            chosen: Command = tyro.cli(
-                command,
-                prog="allegory",
-                description=f"Diffusion models from one set of equations. Version {__version__}.",
-                args=list(arguments),
-                config=(OmitSubcommandPrefixes, FlagCreatePairsOff, PositionalRequiredArgs),
-            )
+        with warnings.catch_warnings(), redirect_stderr(complaint):
+            warnings.simplefilter("ignore")
+            return run()
     except SystemExit as stop:
-        if stop.code not in (0, None):
-            raise ValueError(_one_line(complaint.getvalue())) from None
-        raise
-    return chosen
+        if stop.code in (0, None):
+            raise
+    with _wide_terminal(), warnings.catch_warnings(), redirect_stderr(io.StringIO()) as complaint:
+        warnings.simplefilter("ignore")
+        with suppress(SystemExit):
+            run()
+    raise ValueError(_one_line(complaint.getvalue(), program))
 
 
-def _one_line(box: str) -> str:
+@contextmanager
+def _wide_terminal() -> Iterator[None]:
+    """So wide that no line of a complaint is wrapped."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = _WIDE
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _one_line(box: str, program: str) -> str:
     """The first sentence of tyro's boxed complaint, in plain words where it speaks of types."""
-    inside = [
-        line for line in box.splitlines()[1:] if not re.fullmatch(r" *-+ *", line)
-    ]  # a rule, where text is ASCII
-    lines = [line.strip("│╭╮╰╯─ ").strip() for line in inside]
-    said = " ".join(lines[: lines.index("")] if "" in lines else lines).rstrip(".")
-    wrong = re.match(
-        r"Error parsing (\S+): no type matching (\S+) could be instantiated from \['(.*)'\]", said
-    )
+    lines = [re.sub(r"^[|│]\s*|\s*[|│]$", "", line).strip() for line in box.splitlines()[1:]]
+    lines = [line for line in lines if line.strip("╰╯─+- ")]
+    said = lines[0].rstrip(".") if lines else "these words make no sense"
+
+    if said.startswith("Missing from"):
+        missing = [line.split()[0] for line in lines[1:] if re.match(r"(--)?[A-Z]+$", line)]
+        said = f"give {' and '.join(missing)}"
+
+    unknown = re.match(r"Unrecognized options: ([^\s,=]+)", said)
+    if unknown:
+        closest = next((line for line in lines if line.startswith("--")), "")
+        hint = f"; did you mean {closest.split()[0]}?" if closest else ""
+        said = f"unknown option {unknown.group(1)}{hint}"
+
+    wrong = re.match(r"Error parsing (--\S+): .*?'([^']*)'\]?\W*$", said)
     if wrong:
-        option, kind, value = wrong.groups()
-        said = f"{option} {value}: give {'a whole number' if 'INT' in kind else 'a number'}"
-    return f"{said}; see allegory --help"
+        option, value = wrong.groups()
+        said = f"{option} {value}: give {_expected(option, lines)}"
+    else:
+        said = re.sub(r"^Error parsing (\S+): ", r"\1: ", said)
+    return f"{said}; see {program} --help"
+
+
+def _expected(option: str, lines: Sequence[str]) -> str:
+    """What values an option takes, from the help that tyro prints under a complaint."""
+    usage = next((line for line in lines if line.startswith(option + " ")), "")
+    several = "[" in usage or len(usage.split()) > 2
+    if "INT" in usage:
+        return "whole numbers" if several else "a whole number"
+    if "FLOAT" in usage:
+        return "numbers" if several else "a number"
+    return usage.removeprefix(option).strip() or "another value"

@@ -1,8 +1,8 @@
 """The choices of a training run, and the two curves that follow from them.
 
-A run has one budget, a number of steps or of minutes. `progress` in [0, 1] is the share of it that is spent,
-and the learning rate is a function of the step (for the warm-up) and of the progress (for the decay), so that
-a run of five minutes ends with a learning rate of zero on any machine.
+A run has a budget: a number of steps, of minutes, or both, of which the one that is spent first ends the run. `progress`
+in [0, 1] is the spent share of the budget, the larger share where there are both. The learning rate is a function of the
+step (for the warm-up) and of the progress (for the decay), so that a run ends with a learning rate of zero on any machine.
 """
 
 import math
@@ -15,7 +15,8 @@ from typing import Literal
 class TrainingConfig:
     """How to train: budget, optimizer, moving average, checkpoints. All fields are plain JSON values.
 
-    Exactly one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given.
+    At least one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given; of both, the one
+    that is spent first ends the run.
     `batch_size` is the size of one batch over all processes; an optimizer step sees `accumulate` of them.
     `optimizer` is "adamw" or "muon" (`muon.py`: Muon for kernels of convolutions). `warmup` is in steps; `clip`
     bounds the norm of the gradient; `ema` is the decay of the moving average of the weights. `seed` starts the
@@ -40,11 +41,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            given = f"steps={self.steps}, minutes={self.minutes}"
-            raise ValueError(
-                f"a run has one budget, got {given}: give either steps or minutes, the other stays None"
-            )
+        if self.steps is None and self.minutes is None:
+            raise ValueError("a run needs a budget, got steps=None, minutes=None: give one or both")
         self._require(
             "at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every"
         )
@@ -76,10 +74,9 @@ class TrainingConfig:
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the budget that is spent after `step` steps and `seconds` seconds, in [0, 1]."""
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        assert self.minutes is not None
-        return min(1.0, seconds / (60 * self.minutes))
+        of_steps = 0.0 if self.steps is None else step / self.steps
+        of_minutes = 0.0 if self.minutes is None else seconds / (60 * self.minutes)
+        return min(1.0, max(of_steps, of_minutes))
 
     def rate(self, step: int, progress: float) -> float:
         """Learning rate of the next step: learning_rate * min(1, (step + 1) / warmup) * decay(progress).

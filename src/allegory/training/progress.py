@@ -1,15 +1,23 @@
-"""What a run tells those who watch it, and a bar that shows it."""
+"""What a training run reports while it goes on, and how that is shown."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ..progress import OnProgress, progress
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: steps and items so far, mean loss since the last report, times in seconds.
+    """How far a run is.
 
-    `progress` is the share of the budget that is spent, in [0, 1]; `seconds` counts all sessions of the run.
+    Args:
+        step: optimizer steps so far.
+        images: items seen so far.
+        loss: mean loss since the last report.
+        progress: spent share of the budget, in [0, 1].
+        seconds: time of all sessions of the run.
+        remaining: seconds left.
     """
 
     step: int
@@ -23,34 +31,34 @@ class Progress:
 Callback = Callable[[Progress], None]
 
 
+def shown_by(on_progress: OnProgress, unit: str = "") -> Callback:
+    """A callback for `train` that passes steps and loss on to a display.
+
+    Args:
+        on_progress: the display; see `allegory.progress`.
+        unit: unit of the loss.
+
+    Returns:
+        The callback. The total number of steps is an estimate where the budget is in minutes.
+    """
+
+    def show(now: Progress) -> None:
+        total = round(now.step / now.progress)
+        on_progress("training", now.step, total, f"loss {now.loss:.4f} {unit}".rstrip())
+
+    return show
+
+
 @contextmanager
-def bar(unit: str = "") -> Iterator[Callback]:
-    """A progress bar on standard error. Give its callback to `train`; `unit` is that of the loss."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Display
+def bar(unit: str = "", terminal: bool | None = None) -> Iterator[Callback]:
+    """A progress bar on standard error (in a log file a line every ten seconds) for `train`.
 
-    columns = (
-        TextColumn("step {task.fields[step]}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn(f"loss {{task.fields[loss]}} {unit}".rstrip()),
-        TextColumn("{task.fields[left]} left"),
-    )
-    with Display(*columns, console=Console(stderr=True)) as display:
-        task = display.add_task("training", total=1.0, step=0, loss="-", left="-:--")
+    Args:
+        unit: unit of the loss.
+        terminal: True for a bar, False for lines; None: a bar if standard error is a terminal.
 
-        def show(now: Progress) -> None:
-            left = clock(now.remaining)
-            display.update(
-                task, completed=now.progress, step=now.step, loss=f"{now.loss:.4f}", left=left
-            )
-
-        yield show
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    Yields:
+        The callback to give to `train`.
+    """
+    with progress(terminal) as on_progress:
+        yield shown_by(on_progress, unit)

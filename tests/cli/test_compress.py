@@ -27,19 +27,6 @@ def packed(trained):
     return trained / "d.bin"
 
 
-@pytest.fixture
-def fails(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1, said
-        return said
-
-    return run
-
-
 def test_digits_go_through_a_file_and_back(trained, packed, tmp_path):
     out = tmp_path / "d.npy"
     main(["decompress", str(trained), str(packed), str(out)])
@@ -55,7 +42,7 @@ def test_figures_are_json(trained, tmp_path, capsys):
     assert found["items"] == 3 and found["raw bytes"] == 3 * 64 * 5 / 8  # 17 levels take 5 bits
     assert found["file bytes"] == (tmp_path / "d.bin").stat().st_size
     assert found["net bits/dim"] == pytest.approx(8 * found["net bytes"] / 192, abs=8 / 192)
-    assert found["seconds an item to decode"] is None
+    assert found["seconds per item to decode"] is None
     assert {"bz2", "xz", "gzip", "PNG, a file each", "WebP, one sheet"} <= set(
         found["others, bytes"]
     )
@@ -83,7 +70,7 @@ def test_mistakes_have_one_line(trained, packed, tmp_path, fails):
     assert "--overwrite" in fails("compress", trained, "digits", packed)
     assert "no such folder" in fails("compress", trained, "digits", tmp_path / "no" / "o.bin")
     assert "no such file" in fails("compress", trained, tmp_path / "no.npy", out)
-    assert "not what the run learned" in fails("compress", trained, "moons", out)
+    assert "not what the run was trained on" in fails("compress", trained, "moons", out)
     assert "--part" in fails("compress", trained, "digits", out, "--part", "tset")
     assert "--limit 0" in fails("compress", trained, "digits", out, "--limit", "0")
     assert "steps=500" in fails(

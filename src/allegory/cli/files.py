@@ -55,6 +55,24 @@ def _write_png(file: BytesIO, figure: Figure) -> None:
     figure.savefig(file, format="png", dpi=200)
 
 
+def free_file(name: str, overwrite: bool) -> Path:
+    """The file OUT of a command.
+
+    Args:
+        name: its name, as given.
+        overwrite: whether it may replace a file.
+
+    Raises:
+        ValueError: where it cannot be written, before anything is computed.
+    """
+    out = Path(name)
+    if out.exists() and (out.is_dir() or not overwrite):
+        raise ValueError(f"OUT {name!r}: exists already; give --overwrite or another file")
+    if not out.parent.is_dir():
+        raise ValueError(f"OUT {name!r}: no such folder; make it, or give another file")
+    return out
+
+
 def write_report(
     folder: RunFolder, model: VDM | LatentVariableModel, dataset: Dataset, found: Evaluation
 ) -> Path:

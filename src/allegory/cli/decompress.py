@@ -1,0 +1,60 @@
+"""`allegory decompress`: the items of a compressed file."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """The items of a file that `compress` wrote, as .npy.
+
+    Needs the run that it was made with, the same version of torch and the same kind of processor. A file that is
+    damaged, of another model, or of other floating-point results is refused, and nothing is written.
+    """
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder."""
+    source: Annotated[str, arg(metavar="IN")]
+    """The compressed file."""
+    out: Annotated[str, arg(metavar="OUT")]
+    """.npy file to write."""
+    overwrite: bool = False
+    """Replace OUT if it exists."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Decode and write the items."""
+        import numpy as np
+
+        from ..recipes import RunFolder
+        from ..recipes.compress import decompress
+        from ..recipes.run_folder import write_whole
+        from . import tables
+        from .files import free_file
+
+        out = free_file(self.out, self.overwrite)
+        if out.suffix != ".npy":
+            raise ValueError(f"OUT {self.out!r}: give a name that ends in .npy")
+        folder = RunFolder.open(Path(self.folder))
+        source = Path(self.source)
+        if not source.is_file():
+            raise ValueError(
+                f"IN {self.source!r}: no such file; give one that `allegory compress` wrote"
+            )
+
+        start = time.perf_counter()
+        raw = decompress(folder, source.read_bytes(), self.source)
+        file = io.BytesIO()
+        np.save(file, raw.numpy())
+        write_whole(out, file.getvalue())
+
+        seconds = time.perf_counter() - start
+        tables.show(self.json, {"items": len(raw), "seconds": seconds, "file": str(out)})

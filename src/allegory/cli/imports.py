@@ -1,0 +1,143 @@
+"""Code from outside the package: modules that register parts, and files with recipes.
+
+An error in such a file is one line that names the file and the line in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+_OPTION = "--import"
+
+
+def take_imports(arguments: Sequence[str]) -> list[str]:
+    """Import what `--import MODULE` and `--import=MODULE` name, and return the other words.
+
+    Raises:
+        ValueError: where a module is missing, or fails.
+    """
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, equals, name = word.partition("=")
+        if option != _OPTION:
+            rest.append(word)
+            continue
+        name = name if equals else next(words, "")
+        if not name:
+            raise ValueError(f"{_OPTION}: name a module or a .py file")
+        import_module(name)
+    return rest
+
+
+def import_module(name: str) -> ModuleType:
+    """A module by its dotted name, found from the working folder too, or by the path of its file.
+
+    Raises:
+        ValueError: for a file or module that is missing, or that raises an error.
+    """
+    if name.endswith(".py"):
+        return import_file(Path(name))
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        raise ValueError(
+            f"{_OPTION} {name}: no such module; check its name, or give the path of a .py file"
+        ) from None
+
+
+def import_file(path: Path) -> ModuleType:
+    """The module in a file; each file is run once.
+
+    Raises:
+        ValueError: for a file that is missing, or that raises an error.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; check the path")
+    name = f"allegory_user_{path.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
+    if name in sys.modules:
+        return sys.modules[name]
+
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with errors_of(path):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Inside the block, an error in the code of this file becomes a ValueError that names the line."""
+    try:
+        yield
+    except SyntaxError as error:
+        place = f"{error.filename or path}, line {error.lineno}"
+        raise ValueError(f"{place}: {error.msg}; mend it there") from None
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == path.resolve()]
+        lines = lines or [frame.lineno for frame in frames if Path(frame.filename) == path]
+        if not lines:
+            raise
+        raise ValueError(f"{path}, line {lines[-1]}: {type(error).__name__}: {error}") from None
+
+
+def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
+    """The recipe function that "FILE.py" or "FILE.py:FUNCTION" names; None for any other text.
+
+    Without a name it is the one function of the file that is annotated to return a `Run`, or the only function.
+
+    Raises:
+        ValueError: where the file has no such function, or several.
+    """
+    file, _, name = text.partition(".py")
+    if not file or (name and not name.startswith(":")) or not text.startswith(f"{file}.py"):
+        return None
+    path = Path(f"{file}.py")
+    module = import_file(path)
+
+    own = {
+        key: value
+        for key, value in vars(module).items()
+        if callable(value)
+        and not isinstance(value, type)
+        and getattr(value, "__module__", None) == module.__name__
+    }
+    public = {key: value for key, value in own.items() if not key.startswith("_")}
+    if name:
+        wanted = name.removeprefix(":")
+        if wanted not in own:
+            names = ", ".join(public) or "none"
+            raise ValueError(f"{path}: no function {wanted!r}; its functions are {names}")
+        return path, own[wanted]
+
+    typed = {key: value for key, value in public.items() if _returns_run(value)}
+    candidates = typed or public
+    if len(candidates) == 1:
+        return path, next(iter(candidates.values()))
+    if not candidates:
+        raise ValueError(f"{path}: no function in it; define one that returns a Run")
+    raise ValueError(f"{path}: functions {', '.join(candidates)}; name one, {path}:FUNCTION")
+
+
+def _returns_run(function: Callable[..., object]) -> bool:
+    returned = getattr(function, "__annotations__", {}).get("return")
+    name = returned if isinstance(returned, str) else getattr(returned, "__name__", "")
+    return name.rpartition(".")[2] == "Run"

@@ -1,0 +1,71 @@
+"""`allegory info`: what a run is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+if TYPE_CHECKING:
+    from ..recipes import RunFolder
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what a run is: recipe, data, model, parameters, steps, versions, figures."""
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder."""
+    json: bool = False
+    """Print as JSON."""
+
+    def run(self) -> None:
+        """Print what run.json, metrics.jsonl and the weights say."""
+        from ..recipes import RunFolder
+        from . import tables
+
+        about = describe(RunFolder.open(Path(self.folder)))
+        if self.json:
+            print(json.dumps(about, indent=2))
+            return
+        shown = {name: value for name, value in about.items() if name not in ("model", "training")}
+        tables.show(
+            False, shown | _flat("model", about["model"]) | _flat("training", about["training"])
+        )
+
+
+def describe(folder: RunFolder) -> dict[str, Any]:
+    """What a run is, as JSON values by name."""
+    from ..recipes.serialize import to_json
+
+    content = json.loads((folder.path / "run.json").read_text())
+    lines = folder.metrics()
+    last = lines[-1] if lines else {}
+    model = folder.run.model.build(folder.spec)
+    return {
+        "run": str(folder.path),
+        "recipe": folder.run.recipe,
+        "data": folder.run.source,
+        "items": str(folder.spec),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "steps": last.get("step", 0),
+        "seconds": last.get("seconds", 0.0),
+        "loss": last.get("loss"),
+        "unit": folder.run.unit,
+        "versions": content.get("versions", {}),
+        "model": to_json(folder.run.model),
+        "training": to_json(folder.run.training),
+    }
+
+
+def _flat(prefix: str, value: Any) -> dict[str, object]:
+    """A tree of fields as dotted names."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, object] = {}
+    for name, part in value.items():
+        flat |= {prefix: part} if name == "kind" else _flat(f"{prefix}.{name}", part)
+    return flat

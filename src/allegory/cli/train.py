@@ -1,0 +1,188 @@
+"""`allegory train`: a recipe, every field of which is an option, into a run folder."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from .imports import errors_of, recipe_in
+
+if TYPE_CHECKING:
+    from ..recipes import Run
+
+_FIELDS = ("model", "training")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a recipe into a run folder.
+
+    RECIPE is a name that `allegory recipes` lists, or FILE.py or FILE.py:FUNCTION, a function of your own that returns a
+    Run. `allegory train RECIPE --help` lists the fields of that recipe, each of which is an option, e.g.
+    --model.network.channels 96 --training.batch_size 256.
+    """
+
+    recipe: Annotated[str, arg(metavar="RECIPE")]
+    """Name of the recipe, or a file of your own. It comes first."""
+    data: str | None = None
+    """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name, digits, moons, ...
+
+    ?size=32 and ?binarize=dynamic may follow, as in 'folder?binarize=dynamic'."""
+    out: str | None = None
+    """Run folder (runs/RECIPE if not given)."""
+    minutes: float | None = None
+    """Train for so many minutes."""
+    steps: int | None = None
+    """Train for so many steps; such a run is reproducible bit for bit."""
+    seed: int | None = None
+    """Seed of weights, data order and noise."""
+    resume: bool = False
+    """Go on with the run in --out."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        plain = Path(self.recipe.partition(".py")[0]).name if ".py" in self.recipe else self.recipe
+        return Path(self.out or f"runs/{plain.replace(':', '-')}")
+
+    def run(self) -> None:
+        """Train with the recipe's own fields."""
+        prepared = prepare(self)
+        prepared.completed(prepared.options_type()(**vars(self))).run()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Options, and the run whose fields the other words may change.
+
+    Args:
+        options: the options that every recipe has.
+        begun: the recipe's run, or the one in the folder where it is resumed.
+        description: what the recipe is.
+    """
+
+    options: Train
+    begun: Run
+    description: str
+
+    def options_type(self) -> type[Train]:
+        """`Train` with the fields of this run as further options."""
+        fields: list[Any] = []
+        for name in _FIELDS:
+            value = getattr(self.begun, name)
+            fields.append((name, type(value), field(default=value)))
+        kind: type[Train] = make_dataclass("TrainRecipe", fields, bases=(Train,), frozen=True)
+        return kind
+
+    def completed(self, options: Train) -> Training:
+        """What the words ask for. ValueError where they change a run that is resumed."""
+        changed = {name: getattr(options, name) for name in _FIELDS}
+        if options.resume and changed["model"] != self.begun.model:
+            raise ValueError(
+                f"--model: {options.folder} was begun with {self.begun.model}; leave its fields out, "
+                "or give another --out"
+            )
+        run = replace(self.begun, **changed)
+        run = with_budget(run, options.minutes, options.steps)
+        if options.seed is not None:
+            run = replace(run, training=replace(run.training, seed=options.seed))
+        return Training(options, run)
+
+
+def prepare(options: Train) -> Prepared:
+    """The recipe, or with --resume the run in the folder.
+
+    Raises:
+        ValueError: for an unknown recipe, or words that fit another run than the one to resume.
+    """
+    from ..recipes import RunFolder
+
+    if not options.resume:
+        run, description = _recipe(options.recipe, options.data)
+        return Prepared(options, run, description)
+
+    begun = RunFolder.open(options.folder).run
+    asked, description = _recipe(options.recipe, options.data or begun.source)
+    words: dict[str, tuple[object, object, object]] = {
+        "RECIPE": (options.recipe, asked.recipe, begun.recipe),
+        "--data": (options.data, asked.source, begun.source),
+        "--seed": (options.seed, options.seed, begun.training.seed),
+    }
+    for name, (given, meant, began) in words.items():
+        if given is not None and meant != began:
+            raise ValueError(
+                f"{name} {given}: {options.folder} was begun with {began}; give that, or another --out"
+            )
+    return Prepared(options, begun, description)
+
+
+def _recipe(name: str, data: str | None) -> tuple[Run, str]:
+    """The run of a recipe by its name or of a user's file, and what its docstring says."""
+    from ..recipes import RECIPES, Run, recipe_named
+
+    own = recipe_in(name)
+    if own is None:
+        run = recipe_named(name, data)
+        return run, inspect.getdoc(RECIPES[name.partition(":")[0]]) or ""
+
+    path, function = own
+    with errors_of(path):
+        made = function() if data is None else function(data)
+    if not isinstance(made, Run):
+        raise ValueError(f"{name}: returned {type(made).__name__}; return a Run")
+    return made, inspect.getdoc(function) or ""
+
+
+def with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
+    """The run with another budget: what is given replaces both fields, and nothing given neither."""
+    if minutes is None and steps is None:
+        return run
+    return replace(run, training=replace(run.training, minutes=minutes, steps=steps))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run to carry out, and where.
+
+    Args:
+        options: folder, and how to print.
+        settings: the run.
+    """
+
+    options: Train
+    settings: Run
+
+    def run(self) -> None:
+        """Train, and print what came of it."""
+        from ..recipes import execute
+        from ..training import bar
+        from . import tables
+
+        options = self.options
+        with bar(self.settings.unit) as show:
+            folder, result = execute(
+                self.settings,
+                options.folder,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                callbacks=[show],
+            )
+
+        figures = {
+            "run": str(folder.path),
+            "steps": result.step,
+            "images": result.images,
+            "seconds": result.seconds,
+            "loss": result.loss,
+            "unit": self.settings.unit,
+        }
+        tables.show(options.json, figures)
+        tables.note(options.json, f"next: allegory evaluate {folder.path}")

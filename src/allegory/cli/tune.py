@@ -1,0 +1,98 @@
+"""`allegory tune`: optimise a sampler for a run and a number of steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+if TYPE_CHECKING:
+    from ..models import VDM
+    from ..sampling import TunedSampler
+
+_FIRST_SEED = 10**6
+"""The items that a sampler is fitted to have seeds far from those that people count from 0."""
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Optimise the times and the multistep weights of a sampler for a number of steps.
+
+    The reference is the run's own sampler with 100 steps; about a minute. The result is kept as RUN/tuned/steps-N.json,
+    and `allegory sample RUN --steps N` uses it from then on.
+    """
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder."""
+    steps: int = 8
+    """Number of steps, each one evaluation of the network."""
+    guidance: float | None = None
+    """Guidance scale that the sampler is for: 1 is unguided (the default)."""
+    iterations: int = 300
+    """Steps of the optimisation."""
+    batch: int = 16
+    """Items per step of the optimisation; halve it when memory is short."""
+    items: int = 256
+    """Items to fit to; a quarter as many again are held out to judge by."""
+    seed: int = 0
+    """Seed of the items."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Fit, write, and print the errors before and after."""
+        from ..models import VDM
+        from ..recipes import RunFolder
+        from ..recipes.tuned_files import save_tuned
+        from . import tables
+
+        if self.steps < 1:
+            raise ValueError(f"--steps {self.steps}: give at least 1")
+        folder = RunFolder.open(Path(self.folder))
+        model = folder.model()
+        if not isinstance(model, VDM):
+            raise ValueError(
+                f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to tune"
+            )
+        classes = folder.spec.classes
+        guidance = 1.0 if self.guidance is None else self.guidance
+        if classes is None and guidance != 1:
+            raise ValueError(f"--guidance {guidance:g}: this run has no classes; leave it out")
+
+        tuned = self._fit(model, guidance, classes)
+        file = save_tuned(folder, tuned, guidance)
+
+        figures = {
+            "steps": self.steps,
+            "median error before": tuned.before,
+            "after": tuned.after,
+            "file": str(file),
+        }
+        tables.show(self.json, figures)
+        tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
+
+    def _fit(self, model: VDM, guidance: float, classes: int | None) -> TunedSampler:
+        import torch
+
+        from ..guidance import ClassifierFree
+        from ..progress import progress
+        from ..sampling import TuningConfig, tune
+
+        model.requires_grad_(False)
+        held_out = max(self.items // 4, 1)
+        config = TuningConfig(self.iterations, self.batch, self.items, held_out)
+        labels = None if classes is None else torch.arange(self.items + held_out) % classes
+
+        with progress() as on_progress:
+            return tune(
+                ClassifierFree(model.denoiser, guidance),
+                model.denoiser.path,
+                model.spec.shape,
+                self.steps,
+                tuning=config,
+                conditions=labels,
+                seed=_FIRST_SEED + self.seed,
+                on_step=lambda done, total: on_progress("tuning", done, total),
+            )

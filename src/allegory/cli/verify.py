@@ -1,0 +1,130 @@
+"""`allegory verify`: the paper's equations, executed, and where a printed line does not hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..paper import Result
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Execute the equations of the paper (Luo 2022) and compare both sides of each. A few seconds.
+
+    Exits with 1 if one fails. Says where a printed line does not hold as it stands.
+    """
+
+    section: str | None = None
+    """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr, interpretations, ..."""
+    equation: int | None = None
+    """One equation, by its number, 1 to 170."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> None:
+        """Print each check and a summary. SystemExit with status 1 if one fails."""
+        from ..paper import verify
+
+        start = time.perf_counter()
+        results = verify(None if self.equation is None else [self.equation], self.section)
+        seconds = time.perf_counter() - start
+
+        if self.json:
+            print(json.dumps(_figures(results, seconds), indent=2))
+        else:
+            _print(results, seconds)
+        if not all(result.passed for result in results):
+            raise SystemExit(1)
+
+
+def _executed(results: tuple[Result, ...]) -> int:
+    return len({result.number for result in results})
+
+
+def _failed(results: tuple[Result, ...]) -> int:
+    return len({result.number for result in results if not result.passed})
+
+
+def _figures(results: tuple[Result, ...], seconds: float) -> dict[str, object]:
+    """For JSON, where a side that is no finite number is null."""
+    from ..paper import LAST
+
+    rows = [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in result.to_dict().items()
+        }
+        for result in results
+    ]
+    return {
+        "equations": LAST,
+        "executed": _executed(results),
+        "failed": _failed(results),
+        "checks": len(results),
+        "seconds": seconds,
+        "results": rows,
+    }
+
+
+def _print(results: tuple[Result, ...], seconds: float) -> None:
+    from rich.console import Console
+
+    from ..paper import LAST, SECTIONS
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a mathematical sign shows "?".
+        sys.stdout.reconfigure(errors="replace")
+
+    console = Console()
+    shown = ""
+    for result in results:
+        if result.section != shown:
+            shown = result.section
+            part = SECTIONS[shown]
+            title = f"[bold]{part.title}[/bold] ({part.first}-{part.last}, --section {part.name})"
+            console.print(f"\n{title}")
+        _print_check(console, result)
+
+    executed, failed = _executed(results), _failed(results)
+    summary = f"{executed} of {LAST} equations executed, {failed} failed, {seconds:.1f} s"
+    console.print(f"\n{summary} ({len(results)} checks)", highlight=False)
+
+    loose = sorted({result.number for result in results if not result.as_printed})
+    if loose:
+        text = f"not as printed, see the notes: {_ranges(loose)}"
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 7 as "1-3, 7"."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def _print_check(console: Console, result: Result) -> None:
+    """One check: its verdict and statement, then both sides, then what to know."""
+    from rich.markup import escape
+
+    verdict = "[green]ok[/green]  " if result.passed else "[red]FAIL[/red]"
+    sides = f"{result.left:.10g} | {result.right:.10g}"
+    error = f"off by {result.discrepancy:.1e}, tolerance {result.tolerance:.1e}"
+    values = f"{result.count} value{'s' if result.count != 1 else ''}"
+
+    lines = [f"{verdict} {result.number:>3}  {escape(result.statement)}"]
+    lines.append(f"[dim]{sides}; {error}; {result.kind}, {values}[/dim]")
+    if result.reason:
+        lines.append(f"[red]{escape(result.reason)}[/red]")
+    if result.note:
+        lines.append(f"[yellow]note:[/yellow] {escape(result.note)}")
+    console.print(("\n" + " " * 10).join(lines), soft_wrap=True, highlight=False)

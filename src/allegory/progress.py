@@ -1,0 +1,182 @@
+"""Progress of long computations: what is being done, done of total, and the time that is left.
+
+A long function takes `on_progress`, a callable of (stage, done, total), and calls it whenever it has got further. Here is
+the one that shows it: a bar in a terminal, and elsewhere (in a log file) a line every ten seconds. Standard output stays
+free for results.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+_FIRST_LINE_SECONDS = 2.0
+_LINE_SECONDS = 10.0
+
+
+@runtime_checkable
+class OnProgress(Protocol):
+    """What a long function calls as it goes on.
+
+    Args:
+        stage: what is being done, e.g. "bits/dim of the test set".
+        done: how much of it is done.
+        total: how much there is to do.
+        note: more to show beside it, e.g. a loss.
+    """
+
+    def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None: ...
+
+
+def silent(stage: str, done: float, total: float, note: str = "", /) -> None:
+    """Show nothing: the default of functions that take `on_progress`."""
+
+
+@contextmanager
+def progress(terminal: bool | None = None) -> Iterator[OnProgress]:
+    """Show progress on standard error while the block runs.
+
+    Args:
+        terminal: True for bars, False for lines; None: bars if standard error is a terminal.
+
+    Yields:
+        The callable to give to a function as its `on_progress`.
+    """
+    if sys.stderr.isatty() if terminal is None else terminal:
+        with _bars() as bars:
+            yield bars
+        return
+
+    lines = Lines()
+    with lines.every(_LINE_SECONDS):
+        yield lines
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The last that was heard of a stage, and when and where it began."""
+
+    stage: str
+    done: float
+    total: float
+    note: str
+    began: float
+    first: float
+
+    def left(self, now: float) -> str:
+        """The time that is left at the pace so far, or nothing while there is no pace."""
+        if self.done <= self.first:
+            return ""
+        seconds = (now - self.began) * (self.total - self.done) / (self.done - self.first)
+        return f"{clock(seconds)} left"
+
+
+class _Stages:
+    """What is known of each stage.
+
+    Args:
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.last: _Known | None = None
+        self._began: dict[str, tuple[float, float]] = {}
+
+    def hear(self, stage: str, done: float, total: float, note: str) -> _Known:
+        """Note how far a stage is."""
+        began, first = self._began.setdefault(stage, (self.now(), done))
+        self.last = _Known(stage, done, total, note, began, first)
+        return self.last
+
+
+class Lines:
+    """An `OnProgress` for log files: the last state, as a line when it is asked for.
+
+    Args:
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._stages = _Stages(now)
+
+    def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None:
+        self._stages.hear(stage, done, total, note)
+
+    def line(self) -> str:
+        """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; empty before the first call."""
+        known = self._stages.last
+        if known is None:
+            return ""
+        done = f"{known.done:.0f} of {known.total:.0f}"
+        parts = (done, known.note, known.left(self._stages.now()))
+        return f"{known.stage}: {', '.join(filter(None, parts))}"
+
+    @contextmanager
+    def every(self, seconds: float) -> Iterator[None]:
+        """Print the line again and again from a thread, also while nobody calls."""
+        ended = threading.Event()
+
+        def tell() -> None:
+            wait = min(_FIRST_LINE_SECONDS, seconds)
+            while not ended.wait(wait):
+                wait = seconds
+                if self.line():
+                    print(self.line(), file=sys.stderr, flush=True)
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+class _Bars:
+    """An `OnProgress` for terminals: a bar for each stage."""
+
+    def __init__(self, display: RichProgress) -> None:
+        self._display = display
+        self._stages = _Stages()
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None:
+        known = self._stages.hear(stage, done, total, note)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._display.add_task(stage, note="", left="")
+
+        left = known.left(self._stages.now())
+        self._display.update(self._tasks[stage], completed=done, total=total, note=note, left=left)
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as display:
+        yield _Bars(display)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

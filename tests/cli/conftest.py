@@ -1,0 +1,22 @@
+"""What tests of the command line share."""
+
+import pytest
+
+from allegory.cli import main
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command that must fail with status 2 and one line; return that line."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert said.count("\n") == 1, said
+        assert said.startswith("allegory: ")
+        return said
+
+    return run

@@ -1,0 +1,28 @@
+"""`allegory recipes` and `allegory info`."""
+
+import json
+
+from allegory.cli import main
+
+
+def test_recipes_have_a_line_each(capsys):
+    main(["recipes"])
+    assert "toy_energy" in capsys.readouterr().out
+    main(["recipes", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert "digits" in said and all(said.values())
+
+
+def test_info_says_what_a_run_is(tmp_path, capsys, fails):
+    out = tmp_path / "run"
+    main(["train", "toy", "--steps", "2", "--out", str(out), "--model.network.width", "16"])
+    capsys.readouterr()
+    main(["info", str(out), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["recipe"], said["data"], said["steps"]) == ("toy", "moons", 2)
+    assert said["model"]["network"]["width"] == 16
+    assert said["parameters"] > 100
+    assert "torch" in said["versions"]
+    main(["info", str(out)])
+    assert "model.network.width" in capsys.readouterr().out
+    assert "no run.json" in fails("info", tmp_path)
