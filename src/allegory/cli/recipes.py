@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 
@@ -24,10 +23,7 @@ class Recipes:
 
         from ..recipes import RECIPES
 
-        lines = {
-            name: (inspect.getdoc(recipe) or "").partition("\n")[0]
-            for name, recipe in RECIPES.items()
-        }
+        lines = {name: RECIPES.entry(name).help for name in RECIPES}
         if self.json:
             print(json.dumps(lines, indent=2))
             return
