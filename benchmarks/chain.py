@@ -18,7 +18,7 @@ from allegory.likelihood import Continuous, GaussianObservation, variational_bou
 from allegory.models import Hierarchy, generate_top_down, unroll
 from allegory.models.as_hierarchy import step_levels
 from allegory.process import Gaussian, LinearLogSNR, estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 Figures = dict[str, list[float]]
 """Name -> [difference, standard error], in nats."""
@@ -47,7 +47,7 @@ def linear_gaussian() -> Figures:
             lambda z: GaussianObservation(Gaussian(z @ W.T + b, width)),
             top=(2,),
         )
-        noise = Noise(range(len(x)), (4,), BOUND)
+        noise = Noise(range(len(x)), (4,), Stream.BOUND)
         return torch.cat([model.infer(x, noise.draw).log_weight - exact for _ in range(200)])
 
     kl = 0.5 * (1.5**2 - 1 - 2 * math.log(1.5) + 0.1**2 * precision).sum().item()
@@ -65,10 +65,13 @@ def forms(count: int = 20_000, steps: int = 8) -> Figures:
     """The generic bound of a hierarchy against eq. 57 and 58, on the same mixture; the variances of a term of each."""
     path = Path(LinearLogSNR(4, -4))
     oracle = Mixture(
-        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),
+        0.4,
+        path=path,
+        weights=torch.tensor([0.7, 0.3]),
     )
-    x, levels = oracle.sample(count, seed=1), step_levels(path, steps)
-    here, there = (Noise(range(i * count, (i + 1) * count), (2,), BOUND) for i in (1, 2))
+    x, levels = oracle.sample(range(count)), step_levels(path, steps)
+    here, there = (Noise(range(i * count, (i + 1) * count), (2,), Stream.BOUND) for i in (1, 2))
     chain = unroll(oracle, path, DataSpec((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
     matching = generate_top_down(oracle, path, x, Continuous(), levels, there.draw)
     gap, sampled = (
@@ -94,9 +97,12 @@ def exact_mixture(count: int = 4000, draws: int = 128) -> Figures:
     """The VDM's bounds on an exact mixture against the known log p, in nats an item of two dimensions."""
     path = Path(LinearLogSNR(12, -12))
     oracle = Mixture(
-        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),
+        0.4,
+        path=path,
+        weights=torch.tensor([0.7, 0.3]),
     )
-    x = oracle.sample(count, seed=0)
+    x = oracle.sample(range(count))
     truth, found = oracle.log_prob(x), {}
     for name, steps in (
         ("T = 10", 10),
@@ -104,7 +110,9 @@ def exact_mixture(count: int = 4000, draws: int = 128) -> Figures:
         ("T = 1000", 1000),
         ("continuous time", None),
     ):
-        bound = variational_bound(oracle, path, x, Continuous(), seed=1, draws=draws, steps=steps)
+        bound = variational_bound(
+            oracle, x, Continuous(), seeds=range(1, 1 + len(x)), draws=draws, steps=steps
+        )
         gap = estimate(bound.total - truth)
         found[f"VLB less log p, {name}"] = [gap.mean, gap.error]
         if (
@@ -121,7 +129,9 @@ def exact_mixture(count: int = 4000, draws: int = 128) -> Figures:
 def found_diffusion(oracle: Mixture, path: Path, x: torch.Tensor) -> float:
     """The diffusion term of the bound in continuous time."""
     return (
-        variational_bound(oracle, path, x, Continuous(), seed=9, draws=64).diffusion.mean().item()
+        variational_bound(oracle, x, Continuous(), seeds=range(9, 9 + len(x)), draws=64)
+        .diffusion.mean()
+        .item()
     )
 
 

@@ -47,7 +47,8 @@ def measure(model: LatentVariableModel, test: Tensor) -> dict[str, float | list[
     costs = [torch.cat(each).mean().item() for each in terms]
     few = test[:WEIGHTED]
     tight = [
-        iwae_bound(model, raw, WEIGHTS, seed=BATCH * i) for i, raw in enumerate(few.split(BATCH))
+        iwae_bound(model, raw, WEIGHTS, seeds=range(BATCH * i, BATCH * i + len(raw)))
+        for i, raw in enumerate(few.split(BATCH))
     ]
     nats = estimate(-total)
     return {

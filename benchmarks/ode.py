@@ -43,7 +43,7 @@ PATHS = {
 def mixture(path: Path) -> ExactDensity:
     generator = torch.Generator().manual_seed(0)
     means = torch.rand(32, DIMS, generator=generator, dtype=torch.float64) * 2 - 1
-    return Mixture(means, torch.linspace(0.1, 0.3, 32, dtype=torch.float64), None, path)
+    return Mixture(means, torch.linspace(0.1, 0.3, 32, dtype=torch.float64), path=path)
 
 
 def digits(path: Path) -> ExactDensity:
@@ -76,7 +76,7 @@ class Problem:
     @classmethod
     def of(cls, name: str, path: Path) -> "Problem":
         oracle = ORACLES[name](path)
-        x0 = oracle.sample(ITEMS, seed=1)
+        x0 = oracle.sample(range(ITEMS))
         (start,) = path.levels([0.0])
         return cls(
             oracle, x0, oracle.log_prob(start.alpha * x0, 0.0) + DIMS * math.log(start.alpha)
@@ -172,7 +172,7 @@ def generic(run: Callable[[Problem, int, float], tuple[Tensor, float, int]]) -> 
 
 def own(problem: Problem, tolerance: float) -> dict[str, float]:
     """A row of figures from the library."""
-    found = flow_log_prob(problem.oracle, problem.oracle.path, problem.x0, FlowSolver(tolerance))
+    found = flow_log_prob(problem.oracle, problem.x0, FlowSolver(tolerance))
     return figures(found.evaluations, problem.errors(found.latent, found.volume[:, 0]))
 
 

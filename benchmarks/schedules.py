@@ -98,7 +98,7 @@ def one_draw(vdm: VDM, x0: Tensor, draws: int) -> dict[str, float]:
     for _ in range(draws):
         t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
         eps = torch.randn(x0.shape, generator=generator)
-        rows.append(diffusion_loss(vdm.denoiser, vdm.denoiser.path, x0, t, eps).nats)
+        rows.append(diffusion_loss(vdm.denoiser, x0, t, eps).nats)
     bits = bits_per_dim(torch.stack(rows), vdm.spec)
     squares = estimate(
         (bits - bits.mean()).square().mean(0)
@@ -108,7 +108,7 @@ def one_draw(vdm: VDM, x0: Tensor, draws: int) -> dict[str, float]:
 
 def least_variance(vdm: VDM, x0: Tensor) -> float:
     """The formula of the module's docstring, by 64 levels."""
-    log_snr, nats = loss_by_log_snr(vdm.denoiser, vdm.denoiser.path, x0, seed=0, points=64)
+    log_snr, nats = loss_by_log_snr(vdm.denoiser, x0, points=64)
     bits, width = bits_per_dim(nats, vdm.spec), (log_snr[1] - log_snr[0]).item()
     root = bits.square().mean(1).sqrt().sum().item() * width
     return root**2 - (bits.mean(1).sum().item() * width) ** 2

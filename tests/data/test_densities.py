@@ -73,7 +73,7 @@ def test_more_nodes_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -
 def test_eight_gaussians_are_a_mixture() -> None:
     angle = math.tau / 8 * torch.arange(8, dtype=torch.float64)
     oracle = Mixture(
-        2.5 * torch.stack([angle.cos(), angle.sin()], 1), 0.15, None, Path(LinearLogSNR(4, -4))
+        2.5 * torch.stack([angle.cos(), angle.sin()], 1), 0.15, path=Path(LinearLogSNR(4, -4))
     )
     x = load("eight_gaussians").test.x.double()
     # Squares of up to (5/0.15)^2/2 in float64, and the standard deviation of a mixture in float32.

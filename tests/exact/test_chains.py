@@ -16,7 +16,7 @@ TIMES = [1.0, 0.83, 0.7, 0.41, 0.3, 0.08]
 
 
 def oracle():
-    return Mixture(torch.tensor([[1.0, 0.2], [-0.8, 0.5]]).double(), 0.3, None, PATH)
+    return Mixture(torch.tensor([[1.0, 0.2], [-0.8, 0.5]]).double(), 0.3, path=PATH)
 
 
 def time(t):

@@ -118,7 +118,7 @@ def test_a_guidance_scale_of_one_is_no_guidance_and_ho_and_salimans_write_one_le
     """(1 + w') cond - w' uncond with w' = scale - 1 (Ho & Salimans 2022, eq. 6)."""
     path = Path(LinearLogSNR(5, -5))
     oracle = Mixture(
-        torch.tensor([[1.0], [-1.0]]).double(), 0.5, None, path, labels=torch.tensor([0, 1])
+        torch.tensor([[1.0], [-1.0]]).double(), 0.5, path=path, labels=torch.tensor([0, 1])
     )
     x, one = torch.linspace(-2, 2, 7, dtype=torch.float64)[:, None], torch.ones(7, dtype=torch.long)
     cond, free = oracle(x, 0.5, one).eps, oracle(x, 0.5).eps

@@ -39,9 +39,13 @@ def test_the_bound_depends_on_the_ends_alone():
     found = []
     for k, schedule in enumerate(INTERIORS.values()):
         path = Path(schedule)
-        oracle = Mixture(means, torch.tensor([0.3, 0.1], dtype=F64), torch.tensor([0.4, 0.6]), path)
-        x0 = oracle.sample(1000, seed=0)
-        bound = variational_bound(oracle, path, x0, Continuous(), seed=1000 * k, draws=32)
+        oracle = Mixture(
+            means, torch.tensor([0.3, 0.1], dtype=F64), path=path, weights=torch.tensor([0.4, 0.6])
+        )
+        x0 = oracle.sample(range(1000))
+        bound = variational_bound(
+            oracle, x0, Continuous(), seeds=range(1000 * k, 1000 * k + len(x0)), draws=32
+        )
         found.append((bound.total, bound.diffusion.mean()))
     totals = torch.stack([total for total, _ in found])
     for k, total in enumerate(totals):
@@ -85,11 +89,9 @@ class Gaussian:
 
     def losses(self, schedule, count):
         path = Path(schedule)
-        oracle = Mixture(torch.zeros(1, self.dims, dtype=F64), self.std, None, path)
+        oracle = Mixture(torch.zeros(1, self.dims, dtype=F64), self.std, path=path)
         x0 = self.std * torch.randn(count, self.dims, dtype=F64)
-        return diffusion_loss(
-            oracle, path, x0, torch.rand(count, dtype=F64), torch.randn_like(x0)
-        ).nats
+        return diffusion_loss(oracle, x0, torch.rand(count, dtype=F64), torch.randn_like(x0)).nats
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ def labelled(path):
     means = torch.tensor([[1.0, 0.2], [-1.0, 0.4], [0.3, -1.2]], dtype=torch.float64)
     weights = torch.tensor([0.5, 0.3, 0.2])
     return Mixture(
-        means, torch.tensor([0.4, 0.3, 0.6]), weights, path, labels=torch.tensor([0, 1, 1])
+        means,
+        torch.tensor([0.4, 0.3, 0.6]),
+        path=path,
+        weights=weights,
+        labels=torch.tensor([0, 1, 1]),
     )
 
 
@@ -116,7 +120,7 @@ def test_a_row_without_a_label_is_not_guided_and_its_neighbours_are():
 def gaussians(path, cond, free):
     """A Predict with one Gaussian (mean, std) for any condition and another without."""
     oracles = [
-        Mixture(torch.tensor([[mean]], dtype=torch.float64), std, None, path)
+        Mixture(torch.tensor([[mean]], dtype=torch.float64), std, path=path)
         for mean, std in (free, cond)
     ]
     return lambda x_t, t, condition=None: oracles[condition is not None](x_t, t)
@@ -174,7 +178,7 @@ def test_clamp_keeps_the_state_and_the_range(name):
 def test_clamp_by_default_is_the_range_of_a_model_and_leaves_the_inside_alone():
     path = PATHS["linear-vp"]
     oracle = Mixture(
-        torch.tensor([[3.0], [0.1]]).double(), 0.05, None, path, labels=torch.tensor([0, 1])
+        torch.tensor([[3.0], [0.1]]).double(), 0.05, path=path, labels=torch.tensor([0, 1])
     )
     x = torch.tensor([[2.9], [0.1]]).double()
     labels = torch.tensor([0, 1])

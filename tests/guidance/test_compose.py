@@ -14,9 +14,12 @@ from allegory.sampling.driver import run_plan
 
 PATH = Path(LinearLogSNR(7, -6), "vp")
 A = Mixture(
-    torch.tensor([[-1.0, 0.0], [1.0, 0.5]]).double(), 0.4, torch.tensor([0.3, 0.7]).double(), PATH
+    torch.tensor([[-1.0, 0.0], [1.0, 0.5]]).double(),
+    0.4,
+    path=PATH,
+    weights=torch.tensor([0.3, 0.7]).double(),
 )
-B = Mixture(torch.tensor([[0.5, 0.0], [-0.8, -0.6]]).double(), 0.5, None, PATH)
+B = Mixture(torch.tensor([[0.5, 0.0], [-0.8, -0.6]]).double(), 0.5, path=PATH)
 X = torch.randn(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
 
@@ -58,7 +61,7 @@ def test_a_mixture_of_oracles_is_the_oracle_of_the_mixture():
     """At every level: the noised mixture is the mixture of what is noised."""
     means = torch.cat([A.means, B.means])
     weights = torch.cat([0.25 * A.log_weights.exp(), 0.75 * B.log_weights.exp()])
-    whole = Mixture(means, torch.tensor([0.4, 0.4, 0.5, 0.5]).double(), weights, PATH)
+    whole = Mixture(means, torch.tensor([0.4, 0.4, 0.5, 0.5]).double(), path=PATH, weights=weights)
     mixed = MixtureOfDensities((A, B), (0.25, 0.75))
     for t in (0.1, 0.6):
         torch.testing.assert_close(mixed.energy(X, t), whole.energy(X, t))
@@ -71,8 +74,8 @@ def test_a_product_needs_its_chains():
     At each level the two modes have other weights: 0.49 of the noise to 0.60 of the product.
     """
     path = Path(LinearLogSNR(4, -5), "vp")
-    a = Mixture(torch.tensor([[-0.6], [0.6]]), 0.3, None, path)
-    b = Mixture(torch.tensor([[-0.8], [1.0]]), torch.tensor([0.3, 0.5]), None, path)
+    a = Mixture(torch.tensor([[-0.6], [0.6]]), 0.3, path=path)
+    b = Mixture(torch.tensor([[-0.8], [1.0]]), torch.tensor([0.3, 0.5]), path=path)
     both, n = Product((a, b)), 8000
     last = path.at(0.0)
     line = torch.linspace(-4, 4, 8001)[:, None]
@@ -94,7 +97,7 @@ def test_a_product_needs_its_chains():
 
 
 def test_a_label_of_its_own():
-    labelled = Mixture(A.means, 0.4, None, PATH, labels=torch.tensor([0, 1]))
+    labelled = Mixture(A.means, 0.4, path=PATH, labels=torch.tensor([0, 1]))
     for label in (0, 1):
         fixed = torch.full((7,), label)
         torch.testing.assert_close(
@@ -125,7 +128,7 @@ def test_bad_input_is_refused():
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
 def test_classifier_free_guidance_has_an_energy_too(scale):
-    labelled = Mixture(A.means, 0.4, None, PATH, labels=torch.tensor([0, 1]))
+    labelled = Mixture(A.means, 0.4, path=PATH, labels=torch.tensor([0, 1]))
     guided, fixed = ClassifierFree(labelled, scale), torch.tensor([0, 1, 0, 1, 1, 0, 0])
     for condition in (None, fixed):
         prediction = guided(X, 0.4, condition)

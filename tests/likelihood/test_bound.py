@@ -15,7 +15,7 @@ from allegory.likelihood import (
 )
 from allegory.process import Betas, Cosine, LinearLogSNR, Mixture, Path, estimate
 from allegory.process.kernel import posterior
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 from allegory.process.prediction import Prediction
 
 PATHS = {
@@ -29,15 +29,15 @@ PATHS = {
 
 def mixture(path):
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
-    return Mixture(means, 0.4, torch.tensor([0.7, 0.3]), path)
+    return Mixture(means, 0.4, path=path, weights=torch.tensor([0.7, 0.3]))
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_the_bound_of_the_oracle_is_minus_log_p(name):
     path, n = PATHS[name], 4000
     oracle = mixture(path)
-    x = oracle.sample(n, seed=0)
-    bound = variational_bound(oracle, path, x, Continuous(), seed=1, draws=128)
+    x = oracle.sample(range(n))
+    bound = variational_bound(oracle, x, Continuous(), seeds=range(1, 1 + len(x)), draws=128)
     gap = estimate(bound.total - oracle.log_prob(x))
     assert abs(gap.mean) < 3 * gap.error + 2e-3, (
         gap
@@ -49,9 +49,9 @@ def test_the_bound_of_the_oracle_is_minus_log_p(name):
 
 def test_a_wrong_denoiser_falls_below_log_p():
     path = PATHS["vp"]
-    oracle, wrong = mixture(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, None, path)
-    x = oracle.sample(400, seed=0)
-    bound = variational_bound(wrong, path, x, Continuous(), seed=1, draws=64)
+    oracle, wrong = mixture(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, path=path)
+    x = oracle.sample(range(400))
+    bound = variational_bound(wrong, x, Continuous(), seeds=range(1, 1 + len(x)), draws=64)
     gap = estimate(wrong.log_prob(x) - bound.total)  # it bounds its own model's density tightly
     assert abs(gap.mean) < 3 * gap.error + 2e-3
     assert bound.total.mean() < oracle.log_prob(x).mean() - 0.3
@@ -59,9 +59,13 @@ def test_a_wrong_denoiser_falls_below_log_p():
 
 def test_schedules_with_the_same_ends_give_the_same_bound():
     ends = {name: PATHS[name] for name in ("vp", "cosine")}
-    x = mixture(ends["vp"]).sample(600, seed=2)
+    x = mixture(ends["vp"]).sample(range(600))
     a, b = (
-        estimate(variational_bound(mixture(path), path, x, Continuous(), seed=3, draws=64).total)
+        estimate(
+            variational_bound(
+                mixture(path), x, Continuous(), seeds=range(3, 3 + len(x)), draws=64
+            ).total
+        )
         for path in ends.values()
     )
     assert abs(a.mean - b.mean) < 3 * math.hypot(a.error, b.error)
@@ -71,9 +75,11 @@ def test_steps_sum_to_the_kl_of_the_posteriors():
     """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo 2022, eq. 58, 99)."""
     path, steps = Path(LinearLogSNR(5, -5)), 4
     oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
-    bound = variational_bound(oracle, path, x0, Continuous(), seed=7, draws=steps, steps=steps)
+    bound = variational_bound(
+        oracle, x0, Continuous(), seeds=range(7, 7 + len(x0)), draws=steps, steps=steps
+    )
     assert len(bound.divergences) == steps
-    noise = Noise(range(7, 10), (2,), BOUND)
+    noise = Noise(range(7, 10), (2,), Stream.BOUND)
     noise.uniform()
     for i, got in enumerate(bound.divergences, start=1):
         eps = noise.draw(x0)
@@ -90,9 +96,11 @@ def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
     """
     path = Path(LinearLogSNR(12, -12))
     oracle = mixture(path)
-    x = oracle.sample(300, seed=4)
+    x = oracle.sample(range(300))
     bounds = {
-        T: variational_bound(oracle, path, x, Continuous(), seed=5, draws=200, steps=T)
+        T: variational_bound(
+            oracle, x, Continuous(), seeds=range(5, 5 + len(x)), draws=200, steps=T
+        )
         for T in (10, 1000, None)
     }
     cost = estimate(bounds[None].total - bounds[1000].total)
@@ -105,9 +113,13 @@ def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
 def test_sampled_steps_are_unbiased_for_the_whole_sum():
     path = Path(Betas(torch.linspace(1e-3, 0.2, 50)))
     oracle = mixture(path)
-    x = oracle.sample(3000, seed=6)
-    whole = variational_bound(oracle, path, x, Continuous(), seed=8, draws=50, steps=50).total
-    part = variational_bound(oracle, path, x, Continuous(), seed=9, draws=5, steps=50).total
+    x = oracle.sample(range(3000))
+    whole = variational_bound(
+        oracle, x, Continuous(), seeds=range(8, 8 + len(x)), draws=50, steps=50
+    ).total
+    part = variational_bound(
+        oracle, x, Continuous(), seeds=range(9, 9 + len(x)), draws=5, steps=50
+    ).total
     gap = estimate(whole - part)
     assert abs(gap.mean) < 3 * gap.error
 
@@ -141,11 +153,10 @@ def test_discretised_reconstruction_against_a_plain_loop():
 def test_discrete_data_costs_at_least_its_entropy():
     """Uniform bits: an exact model cannot beat 1 bit/dim, and a good path comes near it."""
     path, values = Path(LinearLogSNR(8, -8)), torch.tensor([-1.0, 1.0], dtype=torch.float64)
-    oracle = Mixture(values[:, None], 1e-4, None, path)
+    oracle = Mixture(values[:, None], 1e-4, path=path)
     x = values[torch.randint(2, (2000, 1))]
     bits = estimate(
-        -variational_bound(oracle, path, x, Discretised(values), seed=0, draws=64).total
-        / math.log(2)
+        -variational_bound(oracle, x, Discretised(values), draws=64).total / math.log(2)
     )
     assert 1 - 3 * bits.error < bits.mean < 1.01 + 3 * bits.error
 
@@ -153,12 +164,13 @@ def test_discrete_data_costs_at_least_its_entropy():
 def test_where_the_bits_go_integrates_to_the_diffusion_term():
     path = Path(Cosine(10, -10))
     oracle = mixture(path)
-    x = oracle.sample(800, seed=1)
-    log_snr, nats = loss_by_log_snr(oracle, path, x, seed=2, points=300)
+    x = oracle.sample(range(800))
+    log_snr, nats = loss_by_log_snr(oracle, x, seeds=range(2, 2 + len(x)), points=300)
     integral = nats.mean(0) * (path.schedule.ends[0] - path.schedule.ends[1])
     assert (log_snr.diff() > 0).all()
     gap = estimate(
-        integral - variational_bound(oracle, path, x, Continuous(), seed=3, draws=64).diffusion
+        integral
+        - variational_bound(oracle, x, Continuous(), seeds=range(3, 3 + len(x)), draws=64).diffusion
     )
     assert abs(gap.mean) < 3 * gap.error + 0.01
 
@@ -167,10 +179,8 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         variational_bound(
             mixture(PATHS["vp"]),
-            PATHS["vp"],
             torch.zeros(1, 2).double(),
             Continuous(),
-            seed=0,
             draws=0,
         )
 
@@ -178,6 +188,8 @@ def test_bad_arguments_are_refused():
 def test_an_item_has_the_same_bound_alone_and_in_a_batch():
     path = PATHS["vp"]
     oracle, x = mixture(path), torch.randn(5, 2, dtype=torch.float64)
-    together = variational_bound(oracle, path, x, Continuous(), seed=10, draws=4)
-    alone = variational_bound(oracle, path, x[3:4], Continuous(), seed=13, draws=4)
+    together = variational_bound(oracle, x, Continuous(), seeds=range(10, 10 + len(x)), draws=4)
+    alone = variational_bound(
+        oracle, x[3:4], Continuous(), seeds=range(13, 13 + len(x[3:4])), draws=4
+    )
     torch.testing.assert_close(together.total[3:4], alone.total, rtol=1e-12, atol=0)

@@ -26,7 +26,7 @@ from allegory.likelihood.codec.stream import initial_words
 from allegory.likelihood.inference import Latent
 from allegory.models import Hierarchy, Ladder, LadderConfig, unroll
 from allegory.process import Gaussian, LinearLogSNR, estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 pytest.importorskip("constriction")
 LN2 = math.log(2)
@@ -64,7 +64,7 @@ PATH = Path(LinearLogSNR(6, -5))
 def diffusion(steps):
     """The exact denoiser of a mixture, unrolled; its data are rounded to 17 levels."""
     data = DataSpec((3,), -1, 1, 17)
-    oracle = Mixture(torch.tensor([[0.5, 0.0, -0.5], [-0.5, 0.5, 0.0]]), 0.2, None, PATH)
+    oracle = Mixture(torch.tensor([[0.5, 0.0, -0.5], [-0.5, 0.5, 0.0]]), 0.2, path=PATH)
     return unroll(oracle, PATH, data, Discretised(data.values), steps)
 
 
@@ -96,7 +96,8 @@ def bins_of(model, index, fineness=0.5):
     x0 = model.spec.values[index]
     with torch.no_grad():
         return choose_bins(
-            model.infer(x0, Noise(range(len(x0)), model.spec.shape, BOUND).draw).latents, fineness
+            model.infer(x0, Noise(range(len(x0)), model.spec.shape, Stream.BOUND).draw).latents,
+            fineness,
         )
 
 
@@ -147,7 +148,9 @@ def test_what_is_paid_is_the_bound_in_mean(name):
     coded, _ = code(model, index, batch=50, fineness=1 / 16)
     x0 = model.spec.values[index]
     with torch.no_grad():
-        drawn = -model.infer(x0, Noise(range(9000, 9400), model.spec.shape, BOUND).draw).log_weight
+        drawn = -model.infer(
+            x0, Noise(range(9000, 9400), model.spec.shape, Stream.BOUND).draw
+        ).log_weight
     gap = estimate(coded.nats - drawn.double())
     assert abs(gap.mean) < 4 * gap.error
 

@@ -8,7 +8,14 @@ import torch
 
 from allegory import Mixture, Path, Prediction
 from allegory.likelihood import Discretised
-from allegory.likelihood.level_placement import NODES, Moments, Profile, node_levels, plain, profile
+from allegory.likelihood.level_placement import (
+    NODES,
+    MeanOnly,
+    Moments,
+    Profile,
+    node_levels,
+    profile,
+)
 from allegory.process import Gaussian, LinearLogSNR, posterior
 
 PATH = Path(LinearLogSNR(5, -4))
@@ -16,7 +23,7 @@ VALUES = torch.linspace(-1, 1, 5)
 
 
 def oracle():
-    return Mixture(torch.tensor([[0.5, -0.5], [-1.0, 0.5]]), 0.3, None, PATH)
+    return Mixture(torch.tensor([[0.5, -0.5], [-1.0, 0.5]]), 0.3, path=PATH)
 
 
 def unread():
@@ -77,7 +84,7 @@ def test_a_profile_adds_up_to_the_bound():
     """Every node in turn: the cost that is predicted is the mean bound of the chain, here by another draw."""
     x0 = VALUES[torch.randint(0, 5, (400, 2))]
     decoder, predict = Discretised(VALUES), oracle()
-    found = profile(plain(predict, decoder), PATH, x0, seed=3)
+    found = profile(MeanOnly(predict, decoder), x0, seeds=range(3, 3 + len(x0)))
     for steps in (2, 6):
         cost, nodes = found.place(steps)[-1]
         levels = node_levels(PATH, nodes)
@@ -95,7 +102,7 @@ def test_a_profile_adds_up_to_the_bound():
 
 def test_placed_levels_cost_less_than_even_ones():
     x0 = VALUES[torch.randint(0, 5, (100, 2))]
-    found = profile(plain(oracle(), Discretised(VALUES)), PATH, x0)
+    found = profile(MeanOnly(oracle(), Discretised(VALUES)), x0)
     costs = [cost for cost, _ in found.place(12)]
     even = range(0, NODES, (NODES - 1) // 8)
     by_hand = (

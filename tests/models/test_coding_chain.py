@@ -10,7 +10,7 @@ from allegory.likelihood.level_placement import node_levels
 from allegory.models import VDM, CategoricalOutput, Denoiser
 from allegory.models.coding_chain import CodingChain
 from allegory.process import LinearLogSNR, estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 DATA = DataSpec((1, 1, 3), 0, 3, 4)
 CHANCE = torch.tensor([[0.1, 0.6, 0.1, 0.2], [0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
@@ -47,9 +47,9 @@ def test_the_belief_is_bayes():
     z = torch.randn(5, 1, 1, 3)
     normal = torch.distributions.Normal(level.alpha * DATA.values, level.sigma)
     table = (CHANCE.log() + normal.log_prob(z[..., None])).softmax(-1)
-    torch.testing.assert_close(reader.predict(z, level).observe().log_pmf.exp(), table)
+    torch.testing.assert_close(reader(z, level).observe().log_pmf.exp(), table)
     mean = table @ DATA.values
-    prediction = reader.predict(z, level)
+    prediction = reader(z, level)
     torch.testing.assert_close(prediction.prediction.x0, mean)
     torch.testing.assert_close(
         prediction.variance, table @ DATA.values.square() - mean.square(), rtol=1e-4, atol=1e-6
@@ -61,7 +61,7 @@ def test_the_mean_is_the_denoisers():
     model.denoiser.path = Path(LinearLogSNR(6, -6))
     z = torch.randn(4, 1, 1, 3)
     torch.testing.assert_close(
-        CodingChain(model).predict(z, level).prediction.x0, model.denoiser(z, level.t).x0
+        CodingChain(model)(z, level).prediction.x0, model.denoiser(z, level.t).x0
     )
 
 
@@ -73,7 +73,7 @@ def test_an_exact_reading_of_one_step_reaches_the_entropy():
     index = torch.multinomial(CHANCE, 4000, replacement=True).T.reshape(4000, 1, 1, 3)
     x0 = DATA.values[index]
     log_p = CHANCE.log()[torch.arange(3), index].flatten(1).sum(1)
-    noise = Noise(range(4000), DATA.shape, BOUND)
+    noise = Noise(range(4000), DATA.shape, Stream.BOUND)
     levels = node_levels(model.denoiser.path, (96, 112, 128))
     gap = estimate(log_p - CodingChain(model).chain(levels).infer(x0, noise.draw).log_weight)
     assert -3 * gap.error < gap.mean < 0.05
@@ -86,7 +86,7 @@ def test_another_row_is_the_chain_of_vdm():
     levels = node_levels(model.denoiser.path, (0, 64, 128))
     x0, noise = (
         DATA.values[torch.randint(0, 4, (5, 1, 1, 3))],
-        [Noise(range(5), DATA.shape, BOUND) for _ in range(2)],
+        [Noise(range(5), DATA.shape, Stream.BOUND) for _ in range(2)],
     )
     ours = CodingChain(model).chain(levels).infer(x0, noise[0].draw).log_weight
     torch.testing.assert_close(ours, model.as_hierarchy(2).infer(x0, noise[1].draw).log_weight)

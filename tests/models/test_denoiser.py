@@ -72,7 +72,7 @@ def test_the_input_has_unit_variance_for_every_row(name, target):
 @pytest.mark.parametrize("name", PATHS)
 def test_a_network_of_zeros_is_the_posterior_mean_of_a_normal(name, data_std):
     path, x = PATHS[name], torch.randn(4, 3, dtype=torch.float64)
-    exact = Mixture(torch.zeros(1, 3, dtype=torch.float64), data_std, None, path)(x, TIMES)
+    exact = Mixture(torch.zeros(1, 3, dtype=torch.float64), data_std, path=path)(x, TIMES)
     prediction = Denoiser(Spy(), path, "edm", data_std)(x, TIMES)
     torch.testing.assert_close(prediction.x0, exact.x0, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(prediction.eps, exact.eps, rtol=1e-9, atol=1e-9)

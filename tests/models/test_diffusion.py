@@ -14,7 +14,7 @@ from allegory.networks import Labels, MLPConfig
 from allegory.objectives import Elbo, normal_like, stratified_times
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
 from allegory.process.learned_schedule import SHARE
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 DISCRETE = DataSpec((2, 3), low=0, high=4, levels=5)
 CONTINUOUS = DataSpec((2, 3), low=-3, high=5)
@@ -44,7 +44,7 @@ def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
 
     Draws the same random numbers in the same order: one offset per item, then the noise of each term.
     """
-    data, own = vdm.spec, Noise(range(seed, seed + len(raw)), vdm.spec.shape, BOUND)
+    data, own = vdm.spec, Noise(range(seed, seed + len(raw)), vdm.spec.shape, Stream.BOUND)
     span = data.high - data.low
     x = (2 * raw.double() - data.low - data.high) / span
     network = vdm.denoiser.network
@@ -271,7 +271,7 @@ def gradients(vdm, raw, by):
     draws = torch.Generator().manual_seed(1)
     x0, path = vdm.spec.encode(raw), vdm.denoiser.path
     t, eps = stratified_times(len(x0), draws), normal_like(x0, draws)
-    diffusion = diffusion_loss(vdm.denoiser, path, x0, t, eps).nats
+    diffusion = diffusion_loss(vdm.denoiser, x0, t, eps).nats
     some = x0[: Elbo().reconstructed]
     likely = reconstruction(path, vdm.decoder, some, normal_like(some, draws)).mean()
     nats = vdm.spec.dims * math.log(2)

@@ -18,7 +18,7 @@ from allegory.likelihood import (
 from allegory.models import Hierarchy, generate_top_down, unroll
 from allegory.models.as_hierarchy import step_levels
 from allegory.process import Gaussian, LinearLogSNR, estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 DATA = DataSpec((3,), low=-1, high=1)
 FAR = DataSpec((2,), low=-50, high=50)
@@ -66,7 +66,7 @@ class LinearGaussian:
 
 
 def draws(model, x, count, seed=0):
-    noise = Noise(range(seed, seed + len(x)), x.shape[1:], BOUND)
+    noise = Noise(range(seed, seed + len(x)), x.shape[1:], Stream.BOUND)
     return [model.infer(x, noise.draw) for _ in range(count)]
 
 
@@ -127,9 +127,12 @@ def test_importance_weights_are_unbiased_and_tighten_the_bound():
 
 def test_one_importance_draw_is_one_draw_of_the_log_weight():
     model, x = LinearGaussian().rotated().vae(0.1), torch.rand(3, 3)
-    assert torch.equal(iwae_bound(model, x, 1, seed=4), model.log_weights(x, seed=4)[0])
+    assert torch.equal(
+        iwae_bound(model, x, 1, seeds=range(4, 4 + len(x))),
+        model.log_weights(x, seeds=range(4, 4 + len(x)))[0],
+    )
     with pytest.raises(ValueError, match="at least 1"):
-        iwae_bound(model, x, 0, seed=4)
+        iwae_bound(model, x, 0, seeds=range(4, 4 + len(x)))
 
 
 def scalar_chain(levels=4):
@@ -187,15 +190,18 @@ PATH = Path(LinearLogSNR(4, -4))
 
 def mixture(path=PATH):
     return Mixture(
-        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(), 0.4, torch.tensor([0.7, 0.3]), path
+        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),
+        0.4,
+        path=path,
+        weights=torch.tensor([0.7, 0.3]),
     )
 
 
 def both_ways(x, steps, seed):
     """The inference from the data upwards, and the one from the top downwards, with noise of their own."""
     oracle, shape = mixture(), x.shape[1:]
-    noise = Noise(range(seed, seed + len(x)), shape, BOUND)
-    other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, BOUND)
+    noise = Noise(range(seed, seed + len(x)), shape, Stream.BOUND)
+    other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, Stream.BOUND)
     up = unroll(oracle, PATH, FAR, Continuous(), steps).infer(x, noise.draw)
     return up, generate_top_down(
         oracle, PATH, x, Continuous(), step_levels(PATH, steps), other.draw
@@ -204,10 +210,10 @@ def both_ways(x, steps, seed):
 
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
     """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the VDM's estimator."""
-    x, steps = mixture().sample(20_000, seed=1), 8
+    x, steps = mixture().sample(range(20_000)), 8
     up, down = both_ways(x, steps, seed=2)
     vdm = variational_bound(
-        mixture(), PATH, x, Continuous(), seed=10**6, draws=steps, steps=steps
+        mixture(), x, Continuous(), seeds=range(10**6, 10**6 + len(x)), draws=steps, steps=steps
     ).total
     for other in (down.bound.total, down.log_weight, vdm):
         gap = estimate(up.bound.total - other)
@@ -219,7 +225,7 @@ def test_closed_form_divergences_vary_less_than_draws_of_them():
 
     Summed along *one* path the order may turn round: the draws of a good model cancel (log w of an exact one is constant).
     """
-    x = mixture().sample(1, seed=1).expand(4000, -1)
+    x = mixture().sample(range(1)).expand(4000, -1)
     _, down = both_ways(x, 8, seed=5)
     for latent in down.latents[:-1]:
         gap = estimate(latent.kl - latent.log_ratio)
@@ -247,7 +253,7 @@ def expected_bound(path, steps, std, x):
 @pytest.mark.parametrize("steps", [1, 2, 6, 40])
 def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
     """Data N(0, 0.8^2): the chain (eq. 37), denoising matching (eq. 58) and the closed form are equal, not only close."""
-    oracle = Mixture(torch.zeros(1, 1).double(), 0.8, None, PATH)
+    oracle = Mixture(torch.zeros(1, 1).double(), 0.8, path=PATH)
     x, levels = torch.full((1, 1), 0.5).double(), step_levels(PATH, steps)
     chain = unroll(oracle, PATH, FAR, Continuous(), steps)
     expected = expected_bound(PATH, steps, 0.8, 0.5)
@@ -265,9 +271,9 @@ def test_the_chain_samples_what_it_models():
     hierarchy = unroll(
         mixture(Path(LinearLogSNR(9, -7))), Path(LinearLogSNR(9, -7)), FAR, Continuous(), 200
     )
-    noise = Noise(range(4000), (2,), 0)
+    noise = Noise(range(4000), (2,), Stream.START)
     x = hierarchy.generate(4000, noise.draw).mean
-    truth = mixture().sample(100_000, seed=0)
+    truth = mixture().sample(range(100_000))
     error = truth.std(0) / math.sqrt(4000)
     assert ((x.mean(0) - truth.mean(0)).abs() < 4 * error).all()
     assert ((x.std(0) / truth.std(0) - 1).abs() < 0.05).all()

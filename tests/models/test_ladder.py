@@ -9,7 +9,7 @@ from allegory.data.spec import DataSpec
 from allegory.likelihood import log_mean_weight
 from allegory.models import Ladder, LadderConfig
 from allegory.process import estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 DATA = DataSpec((1, 8, 8), low=0, high=1, levels=2)
 LATENTS = {
@@ -38,7 +38,7 @@ def pictures(count=4):
 def test_the_weight_is_the_product_of_the_factors(levels):
     """log w = log p(x | z) + sum_i log p(z_i | above) - log q(z_i | above, x), each written out (Luo 2022, eq. 27)."""
     model, x0 = ladder(levels), DATA.encode(pictures()).double()
-    inference = model.infer(x0, Noise(range(4), (1,), BOUND).draw)
+    inference = model.infer(x0, Noise(range(4), (1,), Stream.BOUND).draw)
     features, h, expected = model.encoder_features(x0), model.start(4), torch.zeros(4).double()
     for i in reversed(range(levels)):
         q, p = model.step(i, h, features)

@@ -11,7 +11,7 @@ from allegory.likelihood import log_mean_weight
 from allegory.models import VAEConfig
 from allegory.models.output_heads import LIMIT, Head, bounded, gaussian
 from allegory.process import Gaussian, estimate
-from allegory.process.noise import BOUND, Noise
+from allegory.process.noise import Noise, Stream
 
 BINARY = DataSpec((1, 8, 8), low=0, high=1, levels=2)
 GREY = DataSpec((2, 8, 8), low=0, high=16, levels=17)
@@ -37,7 +37,7 @@ def test_the_vae_is_its_two_terms(channels):
     """-BCE(logits(mean + std noise)) - KL(N(mean, std^2) || N(0, I)), by torch (Kingma & Welling 2014, eq. 10, C.1)."""
     model = awake(VAEConfig((3,), **SMALL, channels=channels).build(BINARY))
     raw = items(BINARY)
-    noise = Noise(range(5, 9), (3,), BOUND).draw()
+    noise = Noise(range(5, 9), (3,), Stream.BOUND).draw()
     mean, log_std = model.up[0].network(BINARY.encode(raw)).chunk(2, 1)
     q = Normal(mean, (LIMIT * torch.tanh(log_std / LIMIT)).exp())
     logits = model.observe.network(mean + q.scale * noise)

@@ -124,8 +124,11 @@ def test_exact_is_fisher_up_to_a_constant():
     """E exact = Fisher - 1/2 E|grad log p|^2, for a score that is none of the family: within 4 standard errors."""
     path = Path(LinearLogSNR(6, -6), "flow")
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
-    oracle, level = Mixture(means, 0.4, torch.tensor([0.3, 0.7]).double(), path), path.at(0.5)
-    x, truth = oracle.sample(40_000, 0, 0.5), score_at(oracle, level)
+    oracle, level = (
+        Mixture(means, 0.4, path=path, weights=torch.tensor([0.3, 0.7]).double()),
+        path.at(0.5),
+    )
+    x, truth = oracle.sample(range(40_000), 0.5), score_at(oracle, level)
 
     def score(y):
         return torch.tanh(y @ torch.tensor([[1.0, 0.3], [-0.5, 0.8]], dtype=torch.float64))
@@ -157,7 +160,7 @@ def test_denoising_score_matching_is_the_squared_error_of_the_score():
         torch.randn(5, 2).double(),
         torch.linspace(0.1, 0.9, 5).double(),
     )
-    oracle = Mixture(torch.randn(3, 2).double(), 0.5, None, path)
+    oracle = Mixture(torch.randn(3, 2).double(), 0.5, path=path)
     level = path.at(t, like=x0)
     x_t = level.mix(x0, eps)
     missed = (oracle(x_t, t).view("score") + eps / level.sigma).square().sum(1)
@@ -178,7 +181,7 @@ def test_times_even_in_log_snr_keep_the_mean_and_lower_the_variance():
         1.0, rel=1e-3
     )  # evenly spread: an error of order 1/n
     assert (factor * t.square()).mean().item() == pytest.approx(1 / 3, rel=1e-2)
-    oracle = Mixture(torch.zeros(1, 2).double(), 0.5, None, path)
+    oracle = Mixture(torch.zeros(1, 2).double(), 0.5, path=path)
     x0, eps = 0.5 * torch.randn(4000, 2).double(), torch.randn(4000, 2).double()
     uniform = denoising_loss(oracle, x0, torch.rand(4000).double(), eps, elbo_weight)
     even = factor * denoising_loss(oracle, x0, t, eps, elbo_weight)
@@ -229,8 +232,8 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
     """The gradient there is 0 within 4 standard errors, in a direction that weighs one mode up; and it is a minimum."""
     path, n = PATHS[name], 20_000
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
-    oracle = Mixture(means, 0.3, torch.tensor([0.3, 0.7]).double(), path)
-    x0, t = oracle.sample(n, 0), 0.1 + 0.8 * torch.rand(n, dtype=torch.float64)
+    oracle = Mixture(means, 0.3, path=path, weights=torch.tensor([0.3, 0.7]).double())
+    x0, t = oracle.sample(range(n)), 0.1 + 0.8 * torch.rand(n, dtype=torch.float64)
     eps = torch.randn(n, 2, dtype=torch.float64)
 
     def loss(by):
@@ -252,7 +255,7 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
 def test_dual_score_matching_by_its_definition():
     """1/2 |sigma grad E - eps|^2 and 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, by finite differences at fixed x_t."""
     path, h = PATHS["cosine-sub_vp"], 1e-5
-    oracle = Mixture(torch.randn(3, 2).double(), 0.4, None, path)
+    oracle = Mixture(torch.randn(3, 2).double(), 0.4, path=path)
     x0, eps, t = (
         torch.randn(5, 2).double(),
         torch.randn(5, 2).double(),

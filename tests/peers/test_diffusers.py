@@ -22,7 +22,7 @@ BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 PATH, LAST = Path(Betas(BETAS)), len(BETAS) - 1
 ITEMS, SEEDS, STEPS = 16, range(16), 12
 EXACT = Mixture(
-    torch.tensor([[1.0, 0.5, -0.2], [-1.0, 0.3, 0.8], [0.1, -1.2, 0.4]]), 0.3, None, PATH
+    torch.tensor([[1.0, 0.5, -0.2], [-1.0, 0.3, 0.8], [0.1, -1.2, 0.4]]), 0.3, path=PATH
 )
 FULL = {"prediction_type": "sample", "lower_order_final": False}
 

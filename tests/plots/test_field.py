@@ -23,11 +23,11 @@ MEANS, STD, WEIGHTS = torch.tensor([[-0.6, -0.4], [0.6, 0.2]]), 0.1, torch.tenso
 
 
 def mixture(path=PATH):
-    return Mixture(MEANS, STD, WEIGHTS, path)
+    return Mixture(MEANS, STD, path=path, weights=WEIGHTS)
 
 
 def raw(n=400):
-    return SPEC.decode(mixture().sample(n, seed=3))
+    return SPEC.decode(mixture().sample(range(n)))
 
 
 def score_only(oracle):

@@ -170,7 +170,10 @@ def test_loss_over_log_snr_is_the_curve_of_the_likelihood():
     figure = loss_over_log_snr(model, data.test.x, data.test.labels, seed=4, points=6)
     hidden, known = figure.axes[0].lines
     log_snr, nats = loss_by_log_snr(
-        model.denoiser, model.denoiser.path, data.spec.encode(data.test.x), seed=4, points=6
+        model.denoiser,
+        data.spec.encode(data.test.x),
+        seeds=range(4, 4 + len(data.spec.encode(data.test.x))),
+        points=6,
     )
     bits = nats.mean(1) / (4 * math.log(2))
     np.testing.assert_allclose(hidden.get_xdata(), log_snr)

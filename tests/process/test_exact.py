@@ -16,7 +16,7 @@ def mixture(path, labels=None, dtype=torch.float64):
     generator = torch.Generator().manual_seed(5)
     means = torch.randn(3, 2, generator=generator, dtype=dtype)
     stds = 0.2 + torch.rand(3, 2, generator=generator, dtype=dtype)
-    return Mixture(means, stds, torch.tensor([0.5, 0.2, 0.3]), path, labels=labels)
+    return Mixture(means, stds, path=path, weights=torch.tensor([0.5, 0.2, 0.3]), labels=labels)
 
 
 def full(path):
@@ -26,8 +26,7 @@ def full(path):
     return Mixture(
         torch.randn(3, 2, generator=generator, dtype=torch.float64),
         None,
-        None,
-        path,
+        path=path,
         covariances=covariances,
     )
 
@@ -76,7 +75,7 @@ def test_posterior_mean_and_covariance_by_importance_sampling(make):
     )
     (level,) = path.levels([0.5])
     x_t = torch.tensor([[0.4, -0.2]], dtype=torch.float64)
-    x0 = oracle.sample(200_000, seed=1)
+    x0 = oracle.sample(range(200_000))
     weight = torch.softmax(-(x_t - level.alpha * x0).square().sum(1) / (2 * level.sigma**2), 0)
     mean = weight @ x0
     spread = (weight[:, None] * (x0 - mean)).T @ (x0 - mean)
@@ -107,7 +106,7 @@ def test_covariance_is_the_jacobian_of_the_posterior_mean(make):
 @pytest.mark.parametrize("std", [0.15, 0.0])
 def test_empirical_is_the_mixture_at_the_data(std):
     path, data = PATHS["cosine-vp"], torch.randn(7, 1, 2, 2, dtype=torch.float64)
-    narrow = Mixture(data, max(std, 1e-9), None, path)
+    narrow = Mixture(data, max(std, 1e-9), path=path)
     oracle = Empirical(data, path, std)
     x, t = torch.randn(5, 1, 2, 2, dtype=torch.float64), torch.linspace(0.1, 0.9, 5)
     for given in (t, 0.4):
@@ -128,7 +127,7 @@ def test_samples_have_the_exact_moments(make):
     centred = oracle.means - mean
     cov = torch.einsum("k,kij->ij", weights, within + centred[:, :, None] * centred[:, None])
     cov = level.alpha**2 * cov + level.sigma**2 * torch.eye(2, dtype=torch.float64)
-    x = oracle.sample(n, seed=2, t=0.35)
+    x = oracle.sample(range(n), t=0.35)
     error = (cov.diagonal() / n).sqrt()
     assert ((x.mean(0) - level.alpha * mean).abs() < 4 * error).all()
     torch.testing.assert_close(
@@ -139,13 +138,15 @@ def test_samples_have_the_exact_moments(make):
 def test_a_label_keeps_its_components():
     path = PATHS["linear-vp"]
     oracle = mixture(path, labels=torch.tensor([0, 1, 1]))
-    only = Mixture(oracle.means[1:], oracle.variances[1:].sqrt(), torch.tensor([0.2, 0.3]), path)
+    only = Mixture(
+        oracle.means[1:], oracle.variances[1:].sqrt(), path=path, weights=torch.tensor([0.2, 0.3])
+    )
     x = torch.randn(4, 2, dtype=torch.float64)
     one = torch.ones(4, dtype=torch.long)
     torch.testing.assert_close(oracle(x, 0.5, one).x0, only(x, 0.5).x0)
     torch.testing.assert_close(oracle.log_prob(x, 0.5, one), only.log_prob(x, 0.5))
     torch.testing.assert_close(oracle(x, 0.5, -one).x0, oracle(x, 0.5).x0)  # -1: no condition
-    labelled = oracle.sample(50, seed=0, condition=torch.zeros(50, dtype=torch.long))
+    labelled = oracle.sample(range(50), condition=torch.zeros(50, dtype=torch.long))
     assert (oracle.log_prob(labelled, condition=torch.zeros(50, dtype=torch.long)) > -20).all()
     with pytest.raises(ValueError, match="no labels"):
         mixture(path)(x, 0.5, one)
@@ -171,7 +172,7 @@ def test_an_item_does_not_see_its_batch():
 def test_bad_mixtures_are_refused(arguments, says):
     given = {"means": torch.randn(3, 2), "stds": 0.5, "weights": None} | arguments
     with pytest.raises(ValueError, match=says):
-        Mixture(given["means"], given["stds"], given["weights"], Path(LinearLogSNR()))
+        Mixture(given["means"], given["stds"], path=Path(LinearLogSNR()), weights=given["weights"])
     with pytest.raises(ValueError, match="std=-1"):
         Empirical(torch.zeros(2, 2), Path(LinearLogSNR()), std=-1)
 
@@ -179,34 +180,35 @@ def test_bad_mixtures_are_refused(arguments, says):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda p: Mixture(torch.full((2, 2), torch.nan), 1.0, None, p), "NaN"),
+        (lambda p: Mixture(torch.full((2, 2), torch.nan), 1.0, path=p), "NaN"),
         (
-            lambda p: Mixture(torch.zeros(2, 2), 1.0, torch.tensor([1.0, torch.inf]), p),
+            lambda p: Mixture(
+                torch.zeros(2, 2), 1.0, path=p, weights=torch.tensor([1.0, torch.inf])
+            ),
             "positive number each",
         ),
         (
             lambda p: Mixture(
-                torch.zeros(2, 2), 1.0, None, p, labels=torch.zeros(3, dtype=torch.long)
+                torch.zeros(2, 2), 1.0, path=p, labels=torch.zeros(3, dtype=torch.long)
             ),
             "labels: shape",
         ),
         (
-            lambda p: Mixture(torch.zeros(2, 2), None, None, p, covariances=torch.eye(2)[None]),
+            lambda p: Mixture(torch.zeros(2, 2), None, path=p, covariances=torch.eye(2)[None]),
             "covariances: shape",
         ),
         (
             lambda p: Mixture(
                 torch.zeros(1, 2),
                 None,
-                None,
-                p,
+                path=p,
                 covariances=torch.tensor([[[1.0, 0.5], [0.0, 1.0]]]),
             ),
             "symmetric",
         ),
         (
             lambda p: Mixture(
-                torch.zeros(1, 2), 1.0, None, p, labels=torch.zeros(1, dtype=torch.long)
+                torch.zeros(1, 2), 1.0, path=p, labels=torch.zeros(1, dtype=torch.long)
             )(torch.zeros(1, 2), 0.5, torch.tensor([4])),
             "out of",
         ),

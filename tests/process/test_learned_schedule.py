@@ -120,12 +120,12 @@ def test_one_backward_pass_serves_both_objectives(scaling):
     others = [p for n, p in model.named_parameters() if not any(p is q for q in interior)]
     assert len(interior) == 3 and len(others) == 3
 
-    losses = diffusion_loss(model, model.path, x0, t, eps).nats
+    losses = diffusion_loss(model, x0, t, eps).nats
     descent = torch.autograd.grad(losses.mean(), others, retain_graph=True)
     variance = torch.autograd.grad(SHARE * losses.square().mean(), interior)
 
     with descending_variance(model.path.schedule) as squared:
-        again = diffusion_loss(model, model.path, x0, t, eps).nats
+        again = diffusion_loss(model, x0, t, eps).nats
     squared.of(again)
     again.mean().backward()
     assert torch.equal(again, losses)
@@ -139,10 +139,10 @@ def test_it_holds_for_a_finite_number_of_steps_as_well():
     x0, _, eps = drawn()
     t = torch.arange(1, 8, dtype=F64) / 7
     weight = model.path.schedule.height
-    losses = diffusion_loss(model, model.path, x0, t, eps, steps=7).nats
+    losses = diffusion_loss(model, x0, t, eps, steps=7).nats
     (expected,) = torch.autograd.grad(SHARE * losses.square().mean(), weight)
     with descending_variance(model.path.schedule) as squared:
-        again = diffusion_loss(model, model.path, x0, t, eps, steps=7).nats
+        again = diffusion_loss(model, x0, t, eps, steps=7).nats
     squared.of(again)
     again.mean().backward()
     torch.testing.assert_close(weight.grad, expected, rtol=1e-10, atol=1e-12)

@@ -5,14 +5,17 @@ import torch
 from tests.helpers.paths import FINITE, INFINITE, SCALINGS
 
 from allegory import Mixture, Path, grid, initial_noise, sample
-from allegory.process import LinearLogSNR, Rescaled
+from allegory.process import LinearLogSNR, Rescaled, as_predict
 
 MEANS = torch.tensor([[-1.0, 0.5], [0.7, 0.2]], dtype=torch.float64)
 
 
 def oracle(path):
     return Mixture(
-        MEANS, torch.tensor([0.3, 0.5]).double(), torch.tensor([0.4, 0.6]).double(), path
+        MEANS,
+        torch.tensor([0.3, 0.5]).double(),
+        path=path,
+        weights=torch.tensor([0.4, 0.6]).double(),
     )
 
 
@@ -64,7 +67,7 @@ def test_what_it_refuses():
     own = Path(LinearLogSNR(5, -5))
     with pytest.raises(ValueError, match="did you mean 'sub_vp'"):
         Rescaled(oracle(own), own, "subvp")
-    plain = Rescaled(lambda x, t, condition=None: oracle(own)(x, t), own, "ve")
+    plain = Rescaled(as_predict(lambda x, t, condition=None: oracle(own)(x, t), own), own, "ve")
     assert plain(initial_noise(plain.path, (2,), range(3)).double(), 1.0).x0.isfinite().all()
     with pytest.raises(ValueError, match="no energy"):
         plain.energy(torch.randn(3, 2), 0.5)

@@ -15,7 +15,7 @@ NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
 
 def oracle(path):
     means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), None, path)
+    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
 @pytest.mark.parametrize("end", ["denoise", "min"])
@@ -38,7 +38,7 @@ def test_the_error_follows_the_tolerance(name, end):
 def test_exact_on_one_gaussian_of_the_size_of_the_data():
     """The v form's slope does not change there: as few steps as may grow from the first."""
     path = PATHS["linear-vp"]
-    unit = Mixture(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1).double(), None, path)
+    unit = Mixture(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1).double(), path=path)
     x = torch.randn(5, 2, dtype=torch.float64)
     found = adaptive(unit, path, x, 1e-8, end="min")
     torch.testing.assert_close(found.x, x, rtol=1e-9, atol=1e-9)
@@ -76,8 +76,7 @@ def test_each_item_keeps_its_condition():
     exact = Mixture(
         plain.means.reshape(3, 2),
         torch.tensor([0.2, 0.3, 0.1]).double(),
-        None,
-        path,
+        path=path,
         labels=torch.arange(3),
     )
     label = torch.tensor([0, 1, 2] * 4)

@@ -7,7 +7,7 @@ import torch
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture, grid, initial_noise, invert, sample, trajectory
-from allegory.process.noise import Noise
+from allegory.process.noise import Noise, Stream
 from allegory.process.prediction import Prediction
 from allegory.sampling import SOLVERS
 from allegory.sampling.driver import run_plan
@@ -17,7 +17,7 @@ PATH = PATHS["linear-vp"]
 
 def oracle(dtype=torch.float32):
     means = torch.tensor([[[1.0, 0.5], [0.0, -1.0]], [[-1.0, 0.3], [0.8, 0.2]]], dtype=dtype)
-    return Mixture(means, 0.3, None, PATH, labels=torch.tensor([0, 1]))
+    return Mixture(means, 0.3, path=PATH, labels=torch.tensor([0, 1]))
 
 
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddpm_learned"])
@@ -45,7 +45,11 @@ def test_noise_belongs_to_its_seed():
 
 def test_streams_and_seeds_do_not_meet():
     draws = torch.stack(
-        [Noise([seed], (1000,), stream).draw()[0] for seed in (0, 1, 2) for stream in (0, 1)]
+        [
+            Noise([seed], (1000,), stream).draw()[0]
+            for seed in (0, 1, 2)
+            for stream in (Stream.START, Stream.STEPS)
+        ]
     )
     correlation = draws.corrcoef() - torch.eye(6)
     assert correlation.abs().max() < 5 / 1000**0.5
@@ -61,7 +65,7 @@ def test_start_has_the_spread_of_the_prior():
 def test_encoding_is_undone_and_better_with_more_steps(solver):
     """DDIM paper, section 5.4: the reconstruction error falls as steps are added."""
     exact = oracle(torch.float64)
-    x0 = exact.sample(32, seed=3)
+    x0 = exact.sample(range(32))
 
     def error(steps):
         walk = grid(PATH, steps, "log_snr", "min")
@@ -79,7 +83,7 @@ def test_encodings_are_standard_normal():
     exact = oracle(torch.float64)
     n = 4000
     z = invert(
-        "heun", exact, PATH, exact.sample(n, seed=4), grid(PATH, 100, "log_snr", "min")
+        "heun", exact, PATH, exact.sample(range(n)), grid(PATH, 100, "log_snr", "min")
     ).flatten(1)
     assert (z.mean(0).abs() < 3.5 / n**0.5).all()
     assert ((z.var(0) - 1).abs() < 3.5 * (2 / n) ** 0.5).all()

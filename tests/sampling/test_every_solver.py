@@ -60,8 +60,8 @@ def test_there_and_back(solver):
     """Inversion: the error of a round trip falls with the steps, at least in proportion (DDIM, section 5.4)."""
     path = PATHS["linear-vp"]
     means = torch.tensor([[1.0, 0.5], [-0.8, -0.3]], dtype=torch.float64)
-    oracle = Mixture(means, torch.tensor([0.4, 0.3]).double(), None, path)
-    x0 = oracle.sample(20, 0).reshape(20, 2)
+    oracle = Mixture(means, torch.tensor([0.4, 0.3]).double(), path=path)
+    x0 = oracle.sample(range(20)).reshape(20, 2)
 
     def error(steps):
         walk = grid(path, steps, "log_snr", "min")

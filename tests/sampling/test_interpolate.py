@@ -32,7 +32,7 @@ def test_noise_stays_noise():
 def test_encode_interpolate_decode():
     path = PATHS["linear-vp"]
     means = torch.tensor([[1.0, 0.5], [-0.8, -0.3]], dtype=torch.float64)
-    oracle = Mixture(means, torch.tensor([0.3, 0.3]).double(), None, path)
+    oracle = Mixture(means, torch.tensor([0.3, 0.3]).double(), path=path)
     walk = grid(path, 100, "angle", "min")
     x0 = torch.tensor([[1.1, 0.4], [-0.7, -0.5]], dtype=torch.float64)
     codes = invert("auto", oracle, path, x0, walk)

@@ -11,7 +11,7 @@ from allegory.sampling.parallel import picard
 
 PATH = PATHS["linear-vp"]
 MEANS = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), None, PATH, labels=torch.arange(3))
+ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), path=PATH, labels=torch.arange(3))
 
 
 @pytest.mark.parametrize("end", ["zero", "min"])

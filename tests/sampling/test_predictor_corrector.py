@@ -41,7 +41,7 @@ SCALINGS = ("vp", "sub_vp", "ve", "flow")
 def far_modes(path, dtype=torch.float32):
     """Two modes ten deviations apart, of weights .8 and .2 (Song & Ermon 2019, section 3.2.2)."""
     means = torch.tensor([[-5.0, -5.0], [5.0, 5.0]], dtype=dtype)
-    return Mixture(means, 1.0, torch.tensor([0.8, 0.2], dtype=dtype), path)
+    return Mixture(means, 1.0, path=path, weights=torch.tensor([0.8, 0.2], dtype=dtype))
 
 
 def walk(solver, predict, path, x, steps):
@@ -89,7 +89,7 @@ def test_any_pair_ends_in_the_density(scaling, predictor, corrector):
     """
     path, n = Path(LinearLogSNR(7, -8), scaling), 4000
     means = torch.tensor([[-0.9, 0.3], [0.8, -0.2]])
-    oracle = Mixture(means, 0.2, torch.tensor([0.3, 0.7]), path)
+    oracle = Mixture(means, 0.2, path=path, weights=torch.tensor([0.3, 0.7]))
     solver = solver_named(f"{predictor}+{corrector}")
     x = walk(solver, oracle, path, path.prior_std * torch.randn(n, 2), 80)
     right = x[:, 0] > 0
@@ -111,7 +111,7 @@ def test_any_pair_ends_in_the_density(scaling, predictor, corrector):
 @pytest.mark.parametrize("corrector", ["langevin", "mala:0.3", "hmc:0.4"])
 def test_an_item_is_its_own(predictor, corrector):
     path = PATHS["cosine-vp"]
-    oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, None, path)
+    oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, path=path)
     x, solver = initial_noise(path, (2,), range(5)), solver_named(f"{predictor}+{corrector}")
     levels = grid(path, 6, "log_snr", solver.end)
     whole = sample(solver, oracle, path, x, levels, seeds=range(5))
@@ -123,7 +123,7 @@ def test_an_item_is_its_own(predictor, corrector):
 @pytest.mark.parametrize("name", ["ncsn", "ncsn2", "pc"])
 def test_annealed_and_pc_items_are_their_own(name):
     path = PATHS["geometric-ve"]
-    oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, None, path)
+    oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, path=path)
     x, solver = initial_noise(path, (2,), range(3)), SOLVERS[name]
     levels = grid(path, 4, "log_snr", solver.end)
     whole = sample(solver, oracle, path, x, levels, seeds=range(3))
@@ -153,7 +153,7 @@ def test_ncsn_is_the_published_algorithm():
     """Song & Ermon 2019, algorithm 1, in its own letters: x += a/2 s + sqrt(a) z with a = epsilon sigma_i^2/sigma_L^2."""
     epsilon, count = 2e-5, 3
     path = Path(Geometric(0.01, 1.0), "ve")
-    oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, None, path)
+    oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, path=path)
     x0 = torch.randn(4, 2, dtype=torch.float64)
     solver = annealed(Langevin(epsilon / (2 * 0.01**2), count))
     levels = grid(path, 9, "log_snr", "min")
@@ -171,7 +171,7 @@ def test_annealed_langevin_is_one_on_every_split():
     ends, noise = [], torch.randn(4, 2, dtype=torch.float64)
     for scaling in SCALINGS:
         path = Path(LinearLogSNR(5, -4), scaling)
-        oracle = Mixture(torch.tensor([[0.2, 0.1], [-0.9, 0.4]]).double(), 0.3, None, path)
+        oracle = Mixture(torch.tensor([[0.2, 0.1], [-0.9, 0.4]]).double(), 0.3, path=path)
         levels = grid(path, 6, "log_snr", "min")
         x = levels.levels[0].sigma * noise
         ends.append(
@@ -184,7 +184,7 @@ def test_annealed_langevin_is_one_on_every_split():
 def test_ncsn2_ends_with_the_posterior_mean():
     """x + sigma_L^2 s(x): the denoising step of NCSNv2, from the last level with noise."""
     path = Path(Geometric(0.1, 2.0), "ve")
-    oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, None, path)
+    oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, path=path)
     states = list(
         trajectory(
             "ncsn2",
@@ -271,9 +271,9 @@ def test_mala_within_an_annealed_walk_keeps_a_density_exactly():
     """Held at one noise level it is a chain on p(x_t): second moments within 4 standard errors."""
     n = 4000
     path = Path(LinearLogSNR(2, -2), "vp")
-    oracle = Mixture(torch.zeros(1, 1).double(), 0.6, None, path)
+    oracle = Mixture(torch.zeros(1, 1).double(), 0.6, path=path)
     level = path.levels([0.5])[0]
-    x = oracle.sample(n, 0, 0.5)
+    x = oracle.sample(range(n), 0.5)
     x = mala(0.8, 20)(NoisedDensity(oracle, level), x, torch.randn_like).x
     expected = (0.6 * level.alpha) ** 2 + level.sigma**2
     assert x.var().item() == pytest.approx(expected, abs=4 * expected * math.sqrt(2 / n))

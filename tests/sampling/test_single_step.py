@@ -42,7 +42,7 @@ def test_the_gaussian_is_the_oracle():
     path, x = PATHS["cosine-sub_vp"], torch.randn(5, 2, dtype=torch.float64)
     (level,) = path.levels([0.3])
     torch.testing.assert_close(
-        gaussian(path)(x, level).x0, Mixture(MEAN, STD, None, path)(x, level).x0
+        gaussian(path)(x, level).x0, Mixture(MEAN, STD, path=path)(x, level).x0
     )
 
 

@@ -18,7 +18,7 @@ NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
 
 def oracle(path):
     means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), None, path)
+    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 14, 42])

@@ -102,15 +102,13 @@ def _flow(model: VDM, raw: Tensor, seed: int) -> tuple[Float[Tensor, " n"], floa
     device, nats, cost = next(model.parameters()).device, [], []
     with evaluating(model):
         for i, x in enumerate(raw.to(device).split(BATCH)):
-            first = seed + i * BATCH
+            seeds = range(seed + i * BATCH, seed + i * BATCH + len(x))
             if data.levels is None:
-                flow = flow_log_prob(denoiser, denoiser.path, data.encode(x), solver, seed=first)
+                flow = flow_log_prob(denoiser, data.encode(x), solver, seeds=seeds)
                 nats.append(-flow.log_prob - data.log_scale)
                 cost.append(flow.evaluations)
             else:
-                bound = flow_bound(
-                    denoiser, denoiser.path, x, data, solver, kind="normal", seed=first
-                )
+                bound = flow_bound(denoiser, x, data, solver, kind="normal", seeds=seeds)
                 nats.append(-bound.total)
                 cost.append(bound.evaluations)
     return torch.cat(nats).double().cpu(), torch.cat(cost).double().mean().item()
@@ -120,7 +118,11 @@ def _weighted(model: Model, raw: Tensor, k: int, seed: int) -> Float[Tensor, " n
     device = next(model.parameters()).device
     with evaluating(model):
         parts = [
-            iwae_bound(model, x.to(device), k, seed=seed + i * BATCH).double().cpu()
+            iwae_bound(
+                model, x.to(device), k, seeds=range(seed + i * BATCH, seed + i * BATCH + len(x))
+            )
+            .double()
+            .cpu()
             for i, x in enumerate(raw.split(BATCH))
         ]
     return torch.cat(parts)

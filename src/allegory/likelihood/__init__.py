@@ -9,7 +9,7 @@ from .bound import (
 )
 from .decoder import Continuous, Decoder, Discretised
 from .dequantized_flow import FlowBound, flow_bound
-from .flow_ode import FlowLikelihood, FlowSolver, flow_log_prob
+from .flow_ode import FlowLikelihood, FlowSolver, flow_log_prob, log_prob
 from .importance import HasLogWeights, iwae_bound, log_mean_weight
 from .inference import Inference, Latent, infer_bottom_up
 from .observation import (
@@ -43,6 +43,7 @@ __all__ = [
     "infer_bottom_up",
     "iwae_bound",
     "log_mean_weight",
+    "log_prob",
     "loss_by_log_snr",
     "prior_matching",
     "reconstruction",

@@ -13,6 +13,7 @@ offset per item: unbiased for any number of draws. With `draws` >= T every step 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from ..process.bound import Bound
 from ..process.coefficients import expm1
 from ..process.kernel import Gaussian, marginal
-from ..process.noise import BOUND, Noise
+from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .decoder import Decoder
@@ -53,17 +54,26 @@ def reconstruction(
 
 def diffusion_loss(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     t: Float[Tensor, " b"],
     eps: Float[Tensor, "b *shape"],
     condition: Tensor | None = None,
     steps: int | None = None,
 ) -> DiffusionTerm:
-    """One draw of the diffusion term in nats per item: the whole sum is its mean over t.
+    """One draw of the diffusion term at one time per item; the term itself is its mean over t.
 
-    `steps` = T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope.
+    Args:
+        predict: the predictor, with its path.
+        x0: data in model space, shape (batch, *shape).
+        t: one time per item.
+        eps: standard-normal noise like x0.
+        condition: one row per item, or None.
+        steps: T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope of log-SNR.
+
+    Returns:
+        The Level at t, and nats per item.
     """
+    path = predict.path
     level = path.at(t, like=x0)
     truth = Prediction.of(x0, eps, level)
     missed = predict(truth.x_t, level, condition).squared_error(truth, "eps").flatten(1).sum(1)
@@ -88,29 +98,37 @@ def _times(offset: Float[Tensor, " b"], draws: int, steps: int | None) -> Float[
 @torch.no_grad()
 def variational_bound(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     decoder: Decoder,
     *,
-    seed: int,
+    seeds: Sequence[int] | None = None,
     draws: int = 8,
     steps: int | None = None,
     condition: Tensor | None = None,
 ) -> Bound:
-    """The bound for each item, by `draws` evaluations an item; steps=None is continuous time.
+    """The evidence lower bound of each item, in nats.
 
-    Item i draws its times and noise from seed + i, so it comes out the same alone and in any batch; two calls are
-    independent when their seeds are at least as far apart as the batch is long. With draws >= steps
-    the divergences are the T terms of the sum; otherwise they are one unbiased estimate of it. ValueError for draws or
-    steps below 1.
+    Args:
+        predict: the predictor, with its path.
+        x0: data in model space, shape (batch, *shape).
+        decoder: p(x | z_0).
+        seeds: one integer per item, from which its times and noise are drawn; 0, 1, 2, ... for None.
+        draws: evaluations of the predictor per item. With draws >= steps the divergences of the Bound are the T terms of
+            the sum; otherwise they are one unbiased estimate of it.
+        steps: the number T of steps; None for continuous time.
+        condition: one row per item, or None.
+
+    Raises:
+        ValueError: for draws or steps below 1, or a wrong number of seeds.
     """
     if draws < 1 or (steps is not None and steps < 1):
         raise ValueError(f"draws={draws}, steps={steps}; give at least 1 of each")
-    noise = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND)
+    path = predict.path
+    noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
 
     parts = [
-        diffusion_loss(predict, path, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats
+        diffusion_loss(predict, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats
         for t in times
     ]
     whole = steps is not None and draws >= steps
@@ -125,21 +143,31 @@ def variational_bound(
 
 def loss_by_log_snr(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     *,
-    seed: int,
+    seeds: Sequence[int] | None = None,
     points: int = 32,
     condition: Tensor | None = None,
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points b"]]:
-    """Where the bits go: 1/2 E|eps - eps_hat|^2 in nats per unit of log-SNR, at even steps of log-SNR.
+    """The diffusion term per unit of log-SNR, 1/2 E|eps - eps_hat|^2, at equal steps of log-SNR.
 
     Its integral over log-SNR (here the mean over points times the range) is the diffusion term of the bound,
-    whatever the schedule.
+    whatever the schedule (VDM, section 5.1).
+
+    Args:
+        predict: the predictor, with its path, whose ends must be finite.
+        x0: data in model space, shape (batch, *shape).
+        seeds: one integer per item; 0, 1, 2, ... for None.
+        points: how many values of log-SNR, each with one draw of noise per item.
+        condition: one row per item, or None.
+
+    Returns:
+        log-SNR, shape (points,), and nats, shape (points, batch).
     """
+    path = predict.path
     start, end = path.schedule.ends
     log_snr = end + (start - end) * (torch.arange(points, dtype=torch.float64) + 0.5) / points
-    noise = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND)
+    noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     nats = []
     with torch.no_grad():
         for level in path.levels(path.schedule.inverse(log_snr)):

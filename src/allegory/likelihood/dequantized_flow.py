@@ -16,6 +16,7 @@ no variance, and a gap that is the mass which the noise carries out of the bin (
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +27,7 @@ from ..data.dequantize import spread
 from ..data.spec import DataSpec
 from ..lookup import pick
 from ..process.bound import bits_per_dim
-from ..process.noise import BINS, Noise
-from ..process.path import Path
+from ..process.noise import Noise, Stream, item_seeds
 from ..process.prediction import Predict
 from .flow_ode import FlowSolver, flow_log_prob
 from .importance import log_mean_weight
@@ -65,20 +65,30 @@ class FlowBound:
 @torch.no_grad()
 def flow_bound(
     predict: Predict,
-    path: Path,
     raw: Shaped[Tensor, "b *shape"],
     spec: DataSpec,
     solver: FlowSolver | None = None,
     *,
     kind: str = "uniform",
     draws: int = 1,
-    seed: int = 0,
+    seeds: Sequence[int] | None = None,
     condition: Tensor | None = None,
 ) -> FlowBound:
-    """A bound of log P(raw) for discrete data; kind is "uniform" or "normal" (the noise of t = 0, truncated).
+    """A lower bound of log P(raw) of discrete data, by dequantization and the probability-flow ODE.
 
-    Item i draws from seed + i; its probes are new for each draw. ValueError for continuous data, which have no levels:
-    ask `flow_log_prob` for their density.
+    Args:
+        predict: the predictor, with its path.
+        raw: discrete data, shape (batch, *shape).
+        spec: what the data are; it must have levels.
+        solver: how the ODE is solved; None for the defaults.
+        kind: the density within a bin: "uniform", or "normal" for the noise of t = 0, truncated.
+        draws: how many points within the bins per item, each with probes of its own.
+        seeds: one integer per item; 0, 1, 2, ... for None.
+        condition: one row per item, or None.
+
+    Raises:
+        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density), an unknown kind, or
+            draws below 1.
     """
     pick("kind", kind, dict.fromkeys(KINDS))
     if draws < 1:
@@ -88,16 +98,16 @@ def flow_bound(
             "levels=None: continuous data have no bins to spread; use flow_log_prob for their density"
         )
     solver = solver or FlowSolver()
-    std = math.exp(-solver.range(path)[0] / 2) if kind == "normal" else None
-    noise, parts = Noise(range(seed, seed + len(raw)), raw.shape[1:], BINS), []
+    std = math.exp(-solver.range(predict.path)[0] / 2) if kind == "normal" else None
+    seeds = item_seeds(seeds, len(raw))
+    noise, parts = Noise(seeds, raw.shape[1:], Stream.BINS), []
     evaluations = torch.zeros(len(raw), dtype=torch.int64, device=raw.device)
     for number in range(draws):
         spot = spread(raw, spec, noise.draw().double(), std)
         x0 = spot.x.to(raw.device, torch.float64 if raw.dtype == torch.float64 else torch.float32)
         # 2^32 apart, so that no two draws of any two items share a probe, however long the batch.
-        found = flow_log_prob(
-            predict, path, x0, solver, seed=seed + number * 2**32, condition=condition
-        )
+        probe_seeds = [seed + number * 2**32 for seed in seeds]
+        found = flow_log_prob(predict, x0, solver, seeds=probe_seeds, condition=condition)
         parts.append(found.log_prob - spot.log_q.to(found.prior))
         evaluations += found.evaluations
     return FlowBound(torch.stack(parts), evaluations)

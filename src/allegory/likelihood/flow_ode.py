@@ -20,6 +20,7 @@ on the same forward pass. Each item has its own steps (`march.py`), so it comes 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,7 @@ from ..numerics.local_gaussian import Angle, Point
 from ..numerics.trace import rademacher, traces
 from ..process.bound import bits_per_dim
 from ..process.kernel import Gaussian
+from ..process.noise import item_seeds
 from ..process.path import Path, precise
 from ..process.prediction import Predict
 
@@ -142,21 +144,29 @@ class FlowLikelihood:
 
 def flow_log_prob(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     solver: FlowSolver | None = None,
     *,
-    seed: int = 0,
     condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
     grad: bool = False,
 ) -> FlowLikelihood:
     """log p(x0) by the probability-flow ODE, with its latent, its cost and its standard error.
 
-    Item i draws its probes from seed + i and has its own steps. With grad=True the result can be differentiated, by
-    x0 and by the parameters of predict, through the steps that were taken; the ends of the path are constants. predict
-    must be a function: put a network with dropout in eval mode. A condition has one row per item. ValueError for
-    infinite ends, or x0 without items or of whole numbers, RuntimeError when the solver does not get there.
+    Args:
+        predict: the predictor, with its path. It must be a function: put a network with dropout in eval mode.
+        x0: data in model space, shape (batch, *shape), floating point.
+        solver: how the ODE is solved; None for the defaults.
+        condition: one row per item, or None.
+        seeds: one integer per item, for its probes; 0, 1, 2, ... for None. The exact trace uses none.
+        grad: whether the result can be differentiated, by x0 and by the parameters of predict, through the steps that
+            were taken; the ends of the path are constants.
+
+    Raises:
+        ValueError: for infinite ends, or x0 without items or of whole numbers.
+        RuntimeError: when an item needs more evaluations than the solver's limit.
     """
+    path = predict.path
     solver = solver or FlowSolver()
     start, end = solver.range(path)
     if len(x0) == 0 or not x0.is_floating_point():
@@ -164,7 +174,7 @@ def flow_log_prob(
             f"x0: {len(x0)} items of {x0.dtype}; give at least one, of floating-point numbers"
         )
     exact = solver.probes == 0 or (solver.probes is None and x0[0].numel() <= EXACT_DIMS)
-    probes = None if exact else rademacher(range(seed, seed + len(x0)), solver.probes or 1, x0)
+    probes = None if exact else rademacher(item_seeds(seeds, len(x0)), solver.probes or 1, x0)
     field = _Field(predict, path, x0.dtype, condition, probes, grad)
     y, u = x0.to(precise(x0.device)), math.exp(-end / 2)
     with torch.set_grad_enabled(grad):
@@ -179,6 +189,27 @@ def flow_log_prob(
             field, u, Angle(solver.data_std), solver.memory, solver.tolerance, solver.limit
         )
         return _collect(solver, march.run(first), first, _at(path, end), exact)
+
+
+def log_prob(
+    predict: Predict,
+    x0: Float[Tensor, "b *shape"],
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Float[Tensor, " b"]:
+    """log p(x0) in nats per item, by the probability-flow ODE (`flow_log_prob` gives its error and cost as well).
+
+    Args:
+        predict: the predictor, with its path.
+        x0: data in model space, shape (batch, *shape), floating point.
+        condition: one row per item, or None.
+        seeds: one integer per item, for the probes beyond 128 dimensions; 0, 1, 2, ... for None.
+
+    Raises:
+        ValueError: for a path with an infinite end, or x0 without items or of whole numbers.
+    """
+    return flow_log_prob(predict, x0, condition=condition, seeds=seeds).log_prob
 
 
 def _at(path: Path, log_snr: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ after Jensen's inequality.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -21,9 +22,14 @@ class HasLogWeights(Protocol):
     """A model whose latents can be drawn: a VAE, a hierarchy, a diffusion model in T steps."""
 
     def log_weights(
-        self, raw: Tensor, labels: Tensor | None = None, *, seed: int, draws: int
+        self,
+        raw: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 1,
     ) -> Tensor:
-        """log p(x, z) - log q(z | x) in nats for `draws` draws an item, shape (draws, batch)."""
+        """log p(x, z) - log q(z | x) in nats for `draws` draws per item, shape (draws, batch)."""
         ...
 
 
@@ -34,9 +40,25 @@ def log_mean_weight(log_weights: Float[Tensor, "k b"]) -> Float[Tensor, " b"]:
 
 @torch.no_grad()
 def iwae_bound(
-    model: HasLogWeights, raw: Tensor, k: int, *, seed: int, labels: Tensor | None = None
+    model: HasLogWeights,
+    raw: Tensor,
+    k: int,
+    *,
+    condition: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Float[Tensor, " b"]:
-    """The bound of log p(raw) with k draws an item, in nats; item i draws from seed + i. ValueError for k below 1."""
+    """The importance-weighted bound of log p(raw), in nats per item (Burda et al. 2016, eq. 8).
+
+    Args:
+        model: a model whose latents can be drawn.
+        raw: data as they are stored, shape (batch, *shape).
+        k: how many draws of the latents per item.
+        condition: one row per item, or None.
+        seeds: one integer per item; 0, 1, 2, ... for None.
+
+    Raises:
+        ValueError: for k below 1.
+    """
     if k < 1:
-        raise ValueError(f"k={k}; give at least 1 draw an item")
-    return log_mean_weight(model.log_weights(raw, labels, seed=seed, draws=k))
+        raise ValueError(f"k={k}; give at least 1 draw per item")
+    return log_mean_weight(model.log_weights(raw, condition, seeds=seeds, draws=k))

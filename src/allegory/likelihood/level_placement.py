@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from ..process.coefficients import Coefficient, expm1
 from ..process.kernel import Gaussian, added_noise_std, marginal, posterior
-from ..process.noise import BOUND, Noise
+from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .decoder import Decoder
@@ -72,13 +73,35 @@ class Moments:
         return 0.5 * (torch.log1p(widened) + (missed - widened) / (1 + widened)).flatten(2).sum(2)
 
 
-PredictMoments = Callable[[Tensor, Level], Moments]
-"""What a model predicts of x0, given z_t and the Level."""
+@runtime_checkable
+class PredictMoments(Protocol):
+    """(z_t, level) -> the moments that a model predicts of x0, with the path that it is for."""
+
+    @property
+    def path(self) -> Path:
+        """The forward process of z_t."""
+        ...
+
+    def __call__(self, z: Tensor, level: Level) -> Moments:
+        """The moments of x0 given z_t at this Level."""
+        ...
 
 
-def plain(predict: Predict, decoder: Decoder) -> PredictMoments:
-    """The prediction of a Predict, which has no variance, with a decoder beside it: the chain of VDM."""
-    return lambda z, level: Moments(predict(z, level), 0.0, lambda: decoder.observe(z, level))
+@dataclass(frozen=True, eq=False)
+class MeanOnly:
+    """The moments of a Predict, which has no variance, with the decoder of VDM."""
+
+    predict: Predict
+    decoder: Decoder
+
+    @property
+    def path(self) -> Path:
+        """The forward process of z_t."""
+        return self.predict.path
+
+    def __call__(self, z: Tensor, level: Level) -> Moments:
+        """The prediction as a mean with variance 0, and p(x | z_t)."""
+        return Moments(self.predict(z, level), 0.0, lambda: self.decoder.observe(z, level))
 
 
 def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
@@ -140,10 +163,20 @@ def _trace(last: int, before: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
 
 @torch.no_grad()
 def profile(
-    predict: PredictMoments, path: Path, x0: Float[Tensor, "b *shape"], *, seed: int = 0
+    predict: PredictMoments,
+    x0: Float[Tensor, "b *shape"],
+    *,
+    seeds: Sequence[int] | None = None,
 ) -> Profile:
-    """Measure a model on some items in model space, at every node with the same noise: NODES evaluations an item."""
-    eps = Noise(range(seed, seed + len(x0)), x0.shape[1:], BOUND).draw(x0)
+    """The mean costs of a model on some items, at every node with the same noise: NODES evaluations per item.
+
+    Args:
+        predict: the moments that the model predicts, with its path.
+        x0: data in model space, shape (batch, *shape).
+        seeds: one integer per item; 0, 1, 2, ... for None.
+    """
+    path = predict.path
+    eps = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND).draw(x0)
     levels = node_levels(path, range(NODES))
     snr = torch.tensor([level.log_snr for level in levels], dtype=torch.float64).exp()
     decoded, stopped, steps = np.zeros(NODES), np.zeros(NODES), np.full((NODES, NODES), np.inf)

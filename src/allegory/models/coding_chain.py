@@ -24,9 +24,9 @@ from torch import Tensor
 
 from ..likelihood.decoder import Discretised
 from ..likelihood.inference import Kernel
-from ..likelihood.level_placement import Moments, plain
+from ..likelihood.level_placement import MeanOnly, Moments
 from ..likelihood.observation import CategoricalObservation
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from .as_hierarchy import unroll
 from .categorical_output import CategoricalOutput
@@ -47,11 +47,16 @@ class CodingChain:
                 "levels=None: continuous data have no lossless code; train on data of finitely many levels"
             )
 
-    def predict(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
+    @property
+    def path(self) -> Path:
+        """The forward process of the model."""
+        return self.model.denoiser.path
+
+    def __call__(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
         """Mean and variance of x0 given z at this level, and p(x | z), by one evaluation."""
         denoiser, target = self.model.denoiser, self.model.denoiser.target
         if isinstance(denoiser, Energy) or not isinstance(target, CategoricalOutput):
-            return plain(denoiser, self.model.decoder)(z, level)
+            return MeanOnly(denoiser, self.model.decoder)(z, level)
         output = denoiser.output(z, denoiser.path.at(level, like=z)).to(z.dtype)
         logits, values = output.unflatten(1, (len(target.values), z.shape[1])), target.values.to(z)
         mean, variance = _moments(logits, z, level, values.reshape(-1, *(1,) * (z.ndim - 1)))
@@ -69,11 +74,11 @@ class CodingChain:
         vdm = unroll(model.denoiser, model.denoiser.path, model.spec, model.decoder, levels)
 
         def down(s: Level, t: Level) -> Kernel:
-            return lambda z: self.predict(z, t).posterior(s)
+            return lambda z: self(z, t).posterior(s)
 
         return Hierarchy(
             model.spec, vdm.kernels_up, [down(s, t) for s, t in pairwise(levels)],
-            lambda z: self.predict(z, levels[0]).observe(), top=vdm.top, prior_std=vdm.prior_std,
+            lambda z: self(z, levels[0]).observe(), top=vdm.top, prior_std=vdm.prior_std,
         )  # fmt: skip
 
 

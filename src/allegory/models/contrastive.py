@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..data.spec import DataSpec
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
 from ..objectives.draws import normal_like
-from ..process.noise import START, Noise
+from ..process.noise import Noise, Stream
 from ..sampling.mcmc.chain import AcceptanceCounter, run_chain
 from ..sampling.mcmc.langevin import Hamiltonian
 from ..sampling.mcmc.target import Density, EnergyDensity, Kernel, energy_per_item
@@ -96,7 +96,7 @@ class ContrastiveEnergy(nn.Module):
 
     def sample(self, seeds: Sequence[int], steps: int = 200) -> Shaped[Tensor, "n *shape"]:
         """Raw items, each the end of a chain of its own that began in q."""
-        x = self.reference_std * Noise(seeds, self.spec.shape, START).draw()
+        x = self.reference_std * Noise(seeds, self.spec.shape, Stream.START).draw()
         return self.spec.decode(run_chain(self.kernel, self.density(), x, steps, seeds=seeds).x)
 
     @torch.no_grad()

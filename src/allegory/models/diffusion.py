@@ -9,6 +9,8 @@ schedule is trained along with the network: its ends by the bound, its interior 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -103,10 +105,9 @@ class VDM(nn.Module):
         x0 = self.spec.encode(raw)
         return variational_bound(
             self.denoiser,
-            self.denoiser.path,
             x0,
             self.decoder,
-            seed=seed,
+            seeds=range(seed, seed + len(x0)),
             draws=draws,
             steps=steps,
             condition=labels,
@@ -123,14 +124,14 @@ class VDM(nn.Module):
     def log_weights(
         self,
         raw: Tensor,
-        labels: Tensor | None = None,
+        condition: Tensor | None = None,
         *,
-        seed: int = 0,
+        seeds: Sequence[int] | None = None,
         draws: int = 1,
         steps: int = 100,
     ) -> Float[Tensor, "draws b"]:
         """log p(x, z) - log q(z | x) in nats of the model with so many steps, one target a draw."""
-        return self.as_hierarchy(steps, labels).log_weights(raw, seed=seed, draws=draws)
+        return self.as_hierarchy(steps, condition).log_weights(raw, seeds=seeds, draws=draws)
 
     def _drop(self, labels: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """The labels, hidden (-1) with probability `label_dropout`."""

@@ -18,7 +18,7 @@ from ..likelihood.inference import Draw, Inference
 from ..likelihood.observation import Observation
 from ..objectives.draws import normal_like
 from ..process.bound import Bound
-from ..process.noise import BOUND, START, Noise
+from ..process.noise import Noise, Stream, item_seeds
 
 
 class LatentVariableModel(nn.Module, ABC):
@@ -68,7 +68,10 @@ class LatentVariableModel(nn.Module, ABC):
     @torch.no_grad()
     def bound(self, raw: Shaped[Tensor, "b *shape"], *, seed: int = 0, draws: int = 1) -> Bound:
         """The evidence lower bound of log p(raw) in nats, a mean over draws; item i draws from seed + i."""
-        bounds = [inference.bound for inference in self._inferences(raw, seed, draws)]
+        bounds = [
+            inference.bound
+            for inference in self._inferences(raw, range(seed, seed + len(raw)), draws)
+        ]
         terms = zip(*(bound.divergences for bound in bounds), strict=True)
         return Bound(
             torch.stack([bound.reconstruction for bound in bounds]).mean(0),
@@ -80,14 +83,14 @@ class LatentVariableModel(nn.Module, ABC):
     def log_weights(
         self,
         raw: Shaped[Tensor, "b *shape"],
-        labels: Tensor | None = None,
+        condition: Tensor | None = None,
         *,
-        seed: int = 0,
+        seeds: Sequence[int] | None = None,
         draws: int = 1,
     ) -> Float[Tensor, "draws b"]:
         """log p(x, z) - log q(z | x) in nats, one row a draw (Burda et al. 2016, eq. 7)."""
         return torch.stack(
-            [inference.log_weight for inference in self._inferences(raw, seed, draws)]
+            [inference.log_weight for inference in self._inferences(raw, seeds, draws)]
         )
 
     @torch.no_grad()
@@ -95,7 +98,7 @@ class LatentVariableModel(nn.Module, ABC):
         """Raw samples, item i from seeds[i]. ValueError without any seed."""
         if len(seeds) == 0:
             raise ValueError("seeds: empty; give one integer per item")
-        draw = Noise(seeds, self.spec.shape, START).draw
+        draw = Noise(seeds, self.spec.shape, Stream.START).draw
         observation = self.generate(len(seeds), draw)
         return self.spec.decode(observation.draw(draw(observation.mean)))
 
@@ -114,10 +117,10 @@ class LatentVariableModel(nn.Module, ABC):
             self.trained += 1
         return weight
 
-    def _inferences(self, raw: Tensor, seed: int, draws: int) -> list[Inference]:
+    def _inferences(self, raw: Tensor, seeds: Sequence[int] | None, draws: int) -> list[Inference]:
         if draws < 1:
             raise ValueError(f"draws={draws}; give at least 1")
         self.spec.check(raw)
         x0 = self._encode(raw)
-        noise = Noise(range(seed, seed + len(raw)), self.spec.shape, BOUND)
+        noise = Noise(item_seeds(seeds, len(raw)), self.spec.shape, Stream.BOUND)
         return [self.infer(x0, noise.draw) for _ in range(draws)]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.noise import PROBES, Noise
+from ..process.noise import Noise, Stream
 
 CHUNK = 64
 
@@ -26,7 +26,7 @@ def rademacher(
     seeds: Sequence[int], count: int, like: Float[Tensor, "b *shape"]
 ) -> Float[Tensor, "probes b *shape"]:
     """`count` probes for each item: the signs of its own normal draws."""
-    noise = Noise(seeds, like.shape[1:], PROBES)
+    noise = Noise(seeds, like.shape[1:], Stream.PROBES)
     return torch.stack(
         [torch.where(noise.draw(like) < 0, -1.0, 1.0).to(like) for _ in range(count)]
     )

@@ -69,7 +69,7 @@ class Elbo:
         eps = normal_like(x0, generator)
 
         with descending_variance(path.schedule) as interior:
-            diffusion = diffusion_loss(predict, path, x0, t, eps, condition).nats
+            diffusion = diffusion_loss(predict, x0, t, eps, condition).nats
         interior.of(diffusion / nats_per_bit)
 
         some = x0[: self.reconstructed]

@@ -21,7 +21,7 @@ DATA_STD = 0.8
 
 def denoiser(case: Chain) -> Mixture:
     """The exact denoiser of N(0, DATA_STD^2 I) on the path of this case."""
-    return Mixture(torch.zeros(1, case.x0.shape[1], dtype=torch.float64), DATA_STD, None, case.path)
+    return Mixture(torch.zeros(1, case.x0.shape[1], dtype=torch.float64), DATA_STD, path=case.path)
 
 
 def layers(case: Chain, mean: Float[Tensor, " d"], std: float) -> tuple[LadderLayer, ...]:

@@ -252,10 +252,7 @@ def _eq58_library() -> Sides:
 
     for i in range(1, steps + 1):
         time = torch.full((2 * dims,), i / steps, dtype=torch.float64)
-        terms.append(
-            diffusion_loss(denoiser(case), case.path, x0, time, eps, steps=steps).nats.mean()
-            / steps
-        )
+        terms.append(diffusion_loss(denoiser(case), x0, time, eps, steps=steps).nats.mean() / steps)
 
     squared, variance = (
         float(case.x0.square().sum()),

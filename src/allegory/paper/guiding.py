@@ -36,7 +36,7 @@ NO_LABEL_IN_PRIOR = "p(x_T) carries no y: the label acts in the steps alone."
 def _eq162() -> Sides:
     case, found, dense = chain(dims=1), [], []
     means = torch.tensor(MEANS, dtype=torch.float64)[:, None]
-    oracle = Mixture(means, STD, None, case.path, labels=torch.tensor([0, 1]))
+    oracle = Mixture(means, STD, path=case.path, labels=torch.tensor([0, 1]))
     x = [*draws(110, case.steps + 1, 30, 1)]
 
     for y in (0, 1):

@@ -101,7 +101,9 @@ def mixture_at(path: Path, level: Level, alpha: float, sigma: float) -> MixtureC
         torch.tensor(v, dtype=torch.float64)
         for v in (MixtureCase.means, MixtureCase.stds, MixtureCase.weights)
     )
-    oracle = Mixture(means[:, None], stds, weights, path, labels=torch.tensor(MixtureCase.labels))
+    oracle = Mixture(
+        means[:, None], stds, path=path, weights=weights, labels=torch.tensor(MixtureCase.labels)
+    )
 
     return MixtureCase(level, alpha, sigma, oracle)
 

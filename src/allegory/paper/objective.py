@@ -190,7 +190,12 @@ def _eq100() -> Sides:
     case, items = chain(), 6000
     x0 = case.x0.expand(items, -1)
     found = variational_bound(
-        denoiser(case), case.path, x0, Continuous(), seed=103, draws=1, steps=case.steps - 1
+        denoiser(case),
+        x0,
+        Continuous(),
+        seeds=range(103, 103 + items),
+        draws=1,
+        steps=case.steps - 1,
     )
 
     return sampled(found.diffusion, sum(matching_terms(case)))

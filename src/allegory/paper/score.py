@@ -95,7 +95,7 @@ def _gaussian_score(mean: float, variance: float, x: Float[Tensor, "n 1"]) -> Fl
     case = mixture_case()
     centre = torch.tensor([[mean / case.alpha]], dtype=torch.float64)
     oracle = Mixture(
-        centre, math.sqrt(variance - case.sigma**2) / case.alpha, None, case.oracle.path
+        centre, math.sqrt(variance - case.sigma**2) / case.alpha, path=case.oracle.path
     )
     prediction: Prediction = oracle(x, case.level)
 
@@ -177,7 +177,8 @@ def _eq159_far() -> Sides:
     near = case.alpha * 20 + sites() / 4
     weights = [torch.tensor(w, dtype=torch.float64) for w in ((0.5, 0.5), (0.99, 0.01))]
     scores = [
-        Mixture(means, 0.5, w, case.oracle.path)(near, case.level).view("score") for w in weights
+        Mixture(means, 0.5, path=case.oracle.path, weights=w)(near, case.level).view("score")
+        for w in weights
     ]
     own = (case.alpha * 20 - near) / (case.alpha**2 * 0.25 + case.sigma**2)
 

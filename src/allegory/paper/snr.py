@@ -125,7 +125,7 @@ def _eq110() -> Sides:
 
     time = torch.full((5,), (at - 1) / (whole.steps - 1), dtype=torch.float64)
     found = diffusion_loss(
-        as_predict(predict, whole.path), whole.path, case.x0, time, case.eps, steps=whole.steps - 1
+        as_predict(predict, whole.path), case.x0, time, case.eps, steps=whole.steps - 1
     )
     _, snr = _ratios()
     expected = 0.5 * (snr[at - 2] - snr[at - 1]) * (case.guess - case.x0).square().sum(1)
@@ -163,9 +163,7 @@ def _eq110_continuous() -> Sides:
     slope = -11 * torch.exp(-omega)
     expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
 
-    return same(
-        diffusion_loss(as_predict(predict, path), path, case.x0, t, case.eps).nats, expected
-    )
+    return same(diffusion_loss(as_predict(predict, path), case.x0, t, case.eps).nats, expected)
 
 
 @SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every scaling, as √SNR = α/σ", Kind.DEFINITION)

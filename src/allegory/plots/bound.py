@@ -206,6 +206,10 @@ def _curve(
     shown = None if condition is None else condition.to(device)
     with evaluating(model):
         log_snr, nats = loss_by_log_snr(
-            model.denoiser, model.denoiser.path, x0, seed=seed, points=points, condition=shown
+            model.denoiser,
+            x0,
+            seeds=range(seed, seed + len(x0)),
+            points=points,
+            condition=shown,
         )
     return log_snr, bits_per_dim(nats, model.spec).cpu()

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .noise import Noise, Stream
 from .path import Level, Path
 from .prediction import Prediction
 
@@ -92,21 +94,24 @@ class ExactDensity(nn.Module, ABC):
 
     def sample(
         self,
-        count: int,
-        seed: int,
+        seeds: Sequence[int],
         t: float | Level | None = None,
         condition: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n *shape"]:
-        """Exact draws of x_t, of clean data when t is None."""
-        generator = torch.Generator().manual_seed(seed)
-        weights = self._log_weights(condition).exp().cpu().expand(count, -1)
-        chosen = torch.multinomial(weights, 1, generator=generator)[:, 0].to(self.means.device)
-        noise = torch.randn(
-            2, count, self.means.shape[1], generator=generator, dtype=self.means.dtype
-        ).to(self.means.device)
-        x0 = self.means[chosen] + self._spread(chosen, noise[0])
+        """Exact draws of x_t.
+
+        Args:
+            seeds: one integer per item; an item depends on its own seed alone.
+            t: the time; None for clean data.
+            condition: one label per item, -1 for none; None for all components.
+        """
+        noise = Noise(seeds, self.means.shape[1:], Stream.DATA)
+        chosen = _inverse_cdf(self._log_weights(condition), noise.uniform().to(self.means.device))
+        like = self.means[chosen]
+        x0 = like + self._spread(chosen, noise.draw(like))
+
         level = self.path.clean if t is None else self.path.at(t)
-        return level.mix(x0, noise[1]).reshape(count, *self.shape)
+        return level.mix(x0, noise.draw(like)).reshape(len(seeds), *self.shape)
 
     def _log_weights(self, condition: Tensor | None) -> Float[Tensor, "b k"]:
         """log p(k | condition), one row for all items or one each."""
@@ -144,10 +149,18 @@ class ExactDensity(nn.Module, ABC):
 
 
 class Mixture(ExactDensity):
-    """A Gaussian mixture: means (k, *shape), weights (k,) and one of three kinds of width.
+    """A Gaussian mixture with its exact denoiser, density and samples.
 
-    `stds` is a number, (k,), or (k, *shape) for a diagonal covariance; (k, d, d) `covariances` give full ones over
-    flattened items. ValueError for shapes that do not fit or widths that are not positive.
+    Args:
+        means: one per component, shape (k, *shape of an item).
+        stds: a number, one per component (k,), or (k, *shape) for diagonal covariances; None with `covariances`.
+        path: the forward process of x_t.
+        weights: one positive number per component, normalised here; None for equal weights.
+        covariances: full covariances over flattened items, (k, d, d), in place of `stds`.
+        labels: the label of each component, for a condition.
+
+    Raises:
+        ValueError: for shapes that do not fit, or widths that are not positive.
     """
 
     variances: Tensor
@@ -157,9 +170,9 @@ class Mixture(ExactDensity):
         self,
         means: Float[Tensor, "k *shape"],
         stds: Tensor | float | None,
-        weights: Tensor | None,
-        path: Path,
         *,
+        path: Path,
+        weights: Tensor | None = None,
         covariances: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> None:
@@ -231,6 +244,15 @@ class Mixture(ExactDensity):
         return torch.einsum(
             "bk,bke,kde,kfe->bdf", r[..., 0], within.expand(len(x), -1, -1), axes, axes
         ) + torch.einsum("bk,bkd,bkf->bdf", r[..., 0], centred, centred)
+
+
+def _inverse_cdf(log_weights: Float[Tensor, "b k"], u: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """The component at which the cumulative weight passes u, from one row for all items or one each."""
+    cumulative = log_weights.double().exp().cumsum(1)
+    cumulative = cumulative / cumulative[:, -1:]
+    if len(cumulative) == 1:
+        return torch.searchsorted(cumulative[0], u, right=True)
+    return torch.searchsorted(cumulative, u[:, None], right=True)[:, 0]
 
 
 def _deeper(scale: Tensor | float) -> Tensor | float:

@@ -7,21 +7,52 @@ do not change them. Any whole number is a seed: numpy hashes all 64 bits of it, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-START, STEPS, BOUND, PROBES, BINS = 0, 1, 2, 3, 4
-"""Streams: the draw of x_T, the draws along the way, those of a bound, of a trace, and within the bins of discrete data.
-They share a seed but not a random number."""
+
+class Stream(IntEnum):
+    """What a draw is for. Two streams of one seed share no random number."""
+
+    START = 0
+    """x_T, where sampling begins."""
+    STEPS = 1
+    """The noise of the steps of a sampler."""
+    BOUND = 2
+    """Times and noise of a bound."""
+    PROBES = 3
+    """Random vectors of a trace estimate."""
+    BINS = 4
+    """Where a discrete value lies in its bin, for dequantization."""
+    DATA = 5
+    """A draw of clean data from a known distribution."""
+
+
+def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
+    """One seed per item, 0 to count - 1 for None. ValueError when there are not as many seeds as items."""
+    if seeds is None:
+        return range(count)
+    if len(seeds) != count:
+        raise ValueError(f"seeds: {len(seeds)} for {count} items; give one integer per item")
+    return seeds
 
 
 class Noise:
-    """One standard-normal stream per item."""
+    """Independent random numbers per item.
 
-    def __init__(self, seeds: Sequence[int], shape: Sequence[int], stream: int = STEPS) -> None:
+    Args:
+        seeds: one integer per item.
+        shape: the shape of an item's draw.
+        stream: what the draws are for.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], shape: Sequence[int], stream: Stream = Stream.STEPS
+    ) -> None:
         self.shape = tuple(shape)
         self._generators = [
             np.random.Generator(np.random.SFC64(_key(seed, stream))) for seed in seeds
@@ -43,7 +74,7 @@ class Noise:
         )
 
 
-def _key(seed: int, stream: int) -> np.random.SeedSequence:
+def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
     """Seed and stream as three words of 32 bits, a fixed number, so that no two pairs are the same words."""
     low, high = seed % 2**32, seed // 2**32 % 2**32
-    return np.random.SeedSequence([stream, low, high])
+    return np.random.SeedSequence([int(stream), low, high])

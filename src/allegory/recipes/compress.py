@@ -35,7 +35,7 @@ from ..likelihood.codec import (
 from ..likelihood.level_placement import node_levels, profile
 from ..models import VDM, LatentVariableModel
 from ..models.coding_chain import CodingChain
-from ..process.noise import BOUND, Noise
+from ..process.noise import Noise, Stream
 from .run_folder import RunFolder
 from .serialize import to_json
 
@@ -216,17 +216,16 @@ def _nodes(
             )
         return None
     x0 = spec.values[index[:MEASURED]]
-    reader = CodingChain(model)
-    _, nodes = min(
-        profile(reader.predict, model.denoiser.path, x0).place(STEPS if steps is None else steps)
-    )
+    _, nodes = min(profile(CodingChain(model), x0).place(STEPS if steps is None else steps))
     return nodes
 
 
 @torch.no_grad()
 def _bins(chain: Model, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
     x0 = spec.values[index[:MEASURED]]
-    return choose_bins(chain.infer(x0, Noise(range(len(x0)), spec.shape, BOUND).draw).latents)
+    return choose_bins(
+        chain.infer(x0, Noise(range(len(x0)), spec.shape, Stream.BOUND).draw).latents
+    )
 
 
 def _header(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.noise import START, Noise
+from ..process.noise import Noise, Stream
 from ..process.path import Path
 
 
@@ -17,4 +17,4 @@ def initial_noise(
     """x_T ~ N(0, prior_std^2 I), item i from seeds[i] (Luo 2022, eq. 33)."""
     if len(seeds) == 0:
         raise ValueError("seeds: empty; give one integer per item")
-    return path.prior_std * Noise(seeds, shape, START).draw()
+    return path.prior_std * Noise(seeds, shape, Stream.START).draw()

@@ -146,7 +146,7 @@ def test_the_published_rule_depends_on_the_batch():
 
 def test_a_step_is_counted_in_sigma():
     path = Path(Geometric(0.1, 10), "ve")
-    oracle, level = Mixture(torch.zeros(1, 2), 1.0, None, path), path.levels([0.7])[0]
+    oracle, level = Mixture(torch.zeros(1, 2), 1.0, path=path), path.levels([0.7])[0]
     x, z = torch.randn(3, 2), torch.randn(3, 2)
     c = 0.05 * level.sigma**2
     found = Langevin(0.05)(NoisedDensity(oracle, level), x, lambda like: z).x
@@ -218,7 +218,7 @@ def test_bad_input_is_refused():
         run_chain(Langevin(0.1), WELL, x, 0, seeds=range(4))
     path = Path(LinearLogSNR(5, -5))
     with pytest.raises(ValueError, match="Level with noise"):
-        NoisedDensity(Mixture(torch.zeros(1, 2), 1.0, None, path), path.clean)
+        NoisedDensity(Mixture(torch.zeros(1, 2), 1.0, path=path), path.clean)
     network = Denoiser(torch.nn.Identity(), path)
     with pytest.raises(ValueError, match="score but no energy"):
         NoisedDensity(network, path.levels([0.5])[0]).log_density(x)
