@@ -212,7 +212,7 @@ from allegory import Mixture, Path, grid, sample, initial_noise
 from allegory.process import LinearLogSNR
 
 path = Path(LinearLogSNR(8, -7))
-oracle = Mixture(torch.tensor([[1.0, 0.5], [-1.0, 0.3]]), 0.3, None, path)
+oracle = Mixture(torch.tensor([[1.0, 0.5], [-1.0, 0.3]]), 0.3, path=path)
 seeds = [int(word) for word in sys.argv[1:]]
 out = sample("ddpm", oracle, path, initial_noise(path, (2,), seeds), grid(path, 12), seeds=seeds)
 print([[number.hex() for number in row] for row in out.double().tolist()])
