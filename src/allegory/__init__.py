@@ -16,36 +16,92 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .models import VDM, Denoiser, Energy, Hierarchy, Ladder
-    from .process import Bound, Empirical, Level, Mixture, Path, Predict, Prediction, grid
-    from .sampling import initial_noise, invert, sample, trajectory
+    from .data import Dataset as Dataset
+    from .data import DataSpec as DataSpec
+    from .data import load as load
+    from .guidance import ClassifierFree as ClassifierFree
+    from .guidance import Product as Product
+    from .likelihood import flow_log_prob as flow_log_prob
+    from .likelihood import variational_bound as variational_bound
+    from .models import VDM as VDM
+    from .models import Denoiser as Denoiser
+    from .models import Energy as Energy
+    from .models import Hierarchy as Hierarchy
+    from .models import Ladder as Ladder
+    from .networks import MLP as MLP
+    from .networks import DiT as DiT
+    from .networks import UNet as UNet
+    from .process import Betas as Betas
+    from .process import Bound as Bound
+    from .process import Cosine as Cosine
+    from .process import Empirical as Empirical
+    from .process import Geometric as Geometric
+    from .process import LearnedSchedule as LearnedSchedule
+    from .process import Level as Level
+    from .process import LinearLogSNR as LinearLogSNR
+    from .process import Mixture as Mixture
+    from .process import Path as Path
+    from .process import Predict as Predict
+    from .process import Prediction as Prediction
+    from .process import RectifiedFlow as RectifiedFlow
+    from .process import as_predict as as_predict
+    from .process import grid as grid
+    from .recipes.front import open as open
+    from .recipes.front import train as train
+    from .sampling import initial_noise as initial_noise
+    from .sampling import invert as invert
+    from .sampling import sample as sample
+    from .sampling import trajectory as trajectory
+    from .training import TrainingConfig as TrainingConfig
 
 _HOME = {
-    "Bound": "process", "Empirical": "process", "Level": "process", "Mixture": "process", "Path": "process",
-    "Predict": "process", "Prediction": "process", "grid": "process",
-    "invert": "sampling", "sample": "sampling", "initial_noise": "sampling", "trajectory": "sampling",
-    "Denoiser": "models", "Energy": "models", "Hierarchy": "models", "Ladder": "models", "VDM": "models",
-}  # fmt: skip
+    # Data
+    "load": "data",
+    "Dataset": "data",
+    "DataSpec": "data",
+    # The forward process
+    "Path": "process",
+    "LinearLogSNR": "process",
+    "Cosine": "process",
+    "RectifiedFlow": "process",
+    "Geometric": "process",
+    "Betas": "process",
+    "LearnedSchedule": "process",
+    # A network, and what it predicts
+    "UNet": "networks",
+    "DiT": "networks",
+    "MLP": "networks",
+    "Denoiser": "models",
+    "Energy": "models",
+    "Level": "process",
+    "Prediction": "process",
+    "Predict": "process",
+    "as_predict": "process",
+    # Models, trained and opened
+    "VDM": "models",
+    "Hierarchy": "models",
+    "Ladder": "models",
+    "train": "recipes.front",
+    "open": "recipes.front",
+    "TrainingConfig": "training",
+    # Samples
+    "sample": "sampling",
+    "trajectory": "sampling",
+    "invert": "sampling",
+    "grid": "process",
+    "initial_noise": "sampling",
+    "ClassifierFree": "guidance",
+    "Product": "guidance",
+    # Exact densities and likelihoods
+    "Mixture": "process",
+    "Empirical": "process",
+    "flow_log_prob": "likelihood",
+    "variational_bound": "likelihood",
+    "Bound": "process",
+}
+"""The folder of each name, in reading order."""
 
-__all__ = [
-    "VDM",
-    "Bound",
-    "Denoiser",
-    "Empirical",
-    "Energy",
-    "Hierarchy",
-    "Ladder",
-    "Level",
-    "Mixture",
-    "Path",
-    "Predict",
-    "Prediction",
-    "grid",
-    "initial_noise",
-    "invert",
-    "sample",
-    "trajectory",
-]  # fmt: skip
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str) -> object:

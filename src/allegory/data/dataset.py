@@ -25,6 +25,7 @@ class Dataset:
         validation: items to choose by.
         test: items that figures are computed on.
         transform: makes the raw items of each training batch; None returns them as they are.
+        source: the text that `load` reads them from; "" for data in memory.
 
     Raises:
         ValueError: for a set that does not agree with the spec.
@@ -36,6 +37,7 @@ class Dataset:
     validation: Items
     test: Items
     transform: BatchTransform | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Check every set against the spec, once, here: nothing downstream checks data again."""

@@ -25,6 +25,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,20 @@ def load(source: str, seed: int = 0) -> Dataset:
 
     try:
         dataset = _read(source, place, options, seed)
-        return dataset if mode is None else binarize(dataset, mode)
+        dataset = dataset if mode is None else binarize(dataset, mode)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
         ) from None
+    return replace(dataset, source=source if seed == 0 else _with_seed(source, seed))
+
+
+def _with_seed(source: str, seed: int) -> str:
+    """The source with the seed as an option, where it has one and none is given."""
+    place, options = _options(source)
+    if "seed" in options or "seed" not in _option_types(_reader(place)[0]):
+        return source
+    return f"{source}{'&' if options else '?'}seed={seed}"
 
 
 def _options(source: str) -> tuple[str, dict[str, str]]:

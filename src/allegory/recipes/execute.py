@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..data import Dataset, load
 from ..training import Callback, Result, discard, train
@@ -23,27 +24,68 @@ def execute(
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[RunFolder, Result]:
-    """Train the run in this folder, or go on with what is there.
+    """Train the run in a folder, or continue what is there.
 
-    ValueError when the folder holds a run already and neither `resume` nor `overwrite` is given, or when data and
-    model do not fit: nothing on disk is touched before everything has been built.
+    Nothing on disk is touched before everything has been built.
+
+    Args:
+        run: what to train.
+        path: the run folder.
+        resume: continue the run in the folder.
+        overwrite: replace the run in the folder.
+        callbacks: called at each report.
+
+    Returns:
+        The folder, and what training returns.
+
+    Raises:
+        ValueError: when the folder holds a run already and neither `resume` nor `overwrite` is given, or when data
+            and model do not fit.
     """
-    _check_folder(path, resume, overwrite)
+    check_folder(path, resume, overwrite)
     dataset = load(run.source)
     run = run.resolved(dataset)
-    torch.manual_seed(run.training.seed)  # the initial weights
-    model = run.build_model(dataset)
-    if resume:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.training.seed)  # the initial weights
+        model = run.build_model(dataset)
+    result = train_in(
+        path, run, model, dataset, resume=resume, overwrite=overwrite, callbacks=callbacks
+    )
+    return RunFolder(path, run, dataset.spec), result
+
+
+def train_in(
+    path: Path | None,
+    run: Run,
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    resume: bool,
+    overwrite: bool,
+    callbacks: Sequence[Callback],
+) -> Result:
+    """Train a model in a run folder that `check_folder` has accepted.
+
+    Args:
+        path: the folder; None writes nothing.
+        run: its choices.
+        model: its model.
+        dataset: its data.
+        resume: continue the run in the folder.
+        overwrite: replace the run in the folder.
+        callbacks: called at each report.
+    """
+    if path is not None and resume:
         _check_resumable(path, dataset)
-    elif overwrite:
+    elif path is not None and overwrite:
         _clear(path)
-    folder = RunFolder.create(path, run, dataset.spec)
+    if path is not None:
+        RunFolder.create(path, run, dataset.spec)
     batches = dataset.batches(run.training.batch_size, run.training.seed)
-    result = train(model, batches, run.training, path, resume=resume, callbacks=callbacks)
-    return folder, result
+    return train(model, batches, run.training, path, resume=resume, callbacks=callbacks)
 
 
-def _check_folder(path: Path, resume: bool, overwrite: bool) -> None:
+def check_folder(path: Path, resume: bool, overwrite: bool) -> None:
     """ValueError where starting, resuming or overwriting would harm what is there."""
     if resume and overwrite:
         raise ValueError("--resume and --overwrite: give one of them")

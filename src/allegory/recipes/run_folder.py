@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..data import DataSpec
+from ..data import Dataset, DataSpec, load
 from ..training import load_weights
 from ..training.metrics import read
 from .config import Run
@@ -73,11 +73,21 @@ class RunFolder:
                 f"{path / 'run.json'} is damaged ({error}); restore it or train again"
             ) from None
 
-    def model(self) -> Any:
-        """The trained model, with the moving average of its weights, ready to evaluate. ValueError if damaged."""
-        weights = self.path / "ema.safetensors"
-        if not weights.exists():
+    @property
+    def weights(self) -> Path:
+        """The file of the averaged weights. ValueError where training has written none yet."""
+        file = self.path / "ema.safetensors"
+        if not file.exists():
             raise ValueError(f"RUN {str(self.path)!r}: no weights yet; finish it with `--resume`")
+        return file
+
+    def model(self) -> Any:
+        """The trained model, with the moving average of its weights, ready to evaluate.
+
+        Raises:
+            ValueError: for a folder without weights, or a damaged one.
+        """
+        weights = self.weights
         try:
             model = self.run.model.build(self.spec)
         except TypeError as error:
@@ -86,6 +96,25 @@ class RunFolder:
             ) from None
         load_weights(model, weights)
         return model.eval()
+
+    def dataset(self, source: str | None = None) -> Dataset:
+        """The run's data, or others of the same kind.
+
+        Args:
+            source: other data, as `allegory.data.load` reads them; None means those of the run.
+
+        Raises:
+            ValueError: for data of another kind, or a run that learned data in memory.
+        """
+        if source is None and not self.run.source:
+            raise ValueError(f"RUN {str(self.path)!r}: learned data in memory; give --data")
+        dataset = load(source or self.run.source)
+        if dataset.spec != self.spec:
+            raise ValueError(
+                f"--data: {dataset.spec} is not what the run learned, {self.spec}; "
+                "give data of that kind"
+            )
+        return dataset
 
     def metrics(self) -> list[dict[str, float]]:
         """The lines of metrics.jsonl."""

@@ -1,0 +1,120 @@
+"""Train a model that was put together in Python, and open any run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..data import Dataset, load
+from ..training import Callback, Result, TrainingConfig, bar, load_weights
+from .config import Run
+from .derive import config_of
+from .execute import check_folder, train_in
+from .run_folder import RunFolder
+
+
+def train(
+    model: nn.Module,
+    data: Dataset | str,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    config: TrainingConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Result:
+    """Train a model, and leave it with the moving average of its weights, ready to sample and evaluate.
+
+    Args:
+        model: an `nn.Module` with `spec` and `loss`, such as a `VDM`.
+        data: what it learns; text is read by `load`.
+        minutes: budget in minutes.
+        steps: budget in optimizer steps.
+        out: run folder for checkpoints, metrics and weights, which the command line and `open` read; None writes
+            nothing.
+        seed: of the data order, of noise and of dropout; None means that of `config`, else 0. The initial weights are
+            the model's.
+        config: batch size, optimizer, learning rate and so on; None means the defaults of `TrainingConfig`.
+        resume: continue the run in `out`.
+        overwrite: replace the run in `out`.
+        callbacks: called at each report, besides the progress bar.
+
+    Returns:
+        Counters and the last loss.
+
+    Raises:
+        ValueError: without a budget, for data of another kind than the model's, or a folder that cannot be used.
+        TrainingError: at the first loss that is not finite.
+    """
+    if not callable(getattr(model, "loss", None)):
+        raise ValueError(
+            f"model: a {type(model).__name__} has no loss; give a VDM, or another model"
+        )
+    training = _training(config, minutes, steps, seed)
+    folder = None if out is None else Path(out)
+    if folder is None and (resume or overwrite):
+        raise ValueError("resume and overwrite are about a folder; give out=FOLDER")
+    if folder is not None:
+        check_folder(folder, resume, overwrite)
+
+    dataset = load(data) if isinstance(data, str) else data
+    spec = getattr(model, "spec", dataset.spec)
+    if spec != dataset.spec:
+        raise ValueError(f"data: {dataset.spec} is not what the model is for, {spec}")
+
+    run = Run("python", dataset.source, config_of(model), training)
+    with bar(run.unit) as show:
+        result = train_in(
+            folder,
+            run,
+            model,
+            dataset,
+            resume=resume,
+            overwrite=overwrite,
+            callbacks=[show, *callbacks],
+        )
+    model.load_state_dict(result.ema.state_dict())
+    model.eval()
+    return result
+
+
+def open(folder: str | Path, model: nn.Module | None = None) -> Any:
+    """The trained model in a run folder, with the moving average of its weights, ready to sample and evaluate.
+
+    Args:
+        folder: a run folder, from `train` or from the command line.
+        model: where no registered config describes the model, one like it, which takes the weights.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: for a folder that holds no run, a run without weights, or a model that they do not fit.
+    """
+    run = RunFolder.open(Path(folder))
+    if model is None:
+        return run.model()
+    if getattr(model, "spec", run.spec) != run.spec:
+        raise ValueError(f"model: for {getattr(model, 'spec', None)}, the run learned {run.spec}")
+    load_weights(model, run.weights)
+    return model.eval()
+
+
+def _training(
+    config: TrainingConfig | None, minutes: float | None, steps: int | None, seed: int | None
+) -> TrainingConfig:
+    """The training config with this budget and seed."""
+    if config is None:
+        if minutes is None and steps is None:
+            raise ValueError("no budget: give minutes or steps")
+        config = TrainingConfig(minutes=minutes, steps=steps)
+    elif minutes is not None or steps is not None:
+        config = replace(config, minutes=minutes, steps=steps)
+    return config if seed is None else replace(config, seed=seed)
