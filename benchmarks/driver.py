@@ -47,7 +47,7 @@ def chain(solver: str, shape: tuple[int, ...]) -> Callable[[], object]:
     """One run of the driver over its grid."""
     path, x, y = Path(LinearLogSNR(8, -8)), torch.randn(shape), torch.randn(shape)
     walk, predict, seeds = grid(path, STEPS), free(y), range(shape[0])
-    return lambda: sample(solver, predict, path, x, walk, seeds=seeds)
+    return lambda: sample(predict, x, walk, solver=solver, seeds=seeds)
 
 
 def floor(shape: tuple[int, ...]) -> Callable[[], object]:

@@ -22,7 +22,7 @@ from allegory.evaluation.distances import frechet
 from allegory.evaluation.label_accuracy import LabelClassifier
 from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
-from allegory.sampling import TunedSampler, TuningConfig, tune
+from allegory.sampling import TunedSampler, TuningConfig, initial_noise, tune
 
 COUNT, EVALUATIONS, FINE, OTHER_SEEDS = 2000, (5, 6, 8, 10, 15, 20), 100, 10**6
 
@@ -37,12 +37,11 @@ def trained(run: str | None) -> RunFolder:
 
 def fitted(model: VDM, evaluations: int) -> TunedSampler:
     """The sampler that `allegory tune` makes by default."""
-    choice = TuningConfig(iterations=300, batch=16, items=256, held_out=64)
-    labels = torch.arange(choice.items + choice.held_out) % 10
-    path, shape = model.denoiser.path, model.spec.shape
-    return tune(
-        model.denoiser, path, shape, evaluations, tuning=choice, conditions=labels, seed=OTHER_SEEDS
-    )
+    config = TuningConfig(iterations=300, batch=16, held_out=64, seed=OTHER_SEEDS)
+    seeds = range(OTHER_SEEDS, OTHER_SEEDS + 256 + 64)
+    x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds)
+    labels = torch.arange(len(seeds)) % 10
+    return tune(model.denoiser, x_T, evaluations, condition=labels, config=config)
 
 
 def measure(folder: RunFolder) -> dict[str, dict[str, float]]:

@@ -88,7 +88,7 @@ class Trial:
         )
         x = exact.path.prior_std * noise
         coarse, truth = (
-            sample("vab4c", exact, exact.path, x, grid(exact.path, n, "angle", "min"))
+            sample(exact, x, grid(exact.path, n, "angle", "min"), solver="vab4c")
             for n in (solvers.FINE // 2, solvers.FINE)
         )
         return cls(exact, x, truth, (coarse - truth).abs().max().item())
@@ -101,7 +101,7 @@ class Trial:
     def auto(self, evaluations: int) -> tuple[float, float]:
         """The errors of our one configuration."""
         levels = grid(self.exact.path, evaluations, SOLVERS["auto"].spacing, "min")
-        return self.errors(sample("auto", self.exact, self.exact.path, self.x, levels))
+        return self.errors(sample(self.exact, self.x, levels, solver="auto"))
 
     def peer(self, sampler: Sampler, evaluations: int) -> tuple[float, float]:
         """The errors of a peer's configuration, infinite for no result; it must not have asked more often."""

@@ -80,7 +80,7 @@ def errors(predict: Isotropic, x: Tensor, truth: Tensor) -> Table:
         for evaluations in EVALUATIONS:
             if evaluations % cost == 0:
                 levels = grid(PATH, evaluations // cost, solver.spacing, "min")
-                wrong = (sample(solver, predict, PATH, x, levels) - truth).square().mean(1).sqrt()
+                wrong = (sample(predict, x, levels, solver=solver) - truth).square().mean(1).sqrt()
                 table[name][evaluations] = (
                     wrong.square().mean().sqrt().item(),
                     wrong.median().item(),
@@ -98,7 +98,7 @@ def compare(name: str) -> tuple[Table, float]:
         dtype=torch.float64,
     )
     coarse, truth = (
-        sample("vab4c", predict, PATH, x, grid(PATH, n, "angle", "min")) for n in (FINE // 2, FINE)
+        sample(predict, x, grid(PATH, n, "angle", "min"), solver="vab4c") for n in (FINE // 2, FINE)
     )
     return errors(predict, x, truth), (coarse - truth).abs().max().item()
 

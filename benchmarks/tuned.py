@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from allegory import grid, sample
-from allegory.sampling import TunedSampler, TuningConfig, tune
+from allegory.sampling import TunedSampler, TuningConfig, initial_noise, tune
 
 from .solvers import FINE, ITEMS, PATH, Isotropic, problems
 
 EVALUATIONS, OTHER_SEEDS = (5, 8, 10, 15, 20), 10**6
-CHOICE = TuningConfig(iterations=600, batch=128, items=512, held_out=64)
+CHOICE = TuningConfig(iterations=600, batch=128, held_out=64, end="min", seed=OTHER_SEEDS)
 
 
 def errors(
@@ -29,9 +29,9 @@ def errors(
 ) -> tuple[float, float]:
     """RMSE, and the median RMSE of an item."""
     if isinstance(solver, TunedSampler):
-        end = sample(solver.solver, predict, PATH, x, solver.grid)
+        end = sample(predict, x, solver.grid, solver=solver.solver)
     else:
-        end = sample(solver, predict, PATH, x, grid(PATH, evaluations, "angle", "min"))
+        end = sample(predict, x, grid(PATH, evaluations, "angle", "min"), solver=solver)
     wrong = (end - truth).square().mean(1).sqrt()
     return wrong.square().mean().sqrt().item(), wrong.median().item()
 
@@ -40,20 +40,13 @@ def measure(predict: Isotropic) -> dict[int, dict[str, float]]:
     """Before and after, by evaluations."""
     dims = predict.means.shape[1]
     x = torch.randn(ITEMS, dims, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    truth = sample("vab4c", predict, PATH, x, grid(PATH, FINE, "angle", "min"))
+    truth = sample(predict, x, grid(PATH, FINE, "angle", "min"), solver="vab4c")
     found = {}
     for evaluations in EVALUATIONS:
         start = time.perf_counter()
-        tuned = tune(
-            predict,
-            PATH,
-            (dims,),
-            evaluations,
-            tuning=CHOICE,
-            end="min",
-            seed=OTHER_SEEDS,
-            like=x[0, 0],
-        )
+        seeds = range(OTHER_SEEDS, OTHER_SEEDS + 512 + CHOICE.held_out)
+        x_T = initial_noise(PATH, (dims,), seeds).to(x)
+        tuned = tune(predict, x_T, evaluations, config=CHOICE)
         seconds = time.perf_counter() - start
         before = errors(predict, x, truth, "auto", evaluations)
         after = errors(predict, x, truth, tuned, evaluations)

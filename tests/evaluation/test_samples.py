@@ -34,7 +34,7 @@ def test_it_is_the_sampler_called_by_hand():
     x = initial_noise(path, SPEC.shape, range(7))
     levels = grid(path, 5, "karras", "denoise")
     expected = sample(
-        "heun", ClassifierFree(model.denoiser, 1.5), path, x, levels, condition=LABELS
+        ClassifierFree(model.denoiser, 1.5), x, levels, solver="heun", condition=LABELS
     )
     how = {"solver": "heun", "steps": 5, "spacing": "karras", "end": "denoise", "guidance": 1.5}
     got = draw(model, 7, seeds=range(7), labels=LABELS, **how)

@@ -26,7 +26,7 @@ def time(t):
 def test_dpmpp2m_remembers_the_belief_of_the_step_before():
     """Lu et al. 2022b, algorithm 2, over unequal steps: an older prediction would be second order too."""
     predict, x = oracle(), torch.randn(4, 2, dtype=torch.float64)
-    got = sample("dpmpp2m", predict, PATH, x, TIMES)
+    got = sample(predict, x, TIMES, solver="dpmpp2m")
     half = [(6 - 11 * t) / 2 for t in TIMES]  # lambda = log(alpha/sigma)
     alpha = [1 / math.sqrt(1 + math.exp(-2 * lam)) for lam in half]
     sigma = [1 / math.sqrt(1 + math.exp(2 * lam)) for lam in half]
@@ -45,7 +45,7 @@ def test_dpmpp2m_remembers_the_belief_of_the_step_before():
 def test_heun_is_the_published_recursion():
     """Karras et al. 2022, algorithm 1, in x/alpha and sigma/alpha, where the ODE is d(x/alpha)/du = eps."""
     predict, x = oracle(), torch.randn(4, 2, dtype=torch.float64)
-    got = sample("heun", predict, PATH, x, TIMES)
+    got = sample(predict, x, TIMES, solver="heun")
     u = [math.exp(-(6 - 11 * t) / 2) for t in TIMES]
     alpha = [1 / math.sqrt(1 + ratio**2) for ratio in u]
     for i in range(1, len(TIMES)):
@@ -59,7 +59,7 @@ def test_heun_is_the_published_recursion():
 def test_ddpm_draws_in_order_from_each_item_s_own_stream():
     """x_s = mean of q(x_s | x_t, x0_hat) + std z with the next draw of every item, by hand over the whole chain."""
     predict, x, seeds = oracle(), torch.randn(3, 2, dtype=torch.float64), [7, 0, 3]
-    got = sample("ddpm", predict, PATH, x, TIMES, seeds=seeds)
+    got = sample(predict, x, TIMES, solver="ddpm", seeds=seeds)
     noise = Noise(seeds, (2,))
     for t, s in pairwise(TIMES):
         snr_t, snr_s = math.exp(6 - 11 * t), math.exp(6 - 11 * s)
@@ -93,7 +93,7 @@ def test_only_as_much_history_is_kept_as_the_solver_asks_for():
 
     for name, expected in (("ddim", [0] * 5), ("x0ab3", [3] * 5)):
         seen.clear()
-        sample(Solver("spy", spying(name)), oracle(), PATH, torch.zeros(1, 2).double(), TIMES)
+        sample(oracle(), torch.zeros(1, 2).double(), TIMES, solver=Solver("spy", spying(name)))
         assert seen == expected
 
 

@@ -8,7 +8,7 @@ from tests.helpers.paths import PATHS
 
 from allegory import Mixture, Path, Prediction, grid, sample
 from allegory.guidance import ClampX0, ClassifierFree
-from allegory.process import TARGETS, Cosine, LinearLogSNR
+from allegory.process import TARGETS, Cosine, LinearLogSNR, as_predict
 
 NAMES = ("linear-vp", "cosine-flow", "geometric-ve", "betas-sub_vp")
 SCALES = (-0.5, 0.0, 0.3, 1.0, 2.0, 7.5)
@@ -30,7 +30,7 @@ class Counted:
     """A Predict that remembers the conditions with which it was asked."""
 
     def __init__(self, base):
-        self.base, self.asked = base, []
+        self.base, self.path, self.asked = base, base.path, []
 
     def __call__(self, x_t, t, condition=None):
         self.asked.append(condition)
@@ -71,7 +71,7 @@ def test_guidance_is_the_same_blend_on_every_row(row):
         return Prediction.solve(row, exact.view(row), x_t, exact.level)
 
     guided, free, with_label = (
-        ClassifierFree(network, 3.0)(x, t, labels),
+        ClassifierFree(as_predict(network, path), 3.0)(x, t, labels),
         oracle(x, t),
         oracle(x, t, labels),
     )
@@ -123,7 +123,11 @@ def gaussians(path, cond, free):
         Mixture(torch.tensor([[mean]], dtype=torch.float64), std, path=path)
         for mean, std in (free, cond)
     ]
-    return lambda x_t, t, condition=None: oracles[condition is not None](x_t, t)
+
+    def predict(x_t, t, condition=None):
+        return oracles[condition is not None](x_t, t)
+
+    return as_predict(predict, path)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 4.0])
@@ -151,7 +155,7 @@ def test_guided_samples_of_two_gaussians_of_one_width(scale):
     walk = grid(path, 200, "log_snr")
     first = walk.levels[0]
     x = first.alpha * end_mean + z * math.hypot(first.alpha * s, first.sigma)
-    out = sample("heun", guided, path, x, walk, condition=torch.zeros(5, dtype=torch.long))
+    out = sample(guided, x, walk, solver="heun", condition=torch.zeros(5, dtype=torch.long))
     torch.testing.assert_close(out, end_mean + s * z, rtol=0, atol=5e-3)
 
 
@@ -218,8 +222,8 @@ def test_guided_predicts_serve_every_solver(solver):
     oracle = labelled(path)
     guided, walk = ClampX0(ClassifierFree(oracle, 2.0), -2, 2), grid(path, 20)
     x, labels = torch.randn(6, 2, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 0, 1])
-    out = sample(solver, guided, path, x, walk, condition=labels, seeds=range(6))
-    alone = sample(solver, guided, path, x[2:3], walk, condition=labels[2:3], seeds=[2])
+    out = sample(guided, x, walk, solver=solver, condition=labels, seeds=range(6))
+    alone = sample(guided, x[2:3], walk, solver=solver, condition=labels[2:3], seeds=[2])
     torch.testing.assert_close(out[2:3], alone, rtol=1e-10, atol=1e-10)
     assert (
         oracle.log_prob(out, condition=labels) > oracle.log_prob(out, condition=1 - labels)

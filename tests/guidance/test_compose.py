@@ -8,7 +8,7 @@ import torch
 
 from allegory import Mixture, Path, grid
 from allegory.guidance import ClassifierFree, FixedCondition, MixtureOfDensities, Product, negation
-from allegory.process import LinearLogSNR
+from allegory.process import LinearLogSNR, as_predict
 from allegory.sampling import Hamiltonian, annealed, solver_named
 from allegory.sampling.driver import run_plan
 
@@ -116,8 +116,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="one positive number each"):
         MixtureOfDensities((A, B), (1.0, -1.0))
 
-    def bare(x, t, condition=None):
-        return A(x, t)
+    bare = as_predict(lambda x, t, condition: A(x, t), PATH)
 
     assert Product((bare, B))(X, 0.5).x0.isfinite().all()
     with pytest.raises(ValueError, match="no energy"):

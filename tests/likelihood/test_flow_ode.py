@@ -183,7 +183,7 @@ def test_the_latent_decodes_to_the_data():
     x0 = oracle.sample(range(5))
     found = flow_log_prob(oracle, x0, TIGHT)
     (start,) = LONG.levels([0.0])
-    back = sample("heun", oracle, LONG, found.latent, grid(LONG, 400, "log_snr", end="min"))
+    back = sample(oracle, found.latent, grid(LONG, 400, "log_snr", end="min"), solver="heun")
     torch.testing.assert_close(back, start.alpha * x0, rtol=0, atol=2e-3)
 
 

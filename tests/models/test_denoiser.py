@@ -241,9 +241,9 @@ def test_every_solver_on_every_row_is_finite_at_one_two_and_three_steps(name):
         for solver in KINDS:
             for steps in (1, 2, 3):
                 walk = grid(path, steps)
-                out = sample(solver, denoiser, path, x, walk, seeds=range(3))
+                out = sample(denoiser, x, walk, solver=solver, seeds=range(3))
                 assert out.isfinite().all(), (target, solver, steps)
-            alone = sample(solver, denoiser, path, x[1:2], walk, seeds=[1])
+            alone = sample(denoiser, x[1:2], walk, solver=solver, seeds=[1])
             size = 1 + out.abs().max().item()
             torch.testing.assert_close(
                 out[1:2], alone, rtol=0, atol=1e-5 * size, msg=f"{target} {solver}"

@@ -120,17 +120,17 @@ def _check_gradient(energy, loss, h=1e-5):
 )
 def test_every_sampler_takes_an_energy(solver):
     energy, x = energies()[0], initial_noise(PATH, (2,), range(3)).double()
-    end = sample(solver, energy, PATH, x, grid(PATH, 3, "log_snr"), seeds=range(3))
+    end = sample(energy, x, grid(PATH, 3, "log_snr"), solver=solver, seeds=range(3))
     assert end.isfinite().all() and not end.requires_grad
-    alone = sample(solver, energy, PATH, x[1:2], grid(PATH, 3, "log_snr"), seeds=[1])
+    alone = sample(energy, x[1:2], grid(PATH, 3, "log_snr"), solver=solver, seeds=[1])
     torch.testing.assert_close(alone[0], end[1])
 
 
 def test_correctors_that_weigh_take_an_energy_and_all_grad_modes_agree():
     energy, x = energies()[0], initial_noise(PATH, (2,), range(3)).double()
     levels = grid(PATH, 4, "log_snr")
-    plain = sample("ddim+hmc:0.3", energy, PATH, x, levels, seeds=range(3))
-    kept = sample("ddim+hmc:0.3", energy, PATH, x, levels, seeds=range(3), grad=True)
+    plain = sample(energy, x, levels, solver="ddim+hmc:0.3", seeds=range(3))
+    kept = sample(energy, x, levels, solver="ddim+hmc:0.3", seeds=range(3), grad=True)
     torch.testing.assert_close(kept, plain)
     with torch.inference_mode():
         inside = energy(X, 0.4)

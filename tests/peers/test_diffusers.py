@@ -33,7 +33,7 @@ def started():
 
 def ours(solver, levels, **noise):
     """Every state after the first."""
-    return [state.x for state in trajectory(solver, EXACT, PATH, started(), levels, **noise)]
+    return [state.x for state in trajectory(EXACT, started(), levels, solver=solver, **noise)]
 
 
 def theirs(scheduler, levels, step=None):

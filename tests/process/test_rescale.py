@@ -52,11 +52,10 @@ def test_the_flow_of_all_splits_is_one():
         level = predict.path.at(1.0)
         ends.append(
             sample(
-                "dpmpp2m",
                 predict,
-                predict.path,
                 level.sigma * noise,
                 grid(predict.path, 20, "log_snr"),
+                solver="dpmpp2m",
             )
         )
     for end in ends[1:]:

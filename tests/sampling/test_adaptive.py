@@ -6,7 +6,7 @@ from tests.helpers.paths import PATHS
 
 from allegory import Mixture
 from allegory.process import grid
-from allegory.process.prediction import Prediction
+from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import initial_noise, sample
 from allegory.sampling.adaptive import adaptive
 
@@ -24,11 +24,11 @@ def test_the_error_follows_the_tolerance(name, end):
     path = PATHS[name]
     x = initial_noise(path, (2,), range(40)).double()
     walk = grid(path, 2000, "angle", "min")
-    truth = sample("vab4c", oracle(path), path, x, walk)
+    truth = sample(oracle(path), x, walk, solver="vab4c")
     truth = oracle(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
     errors, costs = [], []
     for tolerance in (1e-2, 1e-4, 1e-6):
-        found = adaptive(oracle(path), path, x, tolerance, end=end)
+        found = adaptive(oracle(path), x, tolerance=tolerance, end=end)
         errors.append((found.x - truth).square().mean(1).sqrt().median().item())
         costs.append(found.evaluations.double().mean().item())
     assert errors[1] < 1e-3 and errors[2] < 1e-5 and errors[2] < errors[1] < errors[0]
@@ -40,7 +40,7 @@ def test_exact_on_one_gaussian_of_the_size_of_the_data():
     path = PATHS["linear-vp"]
     unit = Mixture(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1).double(), path=path)
     x = torch.randn(5, 2, dtype=torch.float64)
-    found = adaptive(unit, path, x, 1e-8, end="min")
+    found = adaptive(unit, x, tolerance=1e-8, end="min")
     torch.testing.assert_close(found.x, x, rtol=1e-9, atol=1e-9)
     assert found.evaluations.max() <= 6
 
@@ -60,10 +60,11 @@ def test_alone_as_in_a_batch():
             torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]), level
         )
 
-    together = adaptive(one_by_one, path, x, 1e-4, end="min")
+    alike = as_predict(one_by_one, path)
+    together = adaptive(alike, x, tolerance=1e-4, end="min")
     assert len(set(together.evaluations.tolist())) > 1
     for i in range(6):
-        alone = adaptive(one_by_one, path, x[i : i + 1], 1e-4, end="min")
+        alone = adaptive(alike, x[i : i + 1], tolerance=1e-4, end="min")
         assert (
             torch.equal(alone.x[0], together.x[i])
             and alone.evaluations[0] == together.evaluations[i]
@@ -81,7 +82,7 @@ def test_each_item_keeps_its_condition():
     )
     label = torch.tensor([0, 1, 2] * 4)
     found = adaptive(
-        exact, path, initial_noise(path, (2,), range(12)).double(), 1e-3, condition=label
+        exact, initial_noise(path, (2,), range(12)).double(), tolerance=1e-3, condition=label
     )
     nearest = (found.x[:, None] - exact.means.reshape(3, 2)).square().sum(2).argmin(1)
     assert torch.equal(nearest, label)
@@ -89,7 +90,7 @@ def test_each_item_keeps_its_condition():
 
 def test_float32_and_pure_noise_at_the_start():
     path = PATHS["linear-vp"]
-    out = adaptive(oracle(path), path, initial_noise(path, (2,), range(4)), 1e-3)
+    out = adaptive(oracle(path), initial_noise(path, (2,), range(4)), tolerance=1e-3)
     assert out.x.dtype == torch.float32 and out.x.isfinite().all()
 
 
@@ -97,14 +98,14 @@ def test_float32_and_pure_noise_at_the_start():
 def test_bad_tolerance(tolerance):
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match=r"tolerance=.*; give positive"):
-        adaptive(oracle(path), path, torch.zeros(1, 2), tolerance)
+        adaptive(oracle(path), torch.zeros(1, 2), tolerance=tolerance)
 
 
 def test_what_it_cannot_do_is_said():
     straight, path = PATHS["straight-flow"], PATHS["linear-vp"]
     with pytest.raises(ValueError, match="clean at t = 0"):
-        adaptive(oracle(straight), straight, torch.zeros(1, 2))
+        adaptive(oracle(straight), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="give 'denoise' or 'min'"):
-        adaptive(oracle(path), path, torch.zeros(1, 2), end="zero")
+        adaptive(oracle(path), torch.zeros(1, 2), end="zero")
     with pytest.raises(RuntimeError, match="needs more than 3 evaluations"):
-        adaptive(oracle(path), path, torch.ones(1, 2).double(), 1e-8, limit=3)
+        adaptive(oracle(path), torch.ones(1, 2).double(), tolerance=1e-8, limit=3)

@@ -8,7 +8,7 @@ from tests.helpers.paths import PATHS
 
 from allegory import Mixture, grid, initial_noise, invert, sample, trajectory
 from allegory.process.noise import Noise, Stream
-from allegory.process.prediction import Prediction
+from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import SOLVERS
 from allegory.sampling.driver import run_plan
 
@@ -24,14 +24,15 @@ def oracle(dtype=torch.float32):
 def test_an_item_with_its_seed_is_the_same_alone_and_in_a_batch(solver):
     """The noise is bit-identical; the end point too, because this oracle computes item by item."""
     seeds, walk = list(range(40, 56)), grid(PATH, 12)
-    together = sample(solver, oracle(), PATH, initial_noise(PATH, (2, 2), seeds), walk, seeds=seeds)
+    together = sample(
+        oracle(), initial_noise(PATH, (2, 2), seeds), walk, solver=solver, seeds=seeds
+    )
     for i in (0, 7, 15):
         alone = sample(
-            solver,
             oracle(),
-            PATH,
             initial_noise(PATH, (2, 2), seeds[i : i + 1]),
             walk,
+            solver=solver,
             seeds=seeds[i : i + 1],
         )
         torch.testing.assert_close(alone[0], together[i], rtol=1e-6, atol=1e-6)
@@ -69,8 +70,8 @@ def test_encoding_is_undone_and_better_with_more_steps(solver):
 
     def error(steps):
         walk = grid(PATH, steps, "log_snr", "min")
-        noise = invert(solver, exact, PATH, x0, walk)
-        back = sample(solver, exact, PATH, noise, walk)
+        noise = invert(exact, x0, walk, solver=solver)
+        back = sample(exact, noise, walk, solver=solver)
         return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
 
     coarse, fine = error(50), error(200)
@@ -83,7 +84,7 @@ def test_encodings_are_standard_normal():
     exact = oracle(torch.float64)
     n = 4000
     z = invert(
-        "heun", exact, PATH, exact.sample(range(n)), grid(PATH, 100, "log_snr", "min")
+        exact, exact.sample(range(n)), grid(PATH, 100, "log_snr", "min"), solver="heun"
     ).flatten(1)
     assert (z.mean(0).abs() < 3.5 / n**0.5).all()
     assert ((z.var(0) - 1).abs() < 3.5 * (2 / n) ** 0.5).all()
@@ -92,17 +93,17 @@ def test_encodings_are_standard_normal():
 def test_the_trajectory_yields_every_state_and_leaves_the_grad_mode_alone():
     walk, x = grid(PATH, 6), initial_noise(PATH, (2, 2), range(3))
     seen = []
-    for state in trajectory("ddim", oracle(), PATH, x, walk):
+    for state in trajectory(oracle(), x, walk, solver="ddim"):
         assert torch.is_grad_enabled()
         assert not state.x.requires_grad
         seen.append(state)
     assert [state.level for state in seen] == list(walk.levels[1:])
-    torch.testing.assert_close(seen[-1].x, sample("ddim", oracle(), PATH, x, walk))
+    torch.testing.assert_close(seen[-1].x, sample(oracle(), x, walk, solver="ddim"))
 
 
 def test_gradients_flow_when_asked():
     x = initial_noise(PATH, (2, 2), range(3)).requires_grad_()
-    sample("dpmpp2m", oracle(), PATH, x, grid(PATH, 4), grad=True).sum().backward()
+    sample(oracle(), x, grid(PATH, 4), solver="dpmpp2m", grad=True).sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
 
 
@@ -110,11 +111,10 @@ def test_the_condition_reaches_the_predict():
     exact = oracle()
     label = torch.tensor([0, 1] * 8)
     end = sample(
-        "dpmpp2m",
         exact,
-        PATH,
         initial_noise(PATH, (2, 2), range(16)),
         grid(PATH, 25),
+        solver="dpmpp2m",
         condition=label,
     )
     nearest = (end[:, None] - exact.means.reshape(2, 2, 2)).square().sum((2, 3)).argmin(1)
@@ -124,11 +124,10 @@ def test_the_condition_reaches_the_predict():
 def test_plain_times_and_progress():
     calls = []
     sample(
-        "ddim",
         oracle(),
-        PATH,
         torch.randn(2, 2, 2),
         [0.9, 0.5, 0.1],
+        solver="ddim",
         on_step=lambda i, n: calls.append((i, n)),
     )
     assert calls == [(1, 2), (2, 2)]
@@ -137,12 +136,12 @@ def test_plain_times_and_progress():
 @pytest.mark.parametrize("seeds", [None, range(2)])
 def test_a_stochastic_solver_asks_for_its_seeds(seeds):
     with pytest.raises(ValueError, match=r"one per item, e\.g\. range\(3\)"):
-        sample("ddpm", oracle(), PATH, torch.randn(3, 2, 2), grid(PATH, 4), seeds=seeds)
+        sample(oracle(), torch.randn(3, 2, 2), grid(PATH, 4), solver="ddpm", seeds=seeds)
 
 
 def test_a_stochastic_solver_cannot_be_inverted():
     with pytest.raises(ValueError, match="cannot be inverted"):
-        invert("ddpm", oracle(), PATH, torch.randn(3, 2, 2), grid(PATH, 4, end="min"))
+        invert(oracle(), torch.randn(3, 2, 2), grid(PATH, 4, end="min"), solver="ddpm")
 
 
 def test_every_whole_number_is_a_seed_of_its_own():
@@ -154,12 +153,12 @@ def test_every_whole_number_is_a_seed_of_its_own():
 @pytest.mark.parametrize("times", [[1.0, 0.5, 0.5, 0.2], [0.2, 0.6, 0.4]])
 def test_times_that_stand_still_or_turn_back_are_refused(times):
     with pytest.raises(ValueError, match="one way"):
-        sample("dpmpp2m", oracle(), PATH, torch.randn(2, 2, 2), times)
+        sample(oracle(), torch.randn(2, 2, 2), times, solver="dpmpp2m")
 
 
 def test_noise_is_not_walked_into_with_a_stochastic_solver():
     with pytest.raises(ValueError, match="from data to noise"):
-        sample("ddpm", oracle(), PATH, torch.randn(2, 2, 2), [0.1, 0.5, 0.9], seeds=range(2))
+        sample(oracle(), torch.randn(2, 2, 2), [0.1, 0.5, 0.9], solver="ddpm", seeds=range(2))
 
 
 COMPILES = """
@@ -182,8 +181,8 @@ predict, levels, x = Denoiser(Small(), path), grid(path, 5, "log_snr"), torch.ra
 for name in ("ddim", "heun", "dpmpp2m", "auto"):
     planned = SOLVERS[name].planned(levels.levels)
     torch._dynamo.reset()
-    compiled = torch.compile(lambda x: sample(planned, predict, path, x, levels), backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(x), sample(name, predict, path, x, levels))
+    compiled = torch.compile(lambda x: sample(predict, x, levels, solver=planned), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), sample(predict, x, levels, solver=name))
 """
 
 
@@ -202,7 +201,8 @@ def test_nothing_in_the_loop_waits_for_the_device(solver, monkeypatch):
         return Prediction.solve("eps", torch.zeros_like(x), x, t)
 
     moves, x = SOLVERS[solver].plan(levels.levels), torch.zeros(3, 4, device="meta")
-    states = [state for state, _, _ in run_plan(moves, predict, x, levels.levels[0])]
+    zero = as_predict(predict, PATH)
+    states = [state for state, _, _ in run_plan(moves, zero, x, levels.levels[0])]
     assert len(states) == 5 and states[-1].device.type == "meta"
 
 
@@ -214,7 +214,8 @@ from allegory.process import LinearLogSNR
 path = Path(LinearLogSNR(8, -7))
 oracle = Mixture(torch.tensor([[1.0, 0.5], [-1.0, 0.3]]), 0.3, path=path)
 seeds = [int(word) for word in sys.argv[1:]]
-out = sample("ddpm", oracle, path, initial_noise(path, (2,), seeds), grid(path, 12), seeds=seeds)
+x_T = initial_noise(path, (2,), seeds)
+out = sample(oracle, x_T, grid(path, 12), solver="ddpm", seeds=seeds)
 print([[number.hex() for number in row] for row in out.double().tolist()])
 """
 
@@ -234,16 +235,16 @@ def test_an_item_with_its_seed_is_the_same_in_two_processes():
 def test_a_trajectory_begun_in_inference_mode_goes_on_outside():
     x, levels = torch.randn(2, 2, 2), grid(PATH, 5, "log_snr")
     with torch.inference_mode():
-        states = trajectory("dpmpp2m", oracle(), PATH, x, levels)
+        states = trajectory(oracle(), x, levels, solver="dpmpp2m")
         next(states)
     *_, last = states
-    torch.testing.assert_close(last.x, sample("dpmpp2m", oracle(), PATH, x, levels))
+    torch.testing.assert_close(last.x, sample(oracle(), x, levels, solver="dpmpp2m"))
 
 
 def test_a_grid_of_another_path_is_refused():
     x = torch.randn(2, 2, 2)
     with pytest.raises(ValueError, match="made for another path"):
-        sample("ddim", oracle(), PATH, x, grid(PATHS["cosine-flow"], 5))
+        sample(oracle(), x, grid(PATHS["cosine-flow"], 5), solver="ddim")
 
 
 def test_the_state_keeps_its_dtype():
@@ -253,5 +254,6 @@ def test_the_state_keeps_its_dtype():
     def predict(x_t, t, condition=None):
         return Prediction.solve("x0", torch.zeros_like(x_t, dtype=torch.bfloat16), x_t, t)
 
+    half = as_predict(predict, PATH)
     for solver in ("ddim", "heun", "dpmpp2m", "auto"):
-        assert sample(solver, predict, PATH, x, levels).dtype == torch.float32
+        assert sample(half, x, levels, solver=solver).dtype == torch.float32

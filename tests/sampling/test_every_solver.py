@@ -42,7 +42,7 @@ def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
             ends = []
             for dtype in (torch.float32, torch.bfloat16):
                 predict = Denoiser(network.to(dtype), path, "v")
-                ends.append(sample(solver, predict, path, x, levels, seeds=range(4)))
+                ends.append(sample(predict, x, levels, solver=solver, seeds=range(4)))
                 network.float()
             fine, coarse = ends
             assert fine.dtype == coarse.dtype == torch.float32 and fine.isfinite().all(), (
@@ -65,7 +65,7 @@ def test_there_and_back(solver):
 
     def error(steps):
         walk = grid(path, steps, "log_snr", "min")
-        back = sample(solver, oracle, path, invert(solver, oracle, path, x0, walk), walk)
+        back = sample(oracle, invert(oracle, x0, walk, solver=solver), walk, solver=solver)
         return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
 
     coarse, fine = error(60), error(240)

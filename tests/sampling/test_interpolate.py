@@ -35,8 +35,8 @@ def test_encode_interpolate_decode():
     oracle = Mixture(means, torch.tensor([0.3, 0.3]).double(), path=path)
     walk = grid(path, 100, "angle", "min")
     x0 = torch.tensor([[1.1, 0.4], [-0.7, -0.5]], dtype=torch.float64)
-    codes = invert("auto", oracle, path, x0, walk)
-    ends = [sample("auto", oracle, path, slerp(codes[:1], codes[1:], w), walk) for w in (0.0, 1.0)]
+    codes = invert(oracle, x0, walk, solver="auto")
+    ends = [sample(oracle, slerp(codes[:1], codes[1:], w), walk, solver="auto") for w in (0.0, 1.0)]
     torch.testing.assert_close(torch.cat(ends), walk.levels[-1].alpha * x0, rtol=0, atol=1e-4)
 
 

@@ -57,11 +57,10 @@ def test_number_by_number_it_is_the_geometric_mean():
 def test_a_model_that_did_not_learn_it_is_refused():
     with pytest.raises(ValueError, match="use ddpm or ddpm_large"):
         sample(
-            "ddpm_learned",
             gaussian(PATH),
-            PATH,
             torch.zeros(1, 2).double(),
             grid(PATH, 3),
+            solver="ddpm_learned",
             seeds=[0],
         )
 
@@ -80,7 +79,7 @@ def test_a_network_that_puts_out_twice_the_channels(solver):
     x = initial_noise(PATH, (3, 4, 4), range(2))
     for used in (predict, ClassifierFree(predict, 2.0), ClampX0(predict)):
         out = sample(
-            solver, used, PATH, x, grid(PATH, 4), seeds=range(2), condition=torch.tensor([0, 1])
+            used, x, grid(PATH, 4), solver=solver, seeds=range(2), condition=torch.tensor([0, 1])
         )
         assert out.shape == x.shape and out.isfinite().all()
     prediction = predict(x, 0.5)

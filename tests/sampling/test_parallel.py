@@ -18,14 +18,16 @@ ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), path=PATH, label
 @pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp3s", "dpmpp2m", "unipc3", "auto", "rk4"])
 def test_it_is_the_walk(solver, end):
     x, walk = initial_noise(PATH, (2,), range(5)).double(), grid(PATH, 7, "log_snr", end)
-    found = picard(solver, ORACLE, PATH, x, walk, tolerance=0.0)
-    torch.testing.assert_close(found.x, sample(solver, ORACLE, PATH, x, walk), rtol=1e-9, atol=1e-9)
+    found = picard(ORACLE, x, walk, solver=solver, tolerance=0.0)
+    torch.testing.assert_close(
+        found.x, sample(ORACLE, x, walk, solver=solver), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_it_stops_early_and_near():
     x, walk = initial_noise(PATH, (2,), range(20)).double(), grid(PATH, 60, "log_snr")
-    found = picard("dpmpp2m", ORACLE, PATH, x, walk, tolerance=1e-4)
-    truth = sample("dpmpp2m", ORACLE, PATH, x, walk)
+    found = picard(ORACLE, x, walk, solver="dpmpp2m", tolerance=1e-4)
+    truth = sample(ORACLE, x, walk, solver="dpmpp2m")
     assert (found.x - truth).abs().max() < 2e-3
     assert found.rounds.max() < 30
 
@@ -33,11 +35,11 @@ def test_it_stops_early_and_near():
 def test_alone_as_in_a_batch():
     x, walk = initial_noise(PATH, (2,), range(6)).double(), grid(PATH, 20, "log_snr")
     label = torch.tensor([0, 1, 2, 0, 1, 2])
-    together = picard("auto", ORACLE, PATH, x, walk, tolerance=1e-5, condition=label)
+    together = picard(ORACLE, x, walk, solver="auto", tolerance=1e-5, condition=label)
     assert len(set(together.rounds.tolist())) > 1
     for i in range(6):
         alone = picard(
-            "auto", ORACLE, PATH, x[i : i + 1], walk, tolerance=1e-5, condition=label[i : i + 1]
+            ORACLE, x[i : i + 1], walk, solver="auto", tolerance=1e-5, condition=label[i : i + 1]
         )
         assert alone.rounds[0] == together.rounds[i]
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-12, atol=1e-12)
@@ -47,6 +49,6 @@ def test_alone_as_in_a_batch():
 
 def test_bad_input():
     with pytest.raises(ValueError, match="draws noise"):
-        picard("ddpm", ORACLE, PATH, torch.zeros(1, 2).double(), grid(PATH, 3))
+        picard(ORACLE, torch.zeros(1, 2).double(), grid(PATH, 3), solver="ddpm")
     with pytest.raises(ValueError, match="tolerance=-1"):
-        picard("ddim", ORACLE, PATH, torch.zeros(1, 2).double(), grid(PATH, 3), tolerance=-1)
+        picard(ORACLE, torch.zeros(1, 2).double(), grid(PATH, 3), solver="ddim", tolerance=-1)

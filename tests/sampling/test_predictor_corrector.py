@@ -8,7 +8,7 @@ import torch
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture, Path, grid, initial_noise, sample, trajectory
-from allegory.process import Betas, Geometric, LinearLogSNR, RectifiedFlow
+from allegory.process import Betas, Geometric, LinearLogSNR, RectifiedFlow, as_predict
 from allegory.process.noise import Noise
 from allegory.sampling import (
     SOLVERS,
@@ -114,9 +114,9 @@ def test_an_item_is_its_own(predictor, corrector):
     oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, path=path)
     x, solver = initial_noise(path, (2,), range(5)), solver_named(f"{predictor}+{corrector}")
     levels = grid(path, 6, "log_snr", solver.end)
-    whole = sample(solver, oracle, path, x, levels, seeds=range(5))
+    whole = sample(oracle, x, levels, solver=solver, seeds=range(5))
     for i in (0, 4):
-        alone = sample(solver, oracle, path, x[i : i + 1], levels, seeds=[i])
+        alone = sample(oracle, x[i : i + 1], levels, solver=solver, seeds=[i])
         torch.testing.assert_close(alone[0], whole[i], rtol=1e-5, atol=1e-6)
 
 
@@ -126,8 +126,8 @@ def test_annealed_and_pc_items_are_their_own(name):
     oracle = Mixture(torch.tensor([[-1.0, 0.5], [0.7, 0.2]]), 0.3, path=path)
     x, solver = initial_noise(path, (2,), range(3)), SOLVERS[name]
     levels = grid(path, 4, "log_snr", solver.end)
-    whole = sample(solver, oracle, path, x, levels, seeds=range(3))
-    alone = sample(solver, oracle, path, x[1:2], levels, seeds=[1])
+    whole = sample(oracle, x, levels, solver=solver, seeds=range(3))
+    alone = sample(oracle, x[1:2], levels, solver=solver, seeds=[1])
     torch.testing.assert_close(alone[0], whole[1], rtol=1e-5, atol=1e-5)
 
 
@@ -144,7 +144,7 @@ def test_the_corrector_works_at_every_level_and_never_on_clean_data():
     plan = predictor_corrector(SOLVERS["heun"], Langevin(0.1)).plan(noisy.levels)
     assert [move.to for move in plan if isinstance(move, Correction)] == list(noisy.levels)
     states = trajectory(
-        "heun+langevin", far_modes(path), path, torch.randn(2, 2), noisy, seeds=range(2)
+        far_modes(path), torch.randn(2, 2), noisy, solver="heun+langevin", seeds=range(2)
     )
     assert [state.level for state in states] == list(noisy.levels[1:])
 
@@ -157,7 +157,7 @@ def test_ncsn_is_the_published_algorithm():
     x0 = torch.randn(4, 2, dtype=torch.float64)
     solver = annealed(Langevin(epsilon / (2 * 0.01**2), count))
     levels = grid(path, 9, "log_snr", "min")
-    found = sample(solver, oracle, path, x0, levels, seeds=range(4))
+    found = sample(oracle, x0, levels, solver=solver, seeds=range(4))
     noise, x = Noise(range(4), (2,)), x0
     for level in levels.levels:
         alpha = epsilon * level.sigma**2 / 0.01**2
@@ -175,7 +175,7 @@ def test_annealed_langevin_is_one_on_every_split():
         levels = grid(path, 6, "log_snr", "min")
         x = levels.levels[0].sigma * noise
         ends.append(
-            sample("ncsn2", oracle, path, x, levels, seeds=range(4)) / levels.levels[-1].alpha
+            sample(oracle, x, levels, solver="ncsn2", seeds=range(4)) / levels.levels[-1].alpha
         )
     for end in ends[1:]:
         torch.testing.assert_close(end, ends[0])
@@ -187,11 +187,10 @@ def test_ncsn2_ends_with_the_posterior_mean():
     oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, path=path)
     states = list(
         trajectory(
-            "ncsn2",
             oracle,
-            path,
             torch.randn(3, 2).double(),
             grid(path, 5, "log_snr", "denoise"),
+            solver="ncsn2",
             seeds=range(3),
         )
     )
@@ -222,38 +221,35 @@ def test_names_of_pairs():
 def test_annealed_langevin_refuses_a_path_that_ends_in_pure_noise(path, name):
     oracle = far_modes(path)
     with pytest.raises(ValueError, match="finite end"):
-        sample(name, oracle, path, torch.randn(2, 2), grid(path, 4, "angle"), seeds=range(2))
+        sample(oracle, torch.randn(2, 2), grid(path, 4, "angle"), solver=name, seeds=range(2))
 
 
 def test_a_corrector_that_needs_an_energy_says_so():
     path = PATHS["linear-vp"]
     oracle = far_modes(path)
 
-    def bare(x, t, condition=None):
-        return oracle(x, t)
-
+    bare = as_predict(lambda x, t, condition: oracle(x, t), path)
     with pytest.raises(ValueError, match="score but no energy"):
-        sample("ddim+mala", bare, path, torch.randn(2, 2), grid(path, 3), seeds=range(2))
+        sample(bare, torch.randn(2, 2), grid(path, 3), solver="ddim+mala", seeds=range(2))
 
 
 def test_a_sampler_whose_proposals_are_all_rejected_warns():
     path = PATHS["linear-vp"]
     solver = predictor_corrector(SOLVERS["ddim"], Hamiltonian(80.0, 3))
     with pytest.warns(RuntimeWarning, match="every proposal was rejected"):
-        sample(solver, far_modes(path), path, torch.randn(2, 2), grid(path, 3), seeds=range(2))
+        sample(far_modes(path), torch.randn(2, 2), grid(path, 3), solver=solver, seeds=range(2))
 
 
 def test_pairs_without_seeds_or_backwards_are_refused():
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match="seeds"):
-        sample("ddim+langevin", far_modes(path), path, torch.randn(2, 2), grid(path, 3))
+        sample(far_modes(path), torch.randn(2, 2), grid(path, 3), solver="ddim+langevin")
     with pytest.raises(ValueError, match="draws noise"):
         sample(
-            "ddim+langevin",
             far_modes(path),
-            path,
             torch.randn(2, 2),
             grid(path, 3, end="min").reversed(),
+            solver="ddim+langevin",
             seeds=range(2),
         )
 
@@ -262,7 +258,7 @@ def test_gradients_pass_through_a_kernel():
     path = Path(Betas(torch.linspace(1e-3, 0.05, 100)))
     oracle, x = far_modes(path), torch.randn(2, 2, requires_grad=True)
     sample(
-        "ddim+langevin", oracle, path, x, grid(path, 3), seeds=range(2), grad=True
+        oracle, x, grid(path, 3), solver="ddim+langevin", seeds=range(2), grad=True
     ).sum().backward()
     assert x.grad.abs().min() > 0
 

@@ -30,7 +30,7 @@ def test_order(name, form, times):
     first, *_, last = path.levels(times(2))
 
     def error(n):
-        end = sample(solver, gaussian(path), path, on_flow(first, z), times(n))
+        end = sample(gaussian(path), on_flow(first, z), times(n), solver=solver)
         return (end - on_flow(last, z)).abs().max().item()
 
     assert math.log2(error(32) / error(64)) > TABLEAUX[name].order - 0.35
@@ -44,9 +44,9 @@ def test_known_methods(tableau, form, same):
     path = PATHS["linear-vp"]
     x = initial_noise(path, (2,), range(4)).double()
     walk = grid(path, 6, "log_snr")
-    mine = sample(runge_kutta(tableau, form), gaussian(path), path, x, walk)
+    mine = sample(gaussian(path), x, walk, solver=runge_kutta(tableau, form))
     torch.testing.assert_close(
-        mine, sample(same, gaussian(path), path, x, walk), rtol=1e-9, atol=1e-9
+        mine, sample(gaussian(path), x, walk, solver=same), rtol=1e-9, atol=1e-9
     )
 
 

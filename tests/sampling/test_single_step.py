@@ -58,7 +58,7 @@ def test_order_of_accuracy(name, solver, times):
     first, *_, last = path.levels(times(2))
 
     def error(n):
-        end = sample(solver, gaussian(path), path, on_flow(first, z), times(n))
+        end = sample(gaussian(path), on_flow(first, z), times(n), solver=solver)
         return (end - on_flow(last, z)).abs().max().item()
 
     errors = [error(128), error(256)]
@@ -130,7 +130,7 @@ def test_end_mean_and_std_on_a_gaussian(name, solver):
     if used.stochastic:
         mean, variance = exact_moments(used, path, walk.levels)
     else:
-        ends = sample(used, gaussian(path), path, on_flow(walk.levels[0], z), walk)
+        ends = sample(gaussian(path), on_flow(walk.levels[0], z), walk, solver=used)
         mean, variance = ends.mean(0), ((ends[1] - ends[0]) / 2).square()
     torch.testing.assert_close(mean.flatten(), MEAN[0], rtol=0, atol=0.02)
     torch.testing.assert_close(
@@ -176,7 +176,7 @@ def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
     for end in ("zero", "denoise", "min"):
         x = path.prior_std * torch.randn(3, 2)
         out = sample(
-            solver_named(solver), oracle, path, x, grid(path, steps, "time", end), seeds=range(3)
+            oracle, x, grid(path, steps, "time", end), solver=solver_named(solver), seeds=range(3)
         )
         assert out.isfinite().all() and out.dtype == torch.float32
 
@@ -185,7 +185,7 @@ def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
 def test_zero_terminal_snr_runs(solver):
     path = Path(Cosine(9, -math.inf), "vp")
     end = sample(
-        solver, gaussian(path), path, torch.randn(4, 2).double(), grid(path, 200), seeds=range(4)
+        gaussian(path), torch.randn(4, 2).double(), grid(path, 200), solver=solver, seeds=range(4)
     )
     assert (end - MEAN).abs().max() < 6 * STD
 

@@ -142,7 +142,9 @@ def test_few_steps_are_finite_on_every_path(name, solver):
     ends = ("zero", "denoise", "min") if math.isfinite(path.schedule.ends[0]) else ("zero",)
     for steps, end in itertools.product((1, 2, 3) if name in ONE_PER_SPLIT else (1, 3), ends):
         walk = grid(path, steps, "time", end)
-        out = sample(solver, oracle, path, path.prior_std * torch.randn(3, 2), walk, seeds=range(3))
+        out = sample(
+            oracle, path.prior_std * torch.randn(3, 2), walk, solver=solver, seeds=range(3)
+        )
         assert out.isfinite().all() and out.dtype == torch.float32
 
 
@@ -150,7 +152,7 @@ def test_few_steps_are_finite_on_every_path(name, solver):
 def test_zero_terminal_snr_runs(solver):
     path = Path(Cosine(9, -math.inf), "vp")
     end = sample(
-        solver, gaussian(path), path, torch.randn(4, 2).double(), grid(path, 100), seeds=range(4)
+        gaussian(path), torch.randn(4, 2).double(), grid(path, 100), solver=solver, seeds=range(4)
     )
     assert (end - MEAN).abs().max() < 6 * STD
 
@@ -159,10 +161,10 @@ def test_zero_terminal_snr_runs(solver):
 def test_an_item_is_bitwise_the_same_alone_and_in_a_batch(solver):
     path, x = PATHS["cosine-flow"], torch.randn(5, 2)
     walk, oracle = grid(path, 9), gaussian(path)
-    together = sample(solver, oracle, path, x, walk, seeds=range(5))
+    together = sample(oracle, x, walk, solver=solver, seeds=range(5))
     for i in range(5):
         assert torch.equal(
-            sample(solver, oracle, path, x[i : i + 1], walk, seeds=[i])[0], together[i]
+            sample(oracle, x[i : i + 1], walk, solver=solver, seeds=[i])[0], together[i]
         )
 
 
@@ -170,11 +172,10 @@ def test_an_item_is_bitwise_the_same_alone_and_in_a_batch(solver):
 def test_every_level_of_the_grid_is_a_state_once(solver):
     path, walk, calls = PATHS["linear-vp"], grid(PATHS["linear-vp"], 20, "log_snr"), []
     states = trajectory(
-        solver,
         gaussian(path),
-        path,
         torch.randn(2, 2),
         walk,
+        solver=solver,
         seeds=range(2),
         on_step=lambda i, n: calls.append((i, n)),
     )

@@ -8,11 +8,10 @@ from tests.helpers.paths import PATHS
 
 from allegory import Mixture
 from allegory.process import LinearLogSNR, Path, grid
-from allegory.process.prediction import Prediction
+from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import SOLVERS, TunedSampler, TuningConfig, initial_noise, sample, tune
 from allegory.sampling.tuning import LearnablePlan, _Problem
 
-DOUBLE = torch.zeros((), dtype=torch.float64)
 NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
 
 
@@ -43,8 +42,10 @@ def test_ends_without_noise_and_without_signal(name):
     x = initial_noise(path, (2,), range(64)).double()
     walk, moves = LearnablePlan(path, 40).numbers()
     tuned = TunedSampler(walk, moves, 0.0, 0.0)
-    fine = sample("auto", oracle(path), path, x, grid(path, 400, "angle"))
-    error = (sample(tuned.solver, oracle(path), path, x, tuned.grid) - fine).square().mean(1).sqrt()
+    fine = sample(oracle(path), x, grid(path, 400, "angle"), solver="auto")
+    error = (
+        (sample(oracle(path), x, tuned.grid, solver=tuned.solver) - fine).square().mean(1).sqrt()
+    )
     assert error.median() < 2e-3 and walk.levels[-1].sigma == 0
 
 
@@ -56,7 +57,11 @@ def timed(path):
             "flow", torch.tanh(x) * torch.tanh(torch.as_tensor(level.log_snr) / 4), x, level
         )
 
-    return predict
+    return as_predict(predict, path)
+
+
+def noise(path, count):
+    return initial_noise(path, (2,), range(1000, 1000 + count)).double()
 
 
 @pytest.mark.parametrize("row", [oracle, timed])
@@ -65,7 +70,7 @@ def test_the_gradient_is_that_of_the_end_point(name, row):
     """Of all numbers - nodes, weights, scales, told levels - against central differences."""
     path, plan = PATHS[name], LearnablePlan(PATHS[name], 4)
     x = initial_noise(path, (2,), range(8)).double()
-    problem = _Problem(row(path), x, torch.zeros_like(x), None, TuningConfig(items=8))
+    problem = _Problem(row(path), x, torch.zeros_like(x), None, TuningConfig())
     loss = problem.errors(plan, slice(None), grad=True).log().mean()
     loss.backward()
     for parameter in plan.parameters():
@@ -83,22 +88,15 @@ def test_the_gradient_is_that_of_the_end_point(name, row):
 
 def test_it_learns_and_what_it_learned_holds_for_other_items():
     path = PATHS["linear-vp"]
-    tuned = tune(
-        oracle(path),
-        path,
-        (2,),
-        5,
-        tuning=TuningConfig(iterations=120, items=128),
-        like=DOUBLE,
-        seed=1000,
-    )
+    config = TuningConfig(iterations=120, seed=1000)
+    tuned = tune(oracle(path), noise(path, 128 + 64), 5, config=config)
     assert tuned.after < tuned.before / 5
     x = initial_noise(path, (2,), range(200)).double()
-    truth = sample("auto", oracle(path), path, x, grid(path, 200, "angle"))
+    truth = sample(oracle(path), x, grid(path, 200, "angle"), solver="auto")
 
     def error(solver, walk):
         return (
-            (sample(solver, oracle(path), path, x, walk) - truth).square().mean(1).sqrt().median()
+            (sample(oracle(path), x, walk, solver=solver) - truth).square().mean(1).sqrt().median()
         )
 
     assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
@@ -108,8 +106,8 @@ def test_it_learns_and_what_it_learned_holds_for_other_items():
 @pytest.mark.parametrize("start", [2, 4])
 def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
     path = Path(LinearLogSNR(start, -9))
-    choice = TuningConfig(iterations=100, items=24, held_out=8, batch=8, rate=0.5)
-    tuned = tune(oracle(path), path, (2,), 8, tuning=choice, like=DOUBLE, end=end)
+    config = TuningConfig(iterations=100, held_out=8, batch=8, rate=0.5, end=end)
+    tuned = tune(oracle(path), noise(path, 24 + 8), 8, config=config)
     assert tuned.grid.steps == 8 and tuned.after <= tuned.before
 
 
@@ -118,14 +116,14 @@ def test_whatever_the_caller_has_switched_off(mode):
     path = PATHS["linear-vp"]
     exact = oracle(path)
     with mode():
-        tuned = tune(exact, path, (2,), 3, tuning=TuningConfig(20, 8, 16, 8), like=DOUBLE)
+        tuned = tune(exact, noise(path, 24), 3, config=TuningConfig(20, 8, 8))
     assert tuned.after < tuned.before
 
 
 def test_what_does_not_learn_stays_as_it_was():
     path = PATHS["linear-vp"]
-    wild = TuningConfig(iterations=3, items=16, held_out=16, rate=1e3)
-    tuned = tune(oracle(path), path, (2,), 3, tuning=wild, like=DOUBLE)
+    wild = TuningConfig(iterations=3, held_out=16, rate=1e3)
+    tuned = tune(oracle(path), noise(path, 32), 3, config=wild)
     assert tuned.after == tuned.before
     walk, moves = LearnablePlan(path, 3).numbers()
     assert torch.equal(tuned.grid.times, walk.times)
@@ -138,7 +136,7 @@ def test_written_and_read_it_is_the_same_sampler():
     first = TunedSampler(walk, moves, 0.5, 0.25)
     second = TunedSampler.from_dict(path, json.loads(json.dumps(first.to_dict())))
     x = initial_noise(path, (2,), range(5)).double()
-    one, other = (sample(t.solver, oracle(path), path, x, t.grid) for t in (first, second))
+    one, other = (sample(oracle(path), x, t.grid, solver=t.solver) for t in (first, second))
     assert torch.equal(one, other) and second.after == 0.25
 
 
@@ -149,31 +147,31 @@ def test_conditions_reach_the_predict():
         seen.update(condition.tolist())
         return oracle(path)(x, t)
 
-    choice = TuningConfig(iterations=1, items=6, held_out=2)
-    tune(predict, path, (2,), 2, tuning=choice, conditions=torch.arange(8), like=DOUBLE)
+    choice, x = TuningConfig(iterations=1, held_out=2), noise(path, 8)
+    tune(as_predict(predict, path), x, 2, condition=torch.arange(8), config=choice)
     assert seen == set(range(8))
-    with pytest.raises(ValueError, match="conditions: 3 for 8 starting points"):
-        tune(predict, path, (2,), 2, tuning=choice, conditions=torch.arange(3), like=DOUBLE)
+    with pytest.raises(ValueError, match="condition: 3 for 8 items"):
+        tune(as_predict(predict, path), x, 2, condition=torch.arange(3), config=choice)
 
 
 def test_bad_input():
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match="steps=0"):
-        tune(oracle(path), path, (2,), 0)
+        tune(oracle(path), noise(path, 80), 0)
+    with pytest.raises(ValueError, match="x_T: 8 items, of which held_out=64"):
+        tune(oracle(path), noise(path, 8), 2)
     with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
         TuningConfig(iterations=0)
     with pytest.raises(ValueError, match="not finite"):
-        tune(
-            lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path, (2,), 2, like=DOUBLE
-        )
+        broken = as_predict(lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path)
+        tune(broken, noise(path, 80), 2)
     walk, moves = LearnablePlan(path, 3).numbers()
     with pytest.raises(ValueError, match="has a plan for one grid"):
         sample(
-            TunedSampler(walk, moves, 0, 0).solver,
             oracle(path),
-            path,
             torch.zeros(2, 2).double(),
             grid(path, 3),
+            solver=TunedSampler(walk, moves, 0, 0).solver,
         )
 
 
@@ -190,4 +188,4 @@ def test_too_little_memory_is_said_in_words():
     with pytest.raises(
         ValueError, match="batch=32: too little memory for 2 evaluations with gradient; halve it"
     ):
-        tune(greedy, path, (2,), 2, like=DOUBLE)
+        tune(as_predict(greedy, path), noise(path, 128), 2)

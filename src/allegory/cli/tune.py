@@ -78,21 +78,22 @@ class Tune:
 
         from ..guidance import ClassifierFree
         from ..progress import progress
-        from ..sampling import TuningConfig, tune
+        from ..sampling import TuningConfig, initial_noise, tune
 
         model.requires_grad_(False)
         held_out = max(self.items // 4, 1)
-        config = TuningConfig(self.iterations, self.batch, self.items, held_out)
-        labels = None if classes is None else torch.arange(self.items + held_out) % classes
+        first = _FIRST_SEED + self.seed
+        seeds = range(first, first + self.items + held_out)
+        config = TuningConfig(self.iterations, self.batch, held_out, seed=first)
+        labels = None if classes is None else torch.arange(len(seeds)) % classes
+        x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds)
 
         with progress() as on_progress:
             return tune(
                 ClassifierFree(model.denoiser, guidance),
-                model.denoiser.path,
-                model.spec.shape,
+                x_T,
                 self.steps,
-                tuning=config,
-                conditions=labels,
-                seed=_FIRST_SEED + self.seed,
+                condition=labels,
+                config=config,
                 on_step=lambda done, total: on_progress("tuning", done, total),
             )

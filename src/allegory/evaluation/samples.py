@@ -64,7 +64,7 @@ def walk(
     levels, solver = _choice(path, solver, steps, spacing, end)
     with evaluating(model):
         yield from trajectory(
-            solver, predict, path, x, levels, condition=condition, seeds=seeds, on_step=on_step
+            predict, x, levels, solver=solver, condition=condition, seeds=seeds, on_step=on_step
         )
 
 

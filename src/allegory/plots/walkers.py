@@ -93,7 +93,7 @@ def _annealed(
     seeds: Sequence[int],
 ) -> Float[Tensor, "time n 2"]:
     """All walkers at every level, the first among them."""
-    states = trajectory(annealed(kernel), predict, path, x, way, seeds=seeds)
+    states = trajectory(predict, x, way, solver=annealed(kernel), seeds=seeds)
     film = [_seen(x, way.levels[0]), *(_seen(state.x, state.level) for state in states)]
     return torch.stack(film)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..numerics.adaptive_ode import AdaptiveIntegrator, level_at
 from ..numerics.local_gaussian import Angle, Point
-from ..process.path import Path, precise
+from ..process.path import precise
 from ..process.prediction import Predict
 
 MEMORY, STEEPEST = 4, 12.0
@@ -52,20 +52,31 @@ class AdaptiveResult:
 @torch.no_grad()
 def adaptive(
     predict: Predict,
-    path: Path,
-    x: Float[Tensor, "b *shape"],
-    tolerance: float = 1e-3,
+    x_T: Float[Tensor, "b *shape"],
     *,
+    tolerance: float = 1e-3,
     condition: Tensor | None = None,
     data_std: float = 1.0,
     end: str = "denoise",
     limit: int = 1000,
 ) -> AdaptiveResult:
-    """From x at t = 1 to t = 0 along the probability flow, and with end="denoise" on to the posterior mean there.
+    """The probability flow from t = 1 to t = 0, each item by steps of its own.
 
-    `tolerance` bounds the error of a step, root mean square, in local standard deviations of x. ValueError for a
-    tolerance that is not positive, or a path that is clean at t = 0; RuntimeError when an item needs more evaluations
-    than the limit.
+    Args:
+        predict: the network, oracle or guided Predict; its path is the one that is sampled.
+        x_T: shape (b, *shape), the state at t = 1.
+        tolerance: bound of the error of a step, root mean square, in local standard deviations of x_t.
+        condition: passed to predict; None for no condition.
+        data_std: standard deviation of the data; it decides where the steps lie, not what they approximate.
+        end: "denoise" ends with the posterior mean at t = 0, "min" with the state there.
+        limit: the most evaluations of an item.
+
+    Returns:
+        The items, and the evaluations that each took.
+
+    Raises:
+        ValueError: for a tolerance that is not positive, or a path that is clean at t = 0.
+        RuntimeError: when an item needs more evaluations than the limit.
     """
     if not (0 < tolerance < math.inf and 0 < data_std < math.inf):
         raise ValueError(
@@ -73,6 +84,8 @@ def adaptive(
         )
     if end not in ("denoise", "min"):
         raise ValueError(f"end={end!r}; give 'denoise' or 'min'")
+    x = x_T
+    path = predict.path
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(
             f"x: shape {tuple(x.shape)}; give at least one item, and items of at least one number"
@@ -82,7 +95,7 @@ def adaptive(
         raise ValueError(
             "path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'"
         )
-    field = _Field(predict, path, x.dtype, condition, data_std)
+    field = _Field(predict, x.dtype, condition, data_std)
     u, u_end = math.exp(-max(last / 2, -STEEPEST)), math.exp(-first / 2)
     alpha = path.scaling.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
     y = x.to(precise(x.device)) / alpha
@@ -104,14 +117,13 @@ class _Field:
     """A Predict as the slope of y = x/alpha by u = sigma/alpha: eps."""
 
     predict: Predict
-    path: Path
     dtype: torch.dtype
     condition: Tensor | None
     data_std: float
 
     def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
         condition = None if self.condition is None else self.condition[items]
-        level = level_at(self.path, u, y.to(self.dtype))
+        level = level_at(self.predict.path, u, y.to(self.dtype))
         eps = self.predict((level.alpha * y).to(self.dtype), level, condition).eps.to(y.dtype)
         c = u * u / (self.data_std**2 + u * u)
         return Point(u, y, eps, c[:, None])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..process.grid import Grid
 from ..process.noise import Noise
-from ..process.path import Level, Path
+from ..process.path import Level
 from ..process.prediction import Predict, Prediction
 from .history import new_history
 from .mcmc.chain import AcceptanceCounter
@@ -38,33 +38,45 @@ class State:
 
 
 def trajectory(
-    solver: str | Solver,
     predict: Predict,
-    path: Path,
-    x: Float[Tensor, "b *shape"],
+    x_T: Float[Tensor, "b *shape"],
     grid: Grid | Sequence[float] | Tensor,
     *,
+    solver: str | Solver = "dpmpp2m",
     condition: Tensor | None = None,
     seeds: Sequence[int] | None = None,
     grad: bool = False,
     on_step: OnStep | None = None,
 ) -> Iterator[State]:
-    """Each state from x (at the grid's first Level) to the last, as it is reached.
+    """The states of a sampler along a grid, each as it is reached.
 
-    A grid is a Grid or plain times. Stochastic solvers need one seed per item. Gradients flow through the loop only
-    with grad=True. ValueError for an unknown solver or seeds that do not fit.
+    Args:
+        predict: the network, oracle or guided Predict; its path is the one that is sampled.
+        x_T: shape (b, *shape), the state at the grid's first Level, e.g. from `initial_noise`.
+        grid: a Grid made for predict.path, or times from 1 down to 0.
+        solver: a Solver, or a name such as "dpmpp2m" or "ddim:0.5" (see `SOLVERS`).
+        condition: passed to predict; None for no condition.
+        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic one.
+        grad: whether gradients flow through the loop.
+        on_step: called with (steps done, steps in all) after each step.
+
+    Yields:
+        A State per step, from the grid's second Level to its last.
+
+    Raises:
+        ValueError: for an unknown solver, a grid of another path, or seeds that do not fit.
     """
     solver = solver_named(solver)
-    levels = as_grid(path, grid).levels
+    levels = as_grid(predict, grid).levels
     if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
         raise ValueError(
             f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim"
         )
-    draw = _draws(solver, seeds, x)
+    draw = _draws(solver, seeds, x_T)
 
     done = 0
     moves = solver.plan(levels)
-    for state, move, prediction in run_plan(moves, predict, x, levels[0], condition, draw, grad):
+    for state, move, prediction in run_plan(moves, predict, x_T, levels[0], condition, draw, grad):
         if move.stage:
             continue
         done += 1
@@ -74,14 +86,12 @@ def trajectory(
         yield State(state, move.to, prediction)
 
 
-def as_grid(path: Path, grid: Grid | Sequence[float] | Tensor) -> Grid:
-    """The grid, or that of these times. ValueError for a grid of another path."""
+def as_grid(predict: Predict, grid: Grid | Sequence[float] | Tensor) -> Grid:
+    """The grid, or that of these times on predict.path. ValueError for a grid of another path."""
     if not isinstance(grid, Grid):
-        return Grid(path.levels(torch.as_tensor(grid, dtype=torch.float64)))
-    if grid.levels[0].path is not path:
-        raise ValueError(
-            "grid: made for another path; give grid(path, ...) of the path that predict is for"
-        )
+        return Grid(predict.path.levels(torch.as_tensor(grid, dtype=torch.float64)))
+    if grid.levels[0].path is not predict.path:
+        raise ValueError("grid: made for another path; give grid(predict.path, ...)")
     return grid
 
 
@@ -123,46 +133,82 @@ def run_plan(
 
 
 def sample(
-    solver: str | Solver,
     predict: Predict,
-    path: Path,
-    x: Float[Tensor, "b *shape"],
+    x_T: Float[Tensor, "b *shape"],
     grid: Grid | Sequence[float] | Tensor,
     *,
+    solver: str | Solver = "dpmpp2m",
     condition: Tensor | None = None,
     seeds: Sequence[int] | None = None,
     grad: bool = False,
     on_step: OnStep | None = None,
 ) -> Float[Tensor, "b *shape"]:
-    """The last state of `trajectory`."""
+    """Samples: the state that a sampler reaches at the end of a grid.
+
+    Args:
+        predict: the network, oracle or guided Predict; its path is the one that is sampled.
+        x_T: shape (b, *shape), the state at the grid's first Level, e.g. from `initial_noise`.
+        grid: a Grid made for predict.path, or times from 1 down to 0.
+        solver: a Solver, or a name such as "dpmpp2m" or "ddim:0.5" (see `SOLVERS`).
+        condition: passed to predict; None for no condition.
+        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic one.
+        grad: whether gradients flow through the loop.
+        on_step: called with (steps done, steps in all) after each step.
+
+    Returns:
+        Shape (b, *shape): the last state of `trajectory`.
+
+    Raises:
+        ValueError: for an unknown solver, a grid of another path, or seeds that do not fit.
+    """
+    x = x_T
     for state in trajectory(
-        solver, predict, path, x, grid, condition=condition, seeds=seeds, grad=grad, on_step=on_step
+        predict,
+        x,
+        grid,
+        solver=solver,
+        condition=condition,
+        seeds=seeds,
+        grad=grad,
+        on_step=on_step,
     ):
         x = state.x
     return x
 
 
 def invert(
-    solver: str | Solver,
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     grid: Grid | Sequence[float] | Tensor,
     *,
+    solver: str | Solver = "dpmpp2m",
     condition: Tensor | None = None,
 ) -> Float[Tensor, "b *shape"]:
-    """The x_T that a deterministic solver would turn into x0 along this grid: the same steps, walked backwards.
+    """DDIM inversion: the x_T from which a deterministic solver samples x0 (Song et al. 2020, section 5.4).
 
-    The grid ends in "min". Sampling from the result gives back alpha(0) x0, with an error that falls with the number
-    of steps (Song et al. 2020, section 5.4). ValueError for a stochastic solver.
+    The solver takes the steps of the grid in reverse. Sampling from the result gives back alpha(0) x0, with an error
+    that falls with the number of steps.
+
+    Args:
+        predict: the network, oracle or guided Predict.
+        x0: shape (b, *shape), the clean data.
+        grid: a Grid with end="min" made for predict.path, or times from 1 down to 0; the grid of the sampling.
+        solver: a deterministic Solver or its name.
+        condition: passed to predict; None for no condition.
+
+    Returns:
+        x_T, shape (b, *shape).
+
+    Raises:
+        ValueError: for a stochastic solver, or a grid that ends in clean data.
     """
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(
             f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, heun, dpmpp2m or vab4c"
         )
-    back = as_grid(path, grid).reversed()
-    return sample(solver, predict, path, back.levels[0].alpha * x0, back, condition=condition)
+    back = as_grid(predict, grid).reversed()
+    return sample(predict, back.levels[0].alpha * x0, back, solver=solver, condition=condition)
 
 
 def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw:

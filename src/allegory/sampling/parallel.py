@@ -20,7 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..process.grid import Grid
-from ..process.path import Level, Path
+from ..process.path import Level
 from ..process.prediction import Predict, Prediction
 from .driver import as_grid
 from .history import new_history
@@ -38,38 +38,49 @@ class PicardResult:
 
 @torch.no_grad()
 def picard(
-    solver: str | Solver,
     predict: Predict,
-    path: Path,
-    x: Float[Tensor, "b *shape"],
+    x_T: Float[Tensor, "b *shape"],
     grid: Grid | Sequence[float] | Tensor,
     *,
+    solver: str | Solver = "dpmpp2m",
     tolerance: float = 1e-3,
     condition: Tensor | None = None,
 ) -> PicardResult:
-    """What `sample` gives, by rounds that each ask for all steps at once.
+    """The result of `sample`, by Picard iteration over all steps of a deterministic solver (Shih et al. 2023).
 
-    An item is done when none of its states moves by more than `tolerance` (root mean square) in a round: a test of its
-    own, which no other item sees. ValueError for a stochastic solver or a tolerance below 0.
+    Args:
+        predict: the network, oracle or guided Predict; its path is the one that is sampled.
+        x_T: shape (b, *shape), the state at the grid's first Level.
+        grid: a Grid made for predict.path, or times from 1 down to 0.
+        solver: a deterministic Solver or its name.
+        tolerance: an item is done when none of its states changes by more than this, root mean square, in a round.
+        condition: passed to predict; None for no condition.
+
+    Returns:
+        The samples, and the rounds that each item took.
+
+    Raises:
+        ValueError: for a stochastic solver or a tolerance below 0.
     """
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(
-            f"solver {solver.name!r} draws noise; PicardResult's iteration walks deterministic ones, such as auto"
+            f"solver {solver.name!r} draws noise; Picard iteration needs a deterministic one, such as auto"
         )
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
-    grid = as_grid(path, grid)
+    grid = as_grid(predict, grid)
     moves = [
         move for move in solver.plan(grid.levels) if isinstance(move, Update)
     ]  # it stays nowhere: it draws nothing
     levels = [grid.levels[0], *(move.to for move in moves[:-1])]
+    x = x_T
     states = x.expand(len(moves) + 1, *x.shape).clone()
     rounds, active = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x), device=x.device)
     while len(active) > 0:
         before = states[:, active]
         predictions = _ask(
-            predict, path, before[:-1], levels, None if condition is None else condition[active]
+            predict, before[:-1], levels, None if condition is None else condition[active]
         )
         after = _walk(moves, before[0], predictions)
         states[:, active] = after
@@ -83,7 +94,6 @@ def picard(
 
 def _ask(
     predict: Predict,
-    path: Path,
     states: Float[Tensor, "n b *shape"],
     levels: Sequence[Level],
     condition: Tensor | None,
@@ -93,7 +103,7 @@ def _ask(
     times = torch.tensor([level.t for level in levels], dtype=torch.float64, device=states.device)
     flat = states.flatten(0, 1)
     condition = None if condition is None else condition.repeat(n, *(1,) * (condition.ndim - 1))
-    prediction = predict(flat, path.at(times.repeat_interleave(b), like=flat), condition)
+    prediction = predict(flat, predict.path.at(times.repeat_interleave(b), like=flat), condition)
     targets = prediction.targets
     return [
         Prediction(u, y, targets, level)

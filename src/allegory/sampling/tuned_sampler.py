@@ -23,7 +23,7 @@ class TunedSampler:
 
     @property
     def solver(self) -> Solver:
-        """For `sample(tuned.solver, predict, path, x, tuned.grid)`. ValueError on any other grid."""
+        """For `sample(predict, x_T, tuned.grid, solver=tuned.solver)`. ValueError on any other grid."""
         return Solver("tuned", lambda levels: self.moves).planned(self.grid.levels)
 
     def to_dict(self) -> dict[str, Any]:

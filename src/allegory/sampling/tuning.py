@@ -29,7 +29,6 @@ from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .auto import FORM, MOST, rules
 from .driver import run_plan, sample
-from .initial import initial_noise
 from .multistep import Nodes, merged
 from .solver import Update
 from .tuned_sampler import TunedSampler
@@ -39,21 +38,34 @@ FINE = 100
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """How to tune: descent steps, items a step and in all, items held out to judge by, and the rate at one evaluation."""
+    """How a sampler is tuned.
+
+    Args:
+        iterations: steps of Adam.
+        batch: items per step.
+        held_out: how many items, the last ones, are kept for the validation error and not learned from.
+        rate: learning rate for a plan of one evaluation; divided by the number of evaluations.
+        end: what the last node of the grid is, see `process.grid`.
+        seed: of the order in which items are drawn.
+
+    Raises:
+        ValueError: for a count that is no positive whole number, or a rate that is not positive.
+    """
 
     iterations: int = 400
     batch: int = 32
-    items: int = 256
     held_out: int = 64
     rate: float = 0.06
+    end: str = "zero"
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value < math.inf or (name != "rate" and value != int(value)):
-                raise ValueError(
-                    f"{name}={value}; give a positive number"
-                    + ("" if name == "rate" else ", a whole one")
-                )
+        for name in ("iterations", "batch", "held_out"):
+            value = getattr(self, name)
+            if value < 1 or value != int(value):
+                raise ValueError(f"{name}={value}; give a positive number, a whole one")
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f"rate={self.rate}; give a positive number")
 
 
 class LearnablePlan(nn.Module):
@@ -123,40 +135,50 @@ def _plain(move: Update, to: Level) -> Update:
 
 def tune(
     predict: Predict,
-    path: Path,
-    shape: Sequence[int],
+    x_T: Float[Tensor, "n *shape"],
     steps: int,
     *,
-    tuning: TuningConfig | None = None,
-    conditions: Tensor | None = None,
-    end: str = "zero",
-    seed: int = 0,
-    like: Tensor | None = None,
+    condition: Tensor | None = None,
+    config: TuningConfig | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> TunedSampler:
-    """A plan of this many evaluations for data of this shape, fitted to `predict`.
+    """A sampler of this many evaluations, fitted to `predict` by gradient.
 
-    The teacher is `auto` with 100 steps, from items + held_out starting points. conditions: one for each of these, or
-    None. `like` gives dtype and device. The plan that it began with is kept if no better one is found. ValueError for
-    steps below 1, conditions that do not fit, a predict that is not finite, or too little memory for a batch.
+    Args:
+        predict: the network, oracle or guided Predict; gradients flow through it, its weights are not changed.
+        x_T: shape (n, *shape), initial noise of the items to learn from and of config.held_out items to validate with;
+            a few hundred. Its seeds should be none of those that are sampled later.
+        steps: evaluations of the sampler.
+        condition: one per item of x_T; None for no condition.
+        config: how to tune; None means TuningConfig().
+        on_step: called with (iterations done, iterations in all).
+
+    Returns:
+        The sampler with the lowest validation error; the untuned one if none was better.
+
+    Raises:
+        ValueError: for steps below 1, a condition or items that do not fit, a predict that is not finite, or too
+            little memory for a batch.
     """
-    choice = tuning or TuningConfig()
-    count = choice.items + choice.held_out
-    if conditions is not None and len(conditions) != count:
+    config = config or TuningConfig()
+    if condition is not None and len(condition) != len(x_T):
         raise ValueError(
-            f"conditions: {len(conditions)} for {count} starting points; give one for each"
+            f"condition: {len(condition)} for {len(x_T)} items of x_T; give one per item"
         )
+    if len(x_T) <= config.held_out:
+        raise ValueError(
+            f"x_T: {len(x_T)} items, of which held_out={config.held_out}; give more, e.g. {config.held_out + 256}"
+        )
+
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
-        x = initial_noise(path, shape, range(seed, seed + count)).to(
-            torch.zeros(()) if like is None else like
-        )
-        plan, teacher = LearnablePlan(path, steps, end), grid(path, FINE, "angle", end)
-        problem = _Problem.of(predict, path, teacher, x, conditions, choice)
+        plan = LearnablePlan(predict.path, steps, config.end)
+        problem = _Problem.of(predict, x_T.clone(), condition, config)
         before = problem.judge(plan)
         if not math.isfinite(before):
             raise ValueError("predict: not finite on the way; look for NaN in the network")
+
         best, after = plan.numbers(), before
-        problem.descend(plan, seed, on_step)
+        problem.descend(plan, on_step)
         tuned = problem.judge(plan)
         if tuned < before:
             best, after = plan.numbers(), tuned
@@ -170,31 +192,30 @@ class _Problem:
     predict: Predict
     x: Tensor
     truth: Tensor
-    conditions: Tensor | None
-    choice: TuningConfig
+    condition: Tensor | None
+    config: TuningConfig
 
     @classmethod
     def of(
         cls,
         predict: Predict,
-        path: Path,
-        teacher: Grid,
         x: Tensor,
-        conditions: Tensor | None,
-        choice: TuningConfig,
+        condition: Tensor | None,
+        config: TuningConfig,
     ) -> _Problem:
-        """With the ends where `auto` comes to on the teacher's grid, a batch at a time."""
-        groups = [None] * len(x) if conditions is None else conditions.split(choice.batch)
-        parts = zip(x.split(choice.batch), groups, strict=False)
+        """With the ends that `auto` reaches on a fine grid, batch by batch."""
+        teacher = grid(predict.path, FINE, "angle", config.end)
+        groups = [None] * len(x) if condition is None else condition.split(config.batch)
+        parts = zip(x.split(config.batch), groups, strict=False)
         ends = [
-            sample("auto", predict, path, part, teacher, condition=group) for part, group in parts
+            sample(predict, part, teacher, solver="auto", condition=group) for part, group in parts
         ]
-        return cls(predict, x, torch.cat(ends), conditions, choice)
+        return cls(predict, x, torch.cat(ends), condition, config)
 
     def errors(self, plan: LearnablePlan, which: Tensor | slice, grad: bool) -> Float[Tensor, " n"]:
         """RMSE of each of these items at the end of the plan."""
         levels, moves = plan()
-        condition = None if self.conditions is None else self.conditions[which]
+        condition = None if self.condition is None else self.condition[which]
         *_, (end, _, _) = run_plan(
             moves, self.predict, self.x[which], levels[0], condition, grad=grad
         )
@@ -203,30 +224,32 @@ class _Problem:
     def judge(self, plan: LearnablePlan) -> float:
         """The median error of the held-out items."""
         with torch.no_grad():
-            held_out = torch.arange(self.choice.items, len(self.x)).split(self.choice.batch)
+            held_out = torch.arange(self._learned, len(self.x)).split(self.config.batch)
             return (
                 torch.cat([self.errors(plan, which, grad=False) for which in held_out])
                 .median()
                 .item()
             )
 
-    def descend(
-        self, plan: LearnablePlan, seed: int, on_step: Callable[[int, int], None] | None
-    ) -> None:
+    @property
+    def _learned(self) -> int:
+        return len(self.x) - self.config.held_out
+
+    def descend(self, plan: LearnablePlan, on_step: Callable[[int, int], None] | None) -> None:
         """Adam on the mean log error of random batches; the rate rises, then falls to nothing."""
-        choice, generator = self.choice, torch.Generator().manual_seed(seed)
-        optimizer = torch.optim.Adam(plan.parameters(), choice.rate / len(plan.gaps))
-        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, choice.iterations))
-        for i in range(choice.iterations):
-            which = torch.randint(
-                choice.items, (min(choice.batch, choice.items),), generator=generator
-            )
+        config = self.config
+        generator = torch.Generator().manual_seed(config.seed)
+        optimizer = torch.optim.Adam(plan.parameters(), config.rate / len(plan.gaps))
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, config.iterations))
+        for i in range(config.iterations):
+            count = min(config.batch, self._learned)
+            which = torch.randint(self._learned, (count,), generator=generator)
             self._slope(plan, which)
             nn.utils.clip_grad_norm_(plan.parameters(), 1.0)
             optimizer.step()
             rate.step()
             if on_step is not None:
-                on_step(i + 1, choice.iterations)
+                on_step(i + 1, config.iterations)
 
     def _slope(self, plan: LearnablePlan, which: Tensor) -> None:
         """The gradient of the loss of these items by the numbers of the plan alone, not by the network's weights."""
