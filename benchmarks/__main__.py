@@ -27,6 +27,11 @@ def names() -> list[str]:
     ]
 
 
+def on_request(name: str) -> bool:
+    """Whether it runs only when it is named."""
+    return getattr(importlib.import_module(f"benchmarks.{name}"), "ON_REQUEST", False)
+
+
 def run(name: str, as_json: bool) -> tuple[bool, object]:
     """Run one benchmark: whether it ended well, and its figures with as_json."""
     command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if as_json else [])]
@@ -51,7 +56,7 @@ def main() -> None:
         if name not in known:
             parser.error(f"no benchmark {name!r}; choose from {', '.join(known)}")
     figures, failed = {}, []
-    for name in arguments.names or known:
+    for name in arguments.names or [name for name in known if not on_request(name)]:
         if not arguments.json:
             print(f"== {name}", flush=True)
         well, figures[name] = run(name, arguments.json)

@@ -152,7 +152,7 @@ def activities(device: torch.device, size: Size) -> Table:
     table: Table = {}
     for name in SAMPLERS:
         levels = grid(path, steps, "log_snr")
-        solver = SOLVERS[name].on(levels.levels)
+        solver = SOLVERS[name].planned(levels.levels)
 
         def draw(solver: Any = solver, levels: Any = levels) -> Tensor:
             return sample(predict, x_T, levels, solver=solver, seeds=range(size.batch))
@@ -346,7 +346,11 @@ def markdown(found: Table) -> str:
     lines += [*(f"- failed: `{name}`" for name in failed), ""] if failed else []
     for part in ROWS:
         title = f"{part[0].upper()}{part[1:]}"
-        lines += [f"## {title}{', per step' if part == 'activity' else ''}", "", *table(found[part])]
+        lines += [
+            f"## {title}{', per step' if part == 'activity' else ''}",
+            "",
+            *table(found[part]),
+        ]
     lines += ["## Demo", "", *table({"digits": found["demo"]})]
     return "\n".join(lines)
 

@@ -151,7 +151,7 @@ def planned(solver, device):
     """A sampler as a function of x_T alone: its grid and plan are fixed."""
     predict = denoiser().to(device)
     levels = grid(PATH, 6, "log_snr")
-    fixed = SOLVERS[solver].on(levels.levels)
+    fixed = SOLVERS[solver].planned(levels.levels)
     return lambda x_T: sample(predict, x_T, levels, solver=fixed)
 
 
@@ -173,9 +173,7 @@ def test_a_planned_solver_is_captured_as_a_graph(solver, device):
     if device.type != "cuda":
         pytest.skip("CUDA graphs need a GPU")
     run = planned(solver, device)
-    first, second = (
-        initial_noise(PATH, (DIMS,), range(k, k + ITEMS)).to(device) for k in (0, 100)
-    )
+    first, second = (initial_noise(PATH, (DIMS,), range(k, k + ITEMS)).to(device) for k in (0, 100))
     held = first.clone()
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
