@@ -4,8 +4,9 @@
     python -m benchmarks driver           one
     python -m benchmarks driver --json    its figures as {"driver": {...}}
 
-Each runs in a process of its own, so that none finds the allocator warm or the thread count changed by another. One that
-fails (no network for its data, say) does not keep the others from running; the exit status is 1 then.
+Each runs in a process of its own, so that none finds the allocator warm or the thread count changed
+by another. One that fails (no network for its data, say) does not keep the others from running; the
+exit status is 1 then.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""The chain of bounds on cases whose log-density is known: VAE, hierarchy, diffusion in T steps and in continuous time.
+"""The chain of bounds on cases whose log-density is known.
+
+VAE, hierarchy, diffusion in T steps and in continuous time.
 
     python -m benchmarks.chain            a table
     python -m benchmarks.chain --json     one JSON object
@@ -25,7 +27,7 @@ Figures = dict[str, list[float]]
 
 
 def linear_gaussian() -> Figures:
-    """z ~ N(0, I), x = W z + b + noise with orthogonal columns, so that the posterior is diagonal."""
+    """z ~ N(0, I), x = W z + b + noise, W with orthogonal columns: a diagonal posterior."""
     torch.manual_seed(0)
     W = torch.linalg.qr(torch.randn(4, 2).double())[0] * torch.tensor([2.0, 0.7])
     b, width, x = torch.randn(4).double(), 0.3, torch.randn(1000, 4).double()
@@ -62,7 +64,10 @@ def linear_gaussian() -> Figures:
 
 
 def forms(count: int = 20_000, steps: int = 8) -> Figures:
-    """The generic bound of a hierarchy against eq. 57 and 58, on the same mixture; the variances of a term of each."""
+    """The generic bound of a hierarchy against eq. 57 and 58, on the same mixture.
+
+    The variances of a term of each.
+    """
     path = Path(LinearLogSNR(4, -4))
     oracle = Mixture(
         torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),
@@ -94,7 +99,7 @@ def forms(count: int = 20_000, steps: int = 8) -> Figures:
 
 
 def exact_mixture(count: int = 4000, draws: int = 128) -> Figures:
-    """The VDM's bounds on an exact mixture against the known log p, in nats an item of two dimensions."""
+    """The VDM's bounds on an exact mixture and the known log p, in nats per item."""
     path = Path(LinearLogSNR(12, -12))
     oracle = Mixture(
         torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),

@@ -1,12 +1,13 @@
 """What a diffusion model makes of test items as a file, beside other lossless codes.
 
-    python -m benchmarks.codec                                         digits, trained for 2.4 minutes
+    python -m benchmarks.codec                                      digits, trained for 2.4 minutes
     python -m benchmarks.codec --json                                  the same as one JSON object
     python -m benchmarks.codec --run RUN --data SOURCE --limit 1000    a run that is there
 
-Bytes and bits/dim: net is what the items cost, gross what the stack holds, file with header. The bound is that of the
-chain of so many steps, by its own latents; VLB is that of the model in continuous time. Each file is decoded again, and
-compared. Seconds are of one thread, with whatever else the machine does.
+Bytes and bits/dim: net is what the items cost, gross what the stack holds, file with header. The
+bound is that of the chain of so many steps, by its own latents; VLB is that of the model in
+continuous time. Each file is decoded again, and compared. Seconds are of one thread, with whatever
+else the machine does.
 """
 
 import argparse
@@ -42,7 +43,8 @@ def measure(folder: RunFolder, raw: torch.Tensor, steps: tuple[int, ...]) -> Tab
         assert torch.equal(decompress(folder, done.content, "file"), raw), "bit-exact"
         table[f"allegory, {count} steps"] = {
             "bits/dim": done.net_bits / done.numbers, "bound": done.bound_bits / done.numbers,
-            "net bytes": done.net_bits / 8, "gross bytes": done.gross_bits / 8, "file bytes": len(done.content),
+            "net bytes": done.net_bits / 8, "gross bytes": done.gross_bits / 8,
+            "file bytes": len(done.content),
             "s/item": done.encode_seconds / done.items,
         }  # fmt: skip
     for name, size in other_codecs(folder.spec.index(raw).to(torch.uint8)).items():

@@ -1,11 +1,14 @@
-"""Predictor and corrector against the predictor alone, on digits, at equal evaluations (Song et al. 2021, table 1).
+"""Predictor and corrector against the predictor alone (Song et al. 2021, table 1).
+
+On digits, at equal evaluations.
 
     python -m benchmarks.corrector                 trains `digits_ncsn`, then samples
     python -m benchmarks.corrector --run RUN       samples a run that is there
 
-Fréchet distance, in model units and in the space of pixels, between samples and the 1,797 images of the whole data set:
-the test images alone are too few, which would leave the distance to its bias. Its floor is that of as many real images,
-drawn with replacement. Every row draws its samples from the same seeds, without labels.
+Fréchet distance, in model units and in the space of pixels, between samples and the 1,797 images of
+the whole data set: the test images alone are too few, which would leave the distance to its bias.
+Its floor is that of as many real images, drawn with replacement. Every row draws its samples from
+the same seeds, without labels.
 """
 
 import argparse

@@ -1,9 +1,12 @@
-"""The demo as a measurement: how long it takes, bits/dim of the test digits, how many samples show their label.
+"""The demo as a measurement.
+
+How long it takes, bits/dim of the test digits, how many samples show their label.
 
     python -m benchmarks.demo            a table
     python -m benchmarks.demo --json     one JSON object
 
-It runs `allegory demo --json` in a process of its own, from start to report, and `allegory --help` five times.
+It runs `allegory demo --json` in a process of its own, from start to report, and `allegory --help`
+five times.
 """
 
 import json

@@ -1,13 +1,16 @@
-"""What the sampling driver costs beside the network: microseconds a step with a network that is free.
+"""What the sampling driver costs beside the network.
+
+Microseconds a step with a network that is free.
 
     python -m benchmarks.driver            one table
     python -m benchmarks.driver --json     the same as one JSON object
 
-The state is (64, 3, 32, 32) in float32 and the "network" returns one fixed tensor as eps, so all the time is the
-library's own: the arithmetic of the step and the Python around it. The floor is the least that any first-order step can
-do, two fused operations on the state. `python` is the same run on four numbers, where the arithmetic costs nothing.
-Windows of 50 steps alternate between all of them and the median is taken, so a slow minute of the machine meets them all;
-processor time is given beside wall time, because other programs on the machine disturb it less.
+The state is (64, 3, 32, 32) in float32 and the "network" returns one fixed tensor as eps, so all
+the time is the library's own: the arithmetic of the step and the Python around it. The floor is the
+least that any first-order step can do, two fused operations on the state. `python` is the same run
+on four numbers, where the arithmetic costs nothing. Windows of 50 steps alternate between all of
+them and the median is taken, so a slow minute of the machine meets them all; processor time is
+given beside wall time, because other programs on the machine disturb it less.
 """
 
 import argparse
@@ -25,8 +28,8 @@ from allegory.process import Level, LinearLogSNR, Predict
 Table = dict[str, dict[str, float]]
 SHAPE, SMALL, STEPS = (64, 3, 32, 32), (1, 1, 2, 2), 50
 KINDS = (
-    "ddim", "ddpm", "heun", "midpoint", "rk4", "dpmpp2m", "dpmpp3m", "unipc2", "unipc3", "x0ab4", "vab4", "auto",
-    "sde_dpmpp2m", "sa3",
+    "ddim", "ddpm", "heun", "midpoint", "rk4", "dpmpp2m", "dpmpp3m", "unipc2", "unipc3", "x0ab4",
+    "vab4", "auto", "sde_dpmpp2m", "sa3",
 )  # fmt: skip
 """One or two of each kind of solver."""
 

@@ -1,16 +1,19 @@
-"""Energies against the truth: how well -E knows log p at points of the data, by the way in which it was trained.
+"""Energies against the truth.
 
-    python -m benchmarks.energies                    as long as the recipe says, four trainings for each of six toys
+How well -E knows log p at points of the data, by the way in which it was trained.
+
+    python -m benchmarks.energies                  four trainings for each of six toys
     python -m benchmarks.energies --minutes 0.2      less
     python -m benchmarks.energies --toys moons       some of them
     python -m benchmarks.energies --json             one JSON object
 
-Each row is a toy and a method: `diffusion` is the recipe `toy_energy` at t = 0, where there is least noise; nce, pcd and cd
-are the contrastive losses, on a network of the same size and for the same time. At the 2,000 test points: the Pearson
-correlation of -E with log p, and the standard deviation of -E - log p in nats, which sees a wrong slope too. `within` is
-the correlation when each part of the data (a moon, a ring, a Gaussian, an arm) is shifted by a constant of its own.
-At t = 0 a score says nothing of how much weight the one has beside the other.
-On the checkerboard log p is one number, so there is no correlation. The seconds are processor time, of one thread.
+Each row is a toy and a method: `diffusion` is the recipe `toy_energy` at t = 0, where there is
+least noise; nce, pcd and cd are the contrastive losses, on a network of the same size and for the
+same time. At the 2,000 test points: the Pearson correlation of -E with log p, and the standard
+deviation of -E - log p in nats, which sees a wrong slope too. `within` is the correlation when each
+part of the data (a moon, a ring, a Gaussian, an arm) is shifted by a constant of its own. At t = 0
+a score says nothing of how much weight the one has beside the other. On the checkerboard log p is
+one number, so there is no correlation. The seconds are processor time, of one thread.
 """
 
 import argparse

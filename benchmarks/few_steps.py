@@ -3,9 +3,10 @@
     python -m benchmarks.few_steps [--run RUN]            a table
     python -m benchmarks.few_steps [--run RUN] --json     one JSON object
 
-RUN is a run of the digits recipe; without one it is trained for 2.4 minutes. For `auto`, `dpmpp2m` and a tuned sampler:
-the Fréchet distance of 2,000 samples (labels in turn, unguided) to the 1,797 real digits, the share that shows its label
-to a judge of real digits, and the median distance to the same seeds after 100 steps of `auto`.
+RUN is a run of the digits recipe; without one it is trained for 2.4 minutes. For `auto`, `dpmpp2m`
+and a tuned sampler: the Fréchet distance of 2,000 samples (labels in turn, unguided) to the 1,797
+real digits, the share that shows its label to a judge of real digits, and the median distance to
+the same seeds after 100 steps of `auto`.
 """
 
 import argparse

@@ -1,15 +1,22 @@
-"""Markov chains on densities that are known: Song & Ermon's two modes, exact moments at any step, products of mixtures.
+"""Markov chains on densities that are known.
+
+Song & Ermon's two modes, exact moments at any step, products of mixtures.
 
     python -m benchmarks.langevin            tables
     python -m benchmarks.langevin --json     one JSON object
 
-Two modes: 0.8 N((5, 5), I) + 0.2 N((-5, -5), I), whose weights Langevin dynamics cannot find and annealed Langevin dynamics
-does (Song & Ermon 2019, section 3.2.2, figure 3): 10 and 30 levels of 100 steps, largest noise and step by `sampling.ncsn`.
-Moments: unadjusted Langevin, MALA and HMC at steps from short to those that are mostly refused; z = (found - exact) over
-the standard error between 2,000 independent chains of 400 steps from exact draws, each one number, its mean over the last
-200. A kernel that leaves the density as it is keeps them; an unadjusted one has found its own by then.
-Product: two mixtures in two dimensions, whose product at the last level, sigma = 0.15, is a mixture again in closed form;
-total variation between 50,000 samples and the exact probabilities of the 6 x 6 squares with side 0.5 around it.
+Two modes: 0.8 N((5, 5), I) + 0.2 N((-5, -5), I). Langevin dynamics does not find their weights;
+annealed Langevin dynamics does (Song & Ermon 2019, section 3.2.2, figure 3): 10 and 30 levels of 100
+steps, largest noise and step by `sampling.ncsn`.
+
+Moments: unadjusted Langevin, MALA and HMC at steps from short to those that are mostly refused;
+z = (found - exact) over the standard error between 2,000 independent chains of 400 steps from exact
+draws, each one number, its mean over the last 200. A kernel that leaves the density invariant has
+z of order 1; an unadjusted one converges to another density.
+
+Product: two mixtures in two dimensions, whose product at the last level, sigma = 0.15, is a mixture
+in closed form; total variation between 50,000 samples and the exact probabilities of the 6 x 6
+squares with side 0.5 around it.
 """
 
 import argparse
@@ -103,7 +110,10 @@ def two_modes(number: int, items: int = 5000, repeats: int = 100) -> Table:
 
 @dataclass(frozen=True)
 class Target:
-    """An energy; a line on which moments 1, 2 and 4 are known; steps; unadjusted Langevin's moment 2 by c; exact draws."""
+    """An energy; a line on which moments 1, 2 and 4 are known; steps.
+
+    Unadjusted Langevin's moment 2 by c; exact draws.
+    """
 
     energy: Callable[[Tensor], Tensor]
     line: tuple[float, ...]
@@ -115,14 +125,20 @@ class Target:
 
 
 def inflated(variances: tuple[float, ...], shares: tuple[float, ...], c: float) -> float:
-    """Second moment on a line of Langevin's own density for a Gaussian: s^2/(1 - c/(2 s^2)) on each axis."""
+    """Second moment on a line of Langevin's own density for a Gaussian.
+
+    S^2/(1 - c/(2 s^2)) on each axis.
+    """
     if c >= 2 * min(variances):
         return math.inf
     return sum(share * v / (1 - c / (2 * v)) for v, share in zip(variances, shares, strict=True))
 
 
 def correlated() -> Target:
-    """Variances 1, correlation 0.9: 1.9 and 0.1 along the diagonals, on which (1, 0.5) has 1.125 and 0.125."""
+    """Variances 1, correlation 0.9.
+
+    1.9 and 0.1 along the diagonals, on which (1, 0.5) has 1.125 and 0.125.
+    """
     precision = torch.tensor([[1.0, -0.9], [-0.9, 1.0]]) / 0.19
     axes, shares = (1.9, 0.1), (1.125, 0.125)
     second = inflated(axes, shares, 0.0)
@@ -141,7 +157,8 @@ def bimodal(p: float = 0.3, m: float = 1.5, s: float = 0.6) -> Target:
         lambda x: -(logs - (x - means).square() / (2 * s * s)).logsumexp(1), (1.0,),
         ((1 - 2 * p) * m, m * m + s * s, fourth), (0.1, 0.3, 0.6, 1.5), (0.3, 0.6, 1.0, 1.25),
         lambda c: 0.0 if c < 2 * s * s else math.inf,
-        lambda n: means[torch.multinomial(logs.exp(), n, replacement=True), None] + s * torch.randn(n, 1),
+        lambda n: means[torch.multinomial(logs.exp(), n, replacement=True), None]
+        + s * torch.randn(n, 1),
     )  # fmt: skip
 
 
@@ -171,7 +188,8 @@ def moments(
 def exactness() -> dict[str, Table]:
     """Every target, kernel and step."""
     normal = Target(
-        lambda x: x.square().sum(1) / 2, (1.0,), (0.0, 1.0, 3.0), (0.1, 0.5, 1.0, 1.8, 3.5), (0.3, 1.0, 1.6, 2.02),
+        lambda x: x.square().sum(1) / 2, (1.0,), (0.0, 1.0, 3.0), (0.1, 0.5, 1.0, 1.8, 3.5),
+        (0.3, 1.0, 1.6, 2.02),
         lambda c: inflated((1.0,), (1.0,), c), lambda n: torch.randn(n, 1),
     )  # fmt: skip
     found: dict[str, Table] = {}
@@ -205,7 +223,7 @@ def pair() -> tuple[Blend, Blend]:
 
 
 def multiplied(a: Blend, b: Blend, level: Level) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, means and standard deviations of the normalised product of two noised mixtures, pair by pair."""
+    """Weights, means and stds of the normalised product of two noised mixtures, per pair."""
     v, w = (
         level.alpha**2 * torch.stack([a.variances, b.variances]).double() + level.sigma**2
     ).split(1)
@@ -222,7 +240,10 @@ def multiplied(a: Blend, b: Blend, level: Level) -> tuple[Tensor, Tensor, Tensor
 def variation(
     x: Tensor, product: tuple[Tensor, Tensor, Tensor], side: float = 0.5, cells: int = 6
 ) -> float:
-    """Total variation between the histogram of samples, on squares around the exact mean and outside, and the exact one."""
+    """Total variation between the histogram of samples and the exact probabilities.
+
+    The cells are squares around the exact mean, and all that is outside.
+    """
     weights, means, stds = product
     corner = weights @ means - side * cells / 2
     edges = corner[:, None] + side * torch.arange(cells + 1).double()

@@ -2,12 +2,12 @@
 
     python -m benchmarks.latent --data DIR                twenty minutes of training each
     python -m benchmarks.latent --data DIR --minutes 2    less
-    python -m benchmarks.latent --runs FOLDER             keep the runs there; one that is there is measured only
+    python -m benchmarks.latent --runs FOLDER      leaves the runs there; measures only those that are there
     python -m benchmarks.latent --json                    one JSON object
 
-The negative bound of all test images (binarized once, the same for both), with the standard error between images, and what
-each latent costs; on the first 1,000 of them the bound beside that of 50 importance weights (IWAE). DIR is a folder with
-train.parquet and test.parquet.
+The negative bound of all test images (binarized once, the same for both), with the standard error
+between images, and what each latent costs; on the first 1,000 of them the bound beside that of 50
+importance weights (IWAE). DIR is a folder with train.parquet and test.parquet.
 """
 
 import argparse

@@ -1,11 +1,14 @@
-"""What the MNIST network should predict and how it should learn, at equal time: each choice of the recipe changed alone.
+"""What the MNIST network should predict and how it should learn, at equal time.
+
+Each choice of the recipe changed alone.
 
     python -m benchmarks.mnist --data DIR                two minutes of training each
     python -m benchmarks.mnist --data DIR --seconds 30   less
     python -m benchmarks.mnist --json                    one JSON object
 
-Bits/dim of the first 500 test images with the labels hidden, standard error 0.01 between images but the same images,
-times and noise for each, and the images seen. DIR is a folder with train.parquet and test.parquet.
+Bits/dim of the first 500 test images with the labels hidden, standard error 0.01 between images but
+the same images, times and noise for each, and the images seen. DIR is a folder with train.parquet
+and test.parquet.
 """
 
 import argparse
@@ -70,7 +73,8 @@ def main() -> None:
         table[name] = measure(choice, dataset)
         if not arguments.json:
             print(
-                f"{name:<28}{table[name]['bits_per_dim']:.4f} bits/dim  {table[name]['images']:,} images",
+                f"{name:<28}{table[name]['bits_per_dim']:.4f} bits/dim  "
+                f"{table[name]['images']:,} images",
                 flush=True,
             )
     if arguments.json:

@@ -1,12 +1,13 @@
-"""Speed of the networks on one CPU thread: images/s of a training step, what the time goes into, and
-alternatives.
+"""Speed of the networks on one CPU thread.
+
+Images/s of a training step, what the time goes into, and alternatives.
 
     python -m benchmarks.networks            five tables; what they showed is in NOTES.md
     python -m benchmarks.networks --json     the same as one JSON object
 
-A step is forward, mean square, backward, without an optimizer; time is processor time of the one thread.
-Windows of the candidates are interleaved and the median taken, so that a slow minute of the machine meets
-them all.
+A step is forward, mean square, backward, without an optimizer; time is processor time of the one
+thread. Windows of the candidates are interleaved and the median taken, so that a slow minute of the
+machine meets them all.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ def layers() -> dict[str, dict[str, float]]:
 
 
 def attention() -> dict[str, dict[str, float]]:
-    """Milliseconds of attention, torch's function against the written-out softmax, in both precisions."""
+    """Milliseconds of attention: torch's function and the written-out softmax, per precision."""
     table: dict[str, dict[str, float]] = {}
     for batch, heads, count in ((128, 2, 16), (128, 2, 64), (64, 4, 196)):
         for dtype in (torch.float32, torch.bfloat16):
@@ -221,7 +222,7 @@ def attention() -> dict[str, dict[str, float]]:
 
 
 def heap() -> dict[str, dict[str, float]]:
-    """Images/s of the smallest U-Net with glibc giving large blocks back to the system, or keeping them."""
+    """Images/s of the smallest U-Net, with glibc returning large blocks to the system or not."""
     keep = {
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": "1000000000000",
@@ -231,7 +232,8 @@ def heap() -> dict[str, dict[str, float]]:
     for size, (shape, batch) in {"8x8": ((1, 8, 8), 128), "28x28": ((1, 28, 28), 64)}.items():
         code = (
             "import torch; from benchmarks.networks import *; torch.set_num_threads(1);"
-            f"print(medians({{'': network_step(UNetConfig(32, (1, 2), 1, ()), {shape}, {batch})}})[''])"
+            f"print(medians({{'': network_step(UNetConfig(32, (1, 2), 1, ()), "
+            f"{shape}, {batch})}})[''])"
         )
         for name, extra in (("returned (default)", {}), ("kept", keep)):
             environment = {**os.environ, **extra}

@@ -3,17 +3,19 @@
     python -m benchmarks.ode            tables
     python -m benchmarks.ode --json     the same as one JSON object
 
-Two exact Predicts of 64 dimensions, whose log p is known: a mixture of 32 Gaussians (standard deviations 0.1 to 0.3, means
-even in [-1, 1]) and the digits data set of scikit-learn, each image widened by 0.1. Two variance-preserving paths: the
-linear betas of DDPM, and log-SNR straight from 13.3 to -5. The divergence is exact for all. The error of an item is that of
-log p at t = 0, in bits/dim, with the exact density at t = 1 for the prior, so that nothing but the solver errs.
+Two exact Predicts of 64 dimensions, whose log p is known: a mixture of 32 Gaussians (standard
+deviations 0.1 to 0.3, means even in [-1, 1]) and the digits data set of scikit-learn, each image
+widened by 0.1. Two variance-preserving paths: the linear betas of DDPM, and log-SNR straight from
+13.3 to -5. The divergence is exact for all. The error of an item is that of log p at t = 0, in
+bits/dim, with the exact density at t = 1 for the prior, so that nothing but the solver errs.
 
-    RK45 in t          scipy's, on (x_t, log p) jointly, an item at a time, rtol = atol = tolerance    Song et al. 2021
+    RK45 in t          scipy's, on (x_t, log p) jointly, item by item (Song et al. 2021)
     RK45 in log-SNR    on (x_t/alpha, log p)
-    RK45, one Gaussian on the flow less that of N(0, s^2 I), in the angle atan(sigma/(s alpha)), s that of the data
-    allegory           on the flow less that of the tangent Gaussian, refitted each step; Adams steps of the item's own
+    RK45, one Gaussian on the flow less that of N(0, s^2 I), in the angle atan(sigma/(s alpha))
+    allegory           on the flow less that of a local Gaussian, refitted per step; Adams steps per item
 
-For each, the loosest of its tolerances at which every item is within 1e-3 bits/dim, and the evaluations an item there.
+For each, the loosest of its tolerances at which every item is within 1e-3 bits/dim, and the
+evaluations an item there.
 """
 
 import argparse
@@ -57,7 +59,10 @@ ORACLES: dict[str, Callable[[Path], ExactDensity]] = {"mixture": mixture, "digit
 
 @dataclass(frozen=True)
 class Variables:
-    """What a generic solver sees: `of` and `back` between u = sigma/alpha and its time, du/dtime, and the Gaussian's s."""
+    """The flow as a generic solver sees it.
+
+    `of` and `back` between u = sigma/alpha and its time, du/dtime, and the Gaussian's s.
+    """
 
     of: Callable[[float], float]
     back: Callable[[float], float]
@@ -83,7 +88,10 @@ class Problem:
         )
 
     def predict(self, y: Tensor, u: float) -> tuple[Tensor, float]:
-        """eps and its divergence by y = x_t/alpha, from the covariance: div eps = (d - tr Cov[x0 | x_t]/u^2)/u."""
+        """eps and its divergence by y = x_t/alpha, from the covariance.
+
+        Div eps = (d - tr Cov[x0 | x_t]/u^2)/u.
+        """
         path = self.oracle.path
         level = path.at(
             path.schedule.inverse(torch.tensor([-2 * math.log(u)]).double()).clamp(0, 1), like=y
@@ -236,14 +244,17 @@ def main() -> None:
         return
     for title, table in tables.items():
         print(
-            f"\n{title}\n{'solver, tolerance':28s}{'evaluations':>14s}{'mean error':>14s}{'largest error':>16s}"
+            f"\n{title}\n{'solver, tolerance':28s}{'evaluations':>14s}"
+            f"{'mean error':>14s}{'largest error':>16s}"
         )
         for name, row in table.items():
             print(
-                f"{name:28s}{row['evaluations']:14.1f}{row['mean error']:14.1e}{row['largest error']:16.1e}"
+                f"{name:28s}{row['evaluations']:14.1f}"
+                f"{row['mean error']:14.1e}{row['largest error']:16.1e}"
             )
     print(
-        f"\nEvaluations an item for every item within {TARGET:g} bits/dim, and RK45 in t over allegory"
+        f"\nEvaluations per item for every item within {TARGET:g} bits/dim, "
+        "and RK45 in t over allegory"
     )
     print(f"{'':30s}" + "".join(f"{name:>20s}" for name in next(iter(summary.values()))))
     for title, row in summary.items():

@@ -1,13 +1,17 @@
 """The deterministic samplers of diffusers, k-diffusion and azula, called on one exact denoiser.
 
-Each is given a `Flow` and a number of evaluations, and returns where it ends. Their own code steps, and makes the grid; the
-denoiser is asked at the noise level where the sampler stands. What is done so that all start and end where the path does:
+Each is given a `Flow` and a number of evaluations, and returns where it ends. Their own code steps,
+and makes the grid; the denoiser is asked at the noise level where the sampler stands. What is done
+so that all start and end where the path does:
 
-    diffusers    Grids of karras or exponential sigmas (`use_lu_lambdas` is the latter) repeat the last sigma when it is
-                 not 0, a step of no length that costs an evaluation and is NaN in some orders: N + 1 sigmas are asked
-                 for and the repeated one is cut off. alpha-bar is in float64: float32 would move the end.
-    k-diffusion  Its grids append sigma = 0, which is cut off. Its VP grid has other ends; even in t of the path instead.
-    azula        A sampler takes times even in t of a schedule, and its schedules can be made to end where the path does.
+- diffusers: grids of karras or exponential sigmas (`use_lu_lambdas` is the latter) repeat the last
+  sigma when it is not 0, a step of no length that costs an evaluation and is NaN in some orders.
+  N + 1 sigmas are requested and the repeated one is cut off. alpha-bar is in float64: float32 would
+  move the end.
+- k-diffusion: its grids append sigma = 0, which is cut off. Its VP grid has other ends; one even in t
+  of the path is used instead.
+- azula: a sampler takes times even in t of a schedule, and its schedules can be made to end where
+  the path does.
 """
 
 import importlib
@@ -34,7 +38,10 @@ Kind = tuple[str, str, int, Options]
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """What a sampler is given: E[x0] of y = x_t/alpha at u = sigma/alpha, the path, and y at t = 1."""
+    """What a sampler is given.
+
+    E[x0] of y = x_t/alpha at u = sigma/alpha, the path, and y at t = 1.
+    """
 
     denoise: Callable[[Tensor, float], Tensor]
     path: Path
@@ -66,7 +73,7 @@ class Flow:
 
 
 Sampler = Callable[[Flow, int], Tensor | None]
-"""(flow, evaluations) -> y at t = 0, or None where the sampler has no use for so few evaluations."""
+"""(flow, evaluations) -> y at t = 0; None where the sampler needs more evaluations."""
 
 
 def samplers() -> dict[str, Sampler]:
@@ -75,7 +82,9 @@ def samplers() -> dict[str, Sampler]:
 
 
 SIGMAS: dict[str, Options] = {
-    "default": {}, "karras": {"use_karras_sigmas": True}, "exponential": {"use_exponential_sigmas": True}
+    "default": {},
+    "karras": {"use_karras_sigmas": True},
+    "exponential": {"use_exponential_sigmas": True},
 }  # fmt: skip
 
 
@@ -119,7 +128,10 @@ def _scheduler(cls: Callable[..., Any], flow: Flow, options: Options) -> Any:
 def _sigma_scheduler(
     cls: Callable[..., Any], options: Options, flow: Flow, evaluations: int
 ) -> Tensor:
-    """Multistep schedulers: one evaluation a step, between the scheduler's own sigmas, on x = y/sqrt(1 + u^2)."""
+    """Multistep schedulers.
+
+    One evaluation a step, between the scheduler's own sigmas, on x = y/sqrt(1 + u^2).
+    """
     scheduler = _scheduler(cls, flow, {**options, "prediction_type": "sample"})
     repeated = any(option.startswith("use_") for option in options)
     scheduler.set_timesteps(evaluations + repeated)
@@ -155,9 +167,12 @@ def _heun_scheduler(
 def _step_scheduler(
     cls: Callable[..., Any], options: Options, extra: int, flow: Flow, evaluations: int
 ) -> Tensor | None:
-    """Schedulers that count whole steps down to alpha-bar of the first; `extra` evaluations over the steps.
+    """Schedulers that count whole steps down to alpha-bar of the first.
 
-    Where N does not divide 1000, the step that they take and the step where they then stand differ by one.
+    `extra` evaluations over the steps.
+
+    Where N does not divide 1000, the step that they take and the step where they then stand differ
+    by one.
     """
     if evaluations < extra + 4:
         return None
@@ -191,7 +206,7 @@ def _k_diffusion() -> Iterator[tuple[str, Sampler]]:
 
 
 def _k_sampling() -> ModuleType:
-    """k_diffusion.sampling without its package's __init__, a training stack, and without what is not called here."""
+    """k_diffusion.sampling without its package's __init__, which imports a training stack."""
     package, spec = ModuleType("k_diffusion"), find_spec("k_diffusion")
     package.__spec__, package.__path__ = (
         spec,
@@ -229,7 +244,7 @@ def _k_sigmas(library: ModuleType, spacing: str, flow: Flow, steps: int) -> Tens
 
 
 AZULA = ("zAB", "vAB", "zEAB", "xEAB", "REAB")
-"""Adams-Bashforth: of eps in u, of eps - x0 in u/(1 + u), exponential of eps and of x0 in log u, Rosenbrock type."""
+"""Adams-Bashforth of eps in u, of eps - x0 in u/(1 + u), and exponential in log u."""
 
 
 def _azula() -> Iterator[tuple[str, Sampler]]:

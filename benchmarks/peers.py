@@ -1,18 +1,20 @@
 """The best sampler of other libraries beside `auto`, by evaluations of the network.
 
     python -m benchmarks.peers                 tables, on both paths
-    python -m benchmarks.peers --path vp       one path: vp (DDPM's linear betas) or ve (sigma from 80 to 0.002)
+    python -m benchmarks.peers --path vp       one path: vp (DDPM's linear betas) or ve (sigma 80 to 0.002)
     python -m benchmarks.peers --json          one JSON object
 
-The three exact problems of `benchmarks.solvers`, from the same starting points to the same end, t = 0: RMSE over items and
-numbers, and the median of the items' own RMSE. Every configuration of `peer_samplers` runs at every number of evaluations,
-and the best of them is taken for each cell, once by RMSE and once by median: chosen with hindsight, which nobody has.
-Against it stands one configuration, `auto`, which was itself chosen on these problems, on the vp path. A ratio below 1 is
-in favour of `auto`. The last lines give geometric means of the ratios: to the best of all, to the best of each library, and
-to the one configuration that does best when it must serve in every cell, as `auto` must.
+The three exact problems of `benchmarks.solvers`, from the same starting points to the same end, t =
+0: RMSE over items and numbers, and the median of the items' own RMSE. Every configuration of
+`peer_samplers` runs at every number of evaluations, and the best of them is taken for each cell,
+once by RMSE and once by median: chosen with hindsight, which nobody has. Against it stands one
+configuration, `auto`, which was itself chosen on these problems, on the vp path. A ratio below 1 is
+in favour of `auto`. The last lines give geometric means of the ratios: to the best of all, to the
+best of each library, and to the one configuration that does best when it must serve in every cell,
+as `auto` must.
 
-A sampler that takes two evaluations a step makes as many steps as it can afford. Evaluations are counted, not assumed.
-The two paths take about ten minutes on one core.
+A sampler that takes two evaluations a step makes as many steps as it can afford. Evaluations are
+counted, not assumed. The two paths take about ten minutes on one core.
 """
 
 import argparse
@@ -37,11 +39,16 @@ EVALUATIONS = (4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 50, 100)
 SUMMARY = (5, 8, 10, 15, 20, 30, 50)
 MEASURES = ("RMSE", "median")
 LIBRARIES = {"diffusers": "diffusers", "azula": "azula", "k_diffusion": "k-diffusion"}
-INSTALL = "pip install -c constraints.txt -e '.[peers]' && pip install --no-deps -c constraints.txt k-diffusion"
+INSTALL = (
+    "pip install -c constraints.txt -e '.[peers]' && "
+    "pip install --no-deps -c constraints.txt k-diffusion"
+)
 
 
 class Exact:
-    """A mixture of N(m_k, s_k^2 I) on any path, as a denoiser of y = x_t/alpha at u = sigma/alpha, and as a Predict.
+    """A mixture of N(m_k, s_k^2 I) as a Predict, and as a denoiser of y = x_t/alpha.
+
+    The denoiser is at noise u = sigma/alpha, on any path.
 
     Its two large matrices are kept: to make them anew each time would cost as much as to fill them.
     """
@@ -51,7 +58,10 @@ class Exact:
         self.room = means.new_empty(2, solvers.ITEMS, len(means))
 
     def denoise(self, y: Tensor, u: float) -> Tensor:
-        """E[x0 | y] = sum_k r_k (u^2 m_k + s_k^2 y)/w_k with w_k = s_k^2 + u^2 and r_k the shares of N(y; m_k, w_k I)."""
+        """E[x0 | y] = sum_k r_k (u^2 m_k + s_k^2 y)/w_k with w_k = s_k^2 + u^2.
+
+        r_k are the responsibilities of N(y; m_k, w_k I).
+        """
         self.asked += 1
         wide = (self.variances + u * u)[:, None]
         square = y.square().sum(1, keepdim=True)
@@ -73,7 +83,7 @@ class Exact:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A problem with its starting points and the end of its flow, and how far that moves when its steps are halved."""
+    """A problem, its starting points, the end of its flow, and the error of that end."""
 
     exact: Exact
     x: Tensor
@@ -104,7 +114,10 @@ class Trial:
         return self.errors(sample(self.exact, self.x, levels, solver="auto"))
 
     def peer(self, sampler: Sampler, evaluations: int) -> tuple[float, float]:
-        """The errors of a peer's configuration, infinite for no result; it must not have asked more often."""
+        """The errors of a peer's configuration, infinite for no result.
+
+        It must not have asked more often.
+        """
         first, last = (float(level.alpha) for level in self.exact.path.levels([1.0, 0.0]))
         self.exact.asked = 0
         y = sampler(Flow(self.exact.denoise, self.exact.path, self.x / first), evaluations)
@@ -118,7 +131,7 @@ Table = dict[int, dict[str, tuple[float, float]]]
 
 
 def compare(exact: Exact, peers: dict[str, Sampler]) -> tuple[Table, float]:
-    """The errors of every configuration, and how far the reference moves when its steps are halved."""
+    """The errors of every configuration, and the change of the reference at half the step."""
     trial = Trial.of(exact)
     table = {
         n: {name: trial.peer(peer, n) for name, peer in peers.items()} | {"auto": trial.auto(n)}
@@ -149,14 +162,21 @@ def ratio(
 
 
 def summarize(tables: list[Table], measure: int) -> dict[str, float | str]:
-    """auto over the best of all in each cell, of each library in each cell, and over the best that is one for all cells."""
+    """auto over the best of each cell (all, each library), and over the best of all cells."""
     found: dict[str, float | str] = {
         "all": ratio(tables, measure, lambda row: best(row, measure)[0])
     }
     for library in LIBRARIES.values():
-        found[library] = ratio(tables, measure, lambda row, of=library: best(row, measure, of)[0])  # type: ignore[misc]
+        found[library] = ratio(
+            tables,
+            measure,
+            lambda row, of=library: best(row, measure, of)[0],  # type: ignore[misc]
+        )
     names = [name for name in tables[0][EVALUATIONS[0]] if name != "auto"]
-    ratios = {name: ratio(tables, measure, lambda row, of=name: row[of][measure]) for name in names}  # type: ignore[misc]
+    ratios = {
+        name: ratio(tables, measure, lambda row, of=name: row[of][measure])  # type: ignore[misc]
+        for name in names
+    }
     name = max(ratios, key=lambda name: ratios[name])
     return {**found, "one for all": ratios[name], "which": name}
 

@@ -1,13 +1,13 @@
 """Whether a release holds: wheel and sdist, a fresh environment, the fast tests, the lower bounds.
 
-    python -m benchmarks release                  builds, installs, and runs `make quick` from the sdist
-    python -m benchmarks.release --bounds         the same with the lowest version of each dependency
-    python -m benchmarks.release --write          and writes benchmarks/results/release.json
-    python -m benchmarks.release --folder DIR     works in DIR and leaves it, with the built files
+    python -m benchmarks release               builds, installs, runs `make quick` from the sdist
+    python -m benchmarks.release --bounds      the same with the lowest version of each dependency
+    python -m benchmarks.release --write       and writes benchmarks/results/release.json
+    python -m benchmarks.release --folder DIR  works in DIR and leaves it, with the built files
 
 A run installs a whole environment (some minutes, and gigabytes for `--bounds`), so `python -m
-benchmarks` without names leaves it out. The lowest versions are read from pyproject.toml: `torch>=2.4`
-is tried as `torch==2.4.*`.
+benchmarks` without names leaves it out. The lowest versions are read from pyproject.toml:
+`torch>=2.4` is tried as `torch==2.4.*`.
 """
 
 import argparse
@@ -45,7 +45,10 @@ def call(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
 
 
 def build(folder: Path) -> tuple[Path, Path]:
-    """The sdist, and the wheel that is made from the unpacked sdist: its path, and that of the sources."""
+    """The sdist, and the wheel that is made from the unpacked sdist.
+
+    Its path, and that of the sources.
+    """
     hook = (
         "import sys; from setuptools import build_meta as b; getattr(b, sys.argv[1])(sys.argv[2])"
     )

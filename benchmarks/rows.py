@@ -4,7 +4,8 @@
     python -m benchmarks.rows --seconds 20    less
     python -m benchmarks.rows --json          one JSON object
 
-Test bits/dim with the labels hidden and given, and the images seen. Dropout is 0.1: at this budget nothing overfits.
+Test bits/dim with the labels hidden and given, and the images seen. Dropout is 0.1: at this budget
+nothing overfits.
 """
 
 import argparse

@@ -1,20 +1,25 @@
-r"""What the interior of a schedule is worth: one network, one pair of ends, several curves between them.
+r"""What the interior of a schedule is worth.
+
+One network, one pair of ends, several curves between them.
 
     python -m benchmarks.schedules                                       90 seconds of training
-    python -m benchmarks.schedules --row edm --start 13.3 --steps 3000   the ends and the plain output of VDM
+    python -m benchmarks.schedules --row edm --start 13.3 --steps 3000   as VDM
     python -m benchmarks.schedules --json                                one JSON object
 
-The digits network is trained with a straight log-SNR. Then it is frozen, and on the test digits with labels hidden each
-interior is measured: the bound in bits/dim; how far it is from that of the straight line, with the standard error of
-the difference item by item; and the variance of the diffusion term from one draw of (image, time, noise), in
-(bits/dim)^2, of which `within` is due to time and noise. The learned interior descends the variance on the training
-digits. `least` is the least variance that any interior has with this network:
+The digits network is trained with a straight log-SNR. Then it is frozen, and on the test digits
+with labels hidden each interior is measured: the bound in bits/dim; how far it is from that of the
+straight line, with the standard error of the difference item by item; and the variance of the
+diffusion term from one draw of (image, time, noise), in (bits/dim)^2, of which `within` is due to
+time and noise. The learned interior descends the variance on the training digits. `least` is the
+least variance that any interior has with this network:
 
-    (int sqrt(E[h^2]) dlog_snr)^2 - (int E[h] dlog_snr)^2,      h = |eps - eps_hat|^2 / 2 at one log-SNR.
+    (int sqrt(E[h^2]) dlog_snr)^2 - (int E[h] dlog_snr)^2
 
-Kingma et al. 2021 (appendix) print 0.53 for the learned interior on CIFAR-10, 6.35 for the straight line in log-SNR,
-31.6 for betas that rise straight and 31.1 for the cosine. `step` is the processor time of a training step with a learned
-schedule over that with a fixed one, on one thread.
+    with h = |eps - eps_hat|^2 / 2 at one log-SNR.
+
+Kingma et al. 2021 (appendix) print 0.53 for the learned interior on CIFAR-10, 6.35 for the straight
+line in log-SNR, 31.6 for betas that rise straight and 31.1 for the cosine. `step` is the processor
+time of a training step with a learned schedule over that with a fixed one, on one thread.
 """
 
 import argparse
@@ -49,7 +54,7 @@ Table = dict[str, dict[str, float]]
 
 
 def straight_betas(start: float, end: float, entries: int = 2000) -> Betas:
-    """log alpha_bar falls with t^2 between the ends, so beta rises straight (VDM: log_snr = -log expm1(a + b t^2))."""
+    """log alpha_bar linear in t^2 (VDM: log_snr = -log expm1(a + b t^2)): beta is linear."""
     first, last = torch.nn.functional.logsigmoid(torch.tensor([start, end], dtype=torch.float64))
     log_alpha_bar = (
         first + (last - first) * torch.linspace(0, 1, entries, dtype=torch.float64).square()
@@ -92,7 +97,7 @@ def learn_interior(vdm: VDM, train: Items, steps: int) -> LearnedSchedule:
 
 @torch.no_grad()
 def one_draw(vdm: VDM, x0: Tensor, draws: int) -> dict[str, float]:
-    """Variance of the diffusion term from one draw, and the part of it that is due to time and noise."""
+    """Variance of the diffusion term from one draw, and its part due to time and noise."""
     generator = torch.Generator().manual_seed(1)
     rows = []
     for _ in range(draws):
@@ -144,7 +149,7 @@ def measure(vdm: VDM, dataset: Dataset, arguments: argparse.Namespace) -> Table:
 
 
 def step_ratio(run: Run, dataset: Dataset, pairs: int = 30) -> float:
-    """Processor time of a step with a learned schedule over one with the fixed schedule, as a median of pairs."""
+    """Processor time per step, learned schedule over fixed schedule, as a median of pairs."""
     batch = (dataset.train.x[:128], None)
     assert isinstance(run.model, DiffusionConfig)
     runs = [

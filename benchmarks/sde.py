@@ -1,13 +1,16 @@
-"""Every SDE, predictor and corrector on a mixture that is known exactly: 1,000 steps, then weights, moments and distance.
+"""Every SDE, predictor and corrector on a mixture that is known exactly.
+
+1,000 steps, then weights, moments and distance.
 
     python -m benchmarks.sde                      tables
     python -m benchmarks.sde --json               one JSON object
     python -m benchmarks.sde --scaling vp --steps 4000 --only ddim+langevin
 
-Three Gaussians in two dimensions, weights .5, .3 and .2, centred, of unit variance; log-SNR straight from 10 to -10; the
-start is prior_std times noise, float32. The modes' weights, means and covariances are those of the points whose likeliest
-component they are, as are the exact values, by quadrature: 18 figures, each as z = (found - exact)/standard error, of which
-0.27 % lie beyond 3 by chance. Distance: sliced Wasserstein of chunks of 50 samples from chunks of 50 exact points, over
+Three Gaussians in two dimensions, weights .5, .3 and .2, centred, of unit variance; log-SNR
+straight from 10 to -10; the start is prior_std times noise, float32. The modes' weights, means and
+covariances are those of the points whose likeliest component they are, as are the exact values, by
+quadrature: 18 figures, each as z = (found - exact)/standard error, of which 0.27 % lie beyond 3 by
+chance. Distance: sliced Wasserstein of chunks of 50 samples from chunks of 50 exact points, over
 that of exact chunks from exact chunks, less 1.
 """
 
@@ -46,7 +49,10 @@ Row = dict[str, float]
 
 
 class Blend:
-    """A mixture of w_k N(m_k, s_k^2 I) as a Predict with an energy; fastest on states whose memory is (d, b)."""
+    """A mixture of w_k N(m_k, s_k^2 I) as a Predict with an energy.
+
+    Fastest on states whose memory is (d, b).
+    """
 
     def __init__(self, means: Tensor, stds: Tensor, weights: Tensor) -> None:
         self.means, self.variances, self.weights = means, stds.square(), weights
@@ -69,7 +75,10 @@ class Blend:
         return -self.joint(x_t, t).logsumexp(0)
 
     def joint(self, x: Tensor, level: Level) -> Tensor:
-        """log p(k, x), shape (k, b), up to a constant; the last is kept, for the energy where a prediction was just formed."""
+        """log p(k, x), shape (k, b), up to a constant.
+
+        The last is kept, for the energy where a prediction was just formed.
+        """
         if self._last[0] is not x or self._last[1] is not level:
             wide, means = self._wide(level), level.alpha * self.means.to(x)
             constant = self.weights.to(x).log()[:, None] - wide.log() * (x.shape[1] / 2)
@@ -96,7 +105,10 @@ def modes(x: Tensor) -> Tensor:
 
 
 def moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """18 figures of weighted points, and the variance of each for one draw: of a mode's points, over its weight."""
+    """18 figures of weighted points, and the variance of each for one draw.
+
+    Of a mode's points, over its weight.
+    """
     chosen, total, found, spread = modes(x), weights.sum(), [], []
     for k in range(len(MEANS)):
         y, w = x[chosen == k], weights[chosen == k]
@@ -120,7 +132,10 @@ def quadrature(cells: int = 1200, half: float = 3.2) -> tuple[Tensor, Tensor]:
 
 
 def draw(solver: Solver, path: Path, items: int, steps: int, seed: int) -> Tensor:
-    """That many samples, with torch's own seeded generator for the noise: one seed an item is too slow here."""
+    """That many samples, with torch's own seeded generator for the noise.
+
+    One seed an item is too slow here.
+    """
     torch.manual_seed(seed)
     levels = grid(path, steps, solver.spacing, solver.end).levels
     moves, predict, parts = solver.plan(levels), Blend(MEANS, STDS, WEIGHTS), []
@@ -139,7 +154,10 @@ def distances(x: Tensor, partners: int, seed: int) -> Tensor:
     others = exact(len(chunks) * partners * CHUNK, seed).split(CHUNK)
     return torch.tensor(
         [
-            sum(sliced_wasserstein(a, b, seed=i, projections=16) for b in others[i::len(chunks)]) / partners
+            sum(
+                sliced_wasserstein(a, b, seed=i, projections=16) for b in others[i :: len(chunks)]
+            )
+            / partners
             for i, a in enumerate(chunks)
         ]
     )  # fmt: skip
@@ -197,7 +215,10 @@ def measure(
 
 
 def summary(rows: list[tuple[str, Row]]) -> dict[str, Row]:
-    """By corrector, over all splits and predictors: figures beyond 3, the distance, the variances of the modes."""
+    """By corrector, over all splits and predictors.
+
+    Figures beyond 3, the distance, the variances of the modes.
+    """
     table = {}
     for corrector in ITEMS:
         mine = [
@@ -222,7 +243,8 @@ def show(found: dict[str, dict[str, Row]]) -> None:
     """Print."""
     for scaling, rows in found.items():
         print(
-            f"\n{scaling:36s}{'items':>7s}{'|z|':>7s}{'of weights':>11s}{'beyond 3':>9s}{'SW - 1':>9s}{'+-':>7s}  variances"
+            f"\n{scaling:36s}{'items':>7s}{'|z|':>7s}{'of weights':>11s}{'beyond 3':>9s}"
+            f"{'SW - 1':>9s}{'+-':>7s}  variances"
         )
         for name, row in rows.items():
             cells = (

@@ -3,10 +3,11 @@
     python -m benchmarks.solvers            tables
     python -m benchmarks.solvers --json     one JSON object
 
-Three exact Predicts: eight modes of standard deviation 0.05 on a circle, 32 Gaussians in 64 dimensions (0.1 to 0.3), and
-the digits data set of scikit-learn, each image widened by 0.1; on the path of DDPM's linear betas, from t = 1 to t = 0. The
-reference is `vab4c` with 4,000 steps. RMSE over 128 items and all numbers, and the median of
-the items' own RMSE: an item that ends in another mode adds 0.1 to the first and nothing to the second.
+Three exact Predicts: eight modes of standard deviation 0.05 on a circle, 32 Gaussians in 64
+dimensions (0.1 to 0.3), and the digits data set of scikit-learn, each image widened by 0.1; on the
+path of DDPM's linear betas, from t = 1 to t = 0. The reference is `vab4c` with 4,000 steps. RMSE
+over 128 items and all numbers, and the median of the items' own RMSE: an item that ends in another
+mode adds 0.1 to the first and nothing to the second.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def problems() -> dict[str, Isotropic]:
 
 
 def errors(predict: Isotropic, x: Tensor, truth: Tensor) -> Table:
-    """RMSE and median RMSE of an item for each solver at each number of evaluations that it can spend."""
+    """RMSE and median RMSE per item, by solver and number of evaluations."""
     table: Table = {}
     for name in TARGETS:
         solver, cost = SOLVERS[name], 2 if name == "heun" else 1
@@ -115,7 +116,8 @@ def main() -> None:
         return
     for name, (table, moved) in found.items():
         print(
-            f"\n{name}: RMSE, median of items (the reference moves by {moved:.0e} when its steps are halved)"
+            f"\n{name}: RMSE, median of items "
+            f"(the reference moves by {moved:.0e} when its steps are halved)"
         )
         print(f"{'evaluations':12s}" + "".join(f"{n:>18d}" for n in EVALUATIONS))
         for solver, row in table.items():

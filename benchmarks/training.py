@@ -3,11 +3,12 @@
     python -m benchmarks.training            two tables
     python -m benchmarks.training --json     the same as one JSON object
 
-The bare loop is forward, loss, backward and a fused AdamW step. The engine does the same and clips the
-gradient, keeps the moving average, looks at each loss, writes metrics.jsonl and heeds signals. Short windows of
-the two alternate, so that a slow minute of the machine meets both; `ratio` is the median of images/s over
-images/s in pairs of windows, by wall time and by processor time. The rows "bare" have a second bare loop in the
-place of the engine: their distance from 1 is the error of the measurement.
+The bare loop is forward, loss, backward and a fused AdamW step. The engine does the same and clips
+the gradient, keeps the moving average, looks at each loss, writes metrics.jsonl and heeds signals.
+Short windows of the two alternate, so that a slow minute of the machine meets both; `ratio` is the
+median of images/s over images/s in pairs of windows, by wall time and by processor time. The rows
+"bare" have a second bare loop in the place of the engine: their distance from 1 is the error of the
+measurement.
 """
 
 import argparse
@@ -38,7 +39,10 @@ def network(shape: tuple[int, ...]) -> nn.Module:
 
 
 class Denoiser(nn.Module):
-    """The plainest diffusion loss: |network(x_t) - eps|^2 with alpha = cos(pi t / 2), sigma = sin(pi t / 2)."""
+    """The plainest diffusion loss.
+
+    |network(x_t) - eps|^2 with alpha = cos(pi t / 2), sigma = sin(pi t / 2).
+    """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -94,7 +98,10 @@ def clocks() -> tuple[float, float]:
 
 @dataclass
 class Duel:
-    """Called after each window of the contender: notes its time, and that of as many steps of the bare loop."""
+    """Called after each window of the contender.
+
+    Notes its time, and that of as many steps of the bare loop.
+    """
 
     bare: Bare
     steps: int
@@ -145,7 +152,10 @@ def loops(pairs: int) -> Table:
 
 
 def optimizers(rounds: int) -> Table:
-    """Milliseconds of one AdamW step by implementation, and of the engine's other parts, for 1.8 million weights."""
+    """Milliseconds per AdamW step by implementation, and of the engine's other parts.
+
+    For 1.8 million weights.
+    """
     weights = [
         nn.Parameter(0.01 * torch.randn(size))
         for _ in range(30)

@@ -3,9 +3,9 @@
     python -m benchmarks.tuned            a table
     python -m benchmarks.tuned --json     one JSON object
 
-The problems, starting points and reference of `benchmarks.solvers`; beside `auto` the plan that `tune` fits to 512 items of
-other seeds in 600 steps of descent. RMSE over 128 held-out items, the median of the items' own RMSE, and the seconds that
-tuning took on one thread.
+The problems, starting points and reference of `benchmarks.solvers`; beside `auto` the plan that
+`tune` fits to 512 items of other seeds in 600 steps of descent. RMSE over 128 held-out items, the
+median of the items' own RMSE, and the seconds that tuning took on one thread.
 """
 
 import argparse

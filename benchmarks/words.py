@@ -5,8 +5,8 @@
     python -m benchmarks.words --in sampling        of one folder of src/allegory
     python -m benchmarks.words --json               one JSON object
 
-Nothing is imported: all figures come from the syntax trees of `src/allegory` (lines over 100 columns
-also of `tests` and `benchmarks`).
+Nothing is imported: all figures come from the syntax trees of `src/allegory` (lines over 100
+columns also of `tests` and `benchmarks`).
 """
 
 import argparse
@@ -51,7 +51,8 @@ COINED_PARTS = {
 """Parts of names (split at underscores and capitals) that are not the field's terms."""
 
 COINED_NAMES = {
-    "Row", "Rows", "ROWS", "row_of", "Move", "Stay", "Moved", "AtLevel", "Tally", "Sampled", "Tuned",
+    "Row", "Rows", "ROWS", "row_of", "Move", "Stay", "Moved", "AtLevel", "Tally", "Sampled",
+    "Tuned",
     "Coded", "Rung", "Mixed", "Given", "Straight", "Squared", "Book", "Dry", "Reading", "Probe",
     "give_back", "towards", "landed", "even_in_log_snr", "in_score", "over_log_snr", "fresh_std",
     "LatentModel", "Categorical", "ModelChoice", "PathChoice", "intensity", "ascend", "descend",
@@ -60,11 +61,12 @@ COINED_NAMES = {
 """Whole names that were replaced."""
 
 COINED_PHRASES = (
-    r"belie(f|fs|ve|ves|ved)\b", r"\basks?\b", r"\basked\b", r"\btells?\b", r"\btold\b", r"\bstands?\b(?! for)",
+    r"belie(f|fs|ve|ves|ved)\b", r"\basks?\b", r"\basked\b", r"\btells?\b", r"\btold\b",
+    r"\bstands?\b(?! for)",
     r"\bstood\b", r"\bkept\b", r"\bgoes on\b", r"\bof which\b", r"\bwalk(s|ed|ing)?\b",
     r"\bmarch(es|ed|ing)?\b", r"\btangent\b", r"\bspreads?\b", r"\bborrow(s|ed)?\b", r"\bdrowns?\b",
     r"\bstir(s|red)?\b", r"\bsilent\b", r"\bhears?\b", r"\bpast is read\b", r"\brow of the pair\b",
-    r"\b(number|numbers|draw|value|one|chain|seed|weight|length|step|steps|generator|update) an? item\b",
+    r"\b(number|numbers|draw|value|one|chain|seed|weight|length|step|steps|update) an? item\b",
     r"\ban? item (by|has|at|in|its)\b", r"\b(evaluation|evaluations|draw|draws|us|ms) an? step\b",
     r"\bshares? of\b", r"\bresplit\b", r"\btempered\b", r"\bbeside\b",
 )  # fmt: skip
@@ -239,7 +241,7 @@ def wide_lines(files: list[Module]) -> list[str]:
 
 
 def blank_lines(files: list[Module]) -> tuple[int, int, list[str]]:
-    """Lines of function bodies after the docstring, the blank ones, and long functions with none."""
+    """Lines of function bodies, the blank ones among them, and long functions without any."""
     total, blank, dense = 0, 0, []
     for module in files:
         lines = module.text.splitlines()
