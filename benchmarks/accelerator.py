@@ -9,8 +9,9 @@ Four parts:
     tests       the tests marked `cuda` (tests/accelerator): the CPU's numbers, training, resume,
                 bfloat16, torch.compile and CUDA graphs
     activity    kernels and host synchronisations per step of the sampler and of training
-    images/s    the U-Net, forward and with a training step, in float32 and bfloat16, and diffusers'
-                UNet2DModel of the same size where diffusers is installed
+    images/s    the U-Net, forward and with a training step, in float32 (torch's defaults, with TF32
+                in convolutions) and bfloat16, and diffusers' UNet2DModel of the same size where
+                diffusers is installed
     demo        one minute of the recipe `digits`, and its bits/dim
 
 Without a GPU the rows are empty. A rehearsal measures nothing that is worth keeping; `--write`

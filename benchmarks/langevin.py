@@ -6,8 +6,8 @@ Song & Ermon's two modes, exact moments at any step, products of mixtures.
     python -m benchmarks.langevin --json     one JSON object
 
 Two modes: 0.8 N((5, 5), I) + 0.2 N((-5, -5), I). Langevin dynamics does not find their weights;
-annealed Langevin dynamics does (Song & Ermon 2019, section 3.2.2, figure 3): 10 and 30 levels of 100
-steps, largest noise and step by `sampling.ncsn`.
+annealed Langevin dynamics does (Song & Ermon 2019, section 3.2.2, figure 3): 10 and 30 levels of
+100 steps, largest noise and step by `sampling.ncsn`.
 
 Moments: unadjusted Langevin, MALA and HMC at steps from short to those that are mostly refused;
 z = (found - exact) over the standard error between 2,000 independent chains of 400 steps from exact

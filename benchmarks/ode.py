@@ -12,7 +12,7 @@ bits/dim, with the exact density at t = 1 for the prior, so that nothing but the
     RK45 in t          scipy's, on (x_t, log p) jointly, item by item (Song et al. 2021)
     RK45 in log-SNR    on (x_t/alpha, log p)
     RK45, one Gaussian on the flow less that of N(0, s^2 I), in the angle atan(sigma/(s alpha))
-    allegory           on the flow less that of a local Gaussian, refitted per step; Adams steps per item
+    allegory           on the flow less that of a local Gaussian, refitted per step; Adams
 
 For each, the loosest of its tolerances at which every item is within 1e-3 bits/dim, and the
 evaluations an item there.

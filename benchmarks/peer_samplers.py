@@ -8,8 +8,8 @@ so that all start and end where the path does:
   sigma when it is not 0, a step of no length that costs an evaluation and is NaN in some orders.
   N + 1 sigmas are requested and the repeated one is cut off. alpha-bar is in float64: float32 would
   move the end.
-- k-diffusion: its grids append sigma = 0, which is cut off. Its VP grid has other ends; one even in t
-  of the path is used instead.
+- k-diffusion: its grids append sigma = 0, which is cut off. Its VP grid has other ends; one even
+  in t of the path is used instead.
 - azula: a sampler takes times even in t of a schedule, and its schedules can be made to end where
   the path does.
 """

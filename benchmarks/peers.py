@@ -1,7 +1,7 @@
 """The best sampler of other libraries beside `auto`, by evaluations of the network.
 
     python -m benchmarks.peers                 tables, on both paths
-    python -m benchmarks.peers --path vp       one path: vp (DDPM's linear betas) or ve (sigma 80 to 0.002)
+    python -m benchmarks.peers --path vp       one path: vp (DDPM's linear betas) or ve
     python -m benchmarks.peers --json          one JSON object
 
 The three exact problems of `benchmarks.solvers`, from the same starting points to the same end, t =
