@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -55,11 +56,21 @@ class Registry(Mapping[str, T]):
 
     Args:
         kind: what one of them is called in messages, e.g. "solver".
+        modules: the modules that register objects of this kind, where the registry itself cannot import them; they are
+            imported at the first look-up.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, modules: tuple[str, ...] = ()) -> None:
         self.kind = kind
-        self._entries: dict[str, Entry[T]] = {}
+        self._modules = modules
+        self._registered: dict[str, Entry[T]] = {}
+
+    @property
+    def _entries(self) -> dict[str, Entry[T]]:
+        modules, self._modules = self._modules, ()
+        for module in modules:
+            import_module(module)
+        return self._registered
 
     def register(
         self,
@@ -85,9 +96,9 @@ class Registry(Mapping[str, T]):
         Raises:
             ValueError: when the name is taken.
         """
-        if name in self._entries:
+        if name in self._registered:
             raise ValueError(f"{self.kind} {name!r} is registered already; choose another name")
-        self._entries[name] = Entry(value, help, make, parameter)
+        self._registered[name] = Entry(value, help, make, parameter)
         return value
 
     def named(self, text: str) -> T:

@@ -34,7 +34,7 @@ def test_it_is_the_sampler_called_by_hand():
     x = initial_noise(path, SPEC.shape, range(7))
     levels = grid(path, 5, "karras", "denoise")
     expected = sample(
-        ClassifierFree(model.denoiser, 1.5), x, levels, solver="heun", condition=LABELS
+        ClassifierFree(1.5)(model.denoiser), x, levels, solver="heun", condition=LABELS
     )
     how = {"solver": "heun", "steps": 5, "spacing": "karras", "end": "denoise", "guidance": 1.5}
     got = draw(model, 7, seeds=range(7), labels=LABELS, **how)
@@ -87,7 +87,7 @@ def test_the_mode_of_the_model_is_given_back():
         ),
         ({"count": 0, "seeds": []}, "count=0"),
         ({"count": 2, "seeds": range(2), "batch": 0}, "batch=0"),
-        ({"count": 2, "seeds": range(2), "guidance": 2.0}, "without labels"),
+        ({"count": 2, "seeds": range(2), "guidance": 2.0}, "without a condition"),
         ({"count": 2, "seeds": range(2), "solver": "dpmp2m"}, "did you mean 'dpmpp2m'"),
     ],
 )

@@ -122,9 +122,9 @@ def test_a_guidance_scale_of_one_is_no_guidance_and_ho_and_salimans_write_one_le
     )
     x, one = torch.linspace(-2, 2, 7, dtype=torch.float64)[:, None], torch.ones(7, dtype=torch.long)
     cond, free = oracle(x, 0.5, one).eps, oracle(x, 0.5).eps
-    torch.testing.assert_close(ClassifierFree(oracle, 1.0)(x, 0.5, one).eps, cond, rtol=0, atol=0)
+    torch.testing.assert_close(ClassifierFree(1.0)(oracle)(x, 0.5, one).eps, cond, rtol=0, atol=0)
     torch.testing.assert_close(
-        ClassifierFree(oracle, 3.0)(x, 0.5, one).eps, (1 + 2) * cond - 2 * free
+        ClassifierFree(3.0)(oracle)(x, 0.5, one).eps, (1 + 2) * cond - 2 * free
     )
 
 

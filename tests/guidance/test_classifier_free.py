@@ -54,7 +54,7 @@ def test_the_guided_score_is_that_of_the_sharpened_density(name, scale):
     x.requires_grad_()
     density = scale * oracle.log_prob(x, t, labels) + (1 - scale) * oracle.log_prob(x, t)
     (expected,) = torch.autograd.grad(density.sum(), x)
-    guided = ClassifierFree(oracle, scale)(x, t, labels)
+    guided = ClassifierFree(scale)(oracle)(x, t, labels)
     torch.testing.assert_close(guided.view("score"), expected, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(guided.x_t, x, rtol=1e-9, atol=1e-9)
 
@@ -71,7 +71,7 @@ def test_guidance_is_the_same_blend_on_every_row(row):
         return Prediction.solve(row, exact.view(row), x_t, exact.level)
 
     guided, free, with_label = (
-        ClassifierFree(as_predict(network, path), 3.0)(x, t, labels),
+        ClassifierFree(3.0)(as_predict(network, path))(x, t, labels),
         oracle(x, t),
         oracle(x, t, labels),
     )
@@ -88,7 +88,7 @@ def test_only_what_is_needed_is_evaluated(scale, conditions):
     path = PATHS["linear-vp"]
     oracle = Counted(labelled(path))
     x, t, labels = case(path)
-    guided = ClassifierFree(oracle, scale)(x, t, labels)
+    guided = ClassifierFree(scale)(oracle)(x, t, labels)
     assert ["free" if asked is None else "label" for asked in oracle.asked] == conditions
     if scale in (0.0, 1.0):
         expected = labelled(path)(x, t, labels if scale == 1 else None)
@@ -99,7 +99,7 @@ def test_without_a_condition_the_base_speaks_once():
     path = PATHS["linear-vp"]
     oracle = Counted(labelled(path))
     x, t, _ = case(path)
-    assert torch.equal(ClassifierFree(oracle, 4.0)(x, t).x0, labelled(path)(x, t).x0)
+    assert torch.equal(ClassifierFree(4.0)(oracle)(x, t).x0, labelled(path)(x, t).x0)
     assert oracle.asked == [None]
 
 
@@ -110,8 +110,8 @@ def test_a_row_without_a_label_is_not_guided_and_its_neighbours_are():
     some = labels.clone()
     some[[1, 3]] = -1
     guided, all_guided = (
-        ClassifierFree(oracle, 3.0)(x, t, some),
-        ClassifierFree(oracle, 3.0)(x, t, labels),
+        ClassifierFree(3.0)(oracle)(x, t, some),
+        ClassifierFree(3.0)(oracle)(x, t, labels),
     )
     torch.testing.assert_close(guided.x0[[1, 3]], oracle(x, t).x0[[1, 3]])
     torch.testing.assert_close(guided.x0[[0, 2, 4]], all_guided.x0[[0, 2, 4]])
@@ -141,7 +141,7 @@ def test_a_gaussian_pair_blends_into_a_gaussian(name, scale):
     v, v0 = (at.alpha * s) ** 2 + at.sigma**2, (at.alpha * s0) ** 2 + at.sigma**2
     precision = scale / v + (1 - scale) / v0
     mean = at.alpha * (scale * m / v + (1 - scale) * m0 / v0) / precision
-    got = ClassifierFree(gaussians(path, (m, s), (m0, s0)), scale)(x, t, labels).view("score")
+    got = ClassifierFree(scale)(gaussians(path, (m, s), (m0, s0)))(x, t, labels).view("score")
     torch.testing.assert_close(got, -precision * (x - mean), rtol=1e-8, atol=1e-8)
 
 
@@ -150,7 +150,7 @@ def test_guided_samples_of_two_gaussians_of_one_width(scale):
     """Then the guided density is N(m0 + w (m - m0), s^2) at every level, and so is where the flow ends."""
     path, z = Path(LinearLogSNR(9, -9)), torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     m, m0, s = 0.9, -0.4, 0.5
-    guided = ClassifierFree(gaussians(path, (m, s), (m0, s)), scale)
+    guided = ClassifierFree(scale)(gaussians(path, (m, s), (m0, s)))
     end_mean = m0 + scale * (m - m0)
     walk = grid(path, 200, "log_snr")
     first = walk.levels[0]
@@ -170,7 +170,7 @@ def test_clamp_keeps_the_state_and_the_range(name):
     oracle = labelled(path)
     x, t, labels = case(path)
     x = 3 * x
-    raw, clamped = oracle(x, t, labels), ClampX0(oracle, -0.5, 0.25)(x, t, labels)
+    raw, clamped = oracle(x, t, labels), ClampX0(-0.5, 0.25)(oracle)(x, t, labels)
     torch.testing.assert_close(clamped.x0, raw.x0.clamp(-0.5, 0.25), rtol=0, atol=0)
     torch.testing.assert_close(clamped.x_t, x, rtol=0, atol=0)
     at = path.at(t, like=x)
@@ -186,19 +186,19 @@ def test_clamp_by_default_is_the_range_of_a_model_and_leaves_the_inside_alone():
     )
     x = torch.tensor([[2.9], [0.1]]).double()
     labels = torch.tensor([0, 1])
-    got, raw = ClampX0(oracle)(x, 0.1, labels), oracle(x, 0.1, labels)
+    got, raw = ClampX0()(oracle)(x, 0.1, labels), oracle(x, 0.1, labels)
     assert got.x0[0] == 1.0
     torch.testing.assert_close(got.eps[1], raw.eps[1], rtol=1e-7, atol=1e-9)
-    low = ClampX0(oracle)(-x, 0.1, labels)
+    low = ClampX0()(oracle)(-x, 0.1, labels)
     assert low.x0.min() >= -1
 
 
 @pytest.mark.parametrize(
     "guide",
     [
-        lambda base: ClassifierFree(base, 3.0),
-        ClampX0,
-        lambda base: ClampX0(ClassifierFree(base, 2.0)),
+        ClassifierFree(3.0),
+        ClampX0(),
+        lambda base: ClampX0()(ClassifierFree(2.0)(base)),
     ],
 )
 def test_an_item_does_not_see_its_batch(guide):
@@ -220,7 +220,7 @@ def test_guided_predicts_serve_every_solver(solver):
     """A whole chain, alone and in a batch; labels end at their own means."""
     path = PATHS["cosine-vp"]
     oracle = labelled(path)
-    guided, walk = ClampX0(ClassifierFree(oracle, 2.0), -2, 2), grid(path, 20)
+    guided, walk = ClampX0(-2, 2)(ClassifierFree(2.0)(oracle)), grid(path, 20)
     x, labels = torch.randn(6, 2, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 0, 1])
     out = sample(guided, x, walk, solver=solver, condition=labels, seeds=range(6))
     alone = sample(guided, x[2:3], walk, solver=solver, condition=labels[2:3], seeds=[2])

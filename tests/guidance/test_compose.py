@@ -128,7 +128,7 @@ def test_bad_input_is_refused():
 @pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
 def test_classifier_free_guidance_has_an_energy_too(scale):
     labelled = Mixture(A.means, 0.4, path=PATH, labels=torch.tensor([0, 1]))
-    guided, fixed = ClassifierFree(labelled, scale), torch.tensor([0, 1, 0, 1, 1, 0, 0])
+    guided, fixed = ClassifierFree(scale)(labelled), torch.tensor([0, 1, 0, 1, 1, 0, 0])
     for condition in (None, fixed):
         prediction = guided(X, 0.4, condition)
         torch.testing.assert_close(

@@ -44,7 +44,7 @@ MISTAKES = {
     "conversion, solution": (Prediction.terms, "(a * c1 - b * c0)", "(a * c1 + b * c0)", 125),
     "error of a row": (Prediction._determinant, "- self.level.sigma * a", "+ self.level.sigma * a", 110),
     "blend of predictions": (Prediction.extrapolate, "theirs.y, weight", "theirs.y, -weight", 170),
-    "classifier-free guidance": (ClassifierFree.__call__, "condition), self.scale", "condition), -self.scale", 168),
+    "classifier-free guidance": (ClassifierFree.predict, "condition), self.scale", "condition), -self.scale", 168),
     "oracle, noise": (Mixture._components, "self._back(_deeper(level.sigma)", "-self._back(_deeper(level.sigma)", 131),
     "oracle, data": (Mixture._components, "self.means + self._back", "self.means - self._back", 131),
     "oracle, gap": (Mixture._gaps, "x[:, None] - alpha", "x[:, None] + alpha", 152),

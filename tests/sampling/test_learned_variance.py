@@ -77,7 +77,7 @@ def test_a_network_that_puts_out_twice_the_channels(solver):
     """With every solver, guided and clamped too."""
     predict = Denoiser(Twice(), PATH, LearnedVariance("v"))
     x = initial_noise(PATH, (3, 4, 4), range(2))
-    for used in (predict, ClassifierFree(predict, 2.0), ClampX0(predict)):
+    for used in (predict, ClassifierFree(2.0)(predict), ClampX0()(predict)):
         out = sample(
             used, x, grid(PATH, 4), solver=solver, seeds=range(2), condition=torch.tensor([0, 1])
         )

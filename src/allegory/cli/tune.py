@@ -90,7 +90,7 @@ class Tune:
 
         with progress() as on_progress:
             return tune(
-                ClassifierFree(model.denoiser, guidance),
+                ClassifierFree(guidance)(model.denoiser),
                 x_T,
                 self.steps,
                 condition=labels,

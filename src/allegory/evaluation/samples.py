@@ -5,7 +5,6 @@ Item i belongs to seeds[i]: it is the same alone, in any batch and in any order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -14,13 +13,8 @@ from torch import Tensor
 
 from ..guidance.classifier_free import ClassifierFree
 from ..models.diffusion import VDM
-from ..process.grid import Grid, grid
-from ..process.path import Path
-from ..process.prediction import Predict
-from ..process.rescale import Rescaled
-from ..sampling.driver import OnStep, State, trajectory
-from ..sampling.initial import initial_noise
-from ..sampling.registry import solver_named
+from ..sampling.driver import OnStep, State
+from ..sampling.sampler import Sampler
 from ..sampling.solver import Solver
 from ..sampling.tuned_sampler import TunedSampler
 from .mode import evaluating
@@ -46,44 +40,17 @@ def walk(
     last state. `scaling`: walk another process than the model's own, with the same schedule (`process.resplit`).
     ValueError for labels that do not fit and for guidance without labels.
     """
-    if labels is None and guidance != 1:
-        raise ValueError(f"guidance={guidance} without labels; give labels, or guidance=1")
     if labels is not None and len(labels) != len(seeds):
         raise ValueError(f"labels: {len(labels)} for {len(seeds)} seeds; give one label a seed")
-    path, device = model.denoiser.path, next(model.parameters()).device
-    predict: Predict = ClassifierFree(model.denoiser, guidance)
-    if scaling is not None and scaling != path.scaling.name:
-        if isinstance(solver, TunedSampler):
-            raise ValueError(
-                f"scaling={scaling!r}: a sampler tuned on another scaling; leave it out, or choose a solver"
-            )
-        predict = Rescaled(predict, path, scaling)
-        path = predict.path
-    x = initial_noise(path, model.spec.shape, seeds).to(device)
+    guide = None if guidance == 1 else ClassifierFree(guidance)
+    sampler = Sampler(solver, steps, spacing, end, scaling, guide)
+    device = next(model.parameters()).device
+    x_T = sampler.initial_noise(model.denoiser, model.spec.shape, seeds).to(device)
     condition = None if labels is None else labels.to(device)
-    levels, solver = _choice(path, solver, steps, spacing, end)
     with evaluating(model):
-        yield from trajectory(
-            predict, x, levels, solver=solver, condition=condition, seeds=seeds, on_step=on_step
+        yield from sampler.trajectory(
+            model.denoiser, x_T, seeds=seeds, condition=condition, on_step=on_step
         )
-
-
-def _choice(
-    path: Path,
-    solver: str | Solver | TunedSampler,
-    steps: int,
-    spacing: str | None,
-    end: str | None,
-) -> tuple[Grid, Solver]:
-    if isinstance(solver, TunedSampler):
-        if spacing is not None or end is not None:
-            raise ValueError(
-                f"spacing={spacing!r}, end={end!r}: a tuned sampler has a grid of its own; leave them out"
-            )
-        return solver.grid, solver.solver
-    solver = solver_named(solver)
-    own = solver.spacing if all(map(math.isfinite, path.schedule.ends)) else "angle"
-    return grid(path, steps, spacing or own, end or solver.end), solver
 
 
 def draw(

@@ -96,7 +96,7 @@ def _guided(case: MixtureCase) -> Float[Tensor, "g n 1"]:
     label = torch.full((len(sites()),), LABEL)
 
     return torch.stack(
-        [ClassifierFree(case.oracle, g)(sites(), case.level, label).view("score") for g in SCALES]
+        [ClassifierFree(g)(case.oracle)(sites(), case.level, label).view("score") for g in SCALES]
     )
 
 

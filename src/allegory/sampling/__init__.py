@@ -14,6 +14,7 @@ from .parallel import PicardResult, picard
 from .predictor_corrector import annealed, predictor_corrector
 from .registry import SOLVERS, solver_named
 from .runge_kutta import Tableau, runge_kutta
+from .sampler import Sampler
 from .single_step import ddim
 from .solver import Correction, Solver, Update
 from .stochastic import er_sde, euler_maruyama, reverse_diffusion, sa
@@ -34,6 +35,7 @@ __all__ = [
     "Noise",
     "NoisedDensity",
     "PicardResult",
+    "Sampler",
     "Solver",
     "State",
     "Tableau",

@@ -1,0 +1,62 @@
+"""Clamping of the predicted data to their range ("clip denoised", Ho et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..process.guide import GUIDES, Guided
+from ..process.path import Level
+from ..process.prediction import Predict, Prediction
+
+
+@dataclass(frozen=True)
+class ClampX0:
+    """x0 clamped to the range of the data, and eps changed to match x_t (Ho et al. 2020).
+
+    `ClampX0()(predict)` is the clamped Predict; it has no energy.
+
+    Args:
+        low: the smallest value of the data, in model space.
+        high: the largest.
+
+    Raises:
+        ValueError: when low is not below high.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low}, high={self.high}; give low < high")
+
+    def __call__(self, base: Predict) -> Guided:
+        """The clamped Predict."""
+        return Guided(base, self)
+
+    def __str__(self) -> str:
+        if (self.low, self.high) == (-1.0, 1.0):
+            return "clamp"
+        return f"clamp:{self.high:g}" if self.low == -self.high else repr(self)
+
+    def predict(
+        self, base: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
+    ) -> Prediction:
+        """The base's Prediction with its x0 clamped."""
+        prediction = base(x_t, t, condition)
+        x0 = torch.clamp(prediction.x0, self.low, self.high)
+
+        clamped = Prediction.solve("x0", x0, x_t, prediction.level)
+        return replace(clamped, variance_fraction=prediction.variance_fraction)
+
+
+GUIDES.register(
+    "clamp",
+    ClampX0(),
+    "the predicted x0 clamped to [-1, 1], or to [-r, r] (Ho et al. 2020)",
+    make=lambda bound: ClampX0(-bound, bound),
+    parameter="r, a number above 0",
+)

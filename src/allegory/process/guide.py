@@ -1,0 +1,100 @@
+"""Guides: transformations of a Predict.
+
+A guide takes a Predict and returns a Predict, so that a sampler, a likelihood or another guide uses the result as it
+would use a network. Any function of this form is a guide. `Guided` writes one for a guide that is a value: it supplies
+the path, and the energy where the guide has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, final, runtime_checkable
+
+from torch import Tensor
+
+from ..lookup import Registry
+from .path import Level, Path
+from .prediction import Predict, Prediction
+
+
+@runtime_checkable
+class Guide(Protocol):
+    """Predict -> Predict.
+
+    A guide that has no effect without a condition says so by an attribute `needs_condition = True`.
+    """
+
+    def __call__(self, base: Predict, /) -> Predict:
+        """The guided Predict."""
+        ...
+
+
+@runtime_checkable
+class PredictionGuide(Protocol):
+    """What `Guided` needs: the guided Prediction; it may have an `energy` with the same arguments."""
+
+    def predict(
+        self,
+        base: Predict,
+        x_t: Tensor,
+        t: Tensor | float | Level,
+        condition: Tensor | None,
+    ) -> Prediction:
+        """The guided Prediction at x_t."""
+        ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Guided:
+    """A Predict under a guide: the base's path, and the guide's prediction and energy.
+
+    Args:
+        base: the Predict that is guided.
+        guide: gives the Prediction by `guide.predict(base, x_t, t, condition)`, and -log p(x_t), where it is known, by
+            `guide.energy(base, x_t, t, condition)`.
+    """
+
+    base: Predict
+    guide: PredictionGuide
+
+    @property
+    def path(self) -> Path:
+        """The path of the base."""
+        return self.base.path
+
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The guided Prediction."""
+        return self.guide.predict(self.base, x_t, t, condition)
+
+    @property
+    def energy(self) -> Callable[..., Tensor]:
+        """(x_t, t, condition) -> -log p(x_t). AttributeError where the guide has no energy."""
+        energy = getattr(self.guide, "energy", None)
+        if energy is None:
+            raise AttributeError(f"{self.guide} has no energy")
+        return partial(energy, self.base)
+
+
+GUIDES: Registry[Guide] = Registry("guide", modules=("allegory.guidance",))
+"""The guides by name, such as "cfg:2"."""
+
+
+def guides_named(guide: str | Guide | tuple[Guide, ...] | None) -> tuple[Guide, ...]:
+    """The guides that are meant, the innermost first.
+
+    Args:
+        guide: a guide, several, None for no guide, or names separated by commas, such as "cfg:2,clamp".
+
+    Raises:
+        ValueError: for an unknown name, or a number that does not fit.
+    """
+    if guide is None:
+        return ()
+    if isinstance(guide, str):
+        return tuple(GUIDES.named(name.strip()) for name in guide.split(","))
+    return guide if isinstance(guide, tuple) else (guide,)

@@ -1,0 +1,221 @@
+"""The choices of a sampler in one value: solver, steps, spacing, end, scaling and guides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..lookup import pick
+from ..process.grid import ENDS, SPACINGS, Grid, grid
+from ..process.guide import Guide, guides_named
+from ..process.path import Path
+from ..process.prediction import Predict
+from ..process.rescale import Rescaled
+from ..process.scaling import SCALINGS
+from .driver import OnStep, State, trajectory
+from .initial import initial_noise
+from .registry import solver_named
+from .solver import Solver
+from .tuned_sampler import TunedSampler
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How samples are drawn from any Predict.
+
+    Args:
+        solver: a Solver or its name, such as "dpmpp2m" or "ddim:0.5", or a TunedSampler, which has its own grid.
+        steps: number of steps; the evaluations of the network per step depend on the solver.
+        spacing: where the steps lie (see `SPACINGS`); None for the one that suits the solver, or "angle" on a path with
+            an infinite end.
+        end: "zero", "denoise" or "min" (see `process.grid`); None for the one that suits the solver.
+        scaling: another scaling of the path, such as "ve", on which to take the steps; None for the predictor's own.
+        guide: a guide, several (the innermost first), or names such as "cfg:2" or "cfg:2,clamp"; None for no guide.
+
+    Raises:
+        ValueError: for an unknown name, steps below 1, or a choice that a TunedSampler makes itself.
+    """
+
+    solver: str | Solver | TunedSampler = "dpmpp2m"
+    steps: int = 25
+    spacing: str | None = None
+    end: str | None = None
+    scaling: str | None = None
+    guide: str | Guide | tuple[Guide, ...] | None = None
+
+    def __post_init__(self) -> None:
+        guides_named(self.guide)
+        if isinstance(self.solver, TunedSampler):
+            for name in ("spacing", "end", "scaling"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r}: a tuned sampler has its own grid; "
+                        "leave it out, or choose another solver"
+                    )
+            object.__setattr__(self, "steps", self.solver.grid.steps)
+            return
+
+        solver_named(self.solver)
+        if self.steps < 1 or self.steps != int(self.steps):
+            raise ValueError(f"steps={self.steps}; give a whole number, at least 1")
+        for name, table in (
+            ("spacing", SPACINGS),
+            ("end", dict.fromkeys(ENDS)),
+            ("scaling", SCALINGS),
+        ):
+            if getattr(self, name) is not None:
+                pick(name, getattr(self, name), table)
+
+    @property
+    def guides(self) -> tuple[Guide, ...]:
+        """The guides, the innermost first."""
+        return guides_named(self.guide)
+
+    def guided(self, predict: Predict) -> Predict:
+        """The Predict that is sampled: under the guides, on a path of the chosen scaling."""
+        for guide in self.guides:
+            predict = guide(predict)
+        if self.scaling is None or self.scaling == predict.path.scaling.name:
+            return predict
+        return Rescaled(predict, predict.path, self.scaling)
+
+    def grid(self, path: Path) -> Grid:
+        """The Levels of the steps on this path, which is that of the guided Predict."""
+        if isinstance(self.solver, TunedSampler):
+            return self.solver.grid
+
+        solver = self._solver
+        finite = all(map(math.isfinite, path.schedule.ends))
+        spacing = self.spacing or (solver.spacing if finite else "angle")
+        return grid(path, self.steps, spacing, self.end or solver.end)
+
+    def initial_noise(
+        self, predict: Predict, shape: Sequence[int], seeds: Sequence[int]
+    ) -> Float[Tensor, "b *shape"]:
+        """x_T for this sampler.
+
+        Args:
+            predict: the Predict that is sampled, without guides.
+            shape: the shape of one item.
+            seeds: one integer per item.
+
+        Returns:
+            Shape (b, *shape), on the CPU.
+        """
+        return initial_noise(self.guided(predict).path, shape, seeds)
+
+    def trajectory(
+        self,
+        predict: Predict,
+        x_T: Float[Tensor, "b *shape"] | Sequence[int],
+        *,
+        seeds: Sequence[int] | None = None,
+        condition: Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Iterator[State]:
+        """The states from noise to samples, each as it is reached.
+
+        Args:
+            predict: a network, oracle or other Predict, without guides.
+            x_T: initial noise, shape (b, *shape), e.g. from `initial_noise`; or the shape of one item, whose noise is
+                then drawn on the CPU.
+            seeds: one integer per item; None only for x_T with a deterministic solver.
+            condition: one per item; None for no condition.
+            on_step: called with (steps done, steps in all) after each step.
+
+        Yields:
+            A State per step.
+
+        Raises:
+            ValueError: for seeds or a condition that do not fit, or a guide that needs a condition where there is none.
+        """
+        self._check_condition(condition, x_T if isinstance(x_T, Tensor) else seeds)
+        guided = self.guided(predict)
+        if not isinstance(x_T, Tensor):
+            if seeds is None:
+                raise ValueError("seeds: none; give one per item, e.g. range(16)")
+            x_T = initial_noise(guided.path, x_T, seeds)
+
+        yield from trajectory(
+            guided,
+            x_T,
+            self.grid(guided.path),
+            solver=self._solver,
+            condition=condition,
+            seeds=seeds,
+            on_step=on_step,
+        )
+
+    def sample(
+        self,
+        predict: Predict,
+        x_T: Float[Tensor, "b *shape"] | Sequence[int],
+        *,
+        seeds: Sequence[int] | None = None,
+        condition: Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Float[Tensor, "b *shape"]:
+        """Samples: the last state of `trajectory`.
+
+        Args:
+            predict: a network, oracle or other Predict, without guides.
+            x_T: initial noise, shape (b, *shape), or the shape of one item.
+            seeds: one integer per item; None only for x_T with a deterministic solver.
+            condition: one per item; None for no condition.
+            on_step: called with (steps done, steps in all) after each step.
+
+        Returns:
+            Shape (b, *shape).
+
+        Raises:
+            ValueError: as `trajectory`.
+        """
+        *_, last = self.trajectory(predict, x_T, seeds=seeds, condition=condition, on_step=on_step)
+        return last.x
+
+    def describe(self) -> str:
+        """One line for reports, such as "dpmpp2m, 25 steps, cfg:2"."""
+        choices = self.to_dict()
+        words = [choices["solver"], f"{self.steps} step{'s' if self.steps > 1 else ''}"]
+        words += [
+            f"{name} {choices[name]}" for name in ("spacing", "end", "scaling") if choices[name]
+        ]
+        return ", ".join([*words, *filter(None, [choices["guide"]])])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The choices as text and numbers; a tuned solver is "tuned", its numbers are `TunedSampler.to_dict`."""
+        guides = ",".join(map(str, self.guides))
+        return {
+            "solver": self._solver.name,
+            "steps": self.steps,
+            "spacing": self.spacing,
+            "end": self.end,
+            "scaling": self.scaling,
+            "guide": guides or None,
+        }
+
+    @property
+    def _solver(self) -> Solver:
+        if isinstance(self.solver, TunedSampler):
+            return self.solver.solver
+        return solver_named(self.solver)
+
+    def _check_condition(
+        self, condition: Tensor | None, items: Tensor | Sequence[int] | None
+    ) -> None:
+        """ValueError for a condition of another length, or none where a guide needs one."""
+        if condition is not None and items is not None and len(condition) != len(items):
+            raise ValueError(
+                f"condition: {len(condition)} for {len(items)} items; give one per item"
+            )
+        if condition is None:
+            for guide in self.guides:
+                if getattr(guide, "needs_condition", False):
+                    raise ValueError(
+                        f"guide {guide} without a condition; give a condition, or leave the guide out"
+                    )
