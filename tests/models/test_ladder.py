@@ -156,8 +156,8 @@ def test_it_learns(levels):
 @pytest.mark.parametrize(
     ("data", "config", "says"),
     [
-        (DataSpec((1, 6, 8), 0, 1, 2), LadderConfig(LATENTS[1]), "sides in fours"),
-        (DataSpec((8,), 0, 1, 2), LadderConfig(LATENTS[1]), "give pictures"),
+        (DataSpec((1, 6, 8), 0, 1, 2), LadderConfig(LATENTS[1]), "multiples of 4"),
+        (DataSpec((8,), 0, 1, 2), LadderConfig(LATENTS[1]), "give images"),
         (DATA, LadderConfig(()), "at least one"),
         (DATA, LadderConfig(((4, 1), (2, 1))), "in the order 2, 4, 0"),
         (DATA, LadderConfig(((3, 1),)), "in the order 2, 4, 0"),

@@ -177,7 +177,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch():
         (BINARY, {"latents": ()}, "give 1 or more"),
         (BINARY, {"width": 0}, "give 1 or more"),
         (BINARY, {"channels": (0, 8)}, "give 1 or more"),
-        (PLANE, {"decoder": "gaussian", "channels": (8, 8)}, "sides in fours"),
+        (PLANE, {"decoder": "gaussian", "channels": (8, 8)}, "multiples of 4"),
         (PLANE, {}, "needs data of 2 levels, not None"),
         (PLANE, {"decoder": "logistic"}, "use 'gaussian'"),
         (GREY, {"decoder": "gaussian"}, "17 levels; use 'logistic'"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from allegory.networks import DiTConfig
-from allegory.networks.dit import Block, positions
+from allegory.networks.dit import TransformerBlock, positions
 
 
 @pytest.mark.parametrize(("shape", "patch"), [((1, 8, 8), 2), ((3, 28, 14), 7), ((2, 5, 3), 1)])
@@ -58,7 +58,7 @@ def test_equal_patches_are_told_apart_by_their_position() -> None:
 
 
 def test_a_new_block_is_the_identity() -> None:
-    block = Block(DiTConfig(width=8, heads=2))
+    block = TransformerBlock(DiTConfig(width=8, heads=2))
     h = torch.randn(3, 5, 8)
     assert torch.equal(block(h, torch.randn(3, 8)), h)
 
@@ -66,7 +66,7 @@ def test_a_new_block_is_the_identity() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"patch": 3}, "patch=3 does not divide a picture of 8x8"),
+        ({"patch": 3}, "patch=3 does not divide an image of 8x8"),
         ({"patch": 0}, "patch=0"),
         ({"width": 6}, "width=6.*multiple of 4"),
         ({"depth": 0}, "depth=0"),

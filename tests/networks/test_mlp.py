@@ -9,16 +9,16 @@ from torch.nn.functional import layer_norm, silu
 
 from allegory.networks import Labels, MLPConfig, Picture, Vector
 from allegory.networks.condition import Condition
-from allegory.networks.mlp import Block
+from allegory.networks.mlp import PerceptronBlock
 
 
 def test_a_new_block_is_the_identity() -> None:
     h = torch.randn(3, 8)
-    assert torch.equal(Block(8)(h, torch.randn(3, 8)), h)
+    assert torch.equal(PerceptronBlock(8)(h, torch.randn(3, 8)), h)
 
 
 def test_a_block_is_the_formula() -> None:
-    block = Block(8).double()
+    block = PerceptronBlock(8).double()
     nn.init.normal_(block.film.weight)
     h, embedding = torch.randn(3, 8, dtype=torch.float64), torch.randn(3, 8, dtype=torch.float64)
     shift, scale, gate = (embedding @ block.film.weight.T).chunk(3, dim=1)

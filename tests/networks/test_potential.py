@@ -1,4 +1,4 @@
-"""The scalar network: one number an item, smooth in the level, with conditions like the others."""
+"""The scalar network: one output per item, smooth in the level, with conditions like the others."""
 
 import pytest
 import torch
@@ -59,7 +59,7 @@ def test_labels_reach_it():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         PotentialConfig(0, 1)
-    with pytest.raises(ValueError, match="one number an item"):
+    with pytest.raises(ValueError, match="one output per item"):
         PotentialConfig().build((2,), outputs=4)
     with pytest.raises(ValueError, match="built for"):
         PotentialConfig(8, 1).build((2,))(torch.randn(3, 4), torch.zeros(3))

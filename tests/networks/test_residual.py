@@ -79,5 +79,5 @@ def test_dense_takes_any_shape_and_gives_any():
 
 @pytest.mark.parametrize("shape", [(8,), (1, 8), (1, 6, 8), (1, 8, 10)])
 def test_other_pictures_are_refused(shape):
-    with pytest.raises(ValueError, match="sides in fours"):
+    with pytest.raises(ValueError, match="multiples of 4"):
         halves(shape)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from allegory.networks import UNetConfig
-from allegory.networks.unet import Level, PixelAttention, ResBlock, UNetModule, level_sizes
+from allegory.networks.unet import PixelAttention, ResBlock, Resolution, UNetModule, resolutions
 
 
 class Nothing(nn.Module):
@@ -35,8 +35,8 @@ def test_sizes_in_and_out(shape: tuple[int, ...], multipliers: tuple[int, ...]) 
 
 
 def test_levels_halve_the_longer_side() -> None:
-    assert level_sizes((1, 28, 28), 3) == [28, 14, 7]
-    assert level_sizes((1, 16, 64), 2) == [64, 32]
+    assert resolutions((1, 28, 28), 3) == [28, 14, 7]
+    assert resolutions((1, 16, 64), 2) == [64, 32]
 
 
 def test_sizes_that_cannot_be_halved_are_refused() -> None:
@@ -115,7 +115,7 @@ def test_the_whole_picture_is_seen_through_the_smaller_levels() -> None:
 
 def test_the_way_up_sees_the_way_down_in_mirror_order() -> None:
     """With nothing coming from inside, what goes out depends on every stage down, the last of them first."""
-    level = Level(UNetConfig(channels=4, blocks=2, attention=()), 4, [4], [8])
+    level = Resolution(UNetConfig(channels=4, blocks=2, attention=()), 4, [4], [8])
     level.inside = Nothing()
     for parameter in level.parameters():
         nn.init.normal_(

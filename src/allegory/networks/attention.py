@@ -1,4 +1,4 @@
-"""Self-attention over tokens, for the U-Net's coarse levels and the transformer's blocks.
+"""Multi-head self-attention, for the U-Net's coarse resolutions and the transformer's blocks.
 
 y = softmax(q kᵀ / sqrt(d)) v      per head of width d       (Vaswani et al. 2017, equation 1)
 """
@@ -12,7 +12,15 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (b, n, c) -> (b, n, c); c must be a multiple of heads."""
+    """Multi-head self-attention, (b, n, c) -> (b, n, c).
+
+    Args:
+        channels: c.
+        heads: the number of heads, which divides c.
+
+    Raises:
+        ValueError: when it does not.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -25,10 +33,12 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        """Attention of every token to all tokens of its item."""
         q, k, v = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            # The backward pass of this function in bfloat16 takes 4 to 12 times that of float32 on a CPU.
+            # In bfloat16 the backward pass takes 4 to 12 times that of float32 on a CPU.
             q, k, v = q.float(), k.float(), v.float()
+
         mixed = scaled_dot_product_attention(q, k, v)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2).to(tokens.dtype))
         return out

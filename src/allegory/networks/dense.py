@@ -1,4 +1,4 @@
-"""A residual multilayer perceptron from one array to another, that is told nothing else: encoders and decoders."""
+"""A residual multilayer perceptron without noise level or condition: encoders and decoders."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ class DenseBlock(nn.Module):
         self.last = zeroed(nn.Linear(width, width))
 
     def forward(self, h: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
+        """The features after the block."""
         out: Tensor = h + self.last(silu(self.first(self.norm(h))))
         return out
 
 
 class DenseRead(nn.Module):
-    """linear(silu(norm(h))), zero at first if asked."""
+    """linear(silu(norm(h))).
+
+    Args:
+        width: of h.
+        outputs: how many numbers it returns per item.
+        zero: whether the linear layer is zero at first.
+    """
 
     def __init__(self, width: int, outputs: int, zero: bool) -> None:
         super().__init__()
@@ -37,14 +44,20 @@ class DenseRead(nn.Module):
         self.linear = zeroed(linear) if zero else linear
 
     def forward(self, h: Float[Tensor, "b width"]) -> Float[Tensor, "b outputs"]:
+        """The outputs."""
         out: Tensor = self.linear(silu(self.norm(h)))
         return out
 
 
 class Dense(nn.Module):
-    """An array of any shape to one of the shape `result`: linear, `depth` blocks of `width` units, linear.
+    """A map from an array of any shape to another: linear, residual blocks, linear.
 
-    The last layer is zero at first if asked.
+    Args:
+        inputs: how many numbers one input has.
+        result: the shape of one output.
+        width: units of each block.
+        depth: the number of blocks.
+        zero: whether the last layer is zero at first.
     """
 
     def __init__(
@@ -57,6 +70,7 @@ class Dense(nn.Module):
         self.read = DenseRead(width, prod(self.result), zero)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *result"]:
+        """The outputs, (b, *result)."""
         h = self.blocks(self.stem(torch.flatten(x, 1)))
         out: Tensor = self.read(h).unflatten(1, self.result)
         return out

@@ -1,9 +1,9 @@
 """A diffusion transformer (Peebles & Xie 2023, "Scalable Diffusion Models with Transformers").
 
-A picture is cut into patches, each a token with a fixed two-dimensional position; blocks of attention and of
-a two-layer perceptron follow, whose normalisations are scaled, shifted and gated by the embedding of level
-and condition. All of these start from zero (adaLN-zero, section 3.2), so a new block is the identity and a
-new network returns 0.
+An image is cut into patches, each a token with a fixed two-dimensional position. Blocks of
+attention and of a two-layer perceptron follow, whose normalisations are scaled, shifted and gated
+by the embedding of noise level and condition. All of these start from zero (adaLN-zero, section
+3.2), so a new block is the identity and a new network returns 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,19 @@ from .registry import NETWORKS, constructor
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """The choice of a transformer: patches of `patch` x `patch` pixels, `depth` blocks of `width` units."""
+    """The choice of a diffusion transformer, with about 18 depth width² weights.
+
+    Args:
+        patch: side of a patch in pixels.
+        width: units of a token, a multiple of 4.
+        depth: the number of blocks.
+        heads: attention heads, which divide the width.
+        dropout: probability of dropping a unit.
+        fourier: exponents n of the input features sin(2^n pi x), cos(2^n pi x).
+
+    Raises:
+        ValueError: for a number out of its range.
+    """
 
     patch: int = 2
     width: int = 128
@@ -36,8 +48,8 @@ class DiTConfig:
     def __post_init__(self) -> None:
         if min(self.patch, self.width, self.depth) < 1 or self.width % 4:
             raise ValueError(
-                f"patch={self.patch}, width={self.width} and depth={self.depth} must be at least 1, and the "
-                "width a multiple of 4, for the sines and cosines of two coordinates"
+                f"patch={self.patch}, width={self.width} and depth={self.depth} must be at least "
+                "1, and the width a multiple of 4, for the sines and cosines of two coordinates"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
@@ -45,11 +57,17 @@ class DiTConfig:
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
-        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        """A new network.
+
+        Args:
+            shape: (channels, height, width) of an item.
+            condition: what it is conditioned on; None for nothing.
+            outputs: output channels; None means those of the items.
+        """
         return DiTModule(self, shape, condition, outputs)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention, then a perceptron, each h + gate · f(LayerNorm(h) (1 + scale) + shift)."""
 
     def __init__(self, config: DiTConfig) -> None:
@@ -66,14 +84,28 @@ class Block(nn.Module):
     def forward(
         self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b n c"]:
+        """The tokens after the block."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.film(embedding)[:, None].chunk(6, dim=2)
-        h = h + gate1 * self.dropout(self.attention(modulate(self.norm(h), shift1, scale1)))
+
+        attended = self.attention(modulate(self.norm(h), shift1, scale1))
+        h = h + gate1 * self.dropout(attended)
+
         out: Tensor = h + gate2 * self.dropout(self.layers(modulate(self.norm(h), shift2, scale2)))
         return out
 
 
 class DiTModule(nn.Module):
-    """(x, log_snr, condition) -> (b, outputs, height, width). About 18 depth width² weights."""
+    """A diffusion transformer, (x, log_snr, condition) -> (b, outputs, height, width).
+
+    Args:
+        config: its sizes.
+        shape: (channels, height, width) of an item.
+        condition: what it is conditioned on; None for nothing.
+        outputs: output channels; None means those of the items.
+
+    Raises:
+        ValueError: for items that are no images, or a patch that does not divide their sides.
+    """
 
     def __init__(
         self,
@@ -83,14 +115,14 @@ class DiTModule(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
         rows, columns = patch_grid(shape, config.patch)
+        self.config = config
         self.patch = config.patch
         self.grid = (rows, columns)
         self.inputs = Inputs(shape, config.width, config.fourier, condition)
         self.stem = nn.Linear(self.inputs.channels * config.patch**2, config.width)
         self.register_buffer("positions", positions(rows, columns, config.width), persistent=False)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.film = zeroed(nn.Linear(config.width, 2 * config.width))
         self.head = zeroed(nn.Linear(config.width, (outputs or shape[0]) * config.patch**2))
@@ -101,23 +133,35 @@ class DiTModule(nn.Module):
         log_snr: Float[Tensor, " b"],
         condition: Tensor | None = None,
     ) -> Float[Tensor, "b outputs y x"]:
+        """The output at this noise level.
+
+        Args:
+            x: noisy data with unit variance, (b, *shape).
+            log_snr: one per item, (b,).
+            condition: one entry per item; None is the null.
+        """
         features, embedding = self.inputs(x, log_snr, condition)
-        h = (
-            self.stem(pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2))
-            + self.positions
-        )
+        tokens = pixel_unshuffle(features, self.patch).flatten(2).transpose(1, 2)
+        h = self.stem(tokens) + self.positions
+
         for block in self.blocks:
             h = block(h, embedding)
+
         shift, scale = self.film(embedding)[:, None].chunk(2, dim=2)
         patches = self.head(modulate(self.norm(h), shift, scale))
         return pixel_shuffle(patches.transpose(1, 2).unflatten(2, self.grid), self.patch)
 
 
 def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
-    """Fixed sinusoids of each patch's row and column, half of the width each (Peebles & Xie 2023, section
-    3.2).
+    """Fixed sinusoids of each patch's row and column (Peebles & Xie 2023, section 3.2).
 
-    sin(p w_k), cos(p w_k) with w_k = 10000^(-k / (width/4)) (Vaswani et al. 2017, section 3.5).
+    sin(p w_k), cos(p w_k) with w_k = 10000^(-k / (width/4)), a half of the width for the row and
+    one for the column (Vaswani et al. 2017, section 3.5).
+
+    Args:
+        rows: patches per column.
+        columns: patches per row.
+        width: features per patch, a multiple of 4.
     """
     frequencies = 10000.0 ** -torch.linspace(0, 1, width // 4 + 1, dtype=torch.float64)[:-1]
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -126,7 +170,7 @@ def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
 
 
 def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
-    """How many patches fill the height and the width; ValueError where they do not fit."""
+    """How many patches fill the height and the width. ValueError where they do not fit."""
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
@@ -134,7 +178,7 @@ def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
     _, height, width = shape
     if height % patch or width % patch:
         raise ValueError(
-            f"patch={patch} does not divide a picture of {height}x{width}: choose a common divisor"
+            f"patch={patch} does not divide an image of {height}x{width}: choose a common divisor"
         )
     return height // patch, width // patch
 

@@ -1,18 +1,19 @@
-"""What a network is told besides the data: the level of noise, and the data's own finest detail.
+"""Embeddings of the noise level, and Fourier features of the data.
 
-**The level** enters as log-SNR, the one number that means the same for every schedule and every scaling of it
-into scales. Fixed sinusoids of many periods followed by a small MLP let a network depend on it smoothly and
-sharply at once (Vaswani et al. 2017, section 3.5; Ho et al. 2020, appendix B).
+**Noise level.** It enters as log-SNR, the one number that means the same for every schedule and
+scaling. Fixed sinusoids of many periods followed by a small perceptron let a network depend on it
+smoothly and sharply at once (Vaswani et al. 2017, section 3.5; Ho et al. 2020, appendix B).
 
-**The detail.** Near the clean end the last bits of the likelihood hang on the position of a value between two
-neighbouring levels, a far smaller distance than those to which a fresh network is sensitive. Sinusoids of the
-input with periods of that size make it visible from the start (Kingma et al. 2021, "Variational Diffusion
-Models", appendix C). Where the noise is wider than a period they would be noise themselves. Of x = m + s eps one can
-know of sin(w m) only what is left on average,
+**Fine detail.** Near the clean end the last bits of a likelihood depend on where a value lies
+between two neighbouring levels, a far smaller distance than those to which a new network is
+sensitive. Sinusoids of the input with periods of that size make it visible (Kingma et al. 2021,
+"Variational Diffusion Models", appendix C). Where the noise is wider than a period they would be
+noise themselves. For x = m + s eps the mean of a sinusoid is
 
     E sin(w x) = exp(-w^2 s^2 / 2) sin(w m),
 
-so each sinusoid is multiplied by that factor, which takes it out of sight as it drowns.
+so each feature is multiplied by that factor, which damps it to zero once its period is below the
+noise.
 """
 
 from __future__ import annotations
@@ -27,46 +28,61 @@ from torch.nn.functional import silu
 
 from .condition import Condition, conditioning
 
-LEVEL_RANGE = (
-    20.0  # |log-SNR| beyond this is clean, or noise, to any floating-point precision that trains
-)
-LEVEL_FEATURES = 64
-FASTEST, SLOWEST = 4.0, 0.04  # radians per nat: periods from 1.6 nats to 4 times the whole range
+MAX_LOG_SNR = 20.0
+"""Beyond it, x_t is clean, or noise, to any precision that trains."""
+
+_LEVEL_FEATURES = 64
+# Radians per nat of log-SNR: periods from 1.6 nats to 4 times the whole range.
+_HIGHEST_FREQUENCY = 4.0
+_LOWEST_FREQUENCY = 0.04
 
 
 def sinusoids(values: Float[Tensor, " b"], count: int) -> Float[Tensor, "b count"]:
-    """The features sin(w_k a), cos(w_k a) of each value a, with count/2 geometrically spaced frequencies w_k.
+    """Features sin(w_k a), cos(w_k a) of each value a, with geometrically spaced frequencies w_k.
 
-    w_k = FASTEST (SLOWEST / FASTEST)^(k / (count/2 - 1)), in radians per nat (Vaswani et al. 2017, section
-    3.5).
+    w_k = 4 (0.04/4)^(k / (count/2 - 1)) radians per nat, k from 0 to count/2 - 1 (Vaswani et al.
+    2017, section 3.5).
+
+    Args:
+        values: a, (b,).
+        count: the number of features, even.
     """
-    steps = torch.linspace(0, 1, count // 2, dtype=values.dtype, device=values.device)
-    angles = values[:, None] * (FASTEST * (SLOWEST / FASTEST) ** steps)
+    exponents = torch.linspace(0, 1, count // 2, dtype=values.dtype, device=values.device)
+    frequencies = _HIGHEST_FREQUENCY * (_LOWEST_FREQUENCY / _HIGHEST_FREQUENCY) ** exponents
+    angles = values[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class LevelEmbedding(nn.Module):
-    """log-SNR (b,) -> embedding (b, dim): sinusoids, then a linear layer, SiLU and a linear layer.
+    """log-SNR (b,) -> embedding (b, dim): sinusoids, then linear, SiLU, linear.
 
-    log-SNR is clamped to [-20, 20], so that the exact ends of a path, +inf and -inf, are ordinary inputs.
+    log-SNR is clamped to [-20, 20], so that the exact ends of a path, +inf and -inf, are ordinary
+    inputs.
+
+    Args:
+        dim: width of the embedding.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.first = nn.Linear(LEVEL_FEATURES, dim)
+        self.first = nn.Linear(_LEVEL_FEATURES, dim)
         self.second = nn.Linear(dim, dim)
 
     def forward(self, log_snr: Float[Tensor, " b"]) -> Float[Tensor, "b dim"]:
-        features = sinusoids(log_snr.clamp(-LEVEL_RANGE, LEVEL_RANGE), LEVEL_FEATURES)
+        """The embedding of each log-SNR."""
+        features = sinusoids(log_snr.clamp(-MAX_LOG_SNR, MAX_LOG_SNR), _LEVEL_FEATURES)
         out: Tensor = self.second(silu(self.first(features.to(self.first.weight.dtype))))
         return out
 
 
 class InputFourier(nn.Module):
-    """x -> (x, d_n sin(2^n pi x), d_n cos(2^n pi x) for n in frequencies), joined along the channel axis.
+    """x -> (x, d_n sin(2^n pi x), d_n cos(2^n pi x) for each n), joined along the channel axis.
 
-    Kingma et al. 2021, appendix C, with d_n = exp(-(2^n pi)^2 s^2 / 2) for the part s^2 = 1/(1 + SNR) of the variance that
-    is noise, in an input of unit variance. With no frequencies this is the identity.
+    Kingma et al. 2021, appendix C, with the damping d_n = exp(-(2^n pi)^2 s^2 / 2), where s^2 =
+    1/(1 + SNR) is the part of the variance of a unit-variance input that is noise.
+
+    Args:
+        frequencies: the exponents n; without any this is the identity.
     """
 
     def __init__(self, frequencies: Sequence[int]) -> None:
@@ -80,21 +96,28 @@ class InputFourier(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c *space"], log_snr: Float[Tensor, " b"]
     ) -> Float[Tensor, "b features *space"]:
-        noise = torch.sigmoid(-log_snr).reshape(-1, *(1,) * (x.ndim - 1))
-        waves = [2.0**n * math.pi for n in self.frequencies]
-        damping = [torch.exp(-0.5 * w * w * noise).to(x.dtype) for w in waves]
-        sines, cosines = (
-            [d * f(w * x) for w, d in zip(waves, damping, strict=True)]
-            for f in (torch.sin, torch.cos)
-        )
+        """The input with its damped sinusoids."""
+        per_item = (-1, *(1,) * (x.ndim - 1))
+        noise_variance = torch.sigmoid(-log_snr).reshape(per_item)
+
+        sines = []
+        cosines = []
+        for n in self.frequencies:
+            w = 2.0**n * math.pi
+            damping = torch.exp(-0.5 * w * w * noise_variance).to(x.dtype)
+            sines.append(damping * torch.sin(w * x))
+            cosines.append(damping * torch.cos(w * x))
         return torch.cat([x, *sines, *cosines], dim=1)
 
 
 class Inputs(nn.Module):
-    """Everything that a network is told, as features shaped like the data and one embedding per item.
+    """The inputs of a network as features shaped like the data and one embedding per item.
 
-    `channels` is the number of channels of the features. Raises ValueError where x or log_snr do not have the
-    shape that the network was built for.
+    Args:
+        shape: of one item.
+        dim: width of the embedding.
+        fourier: exponents of the Fourier features.
+        condition: what the network is conditioned on; None for nothing.
     """
 
     def __init__(
@@ -113,22 +136,36 @@ class Inputs(nn.Module):
         log_snr: Float[Tensor, " levels"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b channels *space"], Float[Tensor, "b dim"]]:
-        if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(
-                f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}"
-            )
+        """Features (b, channels, *space) and embedding (b, dim).
+
+        Args:
+            x: noisy data, (b, *shape).
+            log_snr: one per item, (b,).
+            condition: one entry per item; None is the null.
+
+        Raises:
+            ValueError: for other shapes than those that the network was built for.
+        """
+        check_items(x, self.shape)
         if log_snr.shape != x.shape[:1]:
             raise ValueError(
                 f"log_snr has shape {tuple(log_snr.shape)}; give one per item, ({x.shape[0]},)"
             )
-        features, embedding = self.condition(
-            self.fourier(x, log_snr), self.level(log_snr), condition
-        )
+        features = self.fourier(x, log_snr)
+        features, embedding = self.condition(features, self.level(log_snr), condition)
         return features, silu(embedding)
 
 
+def check_items(x: Tensor, shape: tuple[int, ...]) -> None:
+    """ValueError for items of another shape than a network was built for."""
+    if tuple(x.shape[1:]) != shape:
+        raise ValueError(
+            f"x has items of shape {tuple(x.shape[1:])}; this network was built for {shape}"
+        )
+
+
 def zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
-    """The layer with weight and bias 0, so that what it feeds starts unchanged."""
+    """The layer with weight and bias 0, so that what it is added to starts unchanged."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -138,5 +175,11 @@ def zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
 def modulate(
     x: Float[Tensor, "..."], shift: Float[Tensor, "..."], scale: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
-    """x (1 + scale) + shift: the embedding's say in a normalised layer (FiLM, Perez et al. 2018; adaLN)."""
+    """x (1 + scale) + shift (FiLM, Perez et al. 2018; adaLN).
+
+    Args:
+        x: normalised features.
+        shift: from the embedding, broadcastable.
+        scale: from the embedding, broadcastable.
+    """
     return torch.addcmul(shift, x, 1 + scale)

@@ -1,8 +1,9 @@
-"""A residual multilayer perceptron for data of any shape: the network for points, tables and small arrays.
+"""A residual multilayer perceptron for data of any shape: points, tables and small arrays.
 
-The data is flattened, joined by what it is conditioned on, and passed through residual blocks whose
-normalisation is scaled, shifted and gated by the embedding of level and condition, all starting from zero
-("adaLN-zero", Peebles & Xie 2023, section 3.2): a new block is the identity, and a new network returns 0.
+The data are flattened, joined by what they are conditioned on, and passed through residual blocks
+whose normalisation is scaled, shifted and gated by the embedding of noise level and condition. All
+of these start from zero (adaLN-zero, Peebles & Xie 2023, section 3.2): a new block is the identity,
+and a new network returns 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from .registry import NETWORKS, constructor
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """The choice of an MLP: `depth` residual blocks of `width` units."""
+    """The choice of a residual multilayer perceptron, with about 5 depth width² weights.
+
+    Args:
+        width: units of each block.
+        depth: the number of residual blocks.
+
+    Raises:
+        ValueError: for less than 1.
+    """
 
     width: int = 128
     depth: int = 3
@@ -32,11 +41,17 @@ class MLPConfig:
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
-        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        """A new network.
+
+        Args:
+            shape: of one item.
+            condition: what it is conditioned on; None for nothing.
+            outputs: output channels; None means those of the items.
+        """
         return MLPModule(self, shape, condition, outputs)
 
 
-class Block(nn.Module):
+class PerceptronBlock(nn.Module):
     """h + gate · f(LayerNorm(h) (1 + scale) + shift), f being linear, SiLU, linear."""
 
     def __init__(self, width: int) -> None:
@@ -48,13 +63,24 @@ class Block(nn.Module):
     def forward(
         self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b width"]:
+        """The features after the block."""
         shift, scale, gate = self.film(embedding).chunk(3, dim=1)
         out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
         return out
 
 
 class MLPModule(nn.Module):
-    """(x, log_snr, condition) -> x with `outputs` channels. About 5 depth width² weights."""
+    """A residual multilayer perceptron, (x, log_snr, condition) -> x with `outputs` channels.
+
+    Args:
+        config: its sizes.
+        shape: of one item.
+        condition: what it is conditioned on; None for nothing.
+        outputs: output channels; None means those of the items.
+
+    Raises:
+        ValueError: for a shape without axes, or with an empty one.
+    """
 
     def __init__(
         self,
@@ -64,14 +90,15 @@ class MLPModule(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
         if not shape or min(shape) < 1:
             raise ValueError(
-                f"shape={shape} must have at least one axis, all of positive length: (1,) for scalars"
+                f"shape={shape} must have at least one axis, all of positive length: "
+                "(1,) for scalars"
             )
+        self.config = config
         self.inputs = Inputs(shape, config.width, (), condition)
         self.stem = nn.Linear(self.inputs.channels * prod(shape[1:]), config.width)
-        self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(PerceptronBlock(config.width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self.result = (outputs or shape[0], *shape[1:])
         self.head = zeroed(nn.Linear(config.width, prod(self.result)))
@@ -82,10 +109,19 @@ class MLPModule(nn.Module):
         log_snr: Float[Tensor, " b"],
         condition: Tensor | None = None,
     ) -> Float[Tensor, "b *result"]:
+        """The output at this noise level.
+
+        Args:
+            x: noisy data with unit variance, (b, *shape).
+            log_snr: one per item, (b,).
+            condition: one entry per item; None is the null.
+        """
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.stem(features.flatten(1))
+
         for block in self.blocks:
             h = block(h, embedding)
+
         out: Tensor = self.head(self.norm(h))
         return out.view(-1, *self.result)
 

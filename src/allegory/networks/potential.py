@@ -1,8 +1,9 @@
-"""A residual multilayer perceptron that puts out one number an item: a potential, to be differentiated.
+"""A residual perceptron with one output per item: a potential, whose gradient is a score.
 
-What is told of the level is smooth in log-SNR, for its derivative is trained too (`objectives.dual_score_matching`): the
-number itself and sinusoids of long periods, added to the first layer, where `mlp.py` has short ones and scales by them.
-Sinusoids of the input, faded with the noise (`embed.InputFourier`), make the fine parts of a density visible early on.
+Its derivative with respect to log-SNR is trained too (`objectives.dual_score_matching`), so the
+features of the noise level are smooth: log-SNR itself and sinusoids of long periods, added to the
+first layer, where `mlp.py` has short periods that scale each layer. Damped Fourier features of the
+input (`embeddings.InputFourier`) resolve the fine parts of a density from the start.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from .condition import Condition, conditioning
-from .embeddings import LEVEL_RANGE, InputFourier, zeroed
+from .embeddings import MAX_LOG_SNR, InputFourier, check_items, zeroed
 from .registry import NETWORKS, constructor
 
-WAVES = (0.1, 0.2, 0.4, 0.8)
-"""Radians per nat: periods from 8 nats up."""
+# Radians per nat of log-SNR: periods from 8 nats up.
+_FREQUENCIES = (0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True)
 class PotentialConfig:
-    """The choice of a scalar network: `depth` residual layers of `width` units, sinusoids 2^n pi of the input for n in
-    `fourier`.
+    """The choice of a potential.
+
+    Args:
+        width: units of each layer.
+        depth: the number of residual layers.
+        fourier: exponents n of the input features sin(2^n pi x), cos(2^n pi x).
+
+    Raises:
+        ValueError: for less than 1.
     """
 
     width: int = 128
@@ -36,7 +44,7 @@ class PotentialConfig:
     fourier: tuple[int, ...] = ()
 
     scalar: ClassVar[bool] = True
-    """The network has one output per item, whatever their shape: an energy is read off it directly."""
+    """The network has one output per item, whatever their shape, as an energy needs it."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.depth) < 1:
@@ -45,36 +53,48 @@ class PotentialConfig:
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
-        """A new network for items of this shape. ValueError for other than one output."""
+        """A new network.
+
+        Args:
+            shape: of one item.
+            condition: what it is conditioned on; None for nothing.
+            outputs: None or 1.
+
+        Raises:
+            ValueError: for another number of outputs.
+        """
         if outputs not in (None, 1):
             raise ValueError(
-                f"outputs={outputs}: this network puts out one number an item; leave it out"
+                f"outputs={outputs}: this network has one output per item; leave it out"
             )
         return PotentialModule(self, shape, condition)
 
 
 class PotentialModule(nn.Module):
-    """(x, log_snr, condition) -> (b,), which is 0 for a new network."""
+    """A scalar potential, (x, log_snr, condition) -> (b,), which is 0 for a new network.
+
+    Args:
+        config: its sizes.
+        shape: of one item.
+        condition: what it is conditioned on; None for nothing.
+    """
 
     def __init__(
         self, config: PotentialConfig, shape: tuple[int, ...], condition: Condition | None = None
     ) -> None:
         super().__init__()
+        width = config.width
         self.config = config
         self.shape = shape
         self.fourier = InputFourier(config.fourier)
-        self.condition = conditioning(condition, config.width)
+        self.condition = conditioning(condition, width)
         self.level = nn.Sequential(
-            nn.Linear(1 + 2 * len(WAVES), config.width),
-            nn.SiLU(),
-            nn.Linear(config.width, config.width),
+            nn.Linear(1 + 2 * len(_FREQUENCIES), width), nn.SiLU(), nn.Linear(width, width)
         )
         channels = self.fourier.channels(shape[0]) + self.condition.channels
-        self.stem = nn.Linear(channels * prod(shape[1:]), config.width)
-        self.layers = nn.ModuleList(
-            nn.Linear(config.width, config.width) for _ in range(config.depth)
-        )
-        self.head = zeroed(nn.Linear(config.width, 1))
+        self.stem = nn.Linear(channels * prod(shape[1:]), width)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(config.depth))
+        self.head = zeroed(nn.Linear(width, 1))
 
     def forward(
         self,
@@ -82,24 +102,34 @@ class PotentialModule(nn.Module):
         log_snr: Float[Tensor, " b"],
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(
-                f"x has items of shape {tuple(x.shape[1:])}; this network was built for {self.shape}"
-            )
-        features, told = self.condition(
-            self.fourier(x, log_snr), self.level(_slow(log_snr)), condition
-        )
-        h = self.stem(features.flatten(1)) + told
+        """The potential of each item.
+
+        Args:
+            x: noisy data with unit variance, (b, *shape).
+            log_snr: one per item, (b,).
+            condition: one entry per item; None is the null.
+
+        Raises:
+            ValueError: for items of another shape.
+        """
+        check_items(x, self.shape)
+        features = self.fourier(x, log_snr)
+        level = self.level(_smooth_features(log_snr))
+        features, embedding = self.condition(features, level, condition)
+
+        h = self.stem(features.flatten(1)) + embedding
         for layer in self.layers:
             h = h + layer(silu(h))
         out: Tensor = self.head(silu(h))
         return out[:, 0]
 
 
-def _slow(log_snr: Float[Tensor, " b"]) -> Float[Tensor, "b features"]:
-    at = log_snr.clamp(-LEVEL_RANGE, LEVEL_RANGE)[:, None]
-    angles = at * torch.tensor(WAVES, dtype=at.dtype, device=at.device)
-    return torch.cat([at / math.sqrt(LEVEL_RANGE), angles.sin(), angles.cos()], 1)
+def _smooth_features(log_snr: Float[Tensor, " b"]) -> Float[Tensor, "b features"]:
+    """log-SNR and its sinusoids of long periods."""
+    clamped = log_snr.clamp(-MAX_LOG_SNR, MAX_LOG_SNR)[:, None]
+    frequencies = torch.tensor(_FREQUENCIES, dtype=clamped.dtype, device=clamped.device)
+    angles = clamped * frequencies
+    return torch.cat([clamped / math.sqrt(MAX_LOG_SNR), angles.sin(), angles.cos()], 1)
 
 
 Potential = constructor("Potential", PotentialConfig)

@@ -65,7 +65,7 @@ def label_condition(spec: ItemSpec) -> Labels | None:
 def constructor(
     name: str, config: Callable[P, NetworkConfig]
 ) -> Callable[Concatenate[ItemSpec, P], nn.Module]:
-    """A function (spec, fields of the config) -> network, conditioned on the labels if the data have any.
+    """A function (spec, fields of the config) -> network, conditioned on the labels of the data.
 
     Args:
         name: of the function.

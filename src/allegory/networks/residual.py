@@ -1,7 +1,8 @@
-"""Residual convolutions without a level of noise: what encoders and decoders are made of.
+"""Residual convolutions without a noise level, for encoders and decoders.
 
-The only statistics are those of one item (GroupNorm), so a sample is its own. Sizes change by moving pixels into channels
-and back (Shi et al. 2016): a picture is read at half its size or less from the first convolution on, where a CPU is fast.
+Normalisation is per item (GroupNorm), so an item does not depend on its batch. Sizes change by
+moving pixels into channels and back (Shi et al. 2016): the first convolution already works at half
+the size or less, where a CPU is fast.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .unet import group_norm
 
 
 class Residual(nn.Module):
-    """h + conv(silu(norm(conv(silu(norm(h)))))), the last convolution zero: a new block is the identity.
+    """h + conv(silu(norm(conv(silu(norm(h)))))), the last one zero: a new block is the identity.
 
     He et al. 2016, "Identity mappings in deep residual networks".
     """
@@ -31,18 +32,25 @@ class Residual(nn.Module):
         self.last = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """The features after the block."""
         inside = self.first(silu(self.norms[0](h)))
         out: Tensor = h + self.last(silu(self.norms[1](inside)))
         return out
 
 
 def residuals(channels: int, count: int) -> nn.Sequential:
-    """So many residual blocks, one after another."""
+    """`count` residual blocks in sequence."""
     return nn.Sequential(*(Residual(channels) for _ in range(count)))
 
 
 class Output(nn.Module):
-    """A 1x1 convolution of silu(norm(h)), zero at first if asked."""
+    """A 1x1 convolution of silu(norm(h)).
+
+    Args:
+        channels: of h.
+        outputs: output channels.
+        zero: whether the convolution is zero at first.
+    """
 
     def __init__(self, channels: int, outputs: int, zero: bool = True) -> None:
         super().__init__()
@@ -51,27 +59,40 @@ class Output(nn.Module):
         self.conv = zeroed(conv) if zero else conv
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs y x"]:
+        """The outputs."""
         out: Tensor = self.conv(silu(self.norm(h)))
         return out
 
 
 class Down(nn.Module):
-    """Blocks of `factor` x `factor` pixels become channels, then a convolution to `outer` channels."""
+    """Blocks of pixels become channels, then a convolution.
+
+    Args:
+        inner: input channels.
+        outer: output channels.
+        factor: side of a block of pixels.
+    """
 
     def __init__(self, inner: int, outer: int, factor: int = 2) -> None:
         super().__init__()
+        kernel = 3 if factor > 1 else 1
         self.unshuffle = nn.PixelUnshuffle(factor)
-        self.conv = nn.Conv2d(
-            inner * factor**2, outer, 3 if factor > 1 else 1, padding=1 if factor > 1 else 0
-        )
+        self.conv = nn.Conv2d(inner * factor**2, outer, kernel, padding=kernel // 2)
 
     def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
+        """The features at the smaller size."""
         out: Tensor = self.conv(self.unshuffle(h))
         return out
 
 
 class Up(nn.Module):
-    """A 1x1 convolution, then channels become blocks of `factor` x `factor` pixels."""
+    """A 1x1 convolution, then channels become blocks of pixels.
+
+    Args:
+        inner: input channels.
+        outer: output channels.
+        factor: side of a block of pixels.
+    """
 
     def __init__(self, inner: int, outer: int, factor: int = 2) -> None:
         super().__init__()
@@ -79,39 +100,57 @@ class Up(nn.Module):
         self.shuffle = nn.PixelShuffle(factor)
 
     def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
+        """The features at the larger size."""
         out: Tensor = self.shuffle(self.conv(h))
         return out
 
 
 class Flatten(nn.Module):
-    """A picture to the channels of a single pixel: a linear layer over all of silu(norm(h)), zero at first if asked.
+    """An image to the channels of a single pixel: a linear layer over all of silu(norm(h)).
 
-    The layer's weights are as large as if it saw one pixel, and their sum is divided by the root of the number of pixels:
-    a step of the optimizer, which moves every weight alike, then moves the outputs by as much less.
+    The weights are initialised as if the layer saw one pixel, and the output is divided by the
+    square root of the number of pixels. A step of the optimizer, which changes every weight by
+    about as much, then changes the output by that factor less.
+
+    Args:
+        channels: of h.
+        size: height and width of h.
+        outputs: output channels.
+        zero: whether the layer is zero at first.
     """
 
     def __init__(
         self, channels: int, size: tuple[int, int], outputs: int, zero: bool = True
     ) -> None:
         super().__init__()
-        self.norm, self.pixels = group_norm(channels), size[0] * size[1]
+        self.norm = group_norm(channels)
+        self.pixels = size[0] * size[1]
         linear = nn.Linear(channels * self.pixels, outputs)
         self.linear = zeroed(linear) if zero else _enlarged(linear, self.pixels)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs 1 1"]:
+        """The channels of one pixel."""
         out: Tensor = self.linear(silu(self.norm(h)).flatten(1))[..., None, None]
         return out / math.sqrt(self.pixels)
 
 
 class Unflatten(nn.Module):
-    """A single pixel to a picture: a linear layer, enlarged and divided as that of `Flatten`."""
+    """A single pixel to an image: a linear layer, scaled like that of `Flatten`.
+
+    Args:
+        inputs: input channels.
+        channels: output channels.
+        size: height and width of the output.
+    """
 
     def __init__(self, inputs: int, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.shape, self.pixels = (channels, *size), size[0] * size[1]
+        self.shape = (channels, *size)
+        self.pixels = size[0] * size[1]
         self.linear = _enlarged(nn.Linear(inputs, channels * self.pixels), self.pixels)
 
     def forward(self, z: Float[Tensor, "b inputs 1 1"]) -> Float[Tensor, "b c y x"]:
+        """The image."""
         out: Tensor = self.linear(z.flatten(1)).unflatten(1, self.shape)
         return out / math.sqrt(self.pixels)
 
@@ -124,7 +163,14 @@ def _enlarged(linear: nn.Linear, pixels: int) -> nn.Linear:
 
 
 class PictureEncoder(nn.Module):
-    """A picture to a vector: half its size, a quarter, a kernel over it; `blocks` residual blocks at each."""
+    """An image to a vector: convolutions at a half and a quarter of the size, then a linear layer.
+
+    Args:
+        shape: (channels, height, width) of the image.
+        outputs: length of the vector.
+        channels: at a half and at a quarter of the size.
+        blocks: residual blocks at each size.
+    """
 
     def __init__(
         self, shape: Sequence[int], outputs: int, channels: tuple[int, int], blocks: int
@@ -133,17 +179,28 @@ class PictureEncoder(nn.Module):
         _, quarter = halves(shape)
         wide, narrow = channels
         self.layers = nn.Sequential(
-            Down(shape[0], wide), residuals(wide, blocks), Down(wide, narrow), residuals(narrow, blocks),
+            Down(shape[0], wide),
+            residuals(wide, blocks),
+            Down(wide, narrow),
+            residuals(narrow, blocks),
             Flatten(narrow, quarter, outputs, zero=False),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs"]:
+        """The vector of each image."""
         out: Tensor = self.layers(x).flatten(1)
         return out
 
 
 class PictureDecoder(nn.Module):
-    """A vector to a picture, the mirror image of `PictureEncoder`; 0 at first."""
+    """A vector to an image, the mirror image of `PictureEncoder`; 0 at first.
+
+    Args:
+        inputs: length of the vector.
+        shape: (channels, height, width) of the image.
+        channels: at a half and at a quarter of the size.
+        blocks: residual blocks at each size.
+    """
 
     def __init__(
         self, inputs: int, shape: Sequence[int], channels: tuple[int, int], blocks: int
@@ -152,20 +209,26 @@ class PictureDecoder(nn.Module):
         _, quarter = halves(shape)
         wide, narrow = channels
         self.layers = nn.Sequential(
-            Unflatten(inputs, narrow, quarter), residuals(narrow, blocks), Up(narrow, wide), residuals(wide, blocks),
-            Output(wide, 4 * shape[0]), nn.PixelShuffle(2),
-        )  # fmt: skip
+            Unflatten(inputs, narrow, quarter),
+            residuals(narrow, blocks),
+            Up(narrow, wide),
+            residuals(wide, blocks),
+            Output(wide, 4 * shape[0]),
+            nn.PixelShuffle(2),
+        )
 
     def forward(self, z: Float[Tensor, "b inputs"]) -> Float[Tensor, "b c y x"]:
+        """The image of each vector."""
         out: Tensor = self.layers(z[..., None, None])
         return out
 
 
 def halves(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A half and a quarter of a picture's size. ValueError for what is no picture, or has sides not in fours."""
+    """A half and a quarter of an image's size. ValueError unless its sides are multiples of 4."""
     if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
         raise ValueError(
-            f"data of shape {tuple(shape)}; give pictures (channels, height, width) with sides in fours"
+            f"data of shape {tuple(shape)}; give images (channels, height, width) whose sides are "
+            "multiples of 4"
         )
     _, height, width = shape
     return (height // 2, width // 2), (height // 4, width // 4)

@@ -1,11 +1,11 @@
-"""A U-Net of residual blocks (Ronneberger et al. 2015; Ho et al. 2020, appendix B) for images of 8x8 to
-64x64.
+"""A U-Net of residual blocks, for images of 8x8 to 64x64.
 
-The picture passes down through levels of half the size and more channels, and up again, each block on the way
-up seeing the output of its mirror image on the way down. Three choices keep it fast on a CPU
-(benchmarks/NOTES.md): sizes change by averaging and by repeating pixels, with any change of channels done at
-the smaller size; attention works on tokens with linear layers; and normalisation is per item and per group of
-channels, which also keeps a sample its own.
+It follows Ronneberger et al. 2015 and Ho et al. 2020, appendix B. The image passes down through
+resolutions of half the size and more channels, and up again, and each block on the way up sees the
+output of its mirror image on the way down. Three choices make it fast on a CPU
+(benchmarks/NOTES.md): sizes change by averaging and by repeating pixels, with any change of
+channels at the smaller size; attention works on tokens with linear layers; and normalisation is per
+item and per group of channels, so an item does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -27,13 +27,20 @@ from .registry import NETWORKS, constructor
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The choice of a U-Net.
+    """The choice of a U-Net: 2.7 million weights by default, 0.4 with 32 channels and 1 block.
 
-    Level i has channels · multipliers[i] channels and `blocks` residual blocks each way; attention runs at
-    the levels whose longer side is listed; `fourier` are the exponents n of the input's features sin, cos(2^n
-    pi x). The last convolution has a kernel of `head` x `head`: 1 where the outputs are many, as logits are.
+    Args:
+        channels: channels at the full resolution.
+        multipliers: resolution i is 2^i times smaller and has channels · multipliers[i] channels.
+        blocks: residual blocks per resolution, each way.
+        attention: the resolutions with attention, by the longer side of the image there.
+        heads: attention heads.
+        dropout: probability of dropping a unit.
+        fourier: exponents n of the input features sin(2^n pi x), cos(2^n pi x).
+        head: kernel of the last convolution, odd: 1 where the outputs are many, as logits are.
 
-    Weights: 2.7 million by default, 0.4 million with 32 channels and 1 block.
+    Raises:
+        ValueError: for a number out of its range.
     """
 
     channels: int = 64
@@ -48,8 +55,8 @@ class UNetConfig:
     def __post_init__(self) -> None:
         if not self.multipliers or min(self.channels, self.blocks, *self.multipliers) < 1:
             raise ValueError(
-                f"channels={self.channels}, blocks={self.blocks} and each of multipliers={self.multipliers} "
-                "must be at least 1"
+                f"channels={self.channels}, blocks={self.blocks} and each of "
+                f"multipliers={self.multipliers} must be at least 1"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be in [0, 1)")
@@ -61,12 +68,27 @@ class UNetConfig:
     def build(
         self, shape: tuple[int, ...], condition: Condition | None = None, outputs: int | None = None
     ) -> nn.Module:
-        """A new network for items of this shape; `outputs`: its output channels, if not theirs."""
+        """A new network.
+
+        Args:
+            shape: (channels, height, width) of an item.
+            condition: what it is conditioned on; None for nothing.
+            outputs: output channels; None means those of the items.
+        """
         return UNetModule(self, shape, condition, outputs)
 
 
 class ResBlock(nn.Module):
-    """skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))) (1 + scale) + shift))), the last conv zero."""
+    """skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))) (1 + scale) + shift))).
+
+    The last convolution is zero at first, and scale and shift come from the embedding.
+
+    Args:
+        inner: input channels.
+        outer: output channels.
+        dim: width of the embedding.
+        dropout: probability of dropping a unit.
+    """
 
     def __init__(self, inner: int, outer: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -81,6 +103,7 @@ class ResBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
+        """The features after the block."""
         shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
         inside = self.conv(silu(self.norm(h)))
         inside = silu(modulate(self.inner_norm(inside), shift, scale))
@@ -98,13 +121,21 @@ class PixelAttention(nn.Module):
         zeroed(self.attention.out)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """The features after attention."""
         tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))
         out: Tensor = h + tokens.transpose(1, 2).view_as(h)
         return out
 
 
 class Stage(nn.Module):
-    """A residual block, then attention where this level has it."""
+    """A residual block, then attention where this resolution has it.
+
+    Args:
+        config: of the network.
+        inner: input channels.
+        outer: output channels.
+        size: longer side of the image here.
+    """
 
     def __init__(self, config: UNetConfig, inner: int, outer: int, size: int) -> None:
         super().__init__()
@@ -116,18 +147,27 @@ class Stage(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
+        """The features after the stage."""
         out: Tensor = self.attention(self.block(h, embedding))
         return out
 
 
-class Level(nn.Module):
-    """One size: stages down, what happens at the next smaller size, and stages up that see those down."""
+class Resolution(nn.Module):
+    """One size: stages down, the smaller sizes, and stages up that see those down.
+
+    Args:
+        config: of the network.
+        inner: input channels.
+        widths: channels at this size and at each smaller one.
+        sizes: longer side of the image at this size and at each smaller one.
+    """
 
     def __init__(
         self, config: UNetConfig, inner: int, widths: Sequence[int], sizes: Sequence[int]
     ) -> None:
         super().__init__()
-        width, size = widths[0], sizes[0]
+        width = widths[0]
+        size = sizes[0]
         entering = [inner] + [width] * (config.blocks - 1)
         self.down = nn.ModuleList(Stage(config, channels, width, size) for channels in entering)
         self.inside: Smaller | Stage = (
@@ -138,33 +178,53 @@ class Level(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
+        """The features after this size and all smaller ones."""
         passed = []
         for stage in self.down:
             h = stage(h, embedding)
             passed.append(h)
+
         h = self.inside(h, embedding)
+
         for stage in self.up:
             h = stage(torch.cat([h, passed.pop()], dim=1), embedding)
         return h
 
 
 class Smaller(nn.Module):
-    """The next level at half the size: 2x2 means, the level, a 1x1 convolution, each pixel repeated."""
+    """The next resolution: 2x2 means, the resolution, a 1x1 convolution, each pixel repeated.
+
+    Args:
+        config: of the network.
+        widths: channels at the size above and at each smaller one.
+        sizes: longer side of the image at the size above and at each smaller one.
+    """
 
     def __init__(self, config: UNetConfig, widths: Sequence[int], sizes: Sequence[int]) -> None:
         super().__init__()
-        self.level = Level(config, widths[0], widths[1:], sizes[1:])
+        self.level = Resolution(config, widths[0], widths[1:], sizes[1:])
         self.narrow = nn.Conv2d(widths[1], widths[0], 1)
 
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b c y x"]:
+        """The features at the size above."""
         inside = self.narrow(self.level(avg_pool2d(h, 2), embedding))
         return interpolate(inside, scale_factor=2)
 
 
 class UNetModule(nn.Module):
-    """(x, log_snr, condition) -> (b, outputs, height, width), for x of shape (b, channels, height, width)."""
+    """A U-Net, (x, log_snr, condition) -> (b, outputs, height, width).
+
+    Args:
+        config: its sizes.
+        shape: (channels, height, width) of an item.
+        condition: what it is conditioned on; None for nothing.
+        outputs: output channels; None means those of the items.
+
+    Raises:
+        ValueError: for items that are no images, or cannot be halved often enough.
+    """
 
     def __init__(
         self,
@@ -175,11 +235,11 @@ class UNetModule(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        sizes = level_sizes(shape, len(config.multipliers))
+        sizes = resolutions(shape, len(config.multipliers))
         widths = [config.channels * m for m in config.multipliers]
         self.inputs = Inputs(shape, embedding_width(config), config.fourier, condition)
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
-        self.level = Level(config, widths[0], widths, sizes)
+        self.level = Resolution(config, widths[0], widths, sizes)
         self.norm = group_norm(widths[0])
         self.head = zeroed(
             nn.Conv2d(widths[0], outputs or shape[0], config.head, padding=config.head // 2)
@@ -191,6 +251,13 @@ class UNetModule(nn.Module):
         log_snr: Float[Tensor, " b"],
         condition: Tensor | None = None,
     ) -> Float[Tensor, "b outputs y x"]:
+        """The output at this noise level.
+
+        Args:
+            x: noisy data with unit variance, (b, *shape).
+            log_snr: one per item, (b,).
+            condition: one entry per item; None is the null.
+        """
         features, embedding = self.inputs(x, log_snr, condition)
         h = self.level(self.stem(features), embedding)
         out: Tensor = self.head(silu(self.norm(h)))
@@ -198,34 +265,35 @@ class UNetModule(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm in 8 groups, or in as many as divide both 8 and the channels: statistics of one item only."""
+    """GroupNorm in 8 groups, or in as many as divide both 8 and the channels."""
     return nn.GroupNorm(gcd(8, channels), channels)
 
 
 def embedding_width(config: UNetConfig) -> int:
-    """The width of the embedding of level and condition, 4 times the channels (Ho et al. 2020)."""
+    """Width of the embedding, 4 times the channels (Ho et al. 2020)."""
     return 4 * config.channels
 
 
-def level_sizes(shape: Sequence[int], levels: int) -> list[int]:
-    """The longer side of the picture at each level; ValueError where a side cannot be halved often enough."""
+def resolutions(shape: Sequence[int], count: int) -> list[int]:
+    """The longer side at each resolution. ValueError where it cannot be halved so often."""
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
         )
     _, height, width = shape
-    step = 2 ** (levels - 1)
+    step = 2 ** (count - 1)
     if height % step or width % step:
+        padded = f"{-(-height // step) * step}x{-(-width // step) * step}"
         raise ValueError(
-            f"a picture of {height}x{width} cannot be halved {levels - 1} times, as {levels} multipliers "
-            f"ask: use fewer multipliers, or pad it to {-(-height // step) * step}x{-(-width // step) * step}"
+            f"an image of {height}x{width} cannot be halved {count - 1} times, as {count} "
+            f"multipliers ask: use fewer multipliers, or pad it to {padded}"
         )
-    return [max(height, width) // 2**level for level in range(levels)]
+    return [max(height, width) // 2**i for i in range(count)]
 
 
 UNet = constructor("UNet", UNetConfig)
 NETWORKS.register(
     "unet",
     UNetConfig,
-    "U-Net of residual blocks, for images of 8x8 to 64x64 (Ronneberger et al. 2015; Ho et al. 2020)",
+    "U-Net of residual blocks, for images of 8x8 to 64x64 (Ho et al. 2020)",
 )
