@@ -37,7 +37,7 @@ def test_every_name_is_there_and_says_what_it_is(name):
 
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        allegory.nothing
+        allegory.nothing  # noqa: B018
 
 
 def test_importing_the_package_imports_nothing_else():

@@ -110,7 +110,7 @@ def test_the_bound_is_that_of_the_paper(curve, data, steps):
     else:  # alpha/sigma = cot(a + (b - a) t)
         a, b = math.atan(math.exp(-3)), math.atan(math.exp(2.5))
         path, gamma = Path(Cosine(6, -5)), lambda t: 2 * torch.log(torch.tan(a + (b - a) * t))
-        dgamma = lambda t: 4 * (b - a) / torch.sin(2 * (a + (b - a) * t))
+        dgamma = lambda t: 4 * (b - a) / torch.sin(2 * (a + (b - a) * t))  # noqa: E731
     vdm, raw = model(data, path), raw_items(data, 4)
     expected = bound_of_kingma(vdm, raw, gamma, dgamma, seed=5, draws=6, steps=steps)
     got = vdm.bound(raw, seed=5, draws=6, steps=steps)
@@ -308,8 +308,8 @@ def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
     """The gradient of the start from the first items has the mean of that from all, to 3 standard errors."""
     vdm, raw = model(DISCRETE, Path(LearnedSchedule(2, -3))), raw_items(DISCRETE, 2000)
     x0, path = vdm.spec.encode(raw), vdm.denoiser.path
-    likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()
-    pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()
+    likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()  # noqa: E731
+    pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()  # noqa: E731
     few = estimate(
         torch.stack(
             [pull(x0[k : k + Elbo().reconstructed]) for k in range(0, 2000, Elbo().reconstructed)]

@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str]) -> Command:
             Annotated[kind, subcommand(name, description=(kind.__doc__ or "").partition("\n")[0])]
             for name, kind in COMMANDS.items()
         )
-        chosen: Command = read(Union[every], arguments, _PROGRAM, _DESCRIPTION)
+        chosen: Command = read(Union[every], arguments, _PROGRAM, _DESCRIPTION)  # noqa: UP007
         return chosen
 
     name, *rest = arguments
