@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from allegory.data import Dataset, Items, load
-from allegory.likelihood.bound import diffusion_loss, loss_by_log_snr
+from allegory.likelihood.bound import loss_by_log_snr
 from allegory.models import VDM
 from allegory.networks import UNetConfig
 from allegory.process import (
@@ -48,6 +48,7 @@ from allegory.process import (
     bits_per_dim,
     estimate,
 )
+from allegory.process.bound_terms import diffusion_loss
 from allegory.recipes import DiffusionConfig, PathConfig, Run, execute, recipe_named
 
 Table = dict[str, dict[str, float]]

@@ -7,7 +7,7 @@ import torch
 from tests.helpers.paths import bent
 
 from allegory.likelihood import Continuous
-from allegory.likelihood.bound import diffusion_loss, prior_matching, variational_bound
+from allegory.likelihood.bound import variational_bound
 from allegory.process import (
     Betas,
     Cosine,
@@ -18,6 +18,7 @@ from allegory.process import (
     Path,
     estimate,
 )
+from allegory.process.bound_terms import diffusion_loss, prior_matching
 from allegory.process.learned_schedule import descending_variance
 
 F64 = torch.float64

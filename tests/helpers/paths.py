@@ -4,16 +4,10 @@ import math
 
 import torch
 
+from allegory.process.betas import Betas
+from allegory.process.learned_schedule import LearnedSchedule
 from allegory.process.path import Path
-from allegory.process.schedule import (
-    Betas,
-    Cosine,
-    Geometric,
-    LearnedSchedule,
-    LinearLogSNR,
-    RectifiedFlow,
-    Schedule,
-)
+from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow, Schedule
 
 
 def bent(schedule: LearnedSchedule, seed: int = 0, std: float = 0.5) -> LearnedSchedule:

@@ -9,10 +9,10 @@ from torch import nn
 
 from allegory import VDM, Denoiser, Empirical, Path
 from allegory.data.spec import DataSpec
-from allegory.likelihood.bound import diffusion_loss, prior_matching, reconstruction
 from allegory.networks import Labels, MLPConfig
 from allegory.objectives import Elbo, normal_like, stratified_times
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
+from allegory.process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from allegory.process.learned_schedule import SHARE
 from allegory.process.noise import Noise, Stream
 

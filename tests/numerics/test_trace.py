@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from allegory.numerics.trace import rademacher, traces
+from allegory.numerics.trace import rademacher_probes, traces
+from allegory.process.noise import Noise, Stream
+
+
+def probes_of(seeds, count, like):
+    return rademacher_probes(Noise(seeds, like.shape[1:], Stream.PROBES).draw, count, like)
 
 
 def linear(matrix, x):
@@ -34,7 +39,7 @@ def test_the_exact_trace_differs_from_item_to_item():
 
 def test_a_diagonal_jacobian_needs_one_probe():
     x = leaf(6, 2, 3)
-    probes = rademacher(range(6), 1, x)
+    probes = probes_of(range(6), 1, x)
     torch.testing.assert_close(traces(x.sin(), x, probes)[:, 0], x.detach().cos().flatten(1).sum(1))
 
 
@@ -46,7 +51,7 @@ def test_the_variance_of_a_probe_is_twice_the_squared_off_diagonal():
     """
     matrix, n = torch.randn(6, 6, dtype=torch.float64), 8000
     x = leaf(n, 6)
-    values = traces(linear(matrix, x), x, rademacher(range(n), 1, x))[:, 0]
+    values = traces(linear(matrix, x), x, probes_of(range(n), 1, x))[:, 0]
     symmetric = (matrix + matrix.T) / 2
     expected = 2 * (symmetric - symmetric.diag().diag()).square().sum()
     assert abs(values.var() / expected - 1) < 4 * math.sqrt(14 / n)
@@ -55,8 +60,8 @@ def test_the_variance_of_a_probe_is_twice_the_squared_off_diagonal():
 
 def test_probes_belong_to_their_item_and_differ_between_items():
     like = torch.zeros(4, 30)
-    together = rademacher(range(10, 14), 2, like)
-    assert torch.equal(together[:, 2:3], rademacher([12], 2, like[:1]))
+    together = probes_of(range(10, 14), 2, like)
+    assert torch.equal(together[:, 2:3], probes_of([12], 2, like[:1]))
     assert bool((together.abs() == 1).all())
     assert not torch.equal(together[:, 0], together[:, 1]) and not torch.equal(
         together[0], together[1]

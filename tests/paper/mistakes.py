@@ -6,13 +6,14 @@ from allegory.likelihood.importance import log_mean_weight
 from allegory.likelihood.inference import Inference, Latent
 from allegory.models import as_hierarchy
 from allegory.process import kernel, scaling
+from allegory.process.betas import Betas
 from allegory.process.bound import Bound
 from allegory.process.exact import ExactDensity, Mixture
 from allegory.process.kernel import Gaussian
 from allegory.process.learned_schedule import LearnedSchedule
 from allegory.process.path import Level
 from allegory.process.prediction import Prediction
-from allegory.process.schedule import Betas, Cosine, LinearLogSNR
+from allegory.process.schedule import Cosine, LinearLogSNR
 
 VP, SUB_VP, FLOW, VE = (type(scaling.SCALINGS[name]) for name in ("vp", "sub_vp", "flow", "ve"))
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 from tests.helpers.paths import PATHS
 
+from allegory.process.betas import Betas
 from allegory.process.kernel import Gaussian, marginal, posterior, transition
 from allegory.process.path import Path
 from allegory.process.prediction import Prediction
-from allegory.process.schedule import Betas
 
 NAMES = [name for name in PATHS if not name.startswith("straight")]
 

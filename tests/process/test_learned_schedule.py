@@ -8,8 +8,8 @@ import torch
 from tests.helpers.paths import bent
 from torch import nn
 
-from allegory.likelihood.bound import diffusion_loss
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, Path, Prediction
+from allegory.process.bound_terms import diffusion_loss
 from allegory.process.learned_schedule import SHARE, descending_variance
 
 T = torch.linspace(0, 1, 101, dtype=torch.float64)

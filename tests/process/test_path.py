@@ -4,8 +4,9 @@ import pytest
 import torch
 from tests.helpers.paths import INFINITE, PATHS, SCALINGS, SMOOTH
 
+from allegory.process.betas import Betas
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine, LinearLogSNR, RectifiedFlow
+from allegory.process.schedule import Cosine, LinearLogSNR, RectifiedFlow
 
 T = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tests.helpers.paths import FINITE, SCHEDULES
 
-from allegory.process.schedule import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
+from allegory.process.betas import Betas
+from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow
 
 T = torch.linspace(0.01, 0.99, 37, dtype=torch.float64)
 

@@ -8,9 +8,10 @@ import torch
 from tests.helpers.gaussian import MEAN, STD, gaussian, last_state, spread
 from tests.helpers.paths import SCALINGS
 
+from allegory.process.betas import Betas
 from allegory.process.grid import grid
 from allegory.process.path import Level, Path
-from allegory.process.schedule import Betas, Cosine, Geometric, LinearLogSNR, RectifiedFlow
+from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow
 from allegory.sampling import SOLVERS, single_step, solver_named, stochastic
 from allegory.sampling.driver import run_plan
 

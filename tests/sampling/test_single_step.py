@@ -17,10 +17,11 @@ from tests.helpers.gaussian import (
 )
 from tests.helpers.paths import PATHS, SMOOTH
 
+from allegory.process.betas import Betas
 from allegory.process.exact import Mixture
 from allegory.process.grid import grid
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine
+from allegory.process.schedule import Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
 from allegory.sampling.single_step import SINGLE
 

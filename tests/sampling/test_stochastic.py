@@ -17,10 +17,11 @@ from tests.helpers.gaussian import (
 )
 from tests.helpers.paths import PATHS, SMOOTH
 
+from allegory.process.betas import Betas
 from allegory.process.grid import grid
 from allegory.process.kernel import transition
 from allegory.process.path import Path
-from allegory.process.schedule import Betas, Cosine
+from allegory.process.schedule import Cosine
 from allegory.sampling import SOLVERS, Solver, sample, solver_named, trajectory
 from allegory.sampling.churn import Churn, Interval, churn, restart
 from allegory.sampling.multistep import adams, multistep

@@ -20,12 +20,12 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from ..lookup import pick
+from ..numerics.quadrature import gauss_legendre
 from . import toys
 
 CHUNK = 1000
@@ -121,8 +121,8 @@ def _root(
 @lru_cache
 def _rule(count: int) -> tuple[Tensor, Tensor]:
     """Nodes of the Gauss-Legendre rule on [0, 1] and the logarithms of its weights."""
-    node, weight = (torch.from_numpy(each) for each in np.polynomial.legendre.leggauss(count))
-    return (node + 1) / 2, (weight / 2).log()
+    nodes, weights = gauss_legendre(count)
+    return nodes, weights.log()
 
 
 def _mixture(x: Tensor, means: Tensor, log_weight: Tensor, std: float) -> Tensor:

@@ -1,13 +1,9 @@
 """How probable is this item? In nats, as a Bound."""
 
-from .bound import (
-    diffusion_loss,
-    loss_by_log_snr,
-    prior_matching,
-    reconstruction,
-    variational_bound,
-)
-from .decoder import Continuous, Decoder, Discretised
+from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
+from ..process.decoder import Decoder, Observation
+from .bound import loss_by_log_snr, variational_bound
+from .decoder import Continuous, Discretised
 from .dequantized_flow import FlowBound, flow_bound
 from .flow_ode import FlowLikelihood, FlowSolver, flow_log_prob, log_prob
 from .importance import HasLogWeights, iwae_bound, log_mean_weight
@@ -18,7 +14,6 @@ from .observation import (
     Discrete,
     GaussianObservation,
     LogisticMixture,
-    Observation,
 )
 
 __all__ = [

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,20 +20,7 @@ from torch import Tensor
 from ..process.coefficients import log
 from ..process.kernel import Gaussian
 from ..process.path import Level
-from .observation import CategoricalObservation, GaussianObservation, Observation
-
-
-@runtime_checkable
-class Decoder(Protocol):
-    """p(x | z_0) for z_0 = alpha_0 x0 + sigma_0 eps."""
-
-    def observe(self, z0: Tensor, level: Level) -> Observation:
-        """p(x | z_0) as a distribution of x."""
-        ...
-
-    def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape (batch,)."""
-        ...
+from .observation import CategoricalObservation, GaussianObservation
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,12 +28,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..numerics.adaptive_ode import AdaptiveIntegrator, Solution, level_at
+from ..numerics.adaptive_ode import AdaptiveIntegrator, Solution
 from ..numerics.local_gaussian import Angle, Point
-from ..numerics.trace import rademacher, traces
+from ..numerics.trace import rademacher_probes, traces
 from ..process.bound import bits_per_dim
+from ..process.flow_field import FlowSlope
 from ..process.kernel import Gaussian
-from ..process.noise import item_seeds
+from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Path, precise
 from ..process.prediction import Predict
 
@@ -174,8 +175,9 @@ def flow_log_prob(
             f"x0: {len(x0)} items of {x0.dtype}; give at least one, of floating-point numbers"
         )
     exact = solver.probes == 0 or (solver.probes is None and x0[0].numel() <= EXACT_DIMS)
-    probes = None if exact else rademacher(item_seeds(seeds, len(x0)), solver.probes or 1, x0)
-    field = _Field(predict, path, x0.dtype, condition, probes, grad)
+    noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.PROBES)
+    probes = None if exact else rademacher_probes(noise.draw, solver.probes or 1, x0)
+    field = _Field(FlowSlope(predict, x0.dtype, condition), probes, grad)
     y, u = x0.to(precise(x0.device)), math.exp(-end / 2)
     with torch.set_grad_enabled(grad):
         first = field(
@@ -235,23 +237,18 @@ def _collect(
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """A Predict as the right-hand side: eps and its divergence, in the dtype of the spec."""
+    """The right-hand side of the ODE: eps and its divergence."""
 
-    predict: Predict
-    path: Path
-    dtype: torch.dtype
-    condition: Tensor | None
+    slope: FlowSlope
     probes: Tensor | None
     grad: bool
 
     def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
-        level = level_at(self.path, u, y.to(self.dtype))
-        condition = None if self.condition is None else self.condition[items]
         probes = None if self.probes is None else self.probes[:, items]
         if not (y.requires_grad and self.grad):
             y = y.detach().requires_grad_()
         with torch.enable_grad():
-            eps = self.predict((level.alpha * y).to(self.dtype), level, condition).eps
+            eps = self.slope(u, y, items)
             divergence = traces(eps, y, probes, create_graph=self.grad)
         c = (u / y[0].numel())[:, None] * divergence.to(y.dtype)
         point = Point(u, y, eps.to(y.dtype), c)

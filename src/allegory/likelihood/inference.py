@@ -27,8 +27,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.bound import Bound
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
-from .observation import Observation
 
 Draw = Callable[[Tensor], Tensor]
 """Standard-normal noise in the shape, dtype and device of a tensor: `torch.randn_like`, or `Noise(...).draw`."""

@@ -29,12 +29,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..process.coefficients import Coefficient, expm1
+from ..process.decoder import Decoder, Observation
 from ..process.kernel import Gaussian, added_noise_std, marginal, posterior
 from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
-from .decoder import Decoder
-from .observation import Observation
 
 Floats = NDArray[np.float64]
 NODES = 129

@@ -24,25 +24,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
-
-
-@runtime_checkable
-class Observation(Protocol):
-    """p(x | z) for a batch of latents."""
-
-    def log_prob(self, x0: Tensor) -> Tensor:
-        """log p(x0 | z) in nats per item, shape (batch,)."""
-        ...
-
-    def draw(self, noise: Tensor) -> Tensor:
-        """A draw of x, from standard-normal noise of the shape of x."""
-        ...
-
-    @property
-    def mean(self) -> Tensor:
-        """E[x | z]."""
-        ...
 
 
 @runtime_checkable

@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..likelihood.decoder import Decoder
 from ..likelihood.inference import Draw, Inference, Kernel, Latent
+from ..process.decoder import Decoder
 from ..process.kernel import Gaussian, marginal, posterior, transition
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction

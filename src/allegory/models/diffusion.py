@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
-from ..likelihood.decoder import Continuous, Decoder, Discretised
+from ..likelihood.decoder import Continuous, Discretised
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
+from ..process.decoder import Decoder
 from .as_hierarchy import unroll
 from .denoiser import Denoiser
 from .energy import Energy

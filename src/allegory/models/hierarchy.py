@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.inference import Draw, Emission, Inference, Kernel, infer_bottom_up
-from ..likelihood.observation import Observation
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 from .latent_variable import LatentVariableModel
 

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.inference import Draw, Inference, Latent
-from ..likelihood.observation import Observation
 from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, halves, residuals
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 from .latent_variable import LatentVariableModel
 from .output_heads import Head, gaussian

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.inference import Draw, Inference
-from ..likelihood.observation import Observation
 from ..objectives.draws import normal_like
 from ..process.bound import Bound
+from ..process.decoder import Observation
 from ..process.noise import Noise, Stream, item_seeds
 
 

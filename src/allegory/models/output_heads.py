@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..likelihood.observation import Bernoulli, GaussianObservation, LogisticMixture, Observation
+from ..likelihood.observation import Bernoulli, GaussianObservation, LogisticMixture
 from ..lookup import pick
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 
 LIMIT = 5.0

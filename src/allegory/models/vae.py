@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.observation import Observation
 from ..networks.dense import Dense
 from ..networks.residual import PictureDecoder, PictureEncoder
+from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 from .hierarchy import Hierarchy
 from .output_heads import Head, gaussian

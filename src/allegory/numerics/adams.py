@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from .broadcast import expand_like
+
 MARGIN, SHRINK, GROW = 0.9, 0.25, 3.0
 
 
@@ -38,10 +40,8 @@ def adams(nodes: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Float[Tenso
 
 def combine(weights: Float[Tensor, "b n"], slopes: list[Tensor]) -> Tensor:
     """sum_j w_j k_j, item by item."""
-    shape = (-1, *(1,) * (slopes[0].ndim - 1))
-    return torch.stack(
-        [w.reshape(shape) * k for w, k in zip(weights.unbind(1), slopes, strict=True)]
-    ).sum(0)
+    terms = [expand_like(w, k) * k for w, k in zip(weights.unbind(1), slopes, strict=True)]
+    return torch.stack(terms).sum(0)
 
 
 def next_width(

@@ -19,21 +19,15 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from ..process.path import Level, Path
 from .adams import adams, combine, next_width
-from .local_gaussian import Angle, LocalGaussian, Point, expand_like
+from .broadcast import expand_like
+from .local_gaussian import Angle, LocalGaussian, Point
 
 FIRST = 0.1
 """The first step that is tried, as a share of the whole way."""
 
 Field: TypeAlias = Callable[[Tensor, Tensor, Tensor], Point]
 """(u, y, items) -> what is predicted at y for the items of this index."""
-
-
-def level_at(path: Path, u: Float[Tensor, " b"], like: Float[Tensor, "b *shape"]) -> Level:
-    """The Level where sigma/alpha = u, one per item."""
-    with torch.no_grad():
-        return path.at(path.schedule.inverse(-2 * u.log()).clamp(0, 1), like=like)
 
 
 @dataclass(frozen=True, eq=False)

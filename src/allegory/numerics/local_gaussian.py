@@ -30,6 +30,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .broadcast import expand_like
+
 WIDEST = 3.0
 
 
@@ -123,8 +125,3 @@ class LocalGaussian:
         return expand_like(slope / self.radius(u), motion) * motion, (slope / u)[:, None] * (
             point.c - (u * pull)[:, None]
         )
-
-
-def expand_like(per_item: Tensor, like: Float[Tensor, "b *shape"]) -> Tensor:
-    """One number per item, shaped to broadcast against the data."""
-    return per_item.reshape(-1, *(1,) * (like.ndim - 1))

@@ -11,25 +11,26 @@ right-hand side of an adaptive integrator has to be a function.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.noise import Noise, Stream
-
 CHUNK = 64
 
 
-def rademacher(
-    seeds: Sequence[int], count: int, like: Float[Tensor, "b *shape"]
+def rademacher_probes(
+    draw: Callable[[Tensor], Tensor], count: int, like: Float[Tensor, "b *shape"]
 ) -> Float[Tensor, "probes b *shape"]:
-    """`count` probes for each item: the signs of its own normal draws."""
-    noise = Noise(seeds, like.shape[1:], Stream.PROBES)
-    return torch.stack(
-        [torch.where(noise.draw(like) < 0, -1.0, 1.0).to(like) for _ in range(count)]
-    )
+    """`count` probes per item: the signs of standard-normal draws.
+
+    Args:
+        draw: standard-normal noise in the shape, dtype and device of a tensor, e.g. `Noise(...).draw`.
+        count: how many probes per item.
+        like: the data, whose shape and dtype the probes take.
+    """
+    return torch.stack([torch.where(draw(like) < 0, -1.0, 1.0).to(like) for _ in range(count)])
 
 
 def traces(

@@ -14,8 +14,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..likelihood.decoder import Decoder
 from ..lookup import Registry
+from ..process.decoder import Decoder
 from ..process.prediction import Predict
 
 

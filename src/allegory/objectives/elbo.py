@@ -2,7 +2,7 @@ r"""The negative evidence lower bound of a diffusion model as a training objecti
 
     -log p(x)  <=  -E[log p(x | z_0)]  +  KL(q(z_1 | x) || p(z_1))  +  E_t[ -log_snr'(t)/2 |eps - eps_hat(z_t)|^2 ]
 
-(Kingma et al. 2021, eq. 11 and 17; Luo 2022, eq. 58 in continuous time.) The terms are those of `likelihood.bound`. A
+(Kingma et al. 2021, eq. 11 and 17; Luo 2022, eq. 58 in continuous time.) The terms are those of `process.bound_terms`. A
 learned schedule is trained along with the network: its ends by the bound, its interior by the variance of the loss.
 """
 
@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood.bound import diffusion_loss, prior_matching, reconstruction
-from ..likelihood.decoder import Decoder
+from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
+from ..process.decoder import Decoder
 from ..process.learned_schedule import descending_variance
 from ..process.path import Path
 from ..process.prediction import Predict

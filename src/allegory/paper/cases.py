@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from ..process.betas import Betas
 from ..process.kernel import Gaussian, marginal, posterior, transition
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
-from ..process.schedule import Betas
 from .dense import Dense, Ladder, LadderLayer
 from .rules import draws
 

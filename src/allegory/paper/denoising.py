@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..likelihood import Continuous, prior_matching, reconstruction
-from ..likelihood.bound import diffusion_loss
 from ..models import generate_top_down
 from ..process.bound import Bound
+from ..process.bound_terms import diffusion_loss
 from .cases import Chain, chain
 from .chain import Paths, log_forward, log_prior, log_r, log_reverse, rule, total, trajectories
 from .check import Kind, Sides, bound, same, sampled, section

@@ -45,12 +45,6 @@ def hermite(
     return z, torch.from_numpy(weights / weights.sum())
 
 
-def legendre(count: int) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """`count` nodes and weights: the integral of f over [0, 1] is sum_i weight_i f(node_i)."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return torch.from_numpy(nodes + 1) / 2, torch.from_numpy(weights) / 2
-
-
 def line(half: float = 12.0, count: int = 2401) -> tuple[Float[Tensor, "n 1"], float]:
     """`count` points from -half to half and their spacing: sum f(x) * spacing integrates f."""
     return torch.linspace(-half, half, count, dtype=torch.float64)[:, None], 2 * half / (count - 1)

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood.bound import diffusion_loss
+from ..numerics.quadrature import gauss_legendre
+from ..process.bound_terms import diffusion_loss
 from ..process.learned_schedule import LearnedSchedule
 from ..process.path import Level, Path
 from ..process.prediction import Prediction, as_predict
@@ -16,7 +17,7 @@ from ..process.scaling import SCALINGS
 from ..process.schedule import Cosine, LinearLogSNR
 from .cases import Step, chain, step
 from .check import Kind, Sides, bound, same, section
-from .rules import draws, legendre
+from .rules import draws
 
 SECTION = section("snr", "Signal-to-noise ratio", 101, 114)
 
@@ -191,7 +192,7 @@ def _learned() -> LearnedSchedule:
 def _eq111_learned() -> Sides:
     schedule, steps = _learned(), 16
     ends = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    nodes, weight = legendre(24)
+    nodes, weight = gauss_legendre(24)
     inside = (ends[:-1, None] + nodes / steps).flatten()
     level = Path(schedule, "vp").at(inside)
     fall = -(torch.as_tensor(level.alpha / level.sigma) ** 2) * torch.as_tensor(level.dlog_snr)

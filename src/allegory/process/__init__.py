@@ -1,10 +1,12 @@
 """The forward process and everything that can be said of it without a network."""
 
+from .betas import Betas
 from .bound import Bound, Estimate, bits_per_dim, estimate
 from .empirical import Empirical
 from .exact import ExactDensity, Mixture
 from .grid import Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
+from .learned_schedule import LearnedSchedule
 from .path import Level, Path
 from .prediction import (
     TARGETS,
@@ -18,15 +20,7 @@ from .prediction import (
 )
 from .rescale import Rescaled
 from .scaling import SCALINGS, Scaling
-from .schedule import (
-    Betas,
-    Cosine,
-    Geometric,
-    LearnedSchedule,
-    LinearLogSNR,
-    RectifiedFlow,
-    Schedule,
-)
+from .schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow, Schedule
 
 __all__ = [
     "SCALINGS",

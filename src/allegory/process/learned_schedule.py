@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .curve import Schedule, check_ends
+from .schedule import Schedule, check_ends
 
 RATE = 10.0
 """Units of the interior's weights. An optimizer that moves every parameter by about its rate a step (AdamW) shall bend

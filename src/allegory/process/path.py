@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..numerics.broadcast import expand_like
 from .coefficients import Coefficient, larger, weighted_sum
 from .scaling import Scaling, scaling_named
 from .schedule import Schedule
@@ -63,8 +64,18 @@ class Path(nn.Module):
                 raise ValueError(
                     f"t: shape {tuple(time.shape)} for a batch of {len(like)}; give one time, or one per item"
                 )
-            time = time.reshape(-1, *(1,) * (like.ndim - 1))
+            time = expand_like(time, like)
         return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
+
+    def at_log_snr(self, log_snr: Float[Tensor, " b"], like: Tensor | None = None) -> Level:
+        """The Level with this log-SNR, one per item, clamped to the ends of the path; it carries no gradient to t.
+
+        Args:
+            log_snr: one per item, or one.
+            like: the data that the Level shall broadcast against.
+        """
+        with torch.no_grad():
+            return self.at(self.schedule.inverse(log_snr).clamp(0, 1), like=like)
 
     @property
     def clean(self) -> Level:

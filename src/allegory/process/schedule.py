@@ -1,43 +1,65 @@
 r"""Schedules: the log signal-to-noise ratio as a strictly decreasing function of time.
 
-Everything that a diffusion process does at time t follows from one number,
+    log_snr(t) = log(alpha(t)^2 / sigma(t)^2),        t from 0 (clean) to 1 (noise).
 
-    log_snr(t) = log(alpha(t)^2 / sigma(t)^2),        t from 0 (clean) to 1 (noise),
-
-and a rule that scalings it into alpha and sigma (`scaling.py`). A schedule is that function with its slope and its
-inverse, all in closed form. Where an end is infinite (no noise at t = 0, no signal at t = 1) the slope is infinite
-as well, but the *tempered* slope
+Everything that a diffusion process does at time t follows from this number and a rule that shares it between alpha and
+sigma (`scaling.py`). A schedule is that function with its slope and its inverse, all in closed form. Where an end is
+infinite (no noise at t = 0, no signal at t = 1) the slope is infinite as well, but the *scaled* slope
 
     log_snr'(t) * exp(-|log_snr(t)| / 2)
 
 is not: it is twice the slope of alpha/sigma near t = 1 and of -sigma/alpha near t = 0. The slopes of alpha and sigma
 are built from it (`path.py`), so they hold at both ends of every schedule.
 
-The fixed schedules are here and hold Python floats; the learned one is in `learned.py`. All compute in the dtype of t;
+The schedules of beta are in `betas.py`, the learned one is in `learned_schedule.py`. All compute in the dtype of t;
 `Path.at` hands them float64.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from .curve import Schedule, check_ends
-from .learned_schedule import LearnedSchedule
 
-__all__ = [
-    "Betas",
-    "Cosine",
-    "Geometric",
-    "LearnedSchedule",
-    "LinearLogSNR",
-    "RectifiedFlow",
-    "Schedule",
-]
+class Schedule(nn.Module, ABC):
+    """A strictly decreasing log-SNR of t in [0, 1]."""
+
+    @abstractmethod
+    def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """log-SNR at t."""
+
+    @abstractmethod
+    def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """d log-SNR / dt, negative; infinite where log-SNR is."""
+
+    @abstractmethod
+    def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """The t at which the schedule has this log-SNR."""
+
+    def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """slope * exp(-|log_snr| / 2), finite at infinite ends too."""
+        return self.slope(t) * torch.exp(-self(t).abs() / 2)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """log-SNR at t = 0 and t = 1."""
+        with torch.no_grad():
+            start, end = self(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+        return start, end
+
+
+def check_ends(start: float, end: float, finite: bool) -> None:
+    """ValueError unless log-SNR falls from start to end, between finite ends where they must be."""
+    if not start > end:
+        raise ValueError(f"start={start}, end={end}: log-SNR falls with t; give start > end")
+    if finite and not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError(
+            f"start={start}, end={end}: both ends must be finite; Cosine and RectifiedFlow allow infinite ones"
+        )
 
 
 class LinearLogSNR(Schedule):
@@ -155,53 +177,3 @@ class RectifiedFlow(Schedule):
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return torch.sigmoid(-log_snr / 2)
-
-
-class Betas(Schedule):
-    """The schedule of a DDPM array beta_1..beta_T, joined by straight lines in log-SNR.
-
-    alpha_bar_i = prod_{j <= i} (1 - beta_j) and log_snr_i = log(alpha_bar_i / (1 - alpha_bar_i)) (Ho et al. 2020).
-    Entry i sits at t = (i - 1) / (T - 1): t = 0 is the first noise level and t = 1 the last. The table is float64
-    whatever the dtype of the model. A solver that steps in log-SNR does not see the corners.
-    """
-
-    def __init__(self, betas: Sequence[float] | Tensor) -> None:
-        super().__init__()
-        beta = torch.as_tensor(betas, dtype=torch.float64).detach().cpu().flatten()
-        if len(beta) < 2 or not bool(((beta > 0) & (beta < 1)).all()):
-            raise ValueError(
-                f"betas: {len(beta)} values, {beta[:4].tolist()}...; give two or more inside (0, 1)"
-            )
-        log_alpha_bar = torch.log1p(-beta).cumsum(0)
-        # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close to 1.
-        self._table = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
-        self._on_device: dict[torch.device, Tensor] = {}
-
-    def _nodes(self, like: Tensor) -> Tensor:
-        # Not a buffer: `.half()` on a model would round it.
-        if like.device not in self._on_device:
-            self._on_device[like.device] = self._table.to(like.device)
-        return self._on_device[like.device]
-
-    def _segment(self, t: Float[Tensor, "*t"]) -> tuple[Tensor, Tensor, Tensor]:
-        nodes = self._nodes(t)
-        i = (t * (len(nodes) - 1)).long().clamp(0, len(nodes) - 2)
-        return i, nodes[i], nodes[i + 1]
-
-    def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        i, left, right = self._segment(t)
-        return left + (right - left) * (t * (len(self._table) - 1) - i)
-
-    def slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        _, left, right = self._segment(t)
-        return (right - left) * (len(self._table) - 1)
-
-    def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        nodes = self._nodes(log_snr)
-        i = (torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1).clamp(
-            0, len(nodes) - 2
-        )
-        return (i + (log_snr - nodes[i]) / (nodes[i + 1] - nodes[i])) / (len(nodes) - 1)
-
-    def extra_repr(self) -> str:
-        return f"{len(self._table)} betas"

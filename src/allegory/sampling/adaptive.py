@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ..numerics.adaptive_ode import AdaptiveIntegrator, level_at
+from ..numerics.adaptive_ode import AdaptiveIntegrator
 from ..numerics.local_gaussian import Angle, Point
+from ..process.flow_field import FlowSlope
 from ..process.path import precise
 from ..process.prediction import Predict
 
@@ -95,7 +96,7 @@ def adaptive(
         raise ValueError(
             "path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'"
         )
-    field = _Field(predict, x.dtype, condition, data_std)
+    field = _Field(FlowSlope(predict, x.dtype, condition), data_std)
     u, u_end = math.exp(-max(last / 2, -STEEPEST)), math.exp(-first / 2)
     alpha = path.scaling.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
     y = x.to(precise(x.device)) / alpha
@@ -116,14 +117,10 @@ def adaptive(
 class _Field:
     """A Predict as the slope of y = x/alpha by u = sigma/alpha: eps."""
 
-    predict: Predict
-    dtype: torch.dtype
-    condition: Tensor | None
+    slope: FlowSlope
     data_std: float
 
     def __call__(self, u: Tensor, y: Tensor, items: Tensor) -> Point:
-        condition = None if self.condition is None else self.condition[items]
-        level = level_at(self.predict.path, u, y.to(self.dtype))
-        eps = self.predict((level.alpha * y).to(self.dtype), level, condition).eps.to(y.dtype)
+        eps = self.slope(u, y, items).to(y.dtype)
         c = u * u / (self.data_std**2 + u * u)
         return Point(u, y, eps, c[:, None])

@@ -31,6 +31,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..lookup import pick
+from ..numerics.quadrature import gauss_legendre
 from ..process.coefficients import Coefficient
 from ..process.path import Level
 from .single_step import inner, plain
@@ -42,15 +43,7 @@ first. A rule that looks ahead begins with the slope at node i + 1, others with 
 Clock = Callable[[Tensor], Tensor]
 
 
-def _legendre(points: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of Gauss-Legendre quadrature on [-1, 1]."""
-    k = torch.arange(1, points, dtype=torch.float64)
-    off = k / (4 * k * k - 1).sqrt()
-    found, vectors = torch.linalg.eigh(torch.diag(off, 1) + torch.diag(off, -1))
-    return found, 2 * vectors[0].square()
-
-
-POINTS = _legendre(64)
+POINTS = gauss_legendre(64, -1.0, 1.0)
 WIDEST = 16.0
 """The half log-SNR that stands for an infinite one, or more where others are as wide; alpha or sigma is 1e-7 there."""
 FARTHEST = 1.5

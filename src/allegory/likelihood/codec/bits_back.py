@@ -23,9 +23,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ...process.decoder import Observation
 from ...process.kernel import Gaussian
 from ..inference import Draw, Emission, Inference, Kernel
-from ..observation import Discrete, Observation
+from ..observation import Discrete
 from .ans import Floats, Ints, Stack
 from .bins import Bins
 

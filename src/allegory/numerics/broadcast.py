@@ -1,0 +1,11 @@
+"""One number per item, shaped to broadcast against the data: the one place where shapes are padded."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def expand_like(per_item: Tensor, like: Float[Tensor, "b *shape"]) -> Tensor:
+    """One number per item as (batch, 1, ..., 1), with as many dimensions as `like`."""
+    return per_item.reshape(-1, *(1,) * (like.ndim - 1))

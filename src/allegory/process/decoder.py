@@ -1,0 +1,40 @@
+"""The last step of a diffusion model, p(x | z_0), as a protocol (`likelihood.decoder` has the decoders)."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .path import Level
+
+
+@runtime_checkable
+class Observation(Protocol):
+    """p(x | z) for a batch of latents."""
+
+    def log_prob(self, x0: Tensor) -> Tensor:
+        """log p(x0 | z) in nats per item, shape (batch,)."""
+        ...
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """A draw of x, from standard-normal noise of the shape of x."""
+        ...
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x | z]."""
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """p(x | z_0) for z_0 = alpha_0 x0 + sigma_0 eps."""
+
+    def observe(self, z0: Tensor, level: Level) -> Observation:
+        """p(x | z_0) as a distribution of x."""
+        ...
+
+    def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
+        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape (batch,)."""
+        ...
