@@ -109,12 +109,11 @@ class LatentVariableModel(nn.Module, ABC):
         return x0.to(own)
 
     def _latent_weight(self) -> float | Tensor:
-        """The weight of the latents' costs in the loss; one more step is counted in training."""
-        if not self.warmup:
+        """The weight of the latents' costs in the loss, 1 in eval mode; one more step is counted in training."""
+        if not self.warmup or not self.training:
             return 1.0
         weight = (self.trained / self.warmup).clamp(max=1.0)
-        if self.training:
-            self.trained += 1
+        self.trained += 1
         return weight
 
     def _inferences(self, raw: Tensor, seeds: Sequence[int] | None, draws: int) -> list[Inference]:

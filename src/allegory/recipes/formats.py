@@ -20,7 +20,10 @@ _FIELDS = {
     "ModelChoice": {"row": "target", "weight": "objective"},
     "PathChoice": {"split": "scaling"},
 }
-_ADDED: dict[str, dict[str, Any]] = {"PathChoice": {"arguments": {}}}
+_ADDED: dict[str, dict[str, Any]] = {
+    "PathChoice": {"arguments": {}},
+    "Training": {"validation_every": None, "device": "auto"},
+}
 
 
 class UnknownFormat(ValueError):

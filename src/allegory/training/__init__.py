@@ -1,4 +1,4 @@
-"""TrainingConfig: an engine for anything with `loss(batch, generator)`; moving average, safe checkpoints, exact resume."""
+"""The training engine for anything with `loss(batch, generator)`: moving average, checkpoints, validation, exact resume."""
 
 from .checkpoint import discard
 from .config import TrainingConfig
@@ -6,6 +6,7 @@ from .ema import EMA
 from .engine import Result, train
 from .errors import Interrupted, TrainingError
 from .progress import Callback, Progress, bar
+from .selection import Validation
 from .weights import load_weights
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Result",
     "TrainingConfig",
     "TrainingError",
+    "Validation",
     "bar",
     "discard",
     "load_weights",

@@ -8,6 +8,7 @@
         state.json             counters and the position in the data
     RUN/model.safetensors    the same weights, one level up, for readers (a link where the disk has links)
     RUN/ema.safetensors
+    RUN/best.safetensors     the moving average at the step with the lowest validation loss (see `selection.py`)
     RUN/metrics.jsonl        one line for each report (see `metrics.py`)
 
 A checkpoint is written beside the last one, brought to the disk, and put in its place by renaming:
@@ -34,6 +35,7 @@ from .weights import REMEDY, load
 
 TENSORS = ("model", "ema", "optimizer", "random")
 PUBLISHED = ("model.safetensors", "ema.safetensors")
+BEST = "best.safetensors"
 FORMAT = 2
 
 
@@ -68,6 +70,27 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         ) from error
 
 
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Replace one file of weights, all of it or nothing.
+
+    Raises:
+        TrainingError: if the disk is full or may not be written.
+    """
+    from safetensors.torch import save
+
+    new = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_bytes(new, save(_plain(weights)))
+        os.replace(new, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(
+            f"{path} could not be written ({reason}); the last complete checkpoint is untouched: "
+            "make room or allow writing, then resume"
+        ) from error
+
+
 def read(folder: Path) -> Checkpoint:
     """The checkpoint of a run folder. ValueError names what is missing or damaged, and the remedy."""
     state = next(
@@ -98,7 +121,8 @@ def discard(folder: Path) -> None:
     """Delete the checkpoint, weights and metrics of a run folder, and nothing else in it."""
     for name in ("state", "state.old", "state.new"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (*PUBLISHED, *(f"{name}.new" for name in PUBLISHED), "metrics.jsonl"):
+    weights = (*PUBLISHED, BEST)
+    for name in (*weights, *(f"{name}.new" for name in weights), "metrics.jsonl"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -110,7 +134,7 @@ def recover(folder: Path) -> None:
     for leftover in (old, folder / "state.new"):
         if leftover.exists():
             shutil.rmtree(leftover)
-    for name in PUBLISHED:
+    for name in (*PUBLISHED, BEST):
         (folder / f"{name}.new").unlink(missing_ok=True)
 
 
@@ -121,12 +145,7 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     new = folder / "state.new"
     new.mkdir(parents=True)
     for name in TENSORS:
-        # Clones: tied weights share memory, which the format forbids, and a view may have gaps.
-        tensors = {
-            key: value.detach().cpu().clone().contiguous()
-            for key, value in getattr(checkpoint, name).items()
-        }
-        _write_bytes(new / f"{name}.safetensors", save(tensors))
+        _write_bytes(new / f"{name}.safetensors", save(_plain(getattr(checkpoint, name))))
     numbers = {"format": FORMAT, "state": checkpoint.state}
     _write_bytes(new / "state.json", json.dumps(numbers, allow_nan=False).encode())
     for name in PUBLISHED:
@@ -135,6 +154,11 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
         except OSError:  # a file system without hard links
             _write_bytes(folder / f"{name}.new", (new / name).read_bytes())
     _sync(new)
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU: tied weights share memory, which the format forbids, and a view may have gaps."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 
 def _swap(folder: Path) -> None:

@@ -15,12 +15,29 @@ from typing import Literal
 class TrainingConfig:
     """How to train: budget, optimizer, moving average, checkpoints. All fields are plain JSON values.
 
-    At least one of `steps` (optimizer steps) and `minutes` (of this and all resumed sessions) is given; of both, the one
-    that is spent first ends the run.
-    `batch_size` is the size of one batch over all processes; an optimizer step sees `accumulate` of them.
-    `optimizer` is "adamw" or "muon" (`muon.py`: Muon for kernels of convolutions). `warmup` is in steps; `clip`
-    bounds the norm of the gradient; `ema` is the decay of the moving average of the weights. `seed` starts the
-    random stream that the loss draws from. Raises ValueError for a value out of its range.
+    Args:
+        steps: budget in optimizer steps; None: no limit.
+        minutes: budget in minutes, of this and all resumed sessions; None: no limit. Of both, the one that is spent
+            first ends the run.
+        batch_size: items per batch, over all processes.
+        optimizer: "adamw", or "muon" (Muon for kernels of convolutions, AdamW for the rest).
+        learning_rate: the largest, after the warm-up.
+        weight_decay: of AdamW.
+        betas: decays of the first and second moments.
+        warmup: steps in which the learning rate rises from 0, linearly.
+        decay: how the learning rate falls to 0 over the budget: "cosine", "linear", or "none".
+        clip: largest norm of the gradient.
+        ema: decay of the moving average of the weights per step.
+        precision: "fp32", "bf16" (matrix products in bfloat16), or "auto": bfloat16 where the device has it.
+        accumulate: batches per optimizer step.
+        checkpoint_minutes: minutes between checkpoints.
+        log_every: steps between lines of metrics.jsonl.
+        validation_every: steps between validations; None: about 20 times in the run, 0: never.
+        seed: of the random numbers that the loss draws.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+
+    Raises:
+        ValueError: for a value out of its range, or no budget.
     """
 
     steps: int | None = None
@@ -34,11 +51,13 @@ class TrainingConfig:
     decay: Literal["cosine", "linear", "none"] = "cosine"
     clip: float = 1.0
     ema: float = 0.999
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     accumulate: int = 1
     checkpoint_minutes: float = 5.0
     log_every: int = 20
+    validation_every: int | None = None
     seed: int = 0
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
@@ -48,7 +67,8 @@ class TrainingConfig:
         )
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
-        self._require("0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "warmup")
+        not_negative = ("weight_decay", "warmup", "validation_every")
+        self._require("0 or more", lambda value: 0 <= value < math.inf, *not_negative)
         self._require("from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63, "seed")
         self._require("in [0, 1)", lambda value: 0 <= value < 1, "ema")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -57,7 +77,7 @@ class TrainingConfig:
             )
         words = {
             "decay": ("cosine", "linear", "none"),
-            "precision": ("fp32", "bf16"),
+            "precision": ("auto", "fp32", "bf16"),
             "optimizer": ("adamw", "muon"),
         }
         for name, choices in words.items():

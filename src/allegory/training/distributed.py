@@ -10,11 +10,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .device import torch_device
+
 
 class Processes:
-    """The process group and device that accelerate finds in the environment."""
+    """The process group that accelerate finds in the environment, and the device of this process.
 
-    def __init__(self) -> None:
+    Args:
+        device: its name; "auto" takes the one that accelerate finds.
+
+    Raises:
+        ValueError: for a device that this machine has not, or one by name where several processes share the work.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
         try:
             from accelerate import Accelerator  # type: ignore[import-untyped]
         except ImportError as error:
@@ -24,9 +33,18 @@ class Processes:
         self.device: torch.device = self._accelerator.device
         self.world: int = self._accelerator.num_processes
         self.rank: int = self._accelerator.process_index
+        if device != "auto" and self.world > 1:
+            raise ValueError(
+                f"device {device!r} with {self.world} processes: leave it out, each finds its own"
+            )
+        self._is_chosen = device != "auto"
+        if self._is_chosen:
+            self.device = torch_device(device)
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module on this device; with several processes, one whose backward averages the gradients."""
+        if self._is_chosen:
+            return module.to(self.device)
         wrapped: nn.Module = self._accelerator.prepare_model(module)
         return wrapped
 

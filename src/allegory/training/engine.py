@@ -1,14 +1,13 @@
-"""TrainingConfig: anything with `loss(batch, generator) -> (batch,)` learns by AdamW until its budget is spent.
+"""Stochastic gradient descent on `loss(batch, generator) -> (batch,)` until a budget of steps or minutes is spent.
 
-A run is a sequence of steps and, between steps, three things that may be due: a report (a line of
-metrics.jsonl and the callbacks), a checkpoint, a stop. A CPU has each loss at once; on another device they
-stay until one of the three is due, so that no step waits. The first loss that is not finite ends the run
-before it can reach a checkpoint.
+A run is a sequence of steps and, between steps, four things that may be due: a report (a line of metrics.jsonl and the
+callbacks), a validation, a checkpoint, a stop. A CPU has each loss at once; on another device losses stay there until one
+of the four is due, so that no step waits. The first loss that is not finite ends the run before it can reach a checkpoint.
 
-The state of a run is: weights, moving average, moments of the optimizer, random generators, position in the
-data, and the counters below. All of it is in a checkpoint, so that n steps, a resume and n steps are 2n
-steps, bit for bit, as long as the budget is in steps (with minutes the learning rate follows the clock).
-Callbacks draw from a random stream of their own: watching a run does not change it.
+The state of a run is: weights, moving average, moments of the optimizer, random generators, position in the data, and the
+counters below. All of it is in a checkpoint, so that n steps, a resume and n steps are 2n steps, bit for bit, as long as
+the budget is in steps (with minutes the learning rate follows the clock). Callbacks and validation draw from random
+streams of their own: watching a run does not change it.
 """
 
 import math
@@ -26,21 +25,37 @@ from .config import TrainingConfig
 from .distributed import Processes
 from .errors import Interrupted, TrainingError
 from .metrics import Metrics
-from .optimization import Batches, Learner
+from .optimization import Batch, Batches, Learner
 from .progress import Callback, Progress
 from .rng_state import capture, isolated, restore
+from .selection import Record, Selection, Validation
 from .signals import Stop, interrupts
+from .validation import Validator, is_due
+
+_SILENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves: the averaged model (in eval mode), its counters, the last reported loss."""
+    """What a run leaves.
+
+    Args:
+        ema: the averaged model, in eval mode, after the last step.
+        best: the averaged model at the step with the lowest validation loss; `ema` without validation.
+        step: optimizer steps.
+        images: items seen.
+        seconds: time of all sessions.
+        loss: mean training loss in the last report.
+        validation: what validation found; None without it.
+    """
 
     ema: nn.Module
+    best: nn.Module
     step: int
     images: int
     seconds: float
     loss: float
+    validation: Validation | None
 
 
 def train(
@@ -51,13 +66,27 @@ def train(
     *,
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
+    validation: Batch | None = None,
 ) -> Result:
-    """Train `model` in place on `batches`; a folder takes checkpoints and metrics, and can be resumed.
+    """Train a model in place.
 
-    Callbacks are called at each report, in the first process. Raises ValueError for arguments that do not fit
-    (a folder that holds a run already and no `resume`, one that holds none and `resume`, a damaged
-    checkpoint), TrainingError at the first loss or gradient that is not finite and for a disk that is full,
-    and Interrupted after Ctrl-C or SIGTERM, once a checkpoint is written.
+    Args:
+        model: a module with `loss(batch, generator)`, one loss per item.
+        batches: an endless iterator of batches, which can say where it is.
+        config: budget, optimizer, and so on.
+        folder: where checkpoints and metrics go, from which the run can be resumed; None writes nothing.
+        resume: go on with the run in the folder.
+        callbacks: called at each report, and every ten seconds, in the first process.
+        validation: held-out items as one batch; their loss selects the best checkpoint. None: no validation.
+
+    Returns:
+        The averaged models, last and best, and the counters.
+
+    Raises:
+        ValueError: for arguments that do not fit: a folder that holds a run already and no `resume`, one that holds none
+            and `resume`, a damaged checkpoint, a device that is absent.
+        TrainingError: at the first loss or gradient that is not finite, and for a disk that is full.
+        Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     if not callable(getattr(model, "loss", None)):
         raise ValueError(
@@ -68,22 +97,32 @@ def train(
     if folder is not None and not resume and checkpoint.exists(folder):
         raise ValueError(f"{folder} holds a run already: resume it, or give another folder")
     saved = checkpoint.read(folder) if resume and folder is not None else None
-    processes = Processes()
+    processes = Processes(config.device)
     with isolated(processes.device), interrupts() as stop:
         learner = Learner(model, config, processes)
         counters = _start(learner, batches, saved)
-        return _Run(learner, batches, counters, folder).spend(stop, callbacks)
+        selection = None
+        if validation is not None and processes.rank == 0:
+            validator = Validator(validation, config, processes.device)
+            selection = Selection(validator, counters.validation, folder)
+        return _Run(learner, batches, counters, folder, selection).spend(stop, callbacks)
 
 
 @dataclass
 class _Counters:
-    """The numbers of a run's state. `window`: (loss, gradient norm) of each step since the last report."""
+    """The numbers of a run's state.
+
+    Args:
+        window: (loss, gradient norm) of each step since the last report.
+        validation: what is known of the best step.
+    """
 
     step: int = 0
     images: int = 0
     seconds: float = 0.0
     loss: float = 0.0
     window: list[list[float]] = field(default_factory=list)
+    validation: Record = field(default_factory=Record)
 
 
 def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Counters:
@@ -95,17 +134,28 @@ def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Cou
     learner.restore(saved)
     batches.load_state_dict(saved.state["batches"])
     restore(saved.random, learner.processes, learner.generator)
-    return _Counters(**saved.state["counters"])
+    counters = dict(saved.state["counters"])
+    return _Counters(**counters | {"validation": Record(**counters.get("validation", {}))})
 
 
 class _Run:
     """A run between its first and its last step."""
 
     def __init__(
-        self, learner: Learner, batches: Batches, counters: _Counters, folder: Path | None
+        self,
+        learner: Learner,
+        batches: Batches,
+        counters: _Counters,
+        folder: Path | None,
+        selection: Selection | None,
     ) -> None:
-        self.learner, self.batches, self.counters, self.folder = learner, batches, counters, folder
-        self.config, self.processes = learner.config, learner.processes
+        self.learner = learner
+        self.batches = batches
+        self.counters = counters
+        self.folder = folder
+        self.selection = selection
+        self.config = learner.config
+        self.processes = learner.processes
         self.first = self.processes.rank == 0
         self.metrics = (
             Metrics(folder / "metrics.jsonl", counters.step) if folder and self.first else None
@@ -114,6 +164,7 @@ class _Run:
         self.started = time.monotonic() - counters.seconds
         self.reported = (counters.seconds, counters.images)
         self.saved = counters.seconds
+        self.told = counters.seconds
 
     @property
     def progress(self) -> float:
@@ -121,20 +172,34 @@ class _Run:
         return self.config.progress(self.counters.step, self.counters.seconds)
 
     def spend(self, stop: Stop, callbacks: Sequence[Callback]) -> Result:
-        """Step until the budget is spent; between steps report, save or stop where that is due."""
+        """Step until the budget is spent; between steps report, validate, save or stop where that is due."""
         while self.progress < 1:
-            rate = self.config.rate(self.counters.step, self.progress)
+            before = self.progress
+            rate = self.config.rate(self.counters.step, before)
             stopped = self._step(rate, stop)
+
             step = self.counters.step
             if step == 1 or step % self.config.log_every == 0 or self.progress == 1:
                 self._report(rate, callbacks)
+            elif self.counters.seconds - self.told >= _SILENT_SECONDS:
+                self._tell(callbacks)
+            if is_due(self.config, step, before, self.progress):
+                self._validate()
             if stopped or self.counters.seconds - self.saved >= 60 * self.config.checkpoint_minutes:
                 self._save()
             if stopped:
                 raise Interrupted(self._farewell())
         self._save()
+        return self._result()
+
+    def _result(self) -> Result:
+        last = best = self.learner.ema.module
+        found = None
+        if self.selection is not None:
+            best = self.selection.best(last)
+            found = self.selection.result(best, last)
         now = self.counters
-        return Result(self.learner.ema.module, now.step, now.images, now.seconds, now.loss)
+        return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
 
     def _step(self, rate: float, stop: Stop) -> bool:
         """One step. All processes take the first one's clock, and stop (True) if any was asked to."""
@@ -175,13 +240,30 @@ class _Run:
             line = {"step": now.step, "images": now.images, "loss": now.loss, "grad_norm": norm}
             times = {"seconds": now.seconds, "images_per_second": images / max(seconds, 1e-9)}
             self.metrics.append({**line, "learning_rate": rate, **times})
-        if self.first:
-            left = now.seconds * (1 - self.progress) / self.progress
-            with isolated(self.processes.device):
-                for callback in callbacks:
-                    callback(
-                        Progress(now.step, now.images, now.loss, self.progress, now.seconds, left)
-                    )
+        self._tell(callbacks)
+
+    def _tell(self, callbacks: Sequence[Callback]) -> None:
+        """Call the callbacks, with the loss of the last report."""
+        now = self.counters
+        self.told = now.seconds
+        if not self.first:
+            return
+        left = now.seconds * (1 - self.progress) / self.progress
+        report = Progress(now.step, now.images, now.loss, self.progress, now.seconds, left)
+        with isolated(self.processes.device):
+            for callback in callbacks:
+                callback(report)
+
+    def _validate(self) -> None:
+        """Validate the averaged model, keep it if it is the best so far, and write a line of metrics."""
+        if self.selection is None:
+            return
+        self._collect()
+        now = self.counters
+        average = self.learner.ema.module
+        line = self.selection.validate(average, now.step, now.images, now.seconds)
+        if self.metrics is not None:
+            self.metrics.append(line)
 
     def _save(self) -> None:
         """Write a checkpoint, if the run has a folder."""

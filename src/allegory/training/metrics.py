@@ -1,4 +1,8 @@
-"""metrics.jsonl: one JSON object for each report of a run."""
+"""metrics.jsonl: one JSON object for each report of a run, and for each validation.
+
+A report has the keys step, images, loss, grad_norm, learning_rate, seconds, images_per_second; a validation has step,
+validation (the loss), best_step and best.
+"""
 
 import json
 import os
@@ -13,7 +17,7 @@ class Metrics:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in read(path) if line["step"] <= step]
+        kept = [line for line in read_all(path) if line["step"] <= step]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             new = path.with_suffix(".new")
@@ -22,7 +26,7 @@ class Metrics:
         except OSError as error:
             raise self._failure(error) from error
 
-    def append(self, line: Mapping[str, float]) -> None:
+    def append(self, line: Mapping[str, float | None]) -> None:
         """Add one line. TrainingError if the disk is full or may not be written."""
         try:
             with open(self.path, "a") as file:
@@ -38,7 +42,17 @@ class Metrics:
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """The lines of a metrics file, up to the first that a crash cut short; none if there is no file."""
+    """The reports in a metrics file, up to the first line that a crash cut short; none if there is no file."""
+    return [line for line in read_all(path) if "validation" not in line]
+
+
+def read_validation(path: Path) -> list[dict[str, float]]:
+    """The validations in a metrics file."""
+    return [line for line in read_all(path) if "validation" in line]
+
+
+def read_all(path: Path) -> list[dict[str, float]]:
+    """All lines of a metrics file, in order."""
     lines: list[dict[str, float]] = []
     if path.is_file():
         for text in path.read_text().splitlines():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .checkpoint import Checkpoint
 from .config import TrainingConfig
+from .device import uses_bf16
 from .distributed import Processes
 from .ema import EMA
 from .errors import TrainingError
@@ -85,7 +86,7 @@ class Learner:
             )
         self.generator = torch.Generator(processes.device)
         self.generator.manual_seed(config.seed + processes.rank)
-        self.loss = processes.wrap(Loss(model, self.generator, config.precision == "bf16"))
+        self.loss = processes.wrap(Loss(model, self.generator, uses_bf16(config, processes.device)))
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters.values(),
             lr=config.learning_rate,

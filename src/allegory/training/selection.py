@@ -1,0 +1,133 @@
+"""The best checkpoint of a run by its validation loss: kept beside the last one, as `best.safetensors`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .checkpoint import BEST, write_weights
+from .validation import Validator, item_count
+from .weights import fill, load
+
+_ERRORS_APART = 2.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What validation found in a run.
+
+    Args:
+        best_step: the step with the lowest validation loss.
+        best: that loss.
+        last: the loss at the last validation.
+        overfitted: whether the last loss is above the best by more than chance: by two standard
+            errors of the mean difference per item.
+    """
+
+    best_step: int
+    best: float
+    last: float
+    overfitted: bool
+
+
+@dataclass
+class Record:
+    """The state of validation in a run, all of it in a checkpoint.
+
+    Args:
+        items: how many items are in use; 0 before the first validation.
+        best_step: step of the lowest loss; 0 before it is known.
+        best: that loss.
+        last: the last loss; None if it was not finite.
+    """
+
+    items: int = 0
+    best_step: int = 0
+    best: float | None = None
+    last: float | None = None
+
+
+class Selection:
+    """Validates a module during training, and keeps its best weights.
+
+    Args:
+        validator: the held-out items.
+        record: what is known from earlier sessions; it is changed in place.
+        folder: the run folder, where the best weights go; None keeps them in memory.
+    """
+
+    def __init__(self, validator: Validator, record: Record, folder: Path | None) -> None:
+        self.validator, self.record, self.folder = validator, record, folder
+        self._best: dict[str, Tensor] = {}
+        self._last_losses: Float[Tensor, " n"] | None = None
+
+    def validate(self, module: nn.Module, step: int, images: int, seconds: float) -> dict[str, Any]:
+        """Compute the loss, and keep the weights if it is the lowest so far.
+
+        Args:
+            module: the averaged model, in eval mode.
+            step: steps so far.
+            images: items seen so far.
+            seconds: time so far.
+
+        Returns:
+            A line for metrics.jsonl.
+        """
+        record = self.record
+        if record.items == 0:
+            count = item_count(self.validator.config, step, images, seconds)
+            record.items = min(count, self.validator.available)
+
+        self._last_losses = self.validator.losses(module, record.items)
+        loss = self._last_losses.mean().item()
+        record.last = loss if math.isfinite(loss) else None
+        if record.last is not None and (record.best is None or loss < record.best):
+            record.best_step, record.best = step, loss
+            self._keep(module)
+        return {
+            "step": step,
+            "validation": record.last,
+            "best_step": record.best_step,
+            "best": record.best,
+        }
+
+    def best(self, module: nn.Module) -> nn.Module:
+        """The module with the best weights: itself, where those are the last that were validated."""
+        is_last = self.record.last is not None and self.record.last == self.record.best
+        if self.record.best is None or is_last:
+            return module
+        chosen = copy.deepcopy(module)
+        if self.folder is None:
+            fill(chosen, self._best, "the best weights")
+        else:
+            fill(chosen, load(self.folder / BEST), str(self.folder / BEST))
+        return chosen
+
+    def result(self, best: nn.Module, last: nn.Module) -> Validation | None:
+        """What was found, given the modules with the best and the last weights; None if nothing was."""
+        record = self.record
+        if record.best is None or record.last is None:
+            return None
+        if best is last:
+            return Validation(record.best_step, record.best, record.last, overfitted=False)
+
+        if self._last_losses is None:
+            self._last_losses = self.validator.losses(last, record.items)
+        difference = self._last_losses - self.validator.losses(best, record.items)
+        count = len(difference)
+        error = difference.std().item() / math.sqrt(count) if count > 1 else math.inf
+        overfitted = difference.mean().item() > _ERRORS_APART * error
+        return Validation(record.best_step, record.best, record.last, overfitted)
+
+    def _keep(self, module: nn.Module) -> None:
+        weights = module.state_dict()
+        if self.folder is None:
+            self._best = {name: value.clone() for name, value in weights.items()}
+        else:
+            write_weights(self.folder / BEST, weights)
