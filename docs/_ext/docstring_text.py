@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_PROPERTIES: dict[str, list[str]] = {}
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?|References?):$")
 
 
@@ -42,17 +43,28 @@ def convert(lines: list[str]) -> list[str]:
 
 
 def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Convert in place."""
+    """Convert in place, before napoleon reads the sections."""
     lines[:] = convert(lines)
+    if what == "property":
+        _PROPERTIES[name] = list(lines)
 
 
-def drop_object(app: Any, name: str, obj: Any, options: Any, bases: list[Any]) -> None:
-    """Leave out the base that says nothing."""
-    bases[:] = [base for base in bases if base is not object]
+def restore(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undo napoleon on properties: it takes "A length: of a step" for a type and a description."""
+    if what == "property":
+        lines[:] = _PROPERTIES.pop(name, lines)
+
+
+def hide_protocol(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
+) -> tuple[str, None] | None:
+    """A protocol has no constructor."""
+    return ("", None) if what == "class" and getattr(obj, "_is_protocol", False) else None
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Connect it before napoleon, whose priority is 500."""
+    """Connect them around napoleon, whose priority is 500."""
     app.connect("autodoc-process-docstring", process, priority=400)
-    app.connect("autodoc-process-bases", drop_object)
+    app.connect("autodoc-process-docstring", restore, priority=600)
+    app.connect("autodoc-process-signature", hide_protocol)
     return {"parallel_read_safe": True}
