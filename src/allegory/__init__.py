@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .process import grid as grid
     from .recipes.front import open as open
     from .recipes.front import train as train
+    from .sampling import Sampler as Sampler
     from .sampling import initial_noise as initial_noise
     from .sampling import invert as invert
     from .sampling import sample as sample
@@ -85,6 +86,7 @@ _HOME = {
     "open": "recipes.front",
     "TrainingConfig": "training",
     # Samples
+    "Sampler": "sampling",
     "sample": "sampling",
     "trajectory": "sampling",
     "invert": "sampling",

@@ -7,14 +7,20 @@ import torch
 from scipy.stats import truncnorm
 
 from allegory.data import DataSpec
-from allegory.data.dequantize import none, spread, truncated_normal, uniform
+from allegory.data.dequantize import spread
 
 SPEC = DataSpec(shape=(64,), low=0.0, high=16.0, levels=17)
 
 
+def uniform(raw, spec, seed=0):
+    """Levels spread evenly over their bins, by noise from this seed."""
+    noise = torch.randn(raw.shape, generator=torch.Generator().manual_seed(seed))
+    return spread(raw, spec, noise).x
+
+
 def test_uniform_noise_fills_the_bin_of_its_level() -> None:
     raw = torch.randint(0, 17, (2000, 64), dtype=torch.uint8)
-    u = (uniform(raw, SPEC, torch.Generator().manual_seed(1)) - SPEC.encode(raw)) / SPEC.step
+    u = (uniform(raw, SPEC, 1) - SPEC.encode(raw)) / SPEC.step
     assert u.min() >= -0.5 and u.max() <= 0.5
     # 128,000 draws of U[-1/2, 1/2): mean 0, variance 1/12 and fourth moment 1/80, within five standard errors.
     n = u.numel()
@@ -22,23 +28,18 @@ def test_uniform_noise_fills_the_bin_of_its_level() -> None:
     assert abs(u.square().mean().item() - 1 / 12) < 5 * math.sqrt((1 / 80 - 1 / 144) / n)
 
 
-def test_the_noise_is_a_function_of_the_generator() -> None:
+def test_the_place_in_the_bin_is_a_function_of_the_noise() -> None:
     raw = torch.randint(0, 17, (5, 64))
-    first, second = (uniform(raw, SPEC, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (uniform(raw, SPEC, 3) for _ in range(2))
     assert torch.equal(first, second)
-    assert not torch.equal(first, uniform(raw, SPEC, torch.Generator().manual_seed(4)))
-
-
-def test_none_is_encode() -> None:
-    raw = torch.randint(0, 17, (5, 64))
-    assert torch.equal(none(raw, SPEC), SPEC.encode(raw))
+    assert not torch.equal(first, uniform(raw, SPEC, 4))
 
 
 def test_the_bound_is_tight_for_a_histogram() -> None:
     """A density that is P(level) / step over each bin gives log P exactly: the log-volume is dims log(step)."""
     probability = torch.arange(1.0, 18.0) / 153.0
     raw = torch.randint(0, 17, (100, 64))
-    x = uniform(raw, SPEC, torch.Generator().manual_seed(0))
+    x = uniform(raw, SPEC)
     level = ((x + 1) / SPEC.step).round().long().clamp(0, 16)
     log_density = (probability[level] / SPEC.step).double().log().sum(1)
     expected = probability[raw].double().log().sum(1)
@@ -75,11 +76,6 @@ def test_a_wide_normal_is_uniform() -> None:
     assert torch.allclose(even.log_q, torch.tensor(-64 * math.log(SPEC.step), dtype=torch.float64))
 
 
-def test_truncated_normal_is_a_function_of_the_generator_and_refuses_no_width() -> None:
-    raw = torch.randint(0, 17, (5, 64))
-    first, second = (
-        truncated_normal(raw, SPEC, 0.02, torch.Generator().manual_seed(3)).x for _ in range(2)
-    )
-    assert torch.equal(first, second)
+def test_no_width_is_refused() -> None:
     with pytest.raises(ValueError, match="std=0"):
-        truncated_normal(raw, SPEC, 0.0)
+        spread(torch.randint(0, 17, (5, 64)), SPEC, torch.randn(5, 64), 0.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.helpers.registries import forget_additions
 
 from allegory.data import SOURCES, Dataset, load
 
@@ -82,7 +83,7 @@ def spirals(*, count: int = 40, turns: float | None = 2.0, closed: bool = False,
 
 
 def test_a_source_from_outside_is_loaded_by_name_with_its_options(monkeypatch) -> None:
-    monkeypatch.setattr(SOURCES, "_entries", dict(SOURCES._entries))
+    forget_additions(monkeypatch, SOURCES)
     SOURCES.register("spirals", spirals, "an arc")
     assert len(load("spirals").train) == 36
     several = load("spirals?count=100&turns=0.5&closed=true")

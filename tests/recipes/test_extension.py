@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from tests.helpers.registries import forget_additions
 from torch import nn
 
 from allegory.networks import NETWORKS
@@ -78,8 +79,7 @@ TRAINING = TrainingConfig(steps=3, batch_size=16)
 @pytest.fixture
 def registries(monkeypatch):
     """Registries that forget what the test adds."""
-    for registry in (NETWORKS, MODELS, CONFIGS, RECIPES):
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    forget_additions(monkeypatch, NETWORKS, MODELS, CONFIGS, RECIPES)
 
 
 def test_a_network_a_model_and_a_recipe_from_outside(registries, tmp_path):

@@ -29,7 +29,13 @@ _CHANNELS = (1, 3, 4)
 
 
 def from_memory(x: Any, labels: Any, levels: int | None) -> tuple[Items, DataSpec]:
-    """Items and their DataSpec from arrays in memory; the arguments are those of `Dataset.from_arrays`."""
+    """Items and their DataSpec from arrays in memory.
+
+    Args:
+        x: numpy array or torch tensor, (n, *shape).
+        labels: integers from 0, (n,), or None.
+        levels: how many values a number can take; None takes that from the type.
+    """
     array = _as_numpy("x", x)
     if array.dtype.kind == "b" and levels is None:
         levels = 2
@@ -53,7 +59,8 @@ def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
     array = _as_numpy("x", x)
     if array.ndim < 2:
         raise ValueError(
-            f"x: shape {array.shape}; give items along the first axis and their numbers along the others"
+            f"x: shape {array.shape}; give items along the first axis "
+            "and their numbers along the others"
         )
     if array.dtype.kind == "b" or (array.dtype.kind in "iu" and levels is not None):
         array = _whole(array, levels or 2)
@@ -120,7 +127,7 @@ def describe(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
 
 
 def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
-    """The values as a numpy array. ValueError for what is neither an array, a tensor nor a list of numbers."""
+    """The values as a numpy array. ValueError for lists of different lengths and for objects."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
     try:
@@ -135,12 +142,12 @@ def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
 
 
 def _whole(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
-    """Integers 0 to levels - 1 as uint8. ValueError for others, and for more levels than uint8 can hold."""
+    """Integers 0 to levels - 1 as uint8. ValueError for others, and for more than 256 levels."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if not 2 <= levels <= 256:
         raise ValueError(
-            f"levels={levels}: integers may take 2 to 256 values; convert x to float32 for more, or "
-            "for continuous data leave levels out"
+            f"levels={levels}: integers may take 2 to 256 values; convert x to float32 for more, "
+            "or for continuous data"
         )
     if low < 0 or high >= levels:
         raise ValueError(f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}")

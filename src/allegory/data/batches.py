@@ -18,7 +18,7 @@ from .items import BatchTransform, Items
 
 
 class Batches(Iterator[tuple[Tensor, Tensor | None]]):
-    """An endless iterator of training batches (raw items, labels), in an order that depends on the seed alone.
+    """An endless iterator of batches (raw items, labels), in an order that depends on the seed.
 
     No item is dropped: a batch may straddle epochs, or hold several where the data are fewer than
     the batch.
@@ -90,7 +90,8 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         epoch, position = state.get("epoch", -1), state.get("position", -1)
         if epoch < 0 or not 0 <= position <= len(self.items):
             raise ValueError(
-                f"state={dict(state)}: no place in {len(self.items)} items; resume with the same data"
+                f"state={dict(state)}: no place in {len(self.items)} items; "
+                "resume with the same data"
             )
         self._move_to(epoch, position)
 

@@ -1,9 +1,10 @@
-"""Binarized images: each pixel v in 0..255 becomes 1 with probability v / 255, else 0 (Salakhutdinov & Murray 2008).
+"""Binarized images: each pixel v in 0..255 becomes 1 with probability v / 255, else 0.
 
-`static` draws every set once. `dynamic` draws the validation and test sets once, with the same
-result, and each training batch anew: every epoch sees other images, so a model cannot memorise
-them. A figure on the test set is comparable between both. What is drawn for a batch is a function
-of (seed, epoch, position), so a resumed run sees what the interrupted one would have seen.
+This is the binarization of Salakhutdinov & Murray 2008, "On the quantitative analysis of deep
+belief networks". `static` draws every set once. `dynamic` draws the validation and test sets once,
+with the same result, and each training batch anew: every epoch sees other images, so a model cannot
+memorise them. A figure on the test set is comparable between both. What is drawn for a batch is a
+function of (seed, epoch, position), so a resumed run sees what the interrupted one would have seen.
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
 def draw_pixels(
     stored: UInt8[Tensor, "b *shape"], seed: tuple[int, int, int]
 ) -> UInt8[Tensor, "b *shape"]:
-    """1 with probability stored / 255, exactly, else 0: the `BatchTransform` of dynamic binarization."""
+    """1 with probability stored / 255, exactly, else 0.
+
+    Args:
+        stored: grey pixels, 0..255.
+        seed: (seed of the run, epoch, position), the key of the draw.
+    """
     generator = np.random.default_rng((*seed, _STREAM))
     # Uniform on 0..254, so it is below v with probability v / 255.
     threshold = generator.integers(0, _WHITE, tuple(stored.shape), dtype=np.uint8)
@@ -72,6 +78,6 @@ def draw_pixels(
 
 
 def _drawn_once(items: Items, seed: int) -> Items:
-    """The one draw of a set; the stream of RandomState is frozen, so it is the same on every machine."""
+    """The one draw of a set, the same on every machine: the stream of RandomState is frozen."""
     threshold = np.random.RandomState(seed).randint(0, _WHITE, tuple(items.x.shape), dtype=np.uint8)
     return replace(items, x=(torch.from_numpy(threshold) < items.x).to(torch.uint8))

@@ -10,10 +10,10 @@ from .splits import split
 
 
 def handwritten_digits() -> Dataset:
-    """The 1,797 handwritten digits of scikit-learn, 8x8, values 0..16 (Alpaydin & Kaynak 1998, test part).
+    """The 1,797 handwritten digits of scikit-learn, 8x8, values 0..16 (Alpaydin & Kaynak 1998).
 
-    1,397 to train, 100 to validate, 300 to test: consecutive runs of
-    RandomState(0).permutation(1797) of numpy.
+    They are the test part of that data set. 1,397 to train, 100 to validate, 300 to test:
+    consecutive runs of numpy's RandomState(0).permutation(1797).
     """
     from sklearn.datasets import load_digits
 

@@ -1,4 +1,4 @@
-"""A data set in memory: what its items are, three disjoint sets of them, and the transform of its batches."""
+"""A data set in memory: what its items are, and three disjoint sets of them."""
 
 from __future__ import annotations
 

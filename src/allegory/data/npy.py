@@ -22,7 +22,7 @@ _Named = dict[str, NDArray[np.generic]]
 
 
 def array_file(path: Path) -> Dataset:
-    """The data set in a .npy or .npz file. ValueError, with the remedy, for all but numbers of one shape."""
+    """The data set in a .npy or .npz file. ValueError for all but numbers of one shape."""
     arrays = read_arrays(path)
     try:
         train, validation, test = complete(_parts(arrays))
@@ -33,7 +33,7 @@ def array_file(path: Path) -> Dataset:
 
 
 def read_arrays(path: Path) -> _Named:
-    """Every array of the file by name; the one of a .npy, or the only one of a .npz, is called x."""
+    """The arrays of a file by name; that of a .npy, or the only one of a .npz, is called x."""
     try:
         content = np.load(path, allow_pickle=False)
         arrays = (

@@ -21,7 +21,15 @@ from .splits import SET_NAMES
 
 
 def parquet(path: Path, *, size: int | None = None) -> Dataset:
-    """A parquet file, or a folder with train*.parquet and perhaps validation*.parquet and test*.parquet."""
+    """The images of a parquet file, or of a folder with train*.parquet and perhaps other sets.
+
+    Args:
+        path: the file or folder.
+        size: the centred square of each image is resized to size x size; None leaves it.
+
+    Raises:
+        ValueError: for files that cannot be read.
+    """
     import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,6 +40,7 @@ def parquet(path: Path, *, size: int | None = None) -> Dataset:
         part = "train" if path.is_file() else next(named, None)
         if part is not None:
             files.setdefault(part, []).append(file)
+
     tables = {}
     for part, found in files.items():
         try:
@@ -47,54 +56,71 @@ def parquet(path: Path, *, size: int | None = None) -> Dataset:
 
 
 def hub(name: str, *, size: int | None = None) -> Dataset:
-    """A data set of the Hugging Face hub, downloaded on first use and cached by `datasets`."""
+    """A data set of the Hugging Face hub, downloaded on first use and cached by `datasets`.
+
+    Args:
+        name: owner/name.
+        size: the centred square of each image is resized to size x size; None leaves it.
+
+    Raises:
+        ValueError: for a data set that cannot be loaded.
+    """
     import datasets
 
     try:
         tables = datasets.load_dataset(name)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # no network, no such data set, a full disk, a choice of several
+    except (OSError, ValueError) as error:
+        # No network, no such data set, a full disk, a choice of several.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"hub:{name}: not loaded ({reason}); check the name and the network, or give a local folder"
+            f"hub:{name}: not loaded ({reason}); check the name and the network, "
+            "or give a local folder"
         ) from None
     return from_tables(name.split("/")[-1], f"hub:{name}", tables, size)
 
 
 def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | None) -> Dataset:
-    """A data set from one `datasets.Dataset` a set; sets of unknown names are left alone."""
-    parts, classes = {}, None
+    """A data set from tables of images; sets of unknown names are ignored.
+
+    Args:
+        name: of the data set.
+        source: what error messages call it.
+        tables: one `datasets.Dataset` per set.
+        size: the centred square of each image is resized to size x size; None leaves it.
+    """
+    parts = {}
+    classes = None
     try:
         for split, table in tables.items():
             if split in SET_NAMES:
-                parts[SET_NAMES[split]] = _arrays(table, size)
+                parts[SET_NAMES[split]] = _items(table, size)
                 classes = classes or _known_classes(table)
         return image_dataset(name, parts, classes)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
 
-def _arrays(table: Any, size: int | None) -> Items:
+def _items(table: Any, size: int | None) -> Items:
+    """The images and labels of one set."""
     import datasets
     import pyarrow as pa
 
     if len(table) == 0:
         raise ValueError("x: no items; give at least one in every set")
-    image, label = _image_column(table), _label_column(table)
+    image = _image_column(table)
+    label = _label_column(table)
     try:
         table = table.cast_column(image, datasets.Image(decode=False))
     except (pa.ArrowException, TypeError, ValueError):
         raise ValueError(
             f"column {image!r}: holds no encoded images; save numbers as .npz"
         ) from None
+
     cells = table.with_format("arrow")[:][image].to_pylist()
     files = [cell and (cell["bytes"] or (cell["path"] and Path(cell["path"]))) for cell in cells]
     if not all(files):
-        raise ValueError(
-            f"column {image!r}: row {[bool(file) for file in files].index(False)} is empty; remove it"
-        )
+        row = [bool(file) for file in files].index(False)
+        raise ValueError(f"column {image!r}: row {row} is empty; remove it")
     return Items(decode_images(files, size), None if label is None else _labels(table, label))
 
 

@@ -39,8 +39,10 @@ from .parquet import hub, parquet
 from .toys import TOYS, toy_dataset
 
 Source = Callable[..., Dataset]
-"""A function that returns a Dataset. A positional parameter takes what follows the colon of `name:argument`; keyword-only
-parameters of type int, float, bool or str are options."""
+"""A function that returns a Dataset.
+
+A positional parameter takes what follows the colon of `name:argument`; keyword-only parameters of
+type int, float, bool or str are options."""
 
 SOURCES: Registry[Source] = Registry("data source or path")
 
@@ -118,7 +120,8 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
         if name not in types:
             known = ", ".join(f"?{each}=" for each in (*types, "binarize"))
             raise ValueError(
-                f"data source {source!r}: unknown option '{name}={text}'; leave ?{name} out, or choose from {known}"
+                f"data source {source!r}: unknown option '{name}={text}'; "
+                f"leave ?{name} out, or choose from {known}"
             )
         values[name] = _value(source, name, text, types[name])
     return read(*arguments, **values)

@@ -1,14 +1,14 @@
-"""What the raw arrays are, and the one map between them and the model.
+"""What the raw items are, and the affine map between them and the model.
 
-A model sees x in [-1, 1]; a file holds v in [low, high]. The map is affine, exact at both ends and
-the middle,
+A model sees x in [-1, 1]; the data are v in [low, high]. The map is exact at both ends and in the
+middle,
 
     x = (2 v - low - high) / (high - low)        v = (low + high + x (high - low)) / 2,
 
 so a density of x becomes one of v by a constant: log p(v) = log p(x) + dims log(2 / (high - low)),
 in nats.
 
-Discrete data take `levels` equally spaced values. Level k sits at low + k (high - low) / (levels -
+Discrete data take `levels` equally spaced values. Level k is at low + k (high - low) / (levels -
 1), that is at x = -1 + k step with step = 2 / (levels - 1). A likelihood of discrete data is a
 probability: it has no Jacobian.
 """
@@ -27,9 +27,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What one item is: its shape, the range of its numbers, how many values they take, how many classes.
+    """What one item is.
 
-    `levels=None` means continuous, `classes=None` means unlabelled.
+    Args:
+        shape: of one item.
+        low: the smallest number, mapped to -1.
+        high: the largest number, mapped to 1.
+        levels: how many equally spaced values a number can take; None means continuous.
+        classes: the number of classes; None means unlabelled.
+
+    Raises:
+        ValueError: for a description that no data can meet.
     """
 
     shape: tuple[int, ...]
@@ -39,7 +47,6 @@ class DataSpec:
     classes: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a description that no data can meet."""
         if not self.shape or min(self.shape) < 1:
             raise ValueError(
                 f"shape={self.shape}: give at least one axis, each of length 1 or more"
@@ -57,7 +64,7 @@ class DataSpec:
 
     @property
     def dims(self) -> int:
-        """How many numbers one item has: what bits/dim divides by."""
+        """The number of dimensions of one item, by which bits/dim divides."""
         return math.prod(self.shape)
 
     @property
@@ -67,24 +74,30 @@ class DataSpec:
 
     @property
     def values(self) -> Float32[Tensor, " levels"]:
-        """The levels in model space, from -1 to 1: what `encode` makes of them, bit for bit."""
+        """The levels in model space, from -1 to 1, bit for bit as `encode` returns them."""
         return self.encode(self._raw(torch.arange(self._levels(), dtype=torch.float64)))
 
     @property
     def log_scale(self) -> float:
-        """log |d encode / d raw| of one item, in nats: log p(raw) = log p(encode(raw)) + log_scale."""
+        """log |d encode / d raw| in nats per item: log p(raw) = log p(encode(raw)) + log_scale."""
         return self.dims * math.log(2.0 / (self.high - self.low))
 
     def encode(self, raw: Shaped[Tensor, "*any"]) -> Float32[Tensor, "*any"]:
-        """x = (2 raw - low - high) / (high - low): low to -1, high to +1, whatever the dtype of raw."""
+        """x = (2 raw - low - high) / (high - low), for raw of any dtype."""
         number = raw if raw.is_floating_point() else raw.float()
         return ((2.0 * number - (self.low + self.high)) / (self.high - self.low)).float()
 
     def decode(self, x: Float[Tensor, "*any"]) -> Shaped[Tensor, "*any"]:
-        """The nearest level, clamped to the range; for continuous data the inverse of `encode`, not clamped.
+        """Raw items from model space.
 
-        uint8 where every level is one of 0..255, else float32 or float64. ValueError for NaN, which
-        is near none.
+        For discrete data it is the nearest level, clamped to the range; for continuous data it is
+        the inverse of `encode`, not clamped.
+
+        Returns:
+            uint8 where every level is one of 0..255, else float32 or float64.
+
+        Raises:
+            ValueError: for NaN in discrete data.
         """
         # Arithmetic in bfloat16 would lose levels that x still tells apart.
         x = x if x.dtype == torch.float64 else x.float()
@@ -96,32 +109,44 @@ class DataSpec:
         return raw.to(torch.uint8) if self._whole and 0 <= self.low < self.high <= 255 else raw
 
     def index(self, raw: Shaped[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
-        """Which level each number is, 0 for low to levels - 1 for high."""
+        """The index of the level of each number, 0 for low to levels - 1 for high."""
         number = raw if raw.is_floating_point() else raw.float()
         return ((number - self.low) / (self.high - self.low) * (self._levels() - 1)).round().long()
 
     def check(
         self, raw: Shaped[Tensor, "n *shape"], labels: Shaped[Tensor, "*n"] | None = None
     ) -> None:
-        """Refuse arrays that are not what this says: ValueError with the first thing wrong and the remedy."""
+        """Refuse items that do not agree with this description.
+
+        Args:
+            raw: items, (n, *shape).
+            labels: one per item, or None.
+
+        Raises:
+            ValueError: with the first thing wrong and the remedy.
+        """
         if len(raw) == 0:
             raise ValueError("x: no items; give at least one")
         if tuple(raw.shape[1:]) != self.shape:
             raise ValueError(
-                f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; reshape the array"
+                f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; "
+                "reshape the array"
             )
+
         if not bool(raw.isfinite().all()):
             raise ValueError("x: holds NaN or infinite values; remove or replace those items")
         low, high = raw.min().item(), raw.max().item()
         if low < self.low or high > self.high:
             raise ValueError(
-                f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; rescale it"
+                f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; "
+                "rescale it"
             )
         if self.levels is not None and not self._on_grid(raw):
             raise ValueError(
                 f"x: values between the {self.levels} levels of [{self.low:g}, {self.high:g}]; "
                 "round them, or use levels=None for continuous data"
             )
+
         if labels is not None:
             self._check_labels(labels, len(raw))
 
@@ -131,11 +156,12 @@ class DataSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
-        """The Data that `to_dict` wrote. ValueError when a field is missing or unknown."""
+        """The DataSpec that `to_dict` wrote. ValueError when a field is missing or unknown."""
         names = {field.name for field in fields(cls)}
         if set(values) != names:
             raise ValueError(
-                f"fields {sorted(values)}: expected {sorted(names)}; write them with DataSpec.to_dict"
+                f"fields {sorted(values)}: expected {sorted(names)}; "
+                "write them with DataSpec.to_dict"
             )
         return cls(**{**values, "shape": tuple(values["shape"])})
 
@@ -157,12 +183,10 @@ class DataSpec:
         return float(self.low).is_integer() and width.is_integer()
 
     def _on_grid(self, raw: Shaped[Tensor, "n *shape"]) -> bool:
-        if (
-            not raw.is_floating_point()
-            and self._whole
-            and self.high - self.low == self._levels() - 1
-        ):
-            return True  # whole numbers on a grid of all whole numbers: nothing to look for
+        """Whether each number is a level, up to the rounding of float32."""
+        is_integer_grid = self._whole and self.high - self.low == self._levels() - 1
+        if is_integer_grid and not raw.is_floating_point():
+            return True
         # A level that was rounded to float32 is off by this much at most.
         slack = 2.0**-23 * max(abs(self.low), abs(self.high))
         return bool(((raw - self._raw(self.index(raw).double())).abs() <= slack).all())

@@ -41,7 +41,8 @@ def split(items: Items, validation: int, test: int, seed: int = 0) -> tuple[Item
     train = len(items) - validation - test
     if train < 1:
         raise ValueError(
-            f"x: {len(items)} items, {validation + test} of them held out, leave none to train on; give more"
+            f"x: {len(items)} items, {validation + test} of them held out, "
+            "leave none to train on; give more"
         )
 
     order = torch.from_numpy(np.random.RandomState(seed).permutation(len(items)).astype(np.int64))
@@ -72,7 +73,11 @@ def split_by_fractions(
 
 
 def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
-    """Training, validation and test items, where `parts` may lack the last two. ValueError without "train"."""
+    """Training, validation and test items; what `parts` lacks is held out of "train".
+
+    Raises:
+        ValueError: without "train".
+    """
     if "train" not in parts:
         raise ValueError(
             f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train"
@@ -85,7 +90,7 @@ def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
 
 
 def count_classes(parts: Iterable[Items]) -> int | None:
-    """1 + the largest label of all sets, None without labels. ValueError when only some sets have labels."""
+    """1 + the largest label, None without labels. ValueError where only some sets have labels."""
     labels = [part.labels for part in parts]
     if all(found is None for found in labels):
         return None

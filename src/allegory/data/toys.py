@@ -1,8 +1,7 @@
-"""Densities on the plane: small enough to see, and continuous.
+"""Densities on the plane: small enough to plot, continuous, and known exactly (`densities.py`).
 
-Every toy fits in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one
-`DataSpec`. What it is drawn from is written in `densities.py`, with the curves and the numbers that
-stand here.
+Every toy lies in [-4, 4]^2 with eight standard deviations of its noise to spare, so all share one
+`DataSpec`.
 """
 
 import math
@@ -16,29 +15,40 @@ from .dataset import Dataset
 from .items import Items
 from .spec import DataSpec
 
-COUNTS = (20_000, 2_000, 2_000)  # train, validation, test
-MOON_NOISE, ROLL_NOISE, CENTRE_NOISE, RING_NOISE = 0.15, 0.1, 0.15, 0.08
-ARM_RADIUS, ARM_WIDTH = (
-    (1.5, 0.3),
-    0.15,
-)  # of the pinwheel: mean and standard deviation along an arm, and across
+MOON_NOISE = 0.15
+ROLL_NOISE = 0.1
+CENTRE_NOISE = 0.15
+RING_NOISE = 0.08
+ARM_RADIUS = (1.5, 0.3)
+"""Of an arm of the pinwheel: mean and standard deviation along it."""
+ARM_WIDTH = 0.15
+"""Of an arm of the pinwheel: standard deviation across it."""
+
+_COUNTS = (20_000, 2_000, 2_000)
 
 
 def toy_dataset(name: str, *, seed: int = 0) -> Dataset:
-    """The toy of this name, sampled from this seed; the three sets are independent draws."""
+    """Independent draws of a toy: 20,000 to train, 2,000 to validate, 2,000 to test.
+
+    Args:
+        name: of the toy.
+        seed: of the draws, 0 or more.
+
+    Raises:
+        ValueError: for a negative seed.
+    """
     if seed < 0:
         raise ValueError(f"seed={seed}: give 0 or more")
-    points = TOYS[name](sum(COUNTS), Generator().manual_seed(seed))
-    train, validation, test = (Items(part) for part in torch.split(points, list(COUNTS)))
+    points = TOYS[name](sum(_COUNTS), Generator().manual_seed(seed))
+    train, validation, test = (Items(part) for part in torch.split(points, list(_COUNTS)))
     return Dataset(name, DataSpec(shape=(2,), low=-4.0, high=4.0), train, validation, test)
 
 
 def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Two half circles of radius 2 that reach into each other, noise 0.15."""
+    """Two interleaved half circles of radius 2, noise 0.15."""
     angle = math.pi * torch.rand(n, generator=generator)
-    sign = (
-        2.0 * torch.randint(2, (n,), generator=generator) - 1.0
-    )  # the lower moon is the upper one turned by pi
+    # The lower moon is the upper one turned by pi.
+    sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
     return _noisy(moon(angle, sign), MOON_NOISE, generator)
 
 
@@ -56,16 +66,18 @@ def checkerboard(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 
 
 def eight_gaussians(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Eight equal Gaussians of standard deviation 0.15 on a circle of radius 2.5, the first at (2.5, 0)."""
+    """Eight equal Gaussians (std 0.15) on a circle of radius 2.5, the first at (2.5, 0)."""
     return _noisy(centre(torch.randint(8, (n,), generator=generator)), CENTRE_NOISE, generator)
 
 
 def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Five Gaussian arms (radius 1.5 +- 0.3, width 0.15) turned by exp(r/1.5) / 4 (Johnson et al. 2016)."""
+    """Five Gaussian arms, radius 1.5 ± 0.3, twisted by exp(r/1.5) / 4 (Johnson et al. 2016)."""
     arm = torch.randint(5, (n,), generator=generator)
     mean, std = ARM_RADIUS
-    spread = torch.randn(n, 2, generator=generator) * torch.tensor([std, ARM_WIDTH])
-    radial, tangential = (mean + spread[:, 0], spread[:, 1])
+    offset = torch.randn(n, 2, generator=generator) * torch.tensor([std, ARM_WIDTH])
+
+    radial = mean + offset[:, 0]
+    tangential = offset[:, 1]
     angle = arm_angle(arm, radial)
     return _polar(radial, angle) + _polar(tangential, angle + math.pi / 2)
 
@@ -73,9 +85,8 @@ def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 def rings(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
     """Four circles of radius 0.75, 1.5, 2.25 and 3, equally likely, noise 0.08."""
     radius = ring(torch.randint(4, (n,), generator=generator))
-    return _noisy(
-        _polar(radius, math.tau * torch.rand(n, generator=generator)), RING_NOISE, generator
-    )
+    angle = math.tau * torch.rand(n, generator=generator)
+    return _noisy(_polar(radius, angle), RING_NOISE, generator)
 
 
 TOYS: dict[str, Callable[[int, Generator], Tensor]] = {
@@ -86,6 +97,7 @@ TOYS: dict[str, Callable[[int, Generator], Tensor]] = {
     "pinwheel": pinwheel,
     "rings": rings,
 }
+"""Each toy by name: so many points from a generator."""
 
 
 def moon(angle: Float[Tensor, " n"], sign: Tensor | float) -> Float[Tensor, "n 2"]:
@@ -94,13 +106,13 @@ def moon(angle: Float[Tensor, " n"], sign: Tensor | float) -> Float[Tensor, "n 2
 
 
 def roll(u: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
-    """The spiral, u from 0 at its inner end to 1."""
+    """The point of the spiral at u, from 0 at its inner end to 1."""
     angle = 1.5 * math.pi * (1.0 + 2.0 * u)
     return _polar(3.0 * angle / (4.5 * math.pi), angle)
 
 
 def centre(k: Shaped[Tensor, " n"]) -> Float[Tensor, "n 2"]:
-    """Where the k-th of the eight Gaussians stands."""
+    """The mean of the k-th of the eight Gaussians."""
     angle = math.tau / 8 * k
     return _polar(torch.tensor(2.5), angle)
 
@@ -111,7 +123,7 @@ def ring(k: Shaped[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def arm_angle(arm: Shaped[Tensor, "*#n"], radius: Float[Tensor, "*#n"]) -> Float[Tensor, "*n"]:
-    """theta of this arm of the pinwheel, 0 to 4, at this radius."""
+    """theta of arm 0 to 4 of the pinwheel at this radius."""
     return math.tau / 5 * arm + 0.25 * (radius / 1.5).exp()
 
 
