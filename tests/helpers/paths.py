@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from allegory.process.betas import Betas
+from allegory.process.betas import Betas, LinearBeta, LinearBetaSubVP
 from allegory.process.learned_schedule import LearnedSchedule
 from allegory.process.path import Path
 from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow, Schedule
@@ -32,7 +32,12 @@ INFINITE: dict[str, Schedule] = {
     "cosine_inf": Cosine(math.inf, -math.inf),
     "straight": RectifiedFlow(),
 }
-SCHEDULES = FINITE | INFINITE
+SDES: dict[str, Schedule] = {
+    "linear_beta": LinearBeta(0.1, 20.0, 1e-3),
+    "linear_beta_sub_vp": LinearBetaSubVP(0.1, 20.0, 0.0),
+}
+"""Schedules of Score SDE: each is used with one scaling, the one whose process it is."""
+SCHEDULES = FINITE | INFINITE | SDES
 BOUNDED = ("vp", "sub_vp", "flow")
 SCALINGS = (*BOUNDED, "ve")
 
@@ -47,6 +52,10 @@ PATHS |= {
     for scaling in BOUNDED
 }
 """A variance-exploding path has no infinite end: sigma would be infinite."""
+PATHS |= {
+    "linear_beta-vp": Path(SDES["linear_beta"], "vp"),
+    "linear_beta_sub_vp-sub_vp": Path(LinearBetaSubVP(0.1, 20.0, 1e-3), "sub_vp"),
+}
 
 SMOOTH = {name: path for name, path in PATHS.items() if not name.startswith("betas")}
 """Those whose log-SNR has no corners, for derivatives by finite differences."""

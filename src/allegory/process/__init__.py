@@ -1,10 +1,10 @@
 """The forward process and everything that can be said of it without a network."""
 
-from .betas import Betas
+from .betas import Betas, LinearBeta, LinearBetaSubVP
 from .bound import Bound, Estimate, bits_per_dim, estimate
 from .empirical import Empirical
 from .exact import ExactDensity, Mixture
-from .grid import Grid, grid
+from .grid import SPACINGS, Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
 from .learned_schedule import LearnedSchedule
 from .path import Level, Path
@@ -20,10 +20,19 @@ from .prediction import (
 )
 from .rescale import Rescaled
 from .scaling import SCALINGS, Scaling
-from .schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow, Schedule
+from .schedule import (
+    SCHEDULES,
+    Cosine,
+    Geometric,
+    LinearLogSNR,
+    RectifiedFlow,
+    Schedule,
+)
 
 __all__ = [
     "SCALINGS",
+    "SCHEDULES",
+    "SPACINGS",
     "TARGETS",
     "Betas",
     "Bound",
@@ -36,6 +45,8 @@ __all__ = [
     "Grid",
     "LearnedSchedule",
     "Level",
+    "LinearBeta",
+    "LinearBetaSubVP",
     "LinearLogSNR",
     "Mixture",
     "Path",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..lookup import pick
+from ..lookup import Registry, pick
 from .path import Level, Path
 
 Spacing = Callable[[Path, int], Tensor]
@@ -85,6 +85,7 @@ def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
 def _angle(path: Path, count: int) -> Tensor:
     ends = torch.tensor(path.schedule.ends, dtype=torch.float64)
     first, last = ((torch.exp(-ends / 2) / WIDE).atan() / NARROW).asinh().tolist()
+    # Uniform in asinh(angle / NARROW): roughly equal curvature of the flow per step for unit-variance data.
     angle = NARROW * torch.linspace(last, first, count, dtype=torch.float64).sinh()
     return path.schedule.inverse(-2 * (WIDE * angle.tan()).log())
 
@@ -101,17 +102,26 @@ def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
 WIDE, NARROW = 3.0, 0.02
 """Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios follow."""
 
-SPACINGS: dict[str, Spacing] = {
-    "time": _time,
-    "log_snr": _log_snr,
-    "karras": _karras,
-    "quadratic": _quadratic,
-    "angle": _angle,
-}
-"""time: even in t. log_snr: even in log-SNR (Lu et al. 2022). karras: even in (sigma/alpha)^(1/7) (Karras et al. 2022).
-angle: even in asinh(atan(sigma/(3 alpha))/0.02), equal turns of (alpha, sigma) while there is noise to speak of and equal
-ratios once there is little; the flow of data of unit size bends about evenly by it, and it has no infinite end.
-quadratic: even in sqrt(t), so the steps shrink towards the data (the DDIM paper on CIFAR-10)."""
+SPACINGS: Registry[Spacing] = Registry("spacing")
+"""The spacings by name."""
+
+SPACINGS.register("time", _time, "uniform in t")
+SPACINGS.register("log_snr", _log_snr, "uniform in log-SNR (Lu et al. 2022)")
+SPACINGS.register(
+    "karras",
+    _karras,
+    "uniform in (sigma/alpha)^(1/7), denser at low noise (Karras et al. 2022, eq. 5)",
+)
+SPACINGS.register(
+    "quadratic",
+    _quadratic,
+    "uniform in sqrt(t), denser at low noise (Song et al. 2020, DDIM, on CIFAR-10)",
+)
+SPACINGS.register(
+    "angle",
+    _angle,
+    "uniform in the angle atan(sigma/alpha) at high noise and in log sigma at low noise; any path",
+)
 
 ENDS = ("zero", "denoise", "min")
 
@@ -139,7 +149,7 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
 
 def _named(name: str) -> Spacing:
     """The spacing of this name, with t = 1 and t = 0 exactly where an inverse has rounded them."""
-    place = pick("spacing", name, SPACINGS)
+    place = SPACINGS.named(name)
 
     def pinned(path: Path, count: int) -> Tensor:
         times = place(path, count)

@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .schedule import Schedule, check_ends
+from .schedule import SCHEDULES, Arguments, Schedule, check_ends
 
 RATE = 10.0
 """Units of the interior's weights. An optimizer that moves every parameter by about its rate a step (AdamW) shall bend
@@ -85,6 +85,12 @@ class LearnedSchedule(Schedule):
             raise ValueError(
                 f"units={units}; give at least 5, of which all but 4 divide the interior"
             )
+        self._arguments: Arguments = {
+            "start": float(start),
+            "end": float(end),
+            "units": units,
+            "fixed_ends": fixed_ends,
+        }
         self.middle, self.radius = (start + end) / 2, (start - end) / 2
         # Centres run from 1.5 gaps before t = 0 to 1.5 gaps after t = 1: equal sigmoids add up to a straight line.
         self.units, self.gap = units, 1 / (units - 4)
@@ -94,6 +100,10 @@ class LearnedSchedule(Schedule):
             nn.Parameter(torch.zeros(units)) for _ in range(3)
         )
         self._squared: Squared | None = None
+
+    def arguments(self) -> Arguments:
+        """The arguments with which it was made; its parameters are in the state_dict."""
+        return dict(self._arguments)
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """log-SNR at t = 0 and at t = 1, in the dtype of t; `reach` is in units of log-SNR while it is small."""
@@ -183,3 +193,10 @@ def descending_variance(schedule: Schedule) -> Iterator[Squared]:
             yield squared
     else:
         yield Squared()
+
+
+SCHEDULES.register(
+    "learned",
+    LearnedSchedule,
+    "a monotone network between two learned ends (Kingma et al. 2021, appendix)",
+)

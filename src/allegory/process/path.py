@@ -21,44 +21,39 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..numerics.broadcast import expand_like
 from .coefficients import Coefficient, larger, weighted_sum
-from .scaling import Scaling, scaling_named
-from .schedule import Schedule
+from .known_paths import KnownPaths
 
 
-class Path(nn.Module):
-    """q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I): a schedule and a scaling (Luo 2022, eq. 70)."""
+class Path(KnownPaths):
+    """q(x_t | x0) = N(alpha(t) x0, sigma(t)^2 I): a schedule and a scaling (Luo 2022, eq. 70).
 
-    def __init__(self, schedule: Schedule, scaling: str | Scaling = "vp") -> None:
-        super().__init__()
-        self.schedule = schedule
-        self.scaling = scaling_named(scaling) if isinstance(scaling, str) else scaling
+    Args:
+        schedule: log-SNR as a function of t.
+        scaling: how alpha and sigma share it: "vp", "sub_vp", "flow", "ve", or a Scaling.
+
+    Raises:
+        ValueError: for an unknown scaling.
+    """
 
     def at(self, t: Tensor | float | Level, like: Tensor | None = None) -> Level:
         """The Level at t, in the precision of `like` and shaped to broadcast against it.
 
-        t is a number or one time per item, shape () or (batch,). Without `like` the Level keeps the shape of t. A
-        Level of this very path that already fits is returned as it is: a loop over Levels computes nothing twice.
-        Raises ValueError when t has neither one value nor one per item.
+        Args:
+            t: one time, or one per item, shape () or (batch,), from 0 to 1; or a Level, of this path or of another with
+                the same times. A Level of this very path that already fits is returned as it is.
+            like: the data, (batch, *shape); None keeps the shape of t.
+
+        Raises:
+            ValueError: for times outside [0, 1], or neither one nor one per item.
         """
         if isinstance(t, Level):
-            if not isinstance(t.t, Tensor) and t.precise_log_snr == math.inf:
-                return t if t.path is self else self.clean
-            fits = like is None or not isinstance(t.t, Tensor) or t.t.ndim in (0, like.ndim)
-            if t.path is self and fits:
-                return t
-            return self.at(t.t.flatten() if isinstance(t.t, Tensor) and t.t.ndim else t.t, like)
-        device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
-        time = torch.as_tensor(t, dtype=precise(device), device=device)
-        if time.device.type == "cpu" and not bool(
-            ((time >= 0) & (time <= 1)).all()
-        ):  # elsewhere a look would wait
-            raise ValueError(
-                f"t: {time.flatten()[:4].tolist()}; times run from 0 to 1, so divide a step by their number"
-            )
+            return self._at_level(t, like)
+
+        time = _checked_time(t, like)
         if like is not None and time.ndim > 0:
             if time.shape != like.shape[:1]:
                 raise ValueError(
@@ -66,6 +61,17 @@ class Path(nn.Module):
                 )
             time = expand_like(time, like)
         return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
+
+    def _at_level(self, level: Level, like: Tensor | None) -> Level:
+        """The Level of this path at the time of another Level; clean data are clean data on every path."""
+        time = level.t
+        if not isinstance(time, Tensor) and level.precise_log_snr == math.inf:
+            return level if level.path is self else self.clean
+
+        fits = like is None or not isinstance(time, Tensor) or time.ndim in (0, like.ndim)
+        if level.path is self and fits:
+            return level
+        return self.at(time.flatten() if isinstance(time, Tensor) and time.ndim else time, like)
 
     def at_log_snr(self, log_snr: Float[Tensor, " b"], like: Tensor | None = None) -> Level:
         """The Level with this log-SNR, one per item, clamped to the ends of the path; it carries no gradient to t.
@@ -143,7 +149,7 @@ class Level:
 
     @cached_property
     def alpha_sigma_dlog_snr(self) -> Coefficient:
-        """R = alpha sigma d log-SNR/dt, finite at both ends: twice alpha' sigma - alpha sigma'."""
+        """R = alpha sigma d log-SNR/dt = 2 (alpha' sigma - alpha sigma'), finite at both ends."""
         scaled = self._cast(self.path.schedule.scaled_slope(_number(self.t)))
         scale = larger(self.alpha, self.sigma)  # alpha sigma = scale^2 exp(-|log_snr| / 2)
         return scale * scale * scaled
@@ -218,6 +224,19 @@ class Level:
             )  # as if asked for already, but all levels at once
             levels.append(level)
         return tuple(levels)
+
+
+def _checked_time(t: Tensor | float, like: Tensor | None) -> Tensor:
+    """The time as a tensor on the device of the data, as precise as it has. ValueError outside [0, 1]."""
+    device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
+    time = torch.as_tensor(t, dtype=precise(device), device=device)
+
+    # On an accelerator the check would wait for it.
+    if time.device.type == "cpu" and not bool(((time >= 0) & (time <= 1)).all()):
+        raise ValueError(
+            f"t: {time.flatten()[:4].tolist()}; t must be in [0, 1]: for step k of T discrete steps pass k / T"
+        )
+    return time
 
 
 def precise(device: torch.device | None) -> torch.dtype:

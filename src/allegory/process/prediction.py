@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import pick
+from ..lookup import Registry
 from .coefficients import Coefficient, Term, sqrt, weighted_sum
 from .path import Level, Path
 
@@ -64,7 +64,9 @@ class Target:
 
 
 def edm_target(data_std: float) -> Target:
-    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation."""
+    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation. ValueError for 0 or less."""
+    if not data_std > 0:
+        raise ValueError(f"data_std={data_std}; give a positive number")
 
     def coefficients(level: Level) -> tuple[Coefficient, Coefficient]:
         spread = sqrt(
@@ -75,17 +77,37 @@ def edm_target(data_std: float) -> Target:
     return Target("edm" if data_std == 1 else f"edm:{data_std:g}", coefficients)
 
 
-TARGETS: dict[str, Target] = {
-    "x0": Target("x0", lambda level: (1.0, 0.0)),
-    "eps": Target("eps", lambda level: (0.0, 1.0), needs_signal=True),
-    "score": Target(
-        "score", lambda level: (0.0, -1 / level.sigma), needs_signal=True, needs_noise=True
-    ),
-    "v": Target("v", lambda level: (-level.sigma, level.alpha)),
-    "flow": Target("flow", lambda level: (level.dalpha, level.dsigma)),
-    "edm": edm_target(1.0),
-}
+TARGETS: Registry[Target] = Registry("target")
 """The targets a network may be trained on, by name."""
+
+TARGETS.register("x0", Target("x0", lambda level: (1.0, 0.0)), "the clean data")
+TARGETS.register(
+    "eps",
+    Target("eps", lambda level: (0.0, 1.0), needs_signal=True),
+    "the noise (Ho et al. 2020)",
+)
+TARGETS.register(
+    "score",
+    Target("score", lambda level: (0.0, -1 / level.sigma), needs_signal=True, needs_noise=True),
+    "grad log q(x_t | x0) = -eps/sigma (Song & Ermon 2019)",
+)
+TARGETS.register(
+    "v",
+    Target("v", lambda level: (-level.sigma, level.alpha)),
+    "alpha eps - sigma x0 (Salimans & Ho 2022)",
+)
+TARGETS.register(
+    "flow",
+    Target("flow", lambda level: (level.dalpha, level.dsigma)),
+    "dx_t/dt along the path (Lipman et al. 2023)",
+)
+TARGETS.register(
+    "edm",
+    edm_target(1.0),
+    "the preconditioned target of unit variance (Karras et al. 2022)",
+    make=edm_target,
+    parameter="the standard deviation of the data, a positive number",
+)
 
 X_T = Target("x_t", lambda level: (level.alpha, level.sigma))
 """The target of the state itself: every Prediction agrees with x_t."""
@@ -95,9 +117,7 @@ def target_named(name: str | Target, data_std: float = 1.0) -> Target:
     """The target of this name; `edm` takes the standard deviation of the data. ValueError names the closest."""
     if isinstance(name, Target):
         return name
-    return (
-        edm_target(data_std) if name == "edm" and data_std != 1.0 else pick("target", name, TARGETS)
-    )
+    return edm_target(data_std) if name == "edm" and data_std != 1.0 else TARGETS.named(name)
 
 
 @dataclass(frozen=True, eq=False)

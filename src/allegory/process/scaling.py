@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import pick
+from ..lookup import Registry
 from .coefficients import Coefficient
 
 
@@ -104,14 +104,29 @@ class _VarianceExploding(Scaling):
         return 0.0, 1.0
 
 
-SCALINGS: dict[str, Scaling] = {
-    "vp": _VariancePreserving("vp"),
-    "sub_vp": _SubVariancePreserving("sub_vp"),
-    "flow": _Flow("flow"),
-    "ve": _VarianceExploding("ve"),
-}
+SCALINGS: Registry[Scaling] = Registry("scaling")
+"""The scalings by name."""
+
+SCALINGS.register(
+    "vp",
+    _VariancePreserving("vp"),
+    "alpha^2 + sigma^2 = 1: DDPM, VDM, the VP-SDE (Song et al. 2021)",
+)
+SCALINGS.register(
+    "sub_vp",
+    _SubVariancePreserving("sub_vp"),
+    "alpha^2 + sigma = 1: the sub-VP-SDE (Song et al. 2021)",
+)
+SCALINGS.register(
+    "flow", _Flow("flow"), "alpha + sigma = 1: flow matching, rectified flow (Lipman et al. 2023)"
+)
+SCALINGS.register(
+    "ve",
+    _VarianceExploding("ve"),
+    "alpha = 1: NCSN, the VE-SDE, EDM (Song & Ermon 2019; Karras et al. 2022)",
+)
 
 
 def scaling_named(name: str) -> Scaling:
     """The scaling of this name. ValueError with the closest name otherwise."""
-    return pick("scaling", name, SCALINGS)
+    return SCALINGS.named(name)

@@ -17,12 +17,20 @@ The schedules of beta are in `betas.py`, the learned one is in `learned_schedule
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from ..lookup import Registry
+
+Arguments: TypeAlias = dict[str, float | int | bool | tuple[float, ...]]
+"""The arguments of a constructor by name, plain numbers all."""
 
 
 class Schedule(nn.Module, ABC):
@@ -44,12 +52,30 @@ class Schedule(nn.Module, ABC):
         """slope * exp(-|log_snr| / 2), finite at infinite ends too."""
         return self.slope(t) * torch.exp(-self(t).abs() / 2)
 
+    def arguments(self) -> Arguments:
+        """The arguments with which `type(self)(**arguments)` is this schedule; of a learned one, as it began.
+
+        They are read from the attributes that have the names of the constructor's parameters.
+        """
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
     @property
     def ends(self) -> tuple[float, float]:
         """log-SNR at t = 0 and t = 1."""
         with torch.no_grad():
             start, end = self(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
         return start, end
+
+
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
+    "schedule",
+    modules=(
+        "allegory.process.schedule",
+        "allegory.process.betas",
+        "allegory.process.learned_schedule",
+    ),
+)
+"""The schedules by name: constructors whose arguments are plain numbers."""
 
 
 def check_ends(start: float, end: float, finite: bool) -> None:
@@ -166,6 +192,9 @@ class RectifiedFlow(Schedule):
     The path of flow matching and rectified flow (Lipman et al. 2023; Liu et al. 2023). Both ends are infinite.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return 2 * (torch.log1p(-t) - torch.log(t))
 
@@ -177,3 +206,19 @@ class RectifiedFlow(Schedule):
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return torch.sigmoid(-log_snr / 2)
+
+
+SCHEDULES.register("linear", LinearLogSNR, "log-SNR linear in t (Kingma et al. 2021)")
+SCHEDULES.register(
+    "cosine", Cosine, "alpha = cos(pi t/2) for vp, cut to finite ends (Nichol & Dhariwal 2021)"
+)
+SCHEDULES.register(
+    "geometric",
+    Geometric,
+    "sigma/alpha geometric in t, for variance-exploding paths (Song & Ermon 2019)",
+)
+SCHEDULES.register(
+    "rectified_flow",
+    RectifiedFlow,
+    "alpha = 1 - t and sigma = t for flow (Liu et al. 2023; Lipman et al. 2023)",
+)

@@ -19,33 +19,13 @@ from ..lookup import Registry, pick
 from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAEConfig
 from ..networks import NetworkConfig, label_condition
 from ..objectives import objective_named
-from ..process import (
-    SCALINGS,
-    TARGETS,
-    Betas,
-    Cosine,
-    Geometric,
-    LearnedSchedule,
-    LinearLogSNR,
-    Path,
-    RectifiedFlow,
-    Schedule,
-)
+from ..process import SCALINGS, SCHEDULES, TARGETS, Path
 from ..training import TrainingConfig
 
 CATEGORICAL = "categorical"
 """The target of a network whose output is logits over the levels of the data."""
 ENERGY = "energy"
 """The target of a network whose score is the gradient of a function of it."""
-
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "linear": LinearLogSNR,
-    "cosine": Cosine,
-    "learned": LearnedSchedule,
-    "geometric": Geometric,
-    "rectified_flow": RectifiedFlow,
-    "betas": Betas,
-}
 
 _ITEMS_FOR_STD = 10_000
 

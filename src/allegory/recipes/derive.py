@@ -18,8 +18,8 @@ from torch import nn
 from ..data import DataSpec
 from ..models import CategoricalOutput, Energy
 from ..objectives import OBJECTIVES, Objective, objective_named
-from ..process import TARGETS, Path, target_named
-from .config import CATEGORICAL, ENERGY, SCHEDULES, DiffusionConfig, ModelConfig, PathConfig
+from ..process import SCHEDULES, TARGETS, Path, target_named
+from .config import CATEGORICAL, ENERGY, DiffusionConfig, ModelConfig, PathConfig
 from .serialize import CONFIGS, config_kinds
 
 
