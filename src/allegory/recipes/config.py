@@ -1,8 +1,8 @@
 """The choices of a run as frozen dataclasses of plain values, each with the `build` of what it describes.
 
-They hold strings, numbers, tuples and other configs, so a run is written to `run.json` and read back without loss,
-and nothing in a run folder is ever executed. A model from outside the package is a frozen dataclass with `build` and
-`unit`, and one call of `MODELS.register`.
+They hold strings, numbers, tuples and other configs, so a run is written to `run.json` and read
+back without loss, and nothing in a run folder is ever executed. A model from outside the package is
+a frozen dataclass with `build` and `unit`, and one call of `MODELS.register`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ class PathConfig:
     """The choice of a Path: a schedule with its arguments, and a scaling.
 
     Args:
-        schedule: name of the schedule, e.g. "linear" (log-SNR linear in t), "cosine", "learned", "geometric".
+        schedule: name of the schedule, e.g. "linear" (log-SNR linear in t), "cosine", "learned",
+        "geometric".
         start: log-SNR at t = 0, for schedules that have it; None becomes the schedule's default.
         end: log-SNR at t = 1, likewise. For "learned" both are those that it begins with.
         scaling: "vp", "sub_vp", "flow" or "ve".
-        arguments: further arguments of the schedule by name, e.g. {"sigma_min": 0.01, "sigma_max": 50.0}.
+        arguments: further arguments of the schedule by name, e.g. {"sigma_min": 0.01, "sigma_max":
+        50.0}.
 
     Raises:
         ValueError: for an unknown name, or arguments that the schedule does not have.
@@ -109,9 +111,11 @@ class DiffusionConfig:
     Args:
         network: its network.
         path: the forward process.
-        target: what the network predicts: a target ("x0", "eps", "score", "v", "flow", "edm"), "categorical" for
+        target: what the network predicts: a target ("x0", "eps", "score", "v", "flow", "edm"),
+        "categorical" for
             logits over the levels, or "energy".
-        data_std: standard deviation of the data in model space; None computes it from the training data.
+        data_std: standard deviation of the data in model space; None computes it from the training
+        data.
         objective: name of the training objective, e.g. "elbo" or "simple".
         label_dropout: fraction of training items whose label is hidden.
 

@@ -1,9 +1,10 @@
 """The config of a model that was put together in Python.
 
-A config says how to build a model again from its run folder. A model remembers its own in the attribute `config`, as
-networks do; that of a diffusion model is put together from those of its parts. It counts only where a model built from
-it has the same weights, so a part that no config describes is never lost in silence: the folder of such a model is
-opened by `allegory.open(folder, model=model)`.
+A config says how to build a model again from its run folder. A model remembers its own in the
+attribute `config`, as networks do; that of a diffusion model is put together from those of its
+parts. It counts only where a model built from it has the same weights, so a part that no config
+describes is never lost in silence: the folder of such a model is opened by `allegory.open(folder,
+model=model)`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The recipes by name.
 
-A recipe from outside the package is a function of the data that returns a Run, with the decorator `recipe`.
+A recipe from outside the package is a function of the data that returns a Run, with the decorator
+`recipe`.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ def recipe_named(name: str, data: str | None = None) -> Run:
     """The Run of a recipe.
 
     Args:
-        name: of the recipe; a number may follow where the recipe has one, as in "mnist_hierarchy:6".
+        name: of the recipe; a number may follow where the recipe has one, as in
+        "mnist_hierarchy:6".
         data: the data, as `allegory.data.load` reads them; None takes the recipe's own.
 
     Raises:
-        ValueError: for an unknown name, a number that does not fit, or a recipe without data of its own.
+        ValueError: for an unknown name, a number that does not fit, or a recipe without data of its
+        own.
     """
     function = RECIPES.named(name)
     if data is not None:

@@ -1,6 +1,7 @@
 """Configs to JSON and back.
 
-Each config is written with the name of its class, and only registered classes are ever built, so a file cannot name
+Each config is written with the name of its class, and only registered classes are ever built, so a
+file cannot name
 another: those of `NETWORKS` and `MODELS`, the parts of a `Run`, and what is in `CONFIGS`.
 """
 
