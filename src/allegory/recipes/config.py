@@ -1,4 +1,4 @@
-"""The choices of a run as frozen dataclasses of plain values, each with the `build` of what it describes.
+"""The choices of a run as frozen dataclasses of plain values, each with `build`.
 
 They hold strings, numbers, tuples and other configs, so a run is written to `run.json` and read
 back without loss, and nothing in a run folder is ever executed. A model from outside the package is
@@ -64,7 +64,8 @@ class PathConfig:
             if name not in known:
                 names = ", ".join(known) or "none"
                 raise ValueError(
-                    f"schedule {self.schedule!r} has no {name}; leave it out (its arguments: {names})"
+                    f"schedule {self.schedule!r} has no {name}; leave it out "
+                    f"(its arguments: {names})"
                 )
 
     def build(self) -> Path:
@@ -140,7 +141,7 @@ class DiffusionConfig:
         return objective_named(self.objective).unit
 
     def resolved(self, dataset: Dataset) -> DiffusionConfig:
-        """The same choice with `data_std` as it is in the first 10,000 training items, in model space."""
+        """The same choice with the `data_std` of the first 10,000 training items."""
         if self.data_std is not None:
             return self
         x0 = dataset.spec.encode(dataset.train.x[:_ITEMS_FOR_STD])

@@ -39,8 +39,8 @@ class PythonModel:
     def build(self, spec: DataSpec) -> nn.Module:
         """ValueError: such a model has to be given."""
         raise ValueError(
-            f"this run's model, a {self.type}, was put together in Python and no config describes it; "
-            "build it again and give it: allegory.open(folder, model=model)"
+            f"this run's model, a {self.type}, was put together in Python and no config describes "
+            "it; build it again and give it: allegory.open(folder, model=model)"
         )
 
 
@@ -48,7 +48,7 @@ CONFIGS.register("PythonModel", PythonModel, "a model that no registered config 
 
 
 def config_of(model: nn.Module) -> ModelConfig:
-    """The registered config that builds a model like this one; a `PythonModel` where there is none."""
+    """The registered config that builds a model like this one, or else a `PythonModel`."""
     found = getattr(model, "config", None) or _diffusion_config(model)
     spec: Any = getattr(model, "spec", None)
     if found is not None and _is_registered(found) and _builds(found, spec, model):
@@ -127,7 +127,7 @@ def _is_registered(config: Any) -> bool:
 
 
 def _builds(config: ModelConfig, spec: DataSpec, model: nn.Module) -> bool:
-    """Whether the config builds a model of the same class with the same weights, by name and shape."""
+    """Whether the config builds a model of this class whose weights have these names and shapes."""
     with torch.random.fork_rng(devices=[]):
         try:
             again = config.build(spec)

@@ -23,7 +23,7 @@ RECIPES: Registry[Recipe] = Registry("recipe")
 
 
 def recipe(function: R) -> R:
-    """Register a recipe under the name of its function; the first line of its docstring is its help."""
+    """Register a recipe by the name of its function; its docstring's first line is the help."""
     RECIPES.register(function.__name__, function, first_line(function))
     return function
 

@@ -56,11 +56,11 @@ def toy_energy(data: str = "eight_gaussians") -> Run:
 
 @recipe
 def digits_ncsn(data: str = "digits") -> Run:
-    """A noise-conditional score network of 8x8 digits (Song & Ermon 2020), in two and a half minutes.
+    """A noise-conditional score network of 8x8 digits (NCSNv2), in two and a half minutes.
 
     With 100 evaluations of `--solver pc` its samples should reach a Fréchet distance of 0.77 to the
-    digits (`python -m benchmarks corrector`). The largest noise is the largest distance between two
-    of the digits.
+    digits (`python -m benchmarks corrector`). As in Song & Ermon 2020, the largest noise is the
+    largest distance between two of the digits.
 
     Args:
         data: images of a few levels; the bundled digits by default.

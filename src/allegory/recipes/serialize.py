@@ -16,7 +16,7 @@ from ..training import TrainingConfig
 from .config import MODELS, PathConfig, Run
 
 CONFIGS: Registry[type] = Registry("kind")
-"""Further dataclasses that may stand in a config, such as a part of a model from outside the package."""
+"""Further dataclasses that may stand in a config, such as a part of a registered model."""
 
 CONFIGS.register("Run", Run, "a run")
 CONFIGS.register("PathConfig", PathConfig, "a schedule and a scaling")
