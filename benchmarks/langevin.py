@@ -23,7 +23,6 @@ import argparse
 import json
 import math
 import warnings
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -46,7 +45,7 @@ from allegory.sampling import (
     run_chain,
 )
 from allegory.sampling import predictor_corrector as corrected
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 from allegory.sampling.mcmc.ncsn import largest_distance, step_size
 from allegory.sampling.mcmc.target import Kernel
 
@@ -66,10 +65,8 @@ def walk(
         return predict(x_t, t)
 
     counted.energy = predict.energy
-    ((end, _, _),) = deque(
-        run_plan(solver.plan(levels), counted, x, levels[0], draw=torch.randn_like), maxlen=1
-    )
-    return end, next(asked)
+    loop = SamplingLoop(counted, x, levels[0], draw=torch.randn_like)
+    return loop.run(solver.plan(levels)), next(asked)
 
 
 def two_modes(number: int, items: int = 5000, repeats: int = 100) -> Table:

@@ -19,7 +19,6 @@ import json
 import math
 import time
 import zlib
-from collections import deque
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ from allegory import Path, Prediction, grid
 from allegory.evaluation import sliced_wasserstein
 from allegory.process import SCALINGS, Level, LinearLogSNR
 from allegory.sampling import Hamiltonian, Langevin, Solver, annealed, mala, solver_named
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 
 STEPS, ENDS, CHUNK, BATCH = 1000, (10.0, -10.0), 50, 12_500
 ITEMS = {"": 25_000, "langevin": 6_000, "langevin_batch": 4_000, "mala": 4_000, "hmc": 2_500}
@@ -141,10 +140,8 @@ def draw(solver: Solver, path: Path, items: int, steps: int, seed: int) -> Tenso
     moves, predict, parts = solver.plan(levels), Blend(MEANS, STDS, WEIGHTS), []
     for start in range(0, items, BATCH):
         x = path.prior_std * torch.randn(2, min(BATCH, items - start)).T
-        ((end, _, _),) = deque(
-            run_plan(moves, predict, x, levels[0], draw=torch.randn_like), maxlen=1
-        )
-        parts.append(end)
+        loop = SamplingLoop(predict, x, levels[0], draw=torch.randn_like)
+        parts.append(loop.run(moves))
     return torch.cat(parts).contiguous()
 
 

@@ -84,9 +84,9 @@ def test_only_as_much_history_is_kept_as_the_solver_asks_for():
     seen = []
 
     class Spy(Update):
-        def __call__(self, x, prediction, kept, draws):
-            seen.append(len(kept.rows))
-            return super().__call__(x, prediction, kept, draws)
+        def combine(self, x, prediction, history, noise):
+            seen.append(len(history))
+            return super().combine(x, prediction, history, noise)
 
     def spying(name):
         return lambda levels: [Spy(**vars(move)) for move in SOLVERS[name].plan(levels)]

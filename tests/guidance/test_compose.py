@@ -1,7 +1,6 @@
 """Compositions of densities against closed forms."""
 
 import math
-from collections import deque
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from allegory import Mixture, Path, grid
 from allegory.guidance import ClassifierFree, FixedCondition, MixtureOfDensities, Product, negation
 from allegory.process import LinearLogSNR, as_predict
 from allegory.sampling import Hamiltonian, annealed, solver_named
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 
 PATH = Path(LinearLogSNR(7, -6), "vp")
 A = Mixture(
@@ -85,9 +84,8 @@ def test_a_product_needs_its_chains():
     def share(solver, steps):
         levels = grid(path, steps, "log_snr", "min").levels
         plan = solver.plan(levels)
-        ((x, _, _),) = deque(
-            run_plan(plan, both, torch.randn(n, 1), levels[0], draw=torch.randn_like), maxlen=1
-        )
+        loop = SamplingLoop(both, torch.randn(n, 1), levels[0], draw=torch.randn_like)
+        x = loop.run(plan)
         return (x < 0).float().mean().item()
 
     error = math.sqrt(exact * (1 - exact) / n)

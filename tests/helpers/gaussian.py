@@ -5,7 +5,7 @@ import math
 import torch
 
 from allegory.process import Prediction, as_predict
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 
 MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
 """The data are N(MEAN, STD^2 I)."""
@@ -48,14 +48,12 @@ def equal_times(n, start=0.85, end=0.15):
 def last_state(solver, predict, levels, states, draw=torch.zeros_like, grad=False):
     """The state at the last Level, when those at the Levels before are set to the given ones (the first of them at least).
 
-    The driver computes every state; what it yields is overwritten before it goes on. `grad=True` makes it keep its
+    The driver computes every state; it is replaced before the next step. `grad=True` makes it keep its
     history as a list of tensors instead of one buffer.
     """
     start, *later = states
-    x = start
-    for x, move, _ in run_plan(
-        solver.plan(levels), predict, start, levels[0], draw=draw, grad=grad
-    ):
-        if not move.stage and later:
-            x.copy_(later.pop(0))
-    return x
+    loop = SamplingLoop(predict, start, levels[0], draw=draw)
+    for instruction in loop.execute(solver.plan(levels), grad):
+        if not instruction.stage and later:
+            loop.x = later.pop(0)
+    return loop.x

@@ -10,7 +10,7 @@ from allegory import Mixture, grid, initial_noise, invert, sample, trajectory
 from allegory.process.noise import Noise, Stream
 from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import SOLVERS
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 
 PATH = PATHS["linear-vp"]
 
@@ -202,7 +202,8 @@ def test_nothing_in_the_loop_waits_for_the_device(solver, monkeypatch):
 
     moves, x = SOLVERS[solver].plan(levels.levels), torch.zeros(3, 4, device="meta")
     zero = as_predict(predict, PATH)
-    states = [state for state, _, _ in run_plan(moves, zero, x, levels.levels[0])]
+    loop = SamplingLoop(zero, x, levels.levels[0])
+    states = [loop.x for _ in loop.execute(moves)]
     assert len(states) == 5 and states[-1].device.type == "meta"
 
 

@@ -78,4 +78,4 @@ def test_a_tuned_sampler_in_few_steps(name, steps):
     path = PATHS[name]
     walk, moves = LearnablePlan(path, steps).numbers()
     assert walk.steps == steps and len(moves) == steps
-    assert all(math.isfinite(w) for move in moves for w in (move.state, *move.kept))
+    assert all(math.isfinite(w) for move in moves for w in (move.state, *move.history_weights))

@@ -101,8 +101,8 @@ def test_unipc_is_corrected_adams_in_the_x0_form():
     for one, other in zip(
         *(list(SOLVERS[name].plan(levels))[3:] for name in ("unipc3", "x0ab3c")), strict=True
     ):
-        assert one.keep == other.keep and one.state == other.state
-        assert one.kept == pytest.approx(other.kept, rel=1e-7, abs=1e-9)
+        assert one.store == other.store and one.state == other.state
+        assert one.history_weights == pytest.approx(other.history_weights, rel=1e-7, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -1,7 +1,6 @@
 """Predictor and corrector, and annealed Langevin dynamics, on densities that are known."""
 
 import math
-from collections import deque
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ from allegory.sampling import (
     solver_named,
     step_size,
 )
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 from allegory.sampling.mcmc.target import EnergyDensity, NoisedDensity
 
 PREDICTORS = (
@@ -47,10 +46,7 @@ def far_modes(path, dtype=torch.float32):
 def walk(solver, predict, path, x, steps):
     """The end of a walk on the solver's own grid, with draws from the global generator: many items at once."""
     levels = grid(path, steps, "log_snr", solver.end).levels
-    ((end, _, _),) = deque(
-        run_plan(solver.plan(levels), predict, x, levels[0], draw=torch.randn_like), maxlen=1
-    )
-    return end
+    return SamplingLoop(predict, x, levels[0], draw=torch.randn_like).run(solver.plan(levels))
 
 
 def test_annealed_langevin_finds_the_weights_where_plain_langevin_does_not():

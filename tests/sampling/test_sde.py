@@ -1,7 +1,6 @@
 """The SDE of every scaling against autograd, its solvers against the published steps, and where they end on a Gaussian."""
 
 import math
-from collections import deque
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from allegory.process.grid import grid
 from allegory.process.path import Level, Path
 from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow
 from allegory.sampling import SOLVERS, single_step, solver_named, stochastic
-from allegory.sampling.driver import run_plan
+from allegory.sampling.driver import SamplingLoop
 
 SCHEDULES = {
     "linear": LinearLogSNR(8, -7),
@@ -85,7 +84,7 @@ def ends(solver, scaling):
     first, last = levels[0], levels[-1]
     x = first.alpha * MEAN + spread(first) * torch.randn(ITEMS, 2, dtype=torch.float64)
     moves = solver.plan(levels)
-    ((x, _, _),) = deque(run_plan(moves, gaussian(path), x, first, draw=torch.randn_like), maxlen=1)
+    x = SamplingLoop(gaussian(path), x, first, draw=torch.randn_like).run(moves)
     size = MEAN.abs().clamp(min=spread(last))
     return (x.std(0).mean() / spread(last)).log().item(), (
         (x.mean(0) - last.alpha * MEAN) / size

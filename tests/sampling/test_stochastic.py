@@ -410,7 +410,7 @@ def test_no_raise_leaves_the_path(name):
     for here, move in zip(path.levels([0.99, 0.5]), raises, strict=True):
         expected = max(here.log_snr - math.log(2), path.schedule.ends[1])
         assert move.to.log_snr == pytest.approx(expected, abs=1e-9)
-        assert move.state == move.to.alpha / here.alpha and not move.asks and move.stage
+        assert move.state == move.to.alpha / here.alpha and not move.needs_prediction and move.stage
 
 
 def test_restart_walks_the_interval_again():
@@ -424,7 +424,7 @@ def test_restart_walks_the_interval_again():
     plan = restart(Interval(0.05, 0.3, 3)).plan(levels)
     assert [move.to for move in plan] == [*heun[:where], *lap * 3, *heun[where:], levels[-1]]
     ups = [move for move in plan if move.noise]
-    assert all(move.state == 1 and not move.asks for move in ups)
+    assert all(move.state == 1 and not move.needs_prediction for move in ups)
     assert [move.noise[0] ** 2 for move in ups] == pytest.approx(
         [inside[0].sigma ** 2 - inside[-1].sigma ** 2] * 3
     )

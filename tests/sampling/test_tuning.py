@@ -29,9 +29,11 @@ def test_it_begins_at_auto(name, steps):
     torch.testing.assert_close(walk.times, levels.times, rtol=0, atol=1e-9)
     for mine, its in zip(moves, SOLVERS["auto"].plan(levels.levels), strict=True):
         assert mine.state == pytest.approx(its.state, rel=1e-8)
-        its_weights = its.kept + (0.0,) * (len(mine.kept) - len(its.kept))
-        assert mine.kept == pytest.approx(its_weights, rel=1e-6, abs=1e-9)
-        assert mine.keep[0] == pytest.approx(its.keep[0], rel=1e-8)
+        its_weights = its.history_weights + (0.0,) * (
+            len(mine.history_weights) - len(its.history_weights)
+        )
+        assert mine.history_weights == pytest.approx(its_weights, rel=1e-6, abs=1e-9)
+        assert mine.store[0] == pytest.approx(its.store[0], rel=1e-8)
         assert mine.to.t == pytest.approx(its.to.t, abs=1e-9)
 
 
@@ -127,7 +129,9 @@ def test_what_does_not_learn_stays_as_it_was():
     assert tuned.after == tuned.before
     walk, moves = LearnablePlan(path, 3).numbers()
     assert torch.equal(tuned.grid.times, walk.times)
-    assert [move.kept for move in tuned.moves] == [move.kept for move in moves]
+    assert [move.history_weights for move in tuned.moves] == [
+        move.history_weights for move in moves
+    ]
 
 
 def test_written_and_read_it_is_the_same_sampler():

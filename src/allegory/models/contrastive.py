@@ -103,12 +103,12 @@ class ContrastiveEnergy(nn.Module):
     def _negatives(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The ends of chains of `steps` calls of the kernel, from the data or from the ends of earlier chains."""
         start = x if self.replay is None else self.replay.draw(len(x), generator).to(x)
-        tally = AcceptanceCounter()
+        acceptance = AcceptanceCounter()
         for _ in range(self.steps):
             moved = self.kernel(self.density(), start, lambda like: normal_like(like, generator))
-            tally.add(moved)
+            acceptance.add(moved.accepted)
             start = moved.x
-        tally.report()
+        acceptance.warn()
 
         if self.replay is not None:
             self.replay.put(start)

@@ -15,14 +15,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.grid import Grid
+from ..process.instruction import History, Instruction, Plan
 from ..process.noise import Noise
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction
 from .history import new_history
 from .mcmc.chain import AcceptanceCounter
-from .mcmc.target import Draw, NoisedDensity
+from .mcmc.target import Draw
 from .registry import solver_named
-from .solver import Correction, Plan, Solver, Update
+from .solver import Solver
 
 OnStep = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step: a progress bar."""
@@ -30,7 +31,13 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a trajectory stands, and the Prediction from which it came there."""
+    """A state of a trajectory.
+
+    Args:
+        x: the state, shape (b, *shape).
+        level: its Level.
+        prediction: the last prediction before it.
+    """
 
     x: Float[Tensor, "b *shape"]
     level: Level
@@ -70,20 +77,20 @@ def trajectory(
     levels = as_grid(predict, grid).levels
     if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
         raise ValueError(
-            f"solver {solver.name!r} draws noise and cannot walk from data to noise; use ddim"
+            f"solver {solver.name!r} draws noise and cannot go from data to noise; use ddim"
         )
     draw = _draws(solver, seeds, x_T)
 
+    loop = SamplingLoop(predict, x_T, levels[0], condition, draw)
     done = 0
-    moves = solver.plan(levels)
-    for state, move, prediction in run_plan(moves, predict, x_T, levels[0], condition, draw, grad):
-        if move.stage:
+    for instruction in loop.execute(solver.plan(levels), grad):
+        if instruction.stage:
             continue
         done += 1
         if on_step is not None:
             on_step(done, len(levels) - 1)
-        assert prediction is not None, "no plan reaches a Level of the grid before it has asked"
-        yield State(state, move.to, prediction)
+        assert loop.last_prediction is not None, "the first update of a plan evaluates the network"
+        yield State(loop.x, loop.level, loop.last_prediction)
 
 
 def as_grid(predict: Predict, grid: Grid | Sequence[float] | Tensor) -> Grid:
@@ -95,41 +102,78 @@ def as_grid(predict: Predict, grid: Grid | Sequence[float] | Tensor) -> Grid:
     return grid
 
 
-def run_plan(
-    moves: Plan,
-    predict: Predict,
-    x: Float[Tensor, "b *shape"],
-    here: Level,
-    condition: Tensor | None = None,
-    draw: Draw = torch.zeros_like,
-    grad: bool = False,
-) -> Iterator[tuple[Tensor, Update | Correction, Prediction | None]]:
-    """Carry out the moves from x, at the Level `here`: each state, the move that led to it, and the last prediction."""
-    linear = [move for move in moves if isinstance(move, Update)]
-    kept = new_history(max([0, *(len(move.kept) for move in linear)]), x, grad)
-    draws: deque[Tensor] = deque(
-        maxlen=max([0, *(max(len(move.noise), move.draws) for move in linear)])
-    )
-    prediction, tally = None, AcceptanceCounter()
-    for move in moves:
-        # The grad mode is set around the work and not around the yield: it must not leak into the caller.
-        with torch.set_grad_enabled(grad):
-            if isinstance(move, Correction):
-                density = NoisedDensity(predict, move.to, condition)
-                moved = move.kernel(density, x, draw)
-                tally.add(moved)
-                x, prediction = moved.x.to(x.dtype), density.prediction
-            else:
-                if move.asks:
-                    prediction = predict(x, here, condition)
-                    for row in move.keep:
-                        kept.keep(prediction, *row)
-                if move.draws:
-                    draws.append(draw(x))
-                x = move(x, prediction, kept, draws).to(x.dtype)
-        here = move.to
-        yield x, move, prediction
-    tally.report()
+class SamplingLoop:
+    """The `Loop` of one trajectory: the state, the last prediction, the history and the noise.
+
+    Args:
+        predict: the Predict that is sampled.
+        x: the first state, shape (b, *shape).
+        level: its Level.
+        condition: passed to predict; None for no condition.
+        draw: the next standard-normal draw of every item, like a given tensor; None for a plan without noise.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        x: Float[Tensor, "b *shape"],
+        level: Level,
+        condition: Tensor | None = None,
+        draw: Draw | None = None,
+    ) -> None:
+        self.predict = predict
+        self.x = x
+        self.level = level
+        self.condition = condition
+        self.draw = torch.zeros_like if draw is None else draw
+        self.history: History = new_history(0, x, False)
+        self.noise: deque[Tensor] = deque(maxlen=0)
+        self.last_prediction: Prediction | None = None
+        self._predicted = False
+        self._acceptance = AcceptanceCounter()
+
+    def prediction(self) -> Prediction:
+        """The prediction at the state, evaluated once per state."""
+        if not self._predicted or self.last_prediction is None:
+            self.last_prediction = self.predict(self.x, self.level, self.condition)
+            self._predicted = True
+        return self.last_prediction
+
+    def record(self, prediction: Prediction | None, accepted: Tensor | None) -> None:
+        """Note an instruction's own last prediction, and the fraction of proposals that each item accepted."""
+        self.last_prediction = prediction
+        self._acceptance.add(accepted)
+
+    def execute(self, plan: Plan, grad: bool = False) -> Iterator[Instruction]:
+        """Apply the instructions one after another.
+
+        Args:
+            plan: instructions, the first of them for the state at `level`.
+            grad: whether gradients flow through the loop.
+
+        Yields:
+            Each instruction after it was applied; `x`, `level` and `last_prediction` are then those after it.
+        """
+        stored = max([0, *(getattr(each, "history_length", 0) for each in plan)])
+        draws = max([0, *(getattr(each, "noise_length", 0) for each in plan)])
+        self.history = new_history(stored, self.x, grad)
+        self.noise = deque(maxlen=draws)
+
+        for instruction in plan:
+            # The grad mode is set around the work and not around the yield: it must not leak into the caller.
+            with torch.set_grad_enabled(grad):
+                self.x = instruction.apply(self).to(self.x.dtype)
+            self.level = instruction.to
+            self._predicted = False
+            yield instruction
+
+        self._acceptance.warn()
+
+    def run(self, plan: Plan, grad: bool = False) -> Float[Tensor, "b *shape"]:
+        """The state after all instructions of a plan; `grad` as in `execute`."""
+        for _ in self.execute(plan, grad):
+            pass
+        return self.x
 
 
 def sample(

@@ -1,86 +1,106 @@
-r"""What a plan keeps: combinations a x0 + b eps of earlier predictions, and their sum.
+r"""History of earlier predictions for multistep methods: combinations a x0 + b eps, and their weighted sum.
 
-On a CPU they stand in one buffer, and a step is one matrix-vector product: half the time of adding them one by one. With
-gradients, in inference mode, in half precision and on a device (where coefficients must be arguments of a kernel, not
-memory that has to be sent there) they are a list.
+On the CPU it is one preallocated buffer, so that a step is a single matrix-vector product: half the time of adding the
+combinations one by one. With gradients, in inference mode, in half precision and on a device (where coefficients must be
+arguments of a kernel, not memory that has to be sent there) it is a list of tensors.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ..process.coefficients import Coefficient, Term, weighted_sum
+from ..process.instruction import History
 from ..process.prediction import Prediction
 
 
-@runtime_checkable
-class History(Protocol):
-    """The last combinations, newest first."""
-
-    def keep(self, prediction: Prediction, x0: Coefficient, eps: Coefficient) -> None:
-        """Remember x0 times its x0 plus eps times its eps."""
-
-    def add(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
-        """The sum of the base, and of as many combinations as there are weights."""
-
-
 class ListHistory:
-    """Each a tensor of its own."""
+    """A history with a tensor per combination.
+
+    Args:
+        count: how many combinations are kept.
+    """
 
     def __init__(self, count: int) -> None:
-        self.rows: deque[Tensor] = deque(maxlen=count)
+        self._stored: deque[Tensor] = deque(maxlen=count)
+        self._count = count
 
-    def keep(self, prediction: Prediction, x0: Coefficient, eps: Coefficient) -> None:
-        self.rows.append(prediction.combine(x0, eps))
+    def __len__(self) -> int:
+        return self._count
 
-    def add(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
-        return weighted_sum(*base, *((w, self.rows[-1 - j]) for j, w in enumerate(weights)))
+    def store(self, prediction: Prediction, x0: Coefficient, eps: Coefficient) -> None:
+        """Append x0 times the prediction's x0 plus eps times its eps."""
+        self._stored.append(prediction.combine(x0, eps))
+
+    def weighted_sum(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
+        """The sum of `base` and of the stored combinations times `weights`, newest first."""
+        stored = ((weight, self._stored[-1 - j]) for j, weight in enumerate(weights))
+        return weighted_sum(*base, *stored)
 
 
 class BufferHistory:
-    """All in one buffer, used round and round; weights are floats.
+    """A history in one ring buffer, for weights that are floats.
 
-    p u + q y is kept as u + (q/p) y, or y + (p/q) u, which is one pass over memory, and its p or q as a scale.
+    p u + q y is stored as u + (q/p) y, or y + (p/q) u, which is one pass over memory, with p or q as its scale.
+
+    Args:
+        count: how many combinations are kept.
+        like: a state, for shape, dtype and device.
     """
 
     def __init__(self, count: int, like: Tensor) -> None:
-        self.rows = like.new_empty(count, *like.shape)
-        self.columns = self.rows.flatten(1).T
-        self.scales = [0.0] * count
-        self.newest, self.filled = -1, 0
+        self._stored = like.new_empty(count, *like.shape)
+        self._columns = self._stored.flatten(1).T
+        self._scales = [0.0] * count
+        self._newest = -1
+        self._filled = 0
 
-    def keep(self, prediction: Prediction, x0: Coefficient, eps: Coefficient) -> None:
-        self.newest = (self.newest + 1) % len(self.scales)
-        self.filled = max(self.filled, self.newest + 1)
+    def __len__(self) -> int:
+        return len(self._scales)
+
+    def store(self, prediction: Prediction, x0: Coefficient, eps: Coefficient) -> None:
+        """Write x0 times the prediction's x0 plus eps times its eps over the oldest combination."""
+        self._newest = (self._newest + 1) % len(self._scales)
+        self._filled = max(self._filled, self._newest + 1)
+
         (p, u), (q, y) = ((float(c), tensor) for c, tensor in prediction.terms(x0, eps))
         if abs(p) < abs(q):
             (p, u), (q, y) = (q, y), (p, u)
-        row, self.scales[self.newest] = self.rows[self.newest], p
-        if q == 0.0:
-            row.copy_(u)  # and not 0 y, which is no number where y is infinite
-        else:
-            torch.add(u, y, alpha=q / p, out=row)
 
-    def add(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
-        placed = [0.0] * self.filled
-        for j, w in enumerate(weights):
-            placed[self.newest - j] = float(w) * self.scales[self.newest - j]
-        c = torch.tensor(placed, dtype=self.rows.dtype)
+        slot = self._stored[self._newest]
+        self._scales[self._newest] = p
+        if q == 0.0:
+            slot.copy_(u)  # adding 0 y would give NaN where y is infinite
+        else:
+            torch.add(u, y, alpha=q / p, out=slot)
+
+    def weighted_sum(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
+        """The sum of `base` and of the stored combinations times `weights`, newest first."""
+        by_slot = [0.0] * self._filled
+        for j, weight in enumerate(weights):
+            by_slot[self._newest - j] = float(weight) * self._scales[self._newest - j]
+        coefficients = torch.tensor(by_slot, dtype=self._stored.dtype)
+
         (scale, x), *more = base
-        total = torch.addmv(x.flatten(), self.columns[:, : self.filled], c, beta=float(scale)).view(
-            x.shape
-        )
-        return total if not more else total.add_(weighted_sum(*more))
+        columns = self._columns[:, : self._filled]
+        total = torch.addmv(x.flatten(), columns, coefficients, beta=float(scale)).view(x.shape)
+        return total.add_(weighted_sum(*more)) if more else total
 
 
 def new_history(count: int, like: Tensor, grad: bool) -> History:
-    """Room for this many."""
-    plain = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
+    """An empty history.
+
+    Args:
+        count: how many combinations are kept.
+        like: a state, for shape, dtype and device.
+        grad: whether gradients flow through it.
+    """
+    full_precision = like.dtype in (torch.float32, torch.float64)
     inference = not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
-    if plain and count and not grad and not inference:
+
+    if count and like.device.type == "cpu" and full_precision and not grad and not inference:
         return BufferHistory(count, like)
     return ListHistory(count)

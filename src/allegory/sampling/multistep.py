@@ -210,7 +210,13 @@ def _moves(
         slopes = tuple(g * w for w in row[: i + 1])
         noise = () if form.fresh is None else (form.fresh(here, to),)
         moves.append(
-            Update(to, state=g / form.gauge(here), keep=(form.row(here),), kept=slopes, noise=noise)
+            Update(
+                to,
+                state=g / form.gauge(here),
+                store=(form.row(here),),
+                history_weights=slopes,
+                noise=noise,
+            )
         )
     return moves
 

@@ -70,9 +70,7 @@ def picard(
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
     grid = as_grid(predict, grid)
-    moves = [
-        move for move in solver.plan(grid.levels) if isinstance(move, Update)
-    ]  # it stays nowhere: it draws nothing
+    moves = solver.updates(grid.levels)
     levels = [grid.levels[0], *(move.to for move in moves[:-1])]
     x = x_T
     states = x.expand(len(moves) + 1, *x.shape).clone()
@@ -82,7 +80,7 @@ def picard(
         predictions = _ask(
             predict, before[:-1], levels, None if condition is None else condition[active]
         )
-        after = _walk(moves, before[0], predictions)
+        after = _apply_all(moves, before[0], predictions)
         states[:, active] = after
         rounds[active] += 1
         moved = (
@@ -116,14 +114,16 @@ def _ask(
     ]
 
 
-def _walk(
+def _apply_all(
     moves: Sequence[Update], x: Tensor, predictions: Sequence[Prediction]
 ) -> Float[Tensor, "n b *shape"]:
     """All states, by these predictions."""
-    kept, states = new_history(max(len(move.kept) for move in moves), x, False), [x]
+    history = new_history(max(move.history_length for move in moves), x, False)
+    states = [x]
     for move, prediction in zip(moves, predictions, strict=True):
-        for combination in move.keep:
-            kept.keep(prediction, *combination)
-        x = move(x, prediction, kept, [])
+        for x0, eps in move.store:
+            history.store(prediction, x0, eps)
+        x = move.combine(x, prediction, history, [])
         states.append(x)
+
     return torch.stack(states)

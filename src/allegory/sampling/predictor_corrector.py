@@ -17,11 +17,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ..lookup import pick
+from ..process.instruction import Instruction, Plan
 from ..process.path import Level
 from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
 from .mcmc.target import Kernel
 from .single_step import plain
-from .solver import Correction, Plan, Solver, Update
+from .solver import Correction, Solver, Update
 
 SNR = 0.16
 """r of Song et al. 2021 on CIFAR-10, for VE and VP alike."""
@@ -31,7 +32,7 @@ def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None =
     """Each step of the predictor after the corrector at its Level; a grid that ends with noise ends with the corrector."""
 
     def plan(levels: Sequence[Level]) -> Plan:
-        moves: list[Update | Correction] = []
+        moves: list[Instruction] = []
         here, begins = levels[0], True
         for move in predictor.plan(levels):
             if begins and here.sigma != 0.0:
@@ -39,7 +40,8 @@ def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None =
             moves.append(move)
             here, begins = move.to, not move.stage
         if here.sigma != 0.0:
-            moves[-1:] = [replace(moves[-1], stage=True), Correction(here, corrector, stage=False)]
+            last = replace(moves[-1], stage=True)  # type: ignore[type-var]  # an instruction is a dataclass
+            moves[-1:] = [last, Correction(here, corrector, stage=False)]
         return moves
 
     name = name or f"{predictor.name}+{corrector}"
@@ -80,7 +82,7 @@ CORRECTORS: dict[str, tuple[Callable[[float], Kernel], float, str]] = {
     "mala": (lambda snr: mala(2 * snr * abs(snr)), SNR, "snr"),
     "hmc": (Hamiltonian, 1.0, "step"),
 }
-"""Kernels by name, from the number that may run_plan, and what it is if none does: r of Song et al. 2021, or the length of
+"""Kernels by name, from the number that may follow, and what it is if none does: r of Song et al. 2021, or the length of
 each of HMC's five leapfrogs in units of sigma."""
 
 

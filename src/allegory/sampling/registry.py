@@ -51,7 +51,7 @@ PARAMETERS: dict[str, tuple[Callable[[float], Solver], str]] = {
     "sa3": (partial(sa, 3), "tau, a number from 0 to 3"),
     "churn": (lambda s_churn: churn(Churn(s_churn)), "s_churn, a number, 0 or more"),
 }
-"""What may run_plan a name and a colon."""
+"""What may follow a name and a colon."""
 
 
 def solver_named(name: str | Solver) -> Solver:

@@ -77,7 +77,7 @@ def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") ->
         ):
             kept = (*(own.gauge(goal) * h * w for w in reversed(weights)), own.gauge(goal))
             keep = (base, own.row(at)) if at is here else (own.row(at),)
-            moves.append(Update(goal, keep=keep, kept=kept, stage=goal is not to))
+            moves.append(Update(goal, store=keep, history_weights=kept, stage=goal is not to))
         return moves
 
     return Solver(name, staged(places, step), tableau.order)

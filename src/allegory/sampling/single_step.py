@@ -120,8 +120,8 @@ def _euler(levels: Sequence[Level]) -> list[Update]:
 def _heun(here: Level, to: Level) -> list[Update]:
     half = (to.sigma - to.alpha * here.sigma / here.alpha) / 2  # alpha_s (u_s - u_t) / 2
     return [
-        Update(to, x0=to.alpha, eps=to.sigma, keep=((to.alpha, to.sigma - half),), stage=True),
-        Update(to, eps=half, kept=(1.0,)),
+        Update(to, x0=to.alpha, eps=to.sigma, store=((to.alpha, to.sigma - half),), stage=True),
+        Update(to, eps=half, history_weights=(1.0,)),
     ]
 
 
@@ -131,16 +131,16 @@ HEUN = stepwise(_heun)
 def _midpoint(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     (middle,), reached = way, to.alpha * here.sigma / here.alpha  # alpha_s u_t
     return [
-        Update(middle, x0=middle.alpha, eps=middle.sigma, keep=((to.alpha, reached),), stage=True),
-        Update(to, eps=to.sigma - reached, kept=(1.0,)),
+        Update(middle, x0=middle.alpha, eps=middle.sigma, store=((to.alpha, reached),), stage=True),
+        Update(to, eps=to.sigma - reached, history_weights=(1.0,)),
     ]
 
 
 def _dpmpp2s(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     (middle,), reached = way, to.sigma * here.alpha / here.sigma  # sigma_s w_t
     return [
-        Update(middle, x0=middle.alpha, eps=middle.sigma, keep=((reached, to.sigma),), stage=True),
-        Update(to, x0=to.alpha - reached, kept=(1.0,)),
+        Update(middle, x0=middle.alpha, eps=middle.sigma, store=((reached, to.sigma),), stage=True),
+        Update(to, x0=to.alpha - reached, history_weights=(1.0,)),
     ]
 
 
@@ -152,9 +152,9 @@ def _dpmpp3s(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     last = 3 / 2 * to.alpha * (expm1(-h) / h + 1)  # times (x0 at 2/3 - x0)
     begun = ((to.alpha - last, to.sigma), (two.alpha - bend, two.sigma))
     return [
-        Update(third, x0=third.alpha, eps=third.sigma, keep=begun, stage=True),
-        Update(two, x0=bend, kept=(1.0,), stage=True),
-        Update(to, x0=last, kept=(0.0, 1.0)),
+        Update(third, x0=third.alpha, eps=third.sigma, store=begun, stage=True),
+        Update(two, x0=bend, history_weights=(1.0,), stage=True),
+        Update(to, x0=last, history_weights=(0.0, 1.0)),
     ]
 
 

@@ -1,17 +1,15 @@
-r"""Plans: what a sampler will do, as numbers, before it does anything.
+r"""Solvers, and the two instructions of their plans: linear updates and Markov corrections.
 
-Everything that a solver may combine is linear: a state is alpha x0 + sigma eps of the prediction that was formed there, and
-so is every slope of the probability flow. So a sampler on a given grid is a list of moves, each a sum
+A state is alpha x0 + sigma eps of the prediction at it, and so is every slope of the probability flow. So a method on a
+given grid is a list of updates, each a sum
 
-    x  <-  r x + a x0 + b eps + sum_j w_j k_j + sum_j c_j z_j
+    x  <-  r x + a x0 + b eps + sum_j w_j h_j + sum_j c_j z_j
 
-of the state, the prediction just formed of it, combinations k_j of earlier predictions that were kept for this, and standard-normal
-draws z_j; after it the network is asked again, at the Level that was reached. One such move a step is a multistep
-method, two or three are a Runge-Kutta method. Coefficients are computed once, in float64, for the whole grid; the loop
-has nothing left to decide.
+of the state, the prediction at it, stored combinations h_j = a' x0 + b' eps of earlier predictions, and standard-normal
+draws z_j. One update per step is a multistep method, two or three are a Runge-Kutta method. The coefficients are computed
+once, in float64, for the whole grid, before the first step.
 
-Between two moves a sampler may *stay* at a Level and let a Markov kernel (`langevin.py`) move the state within the density
-there: a correction.
+Between two updates a correction applies a Markov kernel that leaves the density at a Level as it is.
 """
 
 from __future__ import annotations
@@ -23,79 +21,136 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..process.coefficients import Coefficient, weighted_sum, zero
+from ..process.coefficients import Coefficient, Term, weighted_sum, zero
+from ..process.instruction import History, Loop, Plan
 from ..process.path import Level
 from ..process.prediction import Prediction
-from .history import History
-from .mcmc.target import Kernel
+from .mcmc.target import Kernel, NoisedDensity
 
 
 @dataclass(frozen=True)
 class Update:
-    """How to reach `to`: what multiplies the state, the prediction, what was kept and the draws, newest first.
+    """One linear update of the state.
 
-    `keep` lists the combinations (a, b) of this prediction, a x0 + b eps, that are remembered before the sum is made. A move
-    with `noise` makes one fresh draw, the newest; so does one with `between`, two standard deviations of which the prediction's
-    share takes the geometric mean. A `stage` is evaluated, but is no state of the trajectory.
+    Args:
+        to: the Level that is reached.
+        state: coefficient of the state.
+        x0: coefficient of the predicted x0.
+        eps: coefficient of the predicted eps.
+        store: combinations (a, b), that is a x0 + b eps, which are appended to the history before the sum is made.
+        history_weights: coefficients of the stored combinations, newest first.
+        noise: coefficients of the present draw and of earlier ones, newest first.
+        std_range: lower and upper standard deviation of a draw; the prediction's `variance_fraction` interpolates their
+            logarithms.
+        stage: whether the state that is reached is intermediate, and not one of the trajectory.
     """
 
     to: Level
     state: Coefficient = 0.0
     x0: Coefficient = 0.0
     eps: Coefficient = 0.0
-    keep: tuple[tuple[Coefficient, Coefficient], ...] = ()
-    kept: tuple[Coefficient, ...] = ()
+    store: tuple[tuple[Coefficient, Coefficient], ...] = ()
+    history_weights: tuple[Coefficient, ...] = ()
     noise: tuple[Coefficient, ...] = ()
-    between: tuple[Coefficient, Coefficient] | None = None
+    std_range: tuple[Coefficient, Coefficient] | None = None
     stage: bool = False
 
     @property
-    def asks(self) -> bool:
-        """Whether it needs a prediction of the state: one evaluation of the network."""
-        return bool(self.keep) or not zero(self.x0) or not zero(self.eps)
+    def needs_prediction(self) -> bool:
+        """Whether it evaluates the network."""
+        return bool(self.store) or not zero(self.x0) or not zero(self.eps)
 
     @property
-    def draws(self) -> bool:
-        """Whether it makes a fresh draw."""
-        return bool(self.noise) or self.between is not None
+    def needs_noise(self) -> bool:
+        """Whether it makes a draw."""
+        return bool(self.noise) or self.std_range is not None
 
-    def __call__(
-        self, x: Tensor, prediction: Prediction | None, kept: History, draws: Sequence[Tensor]
+    @property
+    def history_length(self) -> int:
+        """How many stored combinations it reads."""
+        return len(self.history_weights)
+
+    @property
+    def noise_length(self) -> int:
+        """How many draws it reads, with its own."""
+        return max(len(self.noise), self.needs_noise)
+
+    def apply(self, loop: Loop) -> Tensor:
+        """Predict, store, draw, and return the sum."""
+        prediction = loop.prediction() if self.needs_prediction else None
+        if prediction is not None:
+            for x0, eps in self.store:
+                loop.history.store(prediction, x0, eps)
+
+        if self.needs_noise:
+            loop.noise.append(loop.draw(loop.x))
+        return self.combine(loop.x, prediction, loop.history, loop.noise)
+
+    def combine(
+        self,
+        x: Tensor,
+        prediction: Prediction | None,
+        history: History,
+        noise: Sequence[Tensor],
     ) -> Tensor:
-        """The state at `to`; of the draws so far the newest is the last."""
-        parts = [(self.state, x)]
+        """The state at `to`.
+
+        Args:
+            x: the state, shape (b, *shape).
+            prediction: the prediction at x; None where `needs_prediction` is false.
+            history: the stored combinations, those of this prediction included.
+            noise: the draws, the newest last.
+
+        Returns:
+            Shape (b, *shape).
+        """
+        terms: list[Term] = [(self.state, x)]
         if not zero(self.x0) or not zero(self.eps):
-            assert prediction is not None, "the driver asks before a move that needs it"
-            parts += prediction.terms(self.x0, self.eps)
-        parts += [(c, draws[-1 - j]) for j, c in enumerate(self.noise)]
-        if self.between is not None:
-            parts.append((_learned_std(prediction, *self.between), draws[-1]))
-        return kept.add(self.kept, parts) if self.kept else weighted_sum(*parts)
+            assert prediction is not None, "an update with x0 or eps needs a prediction"
+            terms += prediction.terms(self.x0, self.eps)
+        terms += [(coefficient, noise[-1 - j]) for j, coefficient in enumerate(self.noise)]
+        if self.std_range is not None:
+            terms.append((_learned_std(prediction, *self.std_range), noise[-1]))
+
+        if self.history_weights:
+            return history.weighted_sum(self.history_weights, terms)
+        return weighted_sum(*terms)
 
 
 def _learned_std(prediction: Prediction | None, low: Coefficient, high: Coefficient) -> Tensor:
-    """exp(share log high + (1 - share) log low)."""
+    """exp(v log high + (1 - v) log low) of the fraction v (Nichol & Dhariwal 2021, eq. 15)."""
     if prediction is None or prediction.variance_fraction is None:
         raise ValueError(
-            "predict: its Prediction has no share, so the variance of a step was not learned; use ddpm or ddpm_large"
+            "predict: its Prediction has no variance_fraction, so the variance of a step was not learned; "
+            "use ddpm or ddpm_large"
         )
     return torch.exp(prediction.variance_fraction * math.log(high / low)) * low
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A correction: a Markov kernel that leaves the density at a Level as it is. It is no state of the trajectory."""
+    """A Markov kernel that leaves the density at a Level as it is.
+
+    Args:
+        to: the Level.
+        kernel: (density, x, draw) -> Transition.
+        stage: whether the state after it is intermediate, and not one of the trajectory.
+    """
 
     to: Level
     kernel: Kernel
     stage: bool = True
 
+    def apply(self, loop: Loop) -> Tensor:
+        """The state after the kernel."""
+        density = NoisedDensity(loop.predict, self.to, loop.condition)
+        transition = self.kernel(density, loop.x, loop.draw)
+        loop.record(density.prediction, transition.accepted)
+        return transition.x
+
 
 UpdatePlan = Callable[[Sequence[Level]], list[Update]]
-"""The moves along these Levels, first to last, of a method that has nothing else."""
-
-Plan = Sequence[Update | Correction]
-"""What the driver carries out, in order."""
+"""The updates along these Levels, first to last, of a method that has nothing else."""
 
 Planner = Callable[[Sequence[Level]], Plan]
 """The plan along these Levels, first to last."""
@@ -103,10 +158,16 @@ Planner = Callable[[Sequence[Level]], Plan]
 
 @dataclass(frozen=True)
 class Solver:
-    """A name, and how it plans; the order of its error; the spacing and the end of a grid that suit it.
+    """A numerical method for the reverse process.
 
-    The order is that of a step on the probability flow, once a multistep method has all its predictions (it begins with a step
-    of first order, whose error stays); or of the mean and variance of a Gaussian for a solver that draws noise.
+    Args:
+        name: as in `SOLVERS`, for messages and reports.
+        plan: from Levels to instructions.
+        order: of the error on the probability flow, once a multistep method has all its predictions (its first step is
+            of order one); for a solver that draws noise, of the mean and variance of a Gaussian.
+        stochastic: whether it draws noise.
+        spacing: of a grid that suits it.
+        end: of a grid that suits it.
     """
 
     name: str
@@ -116,17 +177,34 @@ class Solver:
     spacing: str = "log_snr"
     end: str = "zero"
 
+    def updates(self, levels: Sequence[Level]) -> list[Update]:
+        """The plan along these Levels, for those who need it as numbers.
+
+        Raises:
+            ValueError: when it holds instructions other than linear updates.
+        """
+        updates = []
+        for instruction in self.plan(levels):
+            if not isinstance(instruction, Update):
+                raise ValueError(
+                    f"solver {self.name!r}: its plan holds a {type(instruction).__name__}, which is not a linear "
+                    "update; choose a solver of updates alone, such as auto"
+                )
+            updates.append(instruction)
+        return updates
+
     def planned(self, levels: Sequence[Level]) -> Solver:
-        """The same, for these Levels only, with its plan already made: what a compiler sees is then the bare loop."""
-        moves = tuple(self.plan(levels))
+        """The same solver for these Levels only, with its plan made: `torch.compile` then sees the bare loop."""
+        plan = tuple(self.plan(levels))
 
         def same(others: Sequence[Level]) -> Plan:
             if len(others) != len(levels) or any(
                 a is not b for a, b in zip(others, levels, strict=True)
             ):
                 raise ValueError(
-                    f"solver {self.name!r} has a plan for one grid; walk that, in its own direction and with its own Levels"
+                    f"solver {self.name!r} has a plan for one grid, by Solver.planned(levels); "
+                    "give that same grid, or the solver itself"
                 )
-            return moves
+            return plan
 
         return replace(self, plan=same)

@@ -20,7 +20,7 @@ tau = 1 is the reverse SDE of Song et al. 2021, and its first order is DDPM. The
 last step again with the same draw, so it changes the slopes' weights and nothing else.
 
 Orders are weak orders, of the mean and the variance that a Gaussian is given. A step of Adams-Bashforth does not know
-how x0 will run_plan the step's own draw; the next one, whose polynomial bends by what was drawn, makes up for it to second
+how x0 will follow the step's own draw; the next one, whose polynomial bends by what was drawn, makes up for it to second
 order. More predictions make the constant smaller, not the order higher.
 """
 
@@ -133,9 +133,14 @@ def _seeds2(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
     begun, noise = ((to.alpha, reached),), (_between_std(middle, here, middle),)
     return [
         Update(
-            middle, x0=middle.alpha, eps=_doubled(middle, here), keep=begun, noise=noise, stage=True
+            middle,
+            x0=middle.alpha,
+            eps=_doubled(middle, here),
+            store=begun,
+            noise=noise,
+            stage=True,
         ),
-        Update(to, eps=2 * (to.sigma - reached), kept=(1.0,), noise=(second, first)),
+        Update(to, eps=2 * (to.sigma - reached), history_weights=(1.0,), noise=(second, first)),
     ]
 
 
@@ -150,9 +155,9 @@ def _seeds3(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
         _noises(level, here, [one, two, to][:n]) for n, level in enumerate((one, two, to), 1)
     )
     return [
-        Update(one, x0=one.alpha, eps=_doubled(one, here), keep=begun, noise=to_one, stage=True),
-        Update(two, eps=bend, kept=(1.0,), noise=to_two, stage=True),
-        Update(to, eps=last, kept=(0.0, 1.0), noise=end),
+        Update(one, x0=one.alpha, eps=_doubled(one, here), store=begun, noise=to_one, stage=True),
+        Update(two, eps=bend, history_weights=(1.0,), noise=to_two, stage=True),
+        Update(to, eps=last, history_weights=(0.0, 1.0), noise=end),
     ]
 
 
@@ -225,7 +230,7 @@ def _ddpm_learned(here: Level, to: Level) -> list[Update]:
         replace(
             move,
             noise=(),
-            between=(added_noise_std(to.sigma, to, here), added_noise_std(here.sigma, to, here)),
+            std_range=(added_noise_std(to.sigma, to, here), added_noise_std(here.sigma, to, here)),
         )
     ]
 

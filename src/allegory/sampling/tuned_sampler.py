@@ -34,7 +34,8 @@ class TunedSampler:
             "asked": [move.to.t for move in self.moves],
             "clean": self.grid.levels[-1].sigma == 0.0,
             "moves": [
-                {"state": move.state, "keep": move.keep, "kept": move.kept} for move in self.moves
+                {"state": move.state, "keep": move.store, "kept": move.history_weights}
+                for move in self.moves
             ],
             "before": self.before,
             "after": self.after,
@@ -53,8 +54,8 @@ class TunedSampler:
             Update(
                 to,
                 state=float(m["state"]),
-                keep=tuple((float(a), float(b)) for a, b in m["keep"]),
-                kept=tuple(map(float, m["kept"])),
+                store=tuple((float(a), float(b)) for a, b in m["keep"]),
+                history_weights=tuple(map(float, m["kept"])),
             )
             for to, m in zip(asked, content["moves"], strict=True)
         ]

@@ -28,7 +28,7 @@ from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .auto import FORM, MOST, rules
-from .driver import run_plan, sample
+from .driver import SamplingLoop, sample
 from .multistep import Nodes, merged
 from .solver import Update
 from .tuned_sampler import TunedSampler
@@ -102,7 +102,9 @@ class LearnablePlan(nn.Module):
             g = FORM.gauge(to)
             kept = tuple(g * w for w in weights[i, : i + 1].unbind())
             state = g / FORM.gauge(here) * (1 + self.scale[i])
-            moves.append(Update(asked[i + 1], state=state, keep=(FORM.row(asked[i]),), kept=kept))
+            moves.append(
+                Update(asked[i + 1], state=state, store=(FORM.row(asked[i]),), history_weights=kept)
+            )
         return true, moves
 
     def _level(self, half: Tensor) -> Level:
@@ -129,8 +131,13 @@ class LearnablePlan(nn.Module):
 
 
 def _plain(move: Update, to: Level) -> Update:
-    keep = tuple((float(a), float(b)) for a, b in move.keep)
-    return Update(to, state=float(move.state), keep=keep, kept=tuple(float(w) for w in move.kept))
+    keep = tuple((float(a), float(b)) for a, b in move.store)
+    return Update(
+        to,
+        state=float(move.state),
+        store=keep,
+        history_weights=tuple(float(w) for w in move.history_weights),
+    )
 
 
 def tune(
@@ -216,9 +223,7 @@ class _Problem:
         """RMSE of each of these items at the end of the plan."""
         levels, moves = plan()
         condition = None if self.condition is None else self.condition[which]
-        *_, (end, _, _) = run_plan(
-            moves, self.predict, self.x[which], levels[0], condition, grad=grad
-        )
+        end = SamplingLoop(self.predict, self.x[which], levels[0], condition).run(moves, grad)
         return ((end - self.truth[which]).double().square().flatten(1).mean(1) + 1e-24).sqrt()
 
     def judge(self, plan: LearnablePlan) -> float:

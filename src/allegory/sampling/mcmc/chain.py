@@ -31,14 +31,15 @@ def chain(
         )
     if steps < 1:
         raise ValueError(f"steps={steps}; give at least 1")
-    draw, tally = Noise(seeds, x.shape[1:]).draw, AcceptanceCounter()
+    draw = Noise(seeds, x.shape[1:]).draw
+    acceptance = AcceptanceCounter()
     for _ in range(steps):
         with torch.no_grad():
             moved = kernel(density, x, draw)
-        tally.add(moved)
+        acceptance.add(moved.accepted)
         x = moved.x
         yield moved
-    tally.report()
+    acceptance.warn()
 
 
 def run_chain(
@@ -50,36 +51,37 @@ def run_chain(
     seeds: Sequence[int],
 ) -> Transition:
     """The last state of `chain`, and the share of all its proposals that each item accepted."""
-    tally = AcceptanceCounter()
+    acceptance = AcceptanceCounter()
     for moved in chain(kernel, density, x, steps, seeds=seeds):
-        tally.add(moved)
+        acceptance.add(moved.accepted)
         x = moved.x
-    return Transition(x, tally.fraction)
+    return Transition(x, acceptance.fraction)
 
 
 class AcceptanceCounter:
-    """How many proposals were accepted; it counts on the device and looks once, at the end."""
+    """Fractions of accepted proposals, summed on the device and read once, at the end."""
 
     def __init__(self) -> None:
-        self.calls, self.total = 0, torch.zeros(())
+        self._calls = 0
+        self._total = torch.zeros(())
 
-    def add(self, moved: Transition) -> None:
-        """Count one more call of a kernel."""
-        if moved.accepted is not None:
-            self.total = self.total.to(moved.accepted.device) + moved.accepted
-            self.calls += 1
+    def add(self, accepted: Tensor | None) -> None:
+        """Count one call of a kernel: the fraction that each item accepted; None where nothing is proposed."""
+        if accepted is not None:
+            self._total = self._total.to(accepted.device) + accepted
+            self._calls += 1
 
     @property
     def fraction(self) -> Tensor | None:
         """Of each item, over all calls; None where nothing was proposed."""
-        return self.total / self.calls if self.calls else None
+        return self._total / self._calls if self._calls else None
 
-    def report(self) -> None:
-        """A warning where nothing was ever accepted."""
-        if self.calls and not bool(self.total.any()):
+    def warn(self) -> None:
+        """A RuntimeWarning where every proposal of every item was rejected."""
+        if self._calls and not bool(self._total.any()):
             warnings.warn(
-                f"every proposal was rejected, of {self.total.numel()} items in {self.calls} calls of the kernel: they "
-                "stand where they stood; make its step smaller",
+                f"every proposal was rejected, of {self._total.numel()} items in {self._calls} calls of the kernel: "
+                "they stayed where they were; make its step smaller",
                 RuntimeWarning,
                 stacklevel=3,
             )
