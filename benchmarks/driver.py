@@ -22,7 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from allegory import Path, Prediction, grid, sample
+from allegory import Path, Prediction, as_predict, grid, sample
 from allegory.process import Level, LinearLogSNR, Predict
 
 Table = dict[str, dict[str, float]]
@@ -34,7 +34,7 @@ KINDS = (
 """One or two of each kind of solver."""
 
 
-def free(y: Tensor) -> Predict:
+def free(path: Path, y: Tensor) -> Predict:
     """A Predict whose network costs nothing."""
 
     def predict(
@@ -43,13 +43,13 @@ def free(y: Tensor) -> Predict:
         assert isinstance(t, Level), "the driver asks by Level"
         return Prediction.solve("eps", y, x_t, t)
 
-    return predict
+    return as_predict(predict, path)
 
 
 def chain(solver: str, shape: tuple[int, ...]) -> Callable[[], object]:
     """One run of the driver over its grid."""
     path, x, y = Path(LinearLogSNR(8, -8)), torch.randn(shape), torch.randn(shape)
-    walk, predict, seeds = grid(path, STEPS), free(y), range(shape[0])
+    walk, predict, seeds = grid(path, STEPS), free(path, y), range(shape[0])
     return lambda: sample(predict, x, walk, solver=solver, seeds=seeds)
 
 

@@ -11,7 +11,7 @@ from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
 from .mcmc.ncsn import largest_distance, level_count, level_ratio, step_size
 from .mcmc.target import Density, EnergyDensity, NoisedDensity, Transition
 from .parallel import PicardResult, picard
-from .predictor_corrector import annealed, predictor_corrector
+from .predictor_corrector import CORRECTORS, annealed, predictor_corrector
 from .registry import SOLVERS, solver_named
 from .runge_kutta import Tableau, runge_kutta
 from .sampler import Sampler
@@ -22,6 +22,7 @@ from .tuned_sampler import TunedSampler
 from .tuning import TuningConfig, tune
 
 __all__ = [
+    "CORRECTORS",
     "SOLVERS",
     "AdaptiveResult",
     "BatchLangevin",

@@ -136,7 +136,3 @@ def restart(where: Interval | None = None) -> Solver:
         return walks + (HEUN(levels[bottom:]) if bottom + 1 < len(levels) else [])
 
     return Solver("restart", plan, order=2, stochastic=where.times > 0)
-
-
-CHURN: dict[str, Solver] = {"churn": churn(), "restart": restart()}
-"""Both with the defaults of their configurations."""

@@ -89,15 +89,10 @@ def unipc(order: int, bh: str = "bh2") -> Solver:
     return Solver(name, multistep(x0, _unipc(order, bh, False), _unipc(order, bh, True)), order + 1)
 
 
-PUBLISHED = {
-    "dpmpp2m": Solver("dpmpp2m", multistep(FORMS["x0"], each(_dpmpp2m)), order=2),
-    "dpmpp3m": Solver("dpmpp3m", multistep(FORMS["x0"], adams(FORMS["x0"], 3, "log_snr")), order=3),
-    "plms": Solver("plms", multistep(FORMS["eps"], each(_plms)), order=1),
-    **{
-        f"deis{k}": replace(exponential_adams("eps", k, "t", False), name=f"deis{k}")
-        for k in (1, 2, 3, 4)
-    },
-    **{
-        solver.name: solver for solver in (unipc(k, bh) for bh in ("bh2", "bh1") for k in (1, 2, 3))
-    },
-}
+DPMPP2M = Solver("dpmpp2m", multistep(FORMS["x0"], each(_dpmpp2m)), order=2)
+DPMPP3M = Solver("dpmpp3m", multistep(FORMS["x0"], adams(FORMS["x0"], 3, "log_snr")), order=3)
+PLMS_SOLVER = Solver("plms", multistep(FORMS["eps"], each(_plms)), order=1)
+DEIS = [
+    replace(exponential_adams("eps", order, "t", False), name=f"deis{order}")
+    for order in (1, 2, 3, 4)
+]

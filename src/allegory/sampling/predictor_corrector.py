@@ -12,11 +12,11 @@ posterior mean, the denoising that Jolicoeur-Martineau et al. 2021 and NCSNv2 en
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ..lookup import pick
+from ..lookup import Registry
 from ..process.instruction import Instruction, Plan
 from ..process.path import Level
 from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
@@ -75,32 +75,41 @@ def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
     return replace(whole, plan=plan)
 
 
-HOLD = "hold"
-CORRECTORS: dict[str, tuple[Callable[[float], Kernel], float, str]] = {
-    "langevin": (lambda snr: Langevin(2 * snr * abs(snr)), SNR, "snr"),
-    "langevin_batch": (BatchLangevin, SNR, "snr"),
-    "mala": (lambda snr: mala(2 * snr * abs(snr)), SNR, "snr"),
-    "hmc": (Hamiltonian, 1.0, "step"),
-}
-"""Kernels by name, from the number that may follow, and what it is if none does: r of Song et al. 2021, or the length of
-each of HMC's five leapfrogs in units of sigma."""
+CORRECTORS: Registry[Kernel] = Registry("corrector")
+"""The kernels that can follow a predictor, by name; a step may follow a colon, as in "langevin:0.2"."""
 
+CORRECTORS.register(
+    "langevin",
+    Langevin(2 * SNR * SNR),
+    "Langevin dynamics, one evaluation (Song et al. 2021, algorithm 4)",
+    make=lambda snr: Langevin(2 * snr * abs(snr)),
+    parameter="snr, a finite number above 0",
+)
+CORRECTORS.register(
+    "langevin_batch",
+    BatchLangevin(SNR),
+    "the same with norms over the batch, as published; items depend on their batch",
+    make=BatchLangevin,
+    parameter="snr, a finite number above 0",
+)
+CORRECTORS.register(
+    "mala",
+    mala(2 * SNR * SNR),
+    "Metropolis-adjusted Langevin dynamics, needs an energy (Roberts & Tweedie 1996)",
+    make=lambda snr: mala(2 * snr * abs(snr)),
+    parameter="snr, a finite number above 0",
+)
+CORRECTORS.register(
+    "hmc",
+    Hamiltonian(1.0),
+    "Hamiltonian Monte Carlo with five leapfrog steps, needs an energy (Neal 2011)",
+    make=Hamiltonian,
+    parameter="step, a finite number above 0",
+)
 
-def corrector_named(name: str) -> Kernel:
-    """ "langevin", "mala:0.2" and so on. ValueError with the closest name otherwise."""
-    kind, colon, value = name.partition(":")
-    make, usual, meaning = pick("corrector", kind, CORRECTORS)
-    try:
-        return make(float(value) if colon else usual)
-    except ValueError:
-        raise ValueError(
-            f"corrector {name!r}: after '{kind}:' comes {meaning}, a finite number above 0"
-        ) from None
+NCSN = replace(annealed(Langevin(0.1, 100), "ncsn"), end="min")
+"""100 steps per level with epsilon = 2e-5 at sigma_L = 0.01, and no denoising (Song & Ermon 2019, section 5)."""
 
-
-NCSN = Langevin(0.1, 100)
-NCSN2 = Langevin(0.062, 5)
-ANNEALED = {"ncsn": replace(annealed(NCSN, "ncsn"), end="min"), "ncsn2": annealed(NCSN2, "ncsn2")}
-"""ncsn: 100 Langevin steps a Level with epsilon = 2e-5 at sigma_L = 0.01, and no denoising (Song & Ermon 2019, section 5).
-ncsn2: 5 steps with epsilon = 6.2e-6 at sigma_L = 0.01, and denoising (Song & Ermon 2020, CIFAR-10); `ncsn.step_size` finds
-the step for other levels."""
+NCSN2 = annealed(Langevin(0.062, 5), "ncsn2")
+"""5 steps per level with epsilon = 6.2e-6 at sigma_L = 0.01, and denoising (Song & Ermon 2020, CIFAR-10);
+`mcmc.ncsn.step_size` finds the step for other levels."""

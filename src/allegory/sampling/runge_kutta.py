@@ -83,4 +83,5 @@ def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") ->
     return Solver(name, staged(places, step), tableau.order)
 
 
-RUNGE_KUTTA = {name: runge_kutta(tableau, name=name) for name, tableau in TABLEAUX.items()}
+RK3 = runge_kutta(TABLEAUX["rk3"], name="rk3")
+RK4 = runge_kutta(TABLEAUX["rk4"], name="rk4")

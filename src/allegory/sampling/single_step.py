@@ -163,15 +163,12 @@ def inner(level: Level) -> bool:
     return bool(level.alpha != 0.0 and level.sigma != 0.0)
 
 
-SINGLE = {
-    "ddim": ddim(),
-    "ddpm": Solver("ddpm", _noisy(1.0), stochastic=True),
-    "euler": Solver("euler", _euler),
-    "heun": Solver("heun", HEUN, order=2),
-    "midpoint": Solver("midpoint", staged(shares(1 / 2), _midpoint), order=2),
-    "dpmpp2s": Solver("dpmpp2s", staged(shares(1 / 2), _dpmpp2s), order=2),
-    "dpmpp3s": Solver("dpmpp3s", staged(shares(1 / 3, 2 / 3), _dpmpp3s), order=3),
-}
+DDPM = Solver("ddpm", _noisy(1.0), stochastic=True)
+EULER = Solver("euler", _euler)
+HEUN_SOLVER = Solver("heun", HEUN, order=2)
+MIDPOINT = Solver("midpoint", staged(shares(1 / 2), _midpoint), order=2)
+DPMPP2S = Solver("dpmpp2s", staged(shares(1 / 2), _dpmpp2s), order=2)
+DPMPP3S = Solver("dpmpp3s", staged(shares(1 / 3, 2 / 3), _dpmpp3s), order=3)
 """ddpm: Ho et al. 2020, eq. 7 (variance beta-tilde). heun: Karras et al. 2022, algorithm 1. midpoint: Lu et al. 2022,
 DPM-Solver-2. dpmpp2s, dpmpp3s: Lu et al. 2022, DPM-Solver++. heun, midpoint and dpmpp2s take
 two evaluations a step, dpmpp3s three."""

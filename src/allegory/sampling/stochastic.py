@@ -236,24 +236,11 @@ def _ddpm_learned(here: Level, to: Level) -> list[Update]:
 
 
 REVERSE = tau_form(1.0)
-STOCHASTIC = {
-    "ddpm_large": Solver("ddpm_large", stepwise(_ddpm_large), stochastic=True),
-    "ddpm_learned": Solver("ddpm_learned", stepwise(_ddpm_learned), stochastic=True),
-    "euler_maruyama": euler_maruyama(),
-    "reverse_diffusion": reverse_diffusion(),
-    "sde_dpmpp2m": Solver(
-        "sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True
-    ),
-    "sde_dpmpp3m": Solver(
-        "sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True
-    ),
-    "sa2": sa(2),
-    "sa3": sa(3),
-    **{solver.name: solver for solver in map(er_sde, (1, 2, 3))},
-    "seeds2": Solver("seeds2", staged(shares(1 / 2), _seeds2), order=2, stochastic=True),
-    "seeds3": Solver("seeds3", staged(shares(1 / 3, 2 / 3), _seeds3), order=2, stochastic=True),
-}
-"""ddpm_large: Ho et al. 2020, section 3.2, sigma^2 = beta. ddpm_learned: Nichol & Dhariwal 2021, eq. 15, for a model
-that learns its variance (`models.LearnedVariance`). sde_dpmpp2m: Lu et al. 2022 (DPM-Solver++), the midpoint rule;
-sde_dpmpp3m, the exact integral of the quadratic in log-SNR. seeds2, seeds3: Gonzalez et al. 2023, two and three
-evaluations a step."""
+DDPM_LARGE = Solver("ddpm_large", stepwise(_ddpm_large), stochastic=True)
+DDPM_LEARNED = Solver("ddpm_learned", stepwise(_ddpm_learned), stochastic=True)
+SDE_DPMPP2M = Solver("sde_dpmpp2m", multistep(REVERSE, each(_dpmpp2m)), order=2, stochastic=True)
+SDE_DPMPP3M = Solver(
+    "sde_dpmpp3m", multistep(REVERSE, adams(REVERSE, 3, "log_snr")), order=2, stochastic=True
+)
+SEEDS2 = Solver("seeds2", staged(shares(1 / 2), _seeds2), order=2, stochastic=True)
+SEEDS3 = Solver("seeds3", staged(shares(1 / 3, 2 / 3), _seeds3), order=2, stochastic=True)
