@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ..data.dequantize import spread
+from ..data.dequantize import dequantize
 from ..data.spec import DataSpec
 from ..lookup import pick
 from ..process.bound import bits_per_dim
@@ -103,7 +103,7 @@ def flow_bound(
     noise, parts = Noise(seeds, raw.shape[1:], Stream.BINS), []
     evaluations = torch.zeros(len(raw), dtype=torch.int64, device=raw.device)
     for number in range(draws):
-        spot = spread(raw, spec, noise.draw().double(), std)
+        spot = dequantize(raw, spec, noise.draw().double(), std)
         x0 = spot.x.to(raw.device, torch.float64 if raw.dtype == torch.float64 else torch.float32)
         # 2^32 apart, so that no two draws of any two items share a probe, however long the batch.
         probe_seeds = [seed + number * 2**32 for seed in seeds]
