@@ -102,11 +102,11 @@ def spec_of(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
     Args:
         parts: the sets, as `items_from` made them.
         levels: how many values a number can take; None means 256 for uint8 and continuous for
-        floats.
+            floats.
 
     Raises:
         ValueError: for an empty set, sets of different types, or numbers that are not finite or all
-        alike.
+            alike.
     """
     if any(len(part) == 0 for part in parts):
         raise ValueError("x: no items; give at least one in every set")

@@ -36,7 +36,7 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
 
     Raises:
         ValueError: for an unknown mode, items other than images of 256 levels, or a data set with a
-        transform.
+            transform.
     """
     if mode not in MODES:
         raise ValueError(f"binarize={mode!r}: give {' or '.join(MODES)}")

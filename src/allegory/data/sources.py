@@ -65,9 +65,9 @@ def load(source: str, seed: int = 0) -> Dataset:
 
     Args:
         source: e.g. "digits", "moons?seed=3", "folder/of/images?size=32", "measurements.npy",
-        "hub:owner/name".
+            "hub:owner/name".
         seed: for sources that draw their items, such as the toys; an option of that name takes
-        precedence.
+            precedence.
 
     Raises:
         ValueError: for an unknown source or option, a missing library, or data that cannot be read.
