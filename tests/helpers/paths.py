@@ -11,7 +11,9 @@ from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, Rectified
 
 
 def bent(schedule: LearnedSchedule, seed: int = 0, std: float = 0.5) -> LearnedSchedule:
-    """The same ends and an interior drawn at random, that no longer looks like a straight line; it does not train."""
+    """The same ends and an interior drawn at random, that no longer looks like a straight line; it
+    does not train.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in schedule.named_parameters():

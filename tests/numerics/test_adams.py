@@ -1,4 +1,6 @@
-"""Adams weights against the textbook's and by exactness on polynomials; the control of a step by its formula."""
+"""Adams weights against the textbook's and by exactness on polynomials; the control of a step by
+its formula.
+"""
 
 import math
 

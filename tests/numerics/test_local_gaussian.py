@@ -32,7 +32,9 @@ def test_a_gaussian_is_recognised_anywhere_and_leaves_no_rest():
 
 
 def test_the_rest_is_the_derivative_of_the_flat_coordinates():
-    """dz/dw by a central difference along dy/du = eps, for a field that is no Gaussian's; error of order h^2."""
+    """dz/dw by a central difference along dy/du = eps, for a field that is no Gaussian's; error of
+    order h^2.
+    """
 
     def field(u, y):
         return Point(u, y, torch.sin(y) * u[:, None], double(0.3)[:, None])

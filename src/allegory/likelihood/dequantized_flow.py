@@ -1,16 +1,19 @@
 r"""Discrete data by a density: the flow's likelihood as a bound of the probability of the levels.
 
-Each draw spreads the levels over their bins by a density q and asks for the density p of the flow there,
+Each draw spreads the levels over their bins by a density q and asks for the density p of the flow
+there,
 
     log P(raw) >= E_q[log w],        w = p(x)/q(x | raw)        (Theis et al. 2016; `data/dequantize.py`)
 
-and several draws give the tighter bound log mean w (Burda et al. 2016). The flow's p is the density of the data with the
-noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels far apart beside s appear in it as
-P(raw) N(x; encode(raw), s^2), so with q that same Gaussian, truncated to the bin, every draw has
+and several draws give the tighter bound log mean w (Burda et al. 2016). The flow's p is the density
+of the data with the noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels far apart
+beside s appear in it as P(raw) N(x; encode(raw), s^2), so with q that same Gaussian, truncated to
+the bin, every draw has
 
     log w = log P(raw) + dims log erf(step / (2 sqrt(2) s)):
 
-no variance, and a gap that is the mass which the noise carries out of the bin (Zheng et al. 2023, i-DODE).
+no variance, and a gap that is the mass which the noise carries out of the bin (Zheng et al. 2023,
+i-DODE).
 """
 
 from __future__ import annotations
@@ -54,7 +57,9 @@ class FlowBound:
 
     @property
     def error(self) -> Float[Tensor, " b"]:
-        """Standard error of `total` over the draws, which holds that of the probes; NaN for one draw."""
+        """Standard error of `total` over the draws, which holds that of the probes; NaN for one
+        draw.
+        """
         return self.log_weights.std(0) / math.sqrt(len(self.log_weights))
 
     def bits_per_dim(self, spec: DataSpec) -> Float[Tensor, " b"]:
@@ -87,8 +92,8 @@ def flow_bound(
         condition: one row per item, or None.
 
     Raises:
-        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density), an unknown kind, or
-            draws below 1.
+        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density),
+            an unknown kind, or draws below 1.
     """
     pick("kind", kind, dict.fromkeys(KINDS))
     if draws < 1:

@@ -1,20 +1,22 @@
 r"""Exact likelihood by the probability-flow ODE, for any Predict and data of any shape.
 
-The flow carries the spec, noised at t = 0, to the prior at t = 1, and the density with it (Song et al. 2021, section 4.3
-and appendix D.2). In the coordinates of `tangent.py`,
+The flow carries the spec, noised at t = 0, to the prior at t = 1, and the density with it (Song et
+al. 2021, section 4.3 and appendix D.2). In the coordinates of `tangent.py`,
 
     log p(x0) = log N(x_T; 0, prior_std^2 I) + d log alpha_T + int d/u c du,         x_T = alpha_T y(u_T),  y(u_0) = x0.
 
-Which density is it? That of x_{t=0}/alpha_0 = x0 + (sigma_0/alpha_0) eps, the data with the noise of t = 0, taken at x0:
-a density that integrates to one, as in Song et al. The density without that noise differs, by the heat equation, by
+Which density is it? That of x_{t=0}/alpha_0 = x0 + (sigma_0/alpha_0) eps, the data with the noise
+of t = 0, taken at x0: a density that integrates to one, as in Song et al. The density without that
+noise differs, by the heat equation, by
 
     log p_clean(x0) = log p(x0) + (u div eps - |eps|^2)/2 + O(u^4),          u = sigma_0/alpha_0,
 
-which the first evaluation already holds: `clean_log_prob`. It means something only where the data have a density, and
-where u is small beside their finest detail.
+which the first evaluation already holds: `clean_log_prob`. It means something only where the data
+have a density, and where u is small beside their finest detail.
 
-A run costs evaluations of the network. Each comes with vector-Jacobian products for the divergence (`trace.py`),
-on the same forward pass. Each item has its own steps (`march.py`), so it comes out the same alone and in any batch.
+A run costs evaluations of the network. Each comes with vector-Jacobian products for the divergence
+(`trace.py`), on the same forward pass. Each item has its own steps (`march.py`), so it comes out
+the same alone and in any batch.
 """
 
 from __future__ import annotations
@@ -45,10 +47,13 @@ EXACT_DIMS = 128
 class FlowSolver:
     """How the ODE is solved.
 
-    `tolerance` bounds the error of one step, in nats per dimension of log p and in local standard deviations of x
-    (root mean square); that of the whole is some two to three times it in the mean, ten times for an outlier.
-    `probes`: 0 for the exact trace, k for k Rademacher probes an item, None for exact up to 128 dimensions and one
-    probe beyond. `ends`: log-SNR at which the ODE starts and stops, None for those of the path. `data_std` places the
+    `tolerance` bounds the error of one step, in nats per dimension of log p and in local standard
+    deviations of x (root mean square); that of the whole is some two to three times it in the mean,
+    ten times for an outlier.
+    `probes`: 0 for the exact trace, k for k Rademacher probes an item, None for exact up to 128
+        dimensions and one
+    probe beyond. `ends`: log-SNR at which the ODE starts and stops, None for those of the path.
+        `data_std` places the
     steps, no more. `limit`: the most evaluations an item may take.
     """
 
@@ -120,7 +125,9 @@ class FlowLikelihood:
 
     @property
     def error(self) -> Float[Tensor, " b"]:
-        """Standard error of log_prob over the probes: 0 for an exact trace, NaN for one probe, which cannot tell."""
+        """Standard error of log_prob over the probes: 0 for an exact trace, NaN for one probe,
+        which cannot tell.
+        """
         count = self.volume.shape[1]
         if self.exact or count == 1:
             return torch.full_like(self.prior, 0.0 if self.exact else math.nan)
@@ -129,10 +136,11 @@ class FlowLikelihood:
     def bits_per_dim(
         self, spec: DataSpec, log_q: Tensor | float | None = None
     ) -> Float[Tensor, " b"]:
-        """(log q - log p) / (dims log 2) of discrete data: q is the density of the dequantization that made x0.
+        """(log q - log p) / (dims log 2) of discrete data: q is the density of the dequantization
+        that made x0.
 
-        log q is -dims log(step) for `uniform`, the default. In the mean over q it is at least the bits of the level
-        itself. ValueError for continuous data, whose density has no bits.
+        log q is -dims log(step) for `uniform`, the default. In the mean over q it is at least the
+        bits of the level itself. ValueError for continuous data, whose density has no bits.
         """
         if spec.levels is None:
             raise ValueError(
@@ -155,13 +163,15 @@ def flow_log_prob(
     """log p(x0) by the probability-flow ODE, with its latent, its cost and its standard error.
 
     Args:
-        predict: the predictor, with its path. It must be a function: put a network with dropout in eval mode.
+        predict: the predictor, with its path. It must be a function: put a network with dropout in
+            eval mode.
         x0: data in model space, shape (batch, *shape), floating point.
         solver: how the ODE is solved; None for the defaults.
         condition: one row per item, or None.
-        seeds: one integer per item, for its probes; 0, 1, 2, ... for None. The exact trace uses none.
-        grad: whether the result can be differentiated, by x0 and by the parameters of predict, through the steps that
-            were taken; the ends of the path are constants.
+        seeds: one integer per item, for its probes; 0, 1, 2, ... for None. The exact trace uses
+            none.
+        grad: whether the result can be differentiated, by x0 and by the parameters of predict,
+            through the steps that were taken; the ends of the path are constants.
 
     Raises:
         ValueError: for infinite ends, or x0 without items or of whole numbers.
@@ -200,7 +210,8 @@ def log_prob(
     condition: Tensor | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Float[Tensor, " b"]:
-    """log p(x0) in nats per item, by the probability-flow ODE (`flow_log_prob` gives its error and cost as well).
+    """log p(x0) in nats per item, by the probability-flow ODE (`flow_log_prob` gives its error and
+    cost as well).
 
     Args:
         predict: the predictor, with its path.

@@ -1,12 +1,12 @@
 r"""Items on their way along the flow: each by its own steps, all in one batch until they arrive.
 
-A step predicts by the slopes of the past, asks for the slope there, and corrects by it (`adaptive.py`): one evaluation
-a step, taken or failed. All slopes are those of the rest that the tangent Gaussian leaves (`tangent.py`): as that is
-refitted at each step, the past is read again in its coordinates, which costs no evaluation. The correction without the
-oldest slope tells the error.
+A step predicts by the slopes of the past, asks for the slope there, and corrects by it
+(`adaptive.py`): one evaluation a step, taken or failed. All slopes are those of the rest that the
+tangent Gaussian leaves (`tangent.py`): as that is refitted at each step, the past is read again in
+its coordinates, which costs no evaluation. The correction without the oldest slope tells the error.
 
-An item that is done leaves the batch, an item whose step fails tries a shorter one while the others go on, so every
-evaluation is for an item that needs it, and no item sees another.
+An item that is done leaves the batch, an item whose step fails tries a shorter one while the others
+go on, so every evaluation is for an item that needs it, and no item sees another.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ Field: TypeAlias = Callable[[Tensor, Tensor, Tensor], Point]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where each item came to, how its log-volume grew on the way, per dimension, and its evaluations."""
+    """Where each item came to, how its log-volume grew on the way, per dimension, and its
+    evaluations.
+    """
 
     y: Float[Tensor, "b *shape"]
     growth: Float[Tensor, "b k"]
@@ -41,7 +43,9 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """Items under way: where they stand, what they have seen (newest first), and the width that they try next."""
+    """Items under way: where they stand, what they have seen (newest first), and the width that
+    they try next.
+    """
 
     items: Int64[Tensor, " b"]
     y: Float[Tensor, "b *shape"]
@@ -94,7 +98,9 @@ class _Step:
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveIntegrator:
-    """How to walk: the field, the last u, the variable, the slopes remembered, a step's tolerance, the most evaluations."""
+    """How to walk: the field, the last u, the variable, the slopes remembered, a step's tolerance,
+    the most evaluations.
+    """
 
     field: Field
     end: float
@@ -104,7 +110,9 @@ class AdaptiveIntegrator:
     limit: int
 
     def run(self, start: Point) -> Solution:
-        """Walk every item from here to the end. RuntimeError when one needs more evaluations than the limit."""
+        """Walk every item from here to the end. RuntimeError when one needs more evaluations than
+        the limit.
+        """
         walk, arrived = self._begin(start), []
         evaluations = torch.ones_like(walk.items)
         end = float(self.angle.of(torch.tensor(self.end, dtype=torch.float64)))
@@ -171,7 +179,8 @@ class AdaptiveIntegrator:
         past, new = number < walk.known[:, None], torch.ones_like(nodes[:, :1])
         predictor, nodes = adams(nodes, past), torch.cat([new, nodes], 1)
         corrector = adams(nodes, torch.cat([new.bool(), past], 1))
-        # With one slope known the shorter rule is the one of the past alone, not of the future alone.
+        # With one slope known the shorter rule is the one of the past alone, not of the future
+        # alone.
         shorter = adams(nodes, torch.cat([new.bool(), number < walk.known[:, None] - 1], 1))
         alone = torch.cat([torch.zeros_like(new), predictor], 1)
         return predictor, corrector, torch.where(walk.known[:, None] == 1, alone, shorter)

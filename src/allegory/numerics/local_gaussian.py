@@ -1,10 +1,12 @@
 r"""The probability-flow ODE in coordinates in which it hardly moves.
 
-With y = x_t/alpha and u = sigma/alpha every path has the same flow (Song et al. 2021, eq. 13, in these variables),
+With y = x_t/alpha and u = sigma/alpha every path has the same flow (Song et al. 2021, eq. 13, in
+these variables),
 
     dy/du = eps(y, u)          d log p_u(y) / du = - div eps = - c d/u,         c = u div eps / d,  d dimensions.
 
-For data N(m, s^2 I) it is solved exactly: with r^2 = s^2 + u^2,  eps = u (y - m)/r^2  and  c = u^2/r^2,  so
+For data N(m, s^2 I) it is solved exactly: with r^2 = s^2 + u^2,  eps = u (y - m)/r^2  and  c =
+u^2/r^2,  so
 
     z = (y - m)/r  is constant          log p_u(y) + d log r  is constant.
 
@@ -12,14 +14,15 @@ Wherever the solver stands, eps and c name the one Gaussian that agrees with the
 
     r^2 = u^2/c          s^2 = r^2 - u^2          m = y - r^2 eps/u,
 
-at no further evaluation. A step follows that Gaussian's flow exactly and integrates numerically only what is left,
+at no further evaluation. A step follows that Gaussian's flow exactly and integrates numerically
+only what is left,
 
     dz/dw = (eps - u (y - m)/r^2) u'/r          d(log p + d log r)/dw = - d (c/u - u/r^2) u',
 
-which is zero where it was fitted. So the step is long where the data look like one Gaussian: near the data,
-inside a mode, and near the noise. It is an exponential integrator whose linear part is refitted at each step and for
-each item. The steps are taken in the angle w = atan(u/S), S the standard deviation of the data, which has no
-singularity at either end: u' = (S^2 + u^2)/S.
+which is zero where it was fitted. So the step is long where the data look like one Gaussian: near
+the data, inside a mode, and near the noise. It is an exponential integrator whose linear part is
+refitted at each step and for each item. The steps are taken in the angle w = atan(u/S), S the
+standard deviation of the data, which has no singularity at either end: u' = (S^2 + u^2)/S.
 """
 
 from __future__ import annotations
@@ -92,9 +95,11 @@ class LocalGaussian:
 
     @classmethod
     def at(cls, point: Point, angle: Angle) -> LocalGaussian:
-        """The one with the point's eps and c; where c is too small for any (several modes), the widest allowed.
+        """The one with the point's eps and c; where c is too small for any (several modes), the
+        widest allowed.
 
-        Its width is a constant to autograd: any width gives the same solution, to the accuracy of the steps.
+        Its width is a constant to autograd: any width gives the same solution, to the accuracy of
+            the steps.
         """
         c, u2 = point.c.detach().mean(1), point.u * point.u
         variance = (u2 / c.clamp(min=1e-12) - u2).clamp(0, (WIDEST * angle.scale) ** 2)

@@ -3,10 +3,11 @@ r"""The trace of a Jacobian, by vector-Jacobian products on one forward pass.
     exact       tr J = sum_i e_i^T J e_i                          one product per dimension
     Rademacher  tr J = E[v^T J v],  v_i = +1 or -1 evenly         one product per probe (Hutchinson 1990)
 
-v^T J v sees only the symmetric part S = (J + J^T)/2, and its variance is 2 sum_{i != j} S_ij^2: the diagonal, where
-v_i^2 = 1, adds none, so Rademacher probes have the least variance of all probes with independent entries, and a
-diagonal Jacobian needs one. The probes of an item come from its own seed and stay the same throughout a solve: the
-right-hand side of an adaptive integrator has to be a function.
+v^T J v sees only the symmetric part S = (J + J^T)/2, and its variance is 2 sum_{i != j} S_ij^2: the
+diagonal, where v_i^2 = 1, adds none, so Rademacher probes have the least variance of all probes
+with independent entries, and a diagonal Jacobian needs one. The probes of an item come from its own
+seed and stay the same throughout a solve: the right-hand side of an adaptive integrator has to be a
+function.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def rademacher_probes(
     """`count` probes per item: the signs of standard-normal draws.
 
     Args:
-        draw: standard-normal noise in the shape, dtype and device of a tensor, e.g. `Noise(...).draw`.
+        draw: standard-normal noise in the shape, dtype and device of a tensor, e.g.
+            `Noise(...).draw`.
         count: how many probes per item.
         like: the data, whose shape and dtype the probes take.
     """
@@ -40,7 +42,8 @@ def traces(
     *,
     create_graph: bool = False,
 ) -> Float[Tensor, "b k"]:
-    """tr dy/dx of each item: one estimate per probe, or the exact trace as the one column when probes is None.
+    """tr dy/dx of each item: one estimate per probe, or the exact trace as the one column when
+    probes is None.
 
     y must be a function of x, item by item. ValueError when autograd knows no way from y to x.
     """
