@@ -1,6 +1,7 @@
 """Log-likelihood by the probability flow against densities that are known, on every path."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -206,7 +207,7 @@ def test_gradients_are_those_of_the_density():
     oracle = Mixture(means, 0.3, path=FAR, weights=torch.tensor([0.5, 0.2, 0.3]))
     x0 = plane(FAR).sample(range(4)).requires_grad_()
     found = torch.autograd.grad(
-        flow_log_prob(oracle, x0, TIGHT, grad=True).log_prob.sum(), (x0, means)
+        flow_log_prob(oracle, x0, FlowSolver(1e-6, grad=True)).log_prob.sum(), (x0, means)
     )
     exact = torch.autograd.grad(at_start(oracle, x0).sum(), (x0, means))
     for got, want in zip(found, exact, strict=True):
@@ -219,7 +220,9 @@ def test_the_gradient_through_rejected_steps_is_a_finite_difference():
     """
     oracle, x0, h = plane(LONG, 0.1), double([[0.5, 0.1], [-0.9, 0.4]]).requires_grad_(), 1e-4
     solver = FlowSolver(1e-5)
-    (got,) = torch.autograd.grad(flow_log_prob(oracle, x0, solver, grad=True).log_prob.sum(), x0)
+    (got,) = torch.autograd.grad(
+        flow_log_prob(oracle, x0, replace(solver, grad=True)).log_prob.sum(), x0
+    )
     e = double([h, 0.0])
     ends = [flow_log_prob(oracle, x0.detach() + s * e, solver).log_prob for s in (1, -1)]
     torch.testing.assert_close(got[:, 0], (ends[0] - ends[1]) / (2 * h), rtol=5e-3, atol=5e-3)
@@ -268,9 +271,9 @@ def test_flow_matching_between_finite_ends():
     path = Path(RectifiedFlow(), "flow")
     oracle = plane(path)
     x0 = oracle.sample(range(4))
-    with pytest.raises(ValueError, match=r"ends=\(12"):
+    with pytest.raises(ValueError, match=r"log_snr_range=\(12"):
         flow_log_prob(oracle, x0)
-    found = flow_log_prob(oracle, x0, FlowSolver(1e-5, ends=(12.0, -12.0)))
+    found = flow_log_prob(oracle, x0, FlowSolver(1e-5, log_snr_range=(12.0, -12.0)))
     assert ((found.clean_log_prob - oracle.log_prob(x0)).abs() / 2).max() < 1e-3
 
 
@@ -292,7 +295,7 @@ def test_bits_of_discrete_data_count_the_bins():
         ({"probes": -1}, "probes"),
         ({"data_std": 0.0}, "std"),
         ({"tolerance": math.inf}, "finite"),
-        ({"limit": 0}, "limit=0"),
+        ({"max_evaluations": 0}, "max_evaluations=0"),
     ],
 )
 def test_solvers_that_cannot_be(wrong, words):
@@ -304,13 +307,13 @@ def test_what_cannot_be_solved_says_so():
     oracle = plane(LONG)
     x0 = oracle.sample(range(2))
     with pytest.raises(ValueError, match="within 12 to -12"):
-        flow_log_prob(oracle, x0, FlowSolver(ends=(13.0, -5.0)))
+        flow_log_prob(oracle, x0, FlowSolver(log_snr_range=(13.0, -5.0)))
     with pytest.raises(ValueError, match="0 items"):
         flow_log_prob(oracle, x0[:0])
     with pytest.raises(ValueError, match="not finite"):
         flow_log_prob(oracle, x0 * math.nan)
     with pytest.raises(RuntimeError, match="more than 10 evaluations"):
-        flow_log_prob(oracle, x0, FlowSolver(1e-8, limit=10))
+        flow_log_prob(oracle, x0, FlowSolver(1e-8, max_evaluations=10))
     with pytest.raises(ValueError, match="no_grad"):
         flow_log_prob(as_predict(torch.no_grad()(oracle.forward), LONG), x0)
 
