@@ -1,6 +1,8 @@
 """One Gaussian, on which every probability flow and every plan is known: its oracle, its flow, and times for a grid."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import torch
 
@@ -57,3 +59,30 @@ def last_state(solver, predict, levels, states, draw=torch.zeros_like, grad=Fals
         if not instruction.stage and later:
             loop.x = later.pop(0)
     return loop.x
+
+
+def linear_map(solver, path, levels):
+    """What the last state has of the first, its constant, and what it has of each draw.
+
+    On a Gaussian a plan is affine in the first state and in the draws: one item of a batch for each of them.
+    """
+    plan = solver.plan(levels)
+    count = sum(bool(instruction.noise) for instruction in plan)
+    probe = torch.zeros(count + 2, 2, dtype=torch.float64)
+    probe[1] = 1
+    turn = itertools.count(2)
+
+    def draw(like):
+        z = torch.zeros_like(like)
+        z[next(turn)] = 1
+        return z
+
+    ends = last_state(replace(solver, plan=lambda _: plan), gaussian(path), levels, [probe], draw)
+    return (ends[1] - ends[0])[0].item(), ends[0], (ends[2:] - ends[0])[:, 0]
+
+
+def moments(solver, path, levels):
+    """Mean and variance of the last state from the exact first one, without sampling, and the gain."""
+    gain, shift, noise = linear_map(solver, path, levels)
+    mean = gain * levels[0].alpha * MEAN[0] + shift
+    return mean, gain**2 * spread(levels[0]) ** 2 + noise.square().sum().item(), gain

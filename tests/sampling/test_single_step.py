@@ -1,7 +1,7 @@
 """Every sampler against closed forms: a single Gaussian, on every path."""
 
 import math
-from itertools import pairwise
+from itertools import product
 
 import pytest
 import torch
@@ -11,11 +11,12 @@ from tests.helpers.gaussian import (
     equal_times,
     gaussian,
     last_state,
+    moments,
     on_flow,
     spread,
     unequal_times,
 )
-from tests.helpers.paths import PATHS, SMOOTH
+from tests.helpers.paths import ENDLESS, ONE_PER_SCALING, PATHS
 
 from allegory.process.betas import Betas
 from allegory.process.exact import Mixture
@@ -36,7 +37,7 @@ PLAIN = [
     if not name.startswith("unipc") and name != "auto" and name[-1] != "c"
 ]
 SINGLE_STEP = ("ddim", "ddpm", "euler", "heun", "midpoint", "dpmpp2s", "dpmpp3s")
-STOCHASTIC = {"ddpm": SOLVERS["ddpm"], "ddim:0.5": ddim(0.5), "ddim:1": ddim(1.0)}
+STOCHASTIC = ("ddpm", "ddim:0.5")
 
 
 def test_the_gaussian_is_the_oracle():
@@ -47,30 +48,32 @@ def test_the_gaussian_is_the_oracle():
     )
 
 
-@pytest.mark.parametrize("times", [equal_times, unequal_times])
 @pytest.mark.parametrize(
     "solver", [name for name in DETERMINISTIC if name in SINGLE_STEP or SOLVERS[name].order <= 2]
 )
-@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "geometric-ve", "learned-sub_vp"])
-def test_order_of_accuracy(name, solver, times):
-    """Of a whole walk. A multistep method begins with a step of first order, whose error of h^2 stays: no order beyond."""
-    path, order = SMOOTH[name], SOLVERS[solver].order
+@pytest.mark.parametrize("name", ["linear-vp", "cosine-flow"])
+def test_order_of_accuracy(name, solver):
+    """At the end of unequal steps. The first step of a multistep method is of first order: its error of h^2 stays."""
+    path, order = PATHS[name], SOLVERS[solver].order
     z = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
-    first, *_, last = path.levels(times(2))
+    first, *_, last = path.levels(unequal_times(2))
 
     def error(n):
-        end = sample(gaussian(path), on_flow(first, z), times(n), solver=solver)
+        end = sample(gaussian(path), on_flow(first, z), unequal_times(n), solver=solver)
         return (end - on_flow(last, z)).abs().max().item()
 
-    errors = [error(128), error(256)]
-    measured = math.log2(errors[0] / errors[1])
-    assert measured > order - 0.35, errors
+    errors = [error(64), error(128)]
+    assert math.log2(errors[0] / errors[1]) > order - 0.35, errors
 
 
+@pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("solver", PLAIN)
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "linear-ve", "cosine-sub_vp"])
-def test_local_error_after_unequal_steps(name, solver):
-    """Global order cannot see an inverted step ratio, which telescopes; one step after steps of other lengths can."""
+def test_local_error_after_unequal_steps(name, solver, grad):
+    """Global order cannot see an inverted step ratio, which telescopes; one step after steps of other lengths can.
+
+    With and without gradients, for which the history is kept in two ways.
+    """
     path, z = PATHS[name], torch.tensor([[-2.0], [-0.4], [1.1], [1.9]], dtype=torch.float64)
 
     def error(h):
@@ -78,7 +81,8 @@ def test_local_error_after_unequal_steps(name, solver):
         levels = path.levels(
             [0.45 + shift * h for shift in (7, 3, 2, 0, -1)[3 - min(used.order - 1, 3) :]]
         )
-        there = last_state(used, oracle, levels, [on_flow(level, z) for level in levels[:-1]])
+        states = [on_flow(level, z) for level in levels[:-1]]
+        there = last_state(used, oracle, levels, states, grad=grad)
         return (there - on_flow(levels[-1], z)).abs().max().item()
 
     h = {1: 2e-3, 2: 4e-3, 3: 6e-3, 4: 3e-3}[SOLVERS[solver].order]
@@ -86,57 +90,41 @@ def test_local_error_after_unequal_steps(name, solver):
     assert math.log2(errors[0] / errors[1]) > SOLVERS[solver].order + 0.5, errors
 
 
-def exact_moments(solver, path, levels):
-    """Mean and variance of the last state, with no sampling: on a Gaussian each step is x -> gain x + shift + noise z."""
-    oracle = gaussian(path)
-    mean, variance = levels[0].alpha * MEAN, torch.full_like(MEAN, spread(levels[0]) ** 2)
-    probe = torch.stack([torch.zeros(2), torch.ones(2)]).double()
-    for here, to in pairwise(levels):
-        quiet = last_state(solver, oracle, [here, to], [probe], torch.zeros_like)
-        loud = last_state(solver, oracle, [here, to], [probe], torch.ones_like)
-        gain, shift, noise = quiet[1] - quiet[0], quiet[0], (loud - quiet)[0]
-        mean, variance = gain * mean + shift, gain**2 * variance + noise**2
-    return mean, variance
-
-
 @pytest.mark.parametrize("solver", STOCHASTIC)
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", ONE_PER_SCALING)
 def test_the_bias_of_a_stochastic_sampler_is_first_order_and_small(name, solver):
-    path = SMOOTH[name]
-    (last,) = path.levels([0.05])
+    path = PATHS[name]
 
     def bias(n):
-        mean, variance = exact_moments(
-            STOCHASTIC[solver], path, path.levels(equal_times(n, 0.95, 0.05))
-        )
+        levels = path.levels(equal_times(n, 0.95, 0.05))
+        mean, variance, _ = moments(solver_named(solver), path, levels)
         return max(
-            (mean - last.alpha * MEAN).abs().max().item(),
-            (variance / spread(last) ** 2 - 1).abs().max().item(),
+            (mean - levels[-1].alpha * MEAN[0]).abs().max().item(),
+            abs(variance / spread(levels[-1]) ** 2 - 1),
         )
 
-    coarse, fine = bias(250), bias(500)
-    assert fine < 0.06
+    coarse, fine = bias(100), bias(200)
+    assert fine < 0.15
     assert coarse / fine == pytest.approx(2, abs=0.25)
 
 
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
 def test_end_mean_and_std_on_a_gaussian(name, solver):
-    """From the exact x_1 to clean data: the deepinv failure (g^2 doubled: std 0.0016 instead of 0.5) cannot hide here."""
+    """From the exact x_1 to clean data: g^2 doubled, a known mistake, gives a std of 0.0016 instead of 0.5."""
     path, used = PATHS[name], solver_named(solver)
-    spacing = "time" if name.startswith(("straight", "cosine_inf")) else "log_snr"
     # Euler in t is far less accurate on a path whose sigma grows exponentially with t.
-    walk = grid(path, 2500 if solver == "euler" else 500 if used.order == 1 else 100, spacing)
-    z = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    steps = 1200 if solver == "euler" else 300 if used.order == 1 else 60
+    walk = grid(path, steps, "time" if name in ENDLESS else "log_snr")
     if used.stochastic:
-        mean, variance = exact_moments(used, path, walk.levels)
+        mean, variance, _ = moments(used, path, walk.levels)
+        std = torch.tensor(variance).sqrt().expand(2)
     else:
-        ends = sample(gaussian(path), on_flow(walk.levels[0], z), walk, solver=used)
-        mean, variance = ends.mean(0), ((ends[1] - ends[0]) / 2).square()
-    torch.testing.assert_close(mean.flatten(), MEAN[0], rtol=0, atol=0.02)
-    torch.testing.assert_close(
-        variance.sqrt().flatten(), torch.full((2,), STD).double(), rtol=0.03, atol=0
-    )
+        z = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+        low, high = sample(gaussian(path), on_flow(walk.levels[0], z), walk, solver=used)
+        mean, std = (low + high) / 2, (high - low) / 2
+    torch.testing.assert_close(mean, MEAN[0], rtol=0, atol=0.02)
+    torch.testing.assert_close(std, torch.full((2,), STD).to(std), rtol=0.03, atol=0)
 
 
 def test_ddpm_is_the_published_update():
@@ -169,24 +157,22 @@ def test_ddim_is_the_published_update(eta):
 
 
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
-@pytest.mark.parametrize("steps", [1, 2, 3])
-@pytest.mark.parametrize("name", PATHS)
-def test_few_steps_are_finite_on_every_path_and_dtype(name, steps, solver):
-    path = PATHS[name]
-    oracle = gaussian(path)
-    for end in ("zero", "denoise", "min"):
-        x = path.prior_std * torch.randn(3, 2)
-        out = sample(
-            oracle, x, grid(path, steps, "time", end), solver=solver_named(solver), seeds=range(3)
-        )
-        assert out.isfinite().all() and out.dtype == torch.float32
+def test_few_steps_are_finite_at_every_end(solver):
+    """One step begins and ends at once, three have a history: at finite and at infinite ends."""
+    for name, steps, end in product(
+        (*ONE_PER_SCALING, *ENDLESS), (1, 3), ("zero", "denoise", "min")
+    ):
+        path = PATHS[name]
+        x, walk = path.prior_std * torch.randn(3, 2), grid(path, steps, "time", end)
+        out = sample(gaussian(path), x, walk, solver=solver, seeds=range(3))
+        assert out.isfinite().all() and out.dtype == torch.float32, (name, steps, end)
 
 
 @pytest.mark.parametrize("solver", [*FEW, "ddpm"])
 def test_zero_terminal_snr_runs(solver):
     path = Path(Cosine(9, -math.inf), "vp")
     end = sample(
-        gaussian(path), torch.randn(4, 2).double(), grid(path, 200), solver=solver, seeds=range(4)
+        gaussian(path), torch.randn(4, 2).double(), grid(path, 60), solver=solver, seeds=range(4)
     )
     assert (end - MEAN).abs().max() < 6 * STD
 

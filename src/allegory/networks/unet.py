@@ -103,9 +103,8 @@ class ResBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features h after the block; shift and scale come from the embedding."""
+        """The features after the block."""
         shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
-
         inside = self.conv(silu(self.norm(h)))
         inside = silu(modulate(self.inner_norm(inside), shift, scale))
         out: Tensor = self.skip(h) + self.last(self.dropout(inside))
@@ -113,12 +112,7 @@ class ResBlock(nn.Module):
 
 
 class PixelAttention(nn.Module):
-    """h + attention among the pixels of GroupNorm(h), its last layer zero.
-
-    Args:
-        channels: of h.
-        heads: attention heads.
-    """
+    """h + attention among the pixels of GroupNorm(h), its last layer zero."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -127,7 +121,7 @@ class PixelAttention(nn.Module):
         zeroed(self.attention.out)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        """The features h after attention."""
+        """The features after attention."""
         tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))
         out: Tensor = h + tokens.transpose(1, 2).view_as(h)
         return out
@@ -153,7 +147,7 @@ class Stage(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features h after the stage, given the embedding."""
+        """The features after the stage."""
         out: Tensor = self.attention(self.block(h, embedding))
         return out
 
@@ -184,7 +178,7 @@ class Resolution(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features h after this size and all smaller ones, given the embedding."""
+        """The features after this size and all smaller ones."""
         passed = []
         for stage in self.down:
             h = stage(h, embedding)
@@ -194,7 +188,6 @@ class Resolution(nn.Module):
 
         for stage in self.up:
             h = stage(torch.cat([h, passed.pop()], dim=1), embedding)
-
         return h
 
 
@@ -215,7 +208,7 @@ class Smaller(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b c y x"]:
-        """The features h after the smaller sizes, given the embedding."""
+        """The features at the size above."""
         inside = self.narrow(self.level(avg_pool2d(h, 2), embedding))
         return interpolate(inside, scale_factor=2)
 
@@ -244,7 +237,6 @@ class UNetModule(nn.Module):
         self.config = config
         sizes = resolutions(shape, len(config.multipliers))
         widths = [config.channels * m for m in config.multipliers]
-
         self.inputs = Inputs(shape, embedding_width(config), config.fourier, condition)
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
         self.level = Resolution(config, widths[0], widths, sizes)
@@ -278,21 +270,16 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def embedding_width(config: UNetConfig) -> int:
-    """Width of the embedding for this config, 4 times the channels (Ho et al. 2020)."""
+    """Width of the embedding, 4 times the channels (Ho et al. 2020)."""
     return 4 * config.channels
 
 
 def resolutions(shape: Sequence[int], count: int) -> list[int]:
-    """The longer side of an image with this shape at `count` resolutions.
-
-    Raises:
-        ValueError: for other shapes than (channels, height, width), or sides that are odd too soon.
-    """
+    """The longer side at each resolution. ValueError where it cannot be halved so often."""
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
         )
-
     _, height, width = shape
     step = 2 ** (count - 1)
     if height % step or width % step:
@@ -301,7 +288,6 @@ def resolutions(shape: Sequence[int], count: int) -> list[int]:
             f"an image of {height}x{width} cannot be halved {count - 1} times, as {count} "
             f"multipliers ask: use fewer multipliers, or pad it to {padded}"
         )
-
     return [max(height, width) // 2**i for i in range(count)]
 
 

@@ -1,0 +1,499 @@
+"""Mutation testing by hand: `python -m tests.mutants [NAME...]` changes one formula at a time and runs its tests.
+
+Each mutant is one formula of the library with one mistake, and the tests that have to fail for it. The library is
+copied to a temporary folder, where the mistake is made; the working tree stays as it is. The table that is printed names
+for each mutant the first test that fails; a mutant that no test sees is a gap in the tests. It is no part of the
+suite: run it before and after tests are changed or removed, all (some minutes) or those whose name contains a given word.
+"""
+
+import argparse
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A text that occurs once in a module, what replaces it, and the tests that fail then."""
+
+    module: str
+    old: str
+    new: str
+    tests: str
+
+    def make(self, source: Path) -> None:
+        """Change the copy of the library in this folder."""
+        file = source / "allegory" / self.module
+        text = file.read_text()
+        count = text.count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.old!r} is {count} times in {self.module}; mend the table")
+        file.write_text(text.replace(self.old, self.new))
+
+
+_SINGLE = "sampling/test_single_step.py"
+_MULTI = "sampling/test_multistep.py sampling/test_single_step.py"
+_SDE = "sampling/test_stochastic.py sampling/test_sde.py"
+_ORACLE = "process/test_exact.py"
+_MCMC = "sampling/mcmc/test_langevin.py"
+
+MUTANTS = {
+    # The forward process
+    "drift, sign": Mutant(
+        "process/path.py", "return q * self.alpha_sigma_dlog_snr / (2", "return -q * self.alpha_sigma_dlog_snr / (2",
+        "process/test_path.py",
+    ),
+    "slope of alpha": Mutant(
+        "process/path.py", "return q * self.alpha_sigma_dlog_snr / 2\n", "return q * self.alpha_sigma_dlog_snr\n",
+        "process/test_path.py",
+    ),
+    "slope of sigma": Mutant(
+        "process/path.py", "return -w * self.alpha_sigma_dlog_snr / 2", "return w * self.alpha_sigma_dlog_snr / 2",
+        "process/test_path.py",
+    ),
+    "diffusion, doubled": Mutant(
+        "process/path.py", "return -self.sigma * self.alpha_sigma_dlog_snr / self.alpha",
+        "return -2 * self.sigma * self.alpha_sigma_dlog_snr / self.alpha", "process/test_path.py",
+    ),
+    "slope factor of sub_vp": Mutant(
+        "process/scaling.py", "return 1 / (2 - sigma), 2 * alpha / (2 - sigma)",
+        "return 1 / (2 + sigma), 2 * alpha / (2 + sigma)", "process/test_path.py",
+    ),
+    "inverse of a straight schedule": Mutant(
+        "process/schedule.py", "return (log_snr - self.start) / (self.end - self.start)",
+        "return (log_snr - self.end) / (self.end - self.start)", "process/test_schedule.py",
+    ),
+    "angle of the cosine schedule": Mutant(
+        "process/schedule.py", "math.atan(math.exp(-log_snr / 2))", "math.atan(math.exp(-log_snr))",
+        "process/test_schedule.py",
+    ),
+    "log-SNR of betas": Mutant(
+        "process/betas.py", "torch.log1p(-beta)", "torch.log1p(beta)", "process/test_schedule.py",
+    ),
+    "slope of a learned schedule": Mutant(
+        "process/learned_schedule.py", "(height * steepness * torch.addcmul", "(height * torch.addcmul",
+        "process/test_learned_schedule.py",
+    ),
+    "gradient of a squared loss": Mutant(
+        "process/learned_schedule.py", "SHARE * 2 * losses.detach()", "SHARE * losses.detach()",
+        "process/test_learned_schedule.py",
+    ),
+    "target v, sign": Mutant(
+        "process/prediction.py", "(-level.sigma, level.alpha)", "(level.sigma, level.alpha)",
+        "process/test_prediction.py",
+    ),
+    "target edm, signal": Mutant(
+        "process/prediction.py", "(data_std * level.alpha) * (data_std * level.alpha)",
+        "level.alpha * level.alpha", "process/test_prediction.py",
+    ),
+    "error of another target": Mutant(
+        "process/prediction.py", "self._determinant(asked) / self._determinant(own)",
+        "self._determinant(own) / self._determinant(asked)", "process/test_prediction.py",
+    ),
+    "solution for x0": Mutant(
+        "process/prediction.py", "(c0 * b_y - c1 * a_y) / det", "(c0 * b_y + c1 * a_y) / det",
+        "process/test_prediction.py",
+    ),
+    "posterior, shared noise": Mutant(
+        "process/kernel.py", "log_snr_minus(s) / 2)", "log_snr_minus(s))", "process/test_kernel.py",
+    ),
+    "transition, fresh noise": Mutant(
+        "process/kernel.py", "added_noise_std(t.sigma, s, t)", "added_noise_std(s.sigma, s, t)",
+        "process/test_kernel.py",
+    ),
+    "other units, ratio": Mutant(
+        "process/rescale.py", "larger(level.alpha, level.sigma) / larger(asked.alpha, asked.sigma)",
+        "larger(asked.alpha, asked.sigma) / larger(level.alpha, level.sigma)", "process/test_rescale.py",
+    ),
+    "karras spacing, root": Mutant(
+        "process/grid.py", "-2 * rho * root.log()", "-rho * root.log()", "process/test_grid.py",
+    ),
+    "angle spacing": Mutant(
+        "process/grid.py", "(WIDE * angle.tan())", "(angle.tan())", "process/test_grid.py",
+    ),
+    "streams of one seed": Mutant(
+        "process/noise.py", "[int(stream), low, high]", "[0, low, high]", "sampling/test_driver.py",
+    ),
+    "oracle, responsibilities": Mutant(
+        "process/exact.py", "- 0.5 * quadratic", "- quadratic", _ORACLE,
+    ),
+    "oracle, covariance": Mutant(
+        "process/exact.py", "(sigma * sigma) * self.variances / variance", "sigma * self.variances / variance", _ORACLE,
+    ),
+    "empirical oracle, width": Mutant(
+        "process/empirical.py", "level.alpha * self.std**2 * gap", "level.alpha * self.std * gap", _ORACLE,
+    ),
+    # Deterministic solvers
+    "ddim, sigma": Mutant(
+        "sampling/single_step.py", "return Update(to, x0=to.alpha, eps=to.sigma)\n",
+        "return Update(to, x0=to.alpha, eps=to.sigma * to.alpha)\n", _SINGLE,
+    ),
+    "euler, slope of sigma": Mutant(
+        "sampling/single_step.py", "eps=stride * here.dsigma", "eps=stride * to.dsigma", _SINGLE,
+    ),
+    "heun, half": Mutant(
+        "sampling/single_step.py", "here.sigma / here.alpha) / 2 ", "here.sigma / here.alpha) / 3 ", _SINGLE,
+    ),
+    "midpoint, place": Mutant(
+        "sampling/single_step.py", "staged(shares(1 / 2), _midpoint)", "staged(shares(1 / 3), _midpoint)", _SINGLE,
+    ),
+    "dpmpp2s, place": Mutant(
+        "sampling/single_step.py", "staged(shares(1 / 2), _dpmpp2s)", "staged(shares(2 / 5), _dpmpp2s)", _SINGLE,
+    ),
+    "dpmpp3s, second stage": Mutant(
+        "sampling/single_step.py", "bend = 2 * two.alpha", "bend = 1.5 * two.alpha", _SINGLE,
+    ),
+    "dpmpp3s, last stage": Mutant(
+        "sampling/single_step.py", "last = 3 / 2 * to.alpha", "last = 4 / 3 * to.alpha", _SINGLE,
+    ),
+    "multistep, polynomial": Mutant(
+        "sampling/multistep.py", "place(y)[:, None, None] - at[:, None, :, None]",
+        "place(y)[:, None, None] + at[:, None, :, None]", _MULTI,
+    ),
+    "multistep, speed of the v clock": Mutant(
+        "sampling/multistep.py", "-0.5 / y.cosh()", "-0.5 / y.cosh() ** 2", _MULTI,
+    ),
+    "multistep, speed of the flow clock": Mutant(
+        "sampling/multistep.py", "-0.25 / (y / 2).cosh() ** 2", "-0.25 / (y / 2).cosh()", _MULTI,
+    ),
+    "multistep, slope of the v form": Mutant(
+        "sampling/multistep.py", "-level.sigma / level.marginal_std, level.alpha / level.marginal_std",
+        "-level.sigma, level.alpha", _MULTI,
+    ),
+    "correction, sign": Mutant(
+        "sampling/multistep.py", "change = corrected - pad(", "change = corrected + pad(", _MULTI,
+    ),
+    "step to clean data": Mutant(
+        "sampling/multistep.py", "step * step / (2 * before)", "step * step / before", _MULTI,
+    ),
+    "plms, weights": Mutant(
+        "sampling/dpm_solver.py", "(3 / 2, -1 / 2)", "(1 / 2, 1 / 2)", _MULTI,
+    ),
+    "dpmpp2m, ratio of steps": Mutant(
+        "sampling/dpm_solver.py", "bend = gain * h / (half[i] - half[i - 1]) / 2",
+        "bend = gain * (half[i] - half[i - 1]) / h / 2", _MULTI,
+    ),
+    "unipc, moments": Mutant(
+        "sampling/dpm_solver.py", "phi * math.factorial(n))", "phi * math.factorial(n - 1))", _MULTI,
+    ),
+    "unipc, B of bh1": Mutant(
+        "sampling/dpm_solver.py", "B = -h if", "B = h if", _MULTI,
+    ),
+    "rk4, weights": Mutant(
+        "sampling/runge_kutta.py", "(1 / 6, 1 / 3, 1 / 3, 1 / 6)", "(1 / 3, 1 / 6, 1 / 6, 1 / 3)",
+        "sampling/test_runge_kutta.py",
+    ),
+    "runge-kutta, clock of the eps form": Mutant(
+        "sampling/runge_kutta.py", "lambda c: -c.log(),", "lambda c: c.log(),", "sampling/test_runge_kutta.py",
+    ),
+    "auto, rules": Mutant(
+        "sampling/auto.py", 'adams(FORM, order, "clock"), adams(FORM, order, "clock", ahead=1)',
+        'adams(FORM, order, "clock"), adams(FORM, 1, "clock", ahead=1)', _MULTI,
+    ),
+    "adaptive, share of the data": Mutant(
+        "sampling/adaptive.py", "c = u * u / (self.data_std**2 + u * u)", "c = u / (self.data_std**2 + u * u)",
+        "sampling/test_adaptive.py",
+    ),
+    "adaptive, units of the start": Mutant(
+        "sampling/adaptive.py", "y = x.to(precise(x.device)) / alpha", "y = x.to(precise(x.device)) * alpha",
+        "sampling/test_adaptive.py",
+    ),
+    "parallel, levels": Mutant(
+        "sampling/parallel.py", "times.repeat_interleave(b)", "times.repeat(b)", "sampling/test_parallel.py",
+    ),
+    "tuning, scale": Mutant(
+        "sampling/tuning.py", "(1 + self.scale[i])", "(1 - self.scale[i].detach())", "sampling/test_tuning.py",
+    ),
+    "tuning, gradient of the time": Mutant(
+        "sampling/tuning.py", "t + (2 * half - log_snr)", "t - (2 * half - log_snr)", "sampling/test_tuning.py",
+    ),
+    "history, scale of a kept slope": Mutant(
+        "sampling/history.py", "alpha=q / p, out=slot", "alpha=q, out=slot", "sampling/test_single_step.py",
+    ),
+    "history, order of kept slopes": Mutant(
+        "sampling/history.py", "self._stored[-1 - j]) for j", "self._stored[j]) for j",
+        "sampling/test_single_step.py sampling/test_stochastic.py sampling/test_driver.py",
+    ),
+    "slerp": Mutant(
+        "sampling/interpolate.py", "last = torch.where(near, weight, (weight * theta).sin() / safe)",
+        "last = torch.where(near, weight, weight * theta.sin() / safe)", "sampling/test_interpolate.py",
+    ),
+    # Stochastic solvers
+    "ddim, variance left": Mutant(
+        "sampling/single_step.py", "to.sigma * to.sigma - fresh * fresh", "to.sigma * to.sigma + fresh * fresh", _SINGLE,
+    ),
+    "ddpm, variance": Mutant(
+        "sampling/single_step.py", "eta * added_noise_std(to.sigma, to, here)",
+        "eta * added_noise_std(to.sigma, to, here) ** 2", _SINGLE,
+    ),
+    "ddpm_large, mean": Mutant(
+        "sampling/stochastic.py", "shared = exp(here.log_snr_minus(to) / 2)", "shared = exp(here.log_snr_minus(to))", _SDE,
+    ),
+    "noise of the reverse SDE": Mutant(
+        "sampling/stochastic.py", "-expm1(2 * (at(to) - at(here)))", "-expm1(at(to) - at(here))", _SDE,
+    ),
+    "tau, power": Mutant(
+        "sampling/stochastic.py", "power = tau * tau\n", "power = tau\n", _SDE,
+    ),
+    "er_sde, exponent": Mutant(
+        "sampling/stochastic.py", "torch.logaddexp((-0.3 * y).exp()", "torch.logaddexp((-0.4 * y).exp()", _SDE,
+    ),
+    "sde_dpmpp2m, extrapolation": Mutant(
+        "sampling/stochastic.py", "bend = gain * h / (half[i] - half[i - 1]) / 2",
+        "bend = gain * h / (half[i] - half[i - 1])", _SDE,
+    ),
+    "seeds2, draws": Mutant(
+        "sampling/stochastic.py", "noise=(second, first)", "noise=(first, second)", _SDE,
+    ),
+    "seeds3, second stage": Mutant(
+        "sampling/stochastic.py", "bend = -4 * two.sigma", "bend = -3 * two.sigma", _SDE,
+    ),
+    "seeds3, last stage": Mutant(
+        "sampling/stochastic.py", "last = -3 * to.sigma", "last = -2 * to.sigma", _SDE,
+    ),
+    "euler_maruyama, drift": Mutant(
+        "sampling/stochastic.py", "stride * (1 + eta * eta) / 2 * here.diffusion",
+        "stride * (1 + eta * eta) * here.diffusion", _SDE,
+    ),
+    "euler_maruyama, linear drift": Mutant(
+        "sampling/stochastic.py", "state=1 - stride * here.drift", "state=1 + stride * here.drift", _SDE,
+    ),
+    "reverse_diffusion, score": Mutant(
+        "sampling/stochastic.py", "pull = (1 + eta * eta) / 2 * b * b / here.sigma",
+        "pull = (1 + eta * eta) / 2 * b / here.sigma", _SDE,
+    ),
+    "learned variance, ends": Mutant(
+        "sampling/solver.py", "math.log(high / low)) * low", "math.log(high / low)) * high",
+        "sampling/test_learned_variance.py",
+    ),
+    "churn, largest raise": Mutant(
+        "sampling/churn.py", "math.sqrt(2) - 1", "1.0", "sampling/test_stochastic.py",
+    ),
+    "churn, noise level": Mutant(
+        "sampling/churn.py", "- 2 * math.log1p(gamma)", "- math.log1p(gamma)", "sampling/test_stochastic.py",
+    ),
+    "restart, raise": Mutant(
+        "sampling/churn.py", "state=there.alpha / here.alpha", "state=here.alpha / there.alpha",
+        "sampling/test_stochastic.py",
+    ),
+    "annealed, units": Mutant(
+        "sampling/predictor_corrector.py", "state=to.alpha / here.alpha", "state=here.alpha / to.alpha",
+        "sampling/test_predictor_corrector.py",
+    ),
+    "corrector, noise": Mutant(
+        "sampling/mcmc/langevin.py", "(math.sqrt(2 * c), draw(x))", "(math.sqrt(c), draw(x))",
+        "sampling/test_predictor_corrector.py",
+    ),
+    "langevin, noise": Mutant(
+        "sampling/mcmc/langevin.py", "(math.sqrt(2 * c), draw(x))", "(math.sqrt(c), draw(x))", _MCMC,
+    ),
+    "leapfrog, last half step": Mutant(
+        "sampling/mcmc/langevin.py", "(h if i + 1 < self.leapfrogs else h / 2)", "(h)", _MCMC,
+    ),
+    "metropolis, kinetic energy": Mutant(
+        "sampling/mcmc/langevin.py", "new_log_p - _kinetic(end) - log_p + _kinetic(momentum)",
+        "new_log_p - log_p", _MCMC,
+    ),
+    # Likelihoods
+    "bound, finite steps": Mutant(
+        "process/bound_terms.py", "weight = steps / 2 *", "weight = steps *", "likelihood/test_bound.py",
+    ),
+    "bound, continuous time": Mutant(
+        "process/bound_terms.py", "weight = -0.5 * torch", "weight = -0.4 * torch", "likelihood/test_bound.py",
+    ),
+    "bound, spread of times": Mutant(
+        "likelihood/bound.py", "(torch.floor(spread * steps) + 1) / steps", "torch.ceil(spread * steps + 1) / steps",
+        "likelihood/test_bound.py",
+    ),
+    "decoder of densities": Mutant(
+        "likelihood/decoder.py", "(1 + math.log(2 * math.pi) + 2 * width)", "(math.log(2 * math.pi) + 2 * width)",
+        "likelihood/test_bound.py",
+    ),
+    "decoder of levels": Mutant(
+        "likelihood/decoder.py", "-0.5 * ((z0[..., None]", "-1.0 * ((z0[..., None]", "likelihood/test_bound.py",
+    ),
+    "flow, volume of the units": Mutant(
+        "likelihood/flow_ode.py", "dims * (arrival.growth + math.log(alpha))", "dims * (arrival.growth - math.log(alpha))",
+        "likelihood/test_flow_ode.py",
+    ),
+    "flow, noise of t = 0": Mutant(
+        "likelihood/flow_ode.py", "clean = 0.5 * (dims", "clean = (dims", "likelihood/test_flow_ode.py",
+    ),
+    "flow, slope of the angle": Mutant(
+        "numerics/local_gaussian.py", "(self.scale**2 + u * u) / self.scale", "(self.scale**2 + u * u)",
+        "likelihood/test_flow_ode.py",
+    ),
+    "local gaussian, rest of the volume": Mutant(
+        "numerics/local_gaussian.py", "point.c - (u * pull)[:, None]", "point.c + (u * pull)[:, None]",
+        "likelihood/test_flow_ode.py",
+    ),
+    "adams, moments": Mutant(
+        "numerics/adams.py", "1.0 / (power + 1), 0.0)", "1.0 / (power + 2), 0.0)", "numerics/test_adams.py",
+    ),
+    "adaptive step, accepted error": Mutant(
+        "numerics/adaptive_ode.py", "stands = step.error <= self.tolerance", "stands = step.error <= 100 * self.tolerance",
+        "likelihood/test_flow_ode.py",
+    ),
+    "trace, probes": Mutant(
+        "numerics/trace.py", "torch.where(draw(like) < 0, -1.0, 1.0)", "draw(like).abs()",
+        "numerics/test_trace.py",
+    ),
+    "logistic bins": Mutant(
+        "likelihood/observation.py", "half = 1 / (self.levels - 1)", "half = 1 / self.levels",
+        "likelihood/test_observation.py",
+    ),
+    "logistic bins, open end": Mutant(
+        "likelihood/observation.py", "torch.where(index == self.levels - 1, -softplus(below), inside)", "inside",
+        "likelihood/test_observation.py",
+    ),
+    "draw of a level": Mutant(
+        "likelihood/observation.py", "log_pmf.exp().cumsum(-1) <", "log_pmf.exp().cumsum(-1) - log_pmf.exp() <",
+        "likelihood/test_observation.py",
+    ),
+    "draw of a bit": Mutant(
+        "likelihood/observation.py", "torch.special.ndtr(noise) < torch.sigmoid(self.logits)",
+        "torch.special.ndtr(noise) > torch.sigmoid(self.logits)", "likelihood/test_observation.py",
+    ),
+    "flow bound, density of the draw": Mutant(
+        "likelihood/dequantized_flow.py", "found.log_prob - spot.log_q", "found.log_prob + spot.log_q",
+        "likelihood/test_dequantized_flow.py",
+    ),
+    # Objectives
+    "weight of the bound": Mutant(
+        "objectives/denoising.py", "-0.5 * level.dlog_snr * exp(level.log_snr)", "-level.dlog_snr * exp(level.log_snr)",
+        "objectives/test_denoising.py",
+    ),
+    "weight min_snr": Mutant(
+        "objectives/denoising.py", ".clamp(max=ceiling)", ".clamp(min=ceiling)", "objectives/test_denoising.py",
+    ),
+    "weight p2": Mutant(
+        "objectives/denoising.py", "/ (k + simple_weight(level)) ** gamma", "* (k + simple_weight(level)) ** gamma",
+        "objectives/test_denoising.py",
+    ),
+    "weight edm": Mutant(
+        "objectives/denoising.py", "self.data_std**-2", "self.data_std**2", "objectives/test_denoising.py",
+    ),
+    "weight sigmoid": Mutant(
+        "objectives/denoising.py", "torch.sigmoid(bias - ", "torch.sigmoid(bias + ", "objectives/test_denoising.py",
+    ),
+    "sliced score matching, projection": Mutant(
+        "objectives/score.py", "return bends + sizes / 2", "return bends + sizes", "objectives/test_score.py",
+    ),
+    "weight of a score": Mutant(
+        "objectives/score.py", "ratio = level.alpha / (level.sigma * level.sigma)", "ratio = level.alpha / level.sigma",
+        "objectives/test_score.py",
+    ),
+    "slope of the log kernel": Mutant(
+        "objectives/score.py", "fall * (eps.square() - 1)", "fall * eps.square()", "objectives/test_score.py",
+    ),
+    "contrast, odds": Mutant(
+        "objectives/contrastive.py", "softplus(-(log_ratio_data + odds))", "softplus(-(log_ratio_data - odds))",
+        "objectives/test_contrastive.py",
+    ),
+    "stratified times": Mutant(
+        "objectives/draws.py", "device=device) / count) % 1", "device=device) / (2 * count)) % 1",
+        "objectives/test_denoising.py models/test_diffusion.py",
+    ),
+    # Guidance
+    "guidance scale": Mutant(
+        "guidance/classifier_free.py", "return free.extrapolate(base(x_t, t, condition), self.scale)", "return free.extrapolate(base(x_t, t, condition), 1 + self.scale)",
+        "guidance/test_classifier_free.py",
+    ),
+    "product, weights": Mutant(
+        "guidance/compose.py", "w * energy_of(term, x_t, t, condition)", "energy_of(term, x_t, t, condition)",
+        "guidance/test_compose.py",
+    ),
+    "mixture, responsibilities": Mutant(
+        "guidance/compose.py", "[:, None] - energies", "[:, None] + energies", "guidance/test_compose.py",
+    ),
+    # Models
+    "input of a network": Mutant(
+        "models/denoiser.py", "signal * signal + level.sigma * level.sigma", "signal * signal + level.sigma",
+        "models/test_denoiser.py",
+    ),
+    "energy, gain": Mutant(
+        "models/energy.py", "u.flatten(1).square().sum(1) / 2", "u.flatten(1).square().sum(1)", "models/test_energy.py",
+    ),
+    "hidden labels": Mutant(
+        "models/diffusion.py", "< self.label_dropout", "> self.label_dropout", "models/test_diffusion.py",
+    ),
+    "hierarchy, order of kernels": Mutant(
+        "models/hierarchy.py", "for kernel in reversed(self.kernels_down)", "for kernel in self.kernels_down",
+        "models/test_hierarchy.py models/test_vae.py",
+    ),
+    "ladder, features": Mutant(
+        "models/ladder.py", "rung.infer(h, features[i], p)", "rung.infer(h, features[0], p)", "models/test_ladder.py",
+    ),
+    "learned variance, share": Mutant(
+        "models/learned_variance.py", "(v + 1) / 2", "v", "sampling/test_learned_variance.py",
+    ),
+}  # fmt: skip
+
+
+def first_failure(tests: str, source: Path) -> str:
+    """The first test that fails with the library in `source`, or an empty string. In a process of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            import pytest
+
+            paths = [f"tests/{name}" for name in tests.split()]
+            code = pytest.main(
+                [*paths, "-x", "-p", "no:cacheprovider", "-o", f"pythonpath={source} {ROOT}"]
+            )
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", said.getvalue(), re.MULTILINE)
+        answer = "" if code == 0 else found[1] if found else f"pytest ends with {code}"
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", help="part of a name, or of a module or test file; all by default"
+    )
+    words = parser.parse_args().names
+    chosen = {
+        name: mutant
+        for name, mutant in MUTANTS.items()
+        if not words or any(word in f"{name} {mutant.module} {mutant.tests}" for word in words)
+    }
+    os.chdir(ROOT)
+    for tests in dict.fromkeys(mutant.tests for mutant in chosen.values()):
+        failure = first_failure(tests, ROOT / "src")
+        if failure:
+            print(f"{failure} fails without any change; mend it first")
+            return 2
+    survived = 0
+    for name, mutant in chosen.items():
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(ROOT / "src" / "allegory", Path(folder) / "allegory")
+            mutant.make(Path(folder))
+            failure = first_failure(mutant.tests, Path(folder))
+        survived += not failure
+        print(f"{name:50} {failure or 'SURVIVED'}", flush=True)
+    print(f"{len(chosen) - survived} of {len(chosen)} were found")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    import torch
+
+    torch.set_num_threads(1)
+    sys.exit(main())
