@@ -1,8 +1,8 @@
 """Registries: what can be chosen by name, with a line of help for each name.
 
-There is one `Registry` per kind of thing (solvers, targets, weights, schedules, ...). The command line's choices and
-help, the names in `run.json` and the tables of the documentation are generated from it, and an object from outside the
-package is added by one call of `register`.
+There is one `Registry` per kind of thing (solvers, targets, weights, schedules, ...). The command
+line's choices and help, the names in `run.json` and the tables of the documentation are generated
+from it, and an object from outside the package is added by one call of `register`.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Registry(Mapping[str, T]):
 
     Args:
         kind: what one of them is called in messages, e.g. "solver".
-        modules: the modules that register objects of this kind, where the registry itself cannot import them; they are
-            imported at the first look-up.
+        modules: the modules that register objects of this kind, where the registry itself cannot
+            import them; they are imported at the first look-up.
     """
 
     def __init__(self, kind: str, modules: tuple[str, ...] = ()) -> None:
@@ -105,7 +105,8 @@ class Registry(Mapping[str, T]):
         """The object for "name" or "name:number".
 
         Raises:
-            ValueError: for an unknown name (the message names the closest), or a number that does not fit.
+            ValueError: for an unknown name (the message names the closest), or a number that does
+                not fit.
         """
         if text in self._entries:
             return self._entries[text].value

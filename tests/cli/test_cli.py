@@ -185,6 +185,7 @@ def test_missing_and_damaged_runs(fails, trained, tmp_path):
     shutil.copytree(trained, broken)
     whole = (broken / "ema.safetensors").read_bytes()
     (broken / "ema.safetensors").unlink()
+    (broken / "best.safetensors").unlink()
     assert "no weights yet" in fails("evaluate", broken)
     (broken / "ema.safetensors").write_bytes(whole[: len(whole) // 2])
     assert "truncated" in fails("sample", broken)

@@ -55,7 +55,8 @@ def test_it_says_what_it_brought(run, capsys):
 def test_other_weights_have_no_tuned_sampler(run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    main(["train", "toy", "--out", str(folder), "--steps", "21", "--resume"])
+    unvalidated = ("--training.validation_every", "0")
+    main(["train", "toy", "--out", str(folder), "--steps", "21", "--resume", *unvalidated])
     assert drawn(folder, tmp_path / "a.npy", capsys, "--steps", "3")[1] == "dpmpp2m"
     said = refused(capsys, "sample", str(folder), "--steps", "3", "--solver", "tuned")
     assert "make it with `allegory tune" in said

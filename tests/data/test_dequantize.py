@@ -7,7 +7,7 @@ import torch
 from scipy.stats import truncnorm
 
 from allegory.data import DataSpec
-from allegory.data.dequantize import spread
+from allegory.data.dequantize import dequantize
 
 SPEC = DataSpec(shape=(64,), low=0.0, high=16.0, levels=17)
 
@@ -15,7 +15,7 @@ SPEC = DataSpec(shape=(64,), low=0.0, high=16.0, levels=17)
 def uniform(raw, spec, seed=0):
     """Levels spread evenly over their bins, by noise from this seed."""
     noise = torch.randn(raw.shape, generator=torch.Generator().manual_seed(seed))
-    return spread(raw, spec, noise).x
+    return dequantize(raw, spec, noise).x
 
 
 def test_uniform_noise_fills_the_bin_of_its_level() -> None:
@@ -55,7 +55,7 @@ def test_continuous_data_have_no_bins() -> None:
 def test_the_truncated_normal_against_scipy(std: float) -> None:
     """The noise's own distribution function is kept: F(x) = Phi(noise); and log q is the density's logarithm."""
     raw, noise = torch.randint(0, 17, (30, 64)), torch.randn(30, 64, dtype=torch.float64)
-    found = spread(raw, SPEC, noise, std)
+    found = dequantize(raw, SPEC, noise, std)
     offset = found.x - SPEC.encode(raw)
     bound = SPEC.step / 2 / std
     exact = truncnorm(-bound, bound, scale=std)
@@ -70,7 +70,7 @@ def test_the_truncated_normal_against_scipy(std: float) -> None:
 
 def test_a_wide_normal_is_uniform() -> None:
     raw, noise = torch.randint(0, 17, (3, 64)), torch.randn(3, 64, dtype=torch.float64)
-    even, wide = spread(raw, SPEC, noise), spread(raw, SPEC, noise, 1e4)
+    even, wide = dequantize(raw, SPEC, noise), dequantize(raw, SPEC, noise, 1e4)
     assert torch.allclose(even.x, wide.x, atol=1e-9)
     assert torch.allclose(even.log_q, wide.log_q, atol=1e-6)
     assert torch.allclose(even.log_q, torch.tensor(-64 * math.log(SPEC.step), dtype=torch.float64))
@@ -78,4 +78,4 @@ def test_a_wide_normal_is_uniform() -> None:
 
 def test_no_width_is_refused() -> None:
     with pytest.raises(ValueError, match="std=0"):
-        spread(torch.randint(0, 17, (5, 64)), SPEC, torch.randn(5, 64), 0.0)
+        dequantize(torch.randint(0, 17, (5, 64)), SPEC, torch.randn(5, 64), 0.0)

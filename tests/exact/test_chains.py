@@ -1,4 +1,6 @@
-"""Whole chains against the published recursions: what one step, or the order of accuracy, cannot see."""
+"""Whole chains against the published recursions: what one step, or the order of accuracy, cannot
+see.
+"""
 
 import math
 from itertools import pairwise
@@ -24,7 +26,9 @@ def time(t):
 
 
 def test_dpmpp2m_remembers_the_belief_of_the_step_before():
-    """Lu et al. 2022b, algorithm 2, over unequal steps: an older prediction would be second order too."""
+    """Lu et al. 2022b, algorithm 2, over unequal steps: an older prediction would be second order
+    too.
+    """
     predict, x = oracle(), torch.randn(4, 2, dtype=torch.float64)
     got = sample(predict, x, TIMES, solver="dpmpp2m")
     half = [(6 - 11 * t) / 2 for t in TIMES]  # lambda = log(alpha/sigma)
@@ -43,7 +47,9 @@ def test_dpmpp2m_remembers_the_belief_of_the_step_before():
 
 
 def test_heun_is_the_published_recursion():
-    """Karras et al. 2022, algorithm 1, in x/alpha and sigma/alpha, where the ODE is d(x/alpha)/du = eps."""
+    """Karras et al. 2022, algorithm 1, in x/alpha and sigma/alpha, where the ODE is d(x/alpha)/du =
+    eps.
+    """
     predict, x = oracle(), torch.randn(4, 2, dtype=torch.float64)
     got = sample(predict, x, TIMES, solver="heun")
     u = [math.exp(-(6 - 11 * t) / 2) for t in TIMES]
@@ -57,7 +63,9 @@ def test_heun_is_the_published_recursion():
 
 
 def test_ddpm_draws_in_order_from_each_item_s_own_stream():
-    """x_s = mean of q(x_s | x_t, x0_hat) + std z with the next draw of every item, by hand over the whole chain."""
+    """x_s = mean of q(x_s | x_t, x0_hat) + std z with the next draw of every item, by hand over the
+    whole chain.
+    """
     predict, x, seeds = oracle(), torch.randn(3, 2, dtype=torch.float64), [7, 0, 3]
     got = sample(predict, x, TIMES, solver="ddpm", seeds=seeds)
     noise = Noise(seeds, (2,))

@@ -1,4 +1,6 @@
-"""The conventions of the field, in closed form: figures and formulas that papers and other systems are quoted with."""
+"""The conventions of the field, in closed form: figures and formulas that papers and other systems
+are quoted with.
+"""
 
 import math
 
@@ -30,7 +32,9 @@ def test_alpha_bar_of_ddpm(step):
 
 
 def test_the_ends_of_ddpm():
-    """alpha_bar_1 = 1 - 1e-4 and alpha_bar_1000 = 4.04e-5, whose log-SNR is -10.12 (Ho et al. 2020, section 4)."""
+    """alpha_bar_1 = 1 - 1e-4 and alpha_bar_1000 = 4.04e-5, whose log-SNR is -10.12 (Ho et al. 2020,
+    section 4).
+    """
     start, end = DDPM.ends
     assert start == pytest.approx(math.log(0.9999 / 1e-4), rel=1e-10)
     assert math.exp(end) / (1 + math.exp(end)) == pytest.approx(4.0358e-5, rel=1e-4)
@@ -54,7 +58,9 @@ def test_the_noise_levels_of_edm():
 
 
 def test_the_gamma_of_vdm():
-    """alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma), gamma from -13.3 to 5 (Kingma et al. 2021)."""
+    """alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma), gamma from -13.3 to 5 (Kingma et al.
+    2021).
+    """
     t = 0.25
     gamma = -13.3 + 18.3 * t
     (level,) = Path(LinearLogSNR(13.3, -5.0)).levels([t])
@@ -63,7 +69,9 @@ def test_the_gamma_of_vdm():
 
 
 def test_the_cosine_of_improved_ddpm():
-    """alpha_bar = cos^2(pi t/2), so alpha and sigma are a cosine and a sine (Nichol & Dhariwal 2021, with s = 0)."""
+    """alpha_bar = cos^2(pi t/2), so alpha and sigma are a cosine and a sine (Nichol & Dhariwal
+    2021, with s = 0).
+    """
     (third,) = Path(Cosine(math.inf, -math.inf)).levels([1 / 3])
     assert (third.alpha, third.sigma) == pytest.approx((math.sqrt(3) / 2, 0.5), rel=1e-12)
     assert third.log_snr == pytest.approx(math.log(3), rel=1e-12)
@@ -82,7 +90,9 @@ def test_the_velocity_of_flow_matching_points_from_data_to_noise():
 
 
 def test_v_is_the_noise_at_the_data_and_minus_the_data_at_the_noise():
-    """v = alpha eps - sigma x0, x0 = alpha x_t - sigma v, eps = sigma x_t + alpha v (Salimans & Ho 2022, app. D)."""
+    """v = alpha eps - sigma x0, x0 = alpha x_t - sigma v, eps = sigma x_t + alpha v (Salimans & Ho
+    2022, app. D).
+    """
     x0, eps = pair()
     clean, middle, noise = Path(Cosine(math.inf, -math.inf)).levels([0.0, 0.5, 1.0])
     torch.testing.assert_close(Prediction.of(x0, eps, clean).view("v"), eps)
@@ -103,7 +113,9 @@ def test_the_score_is_minus_the_noise_over_its_standard_deviation():
 
 
 def test_beta_and_the_variance_of_the_reverse_step_of_ddpm():
-    """beta_t = 1 - alpha_bar_t/alpha_bar_{t-1}: the variance of one forward step is the entry of the array."""
+    """beta_t = 1 - alpha_bar_t/alpha_bar_{t-1}: the variance of one forward step is the entry of
+    the array.
+    """
     t = torch.arange(1000, dtype=torch.float64) / 999
     alpha_bar = torch.sigmoid(DDPM(t))
     torch.testing.assert_close(

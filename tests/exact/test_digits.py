@@ -10,7 +10,9 @@ from allegory.process import Betas, Cosine, LinearLogSNR, RectifiedFlow
 
 
 def test_a_tiny_beta_keeps_its_digits():
-    """log-SNR of beta_1 = 1e-13 is log((1 - beta)/beta); 1 - alpha_bar would keep three digits of it."""
+    """log-SNR of beta_1 = 1e-13 is log((1 - beta)/beta); 1 - alpha_bar would keep three digits of
+    it.
+    """
     start, end = Betas([1e-13, 1e-12]).ends
     assert abs(start - (math.log1p(-1e-13) - math.log(1e-13))) < 1e-12
     assert (
@@ -19,7 +21,9 @@ def test_a_tiny_beta_keeps_its_digits():
 
 
 def test_both_scales_near_both_ends():
-    """sigma near the data and alpha near the noise, where one minus the other's square is 0 in float32."""
+    """sigma near the data and alpha near the noise, where one minus the other's square is 0 in
+    float32.
+    """
     t = torch.tensor([1e-9], dtype=torch.float64)
     cosine, straight = Path(Cosine(math.inf, -math.inf)), Path(RectifiedFlow(), "flow")
     for path, slope in ((cosine, math.pi / 2), (straight, 1.0)):

@@ -1,4 +1,6 @@
-"""What the interior of a schedule may change: the variance of the bound's estimate, and nothing else."""
+"""What the interior of a schedule may change: the variance of the bound's estimate, and nothing
+else.
+"""
 
 import math
 
@@ -35,7 +37,9 @@ INTERIORS = {
 
 
 def test_the_bound_depends_on_the_ends_alone():
-    """Independent estimates by an exact oracle, each within 3 standard errors of the mean of the others."""
+    """Independent estimates by an exact oracle, each within 3 standard errors of the mean of the
+    others.
+    """
     means = torch.tensor([[-1.0, 0.5, 0.0], [0.6, -0.3, 1.0]], dtype=F64)
     found = []
     for k, schedule in enumerate(INTERIORS.values()):
@@ -58,7 +62,8 @@ def test_the_bound_depends_on_the_ends_alone():
 
 
 class Gaussian:
-    r"""x0 ~ N(0, s^2 I) in d dimensions: l = -log_snr'/2 v chi^2_d with v = s^2 SNR / (1 + s^2 SNR), so
+    r"""x0 ~ N(0, s^2 I) in d dimensions: l = -log_snr'/2 v chi^2_d with v = s^2 SNR / (1 + s^2
+    SNR), so
 
     E[l | t] = -log_snr' d v / 2,  E[l^2 | t] = log_snr'^2 v^2 (d^2 + 2 d) / 4.
 
@@ -109,7 +114,9 @@ def test_the_variance_of_one_draw_is_that_of_the_closed_form(schedule):
 
 
 def test_the_trick_finds_the_interior_of_least_variance():
-    """From 6.5 times the least variance that any interior has to 1.3 times; the mean stays the integral."""
+    """From 6.5 times the least variance that any interior has to 1.3 times; the mean stays the
+    integral.
+    """
     torch.manual_seed(0)
     case, schedule = Gaussian(), LearnedSchedule(10, -9, fixed_ends=True)
     before = case.variance(schedule)
@@ -133,7 +140,9 @@ def test_the_trick_finds_the_interior_of_least_variance():
 
 @pytest.mark.parametrize("scaling", ["vp", "sub_vp", "flow", "ve"])
 def test_the_end_moves_the_prior_as_well(scaling):
-    """E KL = d/2 ((1 + s^2 SNR)/(1 + SNR) - 1 + log(1 + SNR)) on every scaling, and so its slope by the end."""
+    """E KL = d/2 ((1 + s^2 SNR)/(1 + SNR) - 1 + log(1 + SNR)) on every scaling, and so its slope by
+    the end.
+    """
     case, schedule = Gaussian(), LearnedSchedule(4, -3)
     x0 = torch.randn(64, case.dims, dtype=F64, generator=torch.Generator().manual_seed(0))
     x0 = x0 * (case.std / x0.square().mean().sqrt())

@@ -72,7 +72,9 @@ def test_schedules_with_the_same_ends_give_the_same_bound():
 
 
 def test_steps_sum_to_the_kl_of_the_posteriors():
-    """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo 2022, eq. 58, 99)."""
+    """T/2 expm1(d) |eps - eps_hat|^2, term by term, against the KL between the two Gaussians (Luo
+    2022, eq. 58, 99).
+    """
     path, steps = Path(LinearLogSNR(5, -5)), 4
     oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
     bound = variational_bound(
@@ -90,9 +92,11 @@ def test_steps_sum_to_the_kl_of_the_posteriors():
 
 
 def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
-    """Steps of d log-SNR cost d/2 (D - m/2) to first order: D the diffusion term, m = E|eps - eps_hat|^2 = 2 at t = 0.
+    """Steps of d log-SNR cost d/2 (D - m/2) to first order: D the diffusion term, m = E|eps -
+    eps_hat|^2 = 2 at t = 0.
 
-    expm1(d) = d + d^2/2 adds d D/2, and taking each step's error at its noisier end takes d m/4 away.
+    expm1(d) = d + d^2/2 adds d D/2, and taking each step's error at its noisier end takes d m/4
+    away.
     """
     path = Path(LinearLogSNR(12, -12))
     oracle = mixture(path)

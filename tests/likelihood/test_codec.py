@@ -119,9 +119,10 @@ def test_items_come_back(name, count):
 
 @pytest.mark.parametrize("name", ["a VAE", "a logistic mixture", "twenty steps"])
 def test_the_net_size_is_the_bound_of_its_own_latents(name):
-    """With bins of w standard deviations log of a bin's mass differs from that of its middle's density by
-    w^2 (r^2 - 1)/24 + O(w^4): below half a percent of a bit a number for w <= 1/8 and r^2 of a few. (Where a model is so
-    wrong that r > 5, the least probability of the coder makes the code shorter than the formula.)
+    """With bins of w standard deviations log of a bin's mass differs from that of its middle's
+    density by w^2 (r^2 - 1)/24 + O(w^4): below half a percent of a bit a number for w <= 1/8 and
+    r^2 of a few. (Where a model is so wrong that r > 5, the least probability of the coder makes
+    the code shorter than the formula.)
     """
     model = MODELS[name]()
     count = 30 if name == "twenty steps" else 100
@@ -137,8 +138,9 @@ def test_the_net_size_is_the_bound_of_its_own_latents(name):
 
 @pytest.mark.parametrize("name", ["a VAE", "three levels", "three steps", "a ladder"])
 def test_what_is_paid_is_the_bound_in_mean(name):
-    """The bits that latents are popped from are as good as random, even where the model is wrong about the data: data that
-    are not the model's own, in a chain of few steps, are where bits that were pushed tell of the data.
+    """The bits that latents are popped from are as good as random, even where the model is wrong
+    about the data: data that are not the model's own, in a chain of few steps, are where bits that
+    were pushed tell of the data.
     """
     model = MODELS[name]()
     torch.manual_seed(5)
@@ -156,7 +158,9 @@ def test_what_is_paid_is_the_bound_in_mean(name):
 
 
 def test_bins_of_half_a_deviation_cost_nothing():
-    """The code of the coarser latent is at most as long (data processing), but for what 1/48 more variance does."""
+    """The code of the coarser latent is at most as long (data processing), but for what 1/48 more
+    variance does.
+    """
     model = black_and_white()
     index = items(model, 400)
     fine, coarse = (code(model, index, batch=100, fineness=f)[0].net_bits for f in (1 / 16, 1 / 2))
@@ -164,7 +168,9 @@ def test_bins_of_half_a_deviation_cost_nothing():
 
 
 def test_the_stack_ends_where_it_began():
-    """Push undoes pop exactly, at deviations from a thousandth of a bin to thousands, and stirring undoes itself."""
+    """Push undoes pop exactly, at deviations from a thousandth of a bin to thousands, and stirring
+    undoes itself.
+    """
     rng = np.random.default_rng(0)
     normal = Normal(rng.normal(0, 1e4, 3000), np.exp(rng.uniform(-7, 9, 3000)))
     table = np.log(rng.dirichlet(np.ones(5), 700))
@@ -181,7 +187,9 @@ def test_the_stack_ends_where_it_began():
 
 
 def test_what_is_popped_is_distributed_as_asked():
-    """Mean, variance and a fourth moment of 100,000 numbers; none outside the window, where the coder has mass to spare."""
+    """Mean, variance and a fourth moment of 100,000 numbers; none outside the window, where the
+    coder has mass to spare.
+    """
     normal = Normal(np.full(100_000, 0.3), np.full(100_000, 40.0))
     r = (Stack(initial_words(0, 100_000)).pop(normal, escapes=False) - 0.3) / 40
     assert abs(r.mean()) < 4 / math.sqrt(1e5) and abs(r.var() - 1) < 4 * math.sqrt(2 / 1e5)
@@ -223,7 +231,9 @@ def test_a_density_is_no_code():
 
 
 def test_bins_are_powers_of_two_below_the_narrowest_gaussian():
-    """`fineness` times the narrower of q and p over the items, rounded down; one exponent where all numbers agree."""
+    """`fineness` times the narrower of q and p over the items, rounded down; one exponent where all
+    numbers agree.
+    """
     z, wide = torch.zeros(2, 3), torch.tensor([[1.0, 8.0, 0.1], [0.3, 9.0, 0.2]])
     each, one = choose_bins(
         [
@@ -248,7 +258,9 @@ def test_arguments_are_checked():
 @pytest.mark.parametrize("seed", [0, 7, 2**40])
 @pytest.mark.parametrize("key", [(0, 0), (0, 1), (3, 2)])
 def test_the_first_latents_of_a_new_stack_are_draws(seed, key):
-    """1,000 draws of N(0, 1): the keys that scramble the stack are not the words that it begins with."""
+    """1,000 draws of N(0, 1): the keys that scramble the stack are not the words that it begins
+    with.
+    """
     stack = Stack(initial_words(seed, 512))
     z = Bins((-4,)).draw(stack, Gaussian(torch.zeros(1, 1000), 1.0), (seed, *key))
     assert abs(z.mean()) < 4 / math.sqrt(1000) and abs(z.std() - 1) < 4 / math.sqrt(2000)

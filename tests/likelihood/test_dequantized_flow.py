@@ -1,4 +1,6 @@
-"""Bounds of discrete probabilities by the flow's density, against sums and integrals in closed form."""
+"""Bounds of discrete probabilities by the flow's density, against sums and integrals in closed
+form.
+"""
 
 import math
 
@@ -26,7 +28,9 @@ def bin_mass(centre, middle, width):
 
 
 def test_the_noise_of_t_0_gives_the_probability_of_the_levels_itself():
-    """Levels 0.5 apart, noise of 0.018: a bin is 14 standard deviations wide to each side, so nothing is lost."""
+    """Levels 0.5 apart, noise of 0.018: a bin is 14 standard deviations wide to each side, so
+    nothing is lost.
+    """
     path, probability = (
         Path(LinearLogSNR(8, -12)),
         torch.tensor([0.1, 0.4, 0.2, 0.05, 0.25], dtype=torch.float64),
@@ -45,7 +49,9 @@ def test_the_noise_of_t_0_gives_the_probability_of_the_levels_itself():
 
 @pytest.mark.parametrize("kind", ["uniform", "normal"])
 def test_both_kinds_bound_the_mass_of_the_bin(kind):
-    """p = data on five even levels plus noise of 0.3: mean log w below log of the integral, log mean w upon it."""
+    """p = data on five even levels plus noise of 0.3: mean log w below log of the integral, log
+    mean w upon it.
+    """
     path = Path(LinearLogSNR(-2 * math.log(0.3), -12))
     oracle = levels_mixture(path, torch.ones(5, dtype=torch.float64))
     raw = torch.tensor([[0, 2], [4, 1], [2, 2]])
@@ -59,7 +65,9 @@ def test_both_kinds_bound_the_mass_of_the_bin(kind):
 
 
 def test_the_uniform_bound_of_a_gaussian_in_closed_form():
-    """E_u log N(c + step (u - 1/2); 0, s^2) + log step = -(c^2 + step^2/12)/(2 s^2) - log(s sqrt(2 pi)/step)."""
+    """E_u log N(c + step (u - 1/2); 0, s^2) + log step = -(c^2 + step^2/12)/(2 s^2) - log(s sqrt(2
+    pi)/step).
+    """
     path = Path(LinearLogSNR(12, -12))
     oracle = Mixture(torch.zeros(1, 2, dtype=torch.float64), 0.4, path=path)
     raw = torch.tensor([[0, 2], [3, 3]])

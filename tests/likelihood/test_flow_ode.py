@@ -1,6 +1,7 @@
 """Log-likelihood by the probability flow against densities that are known, on every path."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from allegory.sampling import sample
 
 LONG = Path(LinearLogSNR(12, -12))
 FAR = Path(LinearLogSNR(12, -24))
-"""Where even the gradient of N(0, I) is that of the mixture at t = 1: they differ by alpha |m| |dx_T/dx0|, some 1e-4."""
+"""Where even the gradient of N(0, I) is that of the mixture at t = 1: they differ by alpha |m|
+|dx_T/dx0|, some 1e-4.
+"""
 TIGHT = FlowSolver(tolerance=1e-6)
 
 
@@ -45,14 +48,18 @@ def at_start(oracle, x0):
 
 
 def carried(oracle, found):
-    """The flow with the exact density at t = 1 in the place of the prior: what is left is the solver's error."""
+    """The flow with the exact density at t = 1 in the place of the prior: what is left is the
+    solver's error.
+    """
     return found.volume.mean(1) + oracle.log_prob(found.latent, 1.0)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("schedule", FINITE)
 def test_an_exact_mixture_on_every_path(schedule, scaling):
-    """To 1e-5 nats per dimension at a tolerance of 1e-6 a step; no path needs more than a few dozen steps."""
+    """To 1e-5 nats per dimension at a tolerance of 1e-6 a step; no path needs more than a few dozen
+    steps.
+    """
     oracle = plane(Path(FINITE[schedule], scaling))
     x0 = oracle.sample(range(4))
     found = flow_log_prob(oracle, x0, FlowSolver(tolerance=1e-6))
@@ -63,9 +70,11 @@ def test_an_exact_mixture_on_every_path(schedule, scaling):
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_the_whole_log_p_of_clean_data(scaling):
-    """With the prior of the path and without the noise of t = 0: 1e-3 nats per dimension at the default tolerance.
+    """With the prior of the path and without the noise of t = 0: 1e-3 nats per dimension at the
+    default tolerance.
 
-    log-SNR -12 leaves alpha^2 = 6e-6 of the data in the prior (times |x|^2/2: far below), 12 an s^2 = 6e-6 of noise.
+    log-SNR -12 leaves alpha^2 = 6e-6 of the data in the prior (times |x|^2/2: far below), 12 an s^2
+    = 6e-6 of noise.
     """
     oracle = plane(Path(LinearLogSNR(12, -12), scaling))
     x0 = oracle.sample(range(16, 32))
@@ -81,7 +90,8 @@ def test_the_noise_of_t_0_is_taken_away_to_first_order():
     found = flow_log_prob(oracle, x0)
     gap2 = (x0 - oracle.means).square().sum(1)
     torch.testing.assert_close(found.clean, 0.5 * u2 * (2 / (s**2 + u2) - gap2 / (s**2 + u2) ** 2))
-    # What is left is of second order: u^2/s^2 = 0.027 of what was there, times a number of the order of one.
+    # What is left is of second order: u^2/s^2 = 0.027 of what was there, times a number of the
+    # order of one.
     before, after = (
         (found.volume[:, 0] + oracle.log_prob(found.latent, 1.0) + change - oracle.log_prob(x0))
         .abs()
@@ -128,7 +138,9 @@ def test_an_image_is_its_flattened_self_and_the_batch_may_be_as_long_as_it_is_wi
 
 @pytest.mark.parametrize("probes", [0, 2])
 def test_an_item_is_the_same_alone_and_in_a_batch(probes):
-    """Same steps, same probes; rounding alone differs, because sums over a batch of one are ordered otherwise."""
+    """Same steps, same probes; rounding alone differs, because sums over a batch of one are ordered
+    otherwise.
+    """
     oracle, solver = picture(LONG), FlowSolver(probes=probes)
     x0 = oracle.sample(range(6))
     together = flow_log_prob(oracle, x0, solver, seeds=range(40, 40 + len(x0)))
@@ -145,7 +157,9 @@ def test_an_item_is_the_same_alone_and_in_a_batch(probes):
 
 
 def test_probes_agree_with_the_exact_trace_within_their_standard_error():
-    """z-scores of 24 items: each below 5, together of unit size (24 squares of Student's t: within 0.4 to 2.2)."""
+    """z-scores of 24 items: each below 5, together of unit size (24 squares of Student's t: within
+    0.4 to 2.2).
+    """
     oracle = Mixture(torch.randn(4, 6, dtype=torch.float64), 0.3, path=LONG)
     x0 = oracle.sample(range(24))
     exact = flow_log_prob(oracle, x0, FlowSolver(1e-4))
@@ -193,7 +207,7 @@ def test_gradients_are_those_of_the_density():
     oracle = Mixture(means, 0.3, path=FAR, weights=torch.tensor([0.5, 0.2, 0.3]))
     x0 = plane(FAR).sample(range(4)).requires_grad_()
     found = torch.autograd.grad(
-        flow_log_prob(oracle, x0, TIGHT, grad=True).log_prob.sum(), (x0, means)
+        flow_log_prob(oracle, x0, FlowSolver(1e-6, grad=True)).log_prob.sum(), (x0, means)
     )
     exact = torch.autograd.grad(at_start(oracle, x0).sum(), (x0, means))
     for got, want in zip(found, exact, strict=True):
@@ -201,10 +215,14 @@ def test_gradients_are_those_of_the_density():
 
 
 def test_the_gradient_through_rejected_steps_is_a_finite_difference():
-    """Loose steps, some of them rejected: the solver's own derivative, up to the steps it holds fixed."""
+    """Loose steps, some of them rejected: the solver's own derivative, up to the steps it holds
+    fixed.
+    """
     oracle, x0, h = plane(LONG, 0.1), double([[0.5, 0.1], [-0.9, 0.4]]).requires_grad_(), 1e-4
     solver = FlowSolver(1e-5)
-    (got,) = torch.autograd.grad(flow_log_prob(oracle, x0, solver, grad=True).log_prob.sum(), x0)
+    (got,) = torch.autograd.grad(
+        flow_log_prob(oracle, x0, replace(solver, grad=True)).log_prob.sum(), x0
+    )
     e = double([h, 0.0])
     ends = [flow_log_prob(oracle, x0.detach() + s * e, solver).log_prob for s in (1, -1)]
     torch.testing.assert_close(got[:, 0], (ends[0] - ends[1]) / (2 * h), rtol=5e-3, atol=5e-3)
@@ -253,9 +271,9 @@ def test_flow_matching_between_finite_ends():
     path = Path(RectifiedFlow(), "flow")
     oracle = plane(path)
     x0 = oracle.sample(range(4))
-    with pytest.raises(ValueError, match=r"ends=\(12"):
+    with pytest.raises(ValueError, match=r"log_snr_range=\(12"):
         flow_log_prob(oracle, x0)
-    found = flow_log_prob(oracle, x0, FlowSolver(1e-5, ends=(12.0, -12.0)))
+    found = flow_log_prob(oracle, x0, FlowSolver(1e-5, log_snr_range=(12.0, -12.0)))
     assert ((found.clean_log_prob - oracle.log_prob(x0)).abs() / 2).max() < 1e-3
 
 
@@ -277,7 +295,7 @@ def test_bits_of_discrete_data_count_the_bins():
         ({"probes": -1}, "probes"),
         ({"data_std": 0.0}, "std"),
         ({"tolerance": math.inf}, "finite"),
-        ({"limit": 0}, "limit=0"),
+        ({"max_evaluations": 0}, "max_evaluations=0"),
     ],
 )
 def test_solvers_that_cannot_be(wrong, words):
@@ -289,13 +307,13 @@ def test_what_cannot_be_solved_says_so():
     oracle = plane(LONG)
     x0 = oracle.sample(range(2))
     with pytest.raises(ValueError, match="within 12 to -12"):
-        flow_log_prob(oracle, x0, FlowSolver(ends=(13.0, -5.0)))
+        flow_log_prob(oracle, x0, FlowSolver(log_snr_range=(13.0, -5.0)))
     with pytest.raises(ValueError, match="0 items"):
         flow_log_prob(oracle, x0[:0])
     with pytest.raises(ValueError, match="not finite"):
         flow_log_prob(oracle, x0 * math.nan)
     with pytest.raises(RuntimeError, match="more than 10 evaluations"):
-        flow_log_prob(oracle, x0, FlowSolver(1e-8, limit=10))
+        flow_log_prob(oracle, x0, FlowSolver(1e-8, max_evaluations=10))
     with pytest.raises(ValueError, match="no_grad"):
         flow_log_prob(as_predict(torch.no_grad()(oracle.forward), LONG), x0)
 

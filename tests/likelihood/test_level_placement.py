@@ -1,4 +1,6 @@
-"""Levels that cost least: the cost of a step against the divergence itself, the search against all there is to try."""
+"""Levels that cost least: the cost of a step against the divergence itself, the search against all
+there is to try.
+"""
 
 from itertools import combinations, pairwise
 
@@ -32,7 +34,9 @@ def unread():
 
 @pytest.mark.parametrize("variance", [0.0, 0.2])
 def test_the_cost_of_a_step_is_its_divergence(variance):
-    """KL(q(z_s | z_t, x) || p(z_s | z_t)) in closed form, for a prediction with and without a variance."""
+    """KL(q(z_s | z_t, x) || p(z_s | z_t)) in closed form, for a prediction with and without a
+    variance.
+    """
     s, t = node_levels(PATH, (20, 70))
     x0, eps = torch.randn(6, 2).double(), torch.randn(6, 2).double()
     z = t.mix(x0, eps)
@@ -81,7 +85,9 @@ def test_the_search_finds_the_best_of_all():
 
 
 def test_a_profile_adds_up_to_the_bound():
-    """Every node in turn: the cost that is predicted is the mean bound of the chain, here by another draw."""
+    """Every node in turn: the cost that is predicted is the mean bound of the chain, here by
+    another draw.
+    """
     x0 = VALUES[torch.randint(0, 5, (400, 2))]
     decoder, predict = Discretised(VALUES), oracle()
     found = profile(MeanOnly(predict, decoder), x0, seeds=range(3, 3 + len(x0)))

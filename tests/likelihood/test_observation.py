@@ -1,4 +1,6 @@
-"""Observations are distributions: they sum to one, agree with their own tables, and draw what they say."""
+"""Observations are distributions: they sum to one, agree with their own tables, and draw what they
+say.
+"""
 
 import math
 
@@ -49,7 +51,9 @@ def test_tables_sum_to_one_and_agree_with_log_prob(name):
 
 @pytest.mark.parametrize("name", MAKE)
 def test_draws_have_the_probabilities_of_the_table(name):
-    """Inverse of the distribution function: the noise is one normal number a number, each level as often as it should."""
+    """Inverse of the distribution function: the noise is one normal number a number, each level as
+    often as it should.
+    """
     make, count = MAKE[name]
     observation = make()
     n = 4000
@@ -62,7 +66,9 @@ def test_draws_have_the_probabilities_of_the_table(name):
 
 
 def test_the_logistic_mixture_is_that_of_its_definition():
-    """sum_k w_k [s((x + h - m)/b) - s((x - h - m)/b)], with everything beyond the end bins (Salimans et al. 2017)."""
+    """sum_k w_k [s((x + h - m)/b) - s((x - h - m)/b)], with everything beyond the end bins
+    (Salimans et al. 2017).
+    """
     observation = mixture(count=5, components=2)
     w, m, b = observation.weights.softmax(1), observation.means, observation.log_scales.exp()
     for k, x in enumerate([-1.0, -0.5, 0.0, 0.5, 1.0]):
@@ -72,7 +78,9 @@ def test_the_logistic_mixture_is_that_of_its_definition():
 
 
 def test_the_logistic_mixture_keeps_its_digits_far_out():
-    """Narrow components far from the data: float32 stays finite and near float64, in value and gradient."""
+    """Narrow components far from the data: float32 stays finite and near float64, in value and
+    gradient.
+    """
     means = torch.tensor([[[0.9]], [[-0.9]]])
     narrow = LogisticMixture(torch.zeros(2, 1, 1), means, torch.full((2, 1, 1), -6.0), 256)
     precise = LogisticMixture(

@@ -1,11 +1,20 @@
-"""Adams weights against the textbook's and by exactness on polynomials; the control of a step by its formula."""
+"""Adams weights against the textbook's and by exactness on polynomials; the control of a step by
+its formula.
+"""
 
 import math
 
 import pytest
 import torch
 
-from allegory.numerics.adams import GROW, MARGIN, SHRINK, adams, combine, next_width
+from allegory.numerics.adams import (
+    MAX_STEP_RATIO,
+    MIN_STEP_RATIO,
+    SAFETY,
+    adams_weights,
+    combine,
+    next_step,
+)
 
 
 def double(values):
@@ -26,14 +35,14 @@ def test_equal_steps_give_the_textbook_weights(nodes, weights):
     """Hairer, Norsett & Wanner 1993, III.1, eq. 1.5 and 1.9."""
     nodes = double([nodes])
     torch.testing.assert_close(
-        adams(nodes, torch.ones_like(nodes, dtype=torch.bool)), double([weights])
+        adams_weights(nodes, torch.ones_like(nodes, dtype=torch.bool)), double([weights])
     )
 
 
 def test_unequal_nodes_integrate_polynomials_and_unused_ones_weigh_nothing():
     nodes = double([[1, 0, -0.3, -1.7], [1, 0, -2.5, -9], [1, 0, -1, -1], [1, 0, 0, 0]])
     used = torch.arange(4) < torch.tensor([[4], [3], [3], [2]])
-    weights = adams(nodes, used)
+    weights = adams_weights(nodes, used)
     assert bool((weights[~used] == 0).all())
     for degree in range(4):
         exact = (weights * nodes**degree).sum(1)
@@ -43,7 +52,7 @@ def test_unequal_nodes_integrate_polynomials_and_unused_ones_weigh_nothing():
 
 def test_a_gap_among_the_used_nodes():
     """The trapezium over the nodes 1 and 0, wherever they stand."""
-    weights = adams(double([[1, -3, 0]]), torch.tensor([[True, False, True]]))
+    weights = adams_weights(double([[1, -3, 0]]), torch.tensor([[True, False, True]]))
     torch.testing.assert_close(weights, double([[0.5, 0, 0.5]]))
 
 
@@ -55,7 +64,8 @@ def test_combine_weighs_item_by_item():
 
 def test_the_next_width_by_hand():
     error = double([1e-3, 8e-3, 0.0, 1e9, math.nan, 4e-3])
-    width = next_width(torch.ones_like(error), error, 1e-3, torch.tensor([2, 2, 2, 2, 2, 1]))
+    width = next_step(torch.ones_like(error), error, 1e-3, torch.tensor([2, 2, 2, 2, 2, 1]))
     torch.testing.assert_close(
-        width, double([MARGIN, MARGIN / 2, GROW, SHRINK, SHRINK, MARGIN / 2])
+        width,
+        double([SAFETY, SAFETY / 2, MAX_STEP_RATIO, MIN_STEP_RATIO, MIN_STEP_RATIO, SAFETY / 2]),
     )

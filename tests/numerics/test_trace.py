@@ -1,4 +1,6 @@
-"""Traces against matrices that are written down, and the variance of Rademacher probes in closed form."""
+"""Traces against matrices that are written down, and the variance of Rademacher probes in closed
+form.
+"""
 
 import math
 
@@ -46,8 +48,8 @@ def test_a_diagonal_jacobian_needs_one_probe():
 def test_the_variance_of_a_probe_is_twice_the_squared_off_diagonal():
     """Var v^T J v = 2 sum_{i != j} S_ij^2.
 
-    Over n probes the sample variance has a relative standard error of sqrt((kurtosis - 1)/n); 15 is the largest
-    kurtosis of a quadratic form in normal variables, and signs have less.
+    Over n probes the sample variance has a relative standard error of sqrt((kurtosis - 1)/n); 15 is
+    the largest kurtosis of a quadratic form in normal variables, and signs have less.
     """
     matrix, n = torch.randn(6, 6, dtype=torch.float64), 8000
     x = leaf(n, 6)

@@ -23,7 +23,9 @@ def test_transition_after_marginal_is_the_marginal(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bayes_rule_holds_pointwise(name):
-    """q(x_s | x_t, x0) q(x_t | x0) = q(x_t | x_s) q(x_s | x0) at any three points (Luo 2022, eq. 46, 71)."""
+    """q(x_s | x_t, x0) q(x_t | x0) = q(x_t | x_s) q(x_s | x0) at any three points (Luo 2022, eq.
+    46, 71).
+    """
     x0, x_s, x_t = torch.randn(3, 4, 2, dtype=torch.float64)
     s, t = PATHS[name].levels([0.35, 0.5])
     x_s, x_t = s.alpha * x0 + s.sigma * x_s, t.alpha * x0 + t.sigma * x_t

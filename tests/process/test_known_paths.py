@@ -35,7 +35,9 @@ def test_the_vp_sde_has_the_kernel_and_the_coefficients_of_score_sde():
 
 
 def test_the_sub_vp_sde_has_the_kernel_and_the_coefficients_of_score_sde():
-    """N(x0 exp(-B/2), (1 - exp(-B))^2 I); f = -beta/2, g^2 = beta (1 - exp(-2 B)) (Song et al. 2021, eq. 12)."""
+    """N(x0 exp(-B/2), (1 - exp(-B))^2 I); f = -beta/2, g^2 = beta (1 - exp(-2 B)) (Song et al.
+    2021, eq. 12).
+    """
     level = Path.sub_vp_sde().at(T)
     close(level.alpha, torch.exp(-INTEGRAL / 2))
     close(level.sigma, 1 - torch.exp(-INTEGRAL))

@@ -1,4 +1,6 @@
-"""The learned schedule: where it starts, what it can become, and the one backward pass for two objectives."""
+"""The learned schedule: where it starts, what it can become, and the one backward pass for two
+objectives.
+"""
 
 import copy
 import math
@@ -55,7 +57,9 @@ def test_it_can_become_other_schedules():
 
 
 def in_float64(schedule):
-    """Parameters of double precision, for gradients to the last digits; modules keep theirs in every cast."""
+    """Parameters of double precision, for gradients to the last digits; modules keep theirs in
+    every cast.
+    """
     for parameter in schedule.parameters():
         parameter.data = parameter.data.double()
     return schedule.requires_grad_(True)
@@ -113,7 +117,9 @@ def drawn(count=7):
 
 @pytest.mark.parametrize("scaling", ["vp", "flow"])
 def test_one_backward_pass_serves_both_objectives(scaling):
-    """Interior: the gradient of SHARE mean(l^2). Ends and network: that of mean(l). By plain autograd, two passes."""
+    """Interior: the gradient of SHARE mean(l^2). Ends and network: that of mean(l). By plain
+    autograd, two passes.
+    """
     model = Tiny(Path(in_float64(bent(LearnedSchedule(6, -5, units=8))), scaling))
     x0, t, eps = drawn()
     interior = [p for n, p in model.named_parameters() if "schedule" in n and "reach" not in n]

@@ -40,7 +40,8 @@ def test_slopes_and_the_sde_match_finite_differences(name):
     torch.testing.assert_close(
         at.drift, slope(lambda level: level.alpha.log()), rtol=1e-6, atol=1e-7
     )
-    # The variance that the SDE transports: d sigma^2/dt = 2 f sigma^2 + g^2. A factor 2 in g^2 fails here.
+    # The variance that the SDE transports: d sigma^2/dt = 2 f sigma^2 + g^2. A factor 2 in g^2
+    # fails here.
     transported = 2 * at.drift * at.sigma**2 + at.diffusion
     torch.testing.assert_close(
         transported, slope(lambda level: level.sigma**2), rtol=1e-6, atol=1e-6

@@ -34,7 +34,8 @@ def test_every_row_gives_the_pair_back_at_both_ends_and_between(name, target, t)
     x0, eps = pair()
     truth = Prediction.of(x0, eps, level)
     back = Prediction.solve(target, truth.view(target), truth.x_t, level)
-    # Dividing by a small alpha or sigma costs digits: the tolerance is the condition number times rounding.
+    # Dividing by a small alpha or sigma costs digits: the tolerance is the condition number times
+    # rounding.
     loss = (
         1e-14 * (1 + 1 / max(level.alpha, 1e-12) + 1 / max(level.sigma, 1e-12)) * (1 + level.sigma)
     )

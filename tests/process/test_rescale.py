@@ -21,7 +21,9 @@ def oracle(path):
 
 @pytest.mark.parametrize("name", [*FINITE, *INFINITE])
 def test_a_resplit_oracle_is_the_oracle_of_that_split(name):
-    """Predictions, scores and energies, at inner times, one per item, and at both ends where they have any."""
+    """Predictions, scores and energies, at inner times, one per item, and at both ends where they
+    have any.
+    """
     schedule = {**FINITE, **INFINITE}[name]
     scalings = [scaling for scaling in SCALINGS if not (name in INFINITE and scaling == "ve")]
     x = torch.randn(5, 2, dtype=torch.float64)
@@ -43,7 +45,9 @@ def test_a_resplit_oracle_is_the_oracle_of_that_split(name):
 
 
 def test_the_flow_of_all_splits_is_one():
-    """A solver that steps in log-SNR ends in the same item on every scaling, from the same noise in its own units."""
+    """A solver that steps in log-SNR ends in the same item on every scaling, from the same noise in
+    its own units.
+    """
     schedule = LinearLogSNR(8, -7)
     own = Path(schedule, "vp")
     noise, ends = torch.randn(3, 2, dtype=torch.float64), []

@@ -1,6 +1,7 @@
 """Validation: it changes nothing in the run, costs little, keeps the best weights, and says whether a run overfits."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_a_run_that_still_improves_ends_with_its_best() -> None:
     result = train(Smooth(), Numbers(64), config, validation=batch)
     assert result.validation is not None and not result.validation.overfitted
     assert result.validation.best_step == 100 and result.best is result.ema
+
+
+def test_going_on_without_validation_leaves_no_best_weights_of_before(tmp_path: Path) -> None:
+    train(Toy(), Numbers(), CONFIG, tmp_path, validation=HELD_OUT)
+    assert (tmp_path / "best.safetensors").exists()
+    longer = replace(CONFIG, steps=22, validation_every=0)
+    result = train(Toy(), Numbers(), longer, tmp_path, resume=True, validation=HELD_OUT)
+    assert result.validation is None and not (tmp_path / "best.safetensors").exists()
 
 
 def test_without_held_out_items_the_last_is_the_best() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -12,8 +12,10 @@ class Demo:
 
     out: str = "runs/demo"
     """Run folder."""
-    minutes: float = 2.4
-    """Minutes of training."""
+    minutes: float | None = None
+    """At most so many minutes of training; by default those of the recipe, whose steps end first on an idle machine."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     resume: bool = False
     """Go on with the run in --out."""
     overwrite: bool = False
@@ -29,19 +31,23 @@ class Demo:
         from ..training import bar
         from . import tables
         from .files import write_report
-        from .train import with_budget
+        from .train import device_line, remarks, said_once
 
-        run = with_budget(recipe_named("digits"), self.minutes, None)
-        begin = f"training on 1,397 handwritten digits for {self.minutes:g} minutes"
-        tables.note(self.json, begin)
+        run = recipe_named("digits")
+        expected = run.training
+        minutes = self.minutes or expected.minutes
+        run = replace(run, training=replace(expected, minutes=minutes, device=self.device))
+        begin = f"{device_line(run.training)} on 1,397 handwritten digits"
         with bar(run.unit) as show:
-            folder, _ = execute(
+            folder, result = execute(
                 run,
                 Path(self.out),
                 resume=self.resume,
                 overwrite=self.overwrite,
-                callbacks=[show],
+                callbacks=[said_once(begin), show],
             )
+        for line in remarks(run, expected, result):
+            tables.remark(line)
 
         dataset = load(run.source)
         model = folder.model()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -16,8 +14,15 @@ if TYPE_CHECKING:
 
 def note(quiet: bool, text: str) -> None:
     """A line for people, left out where JSON is asked for."""
+    from rich.console import Console
+
     if not quiet:
         Console().print(text, soft_wrap=True, highlight=False)
+
+
+def remark(text: str) -> None:
+    """A line for people on standard error, beside any JSON."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def show(as_json: bool, figures: Mapping[str, object]) -> None:
@@ -25,6 +30,9 @@ def show(as_json: bool, figures: Mapping[str, object]) -> None:
     if as_json:
         print(json.dumps(figures, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
@@ -36,6 +44,9 @@ def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
     if as_json:
         print(json.dumps(found.to_dict() | {"report": str(page)}, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title="evaluation", title_justify="left")
     table.add_column("figure")
     for column in ("value", "standard error"):

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from . import tables
 from .imports import errors_of, recipe_in
 
 if TYPE_CHECKING:
     from ..recipes import Run
+    from ..training import Callback, Progress, Result, TrainingConfig
 
 _FIELDS = ("model", "training")
+_FEW = 0.8
+"""A run with less than this share of the steps that its recipe expects says so."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,15 @@ class Train:
     out: str | None = None
     """Run folder (runs/RECIPE if not given)."""
     minutes: float | None = None
-    """Train for so many minutes."""
+    """Train for so many minutes, instead of the recipe's own budget."""
     steps: int | None = None
-    """Train for so many steps; such a run is reproducible bit for bit."""
+    """Train for so many steps; such a run is reproducible bit for bit. With --minutes too, what is spent first ends it."""
     seed: int | None = None
     """Seed of weights, data order and noise."""
+    device: str | None = None
+    """auto (a GPU if there is one; the default), cpu, cuda, cuda:1, ..."""
+    from_run: Annotated[str | None, arg(name="from", metavar="RUN")] = None
+    """Start from the weights of another run of the same model (fine-tuning)."""
     resume: bool = False
     """Go on with the run in --out."""
     overwrite: bool = False
@@ -92,9 +100,12 @@ class Prepared:
             )
         run = replace(self.begun, **changed)
         run = with_budget(run, options.minutes, options.steps)
-        if options.seed is not None:
-            run = replace(run, training=replace(run.training, seed=options.seed))
-        return Training(options, run)
+        given = {"seed": options.seed, "device": options.device}
+        changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
+        training = replace(run.training, **changes)
+        return Training(options, replace(run, training=training), self.begun.training)
 
 
 def prepare(options: Train) -> Prepared:
@@ -155,16 +166,17 @@ class Training:
     Args:
         options: folder, and how to print.
         settings: the run.
+        expected: the recipe's own training, which says how many steps its budget should bring.
     """
 
     options: Train
     settings: Run
+    expected: TrainingConfig
 
     def run(self) -> None:
         """Train, and print what came of it."""
         from ..recipes import execute
         from ..training import bar
-        from . import tables
 
         options = self.options
         with bar(self.settings.unit) as show:
@@ -173,10 +185,11 @@ class Training:
                 options.folder,
                 resume=options.resume,
                 overwrite=options.overwrite,
-                callbacks=[show],
+                initial=None if options.from_run is None else Path(options.from_run),
+                callbacks=[said_once(device_line(self.settings.training)), show],
             )
 
-        figures = {
+        figures: dict[str, object] = {
             "run": str(folder.path),
             "steps": result.step,
             "images": result.images,
@@ -184,5 +197,73 @@ class Training:
             "loss": result.loss,
             "unit": self.settings.unit,
         }
-        tables.show(options.json, figures)
+        tables.show(options.json, figures | validation_figures(result))
+        for line in remarks(self.settings, self.expected, result):
+            tables.remark(line)
         tables.note(options.json, f"next: allegory evaluate {folder.path}")
+
+
+def device_line(training: TrainingConfig) -> str:
+    """Device and precision of a run, in one line. ValueError for a device that is absent."""
+    from ..training.device import described, torch_device
+
+    return f"training in {described(training, torch_device(training.device))}"
+
+
+def said_once(text: str) -> Callback:
+    """A callback of training that prints a line when training has begun."""
+    said: list[str] = []
+
+    def say(now: Progress) -> None:
+        if not said:
+            said.append(text)
+            tables.remark(text)
+
+    return say
+
+
+def validation_figures(result: Result) -> dict[str, object]:
+    """What validation found, as named figures; none without it."""
+    found = result.validation
+    if found is None:
+        return {}
+    return {
+        "validation loss": found.last,
+        "best validation loss": found.best,
+        "at step": found.best_step,
+        "overfitted": found.overfitted,
+    }
+
+
+def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
+    """What the user should know of a run that has ended: too few steps, overfitting.
+
+    Args:
+        run: the run.
+        expected: the recipe's own training; with both a number of steps and of minutes it says how many steps a minute
+            should bring.
+        result: what came of it.
+    """
+    lines = []
+    wanted = expected_steps(run.training, expected)
+    if wanted is not None and result.step < _FEW * wanted:
+        lines.append(
+            f"only {result.step:,} steps in the time, where the recipe expects about {wanted:,.0f}: the figures will be "
+            f"worse than it says; go on with --resume --training.steps {wanted:.0f} --training.minutes None"
+        )
+
+    found = result.validation
+    if found is not None and found.best_step < result.step and found.overfitted:
+        lines.append(
+            f"overfitted: the validation loss was lowest at step {found.best_step:,} ({found.best:.4f} {run.unit}) and "
+            f"ended at {found.last:.4f}; the run's model is that of step {found.best_step:,} (best.safetensors)"
+        )
+    return lines
+
+
+def expected_steps(training: TrainingConfig, expected: TrainingConfig) -> float | None:
+    """How many steps a run should have made, by the recipe's pace; None where the recipe does not say."""
+    if training.minutes is None or expected.steps is None or expected.minutes is None:
+        return None
+    by_pace = expected.steps * training.minutes / expected.minutes
+    return by_pace if training.steps is None else min(by_pace, training.steps)

@@ -43,7 +43,7 @@ def from_memory(x: Any, labels: Any, levels: int | None) -> tuple[Items, DataSpe
     raw = items_from(array, levels)
     classes = None if labels is None else labels_from(labels, len(raw))
     items = Items(raw, classes)
-    return items, describe([items], levels)
+    return items, spec_of([items], levels)
 
 
 def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
@@ -62,8 +62,10 @@ def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
             f"x: shape {array.shape}; give items along the first axis "
             "and their numbers along the others"
         )
+
     if array.dtype.kind == "b" or (array.dtype.kind in "iu" and levels is not None):
         array = _whole(array, levels or 2)
+
     if array.dtype == np.uint8:
         return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
     if array.dtype.kind != "f":
@@ -71,7 +73,7 @@ def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
             f"x: dtype {array.dtype}; save uint8 for 256 levels or float32 for continuous data"
         )
 
-    # What is too large for float32 becomes infinite, which `describe` refuses.
+    # What is too large for float32 becomes infinite, which `spec_of` refuses.
     with np.errstate(over="ignore"):
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
@@ -94,17 +96,17 @@ def labels_from(labels: Any, count: int) -> Int64[Tensor, " n"]:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def describe(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
+def spec_of(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
     """The one DataSpec that all sets share.
 
     Args:
         parts: the sets, as `items_from` made them.
         levels: how many values a number can take; None means 256 for uint8 and continuous for
-        floats.
+            floats.
 
     Raises:
         ValueError: for an empty set, sets of different types, or numbers that are not finite or all
-        alike.
+            alike.
     """
     if any(len(part) == 0 for part in parts):
         raise ValueError("x: no items; give at least one in every set")
@@ -123,6 +125,7 @@ def describe(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
         raise ValueError("x: holds NaN or infinite values; remove or replace those items")
     if low == high:
         raise ValueError(f"x: every number is {low:g}; a density needs numbers that vary")
+
     return DataSpec(shape, low, high, levels, classes)
 
 
@@ -130,14 +133,17 @@ def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
     """The values as a numpy array. ValueError for lists of different lengths and for objects."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
+
     try:
         array = np.asarray(values)
     except ValueError:
         raise ValueError(
             f"{name}: lists of different lengths; give an array of one shape"
         ) from None
+
     if array.dtype.kind == "O":
         raise ValueError(f"{name}: holds Python objects; give an array of numbers")
+
     return array
 
 
@@ -149,8 +155,10 @@ def _whole(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
             f"levels={levels}: integers may take 2 to 256 values; convert x to float32 for more, "
             "or for continuous data"
         )
+
     if low < 0 or high >= levels:
         raise ValueError(f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}")
+
     return array.astype(np.uint8)
 
 
@@ -161,6 +169,7 @@ def _channels_first(x: UInt8[Tensor, "n *shape"]) -> UInt8[Tensor, "n *shape2"]:
         return x
     if x.shape[3] in _CHANNELS:
         return x.permute(0, 3, 1, 2).contiguous()
+
     raise ValueError(
         f"x: shape {tuple(x.shape)} has no axis of 1, 3 or 4 channels; save images as (N, C, H, W)"
     )

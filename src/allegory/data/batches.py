@@ -104,6 +104,7 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
     def _next_index(self) -> Int64[Tensor, " batch"]:
         pieces = []
         missing = self.batch_size
+
         while missing:
             if self._position == len(self._order):
                 self._move_to(self._epoch + 1, 0)
@@ -111,4 +112,5 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
             self._position += len(piece)
             missing -= len(piece)
             pieces.append(piece)
+
         return torch.cat(pieces)

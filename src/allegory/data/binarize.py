@@ -36,10 +36,11 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
 
     Raises:
         ValueError: for an unknown mode, items other than images of 256 levels, or a data set with a
-        transform.
+            transform.
     """
     if mode not in MODES:
         raise ValueError(f"binarize={mode!r}: give {' or '.join(MODES)}")
+
     spec = dataset.spec
     if len(spec.shape) != 3 or (spec.low, spec.high, spec.levels) != (0, _WHITE, _WHITE + 1):
         raise ValueError(
@@ -52,6 +53,7 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
     is_dynamic = mode == "dynamic"
     sets = (dataset.train, dataset.validation, dataset.test)
     train, validation, test = (_drawn_once(items, seed) for seed, items in enumerate(sets))
+
     return replace(
         dataset,
         spec=DataSpec(spec.shape, 0.0, 1.0, 2, spec.classes),

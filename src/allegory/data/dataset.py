@@ -63,16 +63,14 @@ class Dataset:
 
         Args:
             x: numpy array or torch tensor (n, *shape), one item per entry of the first axis. Images
-            are
-                (n, channels, height, width); for whole numbers, (n, height, width) and
-                (n, height, width, channels) are recognised.
+                are (n, channels, height, width); for whole numbers, (n, height, width) and (n,
+                height, width, channels) are recognised.
             labels: integers from 0, (n,), one class per item; None for unlabelled data.
             levels: how many equally spaced values a number can take: 0 to levels - 1 for integers,
-            from the
-                smallest to the largest number for floats. None means 256 for uint8, 2 for bool and
-                continuous for floats.
+                from the smallest to the largest number for floats. None means 256 for uint8, 2 for
+                bool and continuous for floats.
             split: fractions of training, validation and test items, which sum to 1. Each set has
-            one item at least.
+                one item at least.
             seed: of the permutation that assigns the items to the sets.
             name: for reports.
 

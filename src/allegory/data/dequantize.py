@@ -1,7 +1,7 @@
 r"""Dequantization: discrete data as continuous ones (Theis et al. 2016).
 
-A density could be infinite at the levels, so each level is spread over its bin by noise of a
-density q,
+A density could be infinite at the levels, so each level is made continuous over its bin by noise of
+a density q,
 
     x ~ q(x | raw),        |x_i - encode(raw_i)| < step/2,
 
@@ -31,11 +31,11 @@ from .spec import DataSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class Dequantized:
     """Dequantized items.
 
     Args:
-        x: levels spread over their bins, in model space, (n, *shape).
+        x: levels with noise over their bins, in model space, (n, *shape).
         log_q: log q(x | raw) in nats per item, (n,).
     """
 
@@ -43,13 +43,13 @@ class Spread:
     log_q: Float[Tensor, " n"]
 
 
-def spread(
+def dequantize(
     raw: Shaped[Tensor, "n *shape"],
     spec: DataSpec,
     noise: Float[Tensor, "n *shape"],
     std: float | None = None,
-) -> Spread:
-    """Levels spread over their bins, by the inverse distribution function of q at Phi(noise).
+) -> Dequantized:
+    """Continuous items: levels plus noise of q, by its inverse distribution function at Phi(noise).
 
     Args:
         raw: items in the units of the data.
@@ -65,7 +65,7 @@ def spread(
     uniform = torch.erf(noise / math.sqrt(2))  # in (-1, 1)
     if std is None:
         log_q = noise.new_full((len(noise),), -spec.dims * math.log(spec.step))
-        return Spread(centre + half * uniform, log_q)
+        return Dequantized(centre + half * uniform, log_q)
     if not std > 0:
         raise ValueError(
             f"std={std}; give the positive standard deviation of the noise in model space"
@@ -74,4 +74,4 @@ def spread(
     inside = math.erf(half / (math.sqrt(2) * std))
     z = (math.sqrt(2) * torch.erfinv(inside * uniform)).clamp(-half / std, half / std)
     log_q = -0.5 * z.square() - math.log(math.sqrt(2 * math.pi) * std * inside)
-    return Spread(centre + std * z, log_q.flatten(1).sum(1))
+    return Dequantized(centre + std * z, log_q.flatten(1).sum(1))

@@ -1,4 +1,4 @@
-"""Images from bytes and folders, decoded once and kept as uint8 (n, c, h, w), 256 levels.
+"""Images from bytes and folders, decoded once, as uint8 (n, c, h, w) with 256 levels.
 
 Grey images have one channel and all others three; one colour image among grey ones makes all of
 them colour. Palettes are resolved, and grey if they hold greys only. Transparency is dropped, and
@@ -46,6 +46,7 @@ def image_folder(path: Path, *, size: int | None = None) -> Dataset:
         raise ValueError(
             f"{path}: no images ({', '.join(_SUFFIXES)}) in the folder; check the path"
         )
+
     names = sorted({name for found in files.values() for name in found.values() if name})
     parts = {}
     for part, found in files.items():
@@ -55,6 +56,7 @@ def image_folder(path: Path, *, size: int | None = None) -> Dataset:
             else None
         )
         parts[part] = Items(decode_images(list(found), size), labels)
+
     return image_dataset(path.name, parts)
 
 
@@ -88,6 +90,7 @@ def decode_images(
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: give 1 pixel or more")
+
     pixels = [_pixels(file, size, number) for number, file in enumerate(files)]
     sizes = sorted({image.shape[:2] for image in pixels})
     if len(sizes) > 1:
@@ -99,6 +102,7 @@ def decode_images(
 
     if all(image.ndim == 2 for image in pixels):
         return torch.from_numpy(np.stack(pixels)[:, None])
+
     colour = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, 2) for image in pixels]
     return torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2).contiguous()
 
@@ -124,6 +128,7 @@ def _pixels(file: bytes | Path, size: int | None, number: int) -> NDArray[np.uin
     from PIL import Image
 
     name = f"image {number}" if isinstance(file, bytes) else str(file)
+
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
             mode = _mode(opened.mode, name)

@@ -29,7 +29,7 @@ class Items:
         return len(self.x)
 
     def take(self, index: Int64[Tensor, " m"]) -> Items:
-        """The items at these places, in this order."""
+        """The items at the places of the index, in its order."""
         labels = None if self.labels is None else self.labels[index]
         stored = None if self.stored is None else self.stored[index]
         return Items(self.x[index], labels, stored)

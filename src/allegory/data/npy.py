@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import describe, items_from, labels_from
+from .arrays import items_from, labels_from, spec_of
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
@@ -22,18 +22,18 @@ _Named = dict[str, NDArray[np.generic]]
 
 
 def array_file(path: Path) -> Dataset:
-    """The data set in a .npy or .npz file. ValueError for all but numbers of one shape."""
+    """The data set in the .npy or .npz file at path. ValueError for what is no array of numbers."""
     arrays = read_arrays(path)
     try:
         train, validation, test = complete(_parts(arrays))
-        spec = describe([train, validation, test])
+        spec = spec_of([train, validation, test])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return Dataset(path.stem, spec, train, validation, test)
 
 
 def read_arrays(path: Path) -> _Named:
-    """The arrays of a file by name; that of a .npy, or the only one of a .npz, is called x."""
+    """The arrays of the file at path by name; a single one is called x."""
     try:
         content = np.load(path, allow_pickle=False)
         arrays = (
@@ -46,6 +46,7 @@ def read_arrays(path: Path) -> _Named:
             raise ValueError(
                 f"{path}: holds Python objects, which are never unpickled; save plain numbers"
             ) from None
+
         reason = (
             isinstance(error, OSError) and error.strerror
         ) or "cut short, or not numpy's format"
@@ -66,8 +67,10 @@ def _parts(arrays: _Named) -> dict[str, Items]:
             items = items_from(arrays[f"x{ending}"])
             labels = arrays.get(f"labels{ending}", arrays.get(f"y{ending}"))
             parts[part] = Items(items, None if labels is None else labels_from(labels, len(items)))
+
     if "train" not in parts:
         raise ValueError(
             f"arrays {', '.join(sorted(arrays)) or 'none'}; name the one to learn from x"
         )
+
     return parts

@@ -52,6 +52,7 @@ def parquet(path: Path, *, size: int | None = None) -> Dataset:
             raise ValueError(
                 f"{path}, {part}: not whole parquet files of one kind ({reason}); write them again"
             ) from None
+
     return from_tables(path.stem if path.is_file() else path.name, str(path), tables, size)
 
 
@@ -76,6 +77,7 @@ def hub(name: str, *, size: int | None = None) -> Dataset:
             f"hub:{name}: not loaded ({reason}); check the name and the network, "
             "or give a local folder"
         ) from None
+
     return from_tables(name.split("/")[-1], f"hub:{name}", tables, size)
 
 
@@ -90,6 +92,7 @@ def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | N
     """
     parts = {}
     classes = None
+
     try:
         for split, table in tables.items():
             if split in SET_NAMES:
@@ -107,8 +110,10 @@ def _items(table: Any, size: int | None) -> Items:
 
     if len(table) == 0:
         raise ValueError("x: no items; give at least one in every set")
+
     image = _image_column(table)
     label = _label_column(table)
+
     try:
         table = table.cast_column(image, datasets.Image(decode=False))
     except (pa.ArrowException, TypeError, ValueError):
@@ -121,6 +126,7 @@ def _items(table: Any, size: int | None) -> Items:
     if not all(files):
         row = [bool(file) for file in files].index(False)
         raise ValueError(f"column {image!r}: row {row} is empty; remove it")
+
     return Items(decode_images(files, size), None if label is None else _labels(table, label))
 
 
@@ -145,6 +151,7 @@ def _image_column(table: Any) -> str:
         raise ValueError(
             f"columns {columns}: none holds images; name it image, or save numbers as .npz"
         )
+
     return (typed or named)[0]
 
 

@@ -65,9 +65,9 @@ def load(source: str, seed: int = 0) -> Dataset:
 
     Args:
         source: e.g. "digits", "moons?seed=3", "folder/of/images?size=32", "measurements.npy",
-        "hub:owner/name".
+            "hub:owner/name".
         seed: for sources that draw their items, such as the toys; an option of that name takes
-        precedence.
+            precedence.
 
     Raises:
         ValueError: for an unknown source or option, a missing library, or data that cannot be read.
@@ -87,13 +87,14 @@ def load(source: str, seed: int = 0) -> Dataset:
         raise ValueError(
             f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
         ) from None
+
     return replace(dataset, source=source if seed == 0 else _with_seed(source, seed))
 
 
 def _with_seed(source: str, seed: int) -> str:
     """The source with the seed as an option, where it has one and none is given."""
     place, options = _options(source)
-    if "seed" in options or "seed" not in _option_types(_reader(place)[0]):
+    if "seed" in options or "seed" not in _option_types(_source_at(place)[0]):
         return source
     return f"{source}{'&' if options else '?'}seed={seed}"
 
@@ -101,6 +102,7 @@ def _with_seed(source: str, seed: int) -> str:
 def _options(source: str) -> tuple[str, dict[str, str]]:
     """The place, and the options of `place?size=32&binarize=dynamic` by name."""
     place, mark, text = source.partition("?")
+
     options = {}
     for option in text.split("&") if mark else ():
         name, equals, value = option.partition("=")
@@ -109,12 +111,14 @@ def _options(source: str) -> tuple[str, dict[str, str]]:
                 f"data source {source!r}: unknown option {option!r}; write it as ?name=value"
             )
         options[name] = value
+
     return place, options
 
 
 def _read(source: str, place: str, options: dict[str, str], seed: int) -> Dataset:
-    read, arguments = _reader(place)
+    read, arguments = _source_at(place)
     types = _option_types(read)
+
     values: dict[str, Any] = {"seed": seed} if "seed" in types else {}
     for name, text in options.items():
         if name not in types:
@@ -124,14 +128,15 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
                 f"leave ?{name} out, or choose from {known}"
             )
         values[name] = _value(source, name, text, types[name])
+
     return read(*arguments, **values)
 
 
-def _reader(place: str) -> tuple[Source, tuple[Any, ...]]:
+def _source_at(place: str) -> tuple[Source, tuple[Any, ...]]:
     """The function that reads a place, and its positional arguments."""
     name, _, argument = place.partition(":")
     if name not in SOURCES:
-        return _path_reader(place)
+        return _path_source(place)
 
     source = SOURCES[name]
     takes_argument = any(
@@ -141,10 +146,11 @@ def _reader(place: str) -> tuple[Source, tuple[Any, ...]]:
     if takes_argument != bool(argument):
         form = f"{name}:NAME" if takes_argument else name
         raise ValueError(f"data source {place!r}: write it as {form!r}")
+
     return source, (argument,) if argument else ()
 
 
-def _path_reader(place: str) -> tuple[Source, tuple[Path]]:
+def _path_source(place: str) -> tuple[Source, tuple[Path]]:
     path = Path(place).expanduser()
     if not place or not path.exists():
         if path.suffix or len(path.parts) > 1:
@@ -159,6 +165,7 @@ def _path_reader(place: str) -> tuple[Source, tuple[Path]]:
         raise ValueError(
             f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
         )
+
     return array_file, (path,)
 
 
@@ -186,10 +193,12 @@ def _value(source: str, name: str, text: str, kind: type) -> Any:
     """The text as a value of this type. ValueError that names the option otherwise."""
     if kind is bool and text in ("true", "false"):
         return text == "true"
+
     try:
         if kind is not bool:
             return kind(text)
     except ValueError:
         pass
+
     wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
     raise ValueError(f"data source {source!r}: unknown option '{name}={text}'; give {wanted}")

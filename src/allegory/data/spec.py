@@ -88,7 +88,7 @@ class DataSpec:
         return ((2.0 * number - (self.low + self.high)) / (self.high - self.low)).float()
 
     def decode(self, x: Float[Tensor, "*any"]) -> Shaped[Tensor, "*any"]:
-        """Raw items from model space.
+        """Raw items from x in model space.
 
         For discrete data it is the nearest level, clamped to the range; for continuous data it is
         the inverse of `encode`, not clamped.
@@ -109,7 +109,7 @@ class DataSpec:
         return raw.to(torch.uint8) if self._whole and 0 <= self.low < self.high <= 255 else raw
 
     def index(self, raw: Shaped[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
-        """The index of the level of each number, 0 for low to levels - 1 for high."""
+        """The index of the level of each raw number, 0 for low to levels - 1 for high."""
         number = raw if raw.is_floating_point() else raw.float()
         return ((number - self.low) / (self.high - self.low) * (self._levels() - 1)).round().long()
 
@@ -135,6 +135,7 @@ class DataSpec:
 
         if not bool(raw.isfinite().all()):
             raise ValueError("x: holds NaN or infinite values; remove or replace those items")
+
         low, high = raw.min().item(), raw.max().item()
         if low < self.low or high > self.high:
             raise ValueError(
@@ -202,6 +203,7 @@ class DataSpec:
             raise ValueError(
                 f"labels: shape {tuple(labels.shape)} for {count} items; give one label an item"
             )
+
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.classes:
             raise ValueError(

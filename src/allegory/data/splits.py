@@ -38,6 +38,7 @@ def split(items: Items, validation: int, test: int, seed: int = 0) -> tuple[Item
     """
     if len(items) == 0:
         raise ValueError("x: no items; give at least three, to train on and to hold out")
+
     train = len(items) - validation - test
     if train < 1:
         raise ValueError(
@@ -82,15 +83,17 @@ def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
         raise ValueError(
             f"found {', '.join(parts) or 'no set'}: a training set is needed; add one named train"
         )
+
     held_out = max(1, len(parts["train"]) // _HELD_OUT)
     validation = 0 if "validation" in parts else held_out
     test = 0 if "test" in parts else held_out
+
     train, held_validation, held_test = split(parts["train"], validation, test)
     return train, parts.get("validation", held_validation), parts.get("test", held_test)
 
 
 def count_classes(parts: Iterable[Items]) -> int | None:
-    """1 + the largest label, None without labels. ValueError where only some sets have labels."""
+    """1 + the largest label of the parts, None without. ValueError where only some have labels."""
     labels = [part.labels for part in parts]
     if all(found is None for found in labels):
         return None

@@ -45,7 +45,12 @@ def toy_dataset(name: str, *, seed: int = 0) -> Dataset:
 
 
 def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Two interleaved half circles of radius 2, noise 0.15."""
+    """Two interleaved half circles of radius 2, noise 0.15.
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     angle = math.pi * torch.rand(n, generator=generator)
     # The lower moon is the upper one turned by pi.
     sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
@@ -53,12 +58,22 @@ def moons(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 
 
 def swiss_roll(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """A spiral r = 3 angle / (4.5 pi), the angle uniform on [1.5 pi, 4.5 pi], noise 0.1."""
+    """A spiral r = 3 angle / (4.5 pi), the angle uniform on [1.5 pi, 4.5 pi], noise 0.1.
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     return _noisy(roll(torch.rand(n, generator=generator)), ROLL_NOISE, generator)
 
 
 def checkerboard(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Uniform on the eight squares of side 2 in [-4, 4)^2 with floor(x/2) + floor(y/2) even."""
+    """Uniform on the eight squares of side 2 in [-4, 4)^2 with floor(x/2) + floor(y/2) even.
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     x = 8.0 * torch.rand(n, generator=generator) - 4.0
     row = 2 * torch.randint(2, (n,), generator=generator) + (x / 2).floor().remainder(2)
     y = 2.0 * (row + torch.rand(n, generator=generator)) - 4.0
@@ -66,12 +81,22 @@ def checkerboard(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 
 
 def eight_gaussians(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Eight equal Gaussians (std 0.15) on a circle of radius 2.5, the first at (2.5, 0)."""
+    """Eight equal Gaussians (std 0.15) on a circle of radius 2.5, the first at (2.5, 0).
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     return _noisy(centre(torch.randint(8, (n,), generator=generator)), CENTRE_NOISE, generator)
 
 
 def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Five Gaussian arms, radius 1.5 ± 0.3, twisted by exp(r/1.5) / 4 (Johnson et al. 2016)."""
+    """Five Gaussian arms, radius 1.5 ± 0.3, twisted by exp(r/1.5) / 4 (Johnson et al. 2016).
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     arm = torch.randint(5, (n,), generator=generator)
     mean, std = ARM_RADIUS
     offset = torch.randn(n, 2, generator=generator) * torch.tensor([std, ARM_WIDTH])
@@ -83,7 +108,12 @@ def pinwheel(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
 
 
 def rings(n: int, generator: Generator) -> Float[Tensor, "n 2"]:
-    """Four circles of radius 0.75, 1.5, 2.25 and 3, equally likely, noise 0.08."""
+    """Four circles of radius 0.75, 1.5, 2.25 and 3, equally likely, noise 0.08.
+
+    Args:
+        n: the number of points.
+        generator: where they are drawn from.
+    """
     radius = ring(torch.randint(4, (n,), generator=generator))
     angle = math.tau * torch.rand(n, generator=generator)
     return _noisy(_polar(radius, angle), RING_NOISE, generator)

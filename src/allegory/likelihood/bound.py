@@ -1,14 +1,17 @@
 r"""The variational bound of a diffusion model, for any Predict.
 
-The latents are z_t = alpha x0 + sigma eps on the path. With T steps of equal length, t = i/T and s = (i - 1)/T,
+The latents are z_t = alpha x0 + sigma eps on the path. With T steps of equal length, t = i/T and s
+= (i - 1)/T,
 
     log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - sum_{i=1}^T E[KL(q(z_s | z_t, x) || p(z_s | z_t))]
     KL_i     =  1/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat(z_t)|^2        (VDM, eq. 14; Luo 2022, eq. 58, 110)
 
-and as T grows the sum becomes the integral of  -1/2 log_snr'(t) |eps - eps_hat|^2  over t (VDM, eq. 17).
+and as T grows the sum becomes the integral of  -1/2 log_snr'(t) |eps - eps_hat|^2  over t (VDM, eq.
+17).
 
-Each expectation is estimated with `draws` pairs (t, eps) per item, the times spread evenly over [0, 1] from one random
-offset per item: unbiased for any number of draws. With `draws` >= T every step is taken once and the sum is over all.
+Each expectation is estimated with `draws` pairs (t, eps) per item, the times spread evenly over [0,
+1] from one random offset per item: unbiased for any number of draws. With `draws` >= T every step
+is taken once and the sum is over all.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from ..process.prediction import Predict, Prediction
 
 
 def _times(offset: Float[Tensor, " b"], draws: int, steps: int | None) -> Float[Tensor, "draws b"]:
-    """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps is finite."""
+    """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps
+    is finite.
+    """
     if steps is not None and draws >= steps:
         return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(
             -1, len(offset)
@@ -53,9 +58,10 @@ def variational_bound(
         predict: the predictor, with its path.
         x0: data in model space, shape (batch, *shape).
         decoder: p(x | z_0).
-        seeds: one integer per item, from which its times and noise are drawn; 0, 1, 2, ... for None.
-        draws: evaluations of the predictor per item. With draws >= steps the divergences of the Bound are the T terms of
-            the sum; otherwise they are one unbiased estimate of it.
+        seeds: one integer per item, from which its times and noise are drawn; 0, 1, 2, ... for
+            None.
+        draws: evaluations of the predictor per item. With draws >= steps the divergences of the
+            Bound are the T terms of the sum; otherwise they are one unbiased estimate of it.
         steps: the number T of steps; None for continuous time.
         condition: one row per item, or None.
 
@@ -92,8 +98,8 @@ def loss_by_log_snr(
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points b"]]:
     """The diffusion term per unit of log-SNR, 1/2 E|eps - eps_hat|^2, at equal steps of log-SNR.
 
-    Its integral over log-SNR (here the mean over points times the range) is the diffusion term of the bound,
-    whatever the schedule (VDM, section 5.1).
+    Its integral over log-SNR (here the mean over points times the range) is the diffusion term of
+    the bound, whatever the schedule (VDM, section 5.1).
 
     Args:
         predict: the predictor, with its path, whose ends must be finite.

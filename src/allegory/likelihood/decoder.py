@@ -4,8 +4,9 @@ r"""Decoders: p(x | z_0), how the least noisy latent becomes spec.
 
     p(x_i = v | z_0) proportional to q(z_0,i | x_i = v) = N(z_0,i; alpha_0 v, sigma_0^2)            (VDM, eq. 7)
 
-`Continuous` is for densities: p(x | z_0) = N(x; z_0/alpha_0, (sigma_0/alpha_0)^2 I), whose expectation under q is
--(d/2) (1 + log(2 pi sigma_0^2/alpha_0^2)) for every x. Neither has a parameter.
+`Continuous` is for densities: p(x | z_0) = N(x; z_0/alpha_0, (sigma_0/alpha_0)^2 I), whose
+expectation under q is -(d/2) (1 + log(2 pi sigma_0^2/alpha_0^2)) for every x. Neither has a
+parameter.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ class Discretised:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A density: the expected log-probability in closed form, minus the log-Jacobian of the model's units.
+    """A density: the expected log-probability in closed form, minus the log-Jacobian of the model's
+    units.
 
-    `log_scale` = log |d model units / d data units| per item, in nats: 0 gives the density of x0 itself.
+    `log_scale` = log |d model units / d data units| per item, in nats: 0 gives the density of x0
+    itself.
     """
 
     log_scale: float = 0.0

@@ -1,16 +1,19 @@
 r"""Discrete data by a density: the flow's likelihood as a bound of the probability of the levels.
 
-Each draw spreads the levels over their bins by a density q and asks for the density p of the flow there,
+Each draw is dequantized by a density q within its bins (`data/dequantize.py`), and with the density
+p of the flow there
 
-    log P(raw) >= E_q[log w],        w = p(x)/q(x | raw)        (Theis et al. 2016; `data/dequantize.py`)
+    log P(raw) >= E_q[log w],        w = p(x)/q(x | raw)        (Theis et al. 2016),
 
-and several draws give the tighter bound log mean w (Burda et al. 2016). The flow's p is the density of the data with the
-noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels far apart beside s appear in it as
-P(raw) N(x; encode(raw), s^2), so with q that same Gaussian, truncated to the bin, every draw has
+and several draws give the tighter bound log mean w (Burda et al. 2016). The flow's p is the density
+of the data with the noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels that are
+far apart on the scale of s appear in it as P(raw) N(x; encode(raw), s^2), so with q that same Gaussian, truncated to
+the bin, every draw has
 
     log w = log P(raw) + dims log erf(step / (2 sqrt(2) s)):
 
-no variance, and a gap that is the mass which the noise carries out of the bin (Zheng et al. 2023, i-DODE).
+no variance, and a gap that is the mass which the noise carries out of the bin (Zheng et al. 2023,
+i-DODE).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ..data.dequantize import spread
+from ..data.dequantize import dequantize
 from ..data.spec import DataSpec
 from ..lookup import pick
 from ..process.bound import bits_per_dim
@@ -32,12 +35,17 @@ from ..process.prediction import Predict
 from .flow_ode import FlowSolver, flow_log_prob
 from .importance import log_mean_weight
 
-KINDS = ("uniform", "normal")
+_KINDS = ("uniform", "normal")
 
 
 @dataclass(frozen=True, eq=False)
 class FlowBound:
-    """log w of each draw in nats, and the number of evaluations of the network over all draws."""
+    """A lower bound of log P(raw) by several draws within the bins.
+
+    Args:
+        log_weights: log w of each draw, in nats.
+        evaluations: evaluations of the network per item, over all draws.
+    """
 
     log_weights: Float[Tensor, "draws b"]
     evaluations: Int64[Tensor, " b"]
@@ -54,11 +62,13 @@ class FlowBound:
 
     @property
     def error(self) -> Float[Tensor, " b"]:
-        """Standard error of `total` over the draws, which holds that of the probes; NaN for one draw."""
+        """Standard error of `total` over the draws, which holds that of the probes; NaN for one
+        draw.
+        """
         return self.log_weights.std(0) / math.sqrt(len(self.log_weights))
 
     def bits_per_dim(self, spec: DataSpec) -> Float[Tensor, " b"]:
-        """-total / (dims log 2)."""
+        """-total / (dims log 2), with the dims of `spec`."""
         return bits_per_dim(-self.total, spec)
 
 
@@ -87,27 +97,31 @@ def flow_bound(
         condition: one row per item, or None.
 
     Raises:
-        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density), an unknown kind, or
-            draws below 1.
+        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density),
+            an unknown kind, or draws below 1.
     """
-    pick("kind", kind, dict.fromkeys(KINDS))
+    pick("kind", kind, dict.fromkeys(_KINDS))
     if draws < 1:
         raise ValueError(f"draws={draws}; give at least 1")
     if spec.levels is None:
         raise ValueError(
-            "levels=None: continuous data have no bins to spread; use flow_log_prob for their density"
+            "levels=None: continuous data have no bins to dequantize; "
+            "use flow_log_prob for their density"
         )
     solver = solver or FlowSolver()
-    std = math.exp(-solver.range(predict.path)[0] / 2) if kind == "normal" else None
+    std = math.exp(-solver.ends(predict.path)[0] / 2) if kind == "normal" else None
     seeds = item_seeds(seeds, len(raw))
-    noise, parts = Noise(seeds, raw.shape[1:], Stream.BINS), []
+    noise = Noise(seeds, raw.shape[1:], Stream.BINS)
+    dtype = torch.float64 if raw.dtype == torch.float64 else torch.float32
+
+    log_weights = []
     evaluations = torch.zeros(len(raw), dtype=torch.int64, device=raw.device)
     for number in range(draws):
-        spot = spread(raw, spec, noise.draw().double(), std)
-        x0 = spot.x.to(raw.device, torch.float64 if raw.dtype == torch.float64 else torch.float32)
-        # 2^32 apart, so that no two draws of any two items share a probe, however long the batch.
+        dequantized = dequantize(raw, spec, noise.draw().double(), std)
+        x0 = dequantized.x.to(raw.device, dtype)
+        # 2^32 apart, so that no two draws of any two items have a probe in common.
         probe_seeds = [seed + number * 2**32 for seed in seeds]
-        found = flow_log_prob(predict, x0, solver, seeds=probe_seeds, condition=condition)
-        parts.append(found.log_prob - spot.log_q.to(found.prior))
-        evaluations += found.evaluations
-    return FlowBound(torch.stack(parts), evaluations)
+        flow = flow_log_prob(predict, x0, solver, seeds=probe_seeds, condition=condition)
+        log_weights.append(flow.log_prob - dequantized.log_q.to(flow.prior))
+        evaluations += flow.evaluations
+    return FlowBound(torch.stack(log_weights), evaluations)

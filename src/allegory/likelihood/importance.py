@@ -2,8 +2,8 @@ r"""Importance-weighted bounds: a tighter look at any model that can draw its la
 
     log p(x)  >=  E log (1/k) sum_j w_j,        w_j = p(x, z_j) / q(z_j | x),  z_j ~ q(z | x)    (Burda et al. 2016, eq. 8)
 
-k = 1 is the ELBO; the bound never falls with k and tends to log p(x). It is what eq. 7 and 8 of Luo 2022 do before and
-after Jensen's inequality.
+k = 1 is the ELBO; the bound never falls with k and tends to log p(x). It is what eq. 7 and 8 of Luo
+2022 do before and after Jensen's inequality.
 """
 
 from __future__ import annotations

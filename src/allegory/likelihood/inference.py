@@ -1,16 +1,18 @@
 r"""Inference: one draw of the latents of x, and every bound that follows from it.
 
-A latent-variable model explains x by z_1 (next to the spec) to z_L (the top). One draw of all latents gives, for each,
-the Gaussian q that it was drawn from and the Gaussian p that the model expects of it. From these alone follow
+A latent-variable model explains x by z_1 (next to the spec) to z_L (the top). One draw of all
+latents gives, for each, the Gaussian q that it was drawn from and the Gaussian p that the model
+expects of it. From these alone follow
 
     log w  = log p(x | z_1) + sum_i [log p_i(z_i) - log q_i(z_i)]            E[w] = p(x)       Luo 2022, eq. 27, 36
     bound  = log p(x | z_1) - sum_i cost_i                                   E <= log p(x)            eq. 28, 29, 37
 
-where the cost of z_i is KL(q_i || p_i) if p_i was known before z_i was drawn ("free": the top of a chain, every level
-of a top-down model), and the draw log q_i(z_i) - log p_i(z_i) of it otherwise. In a Markov chain that is inferred from
-the data upwards, p(z_i | z_{i+1}) depends on z_{i+1}, which was drawn from z_i: averaging over z_i with z_{i+1} held
-still is not allowed. The paper does it in the step from 44 to 45; `consistency` is that other bound. For
-p(z_i | z_{i+1}) = N(a z_{i+1} + b, s^2 I) and q(z_{i+1} | z_i) = N(c z_i, .), the two differ by
+where the cost of z_i is KL(q_i || p_i) if p_i was known before z_i was drawn ("free": the top of a
+chain, every level of a top-down model), and the draw log q_i(z_i) - log p_i(z_i) of it otherwise.
+In a Markov chain that is inferred from the data upwards, p(z_i | z_{i+1}) depends on z_{i+1}, which
+was drawn from z_i: averaging over z_i with z_{i+1} held still is not allowed. The paper does it in
+the step from 44 to 45; `consistency` is that other bound. For p(z_i | z_{i+1}) = N(a z_{i+1} + b,
+s^2 I) and q(z_{i+1} | z_i) = N(c z_i, .), the two differ by
 
     bound - consistency = sum_{i<L} d a_{i+1} c_{i+1} Var q(z_i | z_{i-1}) / s_{i+1}^2,
 
@@ -31,7 +33,9 @@ from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 
 Draw = Callable[[Tensor], Tensor]
-"""Standard-normal noise in the shape, dtype and device of a tensor: `torch.randn_like`, or `Noise(...).draw`."""
+"""Standard-normal noise in the shape, dtype and device of a tensor: `torch.randn_like`, or
+`Noise(...).draw`.
+"""
 
 Kernel = Callable[[Tensor], Gaussian]
 """The Gaussian of one latent, given its neighbour."""
@@ -84,7 +88,9 @@ class Inference:
 
     @property
     def consistency(self) -> Bound:
-        """Luo 2022, eq. 45: every cost as a KL. Equal to `bound` where all latents are free, else a looser bound."""
+        """Luo 2022, eq. 45: every cost as a KL. Equal to `bound` where all latents are free, else a
+        looser bound.
+        """
         return self._with([latent.kl for latent in self.latents])
 
     def _with(self, costs: Sequence[Tensor]) -> Bound:
@@ -99,9 +105,11 @@ def infer_bottom_up(
     prior_std: float,
     draw: Draw,
 ) -> Inference:
-    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24): q(z_1 | x), q(z_2 | z_1), ...
+    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24): q(z_1 | x), q(z_2 |
+    z_1), ...
 
-    `up` has L kernels, `down` the L - 1 kernels p(z_1 | z_2), ..., p(z_{L-1} | z_L); p(z_L) = N(0, prior_std^2 I).
+    `up` has L kernels, `down` the L - 1 kernels p(z_1 | z_2), ..., p(z_{L-1} | z_L); p(z_L) = N(0,
+    prior_std^2 I).
     """
     below, drawn = x0, list[tuple[Tensor, Gaussian]]()
     for kernel in up:

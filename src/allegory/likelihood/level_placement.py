@@ -1,16 +1,17 @@
 r"""Where to put the levels of a chain of T steps, so that it costs least.
 
-A step from z_t to the cleaner z_s pays KL(q(z_s | z_t, x) || p(z_s | z_t)). Let x0 be predicted with mean m and variance v,
-number by number, and let p be the Gaussian with the moments of q averaged over that prediction. With
-D = SNR_s - SNR_t it costs
+A step from z_t to the cleaner z_s pays KL(q(z_s | z_t, x) || p(z_s | z_t)). Let x0 be predicted
+with mean m and variance v, number by number, and let p be the Gaussian with the moments of q
+averaged over that prediction. With D = SNR_s - SNR_t it costs
 
     1/2 sum_i [ log(1 + D v_i) + (1 + D (x_i - m_i)^2) / (1 + D v_i) - 1 ]
 
-nats, which is 1/2 D |x - m|^2 for v = 0 (VDM, eq. 14; Luo 2022, eq. 58 and 99). The prediction is that of the noisy end of the
-step, so the steps cost more than the integral that they become in continuous time, and the excess depends
-on where the levels are. Where the chain begins and ends matters as well: the cleanest level must pay for p(x | z_0),
-the noisiest for the prior. All three are measured on some items, and the levels are chosen among many nodes by dynamic
-programming, exactly:
+nats, which is 1/2 D |x - m|^2 for v = 0 (VDM, eq. 14; Luo 2022, eq. 58 and 99). The prediction is
+that of the noisy end of the step, so the steps cost more than the integral that they become in
+continuous time, and the excess depends on where the levels are. Where the chain begins and ends
+matters as well: the cleanest level must pay for p(x | z_0), the noisiest for the prior. All three
+are measured on some items, and the levels are chosen among many nodes by dynamic programming,
+exactly:
 
     best_k(t) = min_s best_{k-1}(s) + cost(s, t),   best_0 = cost of p(x | z_0),   plus the prior's at the end.
 """
@@ -41,7 +42,9 @@ NODES = 129
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What is predicted of x0 at a level: a mean, a variance for each number (0 where a model has none), and p(x | z_t)."""
+    """What is predicted of x0 at a level: a mean, a variance for each number (0 where a model has
+    none), and p(x | z_t).
+    """
 
     prediction: Prediction
     variance: Coefficient
@@ -104,7 +107,8 @@ class MeanOnly:
 
 
 def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
-    """The Levels at these nodes, which divide the path's log-SNR evenly from 0, the cleanest, to NODES - 1.
+    """The Levels at these nodes, which divide the path's log-SNR evenly from 0, the cleanest, to
+    NODES - 1.
 
     ValueError unless they rise, and there are two or more.
     """
@@ -126,14 +130,17 @@ def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What an item costs in nats: to be decoded at a node, to step from t to s (row s, column t), to stop at a node."""
+    """What an item costs in nats: to be decoded at a node, to step from t to s (row s, column t),
+    to stop at a node.
+    """
 
     decoded: Floats
     steps: Floats
     stopped: Floats
 
     def place(self, most: int) -> list[tuple[float, tuple[int, ...]]]:
-        """For exactly 1 to `most` steps, the least cost in nats and its nodes, of which there is one more than steps.
+        """For exactly 1 to `most` steps, the least cost in nats and its nodes, of which there is
+        one more than steps.
 
         ValueError for more steps than there are nodes.
         """
@@ -167,7 +174,8 @@ def profile(
     *,
     seeds: Sequence[int] | None = None,
 ) -> Profile:
-    """The mean costs of a model on some items, at every node with the same noise: NODES evaluations per item.
+    """The mean costs of a model on some items, at every node with the same noise: NODES evaluations
+    per item.
 
     Args:
         predict: the moments that the model predicts, with its path.

@@ -1,15 +1,17 @@
 r"""Observations: p(x | z), what is predicted of the data once the latents are known.
 
-Data are in model space, [-1, 1] (`DataSpec.encode`); discrete data take `levels` equally spaced values there.
+Data are in model space, [-1, 1] (`DataSpec.encode`); discrete data take `levels` equally spaced
+values there.
 
     Levels            one table of logits a number                       the decoder of VDM, and of any categorical network
     Bernoulli         two levels: log p = x log s(l) + (1 - x) log s(-l)               Kingma & Welling 2014, appendix C
     LogisticMixture   sum_k w_k [s((x + h - m_k)/b_k) - s((x - h - m_k)/b_k)], h = half a step, open at the end levels
-                                                                         Salimans et al. 2017 (PixelCNN++), eq. 2
+                                                                         Salimans et al. 2017
+                                                                         (PixelCNN++), eq. 2
     GaussianObservation           a Gaussian, for continuous data
 
-Each gives nats per item, a mean, and a draw from one standard-normal number per number of x (u = Phi(noise), then the
-inverse of the distribution function), so that a sample belongs to its seed.
+Each gives nats per item, a mean, and a draw from one standard-normal number per number of x (u =
+Phi(noise), then the inverse of the distribution function), so that a sample belongs to its seed.
 """
 
 from __future__ import annotations
@@ -113,7 +115,9 @@ class Bernoulli:
 
 @dataclass(frozen=True, eq=False)
 class LogisticMixture(Table):
-    """A mixture of logistic densities, integrated over the bin of each level; the end bins are open."""
+    """A mixture of logistic densities, integrated over the bin of each level; the end bins are
+    open.
+    """
 
     weights: Float[Tensor, "b k *shape"]  # logits
     means: Float[Tensor, "b k *shape"]
@@ -135,7 +139,8 @@ class LogisticMixture(Table):
     def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """log of the mixture's mass in the bin of each number.
 
-        s(b) - s(a) = s(b) s(-a) (1 - e^(a - b)) for a < b, which keeps its digits where both are near 0 or near 1.
+        s(b) - s(a) = s(b) s(-a) (1 - e^(a - b)) for a < b, which keeps its digits where both are
+        near 0 or near 1.
         """
         half = 1 / (self.levels - 1)
         index = level_index(x0, self.levels)[:, None]
@@ -153,7 +158,9 @@ class LogisticMixture(Table):
 
 @dataclass(frozen=True, eq=False)
 class GaussianObservation:
-    """A Gaussian of continuous data; `log_scale` = log |d model units / d data units| per item, in nats."""
+    """A Gaussian of continuous data; `log_scale` = log |d model units / d data units| per item, in
+    nats.
+    """
 
     gaussian: Gaussian
     log_scale: float = 0.0

@@ -28,6 +28,7 @@ class Attention(nn.Module):
             raise ValueError(
                 f"heads={heads} must divide the {channels} channels that it attends over"
             )
+
         self.heads = heads
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)

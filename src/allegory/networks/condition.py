@@ -87,7 +87,7 @@ class Conditioning(nn.Module, ABC):
         embedding: Float[Tensor, "b dim"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
-        """Features and embedding with the condition.
+        """The features and the embedding with the condition added.
 
         Args:
             features: of the noisy data, (b, c, *space).
@@ -108,7 +108,7 @@ class NoConditioning(Conditioning):
         embedding: Float[Tensor, "b dim"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
-        """Features and embedding as they are. ValueError for a condition."""
+        """The features and the embedding as they are. ValueError for a condition."""
         if condition is not None:
             raise ValueError(
                 "condition was given to a network built without one: "
@@ -135,7 +135,7 @@ class LabelConditioning(Conditioning):
         embedding: Float[Tensor, "b dim"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
-        """The embedding plus that of the label. ValueError for what is no label."""
+        """The features, and the embedding plus that of the condition. ValueError for no label."""
         if condition is None:
             return features, embedding + self.table.weight[0]
         self._check(condition, features.shape[0])
@@ -176,9 +176,10 @@ class VectorConditioning(Conditioning):
         embedding: Float[Tensor, "b dim"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
-        """The embedding plus that of the vector. ValueError for another shape or type."""
+        """The features, and the embedding plus that of the condition. ValueError for no vector."""
         if condition is None:
             return features, embedding + self.null
+
         wanted = (features.shape[0], self.dim)
         if condition.shape != wanted or not condition.is_floating_point():
             raise ValueError(_wrong(condition, wanted, "floating-point vectors"))
@@ -206,11 +207,12 @@ class PictureConditioning(Conditioning):
         embedding: Float[Tensor, "b dim"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
-        """The features with image and mask. ValueError for what is no image of the data's size."""
+        """The features with condition and mask, and the embedding. ValueError for no image."""
         batch, _, *space = features.shape
         if condition is None:
             unknown = features.new_zeros(batch, self.channels, *space)
             return torch.cat([features, unknown], dim=1), embedding
+
         wanted = (batch, self.channels - 1, *space)
         if condition.shape != wanted or not condition.is_floating_point():
             raise ValueError(_wrong(condition, wanted, "floating-point pictures"))

@@ -14,7 +14,7 @@ from .embeddings import zeroed
 
 
 class DenseBlock(nn.Module):
-    """h + linear(silu(linear(norm(h)))), the last layer zero: a new block is the identity."""
+    """h + linear(silu(linear(norm(h)))) of some width, the last layer zero at first."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class DenseBlock(nn.Module):
         self.last = zeroed(nn.Linear(width, width))
 
     def forward(self, h: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
-        """The features after the block."""
+        """The features h after the block."""
         out: Tensor = h + self.last(silu(self.first(self.norm(h))))
         return out
 
@@ -44,7 +44,7 @@ class DenseRead(nn.Module):
         self.linear = zeroed(linear) if zero else linear
 
     def forward(self, h: Float[Tensor, "b width"]) -> Float[Tensor, "b outputs"]:
-        """The outputs."""
+        """The outputs for h."""
         out: Tensor = self.linear(silu(self.norm(h)))
         return out
 
@@ -70,7 +70,7 @@ class Dense(nn.Module):
         self.read = DenseRead(width, prod(self.result), zero)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *result"]:
-        """The outputs, (b, *result)."""
+        """The outputs for x, (b, *result)."""
         h = self.blocks(self.stem(torch.flatten(x, 1)))
         out: Tensor = self.read(h).unflatten(1, self.result)
         return out

@@ -68,7 +68,11 @@ class DiTConfig:
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then a perceptron, each h + gate · f(LayerNorm(h) (1 + scale) + shift)."""
+    """Attention, then a perceptron, each h + gate · f(LayerNorm(h) (1 + scale) + shift).
+
+    Args:
+        config: of the network.
+    """
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -76,6 +80,7 @@ class TransformerBlock(nn.Module):
         self.film = zeroed(nn.Linear(width, 6 * width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.attention = Attention(width, config.heads)
+
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
         )
@@ -84,7 +89,7 @@ class TransformerBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b n c"]:
-        """The tokens after the block."""
+        """The tokens h after the block; shift, scale and gate come from the embedding."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.film(embedding)[:, None].chunk(6, dim=2)
 
         attended = self.attention(modulate(self.norm(h), shift1, scale1))
@@ -119,9 +124,11 @@ class DiTModule(nn.Module):
         self.config = config
         self.patch = config.patch
         self.grid = (rows, columns)
+
         self.inputs = Inputs(shape, config.width, config.fourier, condition)
         self.stem = nn.Linear(self.inputs.channels * config.patch**2, config.width)
         self.register_buffer("positions", positions(rows, columns, config.width), persistent=False)
+
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.film = zeroed(nn.Linear(config.width, 2 * config.width))
@@ -170,16 +177,22 @@ def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
 
 
 def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
-    """How many patches fill the height and the width. ValueError where they do not fit."""
+    """The numbers of patches in height and width, for a shape (channels, height, width).
+
+    Raises:
+        ValueError: where the side `patch` does not divide both.
+    """
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
         )
+
     _, height, width = shape
     if height % patch or width % patch:
         raise ValueError(
             f"patch={patch} does not divide an image of {height}x{width}: choose a common divisor"
         )
+
     return height // patch, width // patch
 
 

@@ -69,7 +69,7 @@ class LevelEmbedding(nn.Module):
         self.second = nn.Linear(dim, dim)
 
     def forward(self, log_snr: Float[Tensor, " b"]) -> Float[Tensor, "b dim"]:
-        """The embedding of each log-SNR."""
+        """The embedding of each log_snr."""
         features = sinusoids(log_snr.clamp(-MAX_LOG_SNR, MAX_LOG_SNR), _LEVEL_FEATURES)
         out: Tensor = self.second(silu(self.first(features.to(self.first.weight.dtype))))
         return out
@@ -96,7 +96,7 @@ class InputFourier(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c *space"], log_snr: Float[Tensor, " b"]
     ) -> Float[Tensor, "b features *space"]:
-        """The input with its damped sinusoids."""
+        """x with its sinusoids, damped as log_snr says."""
         per_item = (-1, *(1,) * (x.ndim - 1))
         noise_variance = torch.sigmoid(-log_snr).reshape(per_item)
 
@@ -107,6 +107,7 @@ class InputFourier(nn.Module):
             damping = torch.exp(-0.5 * w * w * noise_variance).to(x.dtype)
             sines.append(damping * torch.sin(w * x))
             cosines.append(damping * torch.cos(w * x))
+
         return torch.cat([x, *sines, *cosines], dim=1)
 
 
@@ -151,13 +152,14 @@ class Inputs(nn.Module):
             raise ValueError(
                 f"log_snr has shape {tuple(log_snr.shape)}; give one per item, ({x.shape[0]},)"
             )
+
         features = self.fourier(x, log_snr)
         features, embedding = self.condition(features, self.level(log_snr), condition)
         return features, silu(embedding)
 
 
 def check_items(x: Tensor, shape: tuple[int, ...]) -> None:
-    """ValueError for items of another shape than a network was built for."""
+    """ValueError for items x of another shape than a network was built for."""
     if tuple(x.shape[1:]) != shape:
         raise ValueError(
             f"x has items of shape {tuple(x.shape[1:])}; this network was built for {shape}"

@@ -52,7 +52,7 @@ class MLPConfig:
 
 
 class PerceptronBlock(nn.Module):
-    """h + gate · f(LayerNorm(h) (1 + scale) + shift), f being linear, SiLU, linear."""
+    """h + gate · f(LayerNorm(h) (1 + scale) + shift), f being linear, SiLU, linear of one width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class PerceptronBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b width"]:
-        """The features after the block."""
+        """The features h after the block; shift, scale and gate come from the embedding."""
         shift, scale, gate = self.film(embedding).chunk(3, dim=1)
         out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
         return out
@@ -95,12 +95,14 @@ class MLPModule(nn.Module):
                 f"shape={shape} must have at least one axis, all of positive length: "
                 "(1,) for scalars"
             )
+
         self.config = config
+        self.result = (outputs or shape[0], *shape[1:])
+
         self.inputs = Inputs(shape, config.width, (), condition)
         self.stem = nn.Linear(self.inputs.channels * prod(shape[1:]), config.width)
         self.blocks = nn.ModuleList(PerceptronBlock(config.width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
-        self.result = (outputs or shape[0], *shape[1:])
         self.head = zeroed(nn.Linear(config.width, prod(self.result)))
 
     def forward(

@@ -86,11 +86,13 @@ class PotentialModule(nn.Module):
         width = config.width
         self.config = config
         self.shape = shape
+
         self.fourier = InputFourier(config.fourier)
         self.condition = conditioning(condition, width)
         self.level = nn.Sequential(
             nn.Linear(1 + 2 * len(_FREQUENCIES), width), nn.SiLU(), nn.Linear(width, width)
         )
+
         channels = self.fourier.channels(shape[0]) + self.condition.channels
         self.stem = nn.Linear(channels * prod(shape[1:]), width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(config.depth))
@@ -118,8 +120,10 @@ class PotentialModule(nn.Module):
         features, embedding = self.condition(features, level, condition)
 
         h = self.stem(features.flatten(1)) + embedding
+
         for layer in self.layers:
             h = h + layer(silu(h))
+
         out: Tensor = self.head(silu(h))
         return out[:, 0]
 

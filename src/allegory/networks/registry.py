@@ -18,7 +18,7 @@ from torch import nn
 from ..lookup import Registry
 from .condition import Condition, Labels
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 
 @runtime_checkable
@@ -58,13 +58,13 @@ NETWORKS: Registry[Callable[..., NetworkConfig]] = Registry("network")
 
 
 def label_condition(spec: ItemSpec) -> Labels | None:
-    """Conditioning on the labels of the data, None where they have none."""
+    """Conditioning on the labels of data with this spec, None where they have none."""
     return None if spec.classes is None else Labels(spec.classes)
 
 
 def constructor(
-    name: str, config: Callable[P, NetworkConfig]
-) -> Callable[Concatenate[ItemSpec, P], nn.Module]:
+    name: str, config: Callable[_P, NetworkConfig]
+) -> Callable[Concatenate[ItemSpec, _P], nn.Module]:
     """A function (spec, fields of the config) -> network, conditioned on the labels of the data.
 
     Args:
@@ -72,7 +72,7 @@ def constructor(
         config: the config class.
     """
 
-    def build(spec: ItemSpec, /, *fields: P.args, **named: P.kwargs) -> nn.Module:
+    def build(spec: ItemSpec, /, *fields: _P.args, **named: _P.kwargs) -> nn.Module:
         return config(*fields, **named).build(spec.shape, label_condition(spec))
 
     first = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_ONLY)

@@ -23,6 +23,9 @@ class Residual(nn.Module):
     """h + conv(silu(norm(conv(silu(norm(h)))))), the last one zero: a new block is the identity.
 
     He et al. 2016, "Identity mappings in deep residual networks".
+
+    Args:
+        channels: of h.
     """
 
     def __init__(self, channels: int) -> None:
@@ -32,14 +35,14 @@ class Residual(nn.Module):
         self.last = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        """The features after the block."""
+        """The features h after the block."""
         inside = self.first(silu(self.norms[0](h)))
         out: Tensor = h + self.last(silu(self.norms[1](inside)))
         return out
 
 
 def residuals(channels: int, count: int) -> nn.Sequential:
-    """`count` residual blocks in sequence."""
+    """`count` residual blocks of so many channels in sequence."""
     return nn.Sequential(*(Residual(channels) for _ in range(count)))
 
 
@@ -59,7 +62,7 @@ class Output(nn.Module):
         self.conv = zeroed(conv) if zero else conv
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs y x"]:
-        """The outputs."""
+        """The outputs for h."""
         out: Tensor = self.conv(silu(self.norm(h)))
         return out
 
@@ -80,7 +83,7 @@ class Down(nn.Module):
         self.conv = nn.Conv2d(inner * factor**2, outer, kernel, padding=kernel // 2)
 
     def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
-        """The features at the smaller size."""
+        """The features h at the smaller size."""
         out: Tensor = self.conv(self.unshuffle(h))
         return out
 
@@ -100,7 +103,7 @@ class Up(nn.Module):
         self.shuffle = nn.PixelShuffle(factor)
 
     def forward(self, h: Float[Tensor, "b inner y x"]) -> Float[Tensor, "b outer y2 x2"]:
-        """The features at the larger size."""
+        """The features h at the larger size."""
         out: Tensor = self.shuffle(self.conv(h))
         return out
 
@@ -129,7 +132,7 @@ class Flatten(nn.Module):
         self.linear = zeroed(linear) if zero else _enlarged(linear, self.pixels)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs 1 1"]:
-        """The channels of one pixel."""
+        """The features h as channels of one pixel."""
         out: Tensor = self.linear(silu(self.norm(h)).flatten(1))[..., None, None]
         return out / math.sqrt(self.pixels)
 
@@ -150,7 +153,7 @@ class Unflatten(nn.Module):
         self.linear = _enlarged(nn.Linear(inputs, channels * self.pixels), self.pixels)
 
     def forward(self, z: Float[Tensor, "b inputs 1 1"]) -> Float[Tensor, "b c y x"]:
-        """The image."""
+        """The image of z."""
         out: Tensor = self.linear(z.flatten(1)).unflatten(1, self.shape)
         return out / math.sqrt(self.pixels)
 
@@ -178,6 +181,7 @@ class PictureEncoder(nn.Module):
         super().__init__()
         _, quarter = halves(shape)
         wide, narrow = channels
+
         self.layers = nn.Sequential(
             Down(shape[0], wide),
             residuals(wide, blocks),
@@ -187,7 +191,7 @@ class PictureEncoder(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b outputs"]:
-        """The vector of each image."""
+        """The vector of each image x."""
         out: Tensor = self.layers(x).flatten(1)
         return out
 
@@ -208,6 +212,7 @@ class PictureDecoder(nn.Module):
         super().__init__()
         _, quarter = halves(shape)
         wide, narrow = channels
+
         self.layers = nn.Sequential(
             Unflatten(inputs, narrow, quarter),
             residuals(narrow, blocks),
@@ -218,13 +223,17 @@ class PictureDecoder(nn.Module):
         )
 
     def forward(self, z: Float[Tensor, "b inputs"]) -> Float[Tensor, "b c y x"]:
-        """The image of each vector."""
+        """The image of each vector z."""
         out: Tensor = self.layers(z[..., None, None])
         return out
 
 
 def halves(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A half and a quarter of an image's size. ValueError unless its sides are multiples of 4."""
+    """A half and a quarter of the size of an image with this shape (channels, height, width).
+
+    Raises:
+        ValueError: unless both sides are multiples of 4.
+    """
     if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
         raise ValueError(
             f"data of shape {tuple(shape)}; give images (channels, height, width) whose sides are "

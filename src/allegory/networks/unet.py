@@ -103,8 +103,9 @@ class ResBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features after the block."""
+        """The features h after the block; shift and scale come from the embedding."""
         shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
+
         inside = self.conv(silu(self.norm(h)))
         inside = silu(modulate(self.inner_norm(inside), shift, scale))
         out: Tensor = self.skip(h) + self.last(self.dropout(inside))
@@ -112,7 +113,12 @@ class ResBlock(nn.Module):
 
 
 class PixelAttention(nn.Module):
-    """h + attention among the pixels of GroupNorm(h), its last layer zero."""
+    """h + attention among the pixels of GroupNorm(h), its last layer zero.
+
+    Args:
+        channels: of h.
+        heads: attention heads.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -121,7 +127,7 @@ class PixelAttention(nn.Module):
         zeroed(self.attention.out)
 
     def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        """The features after attention."""
+        """The features h after attention."""
         tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))
         out: Tensor = h + tokens.transpose(1, 2).view_as(h)
         return out
@@ -147,7 +153,7 @@ class Stage(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features after the stage."""
+        """The features h after the stage, given the embedding."""
         out: Tensor = self.attention(self.block(h, embedding))
         return out
 
@@ -178,7 +184,7 @@ class Resolution(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
-        """The features after this size and all smaller ones."""
+        """The features h after this size and all smaller ones, given the embedding."""
         passed = []
         for stage in self.down:
             h = stage(h, embedding)
@@ -188,6 +194,7 @@ class Resolution(nn.Module):
 
         for stage in self.up:
             h = stage(torch.cat([h, passed.pop()], dim=1), embedding)
+
         return h
 
 
@@ -208,7 +215,7 @@ class Smaller(nn.Module):
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b c y x"]:
-        """The features at the size above."""
+        """The features h after the smaller sizes, given the embedding."""
         inside = self.narrow(self.level(avg_pool2d(h, 2), embedding))
         return interpolate(inside, scale_factor=2)
 
@@ -237,6 +244,7 @@ class UNetModule(nn.Module):
         self.config = config
         sizes = resolutions(shape, len(config.multipliers))
         widths = [config.channels * m for m in config.multipliers]
+
         self.inputs = Inputs(shape, embedding_width(config), config.fourier, condition)
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
         self.level = Resolution(config, widths[0], widths, sizes)
@@ -270,16 +278,21 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def embedding_width(config: UNetConfig) -> int:
-    """Width of the embedding, 4 times the channels (Ho et al. 2020)."""
+    """Width of the embedding for this config, 4 times the channels (Ho et al. 2020)."""
     return 4 * config.channels
 
 
 def resolutions(shape: Sequence[int], count: int) -> list[int]:
-    """The longer side at each resolution. ValueError where it cannot be halved so often."""
+    """The longer side of an image with this shape at `count` resolutions.
+
+    Raises:
+        ValueError: for other shapes than (channels, height, width), or sides that are odd too soon.
+    """
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
         )
+
     _, height, width = shape
     step = 2 ** (count - 1)
     if height % step or width % step:
@@ -288,6 +301,7 @@ def resolutions(shape: Sequence[int], count: int) -> list[int]:
             f"an image of {height}x{width} cannot be halved {count - 1} times, as {count} "
             f"multipliers ask: use fewer multipliers, or pad it to {padded}"
         )
+
     return [max(height, width) // 2**i for i in range(count)]
 
 

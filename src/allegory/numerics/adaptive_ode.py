@@ -1,12 +1,14 @@
-r"""Items on their way along the flow: each by its own steps, all in one batch until they arrive.
+r"""Adaptive integrator for the probability-flow ODE, with a step size of its own for each item.
 
-A step predicts by the slopes of the past, asks for the slope there, and corrects by it (`adaptive.py`): one evaluation
-a step, taken or failed. All slopes are those of the rest that the tangent Gaussian leaves (`tangent.py`): as that is
-refitted at each step, the past is read again in its coordinates, which costs no evaluation. The correction without the
-oldest slope tells the error.
+Each step is a variable-step Adams predictor-corrector (PECE, `adams.py`): one evaluation of the
+field, whether the step is accepted or not. It integrates the residual of the flow after that of a
+local Gaussian has been removed (`local_gaussian.py`); since the Gaussian is refitted at every step,
+stored slopes are first expressed in its coordinates, which costs no evaluation. The error of a step
+is the difference to the corrector without the oldest slope.
 
-An item that is done leaves the batch, an item whose step fails tries a shorter one while the others go on, so every
-evaluation is for an item that needs it, and no item sees another.
+An item that has arrived leaves the batch, and one whose step was rejected tries a shorter step
+while the others go on, so every evaluation is for an item that needs it and no item depends on
+another.
 """
 
 from __future__ import annotations
@@ -19,20 +21,26 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from .adams import adams, combine, next_width
+from .adams import adams_weights, combine, next_step
 from .broadcast import expand_like
 from .local_gaussian import Angle, LocalGaussian, Point
 
-FIRST = 0.1
-"""The first step that is tried, as a share of the whole way."""
+_FIRST_STEP_FRACTION = 0.1
+"""The first step that is tried, as a fraction of the interval."""
 
 Field: TypeAlias = Callable[[Tensor, Tensor, Tensor], Point]
-"""(u, y, items) -> what is predicted at y for the items of this index."""
+"""(u, y, items) -> the slopes at (u, y) of the items with this index."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where each item came to, how its log-volume grew on the way, per dimension, and its evaluations."""
+    """The end of each item.
+
+    Args:
+        y: the state at the end.
+        growth: the growth of log-volume on the way, per dimension, one column per probe.
+        evaluations: evaluations of the field.
+    """
 
     y: Float[Tensor, "b *shape"]
     growth: Float[Tensor, "b k"]
@@ -40,8 +48,8 @@ class Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class _Walk:
-    """Items under way: where they stand, what they have seen (newest first), and the width that they try next."""
+class _State:
+    """Items under way: where each is, its past points with their w (newest first), its next step."""
 
     items: Int64[Tensor, " b"]
     y: Float[Tensor, "b *shape"]
@@ -49,137 +57,183 @@ class _Walk:
     past: tuple[Point, ...]
     times: Float[Tensor, "b n"]
     known: Int64[Tensor, " b"]
-    width: Float[Tensor, " b"]
-    failed: Bool[Tensor, " b"]
+    step: Float[Tensor, " b"]
+    rejected: Bool[Tensor, " b"]
 
-    def take(self, index: Tensor) -> _Walk:
-        """These items only."""
-        return _Walk(
-            self.items[index], self.y[index], self.growth[index], tuple(point.take(index) for point in self.past),
-            self.times[index], self.known[index], self.width[index], self.failed[index],
-        )  # fmt: skip
-
-    def advance(self, step: _Step, stands: Bool[Tensor, " b"], memory: int) -> _Walk:
-        """The items whose step stands, moved; the others where they were."""
-        count = min(len(self.past) + 1, memory)
-        before = (*self.past, self.past[-1])[:count]
-        past = tuple(
-            new.where(stands, old)
-            for new, old in zip((step.seen, *self.past), before, strict=False)
+    def take(self, index: Tensor) -> _State:
+        """The items of this index."""
+        return _State(
+            items=self.items[index],
+            y=self.y[index],
+            growth=self.growth[index],
+            past=tuple(point.take(index) for point in self.past),
+            times=self.times[index],
+            known=self.known[index],
+            step=self.step[index],
+            rejected=self.rejected[index],
         )
+
+    def advance(self, trial: _Trial, accepted: Bool[Tensor, " b"], history: int) -> _State:
+        """The accepted items at the end of their step, the others where they were."""
+        count = min(len(self.past) + 1, history)
+        shifted = (trial.point, *self.past)
+        unshifted = (*self.past, self.past[-1])[:count]
+        past = tuple(new.where(accepted, old) for new, old in zip(shifted, unshifted, strict=False))
+
+        now = self.times[:, :1]
         times = torch.where(
-            stands[:, None],
-            torch.cat([self.times[:, :1] + self.width[:, None], self.times], 1),
+            accepted[:, None],
+            torch.cat([now + self.step[:, None], self.times], 1),
             torch.cat([self.times, self.times[:, -1:]], 1),
         )
         return replace(
             self,
-            y=torch.where(expand_like(stands, self.y), step.y, self.y),
-            growth=torch.where(stands[:, None], self.growth + step.growth, self.growth),
+            y=torch.where(expand_like(accepted, self.y), trial.y, self.y),
+            growth=torch.where(accepted[:, None], self.growth + trial.growth, self.growth),
             past=past,
             times=times[:, :count],
-            known=torch.where(stands, (self.known + 1).clamp(max=memory), self.known),
+            known=torch.where(accepted, (self.known + 1).clamp(max=history), self.known),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class _Step:
-    """A step that was tried: the state there, what was seen there, and the error that it tells."""
+class _Trial:
+    """A step that was tried: the state at its end, the slopes there, and its error."""
 
     y: Float[Tensor, "b *shape"]
     growth: Float[Tensor, "b k"]
-    seen: Point
+    point: Point
     error: Float[Tensor, " b"]
 
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveIntegrator:
-    """How to walk: the field, the last u, the variable, the slopes remembered, a step's tolerance, the most evaluations."""
+    """A variable-step Adams integrator of the residual flow, with a step size per item.
+
+    Args:
+        field: the right-hand side.
+        end: u at the end.
+        angle: the variable of integration, rising from the start to the end.
+        history: how many past slopes a step uses.
+        tolerance: the error that a step may have, root mean square, in local standard deviations of
+            y and in log-volume per dimension.
+        max_evaluations: evaluations of the field that an item may take.
+    """
 
     field: Field
     end: float
     angle: Angle
-    memory: int
+    history: int
     tolerance: float
-    limit: int
+    max_evaluations: int
 
     def run(self, start: Point) -> Solution:
-        """Walk every item from here to the end. RuntimeError when one needs more evaluations than the limit."""
-        walk, arrived = self._begin(start), []
-        evaluations = torch.ones_like(walk.items)
-        end = float(self.angle.of(torch.tensor(self.end, dtype=torch.float64)))
-        while len(walk.items) > 0:
-            left = end - walk.times[:, 0]
-            last = walk.width >= left - 1e-9
-            walk = replace(walk, width=torch.where(last, left, walk.width))
-            step = self._try(walk, last)
-            evaluations[walk.items] += 1
-            self._check(evaluations, walk.items)
-            stands = step.error <= self.tolerance
-            width = next_width(walk.width, step.error, self.tolerance, walk.known)
-            width = torch.where(stands & walk.failed, torch.minimum(width, walk.width), width)
-            walk = replace(walk.advance(step, stands, self.memory), width=width, failed=~stands)
-            there = stands & last
-            if bool(there.any()):
-                arrived.append((walk.items[there], walk.y[there], walk.growth[there]))
-                walk = walk.take((~there).nonzero()[:, 0])
+        """Integrate every item from `start` to the end.
+
+        Raises:
+            RuntimeError: when an item needs more than `max_evaluations`.
+        """
+        state = self._begin(start)
+        arrived = []
+        evaluations = torch.ones_like(state.items)
+        end = float(self.angle.forward(torch.tensor(self.end, dtype=torch.float64)))
+
+        while len(state.items) > 0:
+            remaining = end - state.times[:, 0]
+            is_last = state.step >= remaining - 1e-9
+            state = replace(state, step=torch.where(is_last, remaining, state.step))
+            trial = self._try(state, is_last)
+            evaluations[state.items] += 1
+            self._check(evaluations, state.items)
+
+            accepted = trial.error <= self.tolerance
+            step = next_step(state.step, trial.error, self.tolerance, state.known)
+            # No longer step right after a rejected one.
+            shorter = torch.minimum(step, state.step)
+            step = torch.where(accepted & state.rejected, shorter, step)
+            state = replace(
+                state.advance(trial, accepted, self.history), step=step, rejected=~accepted
+            )
+
+            done = accepted & is_last
+            if bool(done.any()):
+                arrived.append((state.items[done], state.y[done], state.growth[done]))
+                state = state.take((~done).nonzero()[:, 0])
+
         index, y, growth = (torch.cat(parts) for parts in zip(*arrived, strict=True))
         order = index.argsort()
         return Solution(y[order], growth[order], evaluations)
 
-    def _begin(self, start: Point) -> _Walk:
+    def _begin(self, start: Point) -> _State:
+        """All items at the start, with one slope each."""
         items = torch.arange(len(start.u), device=start.u.device)
-        time = self.angle.of(start.u)
-        width = FIRST * (self.angle.of(torch.full_like(time, self.end)) - time)
-        failed = torch.zeros_like(items, dtype=torch.bool)
-        known = torch.ones_like(items)
-        return _Walk(
-            items, start.y, torch.zeros_like(start.c), (start,), time[:, None], known, width, failed
+        now = self.angle.forward(start.u)
+        interval = self.angle.forward(torch.full_like(now, self.end)) - now
+        return _State(
+            items=items,
+            y=start.y,
+            growth=torch.zeros_like(start.c),
+            past=(start,),
+            times=now[:, None],
+            known=torch.ones_like(items),
+            step=_FIRST_STEP_FRACTION * interval,
+            rejected=torch.zeros_like(items, dtype=torch.bool),
         )
 
-    def _try(self, walk: _Walk, last: Bool[Tensor, " b"]) -> _Step:
+    def _try(self, state: _State, is_last: Bool[Tensor, " b"]) -> _Trial:
         """Predict, evaluate, correct."""
-        now = walk.times[:, 0]
-        u_now = self.angle.back(now)
-        u = torch.where(last, self.end, self.angle.back(now + walk.width))
-        tangent = LocalGaussian.at(walk.past[0], self.angle)
-        rests = [tangent.rest(point) for point in walk.past]
-        predictor, corrector, shorter = self._weights(walk)
-        z = tangent.flatten(walk.y, u_now)
-        motions, rates = [motion for motion, _ in rests], [rate for _, rate in rests]
-        ahead = z + expand_like(walk.width, z) * combine(predictor, motions)
-        seen = self.field(u, tangent.lift(ahead, u), walk.items)
-        motion, rate = tangent.rest(seen)
-        motions, rates, width = [motion, *motions], [rate, *rates], walk.width[:, None]
-        growth = (tangent.radius(u) / tangent.radius(u_now)).log()[:, None] + width * combine(
-            corrector, rates
-        )
-        off = (width * combine(corrector - shorter, rates).detach()).mean(1).square()
-        missed = expand_like(walk.width, z) * combine(corrector - shorter, motions).detach()
-        error = (off + missed.square().flatten(1).mean(1)).sqrt()
-        return _Step(
-            tangent.lift(z + expand_like(walk.width, z) * combine(corrector, motions), u),
-            growth,
-            seen,
-            error,
-        )
+        now = state.times[:, 0]
+        u_now = self.angle.inverse(now)
+        u = torch.where(is_last, self.end, self.angle.inverse(now + state.step))
+        gaussian = LocalGaussian.fit(state.past[0], self.angle)
+        residuals = [gaussian.residual(point) for point in state.past]
+        slopes = [slope for slope, _ in residuals]
+        rates = [rate for _, rate in residuals]
+        predictor, corrector, shorter = self._weights(state)
 
-    def _weights(self, walk: _Walk) -> tuple[Tensor, Tensor, Tensor]:
-        """Adams weights on the past; on the new node and the past; and on those without the oldest."""
-        nodes = (walk.times - walk.times[:, :1]) / walk.width[:, None]
+        z = gaussian.to_normalised(state.y, u_now)
+        h = expand_like(state.step, z)
+        predicted = z + h * combine(predictor, slopes)
+        point = self.field(u, gaussian.to_state(predicted, u), state.items)
+
+        slope, rate = gaussian.residual(point)
+        slopes = [slope, *slopes]
+        rates = [rate, *rates]
+        step = state.step[:, None]
+        scaling = (gaussian.radius(u) / gaussian.radius(u_now)).log()[:, None]
+        growth = scaling + step * combine(corrector, rates)
+        y = gaussian.to_state(z + h * combine(corrector, slopes), u)
+
+        rate_error = (step * combine(corrector - shorter, rates).detach()).mean(1)
+        z_error = h * combine(corrector - shorter, slopes).detach()
+        error = (rate_error.square() + z_error.square().flatten(1).mean(1)).sqrt()
+        return _Trial(y, growth, point, error)
+
+    def _weights(self, state: _State) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights of the predictor, the corrector, and the corrector without the oldest slope.
+
+        Those of the predictor are for the past slopes, newest first; the others for the new slope
+        and the past ones.
+        """
+        nodes = (state.times - state.times[:, :1]) / state.step[:, None]
         number = torch.arange(nodes.shape[1], device=nodes.device)
-        past, new = number < walk.known[:, None], torch.ones_like(nodes[:, :1])
-        predictor, nodes = adams(nodes, past), torch.cat([new, nodes], 1)
-        corrector = adams(nodes, torch.cat([new.bool(), past], 1))
-        # With one slope known the shorter rule is the one of the past alone, not of the future alone.
-        shorter = adams(nodes, torch.cat([new.bool(), number < walk.known[:, None] - 1], 1))
-        alone = torch.cat([torch.zeros_like(new), predictor], 1)
-        return predictor, corrector, torch.where(walk.known[:, None] == 1, alone, shorter)
+        known = state.known[:, None]
+        new = torch.ones_like(nodes[:, :1])
+        predictor = adams_weights(nodes, number < known)
+
+        nodes = torch.cat([new, nodes], 1)
+        corrector = adams_weights(nodes, torch.cat([new.bool(), number < known], 1))
+        shorter = adams_weights(nodes, torch.cat([new.bool(), number < known - 1], 1))
+        # With one slope known the shorter rule is that of the past alone, not of the new one alone.
+        past_alone = torch.cat([torch.zeros_like(new), predictor], 1)
+        return predictor, corrector, torch.where(known == 1, past_alone, shorter)
 
     def _check(self, evaluations: Tensor, items: Tensor) -> None:
-        stuck = items[evaluations[items] > self.limit]
+        """RuntimeError where one of these items has exceeded `max_evaluations`."""
+        stuck = items[evaluations[items] > self.max_evaluations]
         if len(stuck) > 0:
             raise RuntimeError(
-                f"tolerance={self.tolerance:g}: item {int(stuck[0])} needs more than {self.limit} evaluations; raise "
-                "the tolerance or the limit, use float64, and look for a predict that is random or not finite"
+                f"tolerance={self.tolerance:g}: item {int(stuck[0])} needs more than "
+                f"{self.max_evaluations} evaluations; raise the tolerance or the limit, use "
+                "float64, and look for a predict that is random or not finite"
             )

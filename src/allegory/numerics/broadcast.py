@@ -1,4 +1,4 @@
-"""One number per item, shaped to broadcast against the data: the one place where shapes are padded."""
+"""One number per item, shaped to broadcast against the data."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def expand_like(per_item: Tensor, like: Float[Tensor, "b *shape"]) -> Tensor:
-    """One number per item as (batch, 1, ..., 1), with as many dimensions as `like`."""
+    """`per_item` as (batch, 1, ..., 1), with as many dimensions as `like`."""
     return per_item.reshape(-1, *(1,) * (like.ndim - 1))

@@ -1,25 +1,27 @@
-r"""The probability-flow ODE in coordinates in which it hardly moves.
+r"""Exponential integrator for the probability-flow ODE: subtract the flow of a fitted Gaussian.
 
-With y = x_t/alpha and u = sigma/alpha every path has the same flow (Song et al. 2021, eq. 13, in these variables),
+With y = x_t/alpha and u = sigma/alpha every path has the same flow (Song et al. 2021, eq. 13),
 
-    dy/du = eps(y, u)          d log p_u(y) / du = - div eps = - c d/u,         c = u div eps / d,  d dimensions.
+    dy/du = eps(y, u)        d log p_u(y) / du = - div eps = - c d/u,        c = u div eps / d,
 
-For data N(m, s^2 I) it is solved exactly: with r^2 = s^2 + u^2,  eps = u (y - m)/r^2  and  c = u^2/r^2,  so
+in d dimensions. For data N(m, s^2 I) it is solved exactly: with r^2 = s^2 + u^2,
+eps = u (y - m)/r^2  and  c = u^2/r^2,  so
 
     z = (y - m)/r  is constant          log p_u(y) + d log r  is constant.
 
-Wherever the solver stands, eps and c name the one Gaussian that agrees with them there,
+At any point, eps and c determine the one Gaussian that agrees with them there,
 
     r^2 = u^2/c          s^2 = r^2 - u^2          m = y - r^2 eps/u,
 
-at no further evaluation. A step follows that Gaussian's flow exactly and integrates numerically only what is left,
+without a further evaluation. A step follows the flow of that Gaussian exactly and integrates the
+residual numerically,
 
     dz/dw = (eps - u (y - m)/r^2) u'/r          d(log p + d log r)/dw = - d (c/u - u/r^2) u',
 
-which is zero where it was fitted. So the step is long where the data look like one Gaussian: near the data,
-inside a mode, and near the noise. It is an exponential integrator whose linear part is refitted at each step and for
-each item. The steps are taken in the angle w = atan(u/S), S the standard deviation of the data, which has no
-singularity at either end: u' = (S^2 + u^2)/S.
+which is zero where the Gaussian was fitted. So steps are long where the data look like one
+Gaussian: near the data, inside a mode, and near the noise. The linear part is refitted at each step
+and for each item. The variable of integration is the angle w = atan(u/S), S the standard deviation
+of the data, which has no singularity at either end: u' = (S^2 + u^2)/S.
 """
 
 from __future__ import annotations
@@ -32,29 +34,36 @@ from torch import Tensor
 
 from .broadcast import expand_like
 
-WIDEST = 3.0
+_MAX_STD = 3.0
+"""The largest standard deviation of a fitted Gaussian, in units of that of the data."""
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Items on their flow: where each stands, and what is predicted there."""
+    """Points of the flow and the slopes there, one per item.
+
+    Args:
+        u: sigma/alpha.
+        y: x_t/alpha.
+        eps: the slope dy/du.
+        c: u div eps / d, one column per probe.
+    """
 
     u: Float[Tensor, " b"]
     y: Float[Tensor, "b *shape"]
     eps: Float[Tensor, "b *shape"]
     c: Float[Tensor, "b k"]
-    """u div eps / d, one column per probe."""
 
     def take(self, index: Tensor) -> Point:
-        """These items only."""
+        """The items of this index."""
         return Point(self.u[index], self.y[index], self.eps[index], self.c[index])
 
     def detach(self) -> Point:
-        """The same, a constant to autograd."""
+        """The same values without gradients."""
         return Point(self.u, self.y.detach(), self.eps.detach(), self.c.detach())
 
     def where(self, chosen: Tensor, other: Point) -> Point:
-        """Each item from here where chosen, else from the other."""
+        """Item i from this one where `chosen`, else from `other`."""
         return Point(
             torch.where(chosen, self.u, other.u),
             torch.where(expand_like(chosen, self.y), self.y, other.y),
@@ -65,63 +74,84 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Angle:
-    """The variable of integration w = atan(u/S)."""
+    """The variable of integration w = atan(u/S), or its negative.
+
+    Args:
+        scale: S, the standard deviation of the data.
+        sign: 1 for a w that rises with the noise, -1 for one that rises towards the data.
+    """
 
     scale: float
+    sign: int = 1
 
-    def of(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    def forward(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """w at u."""
-        return torch.atan(u / self.scale)
+        return self.sign * torch.atan(u / self.scale)
 
-    def back(self, w: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    def inverse(self, w: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """u at w."""
-        return self.scale * torch.tan(w)
+        return self.scale * torch.tan(self.sign * w)
 
     def slope(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """du/dw."""
-        return (self.scale**2 + u * u) / self.scale
+        return self.sign * ((self.scale**2 + u * u) / self.scale)
 
 
 @dataclass(frozen=True, eq=False)
 class LocalGaussian:
-    """N(centre, variance I), one per item: the Gaussian that flows as the data do at one point."""
+    """The Gaussian N(mean, variance I), one per item, whose flow agrees with that of the data.
 
-    centre: Float[Tensor, "b *shape"]
+    Args:
+        mean: m.
+        variance: s^2.
+        angle: the variable of integration.
+    """
+
+    mean: Float[Tensor, "b *shape"]
     variance: Float[Tensor, " b"]
     angle: Angle
 
     @classmethod
-    def at(cls, point: Point, angle: Angle) -> LocalGaussian:
-        """The one with the point's eps and c; where c is too small for any (several modes), the widest allowed.
+    def fit(cls, point: Point, angle: Angle) -> LocalGaussian:
+        """The Gaussian that has the eps and the c of a point.
 
-        Its width is a constant to autograd: any width gives the same solution, to the accuracy of the steps.
+        Where c is too small for any (between several modes) it has the largest variance allowed.
+        The variance carries no gradient: any variance gives the same solution, to the accuracy of
+        the steps.
+
+        Args:
+            point: where to fit.
+            angle: the variable of integration.
         """
-        c, u2 = point.c.detach().mean(1), point.u * point.u
-        variance = (u2 / c.clamp(min=1e-12) - u2).clamp(0, (WIDEST * angle.scale) ** 2)
-        centre = point.y - expand_like((variance + u2) / point.u, point.y) * point.eps
-        return cls(centre, variance, angle)
+        c = point.c.detach().mean(1)
+        u2 = point.u * point.u
+        variance = (u2 / c.clamp(min=1e-12) - u2).clamp(0, (_MAX_STD * angle.scale) ** 2)
+        mean = point.y - expand_like((variance + u2) / point.u, point.y) * point.eps
+        return cls(mean, variance, angle)
 
     def radius(self, u: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """r = sqrt(variance + u^2)."""
+        """r = sqrt(variance + u^2), the standard deviation of y at u."""
         return torch.sqrt(self.variance + u * u)
 
-    def flatten(
+    def to_normalised(
         self, y: Float[Tensor, "b *shape"], u: Float[Tensor, " b"]
     ) -> Float[Tensor, "b *shape"]:
-        """z = (y - m)/r."""
-        return (y - self.centre) / expand_like(self.radius(u), y)
+        """z = (y - m)/r at u."""
+        return (y - self.mean) / expand_like(self.radius(u), y)
 
-    def lift(
+    def to_state(
         self, z: Float[Tensor, "b *shape"], u: Float[Tensor, " b"]
     ) -> Float[Tensor, "b *shape"]:
-        """y = m + r z."""
-        return self.centre + expand_like(self.radius(u), z) * z
+        """y = m + r z at u."""
+        return self.mean + expand_like(self.radius(u), z) * z
 
-    def rest(self, point: Point) -> tuple[Float[Tensor, "b *shape"], Float[Tensor, "b k"]]:
-        """dz/dw, and (c/u - u/r^2) du/dw: what of the flow is not the Gaussian's."""
-        u, slope = point.u, self.angle.slope(point.u)
-        pull = u / (self.variance + u * u)
-        motion = point.eps - expand_like(pull, point.y) * (point.y - self.centre)
-        return expand_like(slope / self.radius(u), motion) * motion, (slope / u)[:, None] * (
-            point.c - (u * pull)[:, None]
-        )
+    def residual(self, point: Point) -> tuple[Float[Tensor, "b *shape"], Float[Tensor, "b k"]]:
+        """The slopes at a `point` that the Gaussian does not have: dz/dw, and (c/u - u/r^2) u'."""
+        u = point.u
+        slope = self.angle.slope(u)
+        rate = u / (self.variance + u * u)
+
+        dz_du = point.eps - expand_like(rate, point.y) * (point.y - self.mean)
+        dz_dw = expand_like(slope / self.radius(u), dz_du) * dz_du
+        volume = (slope / u)[:, None] * (point.c - (u * rate)[:, None])
+        return dz_dw, volume

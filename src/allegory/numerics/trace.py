@@ -1,12 +1,13 @@
 r"""The trace of a Jacobian, by vector-Jacobian products on one forward pass.
 
-    exact       tr J = sum_i e_i^T J e_i                          one product per dimension
-    Rademacher  tr J = E[v^T J v],  v_i = +1 or -1 evenly         one product per probe (Hutchinson 1990)
+    exact       tr J = sum_i e_i^T J e_i                  one product per dimension
+    Rademacher  tr J = E[v^T J v],  v_i = +1 or -1        one product per probe (Hutchinson 1990)
 
-v^T J v sees only the symmetric part S = (J + J^T)/2, and its variance is 2 sum_{i != j} S_ij^2: the diagonal, where
-v_i^2 = 1, adds none, so Rademacher probes have the least variance of all probes with independent entries, and a
-diagonal Jacobian needs one. The probes of an item come from its own seed and stay the same throughout a solve: the
-right-hand side of an adaptive integrator has to be a function.
+v^T J v depends on the symmetric part S = (J + J^T)/2 alone, and its variance is
+2 sum_{i != j} S_ij^2: the diagonal, where v_i^2 = 1, adds none. So Rademacher probes have the least
+variance of all probes with independent entries, and a diagonal Jacobian needs one. The probes of an
+item stay the same throughout a solve: the right-hand side of an adaptive integrator has to be a
+function.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-CHUNK = 64
+_PRODUCTS_PER_PASS = 64
+"""Vector-Jacobian products that are computed at a time."""
 
 
 def rademacher_probes(
@@ -26,7 +28,8 @@ def rademacher_probes(
     """`count` probes per item: the signs of standard-normal draws.
 
     Args:
-        draw: standard-normal noise in the shape, dtype and device of a tensor, e.g. `Noise(...).draw`.
+        draw: standard-normal noise in the shape, dtype and device of a tensor, e.g.
+            `Noise(...).draw`.
         count: how many probes per item.
         like: the data, whose shape and dtype the probes take.
     """
@@ -40,22 +43,34 @@ def traces(
     *,
     create_graph: bool = False,
 ) -> Float[Tensor, "b k"]:
-    """tr dy/dx of each item: one estimate per probe, or the exact trace as the one column when probes is None.
+    """tr dy/dx per item.
 
-    y must be a function of x, item by item. ValueError when autograd knows no way from y to x.
+    Args:
+        y: a function of x, item by item.
+        x: where autograd recorded it.
+        probes: random vectors, one estimate each; None for the exact trace.
+        create_graph: whether the result can be differentiated in turn.
+
+    Returns:
+        One column per probe, or one column with the exact trace.
+
+    Raises:
+        ValueError: when y does not depend on x for autograd.
     """
     if not y.requires_grad:
         raise ValueError(
-            "predict: its output has no gradient with respect to x_t; take no_grad and detach out of it"
+            "predict: its output has no gradient with respect to x_t; "
+            "take no_grad and detach out of it"
         )
     if probes is not None:
-        found = [(_product(y, x, v[None], create_graph)[0] * v).flatten(1).sum(1) for v in probes]
-        return torch.stack(found, 1)
-    dims = x[0].numel()
-    parts = [
-        _diagonal(y, x, axes, create_graph)
-        for axes in torch.arange(dims, device=x.device).split(CHUNK)
-    ]
+        products = [_products(y, x, v[None], create_graph)[0] for v in probes]
+        estimates = [
+            (product * v).flatten(1).sum(1) for product, v in zip(products, probes, strict=True)
+        ]
+        return torch.stack(estimates, 1)
+
+    axes = torch.arange(x[0].numel(), device=x.device).split(_PRODUCTS_PER_PASS)
+    parts = [_diagonal(y, x, some, create_graph) for some in axes]
     return torch.cat(parts).sum(0)[:, None]
 
 
@@ -64,17 +79,19 @@ def _diagonal(y: Tensor, x: Tensor, axes: Tensor, create_graph: bool) -> Float[T
     basis = torch.zeros(len(axes), x[0].numel(), dtype=y.dtype, device=y.device)
     basis[torch.arange(len(axes), device=x.device), axes] = 1
     vectors = basis[:, None].expand(-1, len(x), -1).reshape(len(axes), *x.shape)
-    rows = _product(y, x, vectors, create_graph).flatten(2)
+
+    rows = _products(y, x, vectors, create_graph).flatten(2)
     return (rows * basis[:, None]).sum(2)
 
 
-def _product(y: Tensor, x: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
-    """v^T dy/dx for each v, keeping the forward pass for more."""
+def _products(y: Tensor, x: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
+    """v^T dy/dx for each v; the graph of the forward pass is retained."""
     if len(vectors) == 1:
         (row,) = torch.autograd.grad(
             y, x, vectors[0], retain_graph=True, create_graph=create_graph, materialize_grads=True
         )
         return row[None]
+
     (rows,) = torch.autograd.grad(
         y,
         x,

@@ -1,15 +1,15 @@
 r"""Schedules that are given by beta, the rate at which noise is added.
 
-In discrete time (DDPM) beta_1..beta_T are the variances of the steps and alpha_bar_i = prod_{j <= i} (1 - beta_j). In
-continuous time (Score SDE) dx = -beta(s)/2 x ds + ..., and with B(s) = int_0^s beta both processes of Song et al. 2021
-have alpha = exp(-B/2):
+In discrete time (DDPM) beta_1..beta_T are the variances of the steps and alpha_bar_i = prod_{j <=
+i} (1 - beta_j). In continuous time (Score SDE) dx = -beta(s)/2 x ds + ..., and with B(s) = int_0^s
+beta both processes of Song et al. 2021 have alpha = exp(-B/2):
 
     VP      sigma^2 = 1 - exp(-B)       log_snr = -log(exp(B) - 1)
     sub-VP  sigma   = 1 - exp(-B)       log_snr = -2 log(2 sinh(B/2))
 
-The second is another schedule than the first, not the first with another scaling: at one time the sub-VP process has the
-same alpha and less noise. Both are  log_snr = -B - k log(1 - exp(-B))  with k = 1 and 2, a form that keeps its digits at
-both ends, and so
+The second is another schedule than the first, not the first with another scaling: at one time the
+sub-VP process has the same alpha and less noise. Both are  log_snr = -B - k log(1 - exp(-B))  with
+k = 1 and 2, a form that keeps its digits at both ends, and so
 
     d log_snr/dB = -(1 + k / (exp(B) - 1))        B = log(1 + exp(-log_snr))        B = 2 asinh(exp(-log_snr/2) / 2).
                                                   for k = 1                         for k = 2
@@ -31,9 +31,10 @@ from .schedule import SCHEDULES, Arguments, Schedule
 class Betas(Schedule):
     """The schedule of a DDPM array beta_1..beta_T, joined by straight lines in log-SNR.
 
-    alpha_bar_i = prod_{j <= i} (1 - beta_j) and log_snr_i = log(alpha_bar_i / (1 - alpha_bar_i)) (Ho et al. 2020).
-    Entry i sits at t = (i - 1) / (T - 1): t = 0 is the first noise level and t = 1 the last. The table is float64
-    whatever the dtype of the model. A solver that steps in log-SNR does not see the corners.
+    alpha_bar_i = prod_{j <= i} (1 - beta_j) and log_snr_i = log(alpha_bar_i / (1 - alpha_bar_i))
+    (Ho et al. 2020). Entry i sits at t = (i - 1) / (T - 1): t = 0 is the first noise level and t =
+    1 the last. The table is float64 whatever the dtype of the model. A solver that steps in log-SNR
+    does not see the corners.
     """
 
     def __init__(self, betas: Sequence[float] | Tensor) -> None:
@@ -45,7 +46,8 @@ class Betas(Schedule):
             )
         self._betas = beta
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
-        # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close to 1.
+        # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close
+        # to 1.
         self._table = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
         self._on_device: dict[torch.device, Tensor] = {}
 
@@ -62,7 +64,8 @@ class Betas(Schedule):
 
     @classmethod
     def scaled_linear(cls, first: float = 0.00085, last: float = 0.012, count: int = 1000) -> Betas:
-        """sqrt(beta_i) linear in i, the schedule of latent diffusion (Rombach et al. 2022, `scaled_linear` in diffusers).
+        """sqrt(beta_i) linear in i, the schedule of latent diffusion (Rombach et al. 2022,
+        `scaled_linear` in diffusers).
 
         Args:
             first: beta_1.
@@ -120,7 +123,8 @@ class Betas(Schedule):
 
 
 class _LinearBeta(Schedule):
-    """log_snr = -B - k log(1 - exp(-B)), B(s) = beta_min s + (beta_max - beta_min) s^2/2, s = t_min + (1 - t_min) t.
+    """log_snr = -B - k log(1 - exp(-B)), B(s) = beta_min s + (beta_max - beta_min) s^2/2, s = t_min
+    + (1 - t_min) t.
 
     Args:
         beta_min: beta at s = 0.
@@ -173,18 +177,21 @@ class _LinearBeta(Schedule):
 
 
 class LinearBeta(_LinearBeta):
-    """log_snr = -log(exp(B) - 1): the VP-SDE with beta linear in time (Song et al. 2021, eq. 11, appendix C).
+    """log_snr = -log(exp(B) - 1): the VP-SDE with beta linear in time (Song et al. 2021, eq. 11,
+    appendix C).
 
-    With the scaling `vp`, alpha = exp(-B/2), B(s) = beta_min s + (beta_max - beta_min) s^2/2, s = t_min + (1 - t_min) t.
+    With the scaling `vp`, alpha = exp(-B/2), B(s) = beta_min s + (beta_max - beta_min) s^2/2, s =
+    t_min + (1 - t_min) t.
 
     Args:
         beta_min: beta at s = 0.
         beta_max: beta at s = 1.
-        t_min: the time s at which the path begins, where log-SNR is finite: about -log(beta_min t_min).
+        t_min: the time s at which the path begins, where log-SNR is finite: about -log(beta_min
+            t_min).
 
     Raises:
-        ValueError: for rates that are negative or out of order, or t_min outside (0, 1): at s = 0 the slope of sigma is
-            infinite.
+        ValueError: for rates that are negative or out of order, or t_min outside (0, 1): at s = 0
+            the slope of sigma is infinite.
     """
 
     power = 1
@@ -199,9 +206,11 @@ class LinearBeta(_LinearBeta):
 
 
 class LinearBetaSubVP(_LinearBeta):
-    """log_snr = -2 log(2 sinh(B/2)): the sub-VP-SDE with beta linear in time (Song et al. 2021, eq. 12, appendix C).
+    """log_snr = -2 log(2 sinh(B/2)): the sub-VP-SDE with beta linear in time (Song et al. 2021, eq.
+    12, appendix C).
 
-    With the scaling `sub_vp`, alpha = exp(-B/2) and sigma = 1 - exp(-B): the alpha of `LinearBeta`, with less noise.
+    With the scaling `sub_vp`, alpha = exp(-B/2) and sigma = 1 - exp(-B): the alpha of `LinearBeta`,
+    with less noise.
 
     Args:
         beta_min: beta at s = 0.
@@ -221,7 +230,8 @@ class LinearBetaSubVP(_LinearBeta):
         return 2 * torch.asinh(torch.exp(-log_snr / 2) / 2)
 
     def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        # Where log_snr > 0, exp(-log_snr/2) = 2 sinh(B/2) cancels the pole of the slope, -beta coth(B/2).
+        # Where log_snr > 0, exp(-log_snr/2) = 2 sinh(B/2) cancels the pole of the slope, -beta
+        # coth(B/2).
         beta, integral = self._beta(t)
         clean = -2 * (1 - self.t_min) * beta * torch.cosh(integral / 2)
         return torch.where(self(t) > 0, clean, super().scaled_slope(t))

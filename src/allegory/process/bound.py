@@ -3,8 +3,8 @@ r"""One bound for the VAE, the hierarchy and diffusion.
     log p(x) >= E_q[log p(x | z_1)] - KL(q(z_T | x) || p(z_T)) - sum_i KL_i
                 reconstruction        prior matching            divergences
 
-(Luo 2022, eq. 19, 28 and 58). A VAE has no divergence beside the prior's, a hierarchy of L levels has L - 1,
-diffusion in T steps T - 1, and in continuous time they become one integral.
+(Luo 2022, eq. 19, 28 and 58). A VAE has no divergence beside the prior's, a hierarchy of L levels
+has L - 1, diffusion in T steps T - 1, and in continuous time they become one integral.
 """
 
 from __future__ import annotations

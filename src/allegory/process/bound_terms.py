@@ -1,6 +1,8 @@
-r"""The three terms of the bound of a diffusion model: what its likelihood and its training loss are made of.
+r"""The three terms of the bound of a diffusion model: what its likelihood and its training loss are
+made of.
 
-    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - E_t[ -1/2 log_snr'(t) |eps - eps_hat(z_t)|^2 ]
+    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - E_t[ -1/2 log_snr'(t) |eps -
+    eps_hat(z_t)|^2 ]
                 reconstruction      prior matching             diffusion loss
 
 in continuous time (VDM, eq. 17; Luo 2022, eq. 58 and 110); with T steps the weight of the last is
@@ -61,7 +63,8 @@ def diffusion_loss(
         t: one time per item.
         eps: standard-normal noise like x0.
         condition: one row per item, or None.
-        steps: T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the slope of log-SNR.
+        steps: T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the
+            slope of log-SNR.
 
     Returns:
         The Level at t, and nats per item.

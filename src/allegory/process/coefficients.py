@@ -1,8 +1,9 @@
 """Scales: the numbers that multiply data, and the one place where they do.
 
-A scale (alpha, sigma, a solver's coefficient) is a Python float when it is the same for the whole batch, as it is
-in a sampling loop, and a tensor that broadcasts against the data when every item has its own time, as in training.
-Floats make no kernel and no transfer, so a loop over precomputed floats never waits for the device.
+A scale (alpha, sigma, a solver's coefficient) is a Python float when it is the same for the whole
+batch, as it is in a sampling loop, and a tensor that broadcasts against the data when every item
+has its own time, as in training. Floats make no kernel and no transfer, so a loop over precomputed
+floats never waits for the device.
 """
 
 from __future__ import annotations

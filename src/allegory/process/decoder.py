@@ -1,4 +1,6 @@
-"""The last step of a diffusion model, p(x | z_0), as a protocol (`likelihood.decoder` has the decoders)."""
+"""The last step of a diffusion model, p(x | z_0), as a protocol (`likelihood.decoder` has the
+decoders).
+"""
 
 from __future__ import annotations
 
@@ -36,5 +38,7 @@ class Decoder(Protocol):
         ...
 
     def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape (batch,)."""
+        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape
+        (batch,).
+        """
         ...

@@ -1,4 +1,6 @@
-"""The exact denoiser of a data set: an oracle with every data point as a component (see `oracle.py`)."""
+"""The exact denoiser of a data set: an oracle with every data point as a component (see
+`oracle.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from .path import Level, Path
 
 
 class Empirical(ExactDensity):
-    """The exact denoiser of a data set, each point widened to N(point, std^2 I); std = 0 is the data set itself.
+    """The exact denoiser of a data set, each point widened to N(point, std^2 I); std = 0 is the
+    data set itself.
 
-    Memory is (batch x points), so tens of thousands of images fit. E[x0 | x_t] is the network that a diffusion loss
-    would reach on this data with unlimited capacity (Karras et al. 2022, eq. 57).
+    Memory is (batch x points), so tens of thousands of images fit. E[x0 | x_t] is the network that
+    a diffusion loss would reach on this data with unlimited capacity (Karras et al. 2022, eq. 57).
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class Empirical(ExactDensity):
 
     def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
         variance = self._variance(level)
-        # Distances are taken as differences: expanding the square would cancel where sigma is small.
+        # Distances are taken as differences: expanding the square would cancel where sigma is
+        # small.
         squared = _squared_distances(x, level.alpha, self.means)
         norm = 0.5 * x.shape[1] * (2 * math.pi * variance).log()
         return self._log_weights(condition) - squared / (2 * variance) - norm
@@ -75,7 +79,9 @@ class Empirical(ExactDensity):
 
 
 def _squared_distances(x: Tensor, alpha: Tensor | float, means: Tensor) -> Float[Tensor, "b k"]:
-    """|x - alpha m_k|^2 = alpha^2 |x/alpha - m_k|^2, which needs no (b, k, d) array; |x|^2 where alpha = 0."""
+    """|x - alpha m_k|^2 = alpha^2 |x/alpha - m_k|^2, which needs no (b, k, d) array; |x|^2 where
+    alpha = 0.
+    """
     alpha = torch.as_tensor(alpha, dtype=x.dtype, device=x.device)
     signal = alpha > 0
     scale = torch.where(signal, alpha, 1.0)

@@ -7,8 +7,9 @@ N(alpha m_k, V_k) with V_k = alpha^2 C_k + sigma^2 I. With responsibilities r_k 
     E[eps | x_t]  = sigma sum_k r_k V_k^-1 (x_t - alpha m_k)  =  -sigma grad log p(x_t)    (Luo 2022, eq. 131, 151)
     Cov[x0 | x_t] = sum_k r_k (S_k + mu_k mu_k^T) - E[x0|x_t] E[x0|x_t]^T,   S_k = sigma^2 C_k V_k^-1.
 
-`Mixture` computes in the eigenbasis of each C_k. `Empirical` is the same with every data point as a component of one
-isotropic width (`empirical.py`): the denoiser that minimises the training loss on that data set exactly.
+`Mixture` computes in the eigenbasis of each C_k. `Empirical` is the same with every data point as a
+component of one isotropic width (`empirical.py`): the denoiser that minimises the training loss on
+that data set exactly.
 
 A condition is a label per item, -1 for none: it keeps the components with that label.
 """
@@ -153,7 +154,8 @@ class Mixture(ExactDensity):
 
     Args:
         means: one per component, shape (k, *shape of an item).
-        stds: a number, one per component (k,), or (k, *shape) for diagonal covariances; None with `covariances`.
+        stds: a number, one per component (k,), or (k, *shape) for diagonal covariances; None with
+            `covariances`.
         path: the forward process of x_t.
         weights: one positive number per component, normalised here; None for equal weights.
         covariances: full covariances over flattened items, (k, d, d), in place of `stds`.
@@ -247,7 +249,9 @@ class Mixture(ExactDensity):
 
 
 def _inverse_cdf(log_weights: Float[Tensor, "b k"], u: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The component at which the cumulative weight passes u, from one row for all items or one each."""
+    """The component at which the cumulative weight passes u, from one row for all items or one
+    each.
+    """
     cumulative = log_weights.double().exp().cumsum(1)
     cumulative = cumulative / cumulative[:, -1:]
     if len(cumulative) == 1:

@@ -1,7 +1,7 @@
 r"""Grids: the Levels that a sampler visits, from t = 1 down.
 
-A spacing places N + 1 nodes between the two ends of the path; the *end* says, by name, what the last of them is.
-All three cost N evaluations:
+A spacing places N + 1 nodes between the two ends of the path; the *end* says, by name, what the
+last of them is. All three cost N evaluations:
 
     zero      the last node is replaced by clean data (sigma = 0): the last step lands there
     denoise   N nodes down to t = 0, then the posterior mean of that last state (EDM's grid, NCSN's final denoising)
@@ -33,7 +33,9 @@ class Grid:
     levels: tuple[Level, ...]
 
     def __post_init__(self) -> None:
-        """Refuse levels that turn back or stand still: such a step divides by zero in a multistep solver."""
+        """Refuse levels that turn back or stand still: such a step divides by zero in a multistep
+        solver.
+        """
         snr = torch.tensor([level.log_snr for level in self.levels], dtype=torch.float64)
         if len(snr) < 2 or not bool((snr[1:] > snr[:-1]).all() or (snr[1:] < snr[:-1]).all()):
             raise ValueError(
@@ -52,7 +54,9 @@ class Grid:
         return torch.tensor([level.t for level in self.levels], dtype=torch.float64)
 
     def reversed(self) -> Grid:
-        """The way back, from data to noise, for inversion. ValueError when the grid ends in clean data."""
+        """The way back, from data to noise, for inversion. ValueError when the grid ends in clean
+        data.
+        """
         if self.levels[-1].sigma == 0.0:
             raise ValueError(
                 "a grid that ends in clean data has no way back; make it with end='min', "
@@ -85,7 +89,8 @@ def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
 def _angle(path: Path, count: int) -> Tensor:
     ends = torch.tensor(path.schedule.ends, dtype=torch.float64)
     first, last = ((torch.exp(-ends / 2) / WIDE).atan() / NARROW).asinh().tolist()
-    # Uniform in asinh(angle / NARROW): roughly equal curvature of the flow per step for unit-variance data.
+    # Uniform in asinh(angle / NARROW): roughly equal curvature of the flow per step for
+    # unit-variance data.
     angle = NARROW * torch.linspace(last, first, count, dtype=torch.float64).sinh()
     return path.schedule.inverse(-2 * (WIDE * angle.tan()).log())
 
@@ -100,7 +105,9 @@ def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
 
 
 WIDE, NARROW = 3.0, 0.02
-"""Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios follow."""
+"""Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios
+follow.
+"""
 
 SPACINGS: Registry[Spacing] = Registry("spacing")
 """The spacings by name."""

@@ -1,8 +1,8 @@
 """Guides: transformations of a Predict.
 
-A guide takes a Predict and returns a Predict, so that a sampler, a likelihood or another guide uses the result as it
-would use a network. Any function of this form is a guide. `Guided` writes one for a guide that is a value: it supplies
-the path, and the energy where the guide has one.
+A guide takes a Predict and returns a Predict, so that a sampler, a likelihood or another guide uses
+the result as it would use a network. Any function of this form is a guide. `Guided` writes one for
+a guide that is a value: it supplies the path, and the energy where the guide has one.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Guided:
 
     Args:
         base: the Predict that is guided.
-        guide: gives the Prediction by `guide.predict(base, x_t, t, condition)`, and -log p(x_t), where it is known, by
-            `guide.energy(base, x_t, t, condition)`.
+        guide: gives the Prediction by `guide.predict(base, x_t, t, condition)`, and -log p(x_t),
+            where it is known, by `guide.energy(base, x_t, t, condition)`.
     """
 
     base: Predict
@@ -88,7 +88,8 @@ def guides_named(guide: str | Guide | tuple[Guide, ...] | None) -> tuple[Guide, 
     """The guides that are meant, the innermost first.
 
     Args:
-        guide: a guide, several, None for no guide, or names separated by commas, such as "cfg:2,clamp".
+        guide: a guide, several, None for no guide, or names separated by commas, such as
+            "cfg:2,clamp".
 
     Raises:
         ValueError: for an unknown name, or a number that does not fit.

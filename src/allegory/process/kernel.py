@@ -4,9 +4,9 @@ r"""The Gaussian kernels of the forward process.
     transition  q(x_t | x_s)     = N(alpha_t/alpha_s x_s, -sigma_t^2 expm1(d) I)           eq. 31, any two times s < t
     posterior   q(x_s | x_t, x0) = N(alpha_s x0 + sigma_s e^{d/2} eps, -sigma_s^2 expm1(d) I)          eq. 84
 
-with d = log_snr_t - log_snr_s < 0 and eps = (x_t - alpha_t x0)/sigma_t. Of the noise that x_s holds, the share e^{d}
-(in variance) is already seen in x_t; the rest is drawn afresh. `expm1` keeps the digits that 1 - e^d would lose
-between neighbouring times.
+with d = log_snr_t - log_snr_s < 0 and eps = (x_t - alpha_t x0)/sigma_t. Of the noise that x_s
+holds, the share e^{d} (in variance) is already seen in x_t; the rest is drawn afresh. `expm1` keeps
+the digits that 1 - e^d would lose between neighbouring times.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ P = TypeVar("P", bound="KnownPaths")
 
 
 class KnownPaths(nn.Module):
-    """A schedule and a scaling, and constructors for the processes of the literature (`Path` has the rest).
+    """A schedule and a scaling, and constructors for the processes of the literature (`Path` has
+    the rest).
 
     Args:
         schedule: log-SNR as a function of t.
@@ -32,7 +33,8 @@ class KnownPaths(nn.Module):
 
     @classmethod
     def ddpm(cls: type[P], beta_min: float = 1e-4, beta_max: float = 0.02, steps: int = 1000) -> P:
-        """DDPM: beta_1..beta_T linear, alpha^2 = prod (1 - beta_i), alpha^2 + sigma^2 = 1 (Ho et al. 2020, eq. 4).
+        """DDPM: beta_1..beta_T linear, alpha^2 = prod (1 - beta_i), alpha^2 + sigma^2 = 1 (Ho et
+        al. 2020, eq. 4).
 
         Entry i is at t = (i - 1) / (T - 1).
 
@@ -45,7 +47,8 @@ class KnownPaths(nn.Module):
 
     @classmethod
     def cosine(cls: type[P], start: float = 15.0, end: float = -15.0) -> P:
-        """alpha = cos(pi t/2) and sigma = sin(pi t/2), cut to finite ends (Nichol & Dhariwal 2021, eq. 17, offset 0).
+        """alpha = cos(pi t/2) and sigma = sin(pi t/2), cut to finite ends (Nichol & Dhariwal 2021,
+        eq. 17, offset 0).
 
         The table of that paper, with its offset and its largest beta, is `Path(Betas.cosine())`.
 
@@ -59,12 +62,14 @@ class KnownPaths(nn.Module):
     def vp_sde(
         cls: type[P], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
     ) -> P:
-        """The VP-SDE: dx = -beta/2 x dt + sqrt(beta) dw, beta linear in time (Song et al. 2021, eq. 11).
+        """The VP-SDE: dx = -beta/2 x dt + sqrt(beta) dw, beta linear in time (Song et al. 2021, eq.
+        11).
 
         Args:
             beta_min: beta at time 0.
             beta_max: beta at time 1.
-            t_min: the time of the SDE at t = 0, as in that paper's appendix C; its time is t_min + (1 - t_min) t.
+            t_min: the time of the SDE at t = 0, as in that paper's appendix C; its time is t_min +
+                (1 - t_min) t.
         """
         return cls(LinearBeta(beta_min, beta_max, t_min), "vp")
 
@@ -72,31 +77,36 @@ class KnownPaths(nn.Module):
     def sub_vp_sde(
         cls: type[P], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
     ) -> P:
-        """The sub-VP-SDE: g^2 = beta (1 - exp(-2 B)), B the integral of beta (Song et al. 2021, eq. 12).
+        """The sub-VP-SDE: g^2 = beta (1 - exp(-2 B)), B the integral of beta (Song et al. 2021, eq.
+        12).
 
         Args:
             beta_min: beta at time 0.
             beta_max: beta at time 1.
-            t_min: the time of the SDE at t = 0, as in that paper's appendix C; its time is t_min + (1 - t_min) t.
+            t_min: the time of the SDE at t = 0, as in that paper's appendix C; its time is t_min +
+                (1 - t_min) t.
         """
         return cls(LinearBetaSubVP(beta_min, beta_max, t_min), "sub_vp")
 
     @classmethod
     def ve_sde(cls: type[P], sigma_min: float = 0.01, sigma_max: float = 50.0) -> P:
-        """The VE-SDE: alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t (Song et al. 2021, eq. 9, appendix C).
+        """The VE-SDE: alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t (Song et al. 2021, eq.
+        9, appendix C).
 
         Args:
             sigma_min: sigma at t = 0.
-            sigma_max: sigma at t = 1; about the largest distance between two items (Song & Ermon 2020).
+            sigma_max: sigma at t = 1; about the largest distance between two items (Song & Ermon
+                2020).
         """
         return cls(Geometric(sigma_min, sigma_max), "ve")
 
     @classmethod
     def edm(cls: type[P], sigma_min: float = 0.002, sigma_max: float = 80.0) -> P:
-        """The noise levels of EDM: alpha = 1, sigma geometric in t between its two ends (Karras et al. 2022, table 1).
+        """The noise levels of EDM: alpha = 1, sigma geometric in t between its two ends (Karras et
+        al. 2022, table 1).
 
-        EDM's time is sigma itself, so which sigma belongs to which t is free; its target is "edm", its grid the spacing
-        "karras".
+        EDM's time is sigma itself, so which sigma belongs to which t is free; its target is "edm",
+        its grid the spacing "karras".
 
         Args:
             sigma_min: sigma at t = 0.
@@ -106,7 +116,9 @@ class KnownPaths(nn.Module):
 
     @classmethod
     def rectified_flow(cls: type[P]) -> P:
-        """x_t = (1 - t) x0 + t eps, with target "flow" (Liu et al. 2023; Lipman et al. 2023, eq. 20 and 21)."""
+        """x_t = (1 - t) x0 + t eps, with target "flow" (Liu et al. 2023; Lipman et al. 2023, eq. 20
+        and 21).
+        """
         return cls(RectifiedFlow(), "flow")
 
     @classmethod

@@ -1,23 +1,27 @@
-r"""The learned schedule: a monotone network between two learned ends (Kingma et al. 2021, appendix).
+r"""The learned schedule: a monotone network between two learned ends (Kingma et al. 2021,
+appendix).
 
     -log_snr(t) = g0 + (g1 - g0) n(t),      n(t) = (m(t) - m(0)) / (m(1) - m(0))
     m(t) = l1(t) + l3(sigmoid(l2(l1(t))))   with positive weights, so m rises
 
-n is the same for any scale and offset of m, and l2 takes up those of l1, so l1(t) = t and no bias in l3 lose nothing.
+n is the same for any scale and offset of m, and l2 takes up those of l1, so l1(t) = t and no bias
+in l3 lose nothing.
 
-**What each part is trained for.** In continuous time the bound depends on the ends g0, g1 alone: for the interior n, it is
-an integral in another variable. What the interior changes is the variance of its estimate. One draw l of the diffusion
-term at (x, t, eps) has Var l = E[l^2] - E[l]^2, and the second part is fixed, so the interior descends E[l^2] while
-the ends and the network descend the bound.
+**What each part is trained for.** In continuous time the bound depends on the ends g0, g1 alone:
+for the interior n, it is an integral in another variable. What the interior changes is the variance
+of its estimate. One draw l of the diffusion term at (x, t, eps) has Var l = E[l^2] - E[l]^2, and
+the second part is fixed, so the interior descends E[l^2] while the ends and the network descend the
+bound.
 
-**One backward pass for both.** With x, t and eps drawn, l_i depends on the interior only through n_i = n(t_i) and its
-slope n'_i, and for each of its weights w
+**One backward pass for both.** With x, t and eps drawn, l_i depends on the interior only through
+n_i = n(t_i) and its slope n'_i, and for each of its weights w
 
     d l_i^2 / dw  =  (2 l_i dl_i/dn_i) dn_i/dw + (2 l_i dl_i/dn'_i) dn'_i/dw.
 
-Backpropagation of the mean of l brings dl_i/dn_i and dl_i/dn'_i to those 2 b numbers on its way to w. Multiplied there
-by 2 l_i, they go on to become the gradient of the mean of l^2 (here of SHARE times it). The network and the ends are
-reached by other ways, which touch neither n_i nor n'_i, so their gradient stays that of the mean of l.
+Backpropagation of the mean of l brings dl_i/dn_i and dl_i/dn'_i to those 2 b numbers on its way to
+w. Multiplied there by 2 l_i, they go on to become the gradient of the mean of l^2 (here of SHARE
+times it). The network and the ends are reached by other ways, which touch neither n_i nor n'_i, so
+their gradient stays that of the mean of l.
 """
 
 from __future__ import annotations
@@ -33,10 +37,12 @@ from torch import Tensor, nn
 from .schedule import SCHEDULES, Arguments, Schedule, check_ends
 
 RATE = 10.0
-"""Units of the interior's weights. An optimizer that moves every parameter by about its rate a step (AdamW) shall bend
+"""Units of the interior's weights. An optimizer that moves every parameter by about its rate a step
+(AdamW) shall bend
 the curve within some hundred steps, at a rate that suits the network."""
 SHARE = 0.01
-"""What multiplies the variance as an objective. AdamW does not see it, but the gradient's norm, which is clipped over all
+"""What multiplies the variance as an objective. AdamW does not see it, but the gradient's norm,
+which is clipped over all
 parameters together, does: the interior's part shall stay small beside the network's."""
 PLAIN = 0.1
 """Share of the plain straight line l1 in m at the start."""
@@ -53,7 +59,9 @@ class Squared:
         self._factor = SHARE * 2 * losses.detach()
 
     def hold(self, value: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """The same numbers, one for each item; the gradient that comes back through them is multiplied."""
+        """The same numbers, one for each item; the gradient that comes back through them is
+        multiplied.
+        """
         if value.requires_grad:
             value.register_hook(self._scale)
         return value
@@ -66,12 +74,14 @@ class Squared:
 
 
 class LearnedSchedule(Schedule):
-    """A schedule with parameters: `units` sigmoids between two ends, near the straight line at first.
+    """A schedule with parameters: `units` sigmoids between two ends, near the straight line at
+    first.
 
-    `start` and `end` are the log-SNR at t = 0 and t = 1 to begin with; training moves them, unless `fixed_ends`, to
-    either side of the middle between them, so start > end always. All parameters are 0 at first and count the
-    deviation from that straight line: weight decay pulls towards it. They stay float32 in a model of half precision.
-    ValueError for infinite ends, ends in the wrong order, or fewer than 5 units.
+    `start` and `end` are the log-SNR at t = 0 and t = 1 to begin with; training moves them, unless
+    `fixed_ends`, to either side of the middle between them, so start > end always. All parameters
+    are 0 at first and count the deviation from that straight line: weight decay pulls towards it.
+    They stay float32 in a model of half precision. ValueError for infinite ends, ends in the wrong
+    order, or fewer than 5 units.
     """
 
     centres: Tensor
@@ -92,7 +102,8 @@ class LearnedSchedule(Schedule):
             "fixed_ends": fixed_ends,
         }
         self.middle, self.radius = (start + end) / 2, (start - end) / 2
-        # Centres run from 1.5 gaps before t = 0 to 1.5 gaps after t = 1: equal sigmoids add up to a straight line.
+        # Centres run from 1.5 gaps before t = 0 to 1.5 gaps after t = 1: equal sigmoids add up to a
+        # straight line.
         self.units, self.gap = units, 1 / (units - 4)
         self.register_buffer("centres", torch.arange(units) - 1.5, persistent=False)  # in gaps
         self.reach = nn.Parameter(torch.zeros(2), requires_grad=not fixed_ends)
@@ -106,7 +117,9 @@ class LearnedSchedule(Schedule):
         return dict(self._arguments)
 
     def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """log-SNR at t = 0 and at t = 1, in the dtype of t; `reach` is in units of log-SNR while it is small."""
+        """log-SNR at t = 0 and at t = 1, in the dtype of t; `reach` is in units of log-SNR while it
+        is small.
+        """
         above, below = (self.radius * (self.reach.to(like) / self.radius).exp()).unbind()
         return self.middle + above, self.middle - below
 
@@ -143,9 +156,11 @@ class LearnedSchedule(Schedule):
 
     @torch.no_grad()
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """The t at this log-SNR, 0 or 1 beyond the ends, to the last digits of the dtype; it carries no gradient.
+        """The t at this log-SNR, 0 or 1 beyond the ends, to the last digits of the dtype; it
+        carries no gradient.
 
-        Newton steps on each element, with a bisection where one leaves the bracket or shrinks too little.
+        Newton steps on each element, with a bisection where one leaves the bracket or shrinks too
+        little.
         """
         start, end = self._ends(log_snr)
         low, high = torch.zeros_like(log_snr), torch.ones_like(log_snr)
@@ -163,14 +178,18 @@ class LearnedSchedule(Schedule):
         return t
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
-        """Follow a move to another device, not a change of dtype: half precision would round log-SNR."""
+        """Follow a move to another device, not a change of dtype: half precision would round
+        log-SNR.
+        """
         return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def descending_variance(self) -> Iterator[Squared]:
-        """Inside, every time is one item's draw, and the interior's gradient will be that of the mean of l^2.
+        """Inside, every time is one item's draw, and the interior's gradient will be that of the
+        mean of l^2.
 
-        Name the l_i by `Squared.of` before the backward pass; the derivation is at the head of the module.
+        Name the l_i by `Squared.of` before the backward pass; the derivation is at the head of the
+        module.
         """
         self._squared = Squared()
         try:
@@ -187,7 +206,9 @@ class LearnedSchedule(Schedule):
 
 @contextmanager
 def descending_variance(schedule: Schedule) -> Iterator[Squared]:
-    """`LearnedSchedule.descending_variance`, and nothing at all on a schedule that has no interior to train."""
+    """`LearnedSchedule.descending_variance`, and nothing at all on a schedule that has no interior
+    to train.
+    """
     if isinstance(schedule, LearnedSchedule):
         with schedule.descending_variance() as squared:
             yield squared

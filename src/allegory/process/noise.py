@@ -1,7 +1,9 @@
-"""Noise that belongs to an item: every item of a batch has a seed, and its draws are the same in any batch.
+"""Noise that belongs to an item: every item of a batch has a seed, and its draws are the same in
+any batch.
 
-Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the neighbours of an item
-do not change them. Any whole number is a seed: numpy hashes all 64 bits of it, where torch would keep 32.
+Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the
+neighbours of an item do not change them. Any whole number is a seed: numpy hashes all 64 bits of
+it, where torch would keep 32.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Stream(IntEnum):
 
 
 def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
-    """One seed per item, 0 to count - 1 for None. ValueError when there are not as many seeds as items."""
+    """One seed per item, 0 to count - 1 for None. ValueError when there are not as many seeds as
+    items.
+    """
     if seeds is None:
         return range(count)
     if len(seeds) != count:
@@ -75,6 +79,8 @@ class Noise:
 
 
 def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
-    """Seed and stream as three words of 32 bits, a fixed number, so that no two pairs are the same words."""
+    """Seed and stream as three words of 32 bits, a fixed number, so that no two pairs are the same
+    words.
+    """
     low, high = seed % 2**32, seed // 2**32 % 2**32
     return np.random.SeedSequence([int(stream), low, high])

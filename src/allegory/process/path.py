@@ -1,15 +1,15 @@
 r"""The forward process, and the process at one time.
 
-A **Path** is q(x_t | x0) = N(alpha x0, sigma^2 I): a schedule (log-SNR of t) and a scaling (how alpha and sigma share
-it). A **Level** is the Path at one time, shaped to broadcast against the data. It stores log-SNR, never
-alpha-bar, and computes the rest when first asked for:
+A **Path** is q(x_t | x0) = N(alpha x0, sigma^2 I): a schedule (log-SNR of t) and a scaling (how
+alpha and sigma share it). A **Level** is the Path at one time, shaped to broadcast against the
+data. It stores log-SNR, never alpha-bar, and computes the rest when first asked for:
 
     dx = f x dt + g dw                        the SDE with these marginals (Song et al. 2021)
     f  = d log alpha / dt                     `drift`
     g2 = d sigma^2/dt - 2 f sigma^2 = -sigma^2 log_snr'        `diffusion`
 
-The second form of g2 follows from log_snr' = 2 (alpha'/alpha - sigma'/sigma) and holds for every scaling; the VP
-process of DDPM has f = -beta/2 and g2 = beta.
+The second form of g2 follows from log_snr' = 2 (alpha'/alpha - sigma'/sigma) and holds for every
+scaling; the VP process of DDPM has f = -beta/2 and g2 = beta.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Path(KnownPaths):
         """The Level at t, in the precision of `like` and shaped to broadcast against it.
 
         Args:
-            t: one time, or one per item, shape () or (batch,), from 0 to 1; or a Level, of this path or of another with
-                the same times. A Level of this very path that already fits is returned as it is.
+            t: one time, or one per item, shape () or (batch,), from 0 to 1; or a Level, of this
+                path or of another with the same times. A Level of this very path that already fits
+                is returned as it is.
             like: the data, (batch, *shape); None keeps the shape of t.
 
         Raises:
@@ -63,7 +64,9 @@ class Path(KnownPaths):
         return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
 
     def _at_level(self, level: Level, like: Tensor | None) -> Level:
-        """The Level of this path at the time of another Level; clean data are clean data on every path."""
+        """The Level of this path at the time of another Level; clean data are clean data on every
+        path.
+        """
         time = level.t
         if not isinstance(time, Tensor) and level.precise_log_snr == math.inf:
             return level if level.path is self else self.clean
@@ -74,7 +77,8 @@ class Path(KnownPaths):
         return self.at(time.flatten() if isinstance(time, Tensor) and time.ndim else time, like)
 
     def at_log_snr(self, log_snr: Float[Tensor, " b"], like: Tensor | None = None) -> Level:
-        """The Level with this log-SNR, one per item, clamped to the ends of the path; it carries no gradient to t.
+        """The Level with this log-SNR, one per item, clamped to the ends of the path; it carries no
+        gradient to t.
 
         Args:
             log_snr: one per item, or one.
@@ -89,12 +93,15 @@ class Path(KnownPaths):
         return Level(self, 0.0, math.inf, torch.float64)
 
     def levels(self, times: Sequence[float] | Float[Tensor, " n"]) -> tuple[Level, ...]:
-        """The Levels at these times, one by one, with every scale a Python float: what a loop steps through."""
+        """The Levels at these times, one by one, with every scale a Python float: what a loop steps
+        through.
+        """
         return self.at(torch.as_tensor(times, dtype=torch.float64).cpu()).unbind()
 
     @property
     def prior_std(self) -> float:
-        """Standard deviation of the prior p(x_1) = N(0, prior_std^2 I): that of x_1 for unit-variance data.
+        """Standard deviation of the prior p(x_1) = N(0, prior_std^2 I): that of x_1 for
+        unit-variance data.
 
         It is 1 on a variance-preserving path (Luo 2022, eq. 33).
         """
@@ -107,7 +114,9 @@ class Path(KnownPaths):
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """A Path at one time. Scales are tensors that broadcast against the data, or floats after `unbind`."""
+    """A Path at one time. Scales are tensors that broadcast against the data, or floats after
+    `unbind`.
+    """
 
     path: Path
     t: Coefficient
@@ -174,11 +183,15 @@ class Level:
 
     @cached_property
     def diffusion(self) -> Coefficient:
-        """g^2 = -sigma^2 d log-SNR/dt in dx = f x dt + g dw (Song et al. 2021; VDM, Kingma et al. 2021)."""
+        """g^2 = -sigma^2 d log-SNR/dt in dx = f x dt + g dw (Song et al. 2021; VDM, Kingma et al.
+        2021).
+        """
         return -self.sigma * self.alpha_sigma_dlog_snr / self.alpha
 
     def log_snr_minus(self, other: Level) -> Coefficient:
-        """log_snr - other.log_snr, subtracted before it is rounded: neighbouring times keep their digits."""
+        """log_snr - other.log_snr, subtracted before it is rounded: neighbouring times keep their
+        digits.
+        """
         difference = self.precise_log_snr - other.precise_log_snr
         return difference.to(self.dtype) if isinstance(difference, Tensor) else difference
 
@@ -227,7 +240,9 @@ class Level:
 
 
 def _checked_time(t: Tensor | float, like: Tensor | None) -> Tensor:
-    """The time as a tensor on the device of the data, as precise as it has. ValueError outside [0, 1]."""
+    """The time as a tensor on the device of the data, as precise as it has. ValueError outside [0,
+    1].
+    """
     device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
     time = torch.as_tensor(t, dtype=precise(device), device=device)
 

@@ -1,7 +1,7 @@
 r"""Predictions: what is predicted of x0 and eps at a Level, and every name for it.
 
-x_t = alpha x0 + sigma eps ties the two, so one more linear relation  y = a x0 + b eps  fixes both. Each target that
-a network may be trained on is such a target (a, b), and so is x_t itself:
+x_t = alpha x0 + sigma eps ties the two, so one more linear relation  y = a x0 + b eps  fixes both.
+Each target that a network may be trained on is such a target (a, b), and so is x_t itself:
 
     x_t    (alpha, sigma)                    the noisy data
     x0     (1, 0)                            the clean data
@@ -10,14 +10,16 @@ a network may be trained on is such a target (a, b), and so is x_t itself:
     v      (-sigma, alpha)                   Salimans & Ho 2022
     flow   (d alpha/dt, d sigma/dt)          dx_t/dt along the path (Lipman et al. 2023)
     edm    (sigma, -alpha s^2) / (s sqrt(sigma^2 + s^2 alpha^2))
-                                             unit-variance target of Karras et al. 2022, data of standard deviation s
+                                             unit-variance target of Karras et al. 2022, data of
+                                             standard deviation s
 
-Given the values u, y of two targets (a, b) and (a', b'), any linear functional  c0 x0 + c1 eps  is  p u + q y  with
+Given the values u, y of two targets (a, b) and (a', b'), any linear functional  c0 x0 + c1 eps  is
+p u + q y  with
 
     det = a b' - b a'        p = (c0 b' - c1 a') / det        q = (a c1 - b c0) / det,
 
-the one 2x2 solve behind every conversion, and behind every solver step, because the state at another Level is the
-functional (alpha_s, sigma_s).
+the one 2x2 solve behind every conversion, and behind every solver step, because the state at
+another Level is the functional (alpha_s, sigma_s).
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Target:
 
 
 def edm_target(data_std: float) -> Target:
-    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation. ValueError for 0 or less."""
+    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation.
+    ValueError for 0 or less.
+    """
     if not data_std > 0:
         raise ValueError(f"data_std={data_std}; give a positive number")
 
@@ -114,7 +118,9 @@ X_T = Target("x_t", lambda level: (level.alpha, level.sigma))
 
 
 def target_named(name: str | Target, data_std: float = 1.0) -> Target:
-    """The target of this name; `edm` takes the standard deviation of the data. ValueError names the closest."""
+    """The target of this name; `edm` takes the standard deviation of the data. ValueError names the
+    closest.
+    """
     if isinstance(name, Target):
         return name
     return edm_target(data_std) if name == "edm" and data_std != 1.0 else TARGETS.named(name)
@@ -122,10 +128,13 @@ def target_named(name: str | Target, data_std: float = 1.0) -> Target:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The pair (x0, eps) predicted at a Level, held as the values u and y of two targets; every other target is a view.
+    """The pair (x0, eps) predicted at a Level, held as the values u and y of two targets; every
+    other target is a view.
 
-    A model that learns the variance of a reverse step adds its `variance_fraction`: where the logarithm of that variance lies between
-    the smallest that fits the data (0) and the largest (1), number by number (Nichol & Dhariwal 2021, eq. 15).
+    A model that learns the variance of a reverse step adds its `variance_fraction`: where the
+        logarithm of that variance lies between
+    the smallest that fits the data (0) and the largest (1), number by number (Nichol & Dhariwal
+    2021, eq. 15).
     """
 
     u: Float[Tensor, "b *shape"]
@@ -136,7 +145,9 @@ class Prediction:
 
     @classmethod
     def solve(cls, target: str | Target, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """The pair for which the target is y and alpha x0 + sigma eps is x_t: what a network's output means."""
+        """The pair for which the target is y and alpha x0 + sigma eps is x_t: what a network's
+        output means.
+        """
         if y.shape != x_t.shape:
             raise ValueError(
                 f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a prediction has the shape of x_t"
@@ -166,8 +177,8 @@ class Prediction:
     def squared_error(self, truth: Prediction, target: str | Target) -> Float[Tensor, "b *shape"]:
         """|error of that target|^2, number by number, computed on the target that was predicted.
 
-        alpha dx0 + sigma deps = 0 makes the errors of two targets proportional: dy' = (det'/det) dy with
-        det = alpha b - sigma a.
+        alpha dx0 + sigma deps = 0 makes the errors of two targets proportional: dy' = (det'/det) dy
+        with det = alpha b - sigma a.
         """
         own, asked = self.targets[1], target_named(target)
         ratio = self._determinant(asked) / self._determinant(own)
@@ -187,7 +198,9 @@ class Prediction:
         )
 
     def at(self, level: Level) -> Float[Tensor, "b *shape"]:
-        """alpha_s x0 + sigma_s eps: the same pair seen at another Level, which is a DDIM step (Song et al. 2020)."""
+        """alpha_s x0 + sigma_s eps: the same pair seen at another Level, which is a DDIM step (Song
+        et al. 2020).
+        """
         return self.combine(level.alpha, level.sigma)
 
     def combine(self, c0: Coefficient, c1: Coefficient) -> Float[Tensor, "b *shape"]:
@@ -195,7 +208,9 @@ class Prediction:
         return weighted_sum(*self.terms(c0, c1))
 
     def terms(self, c0: Coefficient, c1: Coefficient) -> tuple[Term, Term]:
-        """c0 x0 + c1 eps as (p, u), (q, y), for a sum that goes on: the 2x2 solve of the module's docstring."""
+        """c0 x0 + c1 eps as (p, u), (q, y), for a sum that goes on: the 2x2 solve of the module's
+        docstring.
+        """
         (a, b), (a_y, b_y) = (target.coefficients(self.level) for target in self.targets)
         det = a * b_y - b * a_y
         if isinstance(det, float) and det == 0.0:
@@ -207,7 +222,9 @@ class Prediction:
         return ((c0 * b_y - c1 * a_y) / det, self.u), ((a * c1 - b * c0) / det, self.y)
 
     def extrapolate(self, other: Prediction, weight: float) -> Prediction:
-        """self + weight (other - self), target by target: what guidance and interpolation do. Both stand at one Level."""
+        """self + weight (other - self), target by target: what guidance and interpolation do. Both
+        stand at one Level.
+        """
         mine, theirs = self, other
         if mine.targets[1] is not theirs.targets[1] or mine.targets[0] is not theirs.targets[0]:
             mine, theirs = (
@@ -226,10 +243,12 @@ class Prediction:
 
 @runtime_checkable
 class Predict(Protocol):
-    """(x_t, t, condition) -> Prediction: all that samplers, guidance, likelihood and losses know of a network.
+    """(x_t, t, condition) -> Prediction: all that samplers, guidance, likelihood and losses know of
+    a network.
 
-    `path` is the forward process that it is for. t is one time, one time per item, or a Level of that path; condition is
-    None for "no condition". A function of this form becomes one by `as_predict`.
+    `path` is the forward process that it is for. t is one time, one time per item, or a Level of
+    that path; condition is None for "no condition". A function of this form becomes one by
+    `as_predict`.
     """
 
     @property
@@ -269,8 +288,9 @@ def as_predict(
     """A function (x_t, t, condition) as a Predict.
 
     Args:
-        function: called as function(x_t, t, condition). Without `target` it returns a Prediction; with `target` it
-            returns a tensor like x_t, and t is the Level of the path at the times of x_t.
+        function: called as function(x_t, t, condition). Without `target` it returns a Prediction;
+            with `target` it returns a tensor like x_t, and t is the Level of the path at the times
+            of x_t.
         path: the forward process of x_t.
         target: what the returned tensor is: "eps", "x0", "v", "score", "flow", "edm", or a Target.
 
@@ -290,7 +310,9 @@ def energy_of(
     t: Tensor | float | Level,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
-    """-log p(x_t) in nats, up to a constant, of a Predict with an `energy`. ValueError for one that has only a score."""
+    """-log p(x_t) in nats, up to a constant, of a Predict with an `energy`. ValueError for one that
+    has only a score.
+    """
     energy = getattr(predict, "energy", None)
     if energy is None:
         raise ValueError(

@@ -1,9 +1,11 @@
-"""One Predict, every scaling: a prediction of one path is a prediction of all others with its schedule.
+"""One Predict, every scaling: a prediction of one path is a prediction of all others with its
+schedule.
 
-At one time two such paths have the same log-SNR, so x_t = alpha x0 + sigma eps and x'_t = alpha' x0 + sigma' eps are one
-state in two units, x_t = (alpha/alpha') x'_t, and the pair (x0, eps) predicted of the one is that of the other. A network
-that was trained as a variance-preserving process is a variance-exploding one too (Song et al. 2021, appendix C; Karras et
-al. 2022, section 2). What differs is the SDE, and with it every sampler that steps in t.
+At one time two such paths have the same log-SNR, so x_t = alpha x0 + sigma eps and x'_t = alpha' x0
++ sigma' eps are one state in two units, x_t = (alpha/alpha') x'_t, and the pair (x0, eps) predicted
+of the one is that of the other. A network that was trained as a variance-preserving process is a
+variance-exploding one too (Song et al. 2021, appendix C; Karras et al. 2022, section 2). What
+differs is the SDE, and with it every sampler that steps in t.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
 r"""Splits: the rules by which alpha and sigma share the log-SNR.
 
-The log-SNR fixes the ratio alpha/sigma; a scaling fixes their size. Nothing else tells the processes of the literature
-apart:
+The log-SNR fixes the ratio alpha/sigma; a scaling fixes their size. Nothing else tells the
+processes of the literature apart:
 
     vp      alpha^2 + sigma^2 = 1     DDPM, VDM, the VP-SDE
     sub_vp  alpha^2 + sigma   = 1     the sub-VP-SDE of Song et al. 2021
     flow    alpha   + sigma   = 1     flow matching, rectified flow
     ve      alpha = 1                 NCSN, the VE-SDE, EDM
 
-Differentiate the rule together with log(alpha/sigma)' = log_snr'/2. There is a pair (q, w) with q sigma + w alpha = 1
-and
+Differentiate the rule together with log(alpha/sigma)' = log_snr'/2. There is a pair (q, w) with q
+sigma + w alpha = 1 and
 
     d log alpha / dt =  q sigma log_snr' / 2        d log sigma / dt = -w alpha log_snr' / 2,
 
-so with R = alpha sigma log_snr'  the slopes are  alpha' = q R / 2  and  sigma' = -w R / 2. R stays finite where
-log-SNR does not.
+so with R = alpha sigma log_snr'  the slopes are  alpha' = q R / 2  and  sigma' = -w R / 2. R stays
+finite where log-SNR does not.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class _SubVariancePreserving(Scaling):
     def scales(
         self, log_snr: Float[Tensor, "*t"]
     ) -> tuple[Float[Tensor, "*t"], Float[Tensor, "*t"]]:
-        # Solve sigma^2 = (1 - sigma) exp(-log_snr); the ratio that is below 1 keeps exp from overflowing.
+        # Solve sigma^2 = (1 - sigma) exp(-log_snr); the ratio that is below 1 keeps exp from
+        # overflowing.
         noise_to_signal = torch.exp(-log_snr.clamp(min=0) / 2)
         signal_to_noise = torch.exp(log_snr.clamp(max=0) / 2)
         alpha_clean = 2 / (noise_to_signal + (noise_to_signal.square() + 4).sqrt())

@@ -2,17 +2,18 @@ r"""Schedules: the log signal-to-noise ratio as a strictly decreasing function o
 
     log_snr(t) = log(alpha(t)^2 / sigma(t)^2),        t from 0 (clean) to 1 (noise).
 
-Everything that a diffusion process does at time t follows from this number and a rule that shares it between alpha and
-sigma (`scaling.py`). A schedule is that function with its slope and its inverse, all in closed form. Where an end is
-infinite (no noise at t = 0, no signal at t = 1) the slope is infinite as well, but the *scaled* slope
+Everything that a diffusion process does at time t follows from this number and a rule that shares
+it between alpha and sigma (`scaling.py`). A schedule is that function with its slope and its
+inverse, all in closed form. Where an end is infinite (no noise at t = 0, no signal at t = 1) the
+slope is infinite as well, but the *scaled* slope
 
     log_snr'(t) * exp(-|log_snr(t)| / 2)
 
-is not: it is twice the slope of alpha/sigma near t = 1 and of -sigma/alpha near t = 0. The slopes of alpha and sigma
-are built from it (`path.py`), so they hold at both ends of every schedule.
+is not: it is twice the slope of alpha/sigma near t = 1 and of -sigma/alpha near t = 0. The slopes
+of alpha and sigma are built from it (`path.py`), so they hold at both ends of every schedule.
 
-The schedules of beta are in `betas.py`, the learned one is in `learned_schedule.py`. All compute in the dtype of t;
-`Path.at` hands them float64.
+The schedules of beta are in `betas.py`, the learned one is in `learned_schedule.py`. All compute in
+the dtype of t; `Path.at` hands them float64.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Schedule(nn.Module, ABC):
         return self.slope(t) * torch.exp(-self(t).abs() / 2)
 
     def arguments(self) -> Arguments:
-        """The arguments with which `type(self)(**arguments)` is this schedule; of a learned one, as it began.
+        """The arguments with which `type(self)(**arguments)` is this schedule; of a learned one, as
+        it began.
 
         They are read from the attributes that have the names of the constructor's parameters.
         """
@@ -142,9 +144,10 @@ class Geometric(Schedule):
 class Cosine(Schedule):
     r"""log_snr(t) = -2 log tan(theta(t)) with an angle theta that is straight in t.
 
-    theta runs from atan(exp(-start/2)) to atan(exp(-end/2)). With infinite ends it is pi t / 2 and, on a
-    variance-preserving path, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021, eq. 17, without its offset); finite ends
-    cut the same curve (Hoogeboom et al. 2023, "simple diffusion"). `end=-inf` gives zero terminal SNR.
+    theta runs from atan(exp(-start/2)) to atan(exp(-end/2)). With infinite ends it is pi t / 2 and,
+    on a variance-preserving path, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021, eq. 17, without
+    its offset); finite ends cut the same curve (Hoogeboom et al. 2023, "simple diffusion").
+    `end=-inf` gives zero terminal SNR.
     """
 
     def __init__(self, start: float = 15.0, end: float = -15.0) -> None:
@@ -152,7 +155,8 @@ class Cosine(Schedule):
         check_ends(start, end, finite=False)
         self.start, self.end = float(start), float(end)
         self.theta0, self.theta1 = self._angle(start), self._angle(end)
-        # The complement pi/2 - theta has its own end points: near t = 1 the difference would cancel.
+        # The complement pi/2 - theta has its own end points: near t = 1 the difference would
+        # cancel.
         self.phi0, self.phi1 = self._angle(-start), self._angle(-end)
 
     @staticmethod
@@ -171,7 +175,8 @@ class Cosine(Schedule):
         return -2 * (self.theta1 - self.theta0) / (torch.sin(theta) * torch.sin(phi))
 
     def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        # exp(-|log_snr|/2) is the smaller of tan and cotangent, which cancels the smaller of the two sines.
+        # exp(-|log_snr|/2) is the smaller of tan and cotangent, which cancels the smaller of the
+        # two sines.
         theta, phi = self._angles(t)
         return (
             -2
@@ -189,7 +194,8 @@ class Cosine(Schedule):
 class RectifiedFlow(Schedule):
     """log_snr(t) = 2 log((1 - t) / t): with the `flow` scaling, alpha = 1 - t and sigma = t.
 
-    The path of flow matching and rectified flow (Lipman et al. 2023; Liu et al. 2023). Both ends are infinite.
+    The path of flow matching and rectified flow (Lipman et al. 2023; Liu et al. 2023). Both ends
+    are infinite.
     """
 
     def __init__(self) -> None:

@@ -20,6 +20,7 @@ from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAE
 from ..networks import NetworkConfig, label_condition
 from ..objectives import objective_named
 from ..process import SCALINGS, SCHEDULES, TARGETS, Path
+from ..process.schedule import Arguments
 from ..training import TrainingConfig
 
 CATEGORICAL = "categorical"
@@ -36,12 +37,12 @@ class PathConfig:
 
     Args:
         schedule: name of the schedule, e.g. "linear" (log-SNR linear in t), "cosine", "learned",
-        "geometric".
+            "geometric".
         start: log-SNR at t = 0, for schedules that have it; None becomes the schedule's default.
         end: log-SNR at t = 1, likewise. For "learned" both are those that it begins with.
         scaling: "vp", "sub_vp", "flow" or "ve".
         arguments: further arguments of the schedule by name, e.g. {"sigma_min": 0.01, "sigma_max":
-        50.0}.
+            50.0}.
 
     Raises:
         ValueError: for an unknown name, or arguments that the schedule does not have.
@@ -51,7 +52,7 @@ class PathConfig:
     start: float | None = None
     end: float | None = None
     scaling: str = "vp"
-    arguments: dict[str, float | tuple[float, ...]] = field(default_factory=dict, hash=False)
+    arguments: Arguments = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         pick("schedule", self.schedule, SCHEDULES)
@@ -72,7 +73,7 @@ class PathConfig:
         """The Path."""
         return Path(SCHEDULES[self.schedule](**self._given()), self.scaling)
 
-    def _given(self) -> dict[str, float | tuple[float, ...]]:
+    def _given(self) -> Arguments:
         """The arguments of the schedule that are not left to its defaults."""
         ends = {"start": self.start, "end": self.end}
         return {name: value for name, value in ends.items() if value is not None} | self.arguments
@@ -113,10 +114,9 @@ class DiffusionConfig:
         network: its network.
         path: the forward process.
         target: what the network predicts: a target ("x0", "eps", "score", "v", "flow", "edm"),
-        "categorical" for
-            logits over the levels, or "energy".
+            "categorical" for logits over the levels, or "energy".
         data_std: standard deviation of the data in model space; None computes it from the training
-        data.
+            data.
         objective: name of the training objective, e.g. "elbo" or "simple".
         label_dropout: fraction of training items whose label is hidden.
 

@@ -9,7 +9,6 @@ model=model)`.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -60,11 +59,13 @@ def path_config(path: Path) -> PathConfig | None:
     """The config of a Path whose schedule is registered and whose scaling has a name, else None."""
     schedule = path.schedule
     name = next((name for name, kind in SCHEDULES.items() if kind is type(schedule)), None)
-    arguments = _schedule_arguments(schedule)
-    if name is None or arguments is None:
+    if name is None:
         return None
-    ends = {end: arguments.pop(end) for end in ("start", "end") if end in arguments}
-    return PathConfig(name, scaling=path.scaling.name, arguments=arguments, **ends)
+
+    arguments: dict[str, Any] = dict(schedule.arguments())
+    start = arguments.pop("start", None)
+    end = arguments.pop("end", None)
+    return PathConfig(name, start, end, path.scaling.name, arguments)
 
 
 def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
@@ -108,15 +109,6 @@ def _objective_name(objective: Objective | None) -> str | None:
         if type(candidate) is type(objective) and candidate.unit == objective.unit:
             return name
     return None
-
-
-def _schedule_arguments(schedule: Any) -> dict[str, Any] | None:
-    """The numbers that a schedule was made with, None where it does not keep them."""
-    if hasattr(schedule, "arguments"):
-        return dict(schedule.arguments())
-    names = inspect.signature(type(schedule)).parameters
-    found = {name: getattr(schedule, name) for name in names if hasattr(schedule, name)}
-    return found if len(found) == len(names) else None
 
 
 def _is_registered(config: Any) -> bool:

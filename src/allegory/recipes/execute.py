@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..data import Dataset, load
-from ..training import Callback, Result, discard, train
+from ..training import Callback, Result, discard, load_weights, train
 from ..training.checkpoint import read
 from .config import Run
 from .run_folder import RunFolder
+from .serialize import to_json
 
 
 def execute(
@@ -22,6 +25,7 @@ def execute(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    initial: Path | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[RunFolder, Result]:
     """Train the run in a folder, or continue what is there.
@@ -33,6 +37,7 @@ def execute(
         path: the run folder.
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
+        initial: another run whose weights training starts from; None: random weights.
         callbacks: called at each report.
 
     Returns:
@@ -44,10 +49,15 @@ def execute(
     """
     check_folder(path, resume, overwrite)
     dataset = load(run.source)
+    if initial is not None:
+        run = with_model_of(run, initial)
     run = run.resolved(dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)  # the initial weights
         model = run.build_model(dataset)
+    if initial is not None and not resume:
+        load_weights(model, RunFolder.open(initial).weights)
+
     result = train_in(
         path, run, model, dataset, resume=resume, overwrite=overwrite, callbacks=callbacks
     )
@@ -82,7 +92,47 @@ def train_in(
     if path is not None:
         RunFolder.create(path, run, dataset.spec)
     batches = dataset.batches(run.training.batch_size, run.training.seed)
-    return train(model, batches, run.training, path, resume=resume, callbacks=callbacks)
+    held_out = dataset.validation
+    return train(
+        model,
+        batches,
+        run.training,
+        path,
+        resume=resume,
+        callbacks=callbacks,
+        validation=(held_out.x, held_out.labels) if len(held_out) else None,
+    )
+
+
+def with_model_of(run: Run, path: Path) -> Run:
+    """The run with the model of another one, whose weights it will start from.
+
+    Args:
+        run: its model may leave fields open, as None.
+        path: folder of the other run.
+
+    Raises:
+        ValueError: where the models differ; it names the first field that does.
+    """
+    other = RunFolder.open(path).run
+    mine, theirs = (_flat("model", to_json(each.model)) for each in (run, other))
+    for name in {**theirs, **mine}:
+        value, wanted = mine.get(name), theirs.get(name)
+        if value != wanted and (name not in mine or value is not None):
+            raise ValueError(
+                f"--from {path}: its {name} is {wanted} and here it is {value}; weights fit the same model only"
+            )
+    return replace(run, model=other.model)
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    """A tree of fields as dotted names."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for name, part in value.items():
+        flat |= _flat(f"{prefix}.{name}", part)
+    return flat
 
 
 def check_folder(path: Path, resume: bool, overwrite: bool) -> None:

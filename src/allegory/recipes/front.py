@@ -30,7 +30,9 @@ def train(
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Train a model, and leave it with the moving average of its weights, ready to sample and evaluate.
+    """Train a model, and leave it with the moving average of its weights at its best, ready to sample and evaluate.
+
+    The best is the step with the lowest loss on the validation items, the last where there are none.
 
     Args:
         model: an `nn.Module` with `spec` and `loss`, such as a `VDM`.
@@ -80,13 +82,16 @@ def train(
             overwrite=overwrite,
             callbacks=[show, *callbacks],
         )
-    model.load_state_dict(result.ema.state_dict())
+    model.load_state_dict(result.best.state_dict())
     model.eval()
     return result
 
 
 def open(folder: str | Path, model: nn.Module | None = None) -> Any:
-    """The trained model in a run folder, with the moving average of its weights, ready to sample and evaluate.
+    """The trained model in a run folder, ready to sample and evaluate.
+
+    Its weights are their moving average at the step with the lowest validation loss (best.safetensors), or after the last
+    step where there was no validation (ema.safetensors).
 
     Args:
         folder: a run folder, from `train` or from the command line.

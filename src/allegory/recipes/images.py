@@ -17,8 +17,7 @@ def images(data: str) -> Run:
 
     Args:
         data: a folder of images, a .npy or .npz of uint8, a parquet table, or hub:owner/name; both
-        sides
-            are multiples of 4.
+            sides are multiples of 4.
     """
     return Run(
         recipe="images",

@@ -38,12 +38,12 @@ def recipe_named(name: str, data: str | None = None) -> Run:
 
     Args:
         name: of the recipe; a number may follow where the recipe has one, as in
-        "mnist_hierarchy:6".
+            "mnist_hierarchy:6".
         data: the data, as `allegory.data.load` reads them; None takes the recipe's own.
 
     Raises:
         ValueError: for an unknown name, a number that does not fit, or a recipe without data of its
-        own.
+            own.
     """
     function = RECIPES.named(name)
     if data is not None:

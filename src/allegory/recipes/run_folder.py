@@ -1,7 +1,7 @@
 """The run folder as a whole: `run.json` beside what training writes.
 
 run.json        the resolved Run, what the data are, and the versions it was made with
-model.safetensors, ema.safetensors, state/, metrics.jsonl        (see `training.checkpoint`)
+model.safetensors, ema.safetensors, best.safetensors, state/, metrics.jsonl        (see `training.checkpoint`)
 samples/        what `sample` makes
 report.html     what `evaluate` makes
 """
@@ -19,20 +19,34 @@ import torch
 
 from .. import __version__
 from ..data import Dataset, DataSpec, load
+from ..lookup import pick
 from ..training import load_weights
-from ..training.metrics import read
+from ..training.checkpoint import BEST
+from ..training.metrics import read, read_validation
 from .config import Run
 from .formats import FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
 
+WEIGHTS = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
+"""Files of weights: the moving average at the lowest validation loss; at the last step; and without an average."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run that has been started: where it is, its choices, and what its data are."""
+    """A run that has been started.
+
+    Args:
+        path: where it is.
+        run: its choices.
+        spec: what its data are.
+        which: the weights that `model` takes: "best", "ema" or "last"; None is the best by validation where the run was
+            validated, else "ema".
+    """
 
     path: Path
     run: Run
     spec: DataSpec
+    which: str | None = None
 
     @classmethod
     def create(cls, path: Path, run: Run, spec: DataSpec) -> RunFolder:
@@ -53,15 +67,26 @@ class RunFolder:
         return cls(path, run, spec)
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        """Read run.json. ValueError when the folder is missing, is no run, or is half-written."""
+    def open(cls, path: Path, which: str | None = None) -> RunFolder:
+        """Read run.json.
+
+        Args:
+            path: the folder.
+            which: the weights to take; see `RunFolder`.
+
+        Raises:
+            ValueError: when the folder is missing, is no run, or is half-written, or the weights have another name.
+        """
+        if which is not None:
+            pick("weights", which, WEIGHTS)
         if not path.is_dir():
             raise ValueError(
                 f"RUN {str(path)!r}: no such folder; make one with `allegory train RECIPE --out {path}`"
             )
         try:
             content = current_format(json.loads((path / "run.json").read_text()))
-            return cls(path, from_json(content["run"]), DataSpec.from_dict(content["data"]))
+            run, spec = from_json(content["run"]), DataSpec.from_dict(content["data"])
+            return cls(path, run, spec, which)
         except (NotRegistered, UnknownFormat) as error:
             raise ValueError(f"{path / 'run.json'}: {error}") from None
         except FileNotFoundError:
@@ -75,14 +100,17 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The file of the averaged weights. ValueError where training has written none yet."""
-        file = self.path / "ema.safetensors"
+        """The file of the weights that `model` takes. ValueError where training has written none yet."""
+        best = self.path / WEIGHTS["best"]
+        which = self.which or ("best" if best.exists() else "ema")
+        file = self.path / WEIGHTS[which]
         if not file.exists():
-            raise ValueError(f"RUN {str(self.path)!r}: no weights yet; finish it with `--resume`")
+            name = "no weights yet" if which != "best" else "no best weights, it was not validated"
+            raise ValueError(f"RUN {str(self.path)!r}: {name}; finish it with `--resume`")
         return file
 
     def model(self) -> Any:
-        """The trained model, with the moving average of its weights, ready to evaluate.
+        """The trained model, ready to evaluate, with the moving average of its weights at its best.
 
         Raises:
             ValueError: for a folder without weights, or a damaged one.
@@ -117,8 +145,12 @@ class RunFolder:
         return dataset
 
     def metrics(self) -> list[dict[str, float]]:
-        """The lines of metrics.jsonl."""
+        """The reports in metrics.jsonl."""
         return read(self.path / "metrics.jsonl")
+
+    def validation(self) -> list[dict[str, float]]:
+        """The validations in metrics.jsonl: step, validation (the loss), best_step and best."""
+        return read_validation(self.path / "metrics.jsonl")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

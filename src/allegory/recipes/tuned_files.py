@@ -47,4 +47,4 @@ def load_tuned(
 
 
 def _fingerprint(folder: RunFolder) -> str:
-    return hashlib.sha256((folder.path / "ema.safetensors").read_bytes()).hexdigest()
+    return hashlib.sha256(folder.weights.read_bytes()).hexdigest()

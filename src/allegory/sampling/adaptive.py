@@ -26,22 +26,6 @@ MEMORY, STEEPEST = 4, 12.0
 """Slopes remembered; and the half log-SNR that stands for none at all where t = 1 is pure noise."""
 
 
-class Descent(Angle):
-    """w = -atan(u/S), which rises on the way to the data."""
-
-    def of(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        """w at u."""
-        return -super().of(u)
-
-    def back(self, w: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        """u at w."""
-        return super().back(-w)
-
-    def slope(self, u: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        """du/dw."""
-        return -super().slope(u)
-
-
 @dataclass(frozen=True, eq=False)
 class AdaptiveResult:
     """Where each item came to, and the evaluations that it took."""
@@ -101,7 +85,7 @@ def adaptive(
     alpha = path.scaling.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
     y = x.to(precise(x.device)) / alpha
     begin = field(y.new_full((len(y),), u), y, torch.arange(len(y), device=y.device))
-    arrival = AdaptiveIntegrator(field, u_end, Descent(data_std), MEMORY, tolerance, limit).run(
+    arrival = AdaptiveIntegrator(field, u_end, Angle(data_std, -1), MEMORY, tolerance, limit).run(
         begin
     )
     level = path.levels([0.0])[0]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoint
-from .checkpoint import Checkpoint
+from .checkpoint import BEST, Checkpoint
 from .config import TrainingConfig
 from .distributed import Processes
 from .errors import Interrupted, TrainingError
@@ -101,10 +101,7 @@ def train(
     with isolated(processes.device), interrupts() as stop:
         learner = Learner(model, config, processes)
         counters = _start(learner, batches, saved)
-        selection = None
-        if validation is not None and processes.rank == 0:
-            validator = Validator(validation, config, processes.device)
-            selection = Selection(validator, counters.validation, folder)
+        selection = _selection(validation, learner, counters, folder)
         return _Run(learner, batches, counters, folder, selection).spend(stop, callbacks)
 
 
@@ -136,6 +133,22 @@ def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Cou
     restore(saved.random, learner.processes, learner.generator)
     counters = dict(saved.state["counters"])
     return _Counters(**counters | {"validation": Record(**counters.get("validation", {}))})
+
+
+def _selection(
+    validation: Batch | None, learner: Learner, counters: _Counters, folder: Path | None
+) -> Selection | None:
+    """What validates the run, in the first process. Without validation, no best weights of before are left."""
+    if learner.processes.rank != 0:
+        return None
+    if validation is not None and learner.config.validation_every != 0:
+        validator = Validator(validation, learner.config, learner.processes.device)
+        return Selection(validator, counters.validation, folder)
+
+    counters.validation = Record()
+    if folder is not None:
+        (folder / BEST).unlink(missing_ok=True)
+    return None
 
 
 class _Run:

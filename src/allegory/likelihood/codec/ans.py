@@ -1,19 +1,21 @@
 r"""A stack of bits (asymmetric numeral systems, Duda 2009; the coder is that of `constriction`).
 
-Pushing a symbol under a distribution P makes the stack longer by -log2 P bits; popping under P reads a symbol that is
-distributed as P if the bits are random, and makes the stack shorter by as much. Each undoes the other, exactly.
+Pushing a symbol under a distribution P makes the stack longer by -log2 P bits; popping under P
+reads a symbol that is distributed as P if the bits are random, and makes the stack shorter by as
+much. Each undoes the other, exactly.
 
-Bits are random only if all that was pushed had the distribution it was pushed under. A number far from where the model
-expected it leaves bits that tell of it, and the latent popped next would be noise that knows the data: on a coarse chain
-that cost a tenth of the file. So the stack is *scrambled* before every pop: its upper words are added, bit by bit,
-to a pseudo-random key.
+Bits are random only if all that was pushed had the distribution it was pushed under. A number far
+from where the model expected it leaves bits that tell of it, and the latent popped next would be
+noise that knows the data: on a coarse chain that cost a tenth of the file. So the stack is
+*scrambled* before every pop: its upper words are added, bit by bit, to a pseudo-random key.
 
-Probabilities have 24 bits, and every symbol that can be named has at least 2^-24 of the mass, wherever it lies. A latent
-popped from where the Gaussian says "never" is an outlier that costs its neighbours hundreds of bits, and a chain pops
-thousands of numbers an item. So q is cut off at 5 standard deviations, within which its mass is above 2^-24.
-p must take whatever comes. Its window reaches to 8 standard deviations; what lies outside, which a wrong model
-meets, is an *escape*: a flag of probability 2^-18 and 32 bits for its place, 50 bits, as much as 8 standard deviations
-cost by the formula.
+Probabilities have 24 bits, and every symbol that can be named has at least 2^-24 of the mass,
+wherever it lies. A latent popped from where the Gaussian says "never" is an outlier that costs its
+neighbours hundreds of bits, and a chain pops thousands of numbers an item. So q is cut off at 5
+standard deviations, within which its mass is above 2^-24. p must take whatever comes. Its window
+reaches to 8 standard deviations; what lies outside, which a wrong model meets, is an *escape*: a
+flag of probability 2^-18 and 32 bits for its place, 50 bits, as much as 8 standard deviations cost
+by the formula.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ DRAWN, EXPECTED = 5, 8
 """Where windows end, in standard deviations: of what is drawn, and of what the model expects."""
 SHADES = 16
 SCRAMBLE = 1
-"""The last word of every key: seeds that differ by zeros at the end are one seed, and the initial words have their own."""
+"""The last word of every key: seeds that differ by zeros at the end are one seed, and the initial
+words have their own.
+"""
 ESCAPE = 2.0**-18
 HALF = 2**16
 FARTHEST = 2**31
@@ -100,7 +104,8 @@ class Stack:
         return other
 
     def scramble(self, key: tuple[int, ...], count: int) -> None:
-        """Exclusive or of the upper `count` words with random ones of this key; doing it twice undoes it.
+        """Exclusive or of the upper `count` words with random ones of this key; doing it twice
+        undoes it.
 
         The uppermost word keeps its bits, as it may not become 0.
         """
@@ -113,7 +118,9 @@ class Stack:
         self._coder = type(self._coder)(words)
 
     def push(self, k: Ints, normal: Normal, escapes: bool) -> None:
-        """Whole numbers under their Gaussians. `escapes`: whether any number may come, or only those of the window."""
+        """Whole numbers under their Gaussians. `escapes`: whether any number may come, or only
+        those of the window.
+        """
         offset = k - normal.centre
         near = np.ones(len(k), dtype=bool)
         for rows, reach in _groups(normal.std, escapes):
@@ -128,7 +135,9 @@ class Stack:
             self._coder.encode_reverse((~near).astype(np.int32), self._flag())
 
     def pop(self, normal: Normal, escapes: bool) -> Ints:
-        """The numbers that `push` put there, or a draw from the windows. OutOfBits where no bits are left."""
+        """The numbers that `push` put there, or a draw from the windows. OutOfBits where no bits
+        are left.
+        """
         near = np.ones(len(normal.mean), dtype=bool)
         offset = np.zeros(len(near), dtype=np.int64)
         if escapes:

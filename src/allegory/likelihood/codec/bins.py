@@ -1,10 +1,11 @@
 r"""Grids: the bins in which a latent is coded.
 
-A latent z is a real number; a file holds the number k of its bin, z = k 2^e. The width of a bin cancels between popping z
-from q and pushing it under p, so it may be as small as one likes; what it costs is the bits that the stack must
-hold to begin with. A bin of 1/4 to 1/2 of the narrower of q and p adds 1/12 of its square, at most 2 %, to the
-variance of z, and the code of the coarser latent is at most as long as that of the finer (data processing).
-Widths are powers of two, so that z is exact in any floating-point format.
+A latent z is a real number; a file holds the number k of its bin, z = k 2^e. The width of a bin
+cancels between popping z from q and pushing it under p, so it may be as small as one likes; what it
+costs is the bits that the stack must hold to begin with. A bin of 1/4 to 1/2 of the narrower of q
+and p adds 1/12 of its square, at most 2 %, to the variance of z, and the code of the coarser latent
+is at most as long as that of the finer (data processing). Widths are powers of two, so that z is
+exact in any floating-point format.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class Bins:
 
 
 def choose_bins(latents: Sequence[Latent], fineness: float = FINENESS) -> tuple[Bins, ...]:
-    """Bins for each latent: the power of two below `fineness` times the narrowest Gaussian that it was seen with."""
+    """Bins for each latent: the power of two below `fineness` times the narrowest Gaussian that it
+    was seen with.
+    """
     return tuple(_grid(latent, fineness) for latent in latents)
 
 

@@ -1,16 +1,17 @@
 r"""The order of bits-back coding: which latent is popped and pushed when.
 
-A model p(x, z) and its q(z | x) code x in  -log2 p(x, z) + log2 q(z | x)  bits, whose mean is the negative bound: z is
-*popped* from q, off bits that are on the stack already, then x and z are pushed under p (Townsend et al. 2019). Who reads
-pops z and x under p and, now that x is known, pushes z under q: the bits that were borrowed are back.
+A model p(x, z) and its q(z | x) code x in  -log2 p(x, z) + log2 q(z | x)  bits, whose mean is the
+negative bound: z is *popped* from q, off bits that are on the stack already, then x and z are
+pushed under p (Townsend et al. 2019). Who reads pops z and x under p and, now that x is known,
+pushes z under q: the bits that were borrowed are back.
 
 A Markov chain need not borrow for all of its latents at once (Bit-Swap, Kingma et al. 2019):
 
     pop z_1 from q(z_1 | x)   push x under p(x | z_1)
     pop z_2 from q(z_2 | z_1)   push z_1 under p(z_1 | z_2)   ...   push z_L under p(z_L)
 
-A model that is inferred from the top down needs all of its latents before it can say p(x | z): pop z_L, ..., z_1, push x,
-push z_1, ..., z_L.
+A model that is inferred from the top down needs all of its latents before it can say p(x | z): pop
+z_L, ..., z_1, push x, push z_1, ..., z_L.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ Model = Chain | TopDownModel
 
 @dataclass(frozen=True)
 class CodingContext:
-    """What both ends of a stream agree on: the bins of each latent, and which batch of which stream this is."""
+    """What both ends of a stream agree on: the bins of each latent, and which batch of which stream
+    this is.
+    """
 
     bins: tuple[Bins, ...]
     seed: int
@@ -120,8 +123,8 @@ def push_items(
 ) -> Float[Tensor, " b"]:
     """Items, as numbers of their levels, onto the stack.
 
-    Returns log q(z | x) - log p(x, z) in nats for each, by densities: what the code would cost in bins that are infinitely
-    small. OutOfBits when the stack cannot lend enough.
+    Returns log q(z | x) - log p(x, z) in nats for each, by densities: what the code would cost in
+    bins that are infinitely small. OutOfBits when the stack cannot lend enough.
     """
     x0 = values[index]
     return _push_walk(stack, model, x0, index, book) if isinstance(model, TopDownModel) else _push_chain(

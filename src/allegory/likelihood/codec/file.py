@@ -71,7 +71,9 @@ def unpack(content: bytes, name: str) -> Container:
 
 
 def _sizes(content: bytes, name: str) -> tuple[int, int]:
-    """The lengths of header and bits, once the first 26 bytes are known to be whole and of this version."""
+    """The lengths of header and bits, once the first 26 bytes are known to be whole and of this
+    version.
+    """
     if len(content) < PREFIX.size:
         if content and MAGIC.startswith(content[: len(MAGIC)]):
             raise ValueError(f"{name}: cut short, {len(content)} bytes; copy it again")
@@ -95,7 +97,9 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
 
 
 def fingerprint(model: nn.Module, description: str) -> str:
-    """32 hexadecimal digits of SHA-256 over the description and every tensor of the state, with its name and dtype."""
+    """32 hexadecimal digits of SHA-256 over the description and every tensor of the state, with its
+    name and dtype.
+    """
     digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

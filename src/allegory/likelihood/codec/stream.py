@@ -1,11 +1,13 @@
 r"""Streams: many items on one stack, the bits of one lending to the next.
 
-The first item needs bits to pop its latents from, before any item has paid: random words from a seed. An item that has been
-coded leaves its own bits, from which the next can borrow, so batches grow: the first is one item, each next as large as the
-stack can afford. Their sizes are part of the file, because a network's floating-point results depend on the size of its
-batch. What the items cost is the net size, final minus initial bits; the gross size is what a file must hold.
+The first item needs bits to pop its latents from, before any item has paid: random words from a
+seed. An item that has been coded leaves its own bits, from which the next can borrow, so batches
+grow: the first is one item, each next as large as the stack can afford. Their sizes are part of the
+file, because a network's floating-point results depend on the size of its batch. What the items
+cost is the net size, final minus initial bits; the gross size is what a file must hold.
 
-Reading goes backwards, from the last batch to the first, and ends with the initial words: a proof that no bit went astray.
+Reading goes backwards, from the last batch to the first, and ends with the initial words: a proof
+that no bit went astray.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Encoding:
     seed: int
     initial: int  # words
     nats: Float[Tensor, " n"]
-    """log q(z | x) - log p(x, z) of each item, by densities: a draw of the bound that the code is to reach."""
+    """log q(z | x) - log p(x, z) of each item, by densities: a draw of the bound that the code is
+    to reach.
+    """
 
     @property
     def gross_bits(self) -> int:
@@ -65,7 +69,9 @@ def encode(
     batch: int = 100,
     seed: int = 0,
 ) -> Encoding:
-    """Code items, given as numbers of their levels, in batches of at most `batch`. ValueError for none, or batch < 1."""
+    """Code items, given as numbers of their levels, in batches of at most `batch`. ValueError for
+    none, or batch < 1.
+    """
     if len(index) == 0 or batch < 1:
         raise ValueError(f"{len(index)} items in batches of {batch}; give at least one of each")
     words = FIRST
@@ -114,7 +120,8 @@ def decode(
 ) -> Int64[Tensor, "n *shape"]:
     """The items of shape `shape` that `encode` was given.
 
-    ValueError when the bits do not end where they began: the model, or the floating-point results, are not those of
+    ValueError when the bits do not end where they began: the model, or the floating-point results,
+        are not those of
     `encode`.
     """
     stack, parts = Stack(coded.words), list[Tensor]()
