@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from allegory.recipes import RunFolder
-from allegory.recipes.formats import FORMAT
+from allegory.recipes.formats import RUN_FORMAT
 from allegory.recipes.serialize import from_json, to_json
 
 OLD = Path(__file__).parent / "fixtures" / "format_1"
@@ -55,7 +55,7 @@ def test_models_of_format_1_compute_what_they_computed():
 def test_a_later_format_is_refused_with_the_version_that_wrote_it(tmp_path):
     folder = Path(shutil.copytree(OLD / "energy", tmp_path / "run"))
     content = json.loads((folder / "run.json").read_text())
-    content |= {"format": FORMAT + 1, "versions": {"allegory": "9.1"}}
+    content |= {"format": RUN_FORMAT + 1, "versions": {"allegory": "9.1"}}
     (folder / "run.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"written by allegory 9\.1") as caught:
         RunFolder.open(folder)

@@ -58,9 +58,11 @@ class PathConfig:
         pick("schedule", self.schedule, SCHEDULES)
         pick("scaling", self.scaling, SCALINGS)
         known = inspect.signature(SCHEDULES[self.schedule]).parameters
+
         for name in ("start", "end"):
             if getattr(self, name) is None and name in known and name not in self.arguments:
                 object.__setattr__(self, name, known[name].default)
+
         for name in self._given():
             if name not in known:
                 names = ", ".join(known) or "none"
@@ -98,7 +100,7 @@ class MeasuresData(Protocol):
     """A config with a field that may be left open, to be computed from the training data."""
 
     def resolved(self, dataset: Dataset) -> ModelConfig:
-        """The same choice with nothing left open."""
+        """The same choice with nothing left open, as computed from the dataset."""
         ...
 
 
@@ -141,7 +143,7 @@ class DiffusionConfig:
         return objective_named(self.objective).unit
 
     def resolved(self, dataset: Dataset) -> DiffusionConfig:
-        """The same choice with the `data_std` of the first 10,000 training items."""
+        """The same choice with the `data_std` of the first 10,000 training items of the dataset."""
         if self.data_std is not None:
             return self
         x0 = dataset.spec.encode(dataset.train.x[:_ITEMS_FOR_STD])
@@ -173,6 +175,7 @@ class DiffusionConfig:
         if self.target == ENERGY:
             form = "scalar" if getattr(self.network, "scalar", False) else "inner_product"
             return Energy(network, path, data_std, form)
+
         return Denoiser(network, path, self.target, data_std)
 
 
@@ -203,11 +206,11 @@ class Run:
         return self.model.unit
 
     def resolved(self, dataset: Dataset) -> Run:
-        """The same run with nothing left open."""
+        """The same run with nothing left open, as computed from the dataset."""
         if not isinstance(self.model, MeasuresData):
             return self
         return replace(self, model=self.model.resolved(dataset))
 
     def build_model(self, dataset: Dataset) -> nn.Module:
-        """A new model for this data set."""
+        """A new model for this dataset."""
         return self.model.build(dataset.spec)

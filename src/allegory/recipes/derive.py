@@ -36,7 +36,7 @@ class PythonModel:
     unit: str
 
     def build(self, spec: DataSpec) -> nn.Module:
-        """ValueError: such a model has to be given."""
+        """ValueError for any spec: such a model has to be given."""
         raise ValueError(
             f"this run's model, a {self.type}, was put together in Python and no config describes "
             "it; build it again and give it: allegory.open(folder, model=model)"
@@ -56,7 +56,7 @@ def config_of(model: nn.Module) -> ModelConfig:
 
 
 def path_config(path: Path) -> PathConfig | None:
-    """The config of a Path whose schedule is registered and whose scaling has a name, else None."""
+    """The config of a path whose schedule is registered, else None."""
     schedule = path.schedule
     name = next((name for name, kind in SCHEDULES.items() if kind is type(schedule)), None)
     if name is None:
@@ -80,6 +80,7 @@ def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
     target = _target_name(denoiser)
     if path is None or target is None:
         return None
+
     dropout = getattr(model, "label_dropout", 0.0)
     return DiffusionConfig(network, path, target, denoiser.data_std, objective, dropout)
 
@@ -87,13 +88,16 @@ def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
 def _target_name(denoiser: Any) -> str | None:
     if isinstance(denoiser, Energy):
         return ENERGY
+
     target = getattr(denoiser, "target", None)
     if isinstance(target, CategoricalOutput):
         return CATEGORICAL
+
     name = str(getattr(target, "name", ""))
     plain = name.partition(":")[0]  # "edm:0.5" is "edm" for data of that standard deviation
     if plain in TARGETS and target_named(plain, denoiser.data_std).name == name:
         return plain
+
     return None
 
 
@@ -101,6 +105,7 @@ def _objective_name(objective: Objective | None) -> str | None:
     """The name under which OBJECTIVES gives an objective like this one, else None."""
     if objective is None:
         return None
+
     for name in (*OBJECTIVES, getattr(objective, "name", "")):
         try:
             candidate = objective_named(name)
@@ -108,6 +113,7 @@ def _objective_name(objective: Objective | None) -> str | None:
             continue
         if type(candidate) is type(objective) and candidate.unit == objective.unit:
             return name
+
     return None
 
 

@@ -44,17 +44,21 @@ def execute(
         The folder, and what training returns.
 
     Raises:
-        ValueError: when the folder holds a run already and neither `resume` nor `overwrite` is given, or when data
-            and model do not fit.
+        ValueError: when the folder holds a run already and neither `resume` nor `overwrite` is
+            given, or when data and model do not fit.
     """
     check_folder(path, resume, overwrite)
+
     dataset = load(run.source)
     if initial is not None:
         run = with_model_of(run, initial)
+
     run = run.resolved(dataset)
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)  # the initial weights
         model = run.build_model(dataset)
+
     if initial is not None and not resume:
         load_weights(model, RunFolder.open(initial).weights)
 
@@ -89,10 +93,13 @@ def train_in(
         _check_resumable(path, dataset)
     elif path is not None and overwrite:
         _clear(path)
+
     if path is not None:
         RunFolder.create(path, run, dataset.spec)
+
     batches = dataset.batches(run.training.batch_size, run.training.seed)
     held_out = dataset.validation
+
     return train(
         model,
         batches,
@@ -116,12 +123,15 @@ def with_model_of(run: Run, path: Path) -> Run:
     """
     other = RunFolder.open(path).run
     mine, theirs = (_flat("model", to_json(each.model)) for each in (run, other))
+
     for name in {**theirs, **mine}:
         value, wanted = mine.get(name), theirs.get(name)
         if value != wanted and (name not in mine or value is not None):
             raise ValueError(
-                f"--from {path}: its {name} is {wanted} and here it is {value}; weights fit the same model only"
+                f"--from {path}: its {name} is {wanted} and here it is {value}; "
+                "weights fit the same model only"
             )
+
     return replace(run, model=other.model)
 
 
@@ -136,20 +146,31 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
 
 
 def check_folder(path: Path, resume: bool, overwrite: bool) -> None:
-    """ValueError where starting, resuming or overwriting would harm what is there."""
+    """Refuse a folder where starting, resuming or overwriting would harm what is there.
+
+    Args:
+        path: the run folder.
+        resume: to continue the run in it.
+        overwrite: to replace the run in it.
+
+    Raises:
+        ValueError: for a folder that holds something else.
+    """
     if resume and overwrite:
         raise ValueError("--resume and --overwrite: give one of them")
+
     occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if occupied and not (resume or overwrite):
         raise ValueError(
-            f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, or another folder"
+            f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, "
+            "or another folder"
         )
     if occupied and overwrite and not (path / "run.json").is_file():
         raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
 
 
 def _check_resumable(path: Path, dataset: Dataset) -> None:
-    """ValueError, before anything is written, when the checkpoint is damaged or the data are others."""
+    """ValueError, before anything is written, for a damaged checkpoint or other data."""
     data = RunFolder.open(path).spec
     if data != dataset.spec:
         raise ValueError(

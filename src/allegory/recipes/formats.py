@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 2
+RUN_FORMAT = 2
 
 _KINDS = {
     "ModelChoice": "DiffusionConfig",
@@ -40,15 +40,16 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         UnknownFormat: for a later format; the message names the version that wrote it.
     """
     number = content.get("format", 1)
-    if number == FORMAT:
+    if number == RUN_FORMAT:
         return content
     if number != 1:
         wrote = content.get("versions", {}).get("allegory", "another version")
         raise UnknownFormat(
             f"format {number} was written by allegory {wrote}, and this version reads up to "
-            f"{FORMAT}; install that version"
+            f"{RUN_FORMAT}; install that version"
         )
-    return {**content, "run": _from_format_1(content["run"]), "format": FORMAT}
+
+    return {**content, "run": _from_format_1(content["run"]), "format": RUN_FORMAT}
 
 
 def _from_format_1(value: Any) -> Any:

@@ -30,20 +30,22 @@ def train(
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Train a model, and leave it with the moving average of its weights at its best, ready to sample and evaluate.
+    """Train a model, and leave it with the average of its weights at its best, ready to sample.
 
-    The best is the step with the lowest loss on the validation items, the last where there are none.
+    The best is the step with the lowest loss on the validation items, the last where there are
+    none.
 
     Args:
         model: an `nn.Module` with `spec` and `loss`, such as a `VDM`.
         data: what it learns; text is read by `load`.
         minutes: budget in minutes.
         steps: budget in optimizer steps.
-        out: run folder for checkpoints, metrics and weights, which the command line and `open` read; None writes
-            nothing.
-        seed: of the data order, of noise and of dropout; None means that of `config`, else 0. The initial weights are
-            the model's.
-        config: batch size, optimizer, learning rate and so on; None means the defaults of `TrainingConfig`.
+        out: run folder for checkpoints, metrics and weights, which the command line and `open`
+            read; None writes nothing.
+        seed: of the data order, of noise and of dropout; None means that of `config`, else 0. The
+            initial weights are the model's.
+        config: batch size, optimizer, learning rate and so on; None means the defaults of
+            `TrainingConfig`.
         resume: continue the run in `out`.
         overwrite: replace the run in `out`.
         callbacks: called at each report, besides the progress bar.
@@ -52,17 +54,20 @@ def train(
         Counters and the last loss.
 
     Raises:
-        ValueError: without a budget, for data of another kind than the model's, or a folder that cannot be used.
+        ValueError: without a budget, for data of another kind than the model's, or a folder that
+            cannot be used.
         TrainingError: at the first loss that is not finite.
     """
     if not callable(getattr(model, "loss", None)):
         raise ValueError(
             f"model: a {type(model).__name__} has no loss; give a VDM, or another model"
         )
+
     training = _training(config, minutes, steps, seed)
     folder = None if out is None else Path(out)
     if folder is None and (resume or overwrite):
         raise ValueError("resume and overwrite are about a folder; give out=FOLDER")
+
     if folder is not None:
         check_folder(folder, resume, overwrite)
 
@@ -72,6 +77,7 @@ def train(
         raise ValueError(f"data: {dataset.spec} is not what the model is for, {spec}")
 
     run = Run("python", dataset.source, config_of(model), training)
+
     with bar(run.unit) as show:
         result = train_in(
             folder,
@@ -82,6 +88,7 @@ def train(
             overwrite=overwrite,
             callbacks=[show, *callbacks],
         )
+
     model.load_state_dict(result.best.state_dict())
     model.eval()
     return result
@@ -90,8 +97,8 @@ def train(
 def open(folder: str | Path, model: nn.Module | None = None) -> Any:
     """The trained model in a run folder, ready to sample and evaluate.
 
-    Its weights are their moving average at the step with the lowest validation loss (best.safetensors), or after the last
-    step where there was no validation (ema.safetensors).
+    Its weights are their moving average at the step with the lowest validation loss
+    (best.safetensors), or after the last step where there was no validation (ema.safetensors).
 
     Args:
         folder: a run folder, from `train` or from the command line.
@@ -101,13 +108,16 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
         The model.
 
     Raises:
-        ValueError: for a folder that holds no run, a run without weights, or a model that they do not fit.
+        ValueError: for a folder that holds no run, a run without weights, or a model that they do
+            not fit.
     """
     run = RunFolder.open(Path(folder))
     if model is None:
         return run.model()
+
     if getattr(model, "spec", run.spec) != run.spec:
         raise ValueError(f"model: for {getattr(model, 'spec', None)}, the run learned {run.spec}")
+
     load_weights(model, run.weights)
     return model.eval()
 

@@ -16,20 +16,20 @@ from .config import Run
 Recipe = Callable[..., Run]
 """(data) -> Run. The parameter has a default where the recipe has data of its own."""
 
-R = TypeVar("R", bound=Recipe)
+_R = TypeVar("_R", bound=Recipe)
 
 RECIPES: Registry[Recipe] = Registry("recipe")
 """Functions that return a Run, by name."""
 
 
-def recipe(function: R) -> R:
+def recipe(function: _R) -> _R:
     """Register a recipe by the name of its function; its docstring's first line is the help."""
     RECIPES.register(function.__name__, function, first_line(function))
     return function
 
 
 def first_line(function: Recipe) -> str:
-    """The first line of a docstring, empty without one."""
+    """The first line of the function's docstring, empty without one."""
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
@@ -52,4 +52,5 @@ def recipe_named(name: str, data: str | None = None) -> Run:
         raise ValueError(
             f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
         )
+
     return function()

@@ -1,9 +1,10 @@
-"""The run folder as a whole: `run.json` beside what training writes.
+"""The run folder: the choices of a run, and what training, sampling and evaluation write.
 
-run.json        the resolved Run, what the data are, and the versions it was made with
-model.safetensors, ema.safetensors, best.safetensors, state/, metrics.jsonl        (see `training.checkpoint`)
-samples/        what `sample` makes
-report.html     what `evaluate` makes
+run.json            the resolved Run, what the data are, and the versions that wrote it
+*.safetensors       weights, and state/ and metrics.jsonl with them (see `training.checkpoint`)
+samples/            from `allegory sample`
+tuned/              from `allegory tune`
+report.html         from `allegory evaluate`
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from ..training import load_weights
 from ..training.checkpoint import BEST
 from ..training.metrics import read, read_validation
 from .config import Run
-from .formats import FORMAT, UnknownFormat, current_format
+from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
 
 WEIGHTS = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
-"""Files of weights: the moving average at the lowest validation loss; at the last step; and without an average."""
+"""Files of weights: their moving average at the lowest validation loss and at the last step, and
+the weights themselves at the last step."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class RunFolder:
         path: where it is.
         run: its choices.
         spec: what its data are.
-        which: the weights that `model` takes: "best", "ema" or "last"; None is the best by validation where the run was
-            validated, else "ema".
+        which: the weights that `model` takes: "best", "ema" or "last"; None is the best by
+            validation where the run was validated, else "ema".
     """
 
     path: Path
@@ -50,7 +52,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, run: Run, spec: DataSpec) -> RunFolder:
-        """Make the folder and write run.json. OSError when the disk refuses."""
+        """Make the folder and write run.json.
+
+        Args:
+            path: the folder.
+            run: its choices, with nothing left open.
+            spec: what its data are.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
         path.mkdir(parents=True, exist_ok=True)
         versions = {
             "allegory": __version__,
@@ -58,7 +69,7 @@ class RunFolder:
             "python": platform.python_version(),
         }
         content = {
-            "format": FORMAT,
+            "format": RUN_FORMAT,
             "run": to_json(run),
             "data": spec.to_dict(),
             "versions": versions,
@@ -75,17 +86,22 @@ class RunFolder:
             which: the weights to take; see `RunFolder`.
 
         Raises:
-            ValueError: when the folder is missing, is no run, or is half-written, or the weights have another name.
+            ValueError: when the folder is missing, is no run, or is half-written, or the weights
+                have another name.
         """
         if which is not None:
             pick("weights", which, WEIGHTS)
+
         if not path.is_dir():
             raise ValueError(
-                f"RUN {str(path)!r}: no such folder; make one with `allegory train RECIPE --out {path}`"
+                f"RUN {str(path)!r}: no such folder; "
+                f"make one with `allegory train RECIPE --out {path}`"
             )
+
         try:
             content = current_format(json.loads((path / "run.json").read_text()))
-            run, spec = from_json(content["run"]), DataSpec.from_dict(content["data"])
+            run = from_json(content["run"])
+            spec = DataSpec.from_dict(content["data"])
             return cls(path, run, spec, which)
         except (NotRegistered, UnknownFormat) as error:
             raise ValueError(f"{path / 'run.json'}: {error}") from None
@@ -100,7 +116,7 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The file of the weights that `model` takes. ValueError where training has written none yet."""
+        """The file of the weights that `model` takes. ValueError where there is none yet."""
         best = self.path / WEIGHTS["best"]
         which = self.which or ("best" if best.exists() else "ema")
         file = self.path / WEIGHTS[which]
@@ -122,6 +138,7 @@ class RunFolder:
             raise ValueError(
                 f"{self.path / 'run.json'} is damaged ({error}); restore it or train again"
             ) from None
+
         load_weights(model, weights)
         return model.eval()
 
@@ -136,12 +153,14 @@ class RunFolder:
         """
         if source is None and not self.run.source:
             raise ValueError(f"RUN {str(self.path)!r}: learned data in memory; give --data")
+
         dataset = load(source or self.run.source)
         if dataset.spec != self.spec:
             raise ValueError(
                 f"--data: {dataset.spec} is not what the run learned, {self.spec}; "
                 "give data of that kind"
             )
+
         return dataset
 
     def metrics(self) -> list[dict[str, float]]:
@@ -154,9 +173,15 @@ class RunFolder:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file all at once: under another name first, then renamed, so a cut leaves the old one."""
+    """Write a file as a whole: under another name first, then renamed, so a cut leaves the old one.
+
+    Args:
+        path: the file.
+        content: what it will hold.
+    """
     data = content.encode() if isinstance(content, str) else content
     new = path.with_name(path.name + ".new")
+
     try:
         new.write_bytes(data)
         os.replace(new, path)

@@ -46,6 +46,7 @@ def toy_energy(data: str = "eight_gaussians") -> Run:
     model = DiffusionConfig(
         network, PathConfig("linear", start=9.0, end=-3.0), target="energy", objective="dual"
     )
+
     return Run(
         "toy_energy",
         data,

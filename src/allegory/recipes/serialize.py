@@ -67,6 +67,7 @@ def from_json(value: Any) -> Any:
     given = {name: from_json(item) for name, item in value.items() if name != "kind"}
     if "kind" not in value:
         return given
+
     kinds = config_kinds()
     name = str(value["kind"])
     if name not in kinds:
@@ -81,4 +82,5 @@ def from_json(value: Any) -> Any:
         raise ValueError(
             f"{name}: fields {odd} are unknown or missing; use the version that wrote it"
         )
+
     return kind(**given)

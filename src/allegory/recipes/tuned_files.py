@@ -37,6 +37,7 @@ def load_tuned(
     file = tuned_file(folder, steps, guidance)
     if not file.exists():
         return None
+
     try:
         content = json.loads(file.read_text())
         if content["weights"] != _fingerprint(folder):
