@@ -77,8 +77,8 @@ def forms(count: int = 20_000, steps: int = 8) -> Figures:
     )
     x, levels = oracle.sample(range(count)), step_levels(path, steps)
     here, there = (Noise(range(i * count, (i + 1) * count), (2,), Stream.BOUND) for i in (1, 2))
-    chain = unroll(oracle, path, DataSpec((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
-    matching = generate_top_down(oracle, path, x, Continuous(), levels, there.draw)
+    chain = unroll(oracle, DataSpec((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
+    matching = generate_top_down(oracle, x, Continuous(), levels, there.draw)
     gap, sampled = (
         estimate(chain.bound.total - other) for other in (matching.bound.total, matching.log_weight)
     )

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from allegory.data import load
 from allegory.evaluation.distances import frechet
-from allegory.evaluation.samples import draw
 from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
+from allegory.sampling import Sampler
 
 PREDICTORS = ("ddpm", "reverse_diffusion", "reverse_diffusion:0")
 CORRECTORS = (None, 0.16, 0.3, 0.4)
@@ -41,14 +41,8 @@ def rows(model: VDM, real: Tensor, budgets: Sequence[int], count: int, seed: int
             for snr in CORRECTORS:
                 solver = predictor if snr is None else f"{predictor}+langevin:{snr:g}"
                 steps = evaluations if snr is None else evaluations // 2
-                raw = draw(
-                    model,
-                    count,
-                    seeds=range(seed, seed + count),
-                    solver=solver,
-                    steps=steps,
-                    end="denoise",
-                )
+                sampler = Sampler(solver, steps, end="denoise")
+                raw = model.sample(range(seed, seed + count), sampler=sampler)
                 found.append((solver, evaluations, frechet(model.spec.encode(raw), real)))
                 print(
                     f"{solver:32} {evaluations:4}  {found[-1][2]:.3f}", file=sys.stderr, flush=True

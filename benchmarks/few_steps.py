@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from allegory.data import load
-from allegory.evaluation import draw
 from allegory.evaluation.distances import frechet
 from allegory.evaluation.label_accuracy import LabelClassifier
 from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
-from allegory.sampling import TunedSampler, TuningConfig, initial_noise, tune
+from allegory.sampling import Sampler, TunedSampler, TuningConfig, initial_noise, tune
 
 COUNT, EVALUATIONS, FINE, OTHER_SEEDS = 2000, (5, 6, 8, 10, 15, 20), 100, 10**6
 
@@ -54,7 +53,7 @@ def measure(folder: RunFolder) -> dict[str, dict[str, float]]:
     judge, labels = LabelClassifier.fit(dataset.train, dataset.spec), torch.arange(COUNT) % 10
 
     def samples(solver: str | TunedSampler, steps: int) -> Tensor:
-        return draw(model, COUNT, seeds=range(COUNT), labels=labels, solver=solver, steps=steps)
+        return model.sample(range(COUNT), labels, Sampler(solver, steps))
 
     def figures(raw: Tensor) -> dict[str, float]:
         near = (

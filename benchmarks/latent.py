@@ -40,7 +40,8 @@ def trained(name: str, data: str, minutes: float, runs: Path) -> RunFolder:
 def measure(model: LatentVariableModel, test: Tensor) -> dict[str, float | list[float]]:
     """Nats an image."""
     parts = [
-        model.bound(raw, seed=BATCH * i, draws=DRAWS) for i, raw in enumerate(test.split(BATCH))
+        model.bound(raw, seeds=range(BATCH * i, BATCH * i + len(raw)), draws=DRAWS)
+        for i, raw in enumerate(test.split(BATCH))
     ]
     total = torch.cat([part.total for part in parts])
     terms = zip(*((*part.divergences, part.prior) for part in parts), strict=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from allegory.data import Dataset, load
-from allegory.evaluation import evaluate_bound
+from allegory.evaluation import BoundConfig, evaluate_bound
 from allegory.recipes import execute, recipe_named
 from allegory.recipes.config import Run
 
@@ -53,7 +53,7 @@ def measure(run: Run, dataset: Dataset) -> dict[str, float]:
         trained, result = execute(run, Path(folder) / "run")
         vdm = trained.model()
     test = dataset.test.take(torch.arange(COUNT))
-    bits = evaluate_bound(vdm, test, seed=0, draws=DRAWS).total.mean
+    bits = evaluate_bound(vdm, test, BoundConfig(draws=DRAWS)).total.mean
     return {"bits_per_dim": bits, "images": result.images}
 
 

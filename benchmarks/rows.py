@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allegory.data import load
-from allegory.evaluation import evaluate_bound
+from allegory.evaluation import BoundConfig, evaluate_bound
 from allegory.recipes import DiffusionConfig, execute, recipe_named
 from allegory.recipes.config import CATEGORICAL
 
@@ -38,7 +38,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
             trained, result = execute(short, Path(folder) / "run")
             vdm = trained.model()
         bits = {
-            words: evaluate_bound(vdm, test, seed=0, draws=32, labelled=labelled).total.mean
+            words: evaluate_bound(vdm, test, BoundConfig(labelled=labelled)).total.mean
             for words, labelled in (("p(x)", False), ("p(x | label)", True))
         }
         table[name] = {**bits, "images": result.images}

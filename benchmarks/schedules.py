@@ -133,7 +133,9 @@ def measure(vdm: VDM, dataset: Dataset, arguments: argparse.Namespace) -> Table:
     x0 = vdm.spec.encode(raw)
     for k, (name, make) in enumerate(makers.items()):
         vdm.denoiser.path = Path(make())
-        bits = vdm.bound(raw, seed=len(raw) * k, draws=arguments.draws).bits_per_dim(vdm.spec)
+        bits = vdm.bound(
+            raw, seeds=range(len(raw) * k, len(raw) * (k + 1)), draws=arguments.draws
+        ).bits_per_dim(vdm.spec)
         straight = bits if k == 0 else straight
         whole, gap = estimate(bits), estimate(bits - straight)
         row = {

@@ -6,7 +6,7 @@ from tests.helpers.models import toy_digits, untrained
 
 from allegory import Mixture, Path
 from allegory.data import DataSpec, Items
-from allegory.evaluation import compare_bounds, evaluate
+from allegory.evaluation import EvaluationConfig, compare_bounds, evaluate
 from allegory.likelihood import CategoricalObservation, FlowSolver, flow_bound, iwae_bound
 from allegory.models import VDM, Denoiser, Hierarchy
 from allegory.process import Gaussian, LinearLogSNR, bits_per_dim
@@ -29,15 +29,15 @@ class Exact(torch.nn.Module):
         ).x0.float()
 
 
-def by_name(readings):
-    return {reading.name: reading for reading in readings}
+def by_name(bounds):
+    return {bound.name: bound for bound in bounds}
 
 
 def test_more_steps_tighten_the_bound_towards_log_p():
     exact = Exact()
     model = VDM(Denoiser(exact, exact.path, "x0"), SPEC)
     x = exact.oracle.sample(range(300))
-    found = by_name(compare_bounds(model, Items(SPEC.decode(x)), seed=0, draws=64))
+    found = by_name(compare_bounds(model, Items(SPEC.decode(x)), EvaluationConfig(draws=64)))
     order = [
         found[name].nats.mean
         for name in ("VLB, T = 10", "VLB, T = 100", "VLB, T = 1000", "VLB, continuous time")
@@ -86,7 +86,7 @@ def vae(data):
 def test_a_vae_is_measured_by_its_elbo_and_by_weights():
     data = toy_digits(classes=None)
     model = vae(data.spec)
-    found = by_name(compare_bounds(model, data.test, seed=4, draws=20, weights=30))
+    found = by_name(compare_bounds(model, data.test, EvaluationConfig(4, 20, importance=30)))
     assert set(found) == {"ELBO", "IWAE, k = 30"}
     expected = -iwae_bound(model, data.test.x, 30, seeds=range(4, 4 + len(data.test.x))).double()
     assert found["IWAE, k = 30"].nats.mean == pytest.approx(expected.mean().item())
@@ -98,7 +98,7 @@ def test_a_vae_is_measured_by_its_elbo_and_by_weights():
 
 def test_a_vae_is_evaluated_like_a_diffusion_model():
     data = toy_digits()  # labels are there, and a VAE does not use them
-    found = evaluate(vae(data.spec), data, draws=3, samples=20)
+    found = evaluate(vae(data.spec), data, EvaluationConfig(draws=3, samples=20))
     names = [row.name for row in found.rows()]
     assert found.conditional is None and found.accuracy is None and found.generated.labels is None
     assert "IWAE, k = 50 (40 items)" in names and "  cost of z1" in names
@@ -109,7 +109,12 @@ def test_a_vae_is_evaluated_like_a_diffusion_model():
 def test_importance_weights_of_a_diffusion_model_bound_it_too():
     data = toy_digits(classes=None)
     found = by_name(
-        compare_bounds(untrained(data.spec), data.test, seed=0, draws=2, weights=2, steps=(3,))
+        compare_bounds(
+            untrained(data.spec),
+            data.test,
+            EvaluationConfig(draws=2, importance=2),
+            steps=(3,),
+        )
     )
     assert set(found) == {"VLB, T = 3", "VLB, continuous time", "ODE", "IWAE, k = 2, T = 100"}
     flow = found["ODE"]

@@ -1,6 +1,5 @@
 """Everything at once: each part is what the function of that name says."""
 
-import importlib
 import json
 import math
 
@@ -10,28 +9,34 @@ from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import load
 from allegory.evaluation import (
+    BoundConfig,
+    EvaluationConfig,
     LabelClassifier,
-    draw,
     evaluate,
     evaluate_bound,
     frechet,
     pixel_histogram,
     sliced_wasserstein,
 )
-from allegory.evaluation.evaluate import judged, share
+from allegory.evaluation.evaluate import proportion, sample_accuracy
+from allegory.sampling import Sampler
 
-HOW = {"steps": 3, "solver": "ddim", "guidance": 1.5}
+SAMPLER = Sampler("ddim", steps=3, guide="cfg:1.5")
+
+
+def quick(draws=1, samples=4):
+    return EvaluationConfig(draws=draws, samples=samples, sampler=Sampler(steps=2))
 
 
 def test_every_figure_is_that_of_its_function():
     data = toy_digits()
     model, spec = untrained(data.spec, conditional=True), data.spec
-    found = evaluate(model, data, seed=3, draws=2, samples=11, **HOW)
+    found = evaluate(model, data, EvaluationConfig(3, 2, 11, sampler=SAMPLER))
     labels = torch.arange(11) % 2
-    raw = draw(model, 11, seeds=range(3, 14), labels=labels, **HOW)
+    raw = model.sample(range(3, 14), labels, SAMPLER)
     assert found.generated.x.equal(raw) and found.generated.labels.equal(labels)
-    assert found.likelihood == evaluate_bound(model, data.test, seed=3, draws=2)
-    assert found.conditional == evaluate_bound(model, data.test, seed=3, draws=2, labelled=True)
+    assert found.likelihood == evaluate_bound(model, data.test, BoundConfig(3, 2))
+    assert found.conditional == evaluate_bound(model, data.test, BoundConfig(3, 2, labelled=True))
     assert found.histogram == pixel_histogram(data.train, data.test, spec)
     x, test = spec.encode(raw), spec.encode(data.test.x)
     assert found.frechet.samples == frechet(x, test)
@@ -43,10 +48,10 @@ def test_every_figure_is_that_of_its_function():
 
 def test_it_can_be_written_and_read():
     data = toy_digits()
-    found = evaluate(untrained(data.spec, conditional=True), data, draws=2, samples=4, steps=2)
+    found = evaluate(untrained(data.spec, conditional=True), data, quick(draws=2, samples=4))
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["likelihood"]["total"]["mean"] == found.likelihood.total.mean
-    assert plain["settings"]["samples"] == 4 and "generated" not in plain
+    assert plain["config"]["samples"] == 4 and "generated" not in plain
     rows = {row.name: row for row in found.rows()}
     with_label, both = rows["bits/dim, p(x | label)"], rows["bits/dim, p(x, label)"]
     assert both.value - with_label.value == pytest.approx(math.log2(2) / 4)
@@ -63,7 +68,7 @@ def test_data_without_labels_to_tell_apart(classes):
         data.validation,
         data.test,
     )
-    found = evaluate(untrained(data.spec), data, draws=1, samples=4, steps=2)
+    found = evaluate(untrained(data.spec), data, quick(samples=4))
     assert found.conditional is None and found.accuracy is None and found.generated.labels is None
     json.dumps(found.to_dict())
 
@@ -73,7 +78,7 @@ def test_points_of_the_plane():
     data = type(data)(
         data.name, data.spec, data.train, data.validation, data.test.take(torch.arange(50))
     )
-    found = evaluate(untrained(data.spec), data, draws=1, samples=20, steps=2)
+    found = evaluate(untrained(data.spec), data, quick(samples=20))
     assert (
         found.histogram is None
         and found.sliced_wasserstein.train < found.sliced_wasserstein.samples
@@ -82,25 +87,25 @@ def test_points_of_the_plane():
 
 def test_the_train_distance_uses_as_many_items_as_there_are_samples():
     data = toy_digits(classes=None)
-    few, many = (evaluate(untrained(data.spec), data, draws=1, samples=n, steps=1) for n in (3, 60))
+    few, many = (evaluate(untrained(data.spec), data, quick(samples=n)) for n in (3, 60))
     everything = frechet(data.spec.encode(data.train.x), data.spec.encode(data.test.x))
     assert many.frechet.train == pytest.approx(everything, rel=1e-9)
     assert few.frechet.train > 1.1 * everything  # a distance of few items is biased upwards
 
 
-def test_the_judge_counts_class_by_class():
+def test_the_classifier_counts_class_by_class():
     data = toy_digits()
-    right = judged(data.train, data, seed=0)
+    right = sample_accuracy(data.train, data, seed=0)
     assert right.total.mean == right.real == 1.0 and right.by_class == (1.0, 1.0)
     swapped = type(data.train)(data.train.x, torch.zeros_like(data.train.labels))
     dark = (data.train.labels == 0).double().mean().item()
-    assert judged(swapped, data, seed=0).by_class == pytest.approx((dark,))
+    assert sample_accuracy(swapped, data, seed=0).by_class == pytest.approx((dark,))
 
 
-def test_share():
-    got = share(torch.tensor([1.0, 1.0, 0.0, 1.0]).double())
+def test_proportion():
+    got = proportion(torch.tensor([1.0, 1.0, 0.0, 1.0]).double())
     assert got.mean == 0.75 and got.error == pytest.approx(math.sqrt((4 / 6) * (2 / 6) / 4))
-    assert share(torch.ones(100).double()).error > 0
+    assert proportion(torch.ones(100).double()).error > 0
 
 
 @pytest.mark.parametrize(
@@ -111,14 +116,35 @@ def test_share():
         {"compared": 1},
         {"importance": -1},
         {"seed": -1},
-        {"solver": "foo"},
+        {"draws": 0},
     ],
 )
-def test_numbers_that_mean_nothing_are_refused_before_any_work(wrong, monkeypatch):
-    data = toy_digits(classes=None)
-    monkeypatch.setattr(
-        importlib.import_module("allegory.evaluation.evaluate"), "evaluate_bound", None
-    )
+def test_numbers_that_mean_nothing_are_refused(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=rf"{name}.{{1,3}}{value}"):
-        evaluate(untrained(data.spec), data, **wrong)
+        EvaluationConfig(**wrong)
+
+
+def test_progress_goes_through_every_stage_to_its_end():
+    data = toy_digits()
+    seen = {}
+
+    def on_progress(stage, done, total):
+        assert done >= seen.get(stage, (0, 0))[0]
+        seen[stage] = (done, total)
+
+    evaluate(
+        untrained(data.spec, conditional=True), data, quick(samples=4), on_progress=on_progress
+    )
+    assert all(done == total > 0 for done, total in seen.values())
+    assert set(seen) == {
+        "likelihood",
+        "likelihood given the label",
+        "VLB, T = 10",
+        "VLB, T = 100",
+        "VLB, T = 1000",
+        "VLB, continuous time",
+        "ODE",
+        "sampling",
+        "comparison of samples",
+    }

@@ -7,7 +7,7 @@ import torch
 from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import DataSpec, Items, load
-from allegory.evaluation import evaluate_bound, label_cost, pixel_histogram
+from allegory.evaluation import BoundConfig, evaluate_bound, label_cost, pixel_histogram
 from allegory.evaluation import likelihood as module
 
 
@@ -16,10 +16,9 @@ from allegory.evaluation import likelihood as module
 def test_it_is_the_mean_of_the_bound_over_items(labelled, steps):
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
-    got = evaluate_bound(model, data.test, seed=5, draws=4, steps=steps, labelled=labelled)
-    bound = model.bound(
-        data.test.x, data.test.labels if labelled else None, seed=5, draws=4, steps=steps
-    )
+    got = evaluate_bound(model, data.test, BoundConfig(5, 4, steps, labelled))
+    labels = data.test.labels if labelled else None
+    bound = model.bound(data.test.x, labels, seeds=range(5, 45), draws=4, steps=steps)
     bits = -bound.total.double() / (4 * math.log(2))
     assert got.total.mean == pytest.approx(bits.mean().item(), rel=1e-6)
     assert got.total.error == pytest.approx((bits.var() / len(bits)).sqrt().item(), rel=1e-5)
@@ -34,7 +33,7 @@ def test_labels_matter_where_they_are_shown():
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
     hidden, shown = (
-        evaluate_bound(model, data.test, seed=0, draws=2, labelled=flag) for flag in (False, True)
+        evaluate_bound(model, data.test, BoundConfig(0, 2, labelled=flag)) for flag in (False, True)
     )
     assert hidden.total.mean != shown.total.mean
 
@@ -43,9 +42,10 @@ def test_an_item_draws_from_its_own_seed_in_any_batch(monkeypatch):
     data = toy_digits()
     model = untrained(data.spec)
     monkeypatch.setattr(module, "BATCH", 16)
-    got = evaluate_bound(model, data.test, seed=2, draws=3)
+    got = evaluate_bound(model, data.test, BoundConfig(2, 3))
     parts = [
-        model.bound(x, None, seed=2 + 16 * i, draws=3) for i, x in enumerate(data.test.x.split(16))
+        model.bound(x, seeds=range(2 + 16 * i, 2 + 16 * i + len(x)), draws=3)
+        for i, x in enumerate(data.test.x.split(16))
     ]
     total = torch.cat([part.bits_per_dim(data.spec) for part in parts])
     assert got.total.mean == pytest.approx(total.double().mean().item(), rel=1e-6)
@@ -57,13 +57,13 @@ def test_the_model_is_in_eval_mode_and_back():
     seen = []
     model.denoiser.network.register_forward_hook(lambda module, *_: seen.append(module.training))
     model.train()
-    evaluate_bound(model, data.test, seed=0, draws=1)
+    evaluate_bound(model, data.test, BoundConfig(draws=1))
     assert seen == [False] and model.training and model.denoiser.network.training
 
 
 def test_continuous_data_have_a_likelihood_too():
     spec = DataSpec((2,), -4.0, 4.0)
-    got = evaluate_bound(untrained(spec), Items(torch.randn(20, 2)), seed=0, draws=2)
+    got = evaluate_bound(untrained(spec), Items(torch.randn(20, 2)), BoundConfig(draws=2))
     assert math.isfinite(got.total.mean) and got.total.error > 0
 
 
@@ -77,9 +77,9 @@ def test_bad_requests_are_refused():
     data = toy_digits(classes=None)
     model = untrained(data.spec)
     with pytest.raises(ValueError, match="labelled=True"):
-        evaluate_bound(model, data.test, seed=0, draws=1, labelled=True)
+        evaluate_bound(model, data.test, BoundConfig(draws=1, labelled=True))
     with pytest.raises(ValueError, match="at least two"):
-        evaluate_bound(model, Items(data.test.x[:1]), seed=0, draws=1)
+        evaluate_bound(model, Items(data.test.x[:1]), BoundConfig(draws=1))
 
 
 def test_histogram_by_hand():

@@ -65,7 +65,7 @@ def diffusion(steps):
     """The exact denoiser of a mixture, unrolled; its data are rounded to 17 levels."""
     data = DataSpec((3,), -1, 1, 17)
     oracle = Mixture(torch.tensor([[0.5, 0.0, -0.5], [-0.5, 0.5, 0.0]]), 0.2, path=PATH)
-    return unroll(oracle, PATH, data, Discretised(data.values), steps)
+    return unroll(oracle, data, Discretised(data.values), steps)
 
 
 def ladder():

@@ -8,6 +8,7 @@ from allegory import Path
 from allegory.data.spec import DataSpec
 from allegory.likelihood.level_placement import node_levels
 from allegory.models import VDM, CategoricalOutput, Denoiser
+from allegory.models.base import CanCode
 from allegory.models.coding_chain import CodingChain
 from allegory.process import LinearLogSNR, estimate
 from allegory.process.noise import Noise, Stream
@@ -41,9 +42,13 @@ def vdm(target=None):
     )
 
 
-def test_the_belief_is_bayes():
+def coding(model):
+    return CodingChain(model.denoiser, model.spec, model.decoder)
+
+
+def test_the_prediction_is_bayes():
     """p(v | z) proportional to p(v) N(z; alpha v, sigma^2): table, mean and variance, number by number."""
-    reader, (level,) = CodingChain(vdm()), node_levels(Path(LinearLogSNR(6, -6)), (40, 128))[:1]
+    reader, (level,) = coding(vdm()), node_levels(Path(LinearLogSNR(6, -6)), (40, 128))[:1]
     z = torch.randn(5, 1, 1, 3)
     normal = torch.distributions.Normal(level.alpha * DATA.values, level.sigma)
     table = (CHANCE.log() + normal.log_prob(z[..., None])).softmax(-1)
@@ -60,9 +65,7 @@ def test_the_mean_is_the_denoisers():
     model, (level,) = vdm(), node_levels(Path(LinearLogSNR(6, -6)), (70, 128))[:1]
     model.denoiser.path = Path(LinearLogSNR(6, -6))
     z = torch.randn(4, 1, 1, 3)
-    torch.testing.assert_close(
-        CodingChain(model)(z, level).prediction.x0, model.denoiser(z, level.t).x0
-    )
+    torch.testing.assert_close(coding(model)(z, level).prediction.x0, model.denoiser(z, level.t).x0)
 
 
 def test_an_exact_reading_of_one_step_reaches_the_entropy():
@@ -75,7 +78,7 @@ def test_an_exact_reading_of_one_step_reaches_the_entropy():
     log_p = CHANCE.log()[torch.arange(3), index].flatten(1).sum(1)
     noise = Noise(range(4000), DATA.shape, Stream.BOUND)
     levels = node_levels(model.denoiser.path, (96, 112, 128))
-    gap = estimate(log_p - CodingChain(model).chain(levels).infer(x0, noise.draw).log_weight)
+    gap = estimate(log_p - coding(model).chain(levels).infer(x0, noise.draw).log_weight)
     assert -3 * gap.error < gap.mean < 0.05
     coarse = estimate(log_p - model.as_hierarchy(2).infer(x0, noise.draw).log_weight)
     assert coarse.mean > 10 * gap.mean
@@ -88,11 +91,27 @@ def test_another_row_is_the_chain_of_vdm():
         DATA.values[torch.randint(0, 4, (5, 1, 1, 3))],
         [Noise(range(5), DATA.shape, Stream.BOUND) for _ in range(2)],
     )
-    ours = CodingChain(model).chain(levels).infer(x0, noise[0].draw).log_weight
+    ours = coding(model).chain(levels).infer(x0, noise[0].draw).log_weight
     torch.testing.assert_close(ours, model.as_hierarchy(2).infer(x0, noise[1].draw).log_weight)
 
 
 def test_continuous_data_are_refused():
     model = VDM(Denoiser(Zero(), Path(LinearLogSNR(6, -6)), "x0"), DataSpec((2,), -1, 1))
     with pytest.raises(ValueError, match="no lossless code"):
-        CodingChain(model)
+        coding(model)
+
+
+def test_a_model_brings_its_own_chain():
+    """The same chain by the protocol that compression uses, at nodes that cost least."""
+    model = vdm()
+    x0 = DATA.values[torch.randint(0, 4, (5, 1, 1, 3))]
+    nodes = model.coding_nodes(x0, 4)
+    assert isinstance(model, CanCode) and 2 <= len(nodes) <= 5
+    noise = [Noise(range(5), DATA.shape, Stream.BOUND) for _ in range(2)]
+    ours = model.coding_chain(nodes).infer(x0, noise[0].draw).log_weight
+    levels = node_levels(model.denoiser.path, nodes)
+    torch.testing.assert_close(
+        ours, coding(model).chain(levels).infer(x0, noise[1].draw).log_weight
+    )
+    with pytest.raises(ValueError, match="two latents or more"):
+        model.coding_chain(None)

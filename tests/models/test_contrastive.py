@@ -95,11 +95,11 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
 
 def test_samples_are_those_of_the_energy() -> None:
     model = ContrastiveEnergy(Quadratic(3.0), PLANE, kernel=Hamiltonian(0.3, leapfrogs=4))
-    x = PLANE.encode(model.sample(range(2000), steps=30))
+    x = PLANE.encode(model.sample(range(2000), sampler=30))
     # Precision 4: a variance of 1/4 a number, whose estimate from 4000 numbers has deviation sqrt(2/4000)/4.
     assert abs(x.square().mean() - 0.25) < 5 * math.sqrt(2 / 4000) / 4
-    alone = PLANE.encode(model.sample([7], steps=3))
-    assert torch.allclose(alone[0], PLANE.encode(model.sample(range(9), steps=3))[7], atol=1e-6)
+    alone = PLANE.encode(model.sample([7], sampler=3))
+    assert torch.allclose(alone[0], PLANE.encode(model.sample(range(9), sampler=3))[7], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -113,14 +113,14 @@ def test_the_bound_is_that_of_the_paper(curve, data, steps):
         dgamma = lambda t: 4 * (b - a) / torch.sin(2 * (a + (b - a) * t))  # noqa: E731
     vdm, raw = model(data, path), raw_items(data, 4)
     expected = bound_of_kingma(vdm, raw, gamma, dgamma, seed=5, draws=6, steps=steps)
-    got = vdm.bound(raw, seed=5, draws=6, steps=steps)
+    got = vdm.bound(raw, seeds=range(5, 5 + len(raw)), draws=6, steps=steps)
     torch.testing.assert_close(got.total.double(), expected.detach(), rtol=2e-5, atol=1e-3)
     torch.testing.assert_close(got.bits_per_dim(data), -got.total / (6 * math.log(2)))
 
 
 def test_the_three_terms_add_up():
     vdm, raw = model(DISCRETE), raw_items(DISCRETE, 4)
-    bound = vdm.bound(raw, seed=1, draws=3, steps=3)
+    bound = vdm.bound(raw, seeds=range(1, 1 + len(raw)), draws=3, steps=3)
     assert len(bound.divergences) == 3
     terms = bound.terms(DISCRETE)
     assert set(terms) == {"reconstruction", "prior", "diffusion"}
@@ -141,7 +141,10 @@ def test_the_loss_is_minus_the_bound_on_average(data):
         losses = estimate(torch.stack(means))
     bounds = estimate(
         torch.stack(
-            [vdm.bound(raw, seed=64 * k, draws=4).bits_per_dim(data).mean() for k in range(60)]
+            [
+                vdm.bound(raw, seeds=range(64 * k, 64 * k + 64), draws=4).bits_per_dim(data).mean()
+                for k in range(60)
+            ]
         )
     )
     assert abs(losses.mean - bounds.mean) < 3 * math.hypot(losses.error, bounds.error)
@@ -216,7 +219,7 @@ def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
     path = Path(LinearLogSNR(11, -11))
     vdm = VDM(Denoiser(MLPConfig(4, 1).build((2,)), path), data)
     vdm.denoiser = Empirical(data.encode(raw), path)
-    bits = estimate(vdm.bound(raw.repeat(500, 1), seed=0, draws=64, steps=steps).bits_per_dim(data))
+    bits = estimate(vdm.bound(raw.repeat(500, 1), draws=64, steps=steps).bits_per_dim(data))
     slack = 0.005 + (
         0 if steps is None else 22 / steps / 2
     )  # the ends; a sum that is ahead by half a step of log-SNR
@@ -234,7 +237,7 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
 
     def score():
         test = torch.randn(1000, 2, generator=torch.Generator().manual_seed(1)) @ root.T
-        return estimate(vdm.bound(test, seed=2, draws=256).bits_per_dim(data))
+        return estimate(vdm.bound(test, draws=256).bits_per_dim(data))
 
     assert score().mean > entropy + 0.4
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)

@@ -44,7 +44,7 @@ class Bent(nn.Module):
 
 def energies(scaling="vp"):
     torch.manual_seed(0)
-    path = Path(LinearLogSNR(6, -5), scaling)
+    path = PATH if scaling == "vp" else Path(LinearLogSNR(6, -5), scaling)
     return Energy(Bent(), path, 0.6), Energy(Bent(scalar=True), path, 0.6, form="scalar")
 
 

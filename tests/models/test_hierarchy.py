@@ -202,10 +202,8 @@ def both_ways(x, steps, seed):
     oracle, shape = mixture(), x.shape[1:]
     noise = Noise(range(seed, seed + len(x)), shape, Stream.BOUND)
     other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, Stream.BOUND)
-    up = unroll(oracle, PATH, FAR, Continuous(), steps).infer(x, noise.draw)
-    return up, generate_top_down(
-        oracle, PATH, x, Continuous(), step_levels(PATH, steps), other.draw
-    )
+    up = unroll(oracle, FAR, Continuous(), steps).infer(x, noise.draw)
+    return up, generate_top_down(oracle, x, Continuous(), step_levels(PATH, steps), other.draw)
 
 
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
@@ -255,11 +253,11 @@ def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
     """Data N(0, 0.8^2): the chain (eq. 37), denoising matching (eq. 58) and the closed form are equal, not only close."""
     oracle = Mixture(torch.zeros(1, 1).double(), 0.8, path=PATH)
     x, levels = torch.full((1, 1), 0.5).double(), step_levels(PATH, steps)
-    chain = unroll(oracle, PATH, FAR, Continuous(), steps)
+    chain = unroll(oracle, FAR, Continuous(), steps)
     expected = expected_bound(PATH, steps, 0.8, 0.5)
     assert exact_mean(chain.infer, x, steps + 1) == pytest.approx(expected, rel=1e-9)
     matching = exact_mean(
-        lambda x0, draw: generate_top_down(oracle, PATH, x0, Continuous(), levels, draw),
+        lambda x0, draw: generate_top_down(oracle, x0, Continuous(), levels, draw),
         x,
         steps + 1,
     )
@@ -268,9 +266,7 @@ def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
 
 def test_the_chain_samples_what_it_models():
     """Down the chain of an exact denoiser the mean and the spread of the data come out, at many steps."""
-    hierarchy = unroll(
-        mixture(Path(LinearLogSNR(9, -7))), Path(LinearLogSNR(9, -7)), FAR, Continuous(), 200
-    )
+    hierarchy = unroll(mixture(Path(LinearLogSNR(9, -7))), FAR, Continuous(), 200)
     noise = Noise(range(4000), (2,), Stream.START)
     x = hierarchy.generate(4000, noise.draw).mean
     truth = mixture().sample(range(100_000))
@@ -281,7 +277,10 @@ def test_the_chain_samples_what_it_models():
 
 def test_alone_is_as_in_a_batch():
     model, x = LinearGaussian().rotated().vae(0.3), torch.rand(5, 3)
-    together, alone = model.bound(x, seed=10, draws=3), model.bound(x[2:3], seed=12, draws=3)
+    together, alone = (
+        model.bound(x, seeds=range(10, 10 + len(x)), draws=3),
+        model.bound(x[2:3], seeds=[12], draws=3),
+    )
     torch.testing.assert_close(together.total[2:3], alone.total, rtol=1e-12, atol=1e-12)
 
 

@@ -62,7 +62,7 @@ MISTAKES = {
     "inference, the top": (inference.infer_bottom_up, "torch.zeros_like(top)", "top", 19),
     "importance-weighted bound": (log_mean_weight, "- math.log", "+ math.log", 27),
     "consistency": (Latent.__dict__["kl"], "self.q.kl(self.p)", "-self.q.kl(self.p)", 45),
-    "descent": (as_hierarchy.generate_top_down, "path.prior_std)", "-path.prior_std)", 58),
+    "descent": (as_hierarchy.generate_top_down, "predict.path.prior_std)", "-predict.path.prior_std)", 58),
     "density of a decoder": (decoder.Continuous.observe, "z0 / level.alpha", "-z0 / level.alpha", 44),
     "likelihood of a decoder": (decoder.Continuous.log_prob, "-0.5 * dims", "0.5 * dims", 58),
     "prior matching": (bound.prior_matching, "return marginal", "return -marginal", 58),

@@ -42,7 +42,7 @@ def clouds(figure):
 
 def test_arrows_are_the_exact_score():
     x0 = SPEC.encode(raw())
-    figure = score_field(mixture(), PATH, raw(), SPEC)
+    figure = score_field(mixture(), raw(), SPEC)
     levels = noise_levels(PATH, x0, 4)
     assert len(figure.axes) == 4
     for axes, level in zip(figure.axes, levels, strict=True):
@@ -70,7 +70,7 @@ def test_arrows_are_the_exact_score():
 @pytest.mark.parametrize("wrap", [lambda oracle: oracle, score_only])
 def test_the_density_is_darkest_at_a_mode(wrap):
     """Of the energy where there is one, of the items otherwise; the heavier mode, as both are equally wide."""
-    figure = score_field(wrap(mixture()), PATH, raw(), SPEC)
+    figure = score_field(wrap(mixture()), raw(), SPEC)
     level = noise_levels(PATH, SPEC.encode(raw()), 4)[-1]
     (image,) = figure.axes[-1].images
     page = np.asarray(image.get_array())
@@ -87,7 +87,7 @@ def test_the_density_is_darkest_at_a_mode(wrap):
 
 def test_without_an_energy_the_density_is_that_of_the_noised_items():
     x0 = SPEC.encode(raw(50))
-    figure = score_field(score_only(mixture()), PATH, raw(50), SPEC, levels=1)
+    figure = score_field(score_only(mixture()), raw(50), SPEC, levels=1)
     (level,) = noise_levels(PATH, x0, 1)
     reach = figure.axes[0].get_xlim()[1]
     exact = Empirical(x0, PATH).log_prob(lattice(reach, PIXELS), level)
@@ -107,7 +107,6 @@ def test_levels_go_from_the_spread_of_the_data_to_its_details():
     drawn(
         score_field(
             mixture(Path(Cosine(math.inf, -math.inf))),
-            Path(Cosine(math.inf, -math.inf)),
             raw(),
             SPEC,
         )
@@ -117,7 +116,7 @@ def test_levels_go_from_the_spread_of_the_data_to_its_details():
 @pytest.mark.parametrize("path", [PATH, Path(Geometric(0.01, 3.0), "ve")])
 def test_annealed_walkers_end_on_the_modes_with_their_weights(path):
     n = 120
-    figure = walkers(mixture(path), path, SPEC, seeds=range(n))
+    figure = walkers(mixture(path), SPEC, seeds=range(n))
     drawn(figure)
     annealed, alone = clouds(figure)[:5], clouds(figure)[5:]
     np.testing.assert_allclose(
@@ -136,7 +135,7 @@ def test_annealed_walkers_end_on_the_modes_with_their_weights(path):
 
 
 def test_trails_end_at_the_walkers_and_moments_are_labelled():
-    figure = walkers(mixture(), PATH, SPEC, seeds=range(20), levels=8)
+    figure = walkers(mixture(), SPEC, seeds=range(20), levels=8)
     for i, axes in enumerate(figure.axes):
         assert len(axes.lines) == 8
         ends = np.array([[line.get_xdata()[-1], line.get_ydata()[-1]] for line in axes.lines])
@@ -150,8 +149,8 @@ def test_trails_end_at_the_walkers_and_moments_are_labelled():
 
 
 def test_a_walker_is_the_same_in_any_company():
-    many = clouds(walkers(mixture(), PATH, SPEC, seeds=range(5, 25), levels=4))
-    few = clouds(walkers(mixture(), PATH, SPEC, seeds=[7, 6], levels=4))
+    many = clouds(walkers(mixture(), SPEC, seeds=range(5, 25), levels=4))
+    few = clouds(walkers(mixture(), SPEC, seeds=[7, 6], levels=4))
     np.testing.assert_allclose(many[:, [2, 1]], few, atol=1e-5)
 
 
@@ -160,7 +159,7 @@ def test_the_surface_of_an_energy_has_its_minimum_at_a_mode(monkeypatch):
     monkeypatch.setattr(
         Axes3D, "plot_surface", lambda self, x, y, z, **how: seen.update(x=x, y=y, z=z, **how)
     )
-    figure = energy_surface(mixture(), PATH, SPEC, raw())
+    figure = energy_surface(mixture(), raw(), SPEC)
     level = PATH.levels([0.0])[0]
     x = torch.tensor(np.stack([seen["x"], seen["y"]], -1))
     exact = -mixture().log_prob(x.flatten(0, 1), level).reshape(FACES, FACES)
@@ -187,16 +186,16 @@ def test_an_energy_of_clean_data_is_shown_with_a_little_noise(monkeypatch):
     monkeypatch.setattr(field, "FACES", 11)
     path = Path(Cosine(math.inf, -6.0))
     (level,) = noise_levels(path, SPEC.encode(raw()), 1)
-    figure = energy_surface(mixture(path), path, SPEC, raw())
+    figure = energy_surface(mixture(path), raw(), SPEC)
     assert f"log-SNR {level.log_snr:.1f}" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize(
     "figure",
     [
-        lambda: score_field(mixture(), PATH, raw(), SPEC, levels=2),
-        lambda: walkers(mixture(), PATH, SPEC, seeds=range(9), levels=4),
-        lambda: energy_surface(mixture(), PATH, SPEC, raw()),
+        lambda: score_field(mixture(), raw(), SPEC, levels=2),
+        lambda: walkers(mixture(), SPEC, seeds=range(9), levels=4),
+        lambda: energy_surface(mixture(), raw(), SPEC),
     ],
 )
 def test_the_same_figure_twice_has_the_same_bytes(figure, monkeypatch):
@@ -208,22 +207,22 @@ def test_what_is_no_point_of_the_plane_is_refused():
     images = DataSpec((1, 4, 4), 0.0, 255.0, 256)
     x = torch.zeros(3, 1, 4, 4)
     for refused in (
-        lambda: score_field(mixture(), PATH, x, images),
-        lambda: walkers(mixture(), PATH, images, seeds=range(3)),
-        lambda: energy_surface(mixture(), PATH, images, x),
+        lambda: score_field(mixture(), x, images),
+        lambda: walkers(mixture(), images, seeds=range(3)),
+        lambda: energy_surface(mixture(), x, images),
     ):
         with pytest.raises(ValueError, match=r"spec: items of shape \(1, 4, 4\).*use `noising`"):
             refused()
     for wrong in (raw()[:0], torch.zeros(4, 3)):
         with pytest.raises(ValueError, match=r"raw: shape .* give at least one point"):
-            score_field(mixture(), PATH, wrong, SPEC)
+            score_field(mixture(), wrong, SPEC)
     with pytest.raises(ValueError, match="levels=0; give at least 1"):
-        score_field(mixture(), PATH, raw(), SPEC, levels=0)
+        score_field(mixture(), raw(), SPEC, levels=0)
     with pytest.raises(ValueError, match="levels=3; give at least 4"):
-        walkers(mixture(), PATH, SPEC, seeds=range(3), levels=3)
+        walkers(mixture(), SPEC, seeds=range(3), levels=3)
     endless = Path(Cosine(9.0, -math.inf))
     with pytest.raises(ValueError, match=r"path: log-SNR from 9 to -inf.*finite ends"):
-        walkers(mixture(endless), endless, SPEC, seeds=range(3))
+        walkers(mixture(endless), SPEC, seeds=range(3))
 
 
 def test_the_sections_that_a_model_has(monkeypatch):

@@ -12,7 +12,7 @@ from tests.helpers.figures import drawn
 from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import DataSpec
-from allegory.evaluation import compare_bounds, evaluate_bound, walk
+from allegory.evaluation import BoundConfig, EvaluationConfig, compare_bounds, evaluate_bound
 from allegory.likelihood import loss_by_log_snr
 from allegory.plots import (
     Section,
@@ -28,6 +28,7 @@ from allegory.plots import (
 from allegory.plots.curve import running_mean
 from allegory.plots.items import mosaic
 from allegory.process import Cosine, Estimate, LinearLogSNR, Path
+from allegory.sampling import Sampler
 
 SPECS = {
     "grey": DataSpec((1, 4, 6), 0.0, 255.0, 256, 3),
@@ -53,7 +54,7 @@ def test_figures_of_items_are_drawn_for_any_shape(name):
     spec = SPECS[name]
     x, labels = raw(spec), torch.arange(9) % 3
     model = untrained(spec)
-    states = list(walk(model, seeds=range(4), steps=9))
+    states = list(model.trajectory(range(4), sampler=Sampler(steps=9)))
     figures = [
         noising(model.denoiser.path, x, spec),
         trajectory(states, spec),
@@ -72,13 +73,15 @@ def test_figures_of_items_are_drawn_for_any_shape(name):
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_trajectory_of_few_steps_has_few_columns(steps):
     spec = SPECS["grey"]
-    figure = trajectory(list(walk(untrained(spec), seeds=range(1), steps=steps)), spec)
+    figure = trajectory(
+        list(untrained(spec).trajectory(range(1), sampler=Sampler(steps=steps))), spec
+    )
     assert len(figure.axes[0].get_xticks()) == steps + 1
 
 
 def test_a_trajectory_shows_the_state_and_below_it_the_belief():
     spec = SPECS["grey"]
-    states = list(walk(untrained(spec), seeds=range(2), steps=3))
+    states = list(untrained(spec).trajectory(range(2), sampler=Sampler(steps=3)))
     page = (
         trajectory(states, spec).axes[0].images[0].get_array()
     )  # rows: state and prediction of item 0, then of item 1
@@ -140,7 +143,7 @@ def test_mosaic_places_pictures_in_reading_order():
 
 def test_bound_terms_says_the_numbers():
     data = toy_digits()
-    found = evaluate_bound(untrained(data.spec), data.test, seed=0, draws=2)
+    found = evaluate_bound(untrained(data.spec), data.test, BoundConfig(draws=2))
     text = words(bound_terms({"p(x)": found}, {"histogram": Estimate(2.5, 0.125)}))
     assert f"{found.total.mean:.3f} ± {found.total.error:.3f}" in text
     assert f"diffusion {found.diffusion.mean:.3f}" in text
@@ -150,7 +153,7 @@ def test_bound_terms_says_the_numbers():
 def test_negative_terms_lie_left_of_zero():
     spec = DataSpec((2,), -4.0, 4.0)
     data = type(toy_digits().test)(torch.randn(20, 2))
-    found = evaluate_bound(untrained(spec), data, seed=0, draws=2)
+    found = evaluate_bound(untrained(spec), data, BoundConfig(draws=2))
     assert found.reconstruction.mean < 0
     bars = {
         bar.get_label(): bar
@@ -226,7 +229,9 @@ def test_nothing_to_show_is_refused():
 
 def test_compared_bounds_show_their_differences():
     data = toy_digits(classes=None)
-    readings = compare_bounds(untrained(data.spec), data.test, seed=0, draws=3, steps=(3, 10))
+    readings = compare_bounds(
+        untrained(data.spec), data.test, EvaluationConfig(draws=3), steps=(3, 10)
+    )
     page = bounds_compared(readings)
     drawn(page)
     axes = page.axes[0]

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from tests.helpers.models import toy_digits, untrained
 
 from allegory.data import Dataset, load
-from allegory.evaluation import evaluate
+from allegory.evaluation import EvaluationConfig, evaluate
 from allegory.plots import Section, report, sections
 from allegory.plots.report import exponent
+from allegory.sampling import Sampler
 
 NASTY = '<script>alert("x")</script> & "quotes"'
 VOID = {"meta", "img"}
@@ -112,21 +113,21 @@ def small_moons() -> Dataset:
 def test_the_sections_of_any_model(make):
     data = make()
     model = untrained(data.spec, conditional=data.spec.classes is not None)
-    found = evaluate(model, data, draws=1, samples=6, steps=2)
+    found = evaluate(model, data, EvaluationConfig(0, 1, 6, sampler=Sampler(steps=2)))
     metrics = [{"step": 20, "images": 2560, "loss": 3.25, "seconds": 2.0}]
     parts = sections(model, data, found, metrics)
-    assert [part.title for part in parts][-1] == "TrainingConfig"
+    assert [part.title for part in parts][-1] == "Training"
     assert all(part.caption and part.alt and part.made for part in parts)
     text = Parser(report("run", found.rows(), parts)).text
-    assert "1280 images/s" in text and "Luo 2022" in text and "w = 1" in text
+    assert "1280 images/s" in text and "Luo 2022" in text
 
 
 def test_the_trajectory_shows_the_first_samples_of_the_grid():
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
-    found = evaluate(model, data, seed=5, draws=1, samples=6, steps=2)
+    found = evaluate(model, data, EvaluationConfig(5, 1, 6, sampler=Sampler(steps=2)))
     parts = sections(model, data, found)
-    assert "TrainingConfig" not in [part.title for part in parts]
+    assert "Training" not in [part.title for part in parts]
     axes = parts[1].figure.axes[0]
     page = torch.as_tensor(axes.images[0].get_array())
     for item in range(

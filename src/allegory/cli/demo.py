@@ -26,8 +26,10 @@ class Demo:
     def run(self) -> None:
         """Train, evaluate, write the report, and print the figures."""
         from ..data import load
-        from ..evaluation import evaluate
+        from ..evaluation import EvaluationConfig, evaluate
+        from ..progress import progress
         from ..recipes import execute, recipe_named
+        from ..sampling import Sampler
         from ..training import bar
         from . import tables
         from .files import write_report
@@ -51,5 +53,7 @@ class Demo:
 
         dataset = load(run.source)
         model = folder.model()
-        found = evaluate(model, dataset, draws=64, guidance=2.0)
+        config = EvaluationConfig(draws=64, sampler=Sampler(guide="cfg:2"))
+        with progress() as on_progress:
+            found = evaluate(model, dataset, config, on_progress=on_progress)
         tables.evaluation(self.json, found, write_report(folder, model, dataset, found))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
+
+if TYPE_CHECKING:
+    from ..sampling import Sampler
 
 _STEPS = 25
 _SOLVER = "dpmpp2m"
@@ -51,8 +54,9 @@ class Evaluate:
         import torch
 
         from ..data import load
-        from ..evaluation import evaluate
-        from ..models import LatentVariableModel
+        from ..evaluation import EvaluationConfig, evaluate
+        from ..models.base import HasTrajectory
+        from ..progress import progress
         from ..recipes import RunFolder
         from . import tables
         from .files import write_report
@@ -63,7 +67,7 @@ class Evaluate:
         folder = RunFolder.open(Path(self.folder))
         dataset = load(self.data or folder.run.source)
         model = folder.model()
-        if isinstance(model, LatentVariableModel):
+        if not isinstance(model, HasTrajectory):
             refuse_diffusion(self)
         if dataset.spec != folder.spec:
             raise ValueError(
@@ -72,22 +76,34 @@ class Evaluate:
             )
 
         some = dataset.test.take(torch.arange(min(self.limit, len(dataset.test))))
-        found = evaluate(
-            model,
-            replace(dataset, test=some),
+        config = EvaluationConfig(
             seed=self.seed,
             draws=self.draws,
             samples=self.samples,
-            steps=_STEPS if self.steps is None else self.steps,
-            solver=self.solver or _SOLVER,
-            guidance=default_guidance(self.guidance, folder.spec.classes),
             compared=self.compared,
             importance=self.importance,
+            sampler=self._sampler(folder.spec.classes)
+            if isinstance(model, HasTrajectory)
+            else None,
         )
+        with progress() as on_progress:
+            found = evaluate(model, replace(dataset, test=some), config, on_progress=on_progress)
         page = write_report(folder, model, dataset, found)
         tables.evaluation(self.json, found, page)
         if folder.spec.levels is None:
             tables.note(self.json, _DENSITY)
+
+    def _sampler(self, classes: int | None) -> Sampler:
+        """How a diffusion model is sampled."""
+        from ..guidance import ClassifierFree
+        from ..sampling import Sampler
+
+        scale = default_guidance(self.guidance, classes)
+        return Sampler(
+            self.solver or _SOLVER,
+            _STEPS if self.steps is None else self.steps,
+            guide=None if scale == 1 else ClassifierFree(scale),
+        )
 
 
 def default_guidance(asked: float | None, classes: int | None) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data import Dataset, DataSpec
 from ..evaluation import Evaluation
-from ..models import VDM, LatentVariableModel
+from ..models.base import HasTrajectory, Model
 from ..plots import report, sample_grid, sections
 from ..recipes import RunFolder
 from ..recipes.run_folder import write_whole
@@ -73,12 +73,10 @@ def free_file(name: str, overwrite: bool) -> Path:
     return out
 
 
-def write_report(
-    folder: RunFolder, model: VDM | LatentVariableModel, dataset: Dataset, found: Evaluation
-) -> Path:
+def write_report(folder: RunFolder, model: Model, dataset: Dataset, found: Evaluation) -> Path:
     """report.html in the run folder: the figures, every picture, and how each was made."""
-    kind = "diffusion" if isinstance(model, VDM) else "latent-variable"
-    title = f"allegory: {folder.run.recipe}, a {kind} model of {dataset.name}"
+    kind = "diffusion model" if isinstance(model, HasTrajectory) else "model"
+    title = f"allegory: {folder.run.recipe}, a {kind} of {dataset.name}"
     page = folder.path / "report.html"
     write_whole(
         page, report(title, found.rows(), sections(model, dataset, found, folder.metrics()))

@@ -11,14 +11,13 @@ from tyro.conf import arg
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..models import VDM, LatentVariableModel
+    from ..models.base import HasTrajectory
     from ..recipes import RunFolder
-    from ..sampling import TunedSampler
+    from ..sampling import Sampler, TunedSampler
 
 _STEPS = 25
 _SOLVER = "dpmpp2m"
 _MOST_SAMPLES = 1_000_000
-_BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class Sample:
 
     def run(self) -> None:
         """Draw the samples and write them."""
-        from ..models import LatentVariableModel
+        from ..models.base import HasTrajectory, is_conditional
+        from ..progress import progress
         from ..recipes import RunFolder
         from . import tables
         from .files import check_kind, free_name, save_samples
@@ -77,47 +77,45 @@ class Sample:
             )
 
         model = folder.model()
-        if isinstance(model, LatentVariableModel):
+        sampler = None
+        figures: dict[str, object] = {"samples": len(seeds)}
+        if isinstance(model, HasTrajectory):
+            sampler = self._sampler(folder, model)
+            name = sampler.solver if isinstance(sampler.solver, str) else "tuned"
+            figures |= {"solver": name, "steps": sampler.steps}
+        else:
             refuse_diffusion(self)
-            save_samples(out, _latent_samples(model, seeds), None, folder.spec)
-            tables.show(self.json, {"samples": len(seeds), "file": str(out)})
-            return
 
-        labels = _labels(self.label, len(seeds), folder.spec.classes)
-        raw, solver, steps = self._diffusion_samples(folder, model, seeds, labels)
+        classes = folder.spec.classes if is_conditional(model) else None
+        labels = _labels(self.label, len(seeds), classes)
+        with progress() as on_progress:
+            raw = model.sample(
+                seeds,
+                labels,
+                sampler,
+                on_step=lambda done, total: on_progress("sampling", done, total),
+            )
         save_samples(out, raw, labels, folder.spec)
-        figures = {"samples": len(raw), "solver": solver, "steps": steps, "file": str(out)}
-        tables.show(self.json, figures)
+        tables.show(self.json, figures | {"file": str(out)})
 
-    def _diffusion_samples(
-        self, folder: RunFolder, model: VDM, seeds: range, labels: Tensor | None
-    ) -> tuple[Tensor, str, int]:
-        """The samples, the name of the solver and the number of steps."""
-        from ..evaluation import draw
-        from ..progress import progress
+    def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
+        """How a diffusion model is sampled, by these options."""
+        from ..guidance import ClassifierFree
+        from ..sampling import Sampler
 
         steps = _STEPS if self.steps is None else self.steps
         guidance = 1.0 if self.guidance is None else self.guidance
         asked = self.solver or (_SOLVER if self.scaling else None)
-        solver = _solver(folder, model, asked, steps, guidance)
-
-        with progress() as on_progress:
-            raw = draw(
-                model,
-                len(seeds),
-                seeds=seeds,
-                labels=labels,
-                solver=solver,
-                steps=steps,
-                guidance=guidance,
-                scaling=self.scaling,
-                on_step=lambda done, total: on_progress("sampling", done, total),
-            )
-        return raw, solver if isinstance(solver, str) else "tuned", steps
+        return Sampler(
+            _solver(folder, model, asked, steps, guidance),
+            steps,
+            scaling=self.scaling,
+            guide=None if guidance == 1 else ClassifierFree(guidance),
+        )
 
 
 def _solver(
-    folder: RunFolder, model: VDM, asked: str | None, steps: int, guidance: float
+    folder: RunFolder, model: HasTrajectory, asked: str | None, steps: int, guidance: float
 ) -> str | TunedSampler:
     """The solver that was asked for; else the one tuned for so many steps, if there is one."""
     from ..recipes.tuned_files import load_tuned
@@ -131,13 +129,6 @@ def _solver(
             f"make it with `allegory tune {folder.path} --steps {steps}`"
         )
     return tuned or _SOLVER
-
-
-def _latent_samples(model: LatentVariableModel, seeds: range) -> Tensor:
-    import torch
-
-    parts = [model.sample(seeds[i : i + _BATCH]) for i in range(0, len(seeds), _BATCH)]
-    return torch.cat(parts)
 
 
 def _seeds(text: str | None, count: int) -> range:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 if TYPE_CHECKING:
-    from ..models import VDM
+    from ..models.base import HasTrajectory
     from ..sampling import TunedSampler
 
 _FIRST_SEED = 10**6
@@ -43,7 +43,7 @@ class Tune:
 
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
-        from ..models import VDM
+        from ..models.base import HasTrajectory
         from ..recipes import RunFolder
         from ..recipes.tuned_files import save_tuned
         from . import tables
@@ -52,7 +52,7 @@ class Tune:
             raise ValueError(f"--steps {self.steps}: give at least 1")
         folder = RunFolder.open(Path(self.folder))
         model = folder.model()
-        if not isinstance(model, VDM):
+        if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to tune"
             )
@@ -73,14 +73,15 @@ class Tune:
         tables.show(self.json, figures)
         tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
 
-    def _fit(self, model: VDM, guidance: float, classes: int | None) -> TunedSampler:
+    def _fit(self, model: HasTrajectory, guidance: float, classes: int | None) -> TunedSampler:
         import torch
 
         from ..guidance import ClassifierFree
         from ..progress import progress
         from ..sampling import TuningConfig, initial_noise, tune
 
-        model.requires_grad_(False)
+        for parameter in model.denoiser.parameters():
+            parameter.requires_grad_(False)
         held_out = max(self.items // 4, 1)
         first = _FIRST_SEED + self.seed
         seeds = range(first, first + self.items + held_out)

@@ -2,27 +2,28 @@
 
 from .baselines import pixel_histogram
 from .compare import BoundEstimate, compare_bounds
+from .config import BoundConfig, EvaluationConfig
 from .distances import frechet, sliced_wasserstein
-from .evaluate import Distance, Evaluation, evaluate
+from .evaluate import Accuracy, Distance, Evaluation, Measure, evaluate, sample_accuracy
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
-from .measure import Measure
-from .samples import draw, walk
 
 __all__ = [
+    "Accuracy",
+    "BoundConfig",
     "BoundEstimate",
     "Distance",
     "Evaluation",
+    "EvaluationConfig",
     "LabelClassifier",
     "Likelihood",
     "Measure",
     "compare_bounds",
-    "draw",
     "evaluate",
     "evaluate_bound",
     "frechet",
     "label_cost",
     "pixel_histogram",
+    "sample_accuracy",
     "sliced_wasserstein",
-    "walk",
-]  # fmt: skip
+]

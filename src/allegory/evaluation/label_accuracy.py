@@ -1,7 +1,7 @@
-"""A judge of labelled samples: a classifier of real items that tells whether a sample shows its label.
+"""The label accuracy of samples: a classifier of real items says whether a sample shows its label.
 
 It is a support vector machine with the kernel exp(-gamma |a - b|^2) on numbers scaled to [0, 1], C = 10 and
-gamma = 1 / (dims variance) (Cortes & Vapnik 1995). It shares nothing with the model that it judges.
+gamma = 1 / (dims variance) (Cortes & Vapnik 1995), independent of the model that is evaluated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..data.dataset import Items
 from ..data.spec import DataSpec
 
-MOST_ITEMS = 10_000
+_MAX_ITEMS = 10_000
 """Fitting takes time that grows with the square of the number of items: 10,000 of 784 numbers take about 20 s."""
 
 
@@ -30,16 +30,16 @@ class LabelClassifier:
     spec: DataSpec
 
     @classmethod
-    def fit(cls, arrays: Items, spec: DataSpec, seed: int = 0) -> LabelClassifier:
+    def fit(cls, items: Items, spec: DataSpec, seed: int = 0) -> LabelClassifier:
         """Learn from these items, or from 10,000 of them drawn by `seed`. ValueError without two classes of labels."""
         from sklearn.svm import SVC
 
-        if arrays.labels is None or len(arrays.labels.unique()) < 2:
+        if items.labels is None or len(items.labels.unique()) < 2:
             raise ValueError(
-                "arrays: a judge needs items of at least two labels; give labelled data"
+                "items: a classifier needs items of at least two labels; give labelled data"
             )
-        order = np.random.default_rng(seed).permutation(len(arrays))[:MOST_ITEMS]
-        some = arrays.take(torch.from_numpy(order))
+        order = np.random.default_rng(seed).permutation(len(items))[:_MAX_ITEMS]
+        some = items.take(torch.from_numpy(order))
         assert some.labels is not None
         machine = SVC(C=10.0, kernel="rbf", gamma="scale").fit(
             _scaled(some.x, spec), some.labels.numpy()
@@ -51,7 +51,7 @@ class LabelClassifier:
         return torch.from_numpy(self.machine.predict(_scaled(raw, self.spec))).long()
 
     def accuracy(self, raw: Shaped[Tensor, "n *shape"], labels: Int64[Tensor, " n"]) -> float:
-        """The share of items that show their label."""
+        """The fraction of items that show their label."""
         return (self.predict(raw) == labels).double().mean().item()
 
 

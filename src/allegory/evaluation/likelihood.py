@@ -1,10 +1,10 @@
-r"""The likelihood of a whole set: the bound, term by term, in bits/dim with standard errors.
+r"""The bound of a whole set of items: term by term, in bits/dim with standard errors.
 
 Per item, bits/dim = -bound / (dims log 2), an upper bound of -log2 p(x) / dims: lower is better. The value for a set is
-the mean over its n items, its standard error s / sqrt(n) with s the spread between items, which holds the Monte Carlo
-noise of the times and of eps as well.
+the mean over its n items, its standard error s / sqrt(n) with s the standard deviation between items, which includes the
+Monte Carlo noise of the times and of eps.
 
-With labels hidden the bits are those of p(x). With labels shown they are those of p(x | y), which is more than p(x, y);
+With labels hidden the bits are those of p(x). With labels given they are those of p(x | y), which is more than p(x, y);
 as -log2 p(x) <= -log2 p(x, y) = -log2 p(x | y) + log2 classes for equally likely classes, adding `label_cost` makes
 them a bound of p(x) as well.
 """
@@ -12,6 +12,7 @@ them a bound of p(x) as well.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,16 +21,15 @@ from torch import Tensor
 
 from ..data.dataset import Items
 from ..data.spec import DataSpec
-from ..models.diffusion import VDM
-from ..models.latent_variable import LatentVariableModel
+from ..models.base import HasBound, HasLatents, HasStepBound, Model, device_of, evaluating
 from ..process.bound import Bound, Estimate, bits_per_dim, estimate
-from .mode import evaluating
+from ..sampling.driver import OnStep
+from .config import BoundConfig
 
 BATCH = 500
-NAMED = 12
-"""Hierarchies of up to so many levels are told level by level."""
-
-Model = VDM | LatentVariableModel
+"""Items whose bound is computed at once."""
+_MAX_NAMED_LATENTS = 12
+"""Hierarchies of up to so many latents are reported latent by latent."""
 
 
 @dataclass(frozen=True)
@@ -65,64 +65,89 @@ class Likelihood:
 
 def evaluate_bound(
     model: Model,
-    arrays: Items,
+    items: Items,
+    config: BoundConfig | None = None,
     *,
-    seed: int,
-    draws: int,
-    steps: int | None = None,
-    labelled: bool = False,
+    on_step: OnStep | None = None,
 ) -> Likelihood:
-    """Bits/dim of p(x), or of p(x | label) when `labelled`, over all items; steps=None is continuous time.
+    """Bits/dim of p(x), or of p(x | label), over all items, term by term with standard errors.
 
-    `draws` evaluations of the network an item; a VAE or a hierarchy has neither steps nor labels. ValueError for fewer
-    than two items, which have no standard error, and for labelled=True without labels.
+    Args:
+        model: a model with a bound.
+        items: raw items, with labels where `config.labelled`.
+        config: seed, draws, steps and whether labels are given; None for `BoundConfig()`.
+        on_step: called as on_step(items done, items).
+
+    Raises:
+        ValueError: for a model without a bound, fewer than two items, which have no standard error, steps for a model
+            without them, and `labelled` without labels.
     """
-    bound = bounds(model, arrays, seed=seed, draws=draws, steps=steps, labelled=labelled)
-    data, levels = model.spec, (*bound.divergences, bound.prior)
-    parts = bound.terms(data) | {"total": bound.bits_per_dim(data), "nats": -bound.total}
-    named = levels if isinstance(model, LatentVariableModel) and len(levels) <= NAMED else ()
+    config = config or BoundConfig()
+    bound = bounds(model, items, config, on_step=on_step)
+    spec = model.spec
+    levels = (*bound.divergences, bound.prior)
+    named = levels if isinstance(model, HasLatents) and len(levels) <= _MAX_NAMED_LATENTS else ()
+    parts = bound.terms(spec) | {"total": bound.bits_per_dim(spec), "nats": -bound.total}
     return Likelihood(
         **{name: estimate(part) for name, part in parts.items()},
-        latents=tuple(estimate(bits_per_dim(level, data)) for level in named),
-        count=len(arrays),
-        draws=draws,
-        steps=steps,
-        labelled=labelled,
+        latents=tuple(estimate(bits_per_dim(level, spec)) for level in named),
+        count=len(items),
+        draws=config.draws,
+        steps=config.steps,
+        labelled=config.labelled,
     )
 
 
 def bounds(
-    model: Model,
-    arrays: Items,
-    *,
-    seed: int,
-    draws: int,
-    steps: int | None = None,
-    labelled: bool = False,
+    model: Model, items: Items, config: BoundConfig, *, on_step: OnStep | None = None
 ) -> Bound:
-    """The bound of every item, in nats and float64; as `evaluate_bound`."""
-    if labelled and arrays.labels is None:
+    """The bound of every item, in nats and float64; arguments and errors as those of `evaluate_bound`."""
+    if not isinstance(model, HasBound):
+        raise ValueError(f"model: {type(model).__name__} has no method `bound`")
+    if config.labelled and items.labels is None:
         raise ValueError("labelled=True: these items have no labels; use labelled=False")
-    if len(arrays) < 2:
-        raise ValueError(f"arrays: {len(arrays)} items; a standard error needs at least two")
-    device = next(model.parameters()).device
+    if len(items) < 2:
+        raise ValueError(f"items: {len(items)}; a standard error needs at least two")
+
     parts: list[Bound] = []
+    done = 0
     with evaluating(model):
-        for i, index in enumerate(torch.arange(len(arrays)).split(BATCH)):
-            some = arrays.take(index)
-            x, first = some.x.to(device), seed + i * BATCH
-            if isinstance(model, VDM):
-                labels = some.labels.to(device) if labelled and some.labels is not None else None
-                parts.append(model.bound(x, labels, seed=first, draws=draws, steps=steps))
-            else:
-                parts.append(model.bound(x, seed=first, draws=draws))
+        for x, labels in _batches(model, items):
+            seeds = range(config.seed + done, config.seed + done + len(x))
+            condition = labels if config.labelled else None
+            parts.append(_bound(model, x, condition, seeds, config))
+            done += len(x)
+            if on_step is not None:
+                on_step(done, len(items))
+    return _concatenated(parts)
+
+
+def _batches(model: Model, items: Items) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Items and labels on the model's device, `BATCH` at a time."""
+    device = device_of(model)
+    for index in torch.arange(len(items)).split(BATCH):
+        some = items.take(index)
+        yield some.x.to(device), None if some.labels is None else some.labels.to(device)
+
+
+def _bound(
+    model: HasBound, x: Tensor, condition: Tensor | None, seeds: range, config: BoundConfig
+) -> Bound:
+    """The bound of one batch. ValueError for steps of a model without them."""
+    if config.steps is None:
+        return model.bound(x, condition, seeds=seeds, draws=config.draws)
+    if not isinstance(model, HasStepBound):
+        raise ValueError(f"steps={config.steps}: {type(model).__name__} has no steps; leave it out")
+    return model.bound(x, condition, seeds=seeds, draws=config.draws, steps=config.steps)
+
+
+def _concatenated(parts: list[Bound]) -> Bound:
+    """The bounds of all batches as one."""
+    levels = zip(*(part.divergences for part in parts), strict=True)
     return Bound(
         _joined([part.reconstruction for part in parts]),
         _joined([part.prior for part in parts]),
-        tuple(
-            _joined(list(level))
-            for level in zip(*(part.divergences for part in parts), strict=True)
-        ),
+        tuple(_joined(list(level)) for level in levels),
     )
 
 

@@ -37,16 +37,24 @@ def step_levels(path: Path, steps: int) -> tuple[Level, ...]:
 
 def unroll(
     predict: Predict,
-    path: Path,
     spec: DataSpec,
     decoder: Decoder,
     steps: int | Sequence[Level],
     condition: Tensor | None = None,
 ) -> Hierarchy:
-    """The hierarchy of T + 1 latents; `steps` is T, or the Levels themselves from the cleanest on.
+    """The diffusion model of a Predict as a hierarchy of T + 1 latents.
 
-    `condition` has one entry per item, so that the hierarchy is then one of batches of that length.
+    Args:
+        predict: the prediction of x0 and eps, with its path.
+        spec: what the data are.
+        decoder: p(x | z_0).
+        steps: the number of steps T, or the Levels of the latents themselves, the cleanest first.
+        condition: one entry per item, so that the hierarchy is one of batches of that length; or None.
+
+    Raises:
+        ValueError: for fewer than one step.
     """
+    path = predict.path
     levels = step_levels(path, steps) if isinstance(steps, int) else tuple(steps)
     first = levels[0]
 
@@ -69,17 +77,27 @@ def unroll(
 
 def generate_top_down(
     predict: Predict,
-    path: Path,
     x0: Float[Tensor, "b *shape"],
     decoder: Decoder,
     levels: Sequence[Level],
     draw: Draw,
     condition: Tensor | None = None,
 ) -> Inference:
-    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are KLs (eq. 58)."""
+    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are KLs (eq. 58).
+
+    Args:
+        predict: the prediction of x0 and eps, with its path.
+        x0: data in model space.
+        decoder: p(x | z_0).
+        levels: the Levels of the latents, the cleanest first.
+        draw: standard normal noise like a tensor.
+        condition: one entry per item, or None.
+    """
     q = marginal(x0, levels[-1])
     z = q.draw(draw(x0))
-    latents = [Latent(z, q, Gaussian(torch.zeros_like(x0), path.prior_std), free=True)]
+    prior = Gaussian(torch.zeros_like(x0), predict.path.prior_std)
+    latents = [Latent(z, q, prior, free=True)]
+
     for s, t in reversed(tuple(pairwise(levels))):
         q = posterior(Prediction.solve("x0", x0, z, t), s)
         p = posterior(predict(z, t, condition), s)

@@ -1,15 +1,16 @@
-r"""A diffusion model as a chain of few steps, which uses all that a `CategoricalOutput` reading knows.
+r"""A diffusion model as a chain of few latents for coding, which uses all that a `CategoricalOutput` says.
 
 The logits of a network give for each number a distribution over its levels,
 
     p(x_i = v | z_t) proportional to exp(logit_{i,v}(z_t)) N(z_{t,i}; alpha v, sigma^2),
 
-of which the denoiser keeps the mean. A chain of T steps can use the rest. The decoder is p(x | z_0) itself: that of VDM
-sees nothing but z_{0,i}, so z_0 must be clean enough to tell neighbouring levels apart; a network knows most
-levels from their surroundings long before. And a step, p(z_s | z_t), is widened by the variance of the prediction
-(`likelihood.placing.Moments`). Both are the same model in continuous time, where a step has no length.
+of which the denoiser keeps the mean. A chain of T steps uses the whole distribution, in two places. Its decoder is
+p(x | z_0) itself: that of VDM depends on z_{0,i} alone, so z_0 must be clean enough to separate neighbouring levels,
+while a network infers most levels from their surroundings at far more noise. And the variance of a step p(z_s | z_t)
+includes the variance of the prediction (`likelihood.level_placement.Moments`). In continuous time both are the same
+model, because a step has no length.
 
-A model of another target is the chain of VDM: no variance, its own decoder.
+A denoiser of another target has no variance and keeps the decoder of VDM.
 """
 
 from __future__ import annotations
@@ -22,27 +23,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..data.spec import DataSpec
 from ..likelihood.decoder import Discretised
 from ..likelihood.inference import Kernel
 from ..likelihood.level_placement import MeanOnly, Moments
 from ..likelihood.observation import CategoricalObservation
+from ..process.decoder import Decoder
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from .as_hierarchy import unroll
 from .categorical_output import CategoricalOutput
-from .diffusion import VDM
+from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
 
 
 @dataclass(frozen=True, eq=False)
 class CodingChain:
-    """What a VDM predicts of x, and of the next latent, given one. ValueError for data without levels."""
+    """The moments that a diffusion model predicts of x0 given a latent, and the chains of latents made of them.
 
-    model: VDM
+    Args:
+        denoiser: a Denoiser or an Energy.
+        spec: what the data are; they have levels.
+        decoder: p(x | z_0) for a denoiser that has no distribution over the levels.
+
+    Raises:
+        ValueError: for data without levels.
+    """
+
+    denoiser: Denoiser | Energy
+    spec: DataSpec
+    decoder: Decoder
 
     def __post_init__(self) -> None:
-        if self.model.spec.levels is None:
+        """Refuse continuous data."""
+        if self.spec.levels is None:
             raise ValueError(
                 "levels=None: continuous data have no lossless code; train on data of finitely many levels"
             )
@@ -50,36 +65,40 @@ class CodingChain:
     @property
     def path(self) -> Path:
         """The forward process of the model."""
-        return self.model.denoiser.path
+        return self.denoiser.path
 
     def __call__(self, z: Float[Tensor, "b *shape"], level: Level) -> Moments:
         """Mean and variance of x0 given z at this level, and p(x | z), by one evaluation."""
-        denoiser, target = self.model.denoiser, self.model.denoiser.target
+        denoiser, target = self.denoiser, self.denoiser.target
         if isinstance(denoiser, Energy) or not isinstance(target, CategoricalOutput):
-            return MeanOnly(denoiser, self.model.decoder)(z, level)
+            return MeanOnly(denoiser, self.decoder)(z, level)
+
         output = denoiser.output(z, denoiser.path.at(level, like=z)).to(z.dtype)
-        logits, values = output.unflatten(1, (len(target.values), z.shape[1])), target.values.to(z)
+        logits = output.unflatten(1, (len(target.values), z.shape[1]))
+        values = target.values.to(z)
         mean, variance = _moments(logits, z, level, values.reshape(-1, *(1,) * (z.ndim - 1)))
 
         def table() -> CategoricalObservation:
-            return CategoricalObservation(
-                logits.movedim(1, -1) + Discretised(values).observe(z, level).logits
-            )
+            kernel = Discretised(values).observe(z, level).logits
+            return CategoricalObservation(logits.movedim(1, -1) + kernel)
 
         return Moments(Prediction.solve("x0", mean, z, level), variance, table)
 
     def chain(self, levels: Sequence[Level]) -> Hierarchy:
-        """The model as a hierarchy with latents at these levels, from the cleanest on."""
-        model = self.model
-        vdm = unroll(model.denoiser, model.denoiser.path, model.spec, model.decoder, levels)
+        """The model as a hierarchy with latents at these levels, the cleanest first."""
+        vdm = unroll(self.denoiser, self.spec, self.decoder, levels)
 
         def down(s: Level, t: Level) -> Kernel:
             return lambda z: self(z, t).posterior(s)
 
         return Hierarchy(
-            model.spec, vdm.kernels_up, [down(s, t) for s, t in pairwise(levels)],
-            lambda z: self(z, levels[0]).observe(), top=vdm.top, prior_std=vdm.prior_std,
-        )  # fmt: skip
+            self.spec,
+            vdm.kernels_up,
+            [down(s, t) for s, t in pairwise(levels)],
+            lambda z: self(z, levels[0]).observe(),
+            top=vdm.top,
+            prior_std=vdm.prior_std,
+        )
 
 
 def _moments(logits: Tensor, z: Tensor, level: Level, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,14 @@ from ..data.spec import DataSpec
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
 from ..objectives.draws import normal_like
 from ..process.noise import Noise, Stream
+from ..sampling.driver import OnStep
 from ..sampling.mcmc.chain import AcceptanceCounter, run_chain
 from ..sampling.mcmc.langevin import Hamiltonian
 from ..sampling.mcmc.target import Density, EnergyDensity, Kernel, energy_per_item
+from .base import device_of, seed_batches
 
-UNIT = "nats of contrast"
+SAMPLING_STEPS = 200
+"""Steps of the chains of samples, unless another number is given."""
 
 
 class ContrastiveEnergy(nn.Module):
@@ -33,7 +36,7 @@ class ContrastiveEnergy(nn.Module):
     `reference_std` is s: wider than the spec. ValueError for an unknown method, or numbers that do not fit.
     """
 
-    unit = UNIT
+    unit = "nats of contrast"
 
     def __init__(
         self,
@@ -94,10 +97,44 @@ class ContrastiveEnergy(nn.Module):
             return torch.stack(noise_contrastive(*ratios)).sum(0)
         return contrastive_divergence(self.energy, x, self._negatives(x, generator))
 
-    def sample(self, seeds: Sequence[int], steps: int = 200) -> Shaped[Tensor, "n *shape"]:
-        """Raw items, each the end of a chain of its own that began in q."""
-        x = self.reference_std * Noise(seeds, self.spec.shape, Stream.START).draw()
-        return self.spec.decode(run_chain(self.kernel, self.density(), x, steps, seeds=seeds).x)
+    def sample(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | None = None,
+        sampler: object = None,
+        *,
+        batch: int = 250,
+        on_step: OnStep | None = None,
+    ) -> Shaped[Tensor, "n *shape"]:
+        """Raw items, each the end of a Markov chain of its own that began in q; item i depends on seeds[i] alone.
+
+        Args:
+            seeds: one integer per item.
+            condition: None; the energy has no condition.
+            sampler: steps of each chain; None for 200.
+            batch: items that are computed at once.
+            on_step: called as on_step(batches done, batches).
+
+        Raises:
+            ValueError: without seeds, for a batch below 1, a condition, or a sampler that is no number.
+        """
+        if condition is not None:
+            raise ValueError("condition: this energy has none; leave it out")
+        steps = SAMPLING_STEPS if sampler is None else sampler
+        if not isinstance(steps, int) or steps < 1:
+            raise ValueError(
+                f"sampler={sampler}: give the steps of each chain, a number of at least 1"
+            )
+
+        parts = [*seed_batches(seeds, None, batch)]
+        samples = []
+        for done, (some, _) in enumerate(parts, start=1):
+            x = self.reference_std * Noise(some, self.spec.shape, Stream.START).draw()
+            end = run_chain(self.kernel, self.density(), x.to(device_of(self)), steps, seeds=some)
+            samples.append(self.spec.decode(end.x).cpu())
+            if on_step is not None:
+                on_step(done, len(parts))
+        return torch.cat(samples)
 
     @torch.no_grad()
     def _negatives(self, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,31 +1,42 @@
-r"""The variational diffusion model: spec, a path, a denoiser and a decoder that has no parameters.
+r"""The variational diffusion model: data, a path, a denoiser, and a decoder that has no parameters.
 
     x --encode--> x0 --path--> z_t,  t from 0 to 1          p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
 
-(Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained with the weight `elbo`, its loss is the
-negative bound of log p(x) in bits/dim; with another weight it is that weighted squared error per dimension. A learned
-schedule is trained along with the network: its ends by the bound, its interior by the variance of the loss.
+(Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained by the objective `elbo`, its loss is the
+negative bound of log p(x) in bits/dim; by another objective it has the same parts, and a bound that was not trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
+from ..likelihood.codec import Model as LatentChain
 from ..likelihood.decoder import Continuous, Discretised
+from ..likelihood.dequantized_flow import FlowBound, flow_bound
+from ..likelihood.flow_ode import FlowSolver, flow_log_prob
+from ..likelihood.level_placement import node_levels, profile
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
 from ..process.decoder import Decoder
+from ..sampling.driver import OnStep, State
+from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
+from .base import device_of, evaluating, seed_batches
+from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
+
+CODING_STEPS = 20
+"""Latents of a coding chain, unless another number is asked for."""
 
 
 class VDM(nn.Module):
@@ -69,6 +80,16 @@ class VDM(nn.Module):
         return self.objective.unit
 
     @property
+    def conditional(self) -> bool:
+        """Whether the data have labels, so that samples and bounds can be conditional on one."""
+        return self.spec.classes is not None and self.spec.classes > 1
+
+    @property
+    def bounded(self) -> bool:
+        """Whether log-SNR is finite at both ends of the path, so that there is a bound."""
+        return all(map(math.isfinite, self.denoiser.path.schedule.ends))
+
+    @property
     def decoder(self) -> Decoder:
         """p(x | z_0): over the levels of discrete data, else a density in the data's own units."""
         if self.spec.levels is None:
@@ -91,48 +112,204 @@ class VDM(nn.Module):
         condition = self._drop(labels, generator)
         return self.objective(self.denoiser, self.spec.encode(raw), condition, generator)
 
+    def trajectory(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | None = None,
+        sampler: Sampler | None = None,
+        *,
+        on_step: OnStep | None = None,
+    ) -> Iterator[State]:
+        """The states of one batch from noise to samples, in model space; the model is in eval mode meanwhile.
+
+        Args:
+            seeds: one integer per item; item i depends on seeds[i] alone.
+            condition: one label per item, or None.
+            sampler: solver, steps, grid and guides; None for `Sampler()`.
+            on_step: called as on_step(done, total).
+
+        Yields:
+            A State for each level of the grid after the first.
+
+        Raises:
+            ValueError: for a condition of another length, and what the sampler refuses.
+        """
+        next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
+        sampler = sampler or Sampler()
+        device = device_of(self)
+        x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
+        labels = None if condition is None else condition.to(device)
+        with evaluating(self):
+            yield from sampler.trajectory(
+                self.denoiser, x_T, seeds=seeds, condition=labels, on_step=on_step
+            )
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | int | None = None,
+        sampler: Sampler | None = None,
+        *,
+        batch: int = 250,
+        on_step: OnStep | None = None,
+    ) -> Shaped[Tensor, "n *shape"]:
+        """Raw samples, on the CPU; item i depends on the model, seeds[i] and condition[i] alone.
+
+        Args:
+            seeds: one integer per item.
+            condition: one label per item, one label for all, or None.
+            sampler: solver, steps, grid and guides; None for `Sampler()`.
+            batch: items that are computed at once.
+            on_step: called as on_step(done, total) over the steps of all batches.
+
+        Raises:
+            ValueError: without seeds, for a condition of another length, a batch below 1, and what the sampler refuses.
+        """
+        parts = [*seed_batches(seeds, labels_of(condition, len(seeds)), batch)]
+        samples = []
+        for number, (some, labels) in enumerate(parts):
+            report = _of_all(on_step, number, len(parts))
+            *_, last = self.trajectory(some, labels, sampler, on_step=report)
+            samples.append(self.spec.decode(last.x).cpu())
+        return torch.cat(samples)
+
     def bound(
         self,
-        raw: Tensor,
-        labels: Tensor | None = None,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
         *,
-        seed: int = 0,
+        seeds: Sequence[int] | None = None,
         draws: int = 8,
         steps: int | None = None,
     ) -> Bound:
-        """The bound of log p(x), or of log p(x | label), in nats per item; steps=None is continuous time."""
-        check_finite_ends(self.denoiser.path)
-        self.spec.check(raw)
-        x0 = self.spec.encode(raw)
-        return variational_bound(
-            self.denoiser,
-            x0,
-            self.decoder,
-            seeds=range(seed, seed + len(x0)),
-            draws=draws,
-            steps=steps,
-            condition=labels,
-        )
+        """The evidence lower bound of log p(x), or of log p(x | condition), in nats per item.
 
-    def as_hierarchy(self, steps: int, labels: Tensor | None = None) -> Hierarchy:
-        """The same model as a Markovian hierarchical VAE of `steps` + 1 latents (Luo 2022, eq. 23, 24, 31, 94).
+        Args:
+            x: raw items.
+            condition: one label per item, or None.
+            seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
+            draws: evaluations of the denoiser per item.
+            steps: the model with so many steps; None is continuous time.
 
-        Its generic bound has the mean of `bound(steps=steps)`; with labels it is one of batches of their length.
+        Raises:
+            ValueError: for a path with an infinite end, and items that do not fit the data.
         """
         check_finite_ends(self.denoiser.path)
-        return unroll(self.denoiser, self.denoiser.path, self.spec, self.decoder, steps, labels)
+        self.spec.check(x)
+        return variational_bound(
+            self.denoiser,
+            self.spec.encode(x),
+            self.decoder,
+            seeds=seeds,
+            draws=draws,
+            steps=steps,
+            condition=condition,
+        )
+
+    def log_prob(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """log p(x) in nats per item by the probability-flow ODE, a density in the data's own units.
+
+        For data of finitely many levels it is a lower bound of log P(x), by one draw within the bins (`flow_bound`).
+
+        Args:
+            x: raw items.
+            condition: one label per item, or None.
+            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for None.
+        """
+        return self.flow_bound(x, condition, seeds=seeds).total
+
+    @torch.no_grad()
+    def flow_bound(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        solver: FlowSolver | None = None,
+    ) -> FlowBound:
+        """log p(x) by the probability-flow ODE, and the evaluations that it took (Song et al. 2021, section 4.3).
+
+        The density has the noise of t = 0. Data of finitely many levels are spread over their bins by that noise,
+        truncated (Zheng et al. 2023): a lower bound of log P(x).
+
+        Args:
+            x: raw items.
+            condition: one label per item, or None.
+            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for None.
+            solver: how the ODE is solved; None for exact traces up to 128 numbers per item, and one probe beyond.
+
+        Raises:
+            ValueError: for a path with an infinite end, and items that do not fit the data.
+        """
+        self.spec.check(x)
+        solver = solver or FlowSolver(data_std=self.denoiser.data_std)
+        with evaluating(self):
+            if self.spec.levels is not None:
+                return flow_bound(
+                    self.denoiser,
+                    x,
+                    self.spec,
+                    solver,
+                    kind="normal",
+                    seeds=seeds,
+                    condition=condition,
+                )
+            x0 = self.spec.encode(x)
+            found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=condition)
+        return FlowBound((found.log_prob + self.spec.log_scale)[None], found.evaluations)
+
+    def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> Hierarchy:
+        """The same model as a Markovian hierarchical VAE of `steps` + 1 latents (Luo 2022, eq. 23, 24, 31, 94).
+
+        The bound of the hierarchy has the mean of `bound(steps=steps)`. With a condition it is a model of batches of
+        that length.
+        """
+        check_finite_ends(self.denoiser.path)
+        return unroll(self.denoiser, self.spec, self.decoder, steps, condition)
 
     def log_weights(
         self,
-        raw: Tensor,
+        x: Shaped[Tensor, "b *shape"],
         condition: Tensor | None = None,
         *,
         seeds: Sequence[int] | None = None,
         draws: int = 1,
         steps: int = 100,
     ) -> Float[Tensor, "draws b"]:
-        """log p(x, z) - log q(z | x) in nats of the model with so many steps, one target a draw."""
-        return self.as_hierarchy(steps, condition).log_weights(raw, seeds=seeds, draws=draws)
+        """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
+
+        Args:
+            x: raw items.
+            condition: one label per item, or None.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: draws of the latents per item.
+            steps: the number of steps; each draw takes so many evaluations of the denoiser.
+        """
+        return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
+
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> LatentChain:
+        """The model as a chain of latents at these nodes (`likelihood.level_placement`), for bits-back coding."""
+        if nodes is None or len(nodes) < 2:
+            raise ValueError(f"nodes={nodes}: a diffusion model codes by two latents or more")
+        return self._coding().chain(node_levels(self.denoiser.path, nodes))
+
+    @torch.no_grad()
+    def coding_nodes(
+        self, x0: Float[Tensor, "b *shape"], steps: int | None = None
+    ) -> tuple[int, ...]:
+        """The nodes of a chain of at most `steps` latents (20 for None) that costs least on these items."""
+        chosen = CODING_STEPS if steps is None else steps
+        _, nodes = min(profile(self._coding(), x0).place(chosen))
+        return tuple(nodes)
+
+    def _coding(self) -> CodingChain:
+        return CodingChain(self.denoiser, self.spec, self.decoder)
 
     def _drop(self, labels: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """The labels, hidden (-1) with probability `label_dropout`."""
@@ -141,3 +318,15 @@ class VDM(nn.Module):
         drawn = torch.rand(labels.shape, generator=generator, device=generator.device)
         hidden = (drawn < self.label_dropout).to(labels.device)
         return labels.masked_fill(hidden, -1)
+
+
+def labels_of(condition: Tensor | int | None, count: int) -> Tensor | None:
+    """One label per item: a tensor as it is, a number for all items, None for none."""
+    return torch.full((count,), condition) if isinstance(condition, int) else condition
+
+
+def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
+    """The same callback for the steps of one batch out of several."""
+    if on_step is None:
+        return None
+    return lambda done, steps: on_step(batch * steps + done, batches * steps)

@@ -169,7 +169,7 @@ def _eq45_corrected() -> Sides:
 def _as_hierarchy(case: Chain, noise: Tensor) -> Inference:
     """The latents of the library's diffusion model as a hierarchy, drawn bottom-up."""
     data = DataSpec(shape=(case.x0.shape[1],), low=-1.0, high=1.0)
-    whole = unroll(denoiser(case), case.path, data, Continuous(), case.levels[1:])
+    whole = unroll(denoiser(case), data, Continuous(), case.levels[1:])
     return whole.infer(case.x0.expand(len(noise), -1), in_turn(noise))
 
 

@@ -1,4 +1,4 @@
-"""The bound in pictures: its terms, and where along the path its bits are spent."""
+"""Figures of the bound: its terms, other bounds, and the diffusion term by noise level."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ..evaluation.compare import BoundEstimate
 from ..evaluation.likelihood import Likelihood
-from ..evaluation.mode import evaluating
 from ..likelihood.bound import loss_by_log_snr
-from ..models.diffusion import VDM
+from ..models.base import HasTrajectory, device_of, evaluating
 from ..process.bound import Estimate, bits_per_dim
 from .style import BLUE, GREEN, GREY, INK, ORANGE, blank, number, styled
 
@@ -21,26 +20,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINEAR = 0.1
+_LINEAR_RANGE = 0.1
 """Differences of bits/dim up to here are drawn to scale."""
-COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE, "latents": BLUE}
+_COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE, "latents": BLUE}
 
 
 @styled
 def bound_terms(
-    likelihoods: Mapping[str, Likelihood], beside: Mapping[str, Estimate] | None = None
+    likelihoods: Mapping[str, Likelihood], others: Mapping[str, Estimate] | None = None
 ) -> Figure:
     """The terms of each bound (Luo 2022, eq. 58) as a stacked bar in bits/dim, the total with its standard error.
 
-    `beside` holds totals of models that have no terms, to compare with. Negative terms, which densities may have, are
-    stacked to the left of zero. ValueError without any likelihood.
+    Negative terms, which densities may have, are stacked to the left of zero.
+
+    Args:
+        likelihoods: bounds by name.
+        others: totals of models that have no terms, to compare with.
+
+    Raises:
+        ValueError: without any likelihood.
     """
     if not likelihoods:
         raise ValueError("likelihoods: none; give at least one by name")
-    others = dict(beside or {})
+    others = others or {}
     names = [*likelihoods, *others]
     page = blank(
-        1.5 + 0.85 * len(names), "What an item costs, by term of the bound (lower is better)"
+        1.5 + 0.85 * len(names), "The bits per item, by term of the bound (lower is better)"
     )
     axes = page.subplots()
     for y, likelihood in enumerate(likelihoods.values()):
@@ -72,7 +77,12 @@ def _bar(axes: Axes, y: int, terms: Mapping[str, Estimate]) -> None:
     for name, cost in terms.items():
         left = up if cost.mean >= 0 else down
         axes.barh(
-            y, cost.mean, left=left, height=0.42, color=COLORS[name], label=name if y == 0 else None
+            y,
+            cost.mean,
+            left=left,
+            height=0.42,
+            color=_COLORS[name],
+            label=name if y == 0 else None,
         )
         up, down = up + max(cost.mean, 0.0), down + min(cost.mean, 0.0)
 
@@ -144,9 +154,9 @@ def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
         )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(readings)), [one.name for one in readings])
-    wide = max(abs(one.difference.mean) for one in readings) > LINEAR
+    wide = max(abs(one.difference.mean) for one in readings) > _LINEAR_RANGE
     if wide:
-        axes.set_xscale("symlog", linthresh=LINEAR)
+        axes.set_xscale("symlog", linthresh=_LINEAR_RANGE)
     axes.set(
         xlabel=f"bits/dim more, or less, than the reference{' (symmetric logarithmic scale)' if wide else ''}",
         ylim=(len(readings) - 0.5, -0.5),
@@ -158,21 +168,30 @@ def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
 
 @styled
 def loss_over_log_snr(
-    model: VDM,
+    model: HasTrajectory,
     raw: Shaped[Tensor, "n *shape"],
     labels: Int64[Tensor, " n"] | None = None,
     *,
     seed: int = 0,
     points: int = 24,
 ) -> Figure:
-    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they are known.
+    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they are given.
 
     The curve is 1/2 E|eps - eps_hat|^2 (Luo 2022, eq. 110, in continuous time), the area under it the diffusion term.
-    ValueError for fewer than two items, which have no standard error.
+
+    Args:
+        model: a diffusion model whose path has finite ends.
+        raw: raw items.
+        labels: one label per item, or None.
+        seed: item i draws from seed + i.
+        points: values of log-SNR.
+
+    Raises:
+        ValueError: for fewer than two items, which have no standard error.
     """
     if len(raw) < 2:
         raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two")
-    page = blank(3.9, "Where along the path the bits are spent")
+    page = blank(3.9, "The bound by noise level")
     axes = page.subplots()
     curves = (
         {"p(x)": (None, BLUE)}
@@ -199,17 +218,17 @@ def loss_over_log_snr(
 
 
 def _curve(
-    model: VDM, raw: Tensor, condition: Tensor | None, seed: int, points: int
+    model: HasTrajectory, raw: Tensor, condition: Tensor | None, seed: int, points: int
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points n"]]:
-    device = next(model.parameters()).device
+    device = device_of(model)
     x0 = model.spec.encode(raw.to(device))
-    shown = None if condition is None else condition.to(device)
+    labels = None if condition is None else condition.to(device)
     with evaluating(model):
         log_snr, nats = loss_by_log_snr(
             model.denoiser,
             x0,
             seeds=range(seed, seed + len(x0)),
             points=points,
-            condition=shown,
+            condition=labels,
         )
     return log_snr, bits_per_dim(nats, model.spec).cpu()

@@ -9,13 +9,14 @@ below it every detail is there. All is without a condition and in model space.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.spec import DataSpec
+from ..models.base import HasEnergy, device_of
 from ..process.empirical import Empirical
 from ..process.path import Level, Path
 from ..process.prediction import Predict
@@ -37,21 +38,9 @@ WELL = 15.0
 """Nats above its minimum at which an energy is cut off: in 2 dimensions p is e^-15 of its largest there."""
 
 
-@runtime_checkable
-class HasEnergy(Protocol):
-    """E(x_t) = -log p(x_t) up to a constant: an `Energy`, or an oracle."""
-
-    def energy(
-        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
-    ) -> Tensor:
-        """One number an item, in nats."""
-        ...
-
-
 @styled
 def score_field(
     predict: Predict,
-    path: Path,
     raw: Shaped[Tensor, "n *shape"],
     spec: DataSpec,
     *,
@@ -61,7 +50,17 @@ def score_field(
 
     The density is exp(-E) of a `predict` with an energy, else that of the items under the path's noise; shades are its
     square root. An arrow has the direction of the score and the length log(1 + |sigma score|), in one unit for all panels.
+
+    Args:
+        predict: a Predict of points of the plane, with its path.
+        raw: raw items.
+        spec: what they are.
+        levels: number of panels.
+
+    Raises:
+        ValueError: for items that are no points of the plane, and no level.
     """
+    path = predict.path
     x0 = points(raw, spec)
     chosen, reach = noise_levels(path, x0, levels), _reach(x0)
     data = x0[:: -(-len(x0) // MOST_POINTS)]
@@ -80,15 +79,22 @@ def score_field(
 
 
 @styled
-def energy_surface(
-    model_energy: HasEnergy, path: Path, spec: DataSpec, raw: Shaped[Tensor, "n *shape"]
-) -> Figure:
+def energy_surface(predict: HasEnergy, raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Figure:
     """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq. 152).
 
-    The lowest of the items is set to 0, as Z is not known; it is cut off 15 nats above, and below: what an energy is far
-    from all data, at so little noise, nothing has taught it. Where the path starts at clean data, which has no energy, the
-    level is that of the cleanest `score_field`.
+    The lowest of the items is set to 0, as Z is not known. The energy is cut off 15 nats above that and below it: far from
+    all data, at so little noise, an energy is not constrained by training. Where the path starts at clean data, which has
+    no energy, the level is that of the cleanest `score_field`.
+
+    Args:
+        predict: an energy of points of the plane, with its path.
+        raw: raw items.
+        spec: what they are.
+
+    Raises:
+        ValueError: for items that are no points of the plane.
     """
+    path = predict.path
     x0 = points(raw, spec)
     level = (
         path.levels([0.0])[0]
@@ -101,7 +107,7 @@ def energy_surface(
     def nats(x: Tensor) -> Tensor:
         with torch.no_grad():
             return (
-                energy_per_item(model_energy.energy(x.to(device_of(model_energy)), level, None), x)
+                energy_per_item(predict.energy(x.to(device_of(predict)), level, None), x)
                 .float()
                 .cpu()
             )
@@ -166,12 +172,6 @@ def log_density(
     device = device_of(predict) if own else data.device
     with torch.no_grad():
         return torch.cat([of(part.to(device)).float().cpu() for part in x.split(AT_ONCE)])
-
-
-def device_of(model: object) -> torch.device:
-    """Where a module has its weights; the CPU for anything else."""
-    tensors = [*model.parameters(), *model.buffers()] if isinstance(model, nn.Module) else []
-    return tensors[0].device if tensors else torch.device("cpu")
 
 
 def _reach(x0: Float[Tensor, "n 2"]) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 from ..data.dataset import Dataset
-from ..evaluation.mode import evaluating
-from ..models.diffusion import VDM
-from ..models.energy import Energy
+from ..models.base import HasEnergy, HasTrajectory, evaluating
 from .field import ARROWS, MOST_POINTS, WELL, energy_surface, score_field
 from .report import Section
 from .walkers import STEPS_A_LEVEL, walkers
@@ -15,19 +13,19 @@ from .walkers import STEPS_A_LEVEL, walkers
 LEVELS, WALKERS = 40, 300
 
 
-def plane_sections(model: VDM, dataset: Dataset, seed: int) -> list[Section]:
-    """The score field; Langevin walkers where both ends of the path are finite; the surface of an `Energy`."""
+def plane_sections(model: HasTrajectory, dataset: Dataset, seed: int) -> list[Section]:
+    """The score field; Langevin walkers where both ends of the path are finite; the surface of an energy."""
     with evaluating(model):
         parts = [_field(model, dataset)]
         if all(map(math.isfinite, model.denoiser.path.schedule.ends)):
             parts.append(_walkers(model, seed))
-        if isinstance(model.denoiser, Energy):
+        if isinstance(model.denoiser, HasEnergy):
             parts.append(_surface(model.denoiser, dataset))
     return parts
 
 
-def _field(model: VDM, dataset: Dataset) -> Section:
-    path, own = model.denoiser.path, isinstance(model.denoiser, Energy)
+def _field(model: HasTrajectory, dataset: Dataset) -> Section:
+    path, own = model.denoiser.path, isinstance(model.denoiser, HasEnergy)
     shades = (
         "The shades are p(x_t) as the model has it, exp(-E)/Z, and the arrows are its score, -grad E (Luo 2022, eq. 152"
         " to 156)"
@@ -38,7 +36,7 @@ def _field(model: VDM, dataset: Dataset) -> Section:
     source = "the model's energy" if own else f"{min(len(dataset.test), MOST_POINTS)} test items"
     return Section(
         "The score field",
-        score_field(model.denoiser, path, dataset.test.x, dataset.spec),
+        score_field(model.denoiser, dataset.test.x, dataset.spec),
         f"{shades}: at every place the direction in which the density rises fastest. With much noise (left) it leads to"
         " the data as a whole; the less noise is left, the more each arrow means the part of the data that is nearest. An"
         " arrow is short where the density is flat: on the data, and where the ways to two parts of it divide.",
@@ -48,12 +46,12 @@ def _field(model: VDM, dataset: Dataset) -> Section:
     )
 
 
-def _walkers(model: VDM, seed: int) -> Section:
+def _walkers(model: HasTrajectory, seed: int) -> Section:
     path = model.denoiser.path
     start, end = path.schedule.ends
     return Section(
         "Langevin walkers",
-        walkers(model.denoiser, path, model.spec, seeds=range(seed, seed + WALKERS), levels=LEVELS),
+        walkers(model.denoiser, model.spec, seeds=range(seed, seed + WALKERS), levels=LEVELS),
         "Each point goes along the score and is shaken by noise, x + c grad log p(x) + sqrt(2c) eps (Luo 2022, eq. 158)."
         " Above, the density in which it walks is noisy at first and becomes cleaner: while the noise is large the walkers"
         " spread over the parts of the data by their weights, then they settle. Below, as many steps from the same points"
@@ -66,10 +64,10 @@ def _walkers(model: VDM, seed: int) -> Section:
     )
 
 
-def _surface(denoiser: Energy, dataset: Dataset) -> Section:
+def _surface(denoiser: HasEnergy, dataset: Dataset) -> Section:
     return Section(
         "The energy",
-        energy_surface(denoiser, denoiser.path, dataset.spec, dataset.test.x),
+        energy_surface(denoiser, dataset.test.x, dataset.spec),
         "E(x_t) with the least noise, where p(x_t) = exp(-E)/Z (Luo 2022, eq. 152): a surface (left), and the same from"
         " above with some test items in white (right). The model knows it up to a constant, so its lowest at an item is set"
         " to 0. A well without items lies where no data at so little noise ever came, and nothing was learned. A"

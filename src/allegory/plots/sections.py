@@ -1,7 +1,7 @@
 """The sections of a report on one model: every figure with its caption, in the order in which a reader asks.
 
-Does it make good samples? How do they come about? What is its likelihood, and where along the path does it arise?
-How did training go?
+Does it make good samples? How does a sample come about? What is its likelihood, and at which noise levels is it spent?
+How did training go? A section is there if the model can do what it shows (`models.base`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from ..data.dataset import Dataset, Items
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.likelihood import Model
-from ..evaluation.samples import walk
-from ..models.diffusion import VDM
+from ..evaluation.likelihood import Likelihood
+from ..models.base import HasTrajectory, Model, has_bound
 from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
 from .items import is_image, is_plane
@@ -21,7 +20,8 @@ from .report import Section
 from .samples import sample_grid
 from .trajectories import noising, trajectory
 
-CURVE_ITEMS, CLOUD = 150, 1000
+_CURVE_ITEMS = 150
+_MAX_POINTS = 1000
 
 
 def sections(
@@ -30,141 +30,149 @@ def sections(
     evaluation: Evaluation,
     metrics: Sequence[Mapping[str, float]] = (),
 ) -> list[Section]:
-    """Samples, a trajectory, the noising, the terms of the bound, their place on the path, and the training curve.
+    """Samples, a trajectory, the noising, the terms of the bound, the bound by noise level, and the training curve.
 
-    Points of the plane have the pictures of `plane.py` besides. A VAE or a hierarchy has no path, and no pictures of one.
-    `metrics` are the lines of metrics.jsonl; without them there is no training curve.
+    Args:
+        model: any model.
+        dataset: the data that it was evaluated on.
+        evaluation: what `evaluate` found.
+        metrics: the lines of metrics.jsonl; without them there is no training curve.
+
+    Returns:
+        The sections that this model has. Points of the plane have those of `plane.py` as well.
     """
     parts = [_samples(dataset, evaluation)]
-    if isinstance(model, VDM):
+    if isinstance(model, HasTrajectory):
         parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
-        parts += (
-            plane_sections(model, dataset, evaluation.settings["seed"])
-            if is_plane(dataset.spec.shape)
-            else []
-        )
-    parts.append(_terms(evaluation))
-    if evaluation.readings:
+        if is_plane(dataset.spec.shape):
+            parts += plane_sections(model, dataset, evaluation.config.seed)
+
+    if evaluation.likelihood is not None:
+        parts.append(_terms(evaluation, evaluation.likelihood))
+    if evaluation.bounds:
         parts.append(_compared(evaluation))
-    if isinstance(model, VDM):
+    if isinstance(model, HasTrajectory) and has_bound(model):
         parts.append(_curve(model, dataset, evaluation))
-    return [*parts, _training(metrics, model.unit)] if metrics else parts
+    if metrics:
+        parts.append(_training(metrics, model.unit))
+    return parts
 
 
 def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
-    generated = evaluation.generated
-    count, labels = len(generated), generated.labels
-    what = (
-        "one column a class"
-        if labels is not None
-        else "points of the plane"
-        if is_plane(dataset.spec.shape)
-        else "in no order"
-    )
-    guided = (
-        ""
-        if evaluation.settings.get("guidance", 1) == 1
-        else ", pushed towards its label by guidance (eq. 170)"
-    )
-    steps = (
-        f" Every step goes by what the model predicts of the clean item (Luo 2022, eq. 94){guided}."
-        if "solver" in evaluation.settings
-        else " The latents are drawn from the top down (Luo 2022, eq. 23)."
-    )
-    judged = ""
-    if evaluation.accuracy is not None:
-        judged = (
-            f" A support vector machine that was fitted on real items finds the wanted label in"
-            f" {100 * evaluation.accuracy.total.mean:.1f} % of all {count} samples, and in"
-            f" {100 * evaluation.accuracy.real:.1f} % of the real test items."
-        )
+    labels = evaluation.generated.labels
+    if labels is not None:
+        what = "one column per class"
+    else:
+        what = "points of the plane" if is_plane(dataset.spec.shape) else "in no order"
     return Section(
         "Samples",
-        sample_grid(generated.x, labels, dataset.spec, dataset.test.x),
-        f"What the model makes of pure noise, {what}; none was picked by hand.{judged}{steps}",
+        sample_grid(evaluation.generated.x, labels, dataset.spec, dataset.test.x),
+        f"Samples of the model, {what}; none was picked by hand.{_accuracy(evaluation)}{_steps(evaluation)}",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
 
 
-def _trajectory(model: VDM, evaluation: Evaluation) -> Section:
-    seed, generated = evaluation.settings["seed"], evaluation.generated
-    count = min(3 if is_image(model.spec.shape) else CLOUD, len(generated))
+def _accuracy(evaluation: Evaluation) -> str:
+    """How often a classifier finds the label, as a sentence; nothing without labels."""
+    if evaluation.accuracy is None:
+        return ""
+    total, real = evaluation.accuracy.total, evaluation.accuracy.real
+    return (
+        " A support vector machine that was fitted on real items finds the wanted label in"
+        f" {100 * total.mean:.1f} % of all {len(evaluation.generated)} samples, and in"
+        f" {100 * real:.1f} % of the real test items."
+    )
+
+
+def _steps(evaluation: Evaluation) -> str:
+    """How samples are made, as a sentence."""
+    sampler = evaluation.config.sampler
+    if sampler is None:
+        return ""
+    guided = "" if sampler.guide is None else ", changed by the guide that is named below"
+    return f" Each step uses the model's prediction of the clean item (Luo 2022, eq. 94){guided}."
+
+
+def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
+    generated = evaluation.generated
+    spec = model.spec
+    count = min(3 if is_image(spec.shape) else _MAX_POINTS, len(generated))
     labels = None if generated.labels is None else generated.labels[:count]
-    chosen = {name: evaluation.settings[name] for name in ("solver", "steps", "guidance")}
-    states = list(walk(model, seeds=range(seed, seed + count), labels=labels, **chosen))
+    states = list(model.trajectory(evaluation.seeds[:count], labels, evaluation.config.sampler))
     return Section(
         "How a sample comes about",
-        trajectory(states, model.spec),
-        "The first of the samples on their way, from noise on the left. Below each state is the clean item that the"
-        " model predicts in there, E[x0 | x_t]: an average of all that is possible, which becomes sharp as the noise"
-        " goes (Luo 2022, eq. 94 and 131).",
+        trajectory(states, spec),
+        "The first of the samples, from noise on the left to the sample on the right. Below each state is the model's"
+        " prediction of the clean item at that state, E[x0 | x_t]: a mean over all clean items that are possible there,"
+        " which becomes sharp as the noise falls (Luo 2022, eq. 94 and 131).",
         "Rows of states that turn from noise into samples, and below each the model's prediction, from blurred to sharp.",
         _sampled(evaluation),
     )
 
 
-def _noising(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
-    path, some = model.denoiser.path, dataset.test.x[:CLOUD]
+def _noising(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Section:
+    path = model.denoiser.path
+    some = dataset.test.x[: 2 if is_image(dataset.spec.shape) else _MAX_POINTS]
     start, end = path.schedule.ends
     return Section(
-        "The way into noise",
-        noising(
-            path,
-            some[:2] if is_image(dataset.spec.shape) else some,
-            dataset.spec,
-            seed=evaluation.settings["seed"],
-        ),
-        "What the model learns to undo: x_t = alpha x0 + sigma eps at even times (Luo 2022, figure 3 and eq. 70). The"
-        " log-SNR, log(alpha²/sigma²), falls from left to right.",
+        "The forward process",
+        noising(path, some, dataset.spec, seed=evaluation.config.seed),
+        "The forward process that the model reverses: x_t = alpha x0 + sigma eps at equally spaced times (Luo 2022,"
+        " figure 3 and eq. 70). The log-SNR, log(alpha²/sigma²), falls from left to right.",
         "Test items that dissolve in noise, step by step.",
         f"{dataset.name}, test set; {path.scaling.name} path, {path.schedule}, log-SNR {start:g} to {end:g}",
     )
 
 
-def _terms(evaluation: Evaluation) -> Section:
-    likelihoods = {"p(x)": evaluation.likelihood}
+def _terms(evaluation: Evaluation, likelihood: Likelihood) -> Section:
+    likelihoods = {"p(x)": likelihood}
     if evaluation.conditional is not None:
         likelihoods["p(x | label)"] = evaluation.conditional
-    beside = {} if evaluation.histogram is None else {"histogram": evaluation.histogram}
-    versus = " The histogram codes every number alone." if beside else ""
+    others = {} if evaluation.histogram is None else {"histogram": evaluation.histogram}
+    versus = " The histogram codes every number alone." if others else ""
+    totals = [f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()]
     return Section(
         "The likelihood, term by term",
-        bound_terms(likelihoods, beside),
+        bound_terms(likelihoods, others),
         "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo 2022: reconstruction, prior"
-        " matching and the divergences of the other latents. It is an upper bound of the bits that an item"
-        f" costs.{versus} The bar at the end is one standard error.",
-        "; ".join(
-            f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()
-        ),
-        _measured(evaluation, evaluation.likelihood.count),
+        " matching and the divergences of the other latents. It is an upper bound of the bits per item that a code"
+        f" needs.{versus} The bar at the end is one standard error.",
+        "; ".join(totals),
+        _evaluated(evaluation, likelihood.count),
     )
 
 
 def _compared(evaluation: Evaluation) -> Section:
-    best = min(evaluation.readings, key=lambda one: one.bits.mean)
+    bounds = evaluation.bounds
+    best = min(bounds, key=lambda one: one.bits.mean)
+    costs = [f"{one.name}: {one.evaluations:.0f}" for one in bounds if one.evaluations >= 0]
     return Section(
         "One model, many bounds",
-        bounds_compared(evaluation.readings),
-        "The same items measured in every way that this model has. A bound of T steps falls with T towards the one in"
+        bounds_compared(bounds),
+        "The same items evaluated by every bound that this model has. A bound of T steps falls with T towards the one in"
         " continuous time (Luo 2022, eq. 58); importance weights tighten a bound (eq. 7 before Jensen's inequality). The"
         " differences are paired, item by item.",
-        f"Dots beside a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} bits/dim.",
-        f"{evaluation.dataset}, {evaluation.settings['compared']} test items; evaluations of the network an item: "
-        + "; ".join(f"{one.name}: {one.evaluations:.0f}" for one in evaluation.readings),
+        f"Dots around a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} bits/dim.",
+        f"{evaluation.dataset}, {evaluation.config.compared} test items; evaluations of the network per item: "
+        + "; ".join(costs),
     )
 
 
-def _curve(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
+def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Section:
     test = dataset.test
     labels = None if evaluation.conditional is None or test.labels is None else test.labels
-    some = Items(test.x[:CURVE_ITEMS], None if labels is None else labels[:CURVE_ITEMS])
-    gap = " Between the two curves lies what the label tells." if labels is not None else ""
+    some = Items(test.x[:_CURVE_ITEMS], None if labels is None else labels[:_CURVE_ITEMS])
+    gap = (
+        " The area between the two curves is the information in the label."
+        if labels is not None
+        else ""
+    )
     return Section(
-        "Where the bits go",
-        loss_over_log_snr(model, some.x, some.labels, seed=evaluation.settings["seed"]),
-        "The diffusion term, spread out over log-SNR: half the squared error of the predicted noise (Luo 2022, eq. 110,"
-        f" in continuous time). The area under the curve is the term itself, whatever the schedule.{gap}",
+        "The bound by noise level",
+        loss_over_log_snr(model, some.x, some.labels, seed=evaluation.config.seed),
+        "The diffusion term per unit of log-SNR: half the squared error of the predicted noise (Luo 2022, eq. 110, in"
+        f" continuous time). The area under the curve is the term itself, whatever the schedule.{gap}",
         "A curve of bits/dim per unit of log-SNR, near zero where only noise is left.",
         f"{dataset.name}, {len(some)} test items, 1 draw at each of 24 levels, band of one standard error",
     )
@@ -172,33 +180,29 @@ def _curve(model: VDM, dataset: Dataset, evaluation: Evaluation) -> Section:
 
 def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
     last = metrics[-1]
-    speed = (
-        f"{last['images'] / last['seconds']:.0f} images/s"
-        if last.get("seconds")
-        else "speed unknown"
+    seconds = last.get("seconds")
+    speed = f"{last['images'] / seconds:.0f} images/s" if seconds else "speed unknown"
+    bound = (
+        " It is one draw of the bound of eq. 58 of Luo 2022 per item." if unit == "bits/dim" else ""
     )
     return Section(
-        "TrainingConfig",
+        "Training",
         training_curve(metrics, unit),
-        f"The loss on training batches, in {unit}, and its running mean."
-        + (
-            " It is one draw of the bound of eq. 58 of Luo 2022 per image."
-            if unit == "bits/dim"
-            else ""
-        ),
+        f"The loss on training batches, in {unit}, and its running mean.{bound}",
         f"A curve that falls and flattens; the last loss is {last['loss']:.3f} {unit}.",
         f"{last['step']:.0f} steps, {last['images']:.0f} images, {speed}",
     )
 
 
 def _sampled(evaluation: Evaluation) -> str:
-    s = evaluation.settings
-    if "solver" not in s:
-        return f"one draw from the prior a sample, seeds from {s['seed']}"
-    return f"{s['solver']}, {s['steps']} steps, guidance w = {s['guidance']:g} (1 is unguided), seeds from {s['seed']}"
+    """How the samples were made, in one line."""
+    sampler = evaluation.config.sampler
+    how = "one draw per sample" if sampler is None else sampler.describe()
+    return f"{how}, seeds from {evaluation.config.seed}"
 
 
-def _measured(evaluation: Evaluation, count: int) -> str:
-    s = evaluation.settings
-    time = ", continuous time" if "solver" in s else ""
-    return f"{evaluation.dataset}, {count} test items, {s['draws']} draws an item{time}, seed {s['seed']}"
+def _evaluated(evaluation: Evaluation, count: int) -> str:
+    """How the bound was estimated, in one line."""
+    config = evaluation.config
+    draws = f"{config.draws} draws per item, seed {config.seed}"
+    return f"{evaluation.dataset}, {count} test items, {draws}"

@@ -55,7 +55,7 @@ def trajectory(states: Sequence[State], spec: DataSpec) -> Figure:
     """
     if not states:
         raise ValueError(
-            "states: none; give those of `walk` or `trajectory`, e.g. list(walk(model, seeds=range(3)))"
+            "states: none; give those of a trajectory, e.g. list(model.trajectory(seeds=range(3)))"
         )
     places = torch.linspace(0, len(states) - 1, _columns(spec.shape) - 1).tolist()
     predictions = [states[i].prediction for i in sorted({round(place) for place in places})]

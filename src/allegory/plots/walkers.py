@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.spec import DataSpec
+from ..models.base import device_of
 from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
@@ -21,7 +22,7 @@ from ..sampling.mcmc.langevin import Langevin
 from ..sampling.mcmc.ncsn import step_size
 from ..sampling.mcmc.target import NoisedDensity
 from ..sampling.predictor_corrector import annealed
-from .field import check_plane, device_of
+from .field import check_plane
 from .items import show_points
 from .style import BLUE, INK, ORANGE, blank, number, styled
 
@@ -33,9 +34,7 @@ STEPS_A_LEVEL, MOMENTS, TRAILS, TRAIL, REACH = 5, 5, 8, 5, 1.6
 
 
 @styled
-def walkers(
-    predict: Predict, path: Path, spec: DataSpec, *, seeds: Sequence[int], levels: int = 40
-) -> Figure:
+def walkers(predict: Predict, spec: DataSpec, *, seeds: Sequence[int], levels: int = 40) -> Figure:
     """Langevin walkers from noise (Luo 2022, eq. 158), one a seed; lines are the ways of eight,
     above through the last five levels.
 
@@ -44,6 +43,7 @@ def walkers(
     3.2 there). Shown is x_t/sqrt(alpha^2 + sigma^2). ValueError for a path without finite ends.
     """
     check_plane(spec)
+    path = predict.path
     way = _way(path, levels)
     kernel = Langevin(step_size(STEPS_A_LEVEL, _ratio(way)), STEPS_A_LEVEL)
     x = initial_noise(path, spec.shape, seeds).to(device_of(predict))

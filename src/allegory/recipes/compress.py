@@ -14,17 +14,15 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import __version__
 from ..data import DataSpec
 from ..likelihood.codec import (
     Bins,
-    Chain,
     Container,
     Encoding,
     Model,
-    TopDownModel,
     choose_bins,
     decode,
     encode,
@@ -32,14 +30,12 @@ from ..likelihood.codec import (
     pack,
     unpack,
 )
-from ..likelihood.level_placement import node_levels, profile
-from ..models import VDM, LatentVariableModel
-from ..models.coding_chain import CodingChain
+from ..models.base import CanCode
 from ..process.noise import Noise, Stream
 from .run_folder import RunFolder
 from .serialize import to_json
 
-STEPS = 20
+_UNREADABLE = "its header holds what `allegory compress` never writes; make the file anew"
 MEASURED = 16
 """Items on which bins and levels are chosen."""
 Nodes = tuple[int, ...]
@@ -49,7 +45,7 @@ Nodes = tuple[int, ...]
 class CodingConfig:
     """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check.
 
-    None of steps is STEPS for a diffusion model; others take none.
+    None of steps is 20 for a diffusion model; others take none.
     """
 
     steps: int | None = None
@@ -93,9 +89,9 @@ def compress(
             "the run's data are continuous: a density is no code; train on data of finitely many levels"
         )
     spec.check(raw)
-    model, index = folder.model(), spec.index(raw)
-    nodes = _nodes(model, spec, index, coding.steps)
-    chain = _chain(model, nodes)
+    model, index = _coder(folder), spec.index(raw)
+    nodes = model.coding_nodes(spec.values[index[:MEASURED]], coding.steps)
+    chain = model.coding_chain(nodes)
     start = time.perf_counter()
     bins = _bins(chain, spec, index)
     coded = encode(chain, index, spec.values, bins, batch=coding.batch, seed=coding.seed)
@@ -114,6 +110,14 @@ def decompress(folder: RunFolder, content: bytes, name: str) -> Shaped[Tensor, "
     return folder.spec.decode(folder.spec.values[_read(folder, content, name)])
 
 
+def _coder(folder: RunFolder) -> CanCode:
+    """The run's model. ValueError for one that cannot code."""
+    model = folder.model()
+    if not isinstance(model, CanCode):
+        raise ValueError(f"{type(model).__name__}: has no coding chain; this model cannot code")
+    return model
+
+
 def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
     """Seconds to decode. ValueError where the items do not come back."""
     start = time.perf_counter()
@@ -125,23 +129,25 @@ def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
 def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
     container = unpack(content, name)
     header, spec = container.header, folder.spec
-    model = folder.model()
+    model = _coder(folder)
     if header.get("model") != _fingerprint(folder, model):
         raise ValueError(
             f"{name}: made by another model than {folder.path}; give the run that it was made with"
         )
-    if not _readable(header, isinstance(model, VDM)):
-        raise ValueError(
-            f"{name}: its header holds what `allegory compress` never writes; make the file anew"
-        )
+    if not _readable(header):
+        raise ValueError(f"{name}: {_UNREADABLE}")
     nodes = None if header["nodes"] is None else tuple(header["nodes"])
+    try:
+        chain = model.coding_chain(nodes)
+    except ValueError as error:
+        raise ValueError(f"{name}: {_UNREADABLE} ({error})") from None
     bins = tuple(Bins(tuple(exponents)) for exponents in header["bins"])
     coded = Encoding(
         container.words, tuple(header["sizes"]), header["seed"], header["initial"], torch.zeros(0)
     )
     with _threads(header["machine"]["threads"]):
         try:
-            index = decode(coded, _chain(model, nodes), spec.shape, spec.values, bins)
+            index = decode(coded, chain, spec.shape, spec.values, bins)
             intact = _check_sum(index) == header["items"]
         except ValueError:
             intact = False
@@ -150,7 +156,7 @@ def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *sha
     return index
 
 
-def _readable(header: Mapping[str, Any], diffusion: bool) -> bool:
+def _readable(header: Mapping[str, Any]) -> bool:
     """Whether a header with a right checksum could have been written here: a file may be made to harm."""
     try:
         counts = [
@@ -163,11 +169,7 @@ def _readable(header: Mapping[str, Any], diffusion: bool) -> bool:
             isinstance(each, list) and each
             for each in (header["sizes"], header["bins"], *header["bins"])
         )
-        nodes = (
-            isinstance(header["nodes"], list) and len(header["nodes"]) > 1
-            if diffusion
-            else header["nodes"] is None
-        )
+        nodes = header["nodes"] is None or isinstance(header["nodes"], list)
         return (
             lists
             and nodes
@@ -192,34 +194,6 @@ def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
     )
 
 
-def _chain(model: VDM | LatentVariableModel, nodes: Nodes | None) -> Model:
-    """The model as a chain or a walk; a diffusion model unrolled at these nodes."""
-    if isinstance(model, VDM):
-        assert nodes is not None
-        return CodingChain(model).chain(node_levels(model.denoiser.path, nodes))
-    if not isinstance(model, Chain | TopDownModel):
-        raise ValueError(
-            f"{type(model).__name__}: neither a chain of latents nor walked from the top; it cannot code"
-        )
-    return model
-
-
-@torch.no_grad()
-def _nodes(
-    model: VDM | LatentVariableModel, spec: DataSpec, index: Tensor, steps: int | None
-) -> Nodes | None:
-    """Where a diffusion model's levels cost least."""
-    if not isinstance(model, VDM):
-        if steps is not None:
-            raise ValueError(
-                f"steps={steps}: this run is no diffusion model, its latents are its steps; leave it out"
-            )
-        return None
-    x0 = spec.values[index[:MEASURED]]
-    _, nodes = min(profile(CodingChain(model), x0).place(STEPS if steps is None else steps))
-    return nodes
-
-
 @torch.no_grad()
 def _bins(chain: Model, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
     x0 = spec.values[index[:MEASURED]]
@@ -230,7 +204,7 @@ def _bins(chain: Model, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
 
 def _header(
     folder: RunFolder,
-    model: VDM | LatentVariableModel,
+    model: CanCode,
     index: Tensor,
     nodes: Nodes | None,
     bins: tuple[Bins, ...],
@@ -249,8 +223,9 @@ def _header(
     }
 
 
-def _fingerprint(folder: RunFolder, model: VDM | LatentVariableModel) -> str:
+def _fingerprint(folder: RunFolder, model: CanCode) -> str:
     choice = {"model": to_json(folder.run.model), "data": folder.spec.to_dict()}
+    assert isinstance(model, nn.Module), "a run's model is a module"
     return fingerprint(model, json.dumps(choice, sort_keys=True))
 
 

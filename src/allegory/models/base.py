@@ -1,0 +1,300 @@
+r"""What a model is to the rest of the library: a few small protocols.
+
+`Model` is what every model can do: say what its data are, give a training loss, make samples. What only some models can
+do has a protocol each; evaluation, plots, recipes and the command line ask for these, and for no class:
+
+    HasBound          a lower bound of log p(x), term by term
+    HasStepBound      the same for the model with a finite number of steps
+    HasLogProb        log p(x)
+    HasFlow           log p(x) by the probability-flow ODE, and what it cost
+    HasLogWeights     importance weights log p(x, z) - log q(z | x)
+    HasLatents        a hierarchy of latents z_1..z_L, inferred and generated
+    HasEnergy         E(x_t) = -log p(x_t) up to a constant of the level
+    HasTrajectory     samples that come about step by step on a path: a diffusion model
+    CanCode           a chain of latents that bits-back coding can use
+
+A model class from outside the package needs no base class: `nn.Module` with these methods is enough. Everything here
+speaks raw items, in the units of the data; `condition` is one integer label per item or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ..data.spec import DataSpec
+from ..likelihood.codec import Model as LatentChain
+from ..likelihood.dequantized_flow import FlowBound
+from ..likelihood.flow_ode import FlowSolver
+from ..likelihood.inference import Draw, Inference
+from ..process.bound import Bound
+from ..process.decoder import Observation
+from ..process.path import Level, Path
+from ..sampling.driver import State
+
+OnStep: TypeAlias = Callable[[int, int], None]
+"""on_step(done, total): called after each step of a computation."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A trained or trainable model of items of one kind."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the data are."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What one unit of the loss is, e.g. "bits/dim"."""
+        ...
+
+    def loss(self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator, /) -> Tensor:
+        """The training loss of each item, (batch,), of raw items and labels or None."""
+        ...
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | None = None,
+        sampler: Any = None,
+        *,
+        batch: int = 250,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Raw samples, item i from seeds[i] alone.
+
+        Args:
+            seeds: one integer per item.
+            condition: one label per item, or None.
+            sampler: how a model with steps is sampled; None for its default. A model without steps refuses any other.
+            batch: items that are computed at once.
+            on_step: called as on_step(done, total) over all batches.
+        """
+        ...
+
+
+@runtime_checkable
+class HasBound(Protocol):
+    """A model with an evidence lower bound."""
+
+    def bound(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 8,
+    ) -> Bound:
+        """The bound of log p(x), or of log p(x | condition), in nats per raw item."""
+        ...
+
+
+@runtime_checkable
+class HasStepBound(HasBound, Protocol):
+    """A model in continuous time, which is a Markovian hierarchy for any finite number of steps.
+
+    Its `log_weights` take `steps` as well.
+    """
+
+    def bound(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 8,
+        steps: int | None = None,
+    ) -> Bound:
+        """The bound in nats per raw item, of the model with `steps` steps; None is continuous time."""
+        ...
+
+    def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> HasLatents:
+        """The same model with `steps` steps, as a hierarchy of latents."""
+        ...
+
+
+@runtime_checkable
+class HasFlow(Protocol):
+    """A model whose denoiser defines a probability-flow ODE, another density than that of the bound."""
+
+    def flow_bound(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        solver: FlowSolver | None = None,
+    ) -> FlowBound:
+        """log p(x) by the flow in nats per raw item, a bound of it for discrete data, and the evaluations."""
+        ...
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """A model with a log-probability."""
+
+    def log_prob(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+    ) -> Tensor:
+        """log p(x), or log p(x | condition), in nats per raw item."""
+        ...
+
+
+@runtime_checkable
+class HasLogWeights(Protocol):
+    """A model with latents, whose importance weights tighten the bound."""
+
+    def log_weights(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 1,
+    ) -> Tensor:
+        """log p(x, z) - log q(z | x) in nats, (draws, batch)."""
+        ...
+
+
+@runtime_checkable
+class HasLatents(Protocol):
+    """A model with a hierarchy of latents z_1..z_L, drawn once per item."""
+
+    def infer(self, x0: Tensor, draw: Draw) -> Inference:
+        """One draw of all latents for data in model space."""
+        ...
+
+    def generate(self, count: int, draw: Draw) -> Observation:
+        """p(x | z) after a draw of all latents from the prior."""
+        ...
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """A Predict with an energy, E(x_t) = -log p(x_t) up to a constant of the level: an `Energy`, or an exact density."""
+
+    @property
+    def path(self) -> Path:
+        """The forward process of x_t."""
+        ...
+
+    def energy(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Tensor:
+        """One number per item, in nats."""
+        ...
+
+
+@runtime_checkable
+class HasTrajectory(Model, Protocol):
+    """A diffusion model: a denoiser on a path, and samples that come about step by step."""
+
+    @property
+    def denoiser(self) -> Any:
+        """The Predict in model space, with its `path`."""
+        ...
+
+    def trajectory(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | None = None,
+        sampler: Any = None,
+        *,
+        on_step: OnStep | None = None,
+    ) -> Iterator[State]:
+        """The states of one batch from noise to samples, in model space."""
+        ...
+
+
+@runtime_checkable
+class CanCode(Protocol):
+    """A model that codes items of finitely many levels without loss."""
+
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> LatentChain:
+        """The chain of latents that bits-back coding uses.
+
+        Args:
+            nodes: the levels of the latents, as `coding_nodes` chose them; None for a model whose latents are fixed.
+
+        Raises:
+            ValueError: for nodes that the model cannot have, or a model whose latents have no order of coding.
+        """
+        ...
+
+    def coding_nodes(self, x0: Tensor, steps: int | None) -> tuple[int, ...] | None:
+        """The levels at which a chain of at most `steps` latents costs least on some items; None for fixed latents.
+
+        Args:
+            x0: some items, in model space.
+            steps: the largest number of latents; None for the model's default.
+
+        Raises:
+            ValueError: for a number of steps where the latents are fixed.
+        """
+        ...
+
+
+@contextmanager
+def evaluating(model: object) -> Iterator[None]:
+    """Eval mode inside (no dropout), the model's own mode again after."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def device_of(model: object) -> torch.device:
+    """Where a module has its weights; the CPU for anything else."""
+    tensors = [*model.parameters(), *model.buffers()] if isinstance(model, nn.Module) else []
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def is_conditional(model: object) -> bool:
+    """Whether a model takes a label as its condition: its own `conditional`, False without one."""
+    return bool(getattr(model, "conditional", False))
+
+
+def has_bound(model: object) -> bool:
+    """Whether a model has a bound: a method `bound`, unless its `bounded` is False (a path with an infinite end)."""
+    return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
+
+
+def seed_batches(
+    seeds: Sequence[int], condition: Tensor | None, batch: int
+) -> Iterator[tuple[Sequence[int], Tensor | None]]:
+    """Seeds and condition in parts of at most `batch` items.
+
+    Args:
+        seeds: one integer per item.
+        condition: one label per item, or None.
+        batch: the largest part.
+
+    Raises:
+        ValueError: without seeds, for a batch below 1, or a condition of another length.
+    """
+    if len(seeds) == 0:
+        raise ValueError("seeds: none; give one integer per item, e.g. seeds=range(64)")
+    if batch < 1:
+        raise ValueError(f"batch={batch}; give at least 1")
+    if condition is not None and len(condition) != len(seeds):
+        raise ValueError(
+            f"condition: {len(condition)} labels for {len(seeds)} seeds; give one label per seed"
+        )
+    for start in range(0, len(seeds), batch):
+        part = slice(start, start + batch)
+        yield seeds[part], None if condition is None else condition[part]
