@@ -97,7 +97,7 @@ def test_fractions_sum_to_one(split):
 
 
 def test_a_transform_makes_each_batch():
-    """Flips: each item is itself or its mirror image, by turns, the same again for the same seed."""
+    """Random flips: each item is itself or its mirror image, the same for the same seed."""
 
     def flip(stored, seed):
         chosen = torch.from_numpy(np.random.default_rng(seed).random(len(stored)) < 0.5)

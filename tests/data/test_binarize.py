@@ -22,7 +22,9 @@ def dataset(count=40):
 
 
 def test_a_pixel_is_one_as_often_as_its_intensity_says():
-    """Of n draws the count is binomial: 5 standard deviations. 0 and 255 leave no chance, and must not."""
+    """Of n draws the count is binomial: 5 standard deviations. 0 and 255 leave no chance, and must
+    not.
+    """
     levels = torch.arange(256, dtype=torch.uint8).view(1, 256)
     n = 4000
     ones = (
@@ -108,7 +110,9 @@ def test_two_transforms_are_refused():
 
 
 def test_a_draw_is_not_that_of_the_order():
-    """(seed, epoch) and (seed, epoch, 0) are one key to numpy; the draws must not reuse the numbers of the order."""
+    """(seed, epoch) and (seed, epoch, 0) are one key to numpy; the draws must not reuse the numbers
+    of the order.
+    """
     order = np.random.default_rng((5, 2)).integers(0, 255, (1, 64), dtype=np.uint8)
     grey = torch.full((1, 64), 128, dtype=torch.uint8)
     assert not torch.equal(

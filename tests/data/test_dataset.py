@@ -1,4 +1,6 @@
-"""Batches: every item once an epoch, the order a function of the seed, resumed and shared out bit for bit."""
+"""Batches: every item once an epoch, the order a function of the seed, resumed and shared out bit
+for bit.
+"""
 
 import json
 from typing import Any
@@ -63,7 +65,7 @@ def test_ranks_share_the_global_batch(world: int) -> None:
         x, labels = next(alone)
         shares = [next(rank) for rank in ranks]
         assert torch.equal(torch.cat([share[0] for share in shares]), x)
-        assert torch.equal(torch.cat([share[1] for share in shares]), labels)  # type: ignore[arg-type]
+        assert torch.equal(torch.cat([share[1] for share in shares]), labels)
     assert all(rank.state_dict() == alone.state_dict() for rank in ranks)
 
 

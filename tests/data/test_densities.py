@@ -27,10 +27,12 @@ def test_every_toy_has_one() -> None:
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_it_is_a_density_and_that_of_the_samples(name: str) -> None:
-    """Its integral is 1, and the mean of log p over samples is the integral of p log p (within four standard errors).
+    """Its integral is 1, and the mean of log p over samples is the integral of p log p (within four
+    standard errors).
 
-    The rule of middles on a Gaussian of deviation s has the error exp(-2 pi^2 s^2/h^2): 1e-21 for 0.08, the narrowest. What
-    lies outside of the square is eight deviations away, 1e-15, but for the tails of the pinwheel's arms, a good eight too.
+    The rule of middles on a Gaussian of deviation s has the error exp(-2 pi^2 s^2/h^2): 1e-21 for
+    0.08, the narrowest. What lies outside of the square is eight deviations away, 1e-15, but for
+    the tails of the pinwheel's arms, a good eight too.
     """
     log_p = log_density(name, grid())
     p = log_p.exp() * SPACING**2
@@ -44,7 +46,9 @@ def test_it_is_a_density_and_that_of_the_samples(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_samples_fall_where_it_says(name: str) -> None:
-    """Counts in the cells of a coarse grid against its integral over them: chi^2 with cells - 1 degrees of freedom."""
+    """Counts in the cells of a coarse grid against its integral over them: chi^2 with cells - 1
+    degrees of freedom.
+    """
     x = TOYS[name](20_000, torch.Generator().manual_seed(6)).double()
 
     def cell(points: torch.Tensor) -> torch.Tensor:
@@ -54,7 +58,8 @@ def test_samples_fall_where_it_says(name: str) -> None:
     expected = torch.zeros(400, dtype=torch.float64).index_add(
         0, cell(grid()), log_density(name, grid()).exp() * SPACING**2 * len(x)
     )
-    # The cells of 0.4 hold eight by eight of the grid: the error of a sum is far below that of the counts.
+    # The cells of 0.4 hold eight by eight of the grid: the error of a sum is far below that of the
+    # counts.
     full = expected > 20
     square = ((counts - expected).square() / expected)[full].sum().item()
     degrees = int(full.sum()) - 1
@@ -92,7 +97,9 @@ def test_rings_are_circles_of_gaussians() -> None:
 
 
 def test_the_pinwheel_is_a_change_of_variables() -> None:
-    """The map (a, b) -> x with the determinant that autograd finds; arms far from one another add nothing."""
+    """The map (a, b) -> x with the determinant that autograd finds; arms far from one another add
+    nothing.
+    """
     a = torch.linspace(1.2, 2.4, 30, dtype=torch.float64)
     b = 0.15 * torch.linspace(-2, 2, 30, dtype=torch.float64)
     b = b[torch.randperm(30, generator=torch.Generator().manual_seed(0))]
@@ -112,7 +119,8 @@ def test_the_pinwheel_is_a_change_of_variables() -> None:
     )
     found = log_density("pinwheel", torch.vmap(place)(each))
     gap = found - (gauss - slope.log())
-    # A second arm is 2 a sin(pi/5) = 1.4 away at a = 1.2, and at b = 0.3 nearer by that: 1.1 is 7.3 deviations, against 2.
+    # A second arm is 2 a sin(pi/5) = 1.4 away at a = 1.2, and at b = 0.3 nearer by that: 1.1 is 7.3
+    # deviations, against 2.
     assert (gap > -1e-9).all() and gap.max() < 1e-6
 
 

@@ -1,4 +1,4 @@
-"""Dequantization: the noise stays in its bin, has its moments, and bounds the likelihood as stated."""
+"""Dequantization: the noise stays in its bin, has its moments, and bounds the likelihood."""
 
 import math
 
@@ -22,7 +22,8 @@ def test_uniform_noise_fills_the_bin_of_its_level() -> None:
     raw = torch.randint(0, 17, (2000, 64), dtype=torch.uint8)
     u = (uniform(raw, SPEC, 1) - SPEC.encode(raw)) / SPEC.step
     assert u.min() >= -0.5 and u.max() <= 0.5
-    # 128,000 draws of U[-1/2, 1/2): mean 0, variance 1/12 and fourth moment 1/80, within five standard errors.
+    # 128,000 draws of U[-1/2, 1/2): mean 0, variance 1/12 and fourth moment 1/80, within five
+    # standard errors.
     n = u.numel()
     assert abs(u.mean().item()) < 5 * math.sqrt(1 / 12 / n)
     assert abs(u.square().mean().item() - 1 / 12) < 5 * math.sqrt((1 / 80 - 1 / 144) / n)
@@ -36,7 +37,9 @@ def test_the_place_in_the_bin_is_a_function_of_the_noise() -> None:
 
 
 def test_the_bound_is_tight_for_a_histogram() -> None:
-    """A density that is P(level) / step over each bin gives log P exactly: the log-volume is dims log(step)."""
+    """A density that is P(level) / step over each bin gives log P exactly: the log-volume is dims
+    log(step).
+    """
     probability = torch.arange(1.0, 18.0) / 153.0
     raw = torch.randint(0, 17, (100, 64))
     x = uniform(raw, SPEC)
@@ -53,7 +56,9 @@ def test_continuous_data_have_no_bins() -> None:
 
 @pytest.mark.parametrize("std", [0.005, 0.05, 1.0])
 def test_the_truncated_normal_against_scipy(std: float) -> None:
-    """The noise's own distribution function is kept: F(x) = Phi(noise); and log q is the density's logarithm."""
+    """The noise's own distribution function is kept: F(x) = Phi(noise); and log q is the density's
+    logarithm.
+    """
     raw, noise = torch.randint(0, 17, (30, 64)), torch.randn(30, 64, dtype=torch.float64)
     found = dequantize(raw, SPEC, noise, std)
     offset = found.x - SPEC.encode(raw)

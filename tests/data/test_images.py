@@ -1,4 +1,6 @@
-"""Image folders: pixels as they were saved, classes, sets, sizes, and one line for everything that is wrong."""
+"""Image folders: pixels as they were saved, classes, sets, sizes, and one line for everything that
+is wrong.
+"""
 
 from pathlib import Path
 
@@ -103,7 +105,9 @@ def test_more_than_8_bits_are_refused(tmp_path: Path, mode: str) -> None:
 
 
 def test_images_are_taken_in_order_of_name(tmp_path: Path) -> None:
-    """Whatever order the folder lists them in, so that the same items are held out on every machine."""
+    """Whatever order the folder lists them in, so that the same items are held out on every
+    machine.
+    """
     saved = {i: write(tmp_path / f"{i:02d}.png", grey()) for i in reversed(range(20))}
     train = load(str(tmp_path)).train.x
     order = np.random.RandomState(0).permutation(20)[:18]
@@ -157,7 +161,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_size_crops_the_centre_and_resizes(tmp_path: Path) -> None:
-    """A wide image whose centred square is flat 200 becomes flat 200; the margins, flat 0, are cut."""
+    """A wide image whose centred square is flat 200 becomes flat 200; the margins are cut."""
     wide = np.zeros((8, 20), np.uint8)
     wide[:, 6:14] = 200
     for i, pixels in enumerate([wide, wide.T, np.full((8, 8), 200, np.uint8)]):

@@ -1,4 +1,6 @@
-"""Tables: parquet in hub layout as others write it, the hub with its network faked, and the real MNIST."""
+"""Tables: parquet in hub layout as others write it, the hub with its network faked, and the real
+MNIST.
+"""
 
 import io
 from pathlib import Path

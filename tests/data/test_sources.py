@@ -65,7 +65,8 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_data_imports_nothing_heavy_beyond_torch() -> None:
-    code = "import sys, allegory.data; print([m for m in ('sklearn', 'datasets', 'PIL', 'pyarrow') if m in sys.modules])"
+    heavy = ("sklearn", "datasets", "PIL", "pyarrow")
+    code = f"import sys, allegory.data; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -47,7 +47,9 @@ def test_checkerboard_is_uniform_on_its_squares() -> None:
 
 
 def test_eight_gaussians_have_their_moments() -> None:
-    """Mean 0 and covariance (radius^2 / 2 + std^2) I, and residuals of variance std^2 at equally likely centres."""
+    """Mean 0 and covariance (radius^2 / 2 + std^2) I, and residuals of variance std^2 at equally
+    likely centres.
+    """
     x = points("eight_gaussians").double()
     variance = 2.5**2 / 2 + 0.15**2
     assert x.mean(0).abs().max() < 5 * math.sqrt(variance / 20_000)
@@ -64,7 +66,8 @@ def test_rings_have_their_radii() -> None:
     radius = points("rings").norm(dim=1)
     ring = (radius / 0.75).round()
     assert set(ring.tolist()) == {1.0, 2.0, 3.0, 4.0}
-    # The distance from the circle is N(0, 0.08^2) along the radius, up to the curvature std^2 / (2 r).
+    # The distance from the circle is N(0, 0.08^2) along the radius, up to the curvature std^2 / (2
+    # r).
     residual = radius - 0.75 * ring
     assert abs(residual.std().item() - 0.08) < 5 * 0.08 / math.sqrt(2 * 20_000) + 0.001
     assert ((ring.long().bincount()[1:] - 5000).abs() < 5 * math.sqrt(20_000 / 4 * 3 / 4)).all()
@@ -81,15 +84,19 @@ def test_moons_lie_on_two_half_circles() -> None:
 
 
 def test_the_swiss_roll_is_a_spiral() -> None:
-    """The radius tells the turn: angle = 4.5 pi r / 3, equal to the polar angle up to whole turns and noise."""
+    """The radius tells the turn: angle = 4.5 pi r / 3, equal to the polar angle up to whole turns
+    and noise.
+    """
     x = points("swiss_roll")
     radius = x.norm(dim=1)
     turn = 4.5 * math.pi * radius / 3.0 - torch.atan2(x[:, 1], x[:, 0])
     off = torch.remainder(turn + math.pi, math.tau) - math.pi
-    # Noise of 0.1 moves the radius by 0.1 and so the turn by 0.1 * 4.5 pi / 3 = 0.47, and the angle by 0.1 / r <= 0.1.
+    # Noise of 0.1 moves the radius by 0.1 and so the turn by 0.1 * 4.5 pi / 3 = 0.47, and the angle
+    # by 0.1 / r <= 0.1.
     assert off.square().mean().sqrt() < math.hypot(0.47, 0.1) * 1.05
     assert off.mean().abs() < 0.02
-    # The radius is uniform on [1, 3]: mean 2, standard deviation 1/sqrt(3); the noise adds 0.1^2 / (2 r) to the mean.
+    # The radius is uniform on [1, 3]: mean 2, standard deviation 1/sqrt(3); the noise adds 0.1^2 /
+    # (2 r) to the mean.
     assert abs(radius.mean().item() - 2.0) < 5 / math.sqrt(3 * 20_000) + 0.005
 
 
@@ -101,7 +108,8 @@ def test_the_pinwheel_has_five_equal_arms() -> None:
             [math.sin(math.tau / 5), math.cos(math.tau / 5)],
         ]
     )
-    # A fifth of a turn leaves the density as it is: mean 0 and an isotropic covariance of trace E r^2.
+    # A fifth of a turn leaves the density as it is: mean 0 and an isotropic covariance of trace E
+    # r^2.
     covariance = x.T @ x / 20_000
     rotated = turned.double() @ covariance @ turned.double().T
     assert (covariance - rotated).abs().max() < 0.06

@@ -32,7 +32,9 @@ def test_positions_are_the_formula() -> None:
 
 
 def test_patches_return_to_where_they_came_from() -> None:
-    """With one block that does nothing, and no normalisation, an output patch depends on its own input patch alone."""
+    """With one block that does nothing, and no normalisation, an output patch depends on its own
+    input patch alone.
+    """
     network = DiTConfig(patch=2, width=8, depth=1, heads=2).build((1, 4, 6))
     torch.nn.init.normal_(network.head.weight)
     x = torch.randn(1, 1, 4, 6, requires_grad=True)

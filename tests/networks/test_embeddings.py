@@ -66,7 +66,9 @@ def test_input_fourier_is_the_formula(shape: tuple[int, ...]) -> None:
 
 
 def test_a_damped_wave_is_its_mean_over_the_noise() -> None:
-    """The clean wave times the damping = the mean of waves over N(m, s^2), here by quadrature over eps."""
+    """The clean wave times the damping = the mean of waves over N(m, s^2), here by quadrature over
+    eps.
+    """
     log_snr, clean = (
         torch.tensor([1.5], dtype=torch.float64),
         torch.tensor([[0.3]], dtype=torch.float64),

@@ -39,7 +39,9 @@ def test_its_waves_fade_with_the_noise():
 
 
 def test_it_is_smooth_in_the_level():
-    """No feature of the level has a period below 2 pi/0.8: a hundredth of a nat moves it by far less than one."""
+    """No feature of the level has a period below 2 pi/0.8: a hundredth of a nat moves it by far
+    less than one.
+    """
     network = awake(PotentialConfig(32, 2, (0, 1)))
     x, told = torch.randn(50, 2), torch.linspace(-8, 8, 50)
     near = (network(x, told + 0.01) - network(x, told)).abs().max().item()

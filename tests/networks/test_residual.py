@@ -1,4 +1,6 @@
-"""Encoders and decoders without a level: new blocks change nothing, sizes go down and up, an item is its own."""
+"""Encoders and decoders without a level: new blocks change nothing, sizes go down and up, an item
+is its own.
+"""
 
 import math
 
@@ -29,7 +31,9 @@ def test_new_blocks_are_the_identity_and_new_outputs_zero():
 
 
 def test_down_and_up_move_pixels():
-    """The receptive field of one pixel of `Down` is its block and the eight around it; `Up` sees one pixel."""
+    """The receptive field of one pixel of `Down` is its block and the eight around it; `Up` sees
+    one pixel.
+    """
     x = torch.randn(1, 2, 8, 8, requires_grad=True)
     Down(2, 3)(x)[0, :, 1, 1].sum().backward()
     seen = x.grad[0].abs().sum(0) > 0
@@ -42,7 +46,9 @@ def test_down_and_up_move_pixels():
 
 
 def test_a_picture_is_read_at_a_scale_of_its_own():
-    """The output is W silu(norm(h)) / sqrt(pixels), and begins at the size of a usual linear layer's."""
+    """The output is W silu(norm(h)) / sqrt(pixels), and begins at the size of a usual linear
+    layer's.
+    """
     flatten, h = Flatten(8, (6, 4), 500, zero=False), torch.randn(3, 8, 6, 4)
     weights = flatten.linear.weight, flatten.linear.bias
     expected = linear(silu(flatten.norm(h)).flatten(1), *weights) / math.sqrt(24)

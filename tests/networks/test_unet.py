@@ -102,7 +102,7 @@ def test_attention_runs_at_the_listed_sizes_only() -> None:
 
 
 def test_the_whole_picture_is_seen_through_the_smaller_levels() -> None:
-    """A far corner moves an output pixel that the convolutions of the top level alone cannot reach."""
+    """A far corner moves an output pixel that the top resolution alone cannot reach."""
     network = UNetConfig(channels=4, multipliers=(1, 1, 1, 1), blocks=1, attention=()).build(
         (1, 64, 64)
     )
@@ -114,7 +114,9 @@ def test_the_whole_picture_is_seen_through_the_smaller_levels() -> None:
 
 
 def test_the_way_up_sees_the_way_down_in_mirror_order() -> None:
-    """With nothing coming from inside, what goes out depends on every stage down, the last of them first."""
+    """With nothing coming from inside, what goes out depends on every stage down, the last of them
+    first.
+    """
     level = Resolution(UNetConfig(channels=4, blocks=2, attention=()), 4, [4], [8])
     level.inside = Nothing()
     for parameter in level.parameters():
@@ -132,7 +134,7 @@ def test_the_way_up_sees_the_way_down_in_mirror_order() -> None:
 
 
 def test_number_of_weights() -> None:
-    """Counted by hand for one level, 4 channels (embedding 16), one block each way, no attention."""
+    """Counted by hand for one resolution, 4 channels (embedding 16), one block each way."""
     embedding = (64 * 16 + 16) + (16 * 16 + 16)
 
     def block(inner: int) -> int:
@@ -157,7 +159,9 @@ def test_documented_numbers_of_weights(config: UNetConfig, millions: float) -> N
 
 @pytest.mark.parametrize(("head", "reach"), [(1, 0), (3, 1), (5, 2)])
 def test_the_last_convolution_reaches_half_its_kernel(head: int, reach: int) -> None:
-    """The output at one pixel depends on the features at most `reach` pixels away, and on those that far."""
+    """The output at one pixel depends on the features at most `reach` pixels away, and on those
+    that far.
+    """
     network = UNetConfig(channels=4, multipliers=(1,), blocks=1, attention=(), head=head).build(
         (1, 8, 8), outputs=6
     )

@@ -102,7 +102,7 @@ def test_a_cut_is_noticed(folder, packed):
 
 
 def test_other_floating_point_results_are_noticed(folder, packed, monkeypatch):
-    """On another machine the network rounds otherwise: decoding says so, and with what it was made."""
+    """On another machine the network rounds otherwise: decoding says so, and names both."""
     from allegory.models.denoiser import Denoiser
 
     right = Denoiser.output

@@ -1,4 +1,6 @@
-"""Parts from outside the package: a network, a model and a recipe that are trained, written and read by name."""
+"""Parts from outside the package: a network, a model and a recipe that are trained, written and
+read by name.
+"""
 
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,8 @@
-"""Run folders of earlier formats: converted where that is safe, else refused with the version that wrote them.
+"""Run folders of earlier formats: converted where that is safe, else refused with the version that
+wrote them.
 
-The folders in fixtures/format_1 were written by version 0.1.0 at commit 047279a, and numbers.json holds what its models
-computed there.
+The folders in fixtures/format_1 were written by version 0.1.0 at commit 047279a, and numbers.json
+holds what its models computed there.
 """
 
 import json

@@ -49,7 +49,9 @@ def test_an_array_is_learned_and_the_folder_gives_the_model_back(tmp_path):
 
 
 def test_a_model_in_python_trains_as_its_recipe_does(tmp_path):
-    """The same weights at the start, the same data order, the same noise: the same run, bit for bit."""
+    """The same weights at the start, the same data order, the same noise: the same run, bit for
+    bit.
+    """
     run = recipe_named("toy", "rings")
     config = TrainingConfig(steps=4, batch_size=32, seed=5)
     folder, _ = execute(replace(run, training=config), tmp_path / "a")

@@ -1,4 +1,6 @@
-"""The recipes of binarized digits: which data, how many latents, and a run folder that gives the model back."""
+"""The recipes of binarized digits: which data, how many latents, and a run folder that gives the
+model back.
+"""
 
 from dataclasses import replace
 
