@@ -136,7 +136,7 @@ def samples(case: Case, recorded: Sequence[str]) -> Numbers:
     if hasattr(case.model, "sample"):
         yield "draw", case.model.sample(range(10), turns)
 
-    tuned = load_tuned(case.folder, case.model.denoiser.path, 6, 1.0)
+    tuned = load_tuned(case.folder, case.model.denoiser.path, 6)
     if tuned is not None:
         denoiser = case.model.denoiser
         x = initial_noise(denoiser.path, case.folder.spec.shape, SEEDS)

@@ -1,4 +1,6 @@
-"""Every Python block of the README and of the pages in docs/ runs, in order, as a reader would type it."""
+"""Every Python block of the README and of the pages in docs/ runs, in order, as a reader would type
+it.
+"""
 
 import re
 from pathlib import Path
@@ -17,7 +19,8 @@ def blocks(page):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
 )
-def test_the_code_on_the_page_runs_and_says_true(page, capsys):
+def test_the_code_on_the_page_runs_and_says_true(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     scope = {}
     for block in blocks(page):
         exec(compile(block, page.name, "exec"), scope)
@@ -27,3 +30,9 @@ def test_the_code_on_the_page_runs_and_says_true(page, capsys):
 
 def test_the_readme_has_code():
     assert len(blocks(ROOT / "README.md")) >= 4
+
+
+def test_the_first_program_is_short():
+    """From an array to a saved run in at most 15 lines, its imports and its data included."""
+    lines = blocks(ROOT / "README.md")[0].splitlines()
+    assert len([line for line in lines if line.strip()]) <= 15

@@ -122,7 +122,8 @@ def _solver(
 
     if asked not in (None, "tuned"):
         return asked
-    tuned = load_tuned(folder, model.denoiser.path, steps, guidance)
+    guide = None if guidance == 1 else f"cfg:{guidance:g}"
+    tuned = load_tuned(folder, model.denoiser.path, steps, guide)
     if tuned is None and asked is not None:
         raise ValueError(
             f"--solver tuned: none for {steps} steps with guidance {guidance:g} and these weights; "

@@ -62,7 +62,7 @@ class Tune:
             raise ValueError(f"--guidance {guidance:g}: this run has no classes; leave it out")
 
         tuned = self._fit(model, guidance, classes)
-        file = save_tuned(folder, tuned, guidance)
+        file = save_tuned(folder, tuned, None if guidance == 1 else f"cfg:{guidance:g}")
 
         figures = {
             "steps": self.steps,

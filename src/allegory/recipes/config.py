@@ -91,7 +91,7 @@ class ModelConfig(Protocol):
         ...
 
     def build(self, spec: DataSpec) -> nn.Module:
-        """A new model for data with this spec. ValueError where they do not fit."""
+        """A new `Model` for data with this spec. ValueError where they do not fit."""
         ...
 
 

@@ -1,9 +1,10 @@
-"""Tuned samplers beside their run: RUN/tuned/steps-8.json, one for each number of steps and guidance scale."""
+"""Tuned samplers in a run folder: RUN/tuned/steps-8.json, one per number of steps and guide."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from ..process.path import Path as Process
@@ -11,30 +12,54 @@ from ..sampling import TunedSampler
 from .run_folder import RunFolder, write_whole
 
 
-def tuned_file(folder: RunFolder, steps: int, guidance: float) -> Path:
-    """Where the tuned sampler for this many steps stands."""
-    name = f"steps-{steps}" + ("" if guidance == 1 else f"-guidance-{guidance:g}")
-    return folder.path / "tuned" / f"{name}.json"
+def tuned_file(folder: RunFolder, steps: int, guide: str | None = None) -> Path:
+    """The file of a tuned sampler.
+
+    Args:
+        folder: the run.
+        steps: the number of steps that it is for.
+        guide: the guide that it is for, such as "cfg:2"; None for none.
+    """
+    ending = "" if guide is None else "-" + re.sub(r"[^\w.]+", "-", guide)
+    return folder.path / "tuned" / f"steps-{steps}{ending}.json"
 
 
-def save_tuned(folder: RunFolder, tuned: TunedSampler, guidance: float) -> Path:
-    """Write it, with a fingerprint of the weights that it was fitted to."""
-    file = tuned_file(folder, tuned.grid.steps, guidance)
+def save_tuned(folder: RunFolder, tuned: TunedSampler, guide: str | None = None) -> Path:
+    """Write a tuned sampler with a fingerprint of the weights that it was fitted to.
+
+    Args:
+        folder: the run.
+        tuned: the sampler.
+        guide: the guide that it is for; None for none.
+
+    Returns:
+        The file.
+    """
+    file = tuned_file(folder, tuned.grid.steps, guide)
+    content = {"weights": _fingerprint(folder)} | tuned.to_dict()
     file.parent.mkdir(exist_ok=True)
-    write_whole(
-        file, json.dumps({"weights": _fingerprint(folder)} | tuned.to_dict(), indent=1) + "\n"
-    )
+    write_whole(file, json.dumps(content, indent=1) + "\n")
     return file
 
 
 def load_tuned(
-    folder: RunFolder, path: Process, steps: int, guidance: float
+    folder: RunFolder, path: Process, steps: int, guide: str | None = None
 ) -> TunedSampler | None:
-    """The tuned sampler for this many steps; None if there is none, or the run was trained further since.
+    """A tuned sampler of the run, if it is for the present weights.
 
-    ValueError when the file is damaged.
+    Args:
+        folder: the run.
+        path: the path of its model.
+        steps: the number of steps.
+        guide: the guide; None for none.
+
+    Returns:
+        The sampler; None without a file, or where the run was trained further since.
+
+    Raises:
+        ValueError: for a damaged file.
     """
-    file = tuned_file(folder, steps, guidance)
+    file = tuned_file(folder, steps, guide)
     if not file.exists():
         return None
 
