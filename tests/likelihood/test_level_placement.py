@@ -12,11 +12,11 @@ from allegory import Mixture, Path, Prediction
 from allegory.likelihood import Discretised
 from allegory.likelihood.level_placement import (
     NODES,
+    ChainCosts,
     MeanOnly,
     Moments,
-    Profile,
+    chain_costs,
     node_levels,
-    profile,
 )
 from allegory.process import Gaussian, LinearLogSNR, posterior
 
@@ -73,7 +73,9 @@ def test_the_search_finds_the_best_of_all():
     rng = np.random.default_rng(0)
     decoded, stopped = rng.random(8), rng.random(8)
     steps = np.where(np.triu(np.ones((8, 8)), 1) > 0, rng.random((8, 8)), np.inf)
-    for count, (cost, nodes) in enumerate(Profile(decoded, steps, stopped).place(7), start=1):
+    for count, (cost, nodes) in enumerate(
+        ChainCosts(decoded, steps, stopped).best_nodes(7), start=1
+    ):
         every = {
             chosen: decoded[chosen[0]] + stopped[chosen[-1]] + sum(steps[a, b] for a, b in pairwise(chosen))
             for chosen in combinations(range(8), count + 1)
@@ -81,7 +83,7 @@ def test_the_search_finds_the_best_of_all():
         assert nodes == min(every, key=every.get)
         assert cost == pytest.approx(every[nodes])
     with pytest.raises(ValueError, match="give 1 to 7"):
-        Profile(decoded, steps, stopped).place(8)
+        ChainCosts(decoded, steps, stopped).best_nodes(8)
 
 
 def test_a_profile_adds_up_to_the_bound():
@@ -90,9 +92,9 @@ def test_a_profile_adds_up_to_the_bound():
     """
     x0 = VALUES[torch.randint(0, 5, (400, 2))]
     decoder, predict = Discretised(VALUES), oracle()
-    found = profile(MeanOnly(predict, decoder), x0, seeds=range(3, 3 + len(x0)))
+    found = chain_costs(MeanOnly(predict, decoder), x0, seeds=range(3, 3 + len(x0)))
     for steps in (2, 6):
-        cost, nodes = found.place(steps)[-1]
+        cost, nodes = found.best_nodes(steps)[-1]
         levels = node_levels(PATH, nodes)
         z = {level.t: level.mix(x0, torch.randn_like(x0)) for level in levels}
         other = -decoder.observe(z[levels[0].t], levels[0]).log_prob(x0)
@@ -108,11 +110,11 @@ def test_a_profile_adds_up_to_the_bound():
 
 def test_placed_levels_cost_less_than_even_ones():
     x0 = VALUES[torch.randint(0, 5, (100, 2))]
-    found = profile(MeanOnly(oracle(), Discretised(VALUES)), x0)
-    costs = [cost for cost, _ in found.place(12)]
+    found = chain_costs(MeanOnly(oracle(), Discretised(VALUES)), x0)
+    costs = [cost for cost, _ in found.best_nodes(12)]
     even = range(0, NODES, (NODES - 1) // 8)
     by_hand = (
-        found.decoded[0] + found.stopped[-1] + sum(found.steps[a, b] for a, b in pairwise(even))
+        found.decoding[0] + found.prior[-1] + sum(found.steps[a, b] for a, b in pairwise(even))
     )
     assert costs[7] < by_hand
 

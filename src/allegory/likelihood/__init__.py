@@ -1,4 +1,4 @@
-"""How probable is this item? In nats, as a Bound."""
+"""Likelihoods and bounds of any Predict, in nats per item."""
 
 from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from ..process.decoder import Decoder, Observation

@@ -1,17 +1,18 @@
 r"""The variational bound of a diffusion model, for any Predict.
 
-The latents are z_t = alpha x0 + sigma eps on the path. With T steps of equal length, t = i/T and s
-= (i - 1)/T,
+The latents are z_t = alpha x0 + sigma eps on the path. With T steps of equal length, t = i/T and
+s = (i - 1)/T,
 
-    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - sum_{i=1}^T E[KL(q(z_s | z_t, x) || p(z_s | z_t))]
-    KL_i     =  1/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat(z_t)|^2        (VDM, eq. 14; Luo 2022, eq. 58, 110)
+    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - sum_{i=1}^T E[KL_i]
+    KL_i      = KL(q(z_s | z_t, x) || p(z_s | z_t))
+              = 1/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat(z_t)|^2
 
-and as T grows the sum becomes the integral of  -1/2 log_snr'(t) |eps - eps_hat|^2  over t (VDM, eq.
-17).
+(VDM, eq. 14; Luo 2022, eq. 58 and 110), and as T grows the sum becomes the integral of
+-1/2 log_snr'(t) |eps - eps_hat|^2  over t (VDM, eq. 17).
 
-Each expectation is estimated with `draws` pairs (t, eps) per item, the times spread evenly over [0,
-1] from one random offset per item: unbiased for any number of draws. With `draws` >= T every step
-is taken once and the sum is over all.
+Each expectation is estimated with `draws` pairs (t, eps) per item. The times are stratified: evenly
+spaced over [0, 1] from one random offset per item, which is unbiased for any number of draws. With
+`draws` >= T every step is taken once and the sum is over all.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ from ..process.decoder import Decoder
 from ..process.noise import Noise, Stream, item_seeds
 from ..process.prediction import Predict, Prediction
 
+_RECONSTRUCTION_DRAWS = 8
+"""The reconstruction is the mean over at most so many draws of noise."""
+
 
 def _times(offset: Float[Tensor, " b"], draws: int, steps: int | None) -> Float[Tensor, "draws b"]:
-    """Times spread evenly from one offset per item; multiples of 1/steps when the number of steps
-    is finite.
-    """
+    """Evenly spaced times from one offset per item; multiples of 1/steps for a finite number."""
     if steps is not None and draws >= steps:
-        return (torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps).expand(
-            -1, len(offset)
-        )
-    spread = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
-    return spread if steps is None else (torch.floor(spread * steps) + 1) / steps
+        every = torch.arange(1, steps + 1, dtype=torch.float64)[:, None] / steps
+        return every.expand(-1, len(offset))
+
+    times = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
+    return times if steps is None else (torch.floor(times * steps) + 1) / steps
 
 
 @torch.no_grad()
@@ -73,19 +75,21 @@ def variational_bound(
     path = predict.path
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
-
-    parts = [
+    losses = [
         diffusion_loss(predict, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats
         for t in times
     ]
-    whole = steps is not None and draws >= steps
-    divergences = (
-        tuple(part / len(parts) for part in parts) if whole else (torch.stack(parts).mean(0),)
-    )
-    likely = torch.stack(
-        [reconstruction(path, decoder, x0, noise.draw(x0)) for _ in range(min(draws, 8))]
-    ).mean(0)
-    return Bound(likely, prior_matching(path, x0), divergences)
+    every_step = steps is not None and draws >= steps
+    if every_step:
+        divergences = tuple(loss / len(losses) for loss in losses)
+    else:
+        divergences = (torch.stack(losses).mean(0),)
+
+    likelihoods = [
+        reconstruction(path, decoder, x0, noise.draw(x0))
+        for _ in range(min(draws, _RECONSTRUCTION_DRAWS))
+    ]
+    return Bound(torch.stack(likelihoods).mean(0), prior_matching(path, x0), divergences)
 
 
 def loss_by_log_snr(

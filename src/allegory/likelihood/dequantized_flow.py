@@ -1,4 +1,4 @@
-r"""Discrete data by a density: the flow's likelihood as a bound of the probability of the levels.
+r"""A bound of the likelihood of discrete data by the density of the probability flow.
 
 Each draw is dequantized by a density q within its bins (`data/dequantize.py`), and with the density
 p of the flow there
@@ -6,9 +6,9 @@ p of the flow there
     log P(raw) >= E_q[log w],        w = p(x)/q(x | raw)        (Theis et al. 2016),
 
 and several draws give the tighter bound log mean w (Burda et al. 2016). The flow's p is the density
-of the data with the noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels that are
-far apart on the scale of s appear in it as P(raw) N(x; encode(raw), s^2), so with q that same Gaussian, truncated to
-the bin, every draw has
+of the data with the noise of t = 0, of standard deviation s = sigma_0/alpha_0. Levels that are far
+apart on the scale of s appear in it as P(raw) N(x; encode(raw), s^2), so with q that same Gaussian,
+truncated to the bin, every draw has
 
     log w = log P(raw) + dims log erf(step / (2 sqrt(2) s)):
 

@@ -1,9 +1,9 @@
-r"""Importance-weighted bounds: a tighter look at any model that can draw its latents.
+r"""Importance-weighted bounds (IWAE), for any model whose latents can be drawn.
 
-    log p(x)  >=  E log (1/k) sum_j w_j,        w_j = p(x, z_j) / q(z_j | x),  z_j ~ q(z | x)    (Burda et al. 2016, eq. 8)
+    log p(x)  >=  E log (1/k) sum_j w_j,        w_j = p(x, z_j) / q(z_j | x),  z_j ~ q(z | x)
 
-k = 1 is the ELBO; the bound never falls with k and tends to log p(x). It is what eq. 7 and 8 of Luo
-2022 do before and after Jensen's inequality.
+(Burda et al. 2016, eq. 8). k = 1 is the ELBO; the bound never falls with k and tends to log p(x).
+It is what eq. 7 and 8 of Luo 2022 do before and after Jensen's inequality.
 """
 
 from __future__ import annotations
@@ -29,12 +29,19 @@ class HasLogWeights(Protocol):
         seeds: Sequence[int] | None = None,
         draws: int = 1,
     ) -> Tensor:
-        """log p(x, z) - log q(z | x) in nats for `draws` draws per item, shape (draws, batch)."""
+        """log p(x, z) - log q(z | x) in nats, shape (draws, batch).
+
+        Args:
+            raw: data as they are stored.
+            condition: one row per item, or None.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: how many draws of the latents per item.
+        """
         ...
 
 
 def log_mean_weight(log_weights: Float[Tensor, "k b"]) -> Float[Tensor, " b"]:
-    """log (1/k) sum_j w_j in nats per item."""
+    """log (1/k) sum_j w_j in nats per item, from `log_weights` (k, batch)."""
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 

@@ -1,11 +1,11 @@
 r"""Inference: one draw of the latents of x, and every bound that follows from it.
 
-A latent-variable model explains x by z_1 (next to the spec) to z_L (the top). One draw of all
+A latent-variable model explains x by z_1 (next to the data) to z_L (the top). One draw of all
 latents gives, for each, the Gaussian q that it was drawn from and the Gaussian p that the model
-expects of it. From these alone follow
+expects of it. From these alone follow (Luo 2022, eq. 27 and 36; 28, 29 and 37)
 
-    log w  = log p(x | z_1) + sum_i [log p_i(z_i) - log q_i(z_i)]            E[w] = p(x)       Luo 2022, eq. 27, 36
-    bound  = log p(x | z_1) - sum_i cost_i                                   E <= log p(x)            eq. 28, 29, 37
+    log w  = log p(x | z_1) + sum_i [log p_i(z_i) - log q_i(z_i)]        E[w] = p(x)
+    bound  = log p(x | z_1) - sum_i cost_i                               E[bound] <= log p(x)
 
 where the cost of z_i is KL(q_i || p_i) if p_i was known before z_i was drawn ("free": the top of a
 chain, every level of a top-down model), and the draw log q_i(z_i) - log p_i(z_i) of it otherwise.
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -32,21 +33,26 @@ from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 
-Draw = Callable[[Tensor], Tensor]
-"""Standard-normal noise in the shape, dtype and device of a tensor: `torch.randn_like`, or
-`Noise(...).draw`.
-"""
+DrawNoise: TypeAlias = Callable[[Tensor], Tensor]
+"""Standard-normal noise in the shape, dtype and device of a tensor, e.g. `Noise(...).draw`."""
 
-Kernel = Callable[[Tensor], Gaussian]
+GaussianKernel: TypeAlias = Callable[[Tensor], Gaussian]
 """The Gaussian of one latent, given its neighbour."""
 
-Emission = Callable[[Tensor], Observation]
+Emission: TypeAlias = Callable[[Tensor], Observation]
 """p(x | z_1), given z_1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A latent as it was drawn: its value, q, p, and whether p was known before."""
+    """One draw of a latent.
+
+    Args:
+        z: its value.
+        q: the distribution that it was drawn from.
+        p: the distribution that the model expects.
+        free: whether p was known before z was drawn.
+    """
 
     z: Float[Tensor, "b *shape"]
     q: Gaussian
@@ -65,13 +71,18 @@ class Latent:
 
     @property
     def cost(self) -> Float[Tensor, " b"]:
-        """What the bound pays for this latent, in closed form where that is right."""
+        """The cost of this latent in the bound, in nats; in closed form where that is right."""
         return self.kl if self.free else self.log_ratio
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """log p(x | z_1) and the latents z_1..z_L of one draw."""
+    """One draw of all latents.
+
+    Args:
+        likelihood: log p(x | z_1) in nats per item.
+        latents: z_1..z_L.
+    """
 
     likelihood: Float[Tensor, " b"]
     latents: tuple[Latent, ...]
@@ -88,9 +99,7 @@ class Inference:
 
     @property
     def consistency(self) -> Bound:
-        """Luo 2022, eq. 45: every cost as a KL. Equal to `bound` where all latents are free, else a
-        looser bound.
-        """
+        """The bound with every cost as a KL (Luo 2022, eq. 45): looser, unless all are free."""
         return self._with([latent.kl for latent in self.latents])
 
     def _with(self, costs: Sequence[Tensor]) -> Bound:
@@ -99,23 +108,29 @@ class Inference:
 
 def infer_bottom_up(
     x0: Float[Tensor, "b *shape"],
-    up: Sequence[Kernel],
-    down: Sequence[Kernel],
+    up: Sequence[GaussianKernel],
+    down: Sequence[GaussianKernel],
     observe: Emission,
     prior_std: float,
-    draw: Draw,
+    draw: DrawNoise,
 ) -> Inference:
-    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24): q(z_1 | x), q(z_2 |
-    z_1), ...
+    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24).
 
-    `up` has L kernels, `down` the L - 1 kernels p(z_1 | z_2), ..., p(z_{L-1} | z_L); p(z_L) = N(0,
-    prior_std^2 I).
+    Args:
+        x0: data in model space, shape (batch, *shape).
+        up: the L kernels q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1}).
+        down: the L - 1 kernels p(z_1 | z_2), ..., p(z_{L-1} | z_L).
+        observe: p(x | z_1).
+        prior_std: of p(z_L) = N(0, prior_std^2 I).
+        draw: the noise.
     """
-    below, drawn = x0, list[tuple[Tensor, Gaussian]]()
+    below = x0
+    drawn: list[tuple[Tensor, Gaussian]] = []
     for kernel in up:
         q = kernel(below)
         below = q.draw(draw(q.mean))
         drawn.append((below, q))
+
     latents = [
         Latent(z, q, p_of(above), free=False)
         for (z, q), p_of, (above, _) in zip(drawn[:-1], down, drawn[1:], strict=True)

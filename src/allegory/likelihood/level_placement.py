@@ -1,6 +1,6 @@
-r"""Where to put the levels of a chain of T steps, so that it costs least.
+r"""Optimal noise levels of a chain of T steps, by dynamic programming.
 
-A step from z_t to the cleaner z_s pays KL(q(z_s | z_t, x) || p(z_s | z_t)). Let x0 be predicted
+A step from z_t to the cleaner z_s costs KL(q(z_s | z_t, x) || p(z_s | z_t)). Let x0 be predicted
 with mean m and variance v, number by number, and let p be the Gaussian with the moments of q
 averaged over that prediction. With D = SNR_s - SNR_t it costs
 
@@ -9,11 +9,13 @@ averaged over that prediction. With D = SNR_s - SNR_t it costs
 nats, which is 1/2 D |x - m|^2 for v = 0 (VDM, eq. 14; Luo 2022, eq. 58 and 99). The prediction is
 that of the noisy end of the step, so the steps cost more than the integral that they become in
 continuous time, and the excess depends on where the levels are. Where the chain begins and ends
-matters as well: the cleanest level must pay for p(x | z_0), the noisiest for the prior. All three
-are measured on some items, and the levels are chosen among many nodes by dynamic programming,
-exactly:
+matters as well: the cleanest level determines the cost of p(x | z_0), the noisiest that of the
+prior. All three are evaluated on some items, and the levels are chosen among many nodes by dynamic
+programming, exactly:
 
-    best_k(t) = min_s best_{k-1}(s) + cost(s, t),   best_0 = cost of p(x | z_0),   plus the prior's at the end.
+    best_k(t) = min_s best_{k-1}(s) + cost(s, t),        best_0 = cost of p(x | z_0),
+
+plus the cost of the prior at the end.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..numerics.broadcast import expand_like
 from ..process.coefficients import Coefficient, expm1
 from ..process.decoder import Decoder, Observation
 from ..process.kernel import Gaussian, added_noise_std, marginal, posterior
@@ -36,14 +39,18 @@ from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 
-Floats = NDArray[np.float64]
 NODES = 129
+"""How many levels there are to choose from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What is predicted of x0 at a level: a mean, a variance for each number (0 where a model has
-    none), and p(x | z_t).
+    """The moments of x0 as they are predicted at a level.
+
+    Args:
+        prediction: the mean.
+        variance: of each number; 0 for a model without.
+        observe: p(x | z_t).
     """
 
     prediction: Prediction
@@ -53,26 +60,34 @@ class Moments:
     def posterior(self, s: Level) -> Gaussian:
         """q(z_s | z_t, x0) averaged over the prediction: the Gaussian of its mean and variance.
 
-        The mean of q moves with x0 by alpha_s (1 - SNR_t/SNR_s).
+        The mean of q changes with x0 by the factor alpha_s (1 - SNR_t/SNR_s).
+
+        Args:
+            s: the cleaner level.
         """
         q = posterior(self.prediction, s)
         if isinstance(self.variance, float) and self.variance == 0.0:
             return q
         t = self.prediction.level
-        moved = s.alpha * expm1(t.log_snr_minus(s))
-        fresh = added_noise_std(s.sigma, s, t)
-        return Gaussian(
-            q.mean, (fresh * fresh + moved * moved * torch.as_tensor(self.variance)).sqrt()
-        )
+        factor = s.alpha * expm1(t.log_snr_minus(s))
+        noise_std = added_noise_std(s.sigma, s, t)
+        variance = noise_std * noise_std + factor * factor * torch.as_tensor(self.variance)
+        return Gaussian(q.mean, variance.sqrt())
 
     def costs(
         self, x0: Float[Tensor, "b *shape"], gains: Float[Tensor, " k"]
     ) -> Float[Tensor, "k b"]:
-        """The formula of the module in nats, for steps that gain D = SNR_s - SNR_t."""
-        gain = gains.to(x0).reshape(-1, *(1,) * x0.ndim)
-        widened = gain * torch.as_tensor(self.variance, dtype=x0.dtype)
-        missed = gain * (x0 - self.prediction.x0).square()
-        return 0.5 * (torch.log1p(widened) + (missed - widened) / (1 + widened)).flatten(2).sum(2)
+        """The formula of the module in nats.
+
+        Args:
+            x0: data in model space, shape (batch, *shape).
+            gains: D = SNR_s - SNR_t of k steps.
+        """
+        gain = expand_like(gains.to(x0), x0[None])
+        d_v = gain * torch.as_tensor(self.variance, dtype=x0.dtype)
+        d_error = gain * (x0 - self.prediction.x0).square()
+        each = torch.log1p(d_v) + (d_error - d_v) / (1 + d_v)
+        return 0.5 * each.flatten(2).sum(2)
 
 
 @runtime_checkable
@@ -85,13 +100,18 @@ class PredictMoments(Protocol):
         ...
 
     def __call__(self, z: Tensor, level: Level) -> Moments:
-        """The moments of x0 given z_t at this Level."""
+        """The moments of x0 given z at this level."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class MeanOnly:
-    """The moments of a Predict, which has no variance, with the decoder of VDM."""
+    """The moments of a Predict, which has no variance.
+
+    Args:
+        predict: the predictor.
+        decoder: p(x | z_t).
+    """
 
     predict: Predict
     decoder: Decoder
@@ -102,96 +122,104 @@ class MeanOnly:
         return self.predict.path
 
     def __call__(self, z: Tensor, level: Level) -> Moments:
-        """The prediction as a mean with variance 0, and p(x | z_t)."""
+        """The prediction at z and this level as a mean with variance 0, and p(x | z)."""
         return Moments(self.predict(z, level), 0.0, lambda: self.decoder.observe(z, level))
 
 
 def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
-    """The Levels at these nodes, which divide the path's log-SNR evenly from 0, the cleanest, to
-    NODES - 1.
+    """The Levels at these nodes.
 
-    ValueError unless they rise, and there are two or more.
+    Args:
+        path: its log-SNR is divided into equal parts by NODES nodes.
+        nodes: two or more in rising order, from 0, the cleanest, to NODES - 1.
+
+    Raises:
+        ValueError: for nodes that do not rise, or fewer than two.
     """
-    if (
-        len(nodes) < 2
-        or nodes[0] < 0
-        or nodes[-1] >= NODES
-        or any(b <= a for a, b in pairwise(nodes))
-    ):
+    rising = all(a < b for a, b in pairwise(nodes))
+    if len(nodes) < 2 or nodes[0] < 0 or nodes[-1] >= NODES or not rising:
         raise ValueError(
             f"nodes {tuple(nodes)[:6]}: give two or more, rising, from 0 to {NODES - 1}"
         )
+
     start, end = path.schedule.ends
     places = torch.tensor(nodes, dtype=torch.float64) / (NODES - 1)
     times = path.schedule.inverse(start + (end - start) * places).detach().clamp(0, 1)
-    times[places == 0], times[places == 1] = 0.0, 1.0  # where an inverse has rounded them
+    # An inverse may have rounded the ends.
+    times[places == 0] = 0.0
+    times[places == 1] = 1.0
     return path.levels(times)
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """What an item costs in nats: to be decoded at a node, to step from t to s (row s, column t),
-    to stop at a node.
+class ChainCosts:
+    """The costs of all chains over the nodes, in nats per item.
+
+    Args:
+        decoding: the cost of p(x | z_0) for a chain that begins at a node, (nodes,).
+        steps: the cost of the step from t to s, row s and column t.
+        prior: the cost of the prior for a chain that ends at a node, (nodes,).
     """
 
-    decoded: Floats
-    steps: Floats
-    stopped: Floats
+    decoding: NDArray[np.float64]
+    steps: NDArray[np.float64]
+    prior: NDArray[np.float64]
 
-    def place(self, most: int) -> list[tuple[float, tuple[int, ...]]]:
-        """For exactly 1 to `most` steps, the least cost in nats and its nodes, of which there is
-        one more than steps.
+    def best_nodes(self, max_steps: int) -> list[tuple[float, tuple[int, ...]]]:
+        """The least cost in nats and its nodes, for each number of steps from 1 to `max_steps`.
 
-        ValueError for more steps than there are nodes.
+        A chain has one more node than steps. ValueError for more steps than there are nodes.
         """
-        if not 1 <= most < len(self.decoded):
-            raise ValueError(f"steps={most}; give 1 to {len(self.decoded) - 1}")
-        best, before, found = (
-            self.decoded,
-            list[NDArray[np.int64]](),
-            list[tuple[float, tuple[int, ...]]](),
-        )
-        for _ in range(most):
+        if not 1 <= max_steps < len(self.decoding):
+            raise ValueError(f"steps={max_steps}; give 1 to {len(self.decoding) - 1}")
+
+        best = self.decoding
+        predecessors: list[NDArray[np.int64]] = []
+        found: list[tuple[float, tuple[int, ...]]] = []
+        for _ in range(max_steps):
             total = best[:, None] + self.steps
-            before.append(total.argmin(0))
+            predecessors.append(total.argmin(0))
             best = total.min(0)
-            last = int((best + self.stopped).argmin())
-            found.append((float(best[last] + self.stopped[last]), _trace(last, before)))
+            last = int((best + self.prior).argmin())
+            found.append((float(best[last] + self.prior[last]), _trace(last, predecessors)))
         return found
 
 
-def _trace(last: int, before: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+def _trace(last: int, predecessors: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    """The nodes of the best chain that ends at `last`, from the cleanest on."""
     nodes = [last]
-    for came_from in reversed(before):
-        nodes.append(int(came_from[nodes[-1]]))
+    for predecessor in reversed(predecessors):
+        nodes.append(int(predecessor[nodes[-1]]))
     return tuple(reversed(nodes))
 
 
 @torch.no_grad()
-def profile(
+def chain_costs(
     predict: PredictMoments,
     x0: Float[Tensor, "b *shape"],
     *,
     seeds: Sequence[int] | None = None,
-) -> Profile:
-    """The mean costs of a model on some items, at every node with the same noise: NODES evaluations
-    per item.
+) -> ChainCosts:
+    """The mean costs over some items, by one evaluation per item and node.
 
     Args:
         predict: the moments that the model predicts, with its path.
         x0: data in model space, shape (batch, *shape).
-        seeds: one integer per item; 0, 1, 2, ... for None.
+        seeds: one integer per item, for the noise, which is the same at all nodes; 0, 1, 2, ...
+            for None.
     """
     path = predict.path
     eps = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND).draw(x0)
     levels = node_levels(path, range(NODES))
     snr = torch.tensor([level.log_snr for level in levels], dtype=torch.float64).exp()
-    decoded, stopped, steps = np.zeros(NODES), np.zeros(NODES), np.full((NODES, NODES), np.inf)
+    p_prior = Gaussian(torch.zeros_like(x0), path.prior_std)
+
+    decoding = np.zeros(NODES)
+    prior = np.zeros(NODES)
+    steps = np.full((NODES, NODES), np.inf)
     for j, level in enumerate(levels):
-        prediction = predict(level.mix(x0, eps), level)
-        decoded[j] = -prediction.observe().log_prob(x0).mean().item()
-        stopped[j] = (
-            marginal(x0, level).kl(Gaussian(torch.zeros_like(x0), path.prior_std)).mean().item()
-        )
-        steps[:j, j] = prediction.costs(x0, snr[:j] - snr[j]).double().mean(1).numpy()
-    return Profile(decoded, steps, stopped)
+        moments = predict(level.mix(x0, eps), level)
+        decoding[j] = -moments.observe().log_prob(x0).mean().item()
+        prior[j] = marginal(x0, level).kl(p_prior).mean().item()
+        steps[:j, j] = moments.costs(x0, snr[:j] - snr[j]).double().mean(1).numpy()
+    return ChainCosts(decoding, steps, prior)

@@ -1,17 +1,18 @@
-r"""Observations: p(x | z), what is predicted of the data once the latents are known.
+r"""Observations p(x | z): the distribution of the data given the latents.
 
 Data are in model space, [-1, 1] (`DataSpec.encode`); discrete data take `levels` equally spaced
 values there.
 
-    Levels            one table of logits a number                       the decoder of VDM, and of any categorical network
-    Bernoulli         two levels: log p = x log s(l) + (1 - x) log s(-l)               Kingma & Welling 2014, appendix C
-    LogisticMixture   sum_k w_k [s((x + h - m_k)/b_k) - s((x - h - m_k)/b_k)], h = half a step, open at the end levels
-                                                                         Salimans et al. 2017
-                                                                         (PixelCNN++), eq. 2
-    GaussianObservation           a Gaussian, for continuous data
+    CategoricalObservation    logits of its own for each number: the decoder of VDM, and of any
+                              categorical network
+    Bernoulli                 two levels: log p = x log s(l) + (1 - x) log s(-l)
+                              (Kingma & Welling 2014, appendix C)
+    LogisticMixture           sum_k w_k [s((x + h - m_k)/b_k) - s((x - h - m_k)/b_k)], h = half a
+                              step, open at the end levels (Salimans et al. 2017, eq. 2)
+    GaussianObservation       a Gaussian, for continuous data
 
-Each gives nats per item, a mean, and a draw from one standard-normal number per number of x (u =
-Phi(noise), then the inverse of the distribution function), so that a sample belongs to its seed.
+Each gives nats per item, a mean, and a draw from one standard-normal number per number of x: the
+inverse of the distribution function at u = Phi(noise), so that a sample belongs to its seed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Discrete(Observation, Protocol):
 
 
 class Table(ABC):
-    """What follows from the probabilities of every level of every number."""
+    """A distribution of discrete data that is given by the probabilities of all levels."""
 
     @property
     @abstractmethod
@@ -49,7 +50,7 @@ class Table(ABC):
         """log-probabilities of the levels."""
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The first level at which the distribution function passes Phi(noise)."""
+        """The first level at which the distribution function exceeds Phi(noise)."""
         log_pmf = self.log_pmf
         levels = log_pmf.shape[-1]
         passed = log_pmf.exp().cumsum(-1) < torch.special.ndtr(noise)[..., None]
@@ -68,7 +69,11 @@ class Table(ABC):
 
 @dataclass(frozen=True, eq=False)
 class CategoricalObservation(Table):
-    """Each number has logits of its own over equally spaced values from -1 to 1."""
+    """A categorical distribution for each number, over equally spaced values from -1 to 1.
+
+    Args:
+        logits: (batch, *shape, levels).
+    """
 
     logits: Float[Tensor, "b *shape levels"]
 
@@ -78,17 +83,18 @@ class CategoricalObservation(Table):
         return self.logits.log_softmax(-1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log p(x_i | z) in nats."""
-        return (
-            self.log_pmf.gather(-1, level_index(x0, self.logits.shape[-1])[..., None])
-            .flatten(1)
-            .sum(1)
-        )
+        """sum_i log p(x0_i | z) in nats."""
+        index = level_index(x0, self.logits.shape[-1])
+        return self.log_pmf.gather(-1, index[..., None]).flatten(1).sum(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Bernoulli:
-    """Two levels, -1 and 1; `logits` are those of 1."""
+    """Two levels, -1 and 1.
+
+    Args:
+        logits: log-odds of 1, (batch, *shape).
+    """
 
     logits: Float[Tensor, "b *shape"]
 
@@ -98,7 +104,7 @@ class Bernoulli:
         return torch.stack([logsigmoid(-self.logits), logsigmoid(self.logits)], -1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log s(+-logit_i) in nats."""
+        """sum_i log s(+-logit_i) in nats, with the sign of x0_i."""
         return logsigmoid(x0.sign() * self.logits).flatten(1).sum(1)
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -115,25 +121,32 @@ class Bernoulli:
 
 @dataclass(frozen=True, eq=False)
 class LogisticMixture(Table):
-    """A mixture of logistic densities, integrated over the bin of each level; the end bins are
-    open.
+    """A mixture of k logistic densities, integrated over the bin of each level.
+
+    The end bins are open (Salimans et al. 2017, eq. 2).
+
+    Args:
+        weights: logits of the weights, (batch, k, *shape).
+        means: (batch, k, *shape).
+        log_scales: (batch, k, *shape).
+        levels: how many values there are from -1 to 1.
     """
 
-    weights: Float[Tensor, "b k *shape"]  # logits
+    weights: Float[Tensor, "b k *shape"]
     means: Float[Tensor, "b k *shape"]
     log_scales: Float[Tensor, "b k *shape"]
     levels: int
 
     @property
     def log_pmf(self) -> Float[Tensor, "b *shape levels"]:
-        """log-probabilities of the levels, one evaluation a level."""
+        """log-probabilities of the levels, one evaluation per level."""
         values = torch.linspace(
             -1, 1, self.levels, dtype=self.means.dtype, device=self.means.device
         )
         return torch.stack([self._log_bins(v.expand(self.means[:, 0].shape)) for v in values], -1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log p(x_i | z) in nats."""
+        """sum_i log p(x0_i | z) in nats."""
         return self._log_bins(x0).flatten(1).sum(1)
 
     def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -147,26 +160,27 @@ class LogisticMixture(Table):
         rate = torch.exp(-self.log_scales)
         above = (x0[:, None] + half - self.means) * rate
         below = (x0[:, None] - half - self.means) * rate
+
         inside = -softplus(-above) - softplus(below) + torch.log(-torch.expm1(-2 * half * rate))
-        mass = torch.where(
-            index == 0,
-            -softplus(-above),
-            torch.where(index == self.levels - 1, -softplus(below), inside),
-        )
+        mass = torch.where(index == self.levels - 1, -softplus(below), inside)
+        mass = torch.where(index == 0, -softplus(-above), mass)
         return (self.weights.log_softmax(1) + mass).logsumexp(1)
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianObservation:
-    """A Gaussian of continuous data; `log_scale` = log |d model units / d data units| per item, in
-    nats.
+    """A Gaussian of continuous data.
+
+    Args:
+        gaussian: in model space.
+        log_scale: log |d model units / d data units| per item, in nats.
     """
 
     gaussian: Gaussian
     log_scale: float = 0.0
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """log-density in the data's own units, in nats."""
+        """log-density of x0 in the data's own units, in nats."""
         return self.gaussian.log_prob(x0) + self.log_scale
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -180,5 +194,5 @@ class GaussianObservation:
 
 
 def level_index(x0: Float[Tensor, "*any"], levels: int) -> Int64[Tensor, "*any"]:
-    """Which of `levels` equally spaced values from -1 to 1 is nearest."""
+    """Which of `levels` equally spaced values from -1 to 1 is nearest to each number of x0."""
     return ((x0 + 1) * ((levels - 1) / 2)).round().long().clamp(0, levels - 1)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..likelihood.inference import Draw, Inference, Kernel, Latent
+from ..likelihood.inference import DrawNoise, GaussianKernel, Inference, Latent
 from ..process.decoder import Decoder
 from ..process.kernel import Gaussian, marginal, posterior, transition
 from ..process.path import Level, Path
@@ -58,10 +58,10 @@ def unroll(
     levels = step_levels(path, steps) if isinstance(steps, int) else tuple(steps)
     first = levels[0]
 
-    def up(s: Level, t: Level) -> Kernel:
+    def up(s: Level, t: Level) -> GaussianKernel:
         return lambda z: transition(z, s, t)
 
-    def down(s: Level, t: Level) -> Kernel:
+    def down(s: Level, t: Level) -> GaussianKernel:
         return lambda z: posterior(predict(z, t, condition), s)
 
     pairs = tuple(pairwise(levels))
@@ -80,7 +80,7 @@ def generate_top_down(
     x0: Float[Tensor, "b *shape"],
     decoder: Decoder,
     levels: Sequence[Level],
-    draw: Draw,
+    draw: DrawNoise,
     condition: Tensor | None = None,
 ) -> Inference:
     """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are KLs (eq. 58).

@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.codec import Model as LatentChain
+from ..likelihood.codec import CodableModel
 from ..likelihood.dequantized_flow import FlowBound
 from ..likelihood.flow_ode import FlowSolver
-from ..likelihood.inference import Draw, Inference
+from ..likelihood.inference import DrawNoise, Inference
 from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.path import Level, Path
@@ -170,11 +170,11 @@ class HasLogWeights(Protocol):
 class HasLatents(Protocol):
     """A model with a hierarchy of latents z_1..z_L, drawn once per item."""
 
-    def infer(self, x0: Tensor, draw: Draw) -> Inference:
+    def infer(self, x0: Tensor, draw: DrawNoise) -> Inference:
         """One draw of all latents for data in model space."""
         ...
 
-    def generate(self, count: int, draw: Draw) -> Observation:
+    def generate(self, count: int, draw: DrawNoise) -> Observation:
         """p(x | z) after a draw of all latents from the prior."""
         ...
 
@@ -220,7 +220,7 @@ class HasTrajectory(Model, Protocol):
 class CanCode(Protocol):
     """A model that codes items of finitely many levels without loss."""
 
-    def coding_chain(self, nodes: tuple[int, ...] | None) -> LatentChain:
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
         """The chain of latents that bits-back coding uses.
 
         Args:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..data.spec import DataSpec
 from ..likelihood.decoder import Discretised
-from ..likelihood.inference import Kernel
+from ..likelihood.inference import GaussianKernel
 from ..likelihood.level_placement import MeanOnly, Moments
 from ..likelihood.observation import CategoricalObservation
 from ..process.decoder import Decoder
@@ -88,7 +88,7 @@ class CodingChain:
         """The model as a hierarchy with latents at these levels, the cleanest first."""
         vdm = unroll(self.denoiser, self.spec, self.decoder, levels)
 
-        def down(s: Level, t: Level) -> Kernel:
+        def down(s: Level, t: Level) -> GaussianKernel:
             return lambda z: self(z, t).posterior(s)
 
         return Hierarchy(

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
-from ..likelihood.codec import Model as LatentChain
+from ..likelihood.codec import CodableModel
 from ..likelihood.decoder import Continuous, Discretised
 from ..likelihood.dequantized_flow import FlowBound, flow_bound
 from ..likelihood.flow_ode import FlowSolver, flow_log_prob
-from ..likelihood.level_placement import node_levels, profile
+from ..likelihood.level_placement import chain_costs, node_levels
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
@@ -293,7 +293,7 @@ class VDM(nn.Module):
         """
         return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
 
-    def coding_chain(self, nodes: tuple[int, ...] | None) -> LatentChain:
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
         """The model as a chain of latents at these nodes (`likelihood.level_placement`), for bits-back coding."""
         if nodes is None or len(nodes) < 2:
             raise ValueError(f"nodes={nodes}: a diffusion model codes by two latents or more")
@@ -305,7 +305,7 @@ class VDM(nn.Module):
     ) -> tuple[int, ...]:
         """The nodes of a chain of at most `steps` latents (20 for None) that costs least on these items."""
         chosen = CODING_STEPS if steps is None else steps
-        _, nodes = min(profile(self._coding(), x0).place(chosen))
+        _, nodes = min(chain_costs(self._coding(), x0).best_nodes(chosen))
         return tuple(nodes)
 
     def _coding(self) -> CodingChain:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.inference import Draw, Emission, Inference, Kernel, infer_bottom_up
+from ..likelihood.inference import DrawNoise, Emission, GaussianKernel, Inference, infer_bottom_up
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 from .latent_variable import LatentVariableModel
@@ -33,8 +33,8 @@ class Hierarchy(LatentVariableModel):
     def __init__(
         self,
         spec: DataSpec,
-        up: Sequence[Kernel],
-        down: Sequence[Kernel],
+        up: Sequence[GaussianKernel],
+        down: Sequence[GaussianKernel],
         observe: Emission,
         *,
         top: Sequence[int],
@@ -54,22 +54,22 @@ class Hierarchy(LatentVariableModel):
         return len(self.up)
 
     @property
-    def kernels_up(self) -> tuple[Kernel, ...]:
+    def kernels_up(self) -> tuple[GaussianKernel, ...]:
         """q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1})."""
-        return cast("tuple[Kernel, ...]", tuple(self.up))
+        return cast("tuple[GaussianKernel, ...]", tuple(self.up))
 
     @property
-    def kernels_down(self) -> tuple[Kernel, ...]:
+    def kernels_down(self) -> tuple[GaussianKernel, ...]:
         """p(z_1 | z_2), ..., p(z_{L-1} | z_L)."""
-        return cast("tuple[Kernel, ...]", tuple(self.down))
+        return cast("tuple[GaussianKernel, ...]", tuple(self.down))
 
-    def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
+    def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
         """z_1..z_L from the data upwards (eq. 24)."""
         return infer_bottom_up(
             x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw
         )
 
-    def generate(self, count: int, draw: Draw) -> Observation:
+    def generate(self, count: int, draw: DrawNoise) -> Observation:
         """z_L from the prior, then down the chain (eq. 23)."""
         z = self.prior(count).draw(draw(self._blank(count)))
         for kernel in reversed(self.kernels_down):
@@ -86,7 +86,7 @@ class Hierarchy(LatentVariableModel):
         return torch.zeros(count, *self.top, dtype=like.dtype, device=like.device)
 
 
-def _held(kernels: Sequence[Kernel]) -> nn.ModuleList | tuple[Kernel, ...]:
+def _held(kernels: Sequence[GaussianKernel]) -> nn.ModuleList | tuple[GaussianKernel, ...]:
     """Modules in a list that registers their weights; functions as they are."""
     modules = [kernel for kernel in kernels if isinstance(kernel, nn.Module)]
     return nn.ModuleList(modules) if modules and len(modules) == len(kernels) else tuple(kernels)

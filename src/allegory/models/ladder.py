@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.inference import Draw, Inference, Latent
+from ..likelihood.inference import DrawNoise, Inference, Latent
 from ..networks.residual import Down, Flatten, Output, Residual, Unflatten, Up, halves, residuals
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
@@ -167,7 +167,7 @@ class Ladder(LatentVariableModel):
         """p(x | z_1..L), from the state after the last latent."""
         return self.head(self.output(h))
 
-    def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
+    def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
         """z_L to z_1, each from q."""
         features, h, latents = self.encoder_features(x0), self.start(len(x0)), list[Latent]()
         for i in reversed(range(self.levels)):
@@ -178,7 +178,7 @@ class Ladder(LatentVariableModel):
             latents.append(Latent(z, q, p, free=True))
         return Inference(self.observe(h).log_prob(x0), tuple(reversed(latents)))
 
-    def generate(self, count: int, draw: Draw) -> Observation:
+    def generate(self, count: int, draw: DrawNoise) -> Observation:
         """z_L to z_1, each from p."""
         h = self.start(count)
         for i in reversed(range(self.levels)):

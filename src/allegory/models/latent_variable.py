@@ -14,9 +14,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.codec import Chain, TopDownModel
-from ..likelihood.codec import Model as LatentChain
-from ..likelihood.inference import Draw, Inference
+from ..likelihood.codec import Chain, CodableModel, TopDownModel
+from ..likelihood.inference import DrawNoise, Inference
 from ..objectives.draws import normal_like
 from ..process.bound import Bound
 from ..process.decoder import Observation
@@ -45,11 +44,11 @@ class LatentVariableModel(nn.Module, ABC):
             self.register_buffer("trained", torch.zeros((), dtype=torch.int64))
 
     @abstractmethod
-    def infer(self, x0: Float[Tensor, "b *shape"], draw: Draw) -> Inference:
+    def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
         """One draw of all latents for data in model space."""
 
     @abstractmethod
-    def generate(self, count: int, draw: Draw) -> Observation:
+    def generate(self, count: int, draw: DrawNoise) -> Observation:
         """p(x | z) after a draw of all latents from the prior."""
 
     def loss(
@@ -158,7 +157,7 @@ class LatentVariableModel(nn.Module, ABC):
                     on_step(done, len(parts))
         return torch.cat(samples)
 
-    def coding_chain(self, nodes: tuple[int, ...] | None = None) -> LatentChain:
+    def coding_chain(self, nodes: tuple[int, ...] | None = None) -> CodableModel:
         """The model itself. ValueError for nodes, and for latents that have no order of coding."""
         if nodes is not None:
             raise ValueError(f"nodes={nodes}: the latents of this model are fixed; give None")

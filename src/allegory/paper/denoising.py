@@ -273,9 +273,7 @@ def _eq58_library() -> Sides:
 def _eq58_descend() -> Sides:
     case, noise = denoised(), cubature(4, 2)
     x0 = case.x0.expand(len(noise), -1)
-    found = generate_top_down(
-        denoiser(case), x0, Continuous(), case.levels[1:], in_turn(noise)
-    )
+    found = generate_top_down(denoiser(case), x0, Continuous(), case.levels[1:], in_turn(noise))
 
     return same(found.bound.total.mean(), case.dense().elbo())
 

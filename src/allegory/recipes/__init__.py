@@ -1,6 +1,6 @@
 """Recipes: functions that return a frozen Run, by the names that the command line knows."""
 
-from . import digits, images, mnist, mnist_binary, plane, scores
+from . import digits, images, mnist, mnist_binary, plane, scores  # noqa: F401  they register
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .execute import execute
 from .registry import RECIPES, recipe, recipe_named
@@ -16,13 +16,7 @@ __all__ = [
     "PathConfig",
     "Run",
     "RunFolder",
-    "digits",
     "execute",
-    "images",
-    "mnist",
-    "mnist_binary",
-    "plane",
     "recipe",
     "recipe_named",
-    "scores",
 ]

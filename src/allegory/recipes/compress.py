@@ -20,9 +20,9 @@ from .. import __version__
 from ..data import DataSpec
 from ..likelihood.codec import (
     Bins,
+    CodableModel,
     Container,
     Encoding,
-    Model,
     choose_bins,
     decode,
     encode,
@@ -195,7 +195,7 @@ def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
 
 
 @torch.no_grad()
-def _bins(chain: Model, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
+def _bins(chain: CodableModel, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
     x0 = spec.values[index[:MEASURED]]
     return choose_bins(
         chain.infer(x0, Noise(range(len(x0)), spec.shape, Stream.BOUND).draw).latents

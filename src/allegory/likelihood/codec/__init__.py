@@ -2,17 +2,17 @@
 
 from .ans import Normal, OutOfBits, Stack
 from .bins import Bins, choose_bins
-from .bits_back import Chain, CodingContext, Model, TopDownModel, pop_items, push_items
+from .bits_back import Chain, CodableModel, CodingContext, TopDownModel, pop_items, push_items
 from .file import Container, fingerprint, pack, unpack
 from .stream import Encoding, decode, encode
 
 __all__ = [
     "Bins",
     "Chain",
+    "CodableModel",
     "CodingContext",
     "Container",
     "Encoding",
-    "Model",
     "Normal",
     "OutOfBits",
     "Stack",

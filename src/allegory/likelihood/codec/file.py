@@ -1,4 +1,4 @@
-r"""The file: what a stream needs to be read again, and the means to see what is wrong with it.
+r"""The file format of a coded stream, with checksums.
 
     0   8   magic, b"\x89ALLEGO\n"
     8   2   version of the format
@@ -29,58 +29,71 @@ from torch import nn
 
 from .ans import Words
 
-MAGIC = b"\x89ALLEGO\n"
-VERSION = 2
-PREFIX = struct.Struct("<8sHIQI")
-CHECK = struct.Struct("<I")
+_MAGIC = b"\x89ALLEGO\n"
+_VERSION = 2
+_PREFIX = struct.Struct("<8sHIQI")
+_CHECK = struct.Struct("<I")
 
 
 @dataclass(frozen=True, eq=False)
 class Container:
-    """A header of plain JSON values, and bits."""
+    """What a file holds.
+
+    Args:
+        header: plain JSON values.
+        words: the bits.
+    """
 
     header: Mapping[str, Any]
     words: Words
 
 
 def pack(container: Container) -> bytes:
-    """The bytes of a file."""
+    """The bytes of a file that holds this `container`."""
     header = zlib.compress(
         json.dumps(container.header, separators=(",", ":"), allow_nan=False).encode(), 9
     )
     body = header + container.words.astype("<u4").tobytes()
-    sizes = struct.pack("<HIQ", VERSION, len(header), len(container.words))
-    return MAGIC + sizes + CHECK.pack(zlib.crc32(sizes)) + body + CHECK.pack(zlib.crc32(body))
+    sizes = struct.pack("<HIQ", _VERSION, len(header), len(container.words))
+    return _MAGIC + sizes + _CHECK.pack(zlib.crc32(sizes)) + body + _CHECK.pack(zlib.crc32(body))
 
 
 def unpack(content: bytes, name: str) -> Container:
-    """What `pack` was given. ValueError that says what is wrong with the file `name`."""
+    """The container of a file.
+
+    Args:
+        content: the bytes of the file.
+        name: what the file is called in messages.
+
+    Raises:
+        ValueError: for a file that is cut short, altered, or not of this format.
+    """
     header_size, count = _sizes(content, name)
-    whole = PREFIX.size + header_size + 4 * count + CHECK.size
+    whole = _PREFIX.size + header_size + 4 * count + _CHECK.size
     if len(content) < whole:
         raise ValueError(f"{name}: cut short, {len(content)} of {whole} bytes; copy it again")
     if len(content) > whole:
         raise ValueError(
             f"{name}: altered, {len(content) - whole} bytes too many at its end; copy it again"
         )
-    body = content[PREFIX.size : -CHECK.size]
-    if zlib.crc32(body) != CHECK.unpack(content[-CHECK.size :])[0]:
+
+    body = content[_PREFIX.size : -_CHECK.size]
+    if zlib.crc32(body) != _CHECK.unpack(content[-_CHECK.size :])[0]:
         raise ValueError(f"{name}: altered, its checksum does not match; copy it again")
     header = json.loads(zlib.decompress(body[:header_size]))
     return Container(header, np.frombuffer(body, "<u4", offset=header_size).astype(np.uint32))
 
 
 def _sizes(content: bytes, name: str) -> tuple[int, int]:
-    """The lengths of header and bits, once the first 26 bytes are known to be whole and of this
-    version.
-    """
-    if len(content) < PREFIX.size:
-        if content and MAGIC.startswith(content[: len(MAGIC)]):
+    """The lengths of header and bits. ValueError unless the first 26 bytes are whole."""
+    if len(content) < _PREFIX.size:
+        if content and _MAGIC.startswith(content[: len(_MAGIC)]):
             raise ValueError(f"{name}: cut short, {len(content)} bytes; copy it again")
         raise ValueError(f"{name}: not a file that `allegory compress` wrote; give one")
-    magic, version, header_size, count, check = PREFIX.unpack_from(content)
-    intact = zlib.crc32(content[len(MAGIC) : PREFIX.size - CHECK.size]) == check
-    if magic != MAGIC:
+    magic, version, header_size, count, check = _PREFIX.unpack_from(content)
+
+    intact = zlib.crc32(content[len(_MAGIC) : _PREFIX.size - _CHECK.size]) == check
+    if magic != _MAGIC:
         what = (
             "altered in its first bytes; copy it again"
             if intact
@@ -89,16 +102,19 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
         raise ValueError(f"{name}: {what}")
     if not intact:
         raise ValueError(f"{name}: altered in its first bytes; copy it again")
-    if version != VERSION:
+    if version != _VERSION:
         raise ValueError(
-            f"{name}: of format version {version}, not {VERSION}; use the allegory that wrote it"
+            f"{name}: of format version {version}, not {_VERSION}; use the allegory that wrote it"
         )
     return header_size, count
 
 
 def fingerprint(model: nn.Module, description: str) -> str:
-    """32 hexadecimal digits of SHA-256 over the description and every tensor of the state, with its
-    name and dtype.
+    """32 hexadecimal digits of SHA-256 over a description and the state of a model.
+
+    Args:
+        model: its tensors, with names and dtypes.
+        description: text that belongs to it.
     """
     digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(model.state_dict().items()):

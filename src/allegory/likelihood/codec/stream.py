@@ -1,13 +1,13 @@
-r"""Streams: many items on one stack, the bits of one lending to the next.
+r"""Streams: many items on one stack of bits.
 
-The first item needs bits to pop its latents from, before any item has paid: random words from a
-seed. An item that has been coded leaves its own bits, from which the next can borrow, so batches
-grow: the first is one item, each next as large as the stack can afford. Their sizes are part of the
-file, because a network's floating-point results depend on the size of its batch. What the items
-cost is the net size, final minus initial bits; the gross size is what a file must hold.
+The first item needs bits to decode its latents from, before any item has been encoded: random words
+from a seed. An item that has been encoded leaves bits from which the latents of the next can be
+decoded, so batches grow: the first is one item, each next as large as the stack allows. Their sizes
+are part of the file, because a network's floating-point results depend on the size of its batch.
+What the items cost is the net size, final minus initial bits; the gross size is what a file holds.
 
-Reading goes backwards, from the last batch to the first, and ends with the initial words: a proof
-that no bit went astray.
+Decoding goes backwards, from the last batch to the first, and ends with the initial words, which
+proves that no bit was lost.
 """
 
 from __future__ import annotations
@@ -22,38 +22,46 @@ from torch import Tensor
 
 from .ans import OutOfBits, Stack, Words
 from .bins import Bins
-from .bits_back import CodingContext, Model, pop_items, push_items
+from .bits_back import CodableModel, CodingContext, pop_items, push_items
 
-SPARE = 1.2
-FIRST = 4
+_MARGIN = 1.2
+"""Batches are so many times smaller than the bits of the stack would allow."""
+_INITIAL_WORDS = 4
+"""Initial words that are tried first; their number doubles until the first item can be encoded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Items as bits, and what it takes to read them."""
+    """Items as bits, and what it takes to decode them.
+
+    Args:
+        words: the bits.
+        sizes: of the batches.
+        seed: of the initial words.
+        initial: how many initial words there are.
+        nats: log q(z | x) - log p(x, z) of each item, by densities: a draw of the negative bound,
+            which the length of the code tends to.
+    """
 
     words: Words
     sizes: tuple[int, ...]
     seed: int
-    initial: int  # words
+    initial: int
     nats: Float[Tensor, " n"]
-    """log q(z | x) - log p(x, z) of each item, by densities: a draw of the bound that the code is
-    to reach.
-    """
 
     @property
     def gross_bits(self) -> int:
-        """What the words take."""
+        """All bits, with the initial ones."""
         return Stack(self.words).bits
 
     @property
     def net_bits(self) -> int:
-        """What the items cost."""
+        """The bits that the items cost."""
         return self.gross_bits - Stack(initial_words(self.seed, self.initial)).bits
 
 
 def initial_words(seed: int, count: int) -> Words:
-    """Random words; the last is not 0, which would be lost."""
+    """`count` random words from a `seed`; the last is not 0, which would be lost."""
     words = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**32, count, dtype=np.uint32)
     words[-1] |= np.uint32(2**31)
     return words
@@ -61,7 +69,7 @@ def initial_words(seed: int, count: int) -> Words:
 
 @torch.no_grad()
 def encode(
-    model: Model,
+    model: CodableModel,
     index: Int64[Tensor, "n *shape"],
     values: Float[Tensor, " levels"],
     bins: tuple[Bins, ...],
@@ -69,74 +77,102 @@ def encode(
     batch: int = 100,
     seed: int = 0,
 ) -> Encoding:
-    """Code items, given as numbers of their levels, in batches of at most `batch`. ValueError for
-    none, or batch < 1.
+    """Encode items.
+
+    Args:
+        model: p and q.
+        index: the items, as numbers of their values.
+        values: the values in model space.
+        bins: those of each latent.
+        batch: the largest size of a batch.
+        seed: of the initial words, and of the scrambling.
+
+    Raises:
+        ValueError: for no items, or a batch below 1.
     """
     if len(index) == 0 or batch < 1:
         raise ValueError(f"{len(index)} items in batches of {batch}; give at least one of each")
-    words = FIRST
-    while (coded := _attempt(model, index, values, bins, (batch, seed, words))) is None:
+
+    words = _INITIAL_WORDS
+    while True:
+        encoded = _attempt(model, index, values, bins, (batch, seed, words))
+        if encoded is not None:
+            return encoded
         words *= 2
-    return coded
 
 
 def _attempt(
-    model: Model, index: Tensor, values: Tensor, bins: tuple[Bins, ...], plan: tuple[int, int, int]
+    model: CodableModel,
+    index: Tensor,
+    values: Tensor,
+    bins: tuple[Bins, ...],
+    plan: tuple[int, int, int],
 ) -> Encoding | None:
-    """All items, from so many initial words; None where one alone finds the stack dry."""
+    """All items, from so many initial words; None where one item alone runs out of bits."""
     batch, seed, words = plan
-    stack, start, sizes, nats = Stack(initial_words(seed, words)), 0, list[int](), list[Tensor]()
-    size, need = 1, 0.0
+    stack = Stack(initial_words(seed, words))
+    sizes: list[int] = []
+    nats: list[Tensor] = []
+    start = 0
+    size = 1
+    bits_per_item = 0.0
+
     while start < len(index):
         trial = stack.copy()
+        some = index[start : start + size]
         try:
-            cost = push_items(
-                trial,
-                model,
-                index[start : start + size],
-                values,
-                CodingContext(bins, seed, len(sizes)),
-            )
+            cost = push_items(trial, model, some, values, CodingContext(bins, seed, len(sizes)))
         except OutOfBits:
             if size == 1:
                 return None
             size = max(1, size // 2)
             continue
-        need = max(need, (stack.bits - trial.least + 64) / size)
-        stack, start = trial, start + size
+
+        bits_per_item = max(bits_per_item, (stack.bits - trial.least + 64) / size)
+        stack = trial
+        start += size
         sizes.append(size)
         nats.append(cost)
-        size = max(1, min(batch, len(index) - start, int(stack.bits / (SPARE * need))))
+        affordable = int(stack.bits / (_MARGIN * bits_per_item))
+        size = max(1, min(batch, len(index) - start, affordable))
     return Encoding(stack.words, tuple(sizes), seed, words, torch.cat(nats))
 
 
 @torch.no_grad()
 def decode(
-    coded: Encoding,
-    model: Model,
+    encoding: Encoding,
+    model: CodableModel,
     shape: Sequence[int],
     values: Float[Tensor, " levels"],
     bins: tuple[Bins, ...],
 ) -> Int64[Tensor, "n *shape"]:
-    """The items of shape `shape` that `encode` was given.
+    """Decode the items that `encode` encoded.
 
-    ValueError when the bits do not end where they began: the model, or the floating-point results,
-        are not those of
-    `encode`.
+    Args:
+        encoding: what `encode` returned.
+        model: p and q.
+        shape: that of an item.
+        values: the values in model space.
+        bins: those of each latent.
+
+    Raises:
+        ValueError: when the bits do not end with the initial words: the model, or its
+            floating-point results, are not those of `encode`.
     """
-    stack, parts = Stack(coded.words), list[Tensor]()
+    stack = Stack(encoding.words)
+    parts: list[Tensor] = []
     try:
-        for batch, size in reversed(list(enumerate(coded.sizes))):
-            parts.append(
-                pop_items(
-                    stack, model, (size, *shape), values, CodingContext(bins, coded.seed, batch)
-                )
-            )
-        intact = np.array_equal(stack.words, initial_words(coded.seed, coded.initial))
+        for batch, size in reversed(list(enumerate(encoding.sizes))):
+            context = CodingContext(bins, encoding.seed, batch)
+            parts.append(pop_items(stack, model, (size, *shape), values, context))
+        intact = np.array_equal(stack.words, initial_words(encoding.seed, encoding.initial))
     except (OutOfBits, ValueError):
         intact = False
+
     if not intact:
         raise ValueError(
-            "decoding went astray: the network's results are not those of encoding, to the last bit"
+            "encoder and decoder computed different Gaussians: the network's results differ from "
+            "those of encoding in the last bits; use the same machine, device and torch version as "
+            "for encoding"
         )
     return torch.cat(parts[::-1])
