@@ -103,7 +103,7 @@ def test_bad_tolerance(tolerance):
 
 def test_what_it_cannot_do_is_said():
     straight, path = PATHS["straight-flow"], PATHS["linear-vp"]
-    with pytest.raises(ValueError, match="clean at t = 0"):
+    with pytest.raises(ValueError, match="log-SNR is infinite at t = 0"):
         adaptive(oracle(straight), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="give 'denoise' or 'min'"):
         adaptive(oracle(path), torch.zeros(1, 2), end="zero")

@@ -10,8 +10,10 @@ from tests.helpers.paths import PATHS
 
 from allegory.process import LinearLogSNR, Path, Prediction
 from allegory.sampling import SOLVERS
-from allegory.sampling.dpm_solver import _dpmpp2m, _unipc
-from allegory.sampling.multistep import FORMS, Nodes, adams, each
+from allegory.sampling.dpm_solver import dpmpp2m_weights
+from allegory.sampling.flow_forms import FLOW_FORMS, LambdaNodes
+from allegory.sampling.multistep import adams_rule, per_step
+from allegory.sampling.unipc import unipc_rule
 
 PATH = Path(LinearLogSNR(8, -7))
 UNEQUAL = np.array([0.0, 3.0, 4.0, 6.0, 7.0, 9.0])
@@ -21,41 +23,43 @@ def nodes(h, start=-1.0):
     """Nodes of half log-SNR start + h times unequal steps."""
     half = torch.from_numpy(start + h * UNEQUAL)
     times = PATH.schedule.inverse(2 * half)
-    return Nodes(PATH.levels(times), half)
+    return LambdaNodes(PATH.levels(times), half)
 
 
 def antiderivative(form, power, y):
-    """int clock^power dclock."""
-    return FORMS[form].clock(y) ** (power + 1) / (power + 1)
+    """int c^power dc, c the time of the form."""
+    return FLOW_FORMS[form].time(y) ** (power + 1) / (power + 1)
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-@pytest.mark.parametrize("form", FORMS)
-def test_adams_integrates_polynomials_of_its_clock(form, order, ahead):
+@pytest.mark.parametrize("form", FLOW_FORMS)
+def test_adams_integrates_polynomials_of_its_time(form, order, ahead):
     """Exactly up to the degree that its nodes allow, and no further."""
     grid = nodes(0.3)
-    clock = FORMS[form].clock(grid.half)
-    for i, weights in enumerate(adams(FORMS[form], order, "clock", ahead)(grid)):
+    time = FLOW_FORMS[form].time(grid.lam)
+    for i, weights in enumerate(
+        adams_rule(FLOW_FORMS[form], order, "form_time", bool(ahead))(grid)
+    ):
         known = min(i + 1, order) + ahead
         assert len(weights) == order + ahead and not weights[known:].any()
         for power in range(known):
-            exact = antiderivative(form, power, grid.half[i + 1]) - antiderivative(
-                form, power, grid.half[i]
+            exact = antiderivative(form, power, grid.lam[i + 1]) - antiderivative(
+                form, power, grid.lam[i]
             )
-            found = sum(w * clock[i + ahead - k] ** power for k, w in enumerate(weights[:known]))
+            found = sum(w * time[i + ahead - k] ** power for k, w in enumerate(weights[:known]))
             assert found.item() == pytest.approx(exact.item(), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FLOW_FORMS)
 def test_adams_integrates_polynomials_of_log_snr(form):
-    """int (1 + y)^2 dclock, the clock's slope by a finite difference of an antiderivative: an independent quadrature."""
+    """int (1 + y)^2 dc, the slope of c by a finite difference of an antiderivative: an independent quadrature."""
     grid = nodes(0.3)
-    weights = adams(FORMS[form], 3, "log_snr")(grid)[-1]
-    y = torch.linspace(float(grid.half[-2]), float(grid.half[-1]), 20001, dtype=torch.float64)
+    weights = adams_rule(FLOW_FORMS[form], 3, "log_snr")(grid)[-1]
+    y = torch.linspace(float(grid.lam[-2]), float(grid.lam[-1]), 20001, dtype=torch.float64)
     middle = (y[1:] + y[:-1]) / 2
-    exact = ((1 + middle) ** 2 * FORMS[form].clock(y).diff()).sum()
-    assert (weights * (1 + grid.half[[-2, -3, -4]]) ** 2).sum().item() == pytest.approx(
+    exact = ((1 + middle) ** 2 * FLOW_FORMS[form].time(y).diff()).sum()
+    assert (weights * (1 + grid.lam[[-2, -3, -4]]) ** 2).sum().item() == pytest.approx(
         exact.item(), rel=1e-7
     )
 
@@ -63,19 +67,19 @@ def test_adams_integrates_polynomials_of_log_snr(form):
 def test_adams_in_t_is_a_polynomial_of_t():
     grid = nodes(0.3)
     t = torch.tensor([level.t for level in grid.levels], dtype=torch.float64)
-    weights = adams(FORMS["eps"], 3, "t")(grid)[-1]
-    y = torch.linspace(float(grid.half[-2]), float(grid.half[-1]), 20001, dtype=torch.float64)
+    weights = adams_rule(FLOW_FORMS["eps"], 3, "t")(grid)[-1]
+    y = torch.linspace(float(grid.lam[-2]), float(grid.lam[-1]), 20001, dtype=torch.float64)
     middle = PATH.schedule.inverse(y[1:] + y[:-1])
-    exact = (middle**2 * FORMS["eps"].clock(y).diff()).sum()
+    exact = (middle**2 * FLOW_FORMS["eps"].time(y).diff()).sum()
     assert (weights * t[[-2, -3, -4]] ** 2).sum().item() == pytest.approx(exact.item(), rel=1e-7)
 
 
 @pytest.mark.parametrize(
     ("rule", "order", "ahead"),
     [
-        (each(_dpmpp2m), 2, 0),
+        (per_step(dpmpp2m_weights), 2, 0),
         *(
-            (_unipc(p, bh, bool(k)), p + k, k)
+            (unipc_rule(p, bh, bool(k)), p + k, k)
             for p in (1, 2, 3)
             for bh in ("bh1", "bh2")
             for k in (0, 1)
@@ -86,7 +90,7 @@ def test_published_rules_have_their_order_on_a_smooth_slope(rule, order, ahead):
     """Local error of int f(y) e^y dy, f = sin and cos: one order above the method's."""
 
     def error(h):
-        y = nodes(h, 0.4).half.tolist()
+        y = nodes(h, 0.4).lam.tolist()
         wrong = -(cmath.exp((1 + 1j) * y[-1]) - cmath.exp((1 + 1j) * y[-2])) / (1 + 1j)
         for k, w in enumerate(rule(nodes(h, 0.4))[-1].tolist()):
             wrong += w * cmath.exp(1j * y[-2 + ahead - k])
@@ -106,28 +110,28 @@ def test_unipc_is_corrected_adams_in_the_x0_form():
 
 
 @pytest.mark.parametrize("name", PATHS)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FLOW_FORMS)
 def test_every_form_is_the_flow(form, name):
-    """dz/dt of the gauge times what the clock says, against dx/dt = alpha' x0 + sigma' eps, at any (x0, eps)."""
+    """dz/dt by scale and time, against dx/dt = alpha' x0 + sigma' eps, at any (x0, eps)."""
     path, h = PATHS[name], 1e-5
     before, here, after = path.levels([0.4 - h, 0.4, 0.4 + h])
     truth = Prediction.of(torch.tensor([[1.3]]).double(), torch.tensor([[-0.7]]).double(), here)
     rule, halves = (
-        FORMS[form],
+        FLOW_FORMS[form],
         [torch.tensor(level.log_snr / 2, dtype=torch.float64) for level in (before, after)],
     )
-    slope = sum(a * b for a, b in zip(rule.row(here), (1.3, -0.7), strict=True))
-    clock = (rule.clock(halves[1]) - rule.clock(halves[0])) / (2 * h)
-    gauge = (rule.gauge(after) - rule.gauge(before)) / (2 * h)
+    slope = sum(a * b for a, b in zip(rule.slope(here), (1.3, -0.7), strict=True))
+    time = (rule.time(halves[1]) - rule.time(halves[0])) / (2 * h)
+    scale = (rule.scale(after) - rule.scale(before)) / (2 * h)
     x, dx = truth.x_t.item(), 1.3 * here.dalpha - 0.7 * here.dsigma
     # z = x/g, so dx = g dz + z dg; central differences are off by h^2
-    assert rule.gauge(here) * slope * clock.item() + x / rule.gauge(here) * gauge == pytest.approx(
+    assert rule.scale(here) * slope * time.item() + x / rule.scale(here) * scale == pytest.approx(
         dx, rel=1e-5, abs=1e-7
     )
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_speed_of_a_clock_is_its_derivative(form):
+@pytest.mark.parametrize("form", FLOW_FORMS)
+def test_dtime_dlambda_is_the_derivative_of_time(form):
     y, h = torch.linspace(-4, 4, 17, dtype=torch.float64), 1e-5
-    slope = (FORMS[form].clock(y + h) - FORMS[form].clock(y - h)) / (2 * h)
-    torch.testing.assert_close(FORMS[form].speed(y), slope, rtol=1e-7, atol=1e-10)
+    slope = (FLOW_FORMS[form].time(y + h) - FLOW_FORMS[form].time(y - h)) / (2 * h)
+    torch.testing.assert_close(FLOW_FORMS[form].dtime_dlambda(y), slope, rtol=1e-7, atol=1e-10)

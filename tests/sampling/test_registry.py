@@ -10,7 +10,7 @@ from tests.helpers.paths import PATHS
 from allegory import grid, initial_noise, sample
 from allegory.process import as_predict
 from allegory.sampling import CORRECTORS, SOLVERS, Solver, ddim, solver_named
-from allegory.sampling.single_step import stepwise
+from allegory.sampling.single_step import step_by_step
 
 PATH = PATHS["linear-vp"]
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4}
@@ -62,7 +62,7 @@ def test_names_of_what_numbers_make():
 
 
 def test_a_solver_from_outside_is_registered_and_named():
-    mine = Solver("mine_alone", stepwise(lambda here, to: ddim().plan([here, to])))
+    mine = Solver("mine_alone", step_by_step(lambda here, to: ddim().plan([here, to])))
     try:
         SOLVERS.register("mine_alone", mine, "DDIM again")
         x_T = initial_noise(PATH, (2,), range(3)).double()

@@ -9,23 +9,23 @@ from tests.helpers.paths import PATHS, SMOOTH
 
 from allegory.process import grid
 from allegory.sampling import initial_noise, sample
-from allegory.sampling.multistep import FORMS
-from allegory.sampling.runge_kutta import BACK, TABLEAUX, Tableau, runge_kutta
+from allegory.sampling.flow_forms import FLOW_FORMS, LAMBDA_OF_TIME
+from allegory.sampling.runge_kutta import RK3_TABLEAU, RK4_TABLEAU, Tableau, runge_kutta
 
 EULER, TRAPEZOID = Tableau(((),), (1.0,), 1), Tableau(((), (1.0,)), (0.5, 0.5), 2)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_back_is_the_inverse_of_the_clock(form):
+@pytest.mark.parametrize("form", FLOW_FORMS)
+def test_lambda_of_time_is_the_inverse_of_time(form):
     y = torch.linspace(-4, 4, 33, dtype=torch.float64)
-    torch.testing.assert_close(BACK[form](FORMS[form].clock(y)), y)
+    torch.testing.assert_close(LAMBDA_OF_TIME[form](FLOW_FORMS[form].time(y)), y)
 
 
 @pytest.mark.parametrize("times", [equal_times, unequal_times])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", TABLEAUX)
-def test_order(name, form, times):
-    path, solver = SMOOTH["cosine-vp"], runge_kutta(TABLEAUX[name], form)
+@pytest.mark.parametrize("form", FLOW_FORMS)
+@pytest.mark.parametrize("tableau", [RK3_TABLEAU, RK4_TABLEAU])
+def test_order(tableau, form, times):
+    path, solver = SMOOTH["cosine-vp"], runge_kutta(tableau, form)
     z = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     first, *_, last = path.levels(times(2))
 
@@ -33,7 +33,7 @@ def test_order(name, form, times):
         end = sample(gaussian(path), on_flow(first, z), times(n), solver=solver)
         return (end - on_flow(last, z)).abs().max().item()
 
-    assert math.log2(error(32) / error(64)) > TABLEAUX[name].order - 0.35
+    assert math.log2(error(32) / error(64)) > tableau.order - 0.35
 
 
 @pytest.mark.parametrize(

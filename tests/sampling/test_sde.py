@@ -11,7 +11,7 @@ from allegory.process.betas import Betas
 from allegory.process.grid import grid
 from allegory.process.path import Level, Path
 from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow
-from allegory.sampling import SOLVERS, single_step, solver_named, stochastic
+from allegory.sampling import SOLVERS, sde, single_step, solver_named
 from allegory.sampling.driver import SamplingLoop
 
 SCHEDULES = {
@@ -108,9 +108,9 @@ def test_the_end_on_a_gaussian(solver, scaling):
 )
 def test_that_test_sees_a_doubled_diffusion(solver, scaling, monkeypatch):
     """g^2 = 2 beta on VP is a mistake that other libraries have made; ddpm alone has no g^2 to be wrong."""
-    once, right = stochastic.added_noise_std, Level.diffusion.func
+    once, right = sde.added_noise_std, Level.diffusion.func
     monkeypatch.setattr(Level, "diffusion", property(lambda level: 2 * right(level)))
-    monkeypatch.setattr(stochastic, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))
+    monkeypatch.setattr(sde, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))
     std, _ = ends(solver, scaling)
     assert std < -WITHIN[0], std
 

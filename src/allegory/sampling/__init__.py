@@ -17,7 +17,8 @@ from .runge_kutta import Tableau, runge_kutta
 from .sampler import Sampler
 from .single_step import ddim
 from .solver import Correction, Solver, Update
-from .stochastic import er_sde, euler_maruyama, reverse_diffusion, sa
+from .sde import euler_maruyama, reverse_diffusion
+from .sde_multistep import er_sde, sa
 from .tuned_sampler import TunedSampler
 from .tuning import TuningConfig, tune
 

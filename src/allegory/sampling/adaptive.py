@@ -1,10 +1,10 @@
-r"""A sampler that chooses its own steps, item by item.
+r"""Adaptive sampling of the probability flow, with steps and errors of each item's own.
 
-The walk is that of the likelihood (`numerics.adaptive_ode`), from noise to data: it predicts by the slopes of the past, asks,
-corrects, and takes the difference of two orders for its error. Of the tangent Gaussian there is left N(., S^2), S the
-standard deviation of the data, so no derivative of the network is asked for: it is the v form of `multistep`, at unequal
-steps. Each item has its own steps and its own error, so it comes out the same alone and in any batch. (A norm over the
-batch, as in other libraries, makes an item's steps depend on its neighbours.)
+The integrator is that of the likelihood (`numerics.adaptive_ode`), run from noise to data: an Adams predictor-corrector of
+variable step size, whose error is the difference of two orders. The local Gaussian is fixed to variance S^2, S the standard
+deviation of the data, so no derivative of the network is needed: it is the v form of `flow_forms`, at unequal steps. Each
+item has its own steps and its own error, so it is the same alone and in any batch. (A norm over the batch, as in other
+libraries, makes an item's steps depend on its neighbours.)
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from ..process.flow_field import FlowSlope
 from ..process.path import precise
 from ..process.prediction import Predict
 
-MEMORY, STEEPEST = 4, 12.0
-"""Slopes remembered; and the half log-SNR that stands for none at all where t = 1 is pure noise."""
+_HISTORY = 4
+_LARGEST_LAMBDA = 12.0
+"""-lambda where t = 1 is pure noise, in the place of infinity."""
 
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveResult:
-    """Where each item came to, and the evaluations that it took."""
+    """The result of `adaptive`.
+
+    Args:
+        x: the items, shape (b, *shape).
+        evaluations: how many each item took.
+    """
 
     x: Float[Tensor, "b *shape"]
     evaluations: Int64[Tensor, " b"]
@@ -63,38 +69,46 @@ def adaptive(
         ValueError: for a tolerance that is not positive, or a path that is clean at t = 0.
         RuntimeError: when an item needs more evaluations than the limit.
     """
+    _check(x_T, tolerance, data_std, end)
+    path = predict.path
+    start, terminal = path.schedule.ends
+    if not math.isfinite(start):
+        raise ValueError(
+            "path: log-SNR is infinite at t = 0, and adaptive() needs a finite end; "
+            "use sample(..., solver='auto'), or a schedule with a finite start"
+        )
+
+    u_1 = math.exp(-max(terminal / 2, -_LARGEST_LAMBDA))
+    u_0 = math.exp(-start / 2)
+    log_snr = torch.tensor(-2 * math.log(u_1), dtype=torch.float64)
+    alpha = path.scaling.scales(log_snr)[0].item()
+    y = x_T.to(precise(x_T.device)) / alpha
+
+    field = _Field(FlowSlope(predict, x_T.dtype, condition), data_std)
+    first = field(y.new_full((len(y),), u_1), y, torch.arange(len(y), device=y.device))
+    angle = Angle(data_std, -1)
+    solution = AdaptiveIntegrator(field, u_0, angle, _HISTORY, tolerance, limit).run(first)
+
+    level = path.levels([0.0])[0]
+    x = (level.alpha * solution.y).to(x_T.dtype)
+    if end == "min":
+        return AdaptiveResult(x, solution.evaluations)
+    x0 = predict(x, level, condition).x0.to(x_T.dtype)
+    return AdaptiveResult(x0, solution.evaluations + 1)
+
+
+def _check(x_T: Tensor, tolerance: float, data_std: float, end: str) -> None:
+    """ValueError for arguments that do not fit."""
     if not (0 < tolerance < math.inf and 0 < data_std < math.inf):
         raise ValueError(
             f"tolerance={tolerance}, data_std={data_std}; give positive numbers, such as 1e-3 and 1"
         )
     if end not in ("denoise", "min"):
         raise ValueError(f"end={end!r}; give 'denoise' or 'min'")
-    x = x_T
-    path = predict.path
-    if x.ndim < 2 or len(x) == 0:
+    if x_T.ndim < 2 or len(x_T) == 0:
         raise ValueError(
-            f"x: shape {tuple(x.shape)}; give at least one item, and items of at least one number"
+            f"x_T: shape {tuple(x_T.shape)}; give at least one item, of at least one number"
         )
-    first, last = path.schedule.ends
-    if not math.isfinite(first):
-        raise ValueError(
-            "path: clean at t = 0, which no number of steps of its own reaches; use solver 'auto'"
-        )
-    field = _Field(FlowSlope(predict, x.dtype, condition), data_std)
-    u, u_end = math.exp(-max(last / 2, -STEEPEST)), math.exp(-first / 2)
-    alpha = path.scaling.scales(torch.tensor(-2 * math.log(u), dtype=torch.float64))[0].item()
-    y = x.to(precise(x.device)) / alpha
-    begin = field(y.new_full((len(y),), u), y, torch.arange(len(y), device=y.device))
-    arrival = AdaptiveIntegrator(field, u_end, Angle(data_std, -1), MEMORY, tolerance, limit).run(
-        begin
-    )
-    level = path.levels([0.0])[0]
-    reached = (level.alpha * arrival.y).to(x.dtype)
-    if end == "min":
-        return AdaptiveResult(reached, arrival.evaluations)
-    return AdaptiveResult(
-        predict(reached, level, condition).x0.to(x.dtype), arrival.evaluations + 1
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Where every sampler starts."""
+"""The initial noise of every sampler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,19 @@ from ..process.path import Path
 def initial_noise(
     path: Path, shape: Sequence[int], seeds: Sequence[int]
 ) -> Float[Tensor, "b *shape"]:
-    """x_T ~ N(0, prior_std^2 I), item i from seeds[i] (Luo 2022, eq. 33)."""
+    """x_T ~ N(0, prior_std^2 I), item i from seeds[i] (Luo 2022, eq. 33).
+
+    Args:
+        path: gives prior_std, the standard deviation at t = 1.
+        shape: the shape of one item.
+        seeds: one integer per item.
+
+    Returns:
+        Shape (b, *shape), float32, on the CPU.
+
+    Raises:
+        ValueError: for no seeds.
+    """
     if len(seeds) == 0:
         raise ValueError("seeds: empty; give one integer per item")
     return path.prior_std * Noise(seeds, shape, Stream.START).draw()

@@ -1,231 +1,268 @@
-r"""Multistep methods: one evaluation a step, and the last few predictions.
+r"""Multistep methods: one evaluation per step, and the last few predictions.
 
-In each of four *forms* the probability flow is the integral of one row of the Prediction (`process.prediction`). With
-z = x/g and a clock c,
+In a form of the flow (`flow_forms`) with dz/dc = F, a method is a rule of quadrature for the integral of F over a step.
+**Adams-Bashforth** integrates the polynomial through the last k slopes F; the variable in which it is a polynomial is a
+choice of its own (log-SNR, the form's time c, u = sigma/alpha, or t). A **corrector** costs no evaluation: once the slope
+at the new node is known, the same interval is integrated again by the polynomial through that node too, and the state
+moves by the difference while the network is not evaluated a second time (UniC, Zhao et al. 2023). Both are linear in the
+slopes. With weights P of the predictor and C of the corrector the next state is
 
-    form   g                      c                  dz/dc                          exact where
-    x0     sigma                  alpha/sigma        x0                             x0 does not change
-    eps    alpha                  sigma/alpha        eps                            eps does not change
-    v      hypot(alpha, sigma)    atan(sigma/alpha)  (alpha eps - sigma x0)/g       the data are N(0, I)
-    flow   alpha + sigma          sigma/(alpha + sigma)      eps - x0               x0 and eps do not change
+    z_{i+1} = z_i + sum_j (C_{i-1,j} - P_{i-1,j}) F_j + sum_j P_{i,j} F_j.
 
-A method is a rule of quadrature for it. **Adams-Bashforth** integrates the polynomial through the last k slopes; in
-which variable it is a polynomial is a choice of its own (log-SNR, the clock, u = sigma/alpha, or t). **Correction**
-costs nothing: once the slope at the new node is known, the same interval is integrated again by the polynomial that
-holds it too, and the state moves by the difference while the network is not asked a second time (Zhao et al. 2023,
-UniC). Both are linear in the slopes, so the next state is
-
-    z_{i+1} = z_i + sum_j (corrected_{i,j} - predicted_{i,j}) F_j + sum_j predicted_{i+1,j} F_j.
-
-Where the path has no signal or no noise at all, log-SNR is infinite, but the clocks of the v and the flow form are not: a
-polynomial in them goes on to the very end. The others make a DDIM step there, and remember no slope.
+Where the path has no signal or no noise, log-SNR is infinite, but the times of the v and the flow form are not: a
+polynomial in them continues to the very end. The others make a DDIM step there, and store no slope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..lookup import pick
 from ..numerics.quadrature import gauss_legendre
-from ..process.coefficients import Coefficient
 from ..process.path import Level
-from .single_step import inner, plain
+from .flow_forms import FLOW_FORMS, FlowForm, LambdaFunction, LambdaNodes
+from .single_step import ddim_update, has_signal_and_noise
 from .solver import Solver, Update
 
-Rule = Callable[["Nodes"], Tensor]
-"""Shape (steps, count), float64; row i: what multiplies the slopes in the integral from node i to node i + 1, newest
-first. A rule that looks ahead begins with the slope at node i + 1, others with that at node i."""
-Clock = Callable[[Tensor], Tensor]
+WeightRule = Callable[[LambdaNodes], Tensor]
+"""From nodes to weights, shape (steps, count), float64. Row i multiplies the slopes in the integral from node i to node
+i + 1, newest first. An implicit rule begins with the slope at node i + 1, others with that at node i."""
+
+_QUADRATURE_POINTS = 64
+
+_LONGEST_EXTRAPOLATION = 1.5
+"""A last step to clean data that is longer than this times the step before it is of order one."""
+
+_VARIABLES = ("log_snr", "form_time", "u", "t")
 
 
-POINTS = gauss_legendre(64, -1.0, 1.0)
-WIDEST = 16.0
-"""The half log-SNR that stands for an infinite one, or more where others are as wide; alpha or sigma is 1e-7 there."""
-FARTHEST = 1.5
-"""How much longer than the step before it a step to clean data may be to be extrapolated."""
+def adams_rule(form: FlowForm, order: int, variable: str, implicit: bool = False) -> WeightRule:
+    """Adams-Bashforth, or with `implicit` Adams-Moulton, weights at unequal steps.
 
+    Args:
+        form: the form whose slope is integrated.
+        order: how many past slopes the polynomial passes through; the first steps have fewer.
+        variable: that of the polynomial, "log_snr", "form_time", "u" (sigma/alpha) or "t".
+        implicit: whether the polynomial also passes through the slope at node i + 1.
 
-@dataclass(frozen=True)
-class Form:
-    """How the flow is an integral: g, the clock and its slope, by half log-SNR; and the row of z's slope."""
+    Returns:
+        A rule whose rows have order + implicit weights; a slope that does not exist yet has weight 0.
 
-    gauge: Callable[[Level], Coefficient]
-    row: Callable[[Level], tuple[Coefficient, Coefficient]]
-    clock: Clock
-    speed: Clock
-    """d clock / d lambda."""
-    fresh: Callable[[Level, Level], Coefficient] | None = None
-    """Of the form of an SDE: the standard deviation of what is drawn on the way from one Level to the next."""
-
-
-def _v(level: Level) -> tuple[Coefficient, Coefficient]:
-    return -level.sigma / level.marginal_std, level.alpha / level.marginal_std
-
-
-FORMS = {
-    "x0": Form(lambda level: level.sigma, lambda level: (1.0, 0.0), torch.exp, torch.exp),
-    "eps": Form(lambda level: level.alpha, lambda level: (0.0, 1.0), lambda y: (-y).exp(), lambda y: -(-y).exp()),
-    "v": Form(lambda level: level.marginal_std, _v, lambda y: (-y).exp().atan(), lambda y: -0.5 / y.cosh()),
-    "flow": Form(
-        lambda level: level.alpha + level.sigma, lambda level: (-1.0, 1.0),
-        lambda y: (-y).sigmoid(), lambda y: -0.25 / (y / 2).cosh() ** 2,
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """Levels of a grid, by half log-SNR."""
-
-    levels: tuple[Level, ...]
-    half: Float[Tensor, " n"]
-
-    @classmethod
-    def of(cls, levels: Sequence[Level]) -> Nodes:
-        half = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
-        finite = half[half.isfinite()].abs()
-        least = max(WIDEST, finite.max().item() + 1 if len(finite) else 0.0)
-        return cls(tuple(levels), torch.where(half.isinf(), half.sign() * least, half))
-
-
-def adams(form: Form, order: int, variable: str, ahead: int = 0) -> Rule:
-    """The integral of the polynomial through the last `order` slopes, and with `ahead` = 1 the one at node i + 1 too.
-
-    The first steps have fewer slopes, and a zero for each that is missing.
+    Raises:
+        ValueError: for an order below 1 or an unknown variable.
     """
-
     if order < 1:
         raise ValueError(f"order={order}; give a whole number, at least 1")
-    pick("variable", variable, dict.fromkeys(("log_snr", "clock", "u", "t")))
+    pick("variable", variable, dict.fromkeys(_VARIABLES))
 
-    def rule(nodes: Nodes) -> Tensor:
-        used = torch.arange(len(nodes.half) - 1)[:, None] + torch.arange(ahead, -order, -1)
-        weights = _integrals(form, _variable(variable, form, nodes), nodes.half, used)
-        clean = variable == "clock" and not ahead and nodes.levels[-1].sigma == 0.0
-        return _landed(form.clock(nodes.half), weights) if clean else weights
+    def rule(nodes: LambdaNodes) -> Tensor:
+        steps = torch.arange(len(nodes.lam) - 1)
+        used = steps[:, None] + torch.arange(int(implicit), -order, -1)
+        weights = _polynomial_integrals(form, _place(variable, form, nodes), nodes.lam, used)
+
+        reaches_clean_data = nodes.levels[-1].sigma == 0.0
+        if variable == "form_time" and not implicit and reaches_clean_data:
+            return _last_step_to_clean(form.time(nodes.lam), weights)
+        return weights
 
     return rule
 
 
-def _landed(clock: Float[Tensor, " n"], weights: Float[Tensor, "n-1 k"]) -> Float[Tensor, "n-1 k"]:
-    """The last step, to clean data, of order two, or of order one if it is far longer than the one before.
+def _place(variable: str, form: FlowForm, nodes: LambdaNodes) -> LambdaFunction:
+    """The variable of the polynomial as a function of lambda."""
+    if variable == "log_snr":
+        return lambda lam: lam
+    if variable == "form_time":
+        return form.time
+    if variable == "u":
+        return lambda lam: (-lam).exp()
 
-    Beyond t = 0 there is nothing to correct a polynomial, and a network's slopes are noisy there: one of high order,
-    carried on over several steps' length, would amplify that many times over.
+    schedule = nodes.levels[0].path.schedule
+    return lambda lam: schedule.inverse(2 * lam)
+
+
+@cache
+def _quadrature() -> tuple[Tensor, Tensor]:
+    """Points in [-1, 1] and their weights."""
+    return gauss_legendre(_QUADRATURE_POINTS, -1.0, 1.0)
+
+
+def _polynomial_integrals(
+    form: FlowForm,
+    place: LambdaFunction,
+    lam: Float[Tensor, " n"],
+    used: Int64[Tensor, "n-1 k"],
+) -> Float[Tensor, "n-1 k"]:
+    """int L_j dc over each step, L_j the Lagrange polynomial that is 1 at used node j and 0 at the others.
+
+    Args:
+        form: gives dc.
+        place: the variable of the polynomials, as a function of lambda.
+        lam: the nodes.
+        used: the nodes of each step's polynomials; a negative number is a node that does not exist.
     """
-    step, before = clock[-1] - clock[-2], clock[-2] - clock[max(-3, -len(clock))]
+    points, weights = _quadrature()
+    start = lam[:-1, None]
+    end = lam[1:, None]
+    at = (start + end) / 2 + (end - start) / 2 * points  # (steps, points)
+    dc = (end - start) / 2 * weights * form.dtime_dlambda(at)
+
+    exists = used >= 0
+    nodes = place(lam)[used.clamp(min=0)]
+    basis = _lagrange_basis(nodes, exists, place(at))
+    return (dc[:, None] * basis).sum(2)
+
+
+def _lagrange_basis(
+    nodes: Float[Tensor, "s k"], exists: Tensor, at: Float[Tensor, "s points"]
+) -> Float[Tensor, "s k points"]:
+    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m), over the nodes that exist; 0 for j that does not."""
+    own = torch.eye(nodes.shape[1], dtype=torch.bool)
+    factor = exists[:, :, None] & exists[:, None, :] & ~own  # (s, polynomial j, node m)
+
+    numerators = at[:, None, None] - nodes[:, None, :, None]  # (s, 1, m, points)
+    numerator = torch.where(factor[..., None], numerators, 1.0).prod(2)
+    denominator = torch.where(factor, nodes[:, :, None] - nodes[:, None, :], 1.0).prod(2)
+
+    return exists[..., None] * numerator / denominator[..., None]
+
+
+def _last_step_to_clean(
+    time: Float[Tensor, " n"], weights: Float[Tensor, "n-1 k"]
+) -> Float[Tensor, "n-1 k"]:
+    """The weights with a last step of order two, or of order one if it is far longer than the one before.
+
+    Beyond t = 0 nothing corrects a polynomial, and a network's slopes are noisy there: one of high order, extrapolated
+    over several steps' length, would amplify that many times over.
+    """
+    step = time[-1] - time[-2]
     last = torch.zeros_like(weights[-1])
-    bend = (
-        step * step / (2 * before)
-        if len(clock) > 2 and len(last) > 1 and step / before < FARTHEST
-        else 0.0 * step
-    )
-    last = torch.cat([(step + bend)[None], -bend[None], last[2:]])[: len(last)]
+    last[0] = step
+
+    if len(time) > 2 and len(last) > 1:
+        before = time[-2] - time[-3]
+        if step / before < _LONGEST_EXTRAPOLATION:
+            change = step * step / (2 * before)
+            last[0] = step + change
+            last[1] = -change
+
     return torch.cat([weights[:-1], last[None]])
 
 
-def _integrals(
-    form: Form, place: Clock, half: Float[Tensor, " n"], used: Int64[Tensor, "n-1 k"]
-) -> Tensor:
-    """Step by step the integrals, by the clock, of the polynomials that are 1 at one used node and 0 at the others."""
-    start, end = half[:-1, None], half[1:, None]
-    y = (start + end) / 2 + (end - start) / 2 * POINTS[0]
-    weight = (end - start) / 2 * POINTS[1] * form.speed(y)
-    known, at = used >= 0, place(half)[used.clamp(min=0)]
-    both = known[:, :, None] & known[:, None, :]  # step, polynomial, node
-    no_factor = torch.eye(used.shape[1], dtype=torch.bool) | ~both
-    up = torch.where(no_factor[..., None], 1.0, place(y)[:, None, None] - at[:, None, :, None])
-    down = torch.where(no_factor, 1.0, at[:, :, None] - at[:, None, :])
-    return known * (weight[:, None] * up.prod(2)).sum(2) / down.prod(2)
+def per_step(rule: Callable[[Sequence[float], int], Sequence[float]]) -> WeightRule:
+    """The WeightRule of a function (lambda of all nodes, step i) -> weights of step i."""
 
-
-def each(rule: Callable[[Sequence[float], int], Sequence[float]]) -> Rule:
-    """A rule for step i of all half log-SNRs, made one for all steps."""
-
-    def rules(nodes: Nodes) -> Tensor:
-        half = nodes.half.tolist()
-        rows = [rule(half, i) for i in range(len(half) - 1)]
-        longest = max(map(len, rows))
-        return torch.tensor(
-            [[*row, *[0.0] * (longest - len(row))] for row in rows], dtype=torch.float64
-        )
+    def rules(nodes: LambdaNodes) -> Tensor:
+        lam = nodes.lam.tolist()
+        rows = [list(rule(lam, i)) for i in range(len(lam) - 1)]
+        width = max(map(len, rows))
+        padded = [row + [0.0] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.float64)
 
     return rules
 
 
-def _variable(name: str, form: Form, nodes: Nodes) -> Clock:
-    if name == "log_snr":
-        return lambda y: y
-    if name == "clock":
-        return form.clock
-    if name == "u":
-        return lambda y: (-y).exp()
-    schedule = nodes.levels[0].path.schedule
-    return lambda y: schedule.inverse(2 * y)
+def predictor_corrector_weights(
+    nodes: LambdaNodes, predictor: WeightRule, corrector: WeightRule | None
+) -> Float[Tensor, "steps count"]:
+    """P_i + C_{i-1} - P_{i-1}: the weights of the whole step i, newest slope first.
+
+    Args:
+        nodes: the nodes of the grid.
+        predictor: an explicit rule, P.
+        corrector: an implicit rule, C; None for no corrector.
+
+    Returns:
+        Shape (steps, count), float64.
+    """
+    P = predictor(nodes)
+    if corrector is None:
+        return P
+
+    C = corrector(nodes)
+    # At node i + 1 the corrector's newest slope is one newer than the predictor's: P moves one column to the right.
+    change = C - pad(P, (1, C.shape[1] - P.shape[1] - 1))
+    of_last_step = pad(change[:-1], (0, 0, 1, 0))
+    return pad(P, (0, change.shape[1] - P.shape[1])) + of_last_step
 
 
 def multistep(
-    form: Form, predict: Rule, correct: Rule | None = None, whole: bool = False
+    form: FlowForm,
+    predictor: WeightRule,
+    corrector: WeightRule | None = None,
+    reaches_ends: bool = False,
 ) -> Callable[[Sequence[Level]], list[Update]]:
-    """The plan of a method that is linear in the slopes; `whole` if its rules are good for both ends of any path."""
+    """The plan of a method that is linear in the slopes of a form.
+
+    Args:
+        form: the form of the flow or of an SDE.
+        predictor: an explicit rule.
+        corrector: an implicit rule; None for no corrector.
+        reaches_ends: whether the rules hold where there is no signal or no noise; DDIM steps are taken there otherwise.
+
+    Returns:
+        From Levels to updates, one per step.
+    """
 
     def plan(levels: Sequence[Level]) -> list[Update]:
-        first = 0 if whole or inner(levels[0]) else 1
-        last = len(levels) - (0 if whole or inner(levels[-1]) else 1)
-        nodes = Nodes.of(levels[first:last])
-        moves = [plain(levels[1])] * first
-        if len(nodes.half) > 1:
-            moves += _moves(form, nodes.levels, merged(nodes, predict, correct))
-        return moves + [plain(levels[-1])] * (len(levels) - 1 - len(moves))
+        first = 0 if reaches_ends or has_signal_and_noise(levels[0]) else 1
+        last = len(levels) - (0 if reaches_ends or has_signal_and_noise(levels[-1]) else 1)
+        nodes = LambdaNodes.of(levels[first:last])
+
+        updates = [ddim_update(levels[1])] * first
+        if len(nodes.lam) > 1:
+            weights = predictor_corrector_weights(nodes, predictor, corrector)
+            updates += _updates(form, nodes.levels, weights)
+
+        missing = len(levels) - 1 - len(updates)
+        return updates + [ddim_update(levels[-1])] * missing
 
     return plan
 
 
-def merged(nodes: Nodes, predict: Rule, correct: Rule | None) -> Float[Tensor, "steps count"]:
-    """Weights of a whole step: predicted_i + corrected_{i-1} - predicted_{i-1}, newest slope first."""
-    predicted = predict(nodes)
-    if correct is None:
-        return predicted
-    corrected = correct(nodes)
-    pad = torch.nn.functional.pad
-    change = corrected - pad(predicted, (1, corrected.shape[1] - predicted.shape[1] - 1))
-    return pad(predicted, (0, change.shape[1] - predicted.shape[1])) + pad(
-        change[:-1], (0, 0, 1, 0)
-    )
-
-
-def _moves(
-    form: Form, levels: Sequence[Level], weights: Float[Tensor, "steps count"]
+def _updates(
+    form: FlowForm, levels: Sequence[Level], weights: Float[Tensor, "steps count"]
 ) -> list[Update]:
     """g_s (z_t + sum_j w_j F_j), and a draw where the form is of an SDE."""
-    moves = []
+    updates = []
     for i, row in enumerate(weights.tolist()):
-        here, to = levels[i], levels[i + 1]
-        g = form.gauge(to)
-        slopes = tuple(g * w for w in row[: i + 1])
-        noise = () if form.fresh is None else (form.fresh(here, to),)
-        moves.append(
+        here = levels[i]
+        to = levels[i + 1]
+        g = form.scale(to)
+        updates.append(
             Update(
                 to,
-                state=g / form.gauge(here),
-                store=(form.row(here),),
-                history_weights=slopes,
-                noise=noise,
+                state=g / form.scale(here),
+                store=(form.slope(here),),
+                history_weights=tuple(g * weight for weight in row[: i + 1]),
+                noise=() if form.noise_std is None else (form.noise_std(here, to),),
             )
         )
-    return moves
+    return updates
 
 
 def exponential_adams(form: str, order: int, variable: str, corrected: bool) -> Solver:
-    """Adams-Bashforth of this order in this form; corrected, it is of one order more."""
+    """Adams-Bashforth in a form of the flow, `vab3` for the v form and order 3, `vab3c` with a corrector.
+
+    Args:
+        form: a name in `FLOW_FORMS`.
+        order: of the predictor; with a corrector the method is of one order more.
+        variable: that of the polynomial, see `adams_rule`.
+        corrected: whether there is a corrector.
+
+    Returns:
+        The solver.
+    """
+    own = FLOW_FORMS[form]
+    predictor = adams_rule(own, order, variable)
+    corrector = adams_rule(own, order, variable, implicit=True) if corrected else None
+
+    plan = multistep(own, predictor, corrector, reaches_ends=variable == "form_time")
     name = f"{form}ab{order}{'c' if corrected else ''}"
-    correct = adams(FORMS[form], order, variable, ahead=1) if corrected else None
-    plan = multistep(
-        FORMS[form], adams(FORMS[form], order, variable), correct, whole=variable == "clock"
-    )
     return Solver(name, plan, order + corrected)

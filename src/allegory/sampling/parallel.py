@@ -1,13 +1,13 @@
-r"""Parallel in time: all states of a deterministic plan at once, for whoever has many cores.
+r"""Parallel sampling: all states of a deterministic plan at once, by Picard iteration (Shih et al. 2023, ParaDiGMS).
 
-The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), each prediction a network's answer to one state. PicardResult's
-iteration asks for all predictions in one batch, at the states of the last round, and makes all moves again:
+The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), where M_i is update i. Each round predicts at all states
+of the last round in one batch, and applies all updates again:
 
     predictions^k = predict(x_0^k, ..., x_{N-1}^k),          x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
 
-After k rounds the first k states are those of the walk one by one, exactly, so N rounds are always enough; it stops when
-no state of an item moves by more than the tolerance any longer (Shih et al. 2023, ParaDiGMS). A round costs N
-evaluations, but of one batch: it pays where the device has room for it.
+After k rounds the first k states are those of sequential sampling, exactly, so N rounds are always enough. It stops when no
+state of an item changes by more than the tolerance. A round costs N evaluations, in one batch: it pays where the device has
+room for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ from .solver import Solver, Update
 
 @dataclass(frozen=True, eq=False)
 class PicardResult:
-    """The last states, and after how many rounds each item stood still."""
+    """The result of `picard`.
+
+    Args:
+        x: the last states, shape (b, *shape).
+        rounds: how many rounds each item took.
+    """
 
     x: Float[Tensor, "b *shape"]
     rounds: Int64[Tensor, " b"]
@@ -69,61 +74,65 @@ def picard(
         )
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
-    grid = as_grid(predict, grid)
-    moves = solver.updates(grid.levels)
-    levels = [grid.levels[0], *(move.to for move in moves[:-1])]
-    x = x_T
-    states = x.expand(len(moves) + 1, *x.shape).clone()
-    rounds, active = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x), device=x.device)
+    grid_levels = as_grid(predict, grid).levels
+    updates = solver.updates(grid_levels)
+    levels = [grid_levels[0], *(update.to for update in updates[:-1])]
+
+    states = x_T.expand(len(updates) + 1, *x_T.shape).clone()
+    rounds = torch.zeros(len(x_T), dtype=torch.int64)
+    active = torch.arange(len(x_T), device=x_T.device)
     while len(active) > 0:
         before = states[:, active]
-        predictions = _ask(
-            predict, before[:-1], levels, None if condition is None else condition[active]
-        )
-        after = _apply_all(moves, before[0], predictions)
+        own = None if condition is None else condition[active]
+        after = _apply_all(updates, before[0], _predict_all(predict, before[:-1], levels, own))
+
         states[:, active] = after
         rounds[active] += 1
-        moved = (
-            (after - before).double().square().reshape(*after.shape[:2], -1).mean(2).sqrt().amax(0)
-        )
-        active = active[(moved > tolerance) & (rounds[active] < len(moves))]
+        unfinished = (_largest_change(before, after) > tolerance) & (rounds[active] < len(updates))
+        active = active[unfinished]
     return PicardResult(states[-1], rounds)
 
 
-def _ask(
+def _largest_change(
+    before: Float[Tensor, "n b *shape"], after: Float[Tensor, "n b *shape"]
+) -> Float[Tensor, " b"]:
+    """The root mean square change of each item's state, the largest over the states."""
+    squared = (after - before).double().square()
+    return squared.reshape(*after.shape[:2], -1).mean(2).sqrt().amax(0)
+
+
+def _predict_all(
     predict: Predict,
     states: Float[Tensor, "n b *shape"],
     levels: Sequence[Level],
     condition: Tensor | None,
 ) -> list[Prediction]:
-    """The predictions of all states, from one call: step i is at levels[i]."""
+    """The predictions at all states, from one call: state i is at levels[i]."""
     n, b = states.shape[:2]
-    times = torch.tensor([level.t for level in levels], dtype=torch.float64, device=states.device)
     flat = states.flatten(0, 1)
-    condition = None if condition is None else condition.repeat(n, *(1,) * (condition.ndim - 1))
+    times = torch.tensor([level.t for level in levels], dtype=torch.float64, device=states.device)
+    if condition is not None:
+        condition = condition.repeat(n, *(1,) * (condition.ndim - 1))
+
     prediction = predict(flat, predict.path.at(times.repeat_interleave(b), like=flat), condition)
-    targets = prediction.targets
+    us = prediction.u.unflatten(0, (n, b))
+    ys = prediction.y.unflatten(0, (n, b))
     return [
-        Prediction(u, y, targets, level)
-        for u, y, level in zip(
-            prediction.u.unflatten(0, (n, b)),
-            prediction.y.unflatten(0, (n, b)),
-            levels,
-            strict=True,
-        )
+        Prediction(u, y, prediction.targets, level)
+        for u, y, level in zip(us, ys, levels, strict=True)
     ]
 
 
 def _apply_all(
-    moves: Sequence[Update], x: Tensor, predictions: Sequence[Prediction]
+    updates: Sequence[Update], x: Tensor, predictions: Sequence[Prediction]
 ) -> Float[Tensor, "n b *shape"]:
     """All states, by these predictions."""
-    history = new_history(max(move.history_length for move in moves), x, False)
+    history = new_history(max(update.history_length for update in updates), x, False)
     states = [x]
-    for move, prediction in zip(moves, predictions, strict=True):
-        for x0, eps in move.store:
+    for update, prediction in zip(updates, predictions, strict=True):
+        for x0, eps in update.store:
             history.store(prediction, x0, eps)
-        x = move.combine(x, prediction, history, [])
+        x = update.combine(x, prediction, history, [])
         states.append(x)
 
     return torch.stack(states)

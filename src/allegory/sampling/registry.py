@@ -8,39 +8,18 @@ from functools import partial
 from ..lookup import Registry
 from .auto import AUTO
 from .churn import Churn, churn, restart
-from .dpm_solver import DEIS, DPMPP2M, DPMPP3M, PLMS_SOLVER, unipc
+from .dpm_solver import DPMPP2M, DPMPP3M, SDE_DPMPP2M, SDE_DPMPP3M
 from .mcmc.langevin import Langevin
 from .multistep import exponential_adams
-from .predictor_corrector import (
-    CORRECTORS,
-    NCSN,
-    NCSN2,
-    annealed,
-    predictor_corrector,
-)
+from .pndm_deis import DEIS, PLMS
+from .predictor_corrector import CORRECTORS, NCSN, NCSN2, annealed, predictor_corrector
 from .runge_kutta import RK3, RK4
-from .single_step import (
-    DDPM,
-    DPMPP2S,
-    DPMPP3S,
-    EULER,
-    HEUN_SOLVER,
-    MIDPOINT,
-    ddim,
-)
+from .sde import DDPM_LARGE, DDPM_LEARNED, euler_maruyama, reverse_diffusion
+from .sde_multistep import er_sde, sa
+from .seeds import SEEDS2, SEEDS3
+from .single_step import DDPM, DPMPP2S, DPMPP3S, EULER, HEUN, MIDPOINT, ddim
 from .solver import Solver
-from .stochastic import (
-    DDPM_LARGE,
-    DDPM_LEARNED,
-    SDE_DPMPP2M,
-    SDE_DPMPP3M,
-    SEEDS2,
-    SEEDS3,
-    er_sde,
-    euler_maruyama,
-    reverse_diffusion,
-    sa,
-)
+from .unipc import unipc
 
 SOLVERS: Registry[Solver] = Registry("solver")
 """The solvers by name; a number of the method may follow a colon, as in "ddim:0.5"."""
@@ -73,7 +52,7 @@ _add(
 _add(EULER, "Euler's method in t on the probability flow, order 1")
 
 # Two and three evaluations per step
-_add(HEUN_SOLVER, "trapezoidal rule, order 2, two evaluations per step (Karras et al. 2022)")
+_add(HEUN, "trapezoidal rule, order 2, two evaluations per step (Karras et al. 2022)")
 _add(
     MIDPOINT,
     "DPM-Solver-2, midpoint rule, order 2, two evaluations per step (Lu et al. 2022)",
@@ -92,7 +71,7 @@ _add(RK4, "Runge-Kutta method of order 4 in the v form, four evaluations per ste
 # Multistep methods, one evaluation per step
 _add(DPMPP2M, "DPM-Solver++(2M), order 2, multistep (Lu et al. 2022)")
 _add(DPMPP3M, "DPM-Solver++(3M), order 3, multistep (Lu et al. 2022)")
-_add(PLMS_SOLVER, "PNDM, linear multistep with equal-step weights (Liu et al. 2022)")
+_add(PLMS, "PNDM, linear multistep with equal-step weights (Liu et al. 2022)")
 for _solver in DEIS:
     _add(
         _solver,
@@ -157,10 +136,10 @@ _add(
     "predictor-corrector sampling, reverse_diffusion+langevin (Song et al. 2021, algorithm 1)",
 )
 
-VARIABLES = {"x0": "log_snr", "eps": "log_snr", "v": "clock", "flow": "clock"}
+_VARIABLES = {"x0": "log_snr", "eps": "log_snr", "v": "form_time", "flow": "form_time"}
 """The variable in which the slope of each form is taken for a polynomial."""
 
-for _form, _variable in VARIABLES.items():
+for _form, _variable in _VARIABLES.items():
     for _order in (1, 2, 3, 4):
         for _corrected in (False, True):
             _solver = exponential_adams(_form, _order, _variable, _corrected)

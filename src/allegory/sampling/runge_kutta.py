@@ -1,87 +1,110 @@
-r"""Runge-Kutta methods by their tableau, in any form of the flow.
+r"""Explicit Runge-Kutta methods by their tableau, in any form of the flow.
 
-In the clock c of a form (`multistep`) the flow is dz/dc = F(z, c), and a tableau (a, b) says how a step of length h goes:
+In the time c of a form (`flow_forms`) the flow is dz/dc = F(z, c), and a tableau (a, b) gives a step of length h:
 
-    z_i = z + h sum_{j<i} a_ij F_j     at the clock c + h sum_j a_ij,          z_next = z + h sum_j b_j F_j.
+    z_i = z + h sum_{j<i} a_ij F_j     at c + h sum_j a_ij,          z_next = z + h sum_j b_j F_j.
 
-As slopes are kept, a step of s stages costs s evaluations. Euler's tableau in the x0, eps or flow form is DDIM, the
+As slopes are stored, a step of s stages costs s evaluations. Euler's tableau in the x0, eps or flow form is DDIM, the
 trapezoidal one in the eps form is EDM's Heun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ..lookup import pick
 from ..process.path import Level
-from .multistep import FORMS
-from .single_step import staged
+from .flow_forms import FLOW_FORMS, LAMBDA_OF_TIME
+from .single_step import with_stages
 from .solver import Solver, Update
-
-BACK: dict[str, Callable[[Tensor], Tensor]] = {
-    "x0": torch.log,
-    "eps": lambda c: -c.log(),
-    "v": lambda c: -c.tan().log(),
-    "flow": lambda c: -c.logit(),
-}
-"""Half log-SNR by the clock of each form."""
 
 
 @dataclass(frozen=True)
 class Tableau:
-    """Explicit: row i of `a` has i numbers; and the order of the whole. ValueError where that is not so."""
+    """The coefficients of an explicit Runge-Kutta method.
+
+    Args:
+        a: row i has i numbers.
+        b: weights, which sum to 1.
+        order: of the method.
+
+    Raises:
+        ValueError: for rows of another length, or weights with another sum.
+    """
 
     a: tuple[tuple[float, ...], ...]
     b: tuple[float, ...]
     order: int
 
     def __post_init__(self) -> None:
-        if [len(row) for row in self.a] != list(range(len(self.b))):
-            raise ValueError(
-                f"a: rows of {[len(row) for row in self.a]}; row i of an explicit tableau has i numbers"
-            )
+        lengths = [len(row) for row in self.a]
+        if lengths != list(range(len(self.b))):
+            raise ValueError(f"a: rows of {lengths}; row i of an explicit tableau has i numbers")
         if abs(sum(self.b) - 1) > 1e-12:
             raise ValueError(f"b: sums to {sum(self.b):g}; weights sum to 1")
 
 
-TABLEAUX = {
-    "rk3": Tableau(((), (1 / 2,), (-1.0, 2.0)), (1 / 6, 2 / 3, 1 / 6), 3),
-    "rk4": Tableau(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4),
-}
+RK3_TABLEAU = Tableau(((), (1 / 2,), (-1.0, 2.0)), (1 / 6, 2 / 3, 1 / 6), 3)
+RK4_TABLEAU = Tableau(
+    ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4
+)
 """Kutta's methods of third and fourth order (1901)."""
 
 
 def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") -> Solver:
-    """The solver of this tableau in this form: x0, eps, v or flow."""
-    own, nodes = pick("form", form, FORMS), [sum(row) for row in tableau.a[1:]]
+    """The solver of a tableau in a form of the flow.
 
-    def ends(t: float, s: float) -> tuple[float, float]:
-        start, end = own.clock(torch.tensor([t, s], dtype=torch.float64) / 2).tolist()
-        return start, end - start
+    Args:
+        tableau: of an explicit method.
+        form: "x0", "eps", "v" or "flow".
+        name: of the solver.
 
-    def places(t: float, s: float) -> list[float]:
-        start, h = ends(t, s)
-        clock = torch.tensor([start + h * node for node in nodes], dtype=torch.float64)
-        found: list[float] = (2 * BACK[form](clock)).tolist()
+    Returns:
+        A solver with one evaluation per row of the tableau.
+
+    Raises:
+        ValueError: for an unknown form.
+    """
+    own = pick("form", form, FLOW_FORMS)
+    fractions = [sum(row) for row in tableau.a[1:]]
+
+    def times(start: float, end: float) -> tuple[float, float]:
+        """c at these log-SNRs."""
+        first, last = own.time(torch.tensor([start, end], dtype=torch.float64) / 2).tolist()
+        return first, last
+
+    def places(start: float, end: float) -> list[float]:
+        first, last = times(start, end)
+        stages = [first + (last - first) * fraction for fraction in fractions]
+        log_snr = 2 * LAMBDA_OF_TIME[form](torch.tensor(stages, dtype=torch.float64))
+        found: list[float] = log_snr.tolist()
         return found
 
-    def step(here: Level, way: Sequence[Level], to: Level) -> list[Update]:
-        (_, h), g = ends(float(here.log_snr), float(to.log_snr)), own.gauge(here)
-        base, moves = (here.alpha / g, here.sigma / g), []
-        for at, goal, weights in zip(
-            [here, *way], [*way, to], (*tableau.a[1:], tableau.b), strict=True
-        ):
-            kept = (*(own.gauge(goal) * h * w for w in reversed(weights)), own.gauge(goal))
-            keep = (base, own.row(at)) if at is here else (own.row(at),)
-            moves.append(Update(goal, store=keep, history_weights=kept, stage=goal is not to))
-        return moves
+    def step(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
+        first, last = times(float(here.log_snr), float(to.log_snr))
+        h = last - first
+        g = own.scale(here)
+        start = (here.alpha / g, here.sigma / g)  # z as a combination of x0 and eps
 
-    return Solver(name, staged(places, step), tableau.order)
+        updates = []
+        rows = (*tableau.a[1:], tableau.b)
+        for at, goal, row in zip([here, *stages], [*stages, to], rows, strict=True):
+            slopes = (own.scale(goal) * h * weight for weight in reversed(row))
+            updates.append(
+                Update(
+                    goal,
+                    store=(start, own.slope(at)) if at is here else (own.slope(at),),
+                    history_weights=(*slopes, own.scale(goal)),
+                    stage=goal is not to,
+                )
+            )
+        return updates
+
+    return Solver(name, with_stages(places, step), tableau.order)
 
 
-RK3 = runge_kutta(TABLEAUX["rk3"], name="rk3")
-RK4 = runge_kutta(TABLEAUX["rk4"], name="rk4")
+RK3 = runge_kutta(RK3_TABLEAU, name="rk3")
+RK4 = runge_kutta(RK4_TABLEAU, name="rk4")

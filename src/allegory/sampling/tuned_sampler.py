@@ -1,4 +1,4 @@
-"""A plan with numbers of its own, fitted to one model: what `tune` returns, and its written form."""
+"""A tuned sampler: a plan fitted to one model and one number of steps, and its JSON form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from .solver import Solver, Update
 
 @dataclass(frozen=True, eq=False)
 class TunedSampler:
-    """A plan fitted to one model and one number of steps, and the median error of held-out items before and after."""
+    """The result of `tune`: a solver with its own grid.
+
+    Args:
+        grid: the Levels of the nodes.
+        moves: the updates; each `to` is the Level at which the network is evaluated next.
+        before: median error of the held-out items before tuning.
+        after: the same after it.
+    """
 
     grid: Grid
     moves: tuple[Update, ...]
@@ -27,7 +34,7 @@ class TunedSampler:
         return Solver("tuned", lambda levels: self.moves).planned(self.grid.levels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers alone: times of the nodes, times that the network is told, and each move."""
+        """Numbers alone: times of the nodes, times at which the network is evaluated, and each update."""
         return {
             "ends": list(self.grid.levels[0].path.schedule.ends),
             "nodes": self.grid.times.tolist(),
@@ -43,21 +50,31 @@ class TunedSampler:
 
     @classmethod
     def from_dict(cls, path: Path, content: dict[str, Any]) -> TunedSampler:
-        """What `to_dict` wrote, on the same path. KeyError, TypeError or ValueError when it is something else."""
-        if (
-            content["ends"] != list(path.schedule.ends)
-            or len(content["nodes"]) != len(content["asked"]) + 1
-        ):
+        """The sampler that `to_dict` wrote, on the same path.
+
+        Args:
+            path: that of the Predict.
+            content: what `to_dict` returned.
+
+        Raises:
+            KeyError: for a field that is missing.
+            TypeError: for a field of another type.
+            ValueError: for another path, or lists whose lengths do not fit.
+        """
+        other_path = content["ends"] != list(path.schedule.ends)
+        if other_path or len(content["nodes"]) != len(content["asked"]) + 1:
             raise ValueError("it was made for another path or another number of steps")
-        nodes, asked = _levels(path, content, "nodes"), _levels(path, content, "asked")
+
+        nodes = _levels(path, content, "nodes")
+        evaluated = _levels(path, content, "asked")
         moves = [
             Update(
                 to,
-                state=float(m["state"]),
-                store=tuple((float(a), float(b)) for a, b in m["keep"]),
-                history_weights=tuple(map(float, m["kept"])),
+                state=float(numbers["state"]),
+                store=tuple((float(a), float(b)) for a, b in numbers["keep"]),
+                history_weights=tuple(map(float, numbers["kept"])),
             )
-            for to, m in zip(asked, content["moves"], strict=True)
+            for to, numbers in zip(evaluated, content["moves"], strict=True)
         ]
         return cls(Grid(nodes), tuple(moves), float(content["before"]), float(content["after"]))
 

@@ -1,16 +1,17 @@
-r"""Samplers tuned to a model: the numbers of a plan, learned from the model's own fine trajectories.
+r"""Tuning: the numbers of a sampler's plan, fitted to fine trajectories of the model itself.
 
-A plan is numbers, and the state at its end is a differentiable function of them. So for a given number of evaluations,
-the nodes y_i (half log-SNR), a correction of every weight, and the level that the network is *told* at every node are
-fitted by gradient: with z = x/g of the v form (`multistep`), clock c and W the weights of Adams-Bashforth at these nodes,
+The state at the end of a plan is a differentiable function of its numbers. For a given number of evaluations the nodes
+lambda_i, a correction d of every weight, a correction rho of every state's coefficient, and a shift tau of the level at
+which the network is evaluated are fitted by gradient. With z = x/g of the v form (`flow_forms`), its time c, and W the
+weights of Adams-Bashforth at these nodes,
 
-    z_{i+1} = (1 + rho_i) z_i + sum_j (W_ij + d_ij (c_{i+1} - c_i)) F_j,     F_j = the v row at (x_j, told y_j + tau_j).
+    z_{i+1} = (1 + rho_i) z_i + sum_j (W_ij + d_ij (c_{i+1} - c_i)) F_j,     F_j the slope at (x_j, lambda_j + tau_j).
 
-Of starting points with known ends x* the mean of log |x_N - x*| is minimised: the error of the typical item, which a few
-items that end in another mode do not outvote. With rho = d = tau = 0 it is `auto`, where the descent begins.
+The loss is the mean over items of log |x_N - x*|, x* the end of the fine trajectory: a log-distance, so that the few items
+that end in another mode do not dominate. It is initialised at `auto` (rho = d = tau = 0).
 
-The idea of learning the nodes of a sampler by gradient: Watson et al. 2021 (DDSS); of a plan's numbers against a fine
-teacher: Zhao et al. 2023 (DPM-Solver-v3) and Frankel et al. 2025 (S4S) have relatives.
+Learning the nodes of a sampler by gradient: Watson et al. 2021 (DDSS). Fitting a plan's numbers to a fine teacher: Zhao et
+al. 2023 (DPM-Solver-v3) and Frankel et al. 2025 (S4S) do related things.
 """
 
 from __future__ import annotations
@@ -23,17 +24,22 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ..process.grid import Grid, grid
 from ..process.path import Level, Path
 from ..process.prediction import Predict
-from .auto import FORM, MOST, rules
+from .auto import AUTO_FORM, MAX_ORDER, auto_rules
 from .driver import SamplingLoop, sample
-from .multistep import Nodes, merged
+from .flow_forms import LambdaNodes
+from .multistep import predictor_corrector_weights
 from .solver import Update
 from .tuned_sampler import TunedSampler
 
-FINE = 100
+_TEACHER_STEPS = 100
+_WARM_UP = 20
+_SMALLEST_GAP = 1e-6
+_SMALLEST_SQUARED_ERROR = 1e-24
 
 
 @dataclass(frozen=True)
@@ -69,74 +75,96 @@ class TuningConfig:
 
 
 class LearnablePlan(nn.Module):
-    """The numbers of a plan as parameters."""
+    """The numbers of a plan as parameters, initialised at `auto`.
+
+    Args:
+        path: the path that is sampled.
+        steps: number of steps.
+        end: what the last node is, see `process.grid`.
+    """
 
     def __init__(self, path: Path, steps: int, end: str = "zero") -> None:
         super().__init__()
         levels = grid(path, steps, "angle", end).levels
-        half = Nodes.of(levels).half
-        self.path, self.last, self.end = path, levels[-1], half[-1].item()
+        lam = LambdaNodes.of(levels).lam
+        self.path = path
+        self.last_level = levels[-1]
+        self.last_lam = lam[-1].item()
+
         # All nodes but the last lie between t = 1 and t = 0, however far the last, clean data, lies beyond.
-        self.low, self.high = half[0].item(), min(path.schedule.ends[0] / 2, self.end)
-        inside = torch.cat([half[:-1], half.new_tensor([self.high])])
-        self.gaps = nn.Parameter(inside.diff().clamp(min=1e-6).log())
-        self.bend = nn.Parameter(half.new_zeros(steps, MOST + 1))
-        self.scale = nn.Parameter(half.new_zeros(steps))
-        self.told = nn.Parameter(half.new_zeros(steps - 1))
+        self.lowest = lam[0].item()
+        self.highest = min(path.schedule.ends[0] / 2, self.last_lam)
+        inside = torch.cat([lam[:-1], lam.new_tensor([self.highest])])
+
+        self.log_gaps = nn.Parameter(inside.diff().clamp(min=_SMALLEST_GAP).log())
+        self.weight_correction = nn.Parameter(lam.new_zeros(steps, MAX_ORDER + 1))
+        self.state_correction = nn.Parameter(lam.new_zeros(steps))
+        self.condition_shift = nn.Parameter(lam.new_zeros(steps - 1))
 
     def forward(self) -> tuple[list[Level], list[Update]]:
-        """The Levels of the nodes, and moves between those that the network is told, all differentiable."""
-        share = nn.functional.pad(self.gaps.softmax(0).cumsum(0), (1, 0))
-        inside = self.low + (self.high - self.low) * share
-        half = torch.cat([inside[:-1], inside.new_tensor([self.end])])
-        true = [self._level(y) for y in half.unbind()]
-        told = (half[1:-1] + self.told).clamp(self.low, self.high)
-        asked = [true[0], *(self._level(y) for y in told.unbind()), self.last]
-        weights = merged(Nodes(tuple(true), half), *rules(len(self.gaps)))
-        weights = (
-            nn.functional.pad(weights, (0, MOST + 1 - weights.shape[1]))
-            + self.bend * FORM.clock(half).diff()[:, None]
-        )
-        moves = []
-        for i, (here, to) in enumerate(pairwise(true)):
-            g = FORM.gauge(to)
-            kept = tuple(g * w for w in weights[i, : i + 1].unbind())
-            state = g / FORM.gauge(here) * (1 + self.scale[i])
-            moves.append(
-                Update(asked[i + 1], state=state, store=(FORM.row(asked[i]),), history_weights=kept)
-            )
-        return true, moves
+        """The Levels of the nodes, and updates between the Levels of the evaluations, all differentiable."""
+        lam = self._nodes()
+        nodes = [self._level(each) for each in lam.unbind()]
+        shifted = (lam[1:-1] + self.condition_shift).clamp(self.lowest, self.highest)
+        evaluated = [nodes[0], *(self._level(each) for each in shifted.unbind()), self.last_level]
+        weights = self._weights(LambdaNodes(tuple(nodes), lam))
 
-    def _level(self, half: Tensor) -> Level:
-        """The Level of this half log-SNR, whose time follows it: some rows and networks ask for the time."""
-        log_snr = 2 * half.detach()
-        t = self.path.schedule.inverse(log_snr).clamp(0, 1)
-        t = (
-            t + (2 * half - log_snr) / self.path.schedule.slope(t).detach()
-        )  # the first part is zero, its gradient is not
-        return Level(self.path, t, 2 * half, torch.float64)
+        updates = []
+        for i, (here, to) in enumerate(pairwise(nodes)):
+            g = AUTO_FORM.scale(to)
+            updates.append(
+                Update(
+                    evaluated[i + 1],
+                    state=g / AUTO_FORM.scale(here) * (1 + self.state_correction[i]),
+                    store=(AUTO_FORM.slope(evaluated[i]),),
+                    history_weights=tuple(g * weight for weight in weights[i, : i + 1].unbind()),
+                )
+            )
+        return nodes, updates
+
+    def _nodes(self) -> Float[Tensor, " n"]:
+        """lambda of the nodes, in rising order."""
+        fractions = pad(self.log_gaps.softmax(0).cumsum(0), (1, 0))
+        inside = self.lowest + (self.highest - self.lowest) * fractions
+        return torch.cat([inside[:-1], inside.new_tensor([self.last_lam])])
+
+    def _weights(self, nodes: LambdaNodes) -> Float[Tensor, "steps count"]:
+        """Those of `auto` at these nodes, with their corrections."""
+        weights = predictor_corrector_weights(nodes, *auto_rules(len(self.log_gaps)))
+        dc = AUTO_FORM.time(nodes.lam).diff()[:, None]
+        return pad(weights, (0, MAX_ORDER + 1 - weights.shape[1])) + self.weight_correction * dc
+
+    def _level(self, lam: Tensor) -> Level:
+        """The Level of this lambda. Its time is differentiable too, because some targets and networks use the time."""
+        log_snr = 2 * lam.detach()
+        schedule = self.path.schedule
+        t = schedule.inverse(log_snr).clamp(0, 1)
+
+        # What is added is zero, and its gradient that of the schedule's inverse.
+        t = t + (2 * lam - log_snr) / schedule.slope(t).detach()
+        return Level(self.path, t, 2 * lam, torch.float64)
 
     @torch.no_grad()
     def numbers(self) -> tuple[Grid, tuple[Update, ...]]:
-        """The same as floats."""
-        true, moves = self()
-        levels = [*self._floats(true[:-1]), self.last]
-        asked = [*self._floats([move.to for move in moves[:-1]]), self.last]
-        return Grid(tuple(levels)), tuple(
-            _plain(move, to) for move, to in zip(moves, asked, strict=True)
-        )
+        """The grid of the nodes and the updates, as floats."""
+        nodes, updates = self()
+        levels = (*self._on_floats(nodes[:-1]), self.last_level)
+        evaluated = (*self._on_floats([update.to for update in updates[:-1]]), self.last_level)
 
-    def _floats(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        plan = (_on_floats(update, to) for update, to in zip(updates, evaluated, strict=True))
+        return Grid(levels), tuple(plan)
+
+    def _on_floats(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         return self.path.levels([float(level.t) for level in levels])
 
 
-def _plain(move: Update, to: Level) -> Update:
-    keep = tuple((float(a), float(b)) for a, b in move.store)
+def _on_floats(update: Update, to: Level) -> Update:
+    """The update to this Level with floats for its coefficients."""
     return Update(
         to,
-        state=float(move.state),
-        store=keep,
-        history_weights=tuple(float(w) for w in move.history_weights),
+        state=float(update.state),
+        store=tuple((float(a), float(b)) for a, b in update.store),
+        history_weights=tuple(float(weight) for weight in update.history_weights),
     )
 
 
@@ -180,13 +208,13 @@ def tune(
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
         plan = LearnablePlan(predict.path, steps, config.end)
         problem = _Problem.of(predict, x_T.clone(), condition, config)
-        before = problem.judge(plan)
+        before = problem.validation_error(plan)
         if not math.isfinite(before):
             raise ValueError("predict: not finite on the way; look for NaN in the network")
 
         best, after = plan.numbers(), before
-        problem.descend(plan, on_step)
-        tuned = problem.judge(plan)
+        problem.fit(plan, on_step)
+        tuned = problem.validation_error(plan)
         if tuned < before:
             best, after = plan.numbers(), tuned
     return TunedSampler(*best, before, after)
@@ -194,10 +222,10 @@ def tune(
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """Starting points with their ends; the last `held_out` of them judge."""
+    """Initial noise with the ends of its fine trajectories; the last `held_out` items validate."""
 
     predict: Predict
-    x: Tensor
+    x_T: Tensor
     truth: Tensor
     condition: Tensor | None
     config: TuningConfig
@@ -206,71 +234,75 @@ class _Problem:
     def of(
         cls,
         predict: Predict,
-        x: Tensor,
+        x_T: Tensor,
         condition: Tensor | None,
         config: TuningConfig,
     ) -> _Problem:
         """With the ends that `auto` reaches on a fine grid, batch by batch."""
-        teacher = grid(predict.path, FINE, "angle", config.end)
-        groups = [None] * len(x) if condition is None else condition.split(config.batch)
-        parts = zip(x.split(config.batch), groups, strict=False)
+        teacher = grid(predict.path, _TEACHER_STEPS, "angle", config.end)
+        groups = [None] * len(x_T) if condition is None else condition.split(config.batch)
+        parts = zip(x_T.split(config.batch), groups, strict=False)
         ends = [
             sample(predict, part, teacher, solver="auto", condition=group) for part, group in parts
         ]
-        return cls(predict, x, torch.cat(ends), condition, config)
+        return cls(predict, x_T, torch.cat(ends), condition, config)
 
     def errors(self, plan: LearnablePlan, which: Tensor | slice, grad: bool) -> Float[Tensor, " n"]:
-        """RMSE of each of these items at the end of the plan."""
-        levels, moves = plan()
+        """The root mean squared error of each of these items at the end of the plan."""
+        levels, updates = plan()
         condition = None if self.condition is None else self.condition[which]
-        end = SamplingLoop(self.predict, self.x[which], levels[0], condition).run(moves, grad)
-        return ((end - self.truth[which]).double().square().flatten(1).mean(1) + 1e-24).sqrt()
+        loop = SamplingLoop(self.predict, self.x_T[which], levels[0], condition)
 
-    def judge(self, plan: LearnablePlan) -> float:
+        squared = (loop.run(updates, grad) - self.truth[which]).double().square()
+        return (squared.flatten(1).mean(1) + _SMALLEST_SQUARED_ERROR).sqrt()
+
+    def validation_error(self, plan: LearnablePlan) -> float:
         """The median error of the held-out items."""
         with torch.no_grad():
-            held_out = torch.arange(self._learned, len(self.x)).split(self.config.batch)
-            return (
-                torch.cat([self.errors(plan, which, grad=False) for which in held_out])
-                .median()
-                .item()
-            )
+            held_out = torch.arange(self._learned, len(self.x_T)).split(self.config.batch)
+            errors = [self.errors(plan, which, grad=False) for which in held_out]
+            return torch.cat(errors).median().item()
 
     @property
     def _learned(self) -> int:
-        return len(self.x) - self.config.held_out
+        return len(self.x_T) - self.config.held_out
 
-    def descend(self, plan: LearnablePlan, on_step: Callable[[int, int], None] | None) -> None:
-        """Adam on the mean log error of random batches; the rate rises, then falls to nothing."""
+    def fit(self, plan: LearnablePlan, on_step: Callable[[int, int], None] | None) -> None:
+        """Adam on the mean log error of random batches; the rate rises, then falls to 0."""
         config = self.config
         generator = torch.Generator().manual_seed(config.seed)
-        optimizer = torch.optim.Adam(plan.parameters(), config.rate / len(plan.gaps))
-        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, config.iterations))
+        optimizer = torch.optim.Adam(plan.parameters(), config.rate / len(plan.log_gaps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda i: _rate_factor(i, config.iterations)
+        )
+
         for i in range(config.iterations):
             count = min(config.batch, self._learned)
             which = torch.randint(self._learned, (count,), generator=generator)
-            self._slope(plan, which)
+            self._set_gradients(plan, which)
             nn.utils.clip_grad_norm_(plan.parameters(), 1.0)
             optimizer.step()
-            rate.step()
+            schedule.step()
             if on_step is not None:
                 on_step(i + 1, config.iterations)
 
-    def _slope(self, plan: LearnablePlan, which: Tensor) -> None:
+    def _set_gradients(self, plan: LearnablePlan, which: Tensor) -> None:
         """The gradient of the loss of these items by the numbers of the plan alone, not by the network's weights."""
         try:
             loss = self.errors(plan, which, grad=True).log().mean()
-            grads = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
+            gradients = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
         except RuntimeError as error:
             if not any(words in str(error) for words in ("out of memory", "allocate memory")):
                 raise
-            steps = len(plan.gaps)
             raise ValueError(
-                f"batch={len(which)}: too little memory for {steps} evaluations with gradient; halve it"
+                f"batch={len(which)}: too little memory for {len(plan.log_gaps)} evaluations with gradient; halve it"
             ) from error
-        for parameter, value in zip(plan.parameters(), grads, strict=True):
-            parameter.grad = value
+
+        for parameter, gradient in zip(plan.parameters(), gradients, strict=True):
+            parameter.grad = gradient
 
 
-def _share(i: int, iterations: int) -> float:
-    return min(1.0, (i + 1) / 20) * (1 + math.cos(math.pi * i / iterations)) / 2
+def _rate_factor(i: int, iterations: int) -> float:
+    """Linear warm-up, then a cosine to 0."""
+    warm_up = min(1.0, (i + 1) / _WARM_UP)
+    return warm_up * (1 + math.cos(math.pi * i / iterations)) / 2
