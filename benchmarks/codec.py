@@ -33,7 +33,10 @@ def measure(folder: RunFolder, raw: torch.Tensor, steps: tuple[int, ...]) -> Tab
     model, table = folder.model(), Table()
     if isinstance(model, VDM):
         bound = torch.cat(
-            [model.bound(x, seeds=range(100 * i, 100 * i + len(x)), draws=32).total for i, x in enumerate(raw.split(100))]
+            [
+                model.bound(x, seeds=range(100 * i, 100 * i + len(x)), draws=32).total
+                for i, x in enumerate(raw.split(100))
+            ]
         )
         table["VLB, continuous time"] = {
             "bits/dim": bits_per_dim(-bound, folder.spec).mean().item()
