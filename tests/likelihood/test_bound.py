@@ -34,7 +34,7 @@ def mixture(path):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_the_bound_of_the_oracle_is_minus_log_p(name):
-    path, n = PATHS[name], 4000
+    path, n = PATHS[name], 2500
     oracle = mixture(path)
     x = oracle.sample(range(n))
     bound = variational_bound(oracle, x, Continuous(), seeds=range(1, 1 + len(x)), draws=128)

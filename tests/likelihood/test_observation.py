@@ -56,7 +56,7 @@ def test_draws_have_the_probabilities_of_the_table(name):
     """
     make, count = MAKE[name]
     observation = make()
-    n = 4000
+    n = 1000
     middles = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
     found = torch.stack([observation.draw(u.expand(4, *SHAPE)) for u in middles])
     for k in range(count):

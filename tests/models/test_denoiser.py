@@ -1,10 +1,10 @@
-"""A network as a Predict: the preconditioning in closed form, dtypes, times, conditions, and every solver on every target."""
+"""A network as a Predict: preconditioning in closed form, dtypes, times, conditions, solvers."""
 
 import math
 
 import pytest
 import torch
-from tests.helpers.paths import PATHS
+from tests.helpers.paths import ENDLESS, ONE_PER_SCALING, PATHS
 from torch import nn
 
 from allegory import Denoiser, Mixture, Path, grid, sample
@@ -214,32 +214,19 @@ def possible(target, path):
     return True
 
 
-KINDS = (
-    "ddim",
-    "ddpm",
-    "euler",
-    "heun",
-    "dpmpp3s",
-    "dpmpp2m",
-    "plms",
-    "unipc3",
-    "x0ab4",
-    "epsab2c",
-    "vab4c",
-    "flowab3",
-)
-"""One solver of each kind."""
+KINDS = ("ddim", "ddpm", "euler", "heun", "epsab2c", "vab4c")
+"""What a solver asks of a target: x0 and eps, their slopes in t, each of them alone, v."""
 
 
-@pytest.mark.parametrize("name", PATHS)
-def test_every_solver_on_every_row_is_finite_at_one_two_and_three_steps(name):
-    """And keeps an item the same alone and in a batch."""
+@pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
+def test_solvers_of_every_kind_on_every_target_are_finite_in_few_steps(name):
+    """From one end of the path to the other; and an item is the same alone and in a batch."""
     path, network = PATHS[name], randomised(Small())
     x = path.prior_std * torch.randn(3, 2)
     for target in (target for target in TARGETS if possible(target, path)):
         denoiser = Denoiser(network, path, target)
         for solver in KINDS:
-            for steps in (1, 2, 3):
+            for steps in (1, 3):
                 walk = grid(path, steps)
                 out = sample(denoiser, x, walk, solver=solver, seeds=range(3))
                 assert out.isfinite().all(), (target, solver, steps)

@@ -20,7 +20,7 @@ def test_every_spacing_and_end_from_1_to_100_steps(name, spacing, end):
         with pytest.raises(ValueError, match="finite"):
             grid(path, 5, spacing, end)
         return
-    for steps in (*range(1, 20), 50, 100):
+    for steps in (*range(1, 6), 19, 100):
         made = grid(path, steps, spacing, end)
         snr = torch.tensor([level.log_snr for level in made.levels], dtype=torch.float64)
         assert made.steps == steps

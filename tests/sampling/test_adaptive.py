@@ -10,20 +10,25 @@ from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import initial_noise, sample
 from allegory.sampling.adaptive import adaptive
 
-NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
-
 
 def oracle(path):
     means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
     return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
-@pytest.mark.parametrize("end", ["denoise", "min"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("linear-vp", "denoise"),
+        ("cosine-flow", "min"),
+        ("linear-ve", "min"),
+        ("cosine-sub_vp", "min"),
+    ],
+)
 def test_the_error_follows_the_tolerance(name, end):
     path = PATHS[name]
     x = initial_noise(path, (2,), range(40)).double()
-    walk = grid(path, 2000, "angle", "min")
+    walk = grid(path, 400, "angle", "min")
     truth = sample(oracle(path), x, walk, solver="vab4c")
     truth = oracle(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
     errors, costs = [], []

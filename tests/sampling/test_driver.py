@@ -23,11 +23,11 @@ def oracle(dtype=torch.float32):
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddpm_learned"])
 def test_an_item_with_its_seed_is_the_same_alone_and_in_a_batch(solver):
     """The noise is bit-identical; the end point too, because this oracle computes item by item."""
-    seeds, walk = list(range(40, 56)), grid(PATH, 12)
+    seeds, walk = list(range(40, 56)), grid(PATH, 6)
     together = sample(
         oracle(), initial_noise(PATH, (2, 2), seeds), walk, solver=solver, seeds=seeds
     )
-    for i in (0, 7, 15):
+    for i in (0, 15):
         alone = sample(
             oracle(),
             initial_noise(PATH, (2, 2), seeds[i : i + 1]),
@@ -178,7 +178,7 @@ class Small(torch.nn.Module):
 
 path = Path(LinearLogSNR(8, -7))
 predict, levels, x = Denoiser(Small(), path), grid(path, 5, "log_snr"), torch.randn(3, 4)
-for name in ("ddim", "heun", "dpmpp2m", "auto"):
+for name in ("heun", "auto"):
     planned = SOLVERS[name].planned(levels.levels)
     torch._dynamo.reset()
     compiled = torch.compile(lambda x: sample(predict, x, levels, solver=planned), backend="eager", fullgraph=True)

@@ -73,10 +73,13 @@ def test_annealed_langevin_finds_the_weights_where_plain_langevin_does_not():
     )  # what the start had
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize(
-    ("predictor", "corrector"),
-    [("reverse_diffusion", "langevin"), *(("ddim", name) for name in CORRECTORS)],
+    ("scaling", "predictor", "corrector"),
+    [
+        *((scaling, "reverse_diffusion", "langevin") for scaling in SCALINGS),
+        *(("vp", "ddim", corrector) for corrector in CORRECTORS),
+        ("ve", "ddim", "hmc:0.4"),
+    ],
 )
 def test_any_pair_ends_in_the_density(scaling, predictor, corrector):
     """Weights, means and spreads of a mixture after 80 steps, within 4 standard errors and 3 % for the steps.
