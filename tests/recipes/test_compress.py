@@ -114,7 +114,7 @@ def test_other_floating_point_results_are_noticed(folder, packed, monkeypatch):
         "threads": 1,
         "dtype": "torch.float32",
     }
-    monkeypatch.setattr("allegory.recipes.compress._machine", lambda: machine)
+    monkeypatch.setattr("allegory.recipes.compress.this_machine", lambda: machine)
     with pytest.raises(
         ValueError, match=r"torch .* there and 9.9 here.*decode it where it was made"
     ):

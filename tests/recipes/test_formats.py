@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from allegory.data import load
 from allegory.recipes import RunFolder
+from allegory.recipes.compress import decompress
 from allegory.recipes.formats import RUN_FORMAT
 from allegory.recipes.serialize import from_json, to_json
 
@@ -61,3 +63,15 @@ def test_a_later_format_is_refused_with_the_version_that_wrote_it(tmp_path):
     with pytest.raises(ValueError, match=r"written by allegory 9\.1") as caught:
         RunFolder.open(folder)
     assert "damaged" not in str(caught.value)
+
+
+def test_a_file_compressed_by_format_1_decodes_with_its_run():
+    pytest.importorskip("constriction")
+    content = (OLD / "vae.bits").read_bytes()
+    try:
+        items = decompress(RunFolder.open(OLD / "vae"), content, "vae.bits")
+    except ValueError as error:
+        if "results differ from those of encoding" in str(error):
+            pytest.skip("written on another kind of processor")
+        raise
+    assert torch.equal(items, load("digits").test.x[:20])

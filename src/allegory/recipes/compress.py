@@ -1,22 +1,21 @@
-"""A run as a lossless code: items to the bytes of a file, and back (bits-back coding, see `likelihood.codec`)."""
+"""Lossless compression by a run's model: items to the bytes of a file, and back (bits-back coding).
+
+The codec is in `likelihood.codec`; here are the choices of an encoder, the model of a run as its
+density, and the checks of a file.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-import platform
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Int64, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import __version__
 from ..data import DataSpec
 from ..likelihood.codec import (
     Bins,
@@ -26,26 +25,37 @@ from ..likelihood.codec import (
     choose_bins,
     decode,
     encode,
-    fingerprint,
     pack,
     unpack,
 )
 from ..models.base import CanCode
 from ..process.noise import Noise, Stream
+from .compressed_header import (
+    Header,
+    checksum,
+    model_fingerprint,
+    this_machine,
+    why_results_differ,
+)
 from .run_folder import RunFolder
-from .serialize import to_json
 
 _UNREADABLE = "its header holds what `allegory compress` never writes; make the file anew"
-MEASURED = 16
-"""Items on which bins and levels are chosen."""
-Nodes = tuple[int, ...]
+_ITEMS_FOR_BINS = 16
 
 
 @dataclass(frozen=True)
 class CodingConfig:
-    """The choices of an encoder: steps of a diffusion model, largest batch, seed of the first bits, whether to check.
+    """The choices of an encoder.
 
-    None of steps is 20 for a diffusion model; others take none.
+    Args:
+        steps: the most latents of a diffusion model; None means the model's default. Others take
+            none.
+        batch: the most items that the network sees at once.
+        seed: of the first bits.
+        check: whether the file is decoded once.
+
+    Raises:
+        ValueError: for a negative seed.
     """
 
     steps: int | None = None
@@ -60,7 +70,19 @@ class CodingConfig:
 
 @dataclass(frozen=True)
 class Compressed:
-    """The bytes of a file, and what they cost."""
+    """The bytes of a file, and their cost.
+
+    Args:
+        content: the bytes.
+        items: the number of items.
+        dims: dimensions per item.
+        gross_bits: bits of all code words.
+        net_bits: without the first bits.
+        bound_bits: -log2 of the densities at the coded latents, a draw of the bound for all items.
+        evaluations: of the network per item.
+        encode_seconds: time to encode.
+        decode_seconds: time to decode; None without the check.
+    """
 
     content: bytes
     items: int
@@ -68,46 +90,85 @@ class Compressed:
     gross_bits: int
     net_bits: int
     bound_bits: float
-    """-log2 of the densities at the latents that were coded: a draw of the bound, for all items."""
     evaluations: int
     encode_seconds: float
     decode_seconds: float | None
 
     @property
     def numbers(self) -> int:
-        """How many numbers all items have: what bits/dim divides by."""
+        """The number of dimensions of all items, by which bits/dim divides."""
         return self.items * self.dims
 
 
 def compress(
     folder: RunFolder, raw: Shaped[Tensor, "n *shape"], coding: CodingConfig
 ) -> Compressed:
-    """Code raw items. ValueError for data unlike the run's, continuous data, or a model that cannot code them."""
+    """Code raw items.
+
+    Args:
+        folder: the run whose model codes them.
+        raw: items of the run's data, (n, *shape).
+        coding: the choices of the encoder.
+
+    Raises:
+        ValueError: for other items than the run's, continuous data, or a model that cannot code.
+    """
     spec = folder.spec
     if spec.levels is None:
         raise ValueError(
-            "the run's data are continuous: a density is no code; train on data of finitely many levels"
+            "the run's data are continuous: a density is no code; train on data of finitely many "
+            "levels"
         )
     spec.check(raw)
-    model, index = _coder(folder), spec.index(raw)
-    nodes = model.coding_nodes(spec.values[index[:MEASURED]], coding.steps)
+
+    model = _coder(folder)
+    index = spec.index(raw)
+    nodes = model.coding_nodes(spec.values[index[:_ITEMS_FOR_BINS]], coding.steps)
     chain = model.coding_chain(nodes)
+
     start = time.perf_counter()
     bins = _bins(chain, spec, index)
     coded = encode(chain, index, spec.values, bins, batch=coding.batch, seed=coding.seed)
     seconds = time.perf_counter() - start
-    content = pack(Container(_header(folder, model, index, nodes, bins, coded), coded.words))
-    checked = _check(folder, content, index) if coding.check else None
-    bound = coded.nats.sum().item() / math.log(2)
+
+    header = Header(
+        model=model_fingerprint(folder, model),
+        data=spec.to_dict(),
+        items=checksum(index),
+        sizes=tuple(coded.sizes),
+        seed=coded.seed,
+        initial=coded.initial,
+        nodes=nodes,
+        bins=tuple(tuple(each.exponents) for each in bins),
+        machine=this_machine(),
+    )
+    content = pack(Container(header.to_dict(), coded.words))
     return Compressed(
-        content, len(index), spec.dims, coded.gross_bits, coded.net_bits, bound,
-        1 if nodes is None else len(nodes), seconds, checked,
-    )  # fmt: skip
+        content=content,
+        items=len(index),
+        dims=spec.dims,
+        gross_bits=coded.gross_bits,
+        net_bits=coded.net_bits,
+        bound_bits=coded.nats.sum().item() / math.log(2),
+        evaluations=1 if nodes is None else len(nodes),
+        encode_seconds=seconds,
+        decode_seconds=_check(folder, content, index) if coding.check else None,
+    )
 
 
 def decompress(folder: RunFolder, content: bytes, name: str) -> Shaped[Tensor, "n *shape"]:
-    """The raw items of a file. ValueError that says whether it is damaged, of another model, or of another machine."""
-    return folder.spec.decode(folder.spec.values[_read(folder, content, name)])
+    """The raw items of a file.
+
+    Args:
+        folder: the run that it was made with.
+        content: the bytes of the file.
+        name: of the file, for messages.
+
+    Raises:
+        ValueError: for a file that is damaged, of another model, or of another machine.
+    """
+    index = _decode(folder, content, name)
+    return folder.spec.decode(folder.spec.values[index])
 
 
 def _coder(folder: RunFolder) -> CanCode:
@@ -121,131 +182,53 @@ def _coder(folder: RunFolder) -> CanCode:
 def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
     """Seconds to decode. ValueError where the items do not come back."""
     start = time.perf_counter()
-    if not torch.equal(_read(folder, content, "the new file"), index):
+    if not torch.equal(_decode(folder, content, "the new file"), index):
         raise ValueError("the new file does not give the items back; nothing was written")
     return time.perf_counter() - start
 
 
-def _read(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
+def _decode(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
+    """The indices of the levels."""
     container = unpack(content, name)
-    header, spec = container.header, folder.spec
     model = _coder(folder)
-    if header.get("model") != _fingerprint(folder, model):
+    if container.header.get("model") != model_fingerprint(folder, model):
         raise ValueError(
             f"{name}: made by another model than {folder.path}; give the run that it was made with"
         )
-    if not _readable(header):
-        raise ValueError(f"{name}: {_UNREADABLE}")
-    nodes = None if header["nodes"] is None else tuple(header["nodes"])
+
     try:
-        chain = model.coding_chain(nodes)
+        header = Header.from_dict(container.header)
+        chain = model.coding_chain(header.nodes)
     except ValueError as error:
         raise ValueError(f"{name}: {_UNREADABLE} ({error})") from None
-    bins = tuple(Bins(tuple(exponents)) for exponents in header["bins"])
-    coded = Encoding(
-        container.words, tuple(header["sizes"]), header["seed"], header["initial"], torch.zeros(0)
-    )
-    with _threads(header["machine"]["threads"]):
-        try:
-            index = decode(coded, chain, spec.shape, spec.values, bins)
-            intact = _check_sum(index) == header["items"]
-        except ValueError:
-            intact = False
-    if not intact:
-        raise ValueError(f"{name}: {_astray(header['machine'], _machine())}")
+
+    index = _intact(header, chain, header.encoding(container.words), folder.spec)
+    if index is None:
+        raise ValueError(f"{name}: {why_results_differ(header.machine, this_machine())}")
     return index
 
 
-def _readable(header: Mapping[str, Any]) -> bool:
-    """Whether a header with a right checksum could have been written here: a file may be made to harm."""
-    try:
-        counts = [
-            *header["sizes"],
-            header["initial"],
-            header["machine"]["threads"],
-            header["seed"] + 1,
-        ]
-        lists = all(
-            isinstance(each, list) and each
-            for each in (header["sizes"], header["bins"], *header["bins"])
-        )
-        nodes = header["nodes"] is None or isinstance(header["nodes"], list)
-        return (
-            lists
-            and nodes
-            and all(type(count) is int and count > 0 for count in counts)
-            and "items" in header
-        )
-    except (KeyError, TypeError):
-        return False
-
-
-def _astray(wrote: Mapping[str, Any], reads: Mapping[str, Any]) -> str:
-    """Why a whole file of the right model does not decode."""
-    other = {
-        key: value for key, value in wrote.items() if reads.get(key) != value and key != "threads"
-    }
-    why = ", ".join(
-        f"{key} {value} there and {reads.get(key)} here" for key, value in other.items()
-    )
-    return (
-        "the network's results differ from those of encoding in the last bits "
-        f"({why or 'the same versions, so another processor'}); decode it where it was made"
-    )
+def _intact(header: Header, chain: CodableModel, coded: Encoding, spec: DataSpec) -> Tensor | None:
+    """The decoded indices, None where they are not those that were encoded."""
+    with _threads(header.machine["threads"]):
+        try:
+            index = decode(coded, chain, spec.shape, spec.values, header.codec_bins)
+        except ValueError:
+            return None
+    return index if checksum(index) == header.items else None
 
 
 @torch.no_grad()
 def _bins(chain: CodableModel, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
-    x0 = spec.values[index[:MEASURED]]
-    return choose_bins(
-        chain.infer(x0, Noise(range(len(x0)), spec.shape, Stream.BOUND).draw).latents
-    )
-
-
-def _header(
-    folder: RunFolder,
-    model: CanCode,
-    index: Tensor,
-    nodes: Nodes | None,
-    bins: tuple[Bins, ...],
-    coded: Encoding,
-) -> dict[str, Any]:
-    return {
-        "model": _fingerprint(folder, model),
-        "data": folder.spec.to_dict(),
-        "items": _check_sum(index),
-        "sizes": list(coded.sizes),
-        "seed": coded.seed,
-        "initial": coded.initial,
-        "nodes": None if nodes is None else list(nodes),
-        "bins": [list(grid.exponents) for grid in bins],
-        "machine": _machine(),
-    }
-
-
-def _fingerprint(folder: RunFolder, model: CanCode) -> str:
-    choice = {"model": to_json(folder.run.model), "data": folder.spec.to_dict()}
-    assert isinstance(model, nn.Module), "a run's model is a module"
-    return fingerprint(model, json.dumps(choice, sort_keys=True))
-
-
-def _check_sum(index: Tensor) -> int:
-    return zlib.crc32(index.numpy().tobytes())
-
-
-def _machine() -> dict[str, Any]:
-    """What floating-point results depend on."""
-    return {
-        "allegory": __version__,
-        "torch": torch.__version__,
-        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
-        "dtype": str(torch.get_default_dtype()),
-    }
+    """Bins that suit the latents of the first items."""
+    x0 = spec.values[index[:_ITEMS_FOR_BINS]]
+    noise = Noise(range(len(x0)), spec.shape, Stream.BOUND)
+    return choose_bins(chain.infer(x0, noise.draw).latents)
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """So many threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

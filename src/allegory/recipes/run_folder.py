@@ -28,7 +28,7 @@ from .config import Run
 from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
 
-WEIGHTS = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
+WEIGHT_FILES = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
 """Files of weights: their moving average at the lowest validation loss and at the last step, and
 the weights themselves at the last step."""
 
@@ -63,6 +63,7 @@ class RunFolder:
             OSError: when the disk refuses.
         """
         path.mkdir(parents=True, exist_ok=True)
+
         versions = {
             "allegory": __version__,
             "torch": torch.__version__,
@@ -74,6 +75,7 @@ class RunFolder:
             "data": spec.to_dict(),
             "versions": versions,
         }
+
         write_whole(path / "run.json", json.dumps(content, indent=2) + "\n")
         return cls(path, run, spec)
 
@@ -90,7 +92,7 @@ class RunFolder:
                 have another name.
         """
         if which is not None:
-            pick("weights", which, WEIGHTS)
+            pick("weights", which, WEIGHT_FILES)
 
         if not path.is_dir():
             raise ValueError(
@@ -117,9 +119,9 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         """The file of the weights that `model` takes. ValueError where there is none yet."""
-        best = self.path / WEIGHTS["best"]
+        best = self.path / WEIGHT_FILES["best"]
         which = self.which or ("best" if best.exists() else "ema")
-        file = self.path / WEIGHTS[which]
+        file = self.path / WEIGHT_FILES[which]
         if not file.exists():
             name = "no weights yet" if which != "best" else "no best weights, it was not validated"
             raise ValueError(f"RUN {str(self.path)!r}: {name}; finish it with `--resume`")

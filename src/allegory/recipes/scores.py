@@ -23,6 +23,7 @@ def toy_score(data: str = "eight_gaussians") -> Run:
     model = DiffusionConfig(
         MLPConfig(width=256, depth=3), exploding(0.01, 3.0), target="eps", objective="simple"
     )
+
     return Run(
         "toy_score",
         data,
@@ -69,6 +70,7 @@ def digits_ncsn(data: str = "digits") -> Run:
     model = DiffusionConfig(
         _DIGITS, exploding(0.01, 10.0), target="edm", objective="simple", label_dropout=0.15
     )
+
     return Run(
         "digits_ncsn",
         data,
@@ -94,6 +96,7 @@ def digits_sde(data: str = "digits") -> Run:
         objective="elbo",
         label_dropout=0.15,
     )
+
     return Run(
         "digits_sde",
         data,
