@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import Dataset, load
+from ..data import Dataset, DataSpec, load
 from ..training import Callback, Result, discard, load_weights, train
-from ..training.checkpoint import read
+from ..training.checkpoint import exists, read
 from .config import Run
 from .run_folder import RunFolder
 from .serialize import to_json
@@ -52,7 +52,6 @@ def execute(
     dataset = load(run.source)
     if initial is not None:
         run = with_model_of(run, initial)
-
     run = run.resolved(dataset)
 
     with torch.random.fork_rng(devices=[]):
@@ -62,10 +61,30 @@ def execute(
     if initial is not None and not resume:
         load_weights(model, RunFolder.open(initial).weights)
 
-    result = train_in(
-        path, run, model, dataset, resume=resume, overwrite=overwrite, callbacks=callbacks
-    )
-    return RunFolder(path, run, dataset.spec), result
+    folder = prepare_folder(path, run, dataset.spec, resume, overwrite)
+    return folder, train_in(path, run, model, dataset, callbacks)
+
+
+def prepare_folder(
+    path: Path, run: Run, spec: DataSpec, resume: bool, overwrite: bool
+) -> RunFolder:
+    """Write run.json into a folder that `check_folder` has accepted.
+
+    Args:
+        path: the run folder.
+        run: its choices.
+        spec: what its data are.
+        resume: to continue the run in it.
+        overwrite: to remove the run in it.
+
+    Raises:
+        ValueError: for a run that cannot be resumed.
+    """
+    if resume:
+        _check_resumable(path, spec)
+    elif overwrite:
+        _clear(path)
+    return RunFolder.create(path, run, spec)
 
 
 def train_in(
@@ -73,30 +92,17 @@ def train_in(
     run: Run,
     model: nn.Module,
     dataset: Dataset,
-    *,
-    resume: bool,
-    overwrite: bool,
-    callbacks: Sequence[Callback],
+    callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Train a model in a run folder that `check_folder` has accepted.
+    """Train a model in a prepared folder; a checkpoint that is there is continued.
 
     Args:
         path: the folder; None writes nothing.
         run: its choices.
         model: its model.
         dataset: its data.
-        resume: continue the run in the folder.
-        overwrite: replace the run in the folder.
         callbacks: called at each report.
     """
-    if path is not None and resume:
-        _check_resumable(path, dataset)
-    elif path is not None and overwrite:
-        _clear(path)
-
-    if path is not None:
-        RunFolder.create(path, run, dataset.spec)
-
     batches = dataset.batches(run.training.batch_size, run.training.seed)
     held_out = dataset.validation
 
@@ -105,7 +111,7 @@ def train_in(
         batches,
         run.training,
         path,
-        resume=resume,
+        resume=path is not None and exists(path),
         callbacks=callbacks,
         validation=(held_out.x, held_out.labels) if len(held_out) else None,
     )
@@ -169,12 +175,12 @@ def check_folder(path: Path, resume: bool, overwrite: bool) -> None:
         raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
 
 
-def _check_resumable(path: Path, dataset: Dataset) -> None:
+def _check_resumable(path: Path, spec: DataSpec) -> None:
     """ValueError, before anything is written, for a damaged checkpoint or other data."""
-    data = RunFolder.open(path).spec
-    if data != dataset.spec:
+    began = RunFolder.open(path).spec
+    if spec != began:
         raise ValueError(
-            f"--resume: the data are {dataset.spec}, the run began with {data}; give the same data"
+            f"--resume: the data are {spec}, the run began with {began}; give the same data"
         )
     read(path)
 

@@ -13,7 +13,7 @@ from ..data import Dataset, load
 from ..training import Callback, Result, TrainingConfig, bar, load_weights
 from .config import Run
 from .derive import config_of
-from .execute import check_folder, train_in
+from .execute import check_folder, prepare_folder, train_in
 from .run_folder import RunFolder
 
 
@@ -78,16 +78,10 @@ def train(
 
     run = Run("python", dataset.source, config_of(model), training)
 
+    if folder is not None:
+        prepare_folder(folder, run, dataset.spec, resume, overwrite)
     with bar(run.unit) as show:
-        result = train_in(
-            folder,
-            run,
-            model,
-            dataset,
-            resume=resume,
-            overwrite=overwrite,
-            callbacks=[show, *callbacks],
-        )
+        result = train_in(folder, run, model, dataset, [show, *callbacks])
 
     model.load_state_dict(result.best.state_dict())
     model.eval()
