@@ -402,6 +402,10 @@ MUTANTS = {
         "objectives/draws.py", "device=device) / count) % 1", "device=device) / (2 * count)) % 1",
         "objectives/test_denoising.py models/test_diffusion.py",
     ),
+    "a draw from the global generator": Mutant(
+        "objectives/draws.py", "torch.randn(x.shape, generator=generator,", "torch.randn(x.shape,",
+        "test_random_state.py",
+    ),
     # Guidance
     "guidance scale": Mutant(
         "guidance/classifier_free.py", "return free.extrapolate(base(x_t, t, condition), self.scale)", "return free.extrapolate(base(x_t, t, condition), 1 + self.scale)",
