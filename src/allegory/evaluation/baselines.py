@@ -18,12 +18,13 @@ BATCH = 1000
 def pixel_histogram(train: Items, test: Items, spec: DataSpec) -> Estimate:
     """Bits/dim of `test` when each number is coded alone, by its own histogram over `train`.
 
-    p_i(v) = (1 + #{train items with x_i = v}) / (levels + n): add-one smoothing (Laplace), so that no value is
-    impossible. The standard error is over test items. ValueError for continuous data.
+    p_i(v) = (1 + #{train items with x_i = v}) / (levels + n): add-one smoothing (Laplace), so that
+    no value is impossible. The standard error is over test items. ValueError for continuous data.
     """
     if spec.levels is None:
         raise ValueError(
-            "levels=None: a histogram codes discrete data; continuous data have no bits/dim to compare"
+            "levels=None: a histogram codes discrete data; continuous data have no bits/dim to "
+            "compare"
         )
     counts = torch.zeros(spec.dims * spec.levels, dtype=torch.int64)
     for raw in train.x.split(BATCH):

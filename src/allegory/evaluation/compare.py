@@ -45,7 +45,8 @@ STEPS = (10, 100, 1000)
 WEIGHT_STEPS = 100
 """Steps of the chain whose importance weights are drawn, for a model in continuous time."""
 _EXACT_TRACE_DIMS = 8
-"""Numbers per item up to which the flow's divergence is exact; beyond, it is one Rademacher probe."""
+"""Numbers per item up to which the flow's divergence is exact; beyond, it is one Rademacher probe.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,17 @@ def compare_bounds(
     """Every bound that the model has, on these items.
 
     Args:
-        model: any model; without a bound, a log-probability or importance weights there is nothing to compare.
+        model: any model; without a bound, a log-probability or importance weights there is nothing
+            to compare.
         items: raw items; all are evaluated.
-        config: seed, draws per bound, and importance weights per item; None for `EvaluationConfig()`.
+        config: seed, draws per bound, and importance weights per item; None for
+            `EvaluationConfig()`.
         steps: numbers of steps, for a model in continuous time.
         on_progress: called as on_progress(bound, items done, items).
 
     Returns:
-        The estimates. The reference of the differences is the bound in continuous time, the ELBO, or else the first.
+        The estimates. The reference of the differences is the bound in continuous time, the ELBO,
+        or else the first.
     """
     config = config or EvaluationConfig()
     found = [
@@ -122,7 +126,9 @@ def _estimated(model: Model, one: _Named, reference: Float[Tensor, " n"]) -> Bou
 
 
 def importance_weights(model: Model, config: EvaluationConfig) -> int:
-    """Importance weights per item: as chosen, else 50, or 0 where a weight takes many evaluations or there is none."""
+    """Importance weights per item: as chosen, else 50, or 0 where a weight takes many evaluations
+    or there is none.
+    """
     if not isinstance(model, HasLogWeights):
         return 0
     if config.importance is not None:
@@ -169,7 +175,10 @@ def _flows(
 
 
 def _flow(model: HasFlow, items: Items, config: EvaluationConfig, on_step: OnStep | None) -> _Named:
-    """-log p by the flow in nats, and its evaluations per item. The noise of t = 0, truncated, spreads the levels."""
+    """-log p by the flow in nats, and its evaluations per item.
+
+    The noise of t = 0, truncated, spreads the levels.
+    """
     dims = items.x[0].numel()
     data_std = getattr(getattr(model, "denoiser", None), "data_std", 1.0)
     solver = FlowSolver(probes=0 if dims <= _EXACT_TRACE_DIMS else 1, data_std=data_std)

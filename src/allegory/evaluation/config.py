@@ -17,9 +17,10 @@ class EvaluationConfig:
         seed: item i of the test set and sample i draw from seed + i.
         draws: evaluations of the network per item for each bound.
         samples: number of samples; each class equally often where there are several.
-        compared: the first so many test items are evaluated by every bound that the model has; 0 for no comparison.
-        importance: importance weights per compared item. None is 50, or 0 for a model in continuous time, where one
-            weight takes 100 evaluations.
+        compared: the first so many test items are evaluated by every bound that the model has; 0
+            for no comparison.
+        importance: importance weights per compared item. None is 50, or 0 for a model in continuous
+            time, where one weight takes 100 evaluations.
         sampler: how a model with steps is sampled; None for its default.
 
     Raises:
@@ -56,7 +57,8 @@ class BoundConfig:
     Args:
         seed: item i draws from seed + i.
         draws: evaluations of the network per item.
-        steps: the model with so many steps; None for continuous time, and for models that have no steps.
+        steps: the model with so many steps; None for continuous time, and for models that have no
+            steps.
         labelled: log p(x | label) in place of log p(x).
     """
 

@@ -4,16 +4,17 @@ Fréchet, between the Gaussians N(m, C) with the moments of each set (Heusel et 
 
     |m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^{1/2}
 
-With centred items stacked as rows, C = X^T X / (n - 1) and X = Q R. The eigenvalues of C_a C_b are the squared
-singular values of R_a R_b^T / sqrt((n_a - 1)(n_b - 1)), so the last trace is a sum of singular values: no matrix root,
-no complex numbers, and a singular covariance does no harm.
+With centred items stacked as rows, C = X^T X / (n - 1) and X = Q R. The eigenvalues of C_a C_b are
+the squared singular values of R_a R_b^T / sqrt((n_a - 1)(n_b - 1)), so the last trace is a sum of
+singular values: no matrix root, no complex numbers, and a singular covariance does no harm.
 
 Sliced Wasserstein, over lines through the origin of random direction u (Bonneel et al. 2015):
 
     ( E_u int_0^1 (F_a^{-1}(p; u) - F_b^{-1}(p; u))^2 dp )^{1/2}
 
-with F^{-1} the quantiles of the projections on u. It sees every moment, the Fréchet distance the first two.
-Both are biased upwards for finite sets; compare with the distance between two sets of real items of the same sizes.
+with F^{-1} the quantiles of the projections on u. It sees every moment, the Fréchet distance the
+first two. Both are biased upwards for finite sets; compare with the distance between two sets of
+real items of the same sizes.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from torch import Tensor
 
 
 def frechet(a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *other"]) -> float:
-    """Squared Fréchet distance between the Gaussian fits of two sets, in squared units of the items.
+    """Squared Fréchet distance between the Gaussian fits of two sets, in squared units of the
+    items.
 
-    ValueError for fewer than two items in a set, which have no covariance, or items of different shapes.
+    ValueError for fewer than two items in a set, which have no covariance, or items of different
+    shapes.
     """
     x, y = _flat(a, b, least=2)
     gap = (x.mean(0) - y.mean(0)).square().sum()
@@ -83,6 +86,7 @@ def _flat(
         raise ValueError(f"a, b: {len(a)} and {len(b)} items; give at least {least} in each set")
     if a.shape[1:] != b.shape[1:]:
         raise ValueError(
-            f"a, b: items of shape {tuple(a.shape[1:])} and {tuple(b.shape[1:])}; give items of one shape"
+            f"a, b: items of shape {tuple(a.shape[1:])} and {tuple(b.shape[1:])}; give items of "
+            "one shape"
         )
     return a.flatten(1).double().cpu(), b.flatten(1).double().cpu()

@@ -28,7 +28,9 @@ from .likelihood import Likelihood, evaluate_bound, label_cost
 
 
 class Measure(NamedTuple):
-    """A figure with its standard error, None where it has none, and its unit, "" for a plain number."""
+    """A figure with its standard error, None where it has none, and its unit, "" for a plain
+    number.
+    """
 
     name: str
     value: float
@@ -38,7 +40,9 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Distance:
-    """The distance of samples from the test set, and that of as many training items, in model units."""
+    """The distance of samples from the test set, and that of as many training items, in model
+    units.
+    """
 
     samples: float
     train: float
@@ -46,7 +50,8 @@ class Distance:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The fraction of samples that show their label to a classifier of real items, in all and class by class.
+    """The fraction of samples that show their label to a classifier of real items, in all and class
+    by class.
 
     `real` is the classifier's accuracy on the test set.
     """
@@ -62,7 +67,8 @@ class Evaluation:
 
     Args:
         dataset: the name of the data set.
-        config: what was computed and how; with the number of importance weights and compared items that were used.
+        config: what was computed and how; with the number of importance weights and compared items
+            that were used.
         likelihood: the bound of p(x), term by term; None for a model without a bound.
         conditional: that of p(x | label), for data of several classes.
         label_cost: bits/dim for the label itself.
@@ -217,7 +223,9 @@ def _likelihood(
     *,
     labelled: bool,
 ) -> Likelihood | None:
-    """The bound of p(x) or of p(x | label) over the test set; None where the model or the data have none."""
+    """The bound of p(x) or of p(x | label) over the test set; None where the model or the data have
+    none.
+    """
     if not has_bound(model) or (labelled and not _labelled(model, dataset.test)):
         return None
     name = "likelihood given the label" if labelled else "likelihood"
@@ -256,7 +264,9 @@ class _SampleQuality:
 def _compared_samples(
     generated: Items, dataset: Dataset, seed: int, on_progress: OnProgress | None
 ) -> _SampleQuality:
-    """Label accuracy and distances from the test set, against as many training items as there are samples."""
+    """Label accuracy and distances from the test set, against as many training items as there are
+    samples.
+    """
     report = stage(on_progress, "comparison of samples") or (lambda done, total: None)
     order = np.random.default_rng(seed).permutation(len(dataset.train))[: len(generated)]
     real = dataset.train.x[torch.from_numpy(order)]
@@ -276,7 +286,8 @@ def _compared_samples(
 
 
 def sample_accuracy(generated: Items, dataset: Dataset, seed: int) -> Accuracy:
-    """How often a classifier that was fitted on the training set finds the label of labelled samples.
+    """How often a classifier that was fitted on the training set finds the label of labelled
+    samples.
 
     Args:
         generated: samples with the labels that they were asked for.
@@ -294,7 +305,8 @@ def sample_accuracy(generated: Items, dataset: Dataset, seed: int) -> Accuracy:
 
 
 def proportion(right: Float[Tensor, " n"]) -> Estimate:
-    """The mean p of n zeros and ones, with the standard error sqrt(q (1 - q) / n) of q = (n p + 1) / (n + 2).
+    """The mean p of n zeros and ones, with the standard error sqrt(q (1 - q) / n) of q = (n p + 1)
+    / (n + 2).
 
     Laplace's q in the place of p keeps the error above 0 where all are right.
     """

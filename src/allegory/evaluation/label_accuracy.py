@@ -1,7 +1,8 @@
 """The label accuracy of samples: a classifier of real items says whether a sample shows its label.
 
-It is a support vector machine with the kernel exp(-gamma |a - b|^2) on numbers scaled to [0, 1], C = 10 and
-gamma = 1 / (dims variance) (Cortes & Vapnik 1995), independent of the model that is evaluated.
+It is a support vector machine with the kernel exp(-gamma |a - b|^2) on numbers scaled to [0, 1], C
+= 10 and gamma = 1 / (dims variance) (Cortes & Vapnik 1995), independent of the model that is
+evaluated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from ..data.dataset import Items
 from ..data.spec import DataSpec
 
 _MAX_ITEMS = 10_000
-"""Fitting takes time that grows with the square of the number of items: 10,000 of 784 numbers take about 20 s."""
+"""Fitting takes time that grows with the square of the number of items: 10,000 of 784 numbers take
+about 20 s.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,10 @@ class LabelClassifier:
 
     @classmethod
     def fit(cls, items: Items, spec: DataSpec, seed: int = 0) -> LabelClassifier:
-        """Learn from these items, or from 10,000 of them drawn by `seed`. ValueError without two classes of labels."""
+        """Learn from these items, or from 10,000 of them drawn by `seed`.
+
+        ValueError without two classes of labels.
+        """
         from sklearn.svm import SVC
 
         if items.labels is None or len(items.labels.unique()) < 2:

@@ -1,12 +1,12 @@
 r"""The bound of a whole set of items: term by term, in bits/dim with standard errors.
 
-Per item, bits/dim = -bound / (dims log 2), an upper bound of -log2 p(x) / dims: lower is better. The value for a set is
-the mean over its n items, its standard error s / sqrt(n) with s the standard deviation between items, which includes the
-Monte Carlo noise of the times and of eps.
+Per item, bits/dim = -bound / (dims log 2), an upper bound of -log2 p(x) / dims: lower is better.
+The value for a set is the mean over its n items, its standard error s / sqrt(n) with s the standard
+deviation between items, which includes the Monte Carlo noise of the times and of eps.
 
-With labels hidden the bits are those of p(x). With labels given they are those of p(x | y), which is more than p(x, y);
-as -log2 p(x) <= -log2 p(x, y) = -log2 p(x | y) + log2 classes for equally likely classes, adding `label_cost` makes
-them a bound of p(x) as well.
+With labels hidden the bits are those of p(x). With labels given they are those of p(x | y), which
+is more than p(x, y); as -log2 p(x) <= -log2 p(x, y) = -log2 p(x | y) + log2 classes for equally
+likely classes, adding `label_cost` makes them a bound of p(x) as well.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ _MAX_NAMED_LATENTS = 12
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The terms of the bound over a set, in bits/dim: they add up to `total`. `nats` is the total in nats per item.
+    """The terms of the bound over a set, in bits/dim: they add up to `total`.
 
-    `latents` holds the cost of each latent z_1..z_L of a hierarchy of few levels, in bits/dim; `prior` is that of z_L.
+    `nats` is the total in nats per item.
+
+    `latents` holds the cost of each latent z_1..z_L of a hierarchy of few levels, in bits/dim;
+    `prior` is that of z_L.
     """
 
     reconstruction: Estimate
@@ -52,7 +55,9 @@ class Likelihood:
 
     @property
     def terms(self) -> dict[str, Estimate]:
-        """The parts by name, in the order in which they are written: of a hierarchy, prior is z_L and latents the rest."""
+        """The parts by name, in the order in which they are written: of a hierarchy, prior is z_L
+        and latents the rest.
+        """
         ends = {"reconstruction": self.reconstruction, "prior": self.prior}
         if len(self.latents) == 1:
             return ends
@@ -79,8 +84,8 @@ def evaluate_bound(
         on_step: called as on_step(items done, items).
 
     Raises:
-        ValueError: for a model without a bound, fewer than two items, which have no standard error, steps for a model
-            without them, and `labelled` without labels.
+        ValueError: for a model without a bound, fewer than two items, which have no standard error,
+            steps for a model without them, and `labelled` without labels.
     """
     config = config or BoundConfig()
     bound = bounds(model, items, config, on_step=on_step)
@@ -101,7 +106,9 @@ def evaluate_bound(
 def bounds(
     model: Model, items: Items, config: BoundConfig, *, on_step: OnStep | None = None
 ) -> Bound:
-    """The bound of every item, in nats and float64; arguments and errors as those of `evaluate_bound`."""
+    """The bound of every item, in nats and float64; arguments and errors as those of
+    `evaluate_bound`.
+    """
     if not isinstance(model, HasBound):
         raise ValueError(f"model: {type(model).__name__} has no method `bound`")
     if config.labelled and items.labels is None:
@@ -156,7 +163,10 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def label_cost(spec: DataSpec) -> float:
-    """log2(classes) / dims: what telling the label costs, in bits/dim. ValueError for data without classes."""
+    """log2(classes) / dims: what telling the label costs, in bits/dim.
+
+    ValueError for data without classes.
+    """
     if spec.classes is None:
         raise ValueError(
             "classes=None: these data have no labels to tell; use the bound of p(x) as it is"

@@ -1,4 +1,6 @@
-"""What other lossless codes make of the same items: general ones over the whole array, picture formats by the picture."""
+"""What other lossless codes make of the same items: general ones over the whole array, picture
+formats by the picture.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,12 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def other_codecs(items: UInt8[Tensor, "n *shape"]) -> dict[str, int]:
-    """Bytes by code: gzip, bz2 and xz at their best over the array; PNG and WebP as one file an item, and as one sheet.
+    """Bytes by code: gzip, bz2 and xz at their best over the array; PNG and WebP as one file an
+    item, and as one sheet.
 
-    The files of single items are counted with their headers, as they would lie on a disk. Picture formats need items of
-    1 or 3 channels; others are left out. Items of the two levels 0 and 1 are given to each code as bytes and as bits,
-    and the smaller counts.
+    The files of single items are counted with their headers, as they would lie on a disk. Picture
+    formats need items of 1 or 3 channels; others are left out. Items of the two levels 0 and 1 are
+    given to each code as bytes and as bits, and the smaller counts.
     """
     array: Bytes = np.ascontiguousarray(items.numpy())
     contents = [array.tobytes()]

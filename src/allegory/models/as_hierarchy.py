@@ -1,13 +1,16 @@
-r"""Variational diffusion, unrolled: T steps of it are a Markovian hierarchical VAE with T + 1 latents.
+r"""Variational diffusion, unrolled: T steps of it are a Markovian hierarchical VAE with T + 1
+latents.
 
-The latents are z_0, ..., z_T at the times t_i = i/T (Luo 2022, section "Variational Diffusion Models": a hierarchy whose
-latents have the shape of the spec, whose encoders are fixed, and whose top is noise):
+The latents are z_0, ..., z_T at the times t_i = i/T (Luo 2022, section "Variational Diffusion
+Models": a hierarchy whose latents have the shape of the spec, whose encoders are fixed, and whose
+top is noise):
 
     q(z_0 | x)      the marginal at t = 0                    q(z_i | z_{i-1})    the transition, eq. 31
     p(x | z_0)      the decoder                              p(z_{i-1} | z_i)    the posterior with the predicted x0, eq. 94
 
-`generate_top_down` draws the same latents from the top down, q(z_T | x), q(z_{i-1} | z_i, x): every p is then known before its latent
-is drawn, all costs are in closed form, and the bound is the one by denoising matching, eq. 58.
+`generate_top_down` draws the same latents from the top down, q(z_T | x), q(z_{i-1} | z_i, x): every
+p is then known before its latent is drawn, all costs are in closed form, and the bound is the one
+by denoising matching, eq. 58.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ def unroll(
         spec: what the data are.
         decoder: p(x | z_0).
         steps: the number of steps T, or the Levels of the latents themselves, the cleanest first.
-        condition: one entry per item, so that the hierarchy is one of batches of that length; or None.
+        condition: one entry per item, so that the hierarchy is one of batches of that length; or
+            None.
 
     Raises:
         ValueError: for fewer than one step.
@@ -83,7 +87,8 @@ def generate_top_down(
     draw: DrawNoise,
     condition: Tensor | None = None,
 ) -> Inference:
-    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are KLs (eq. 58).
+    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
+    KLs (eq. 58).
 
     Args:
         predict: the prediction of x0 and eps, with its path.

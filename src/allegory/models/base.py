@@ -1,7 +1,8 @@
 r"""What a model is to the rest of the library: a few small protocols.
 
-`Model` is what every model can do: say what its data are, give a training loss, make samples. What only some models can
-do has a protocol each; evaluation, plots, recipes and the command line ask for these, and for no class:
+`Model` is what every model can do: say what its data are, give a training loss, make samples. What
+only some models can do has a protocol each; evaluation, plots, recipes and the command line ask for
+these, and for no class:
 
     HasBound          a lower bound of log p(x), term by term
     HasStepBound      the same for the model with a finite number of steps
@@ -13,8 +14,9 @@ do has a protocol each; evaluation, plots, recipes and the command line ask for 
     HasTrajectory     samples that come about step by step on a path: a diffusion model
     CanCode           a chain of latents that bits-back coding can use
 
-A model class from outside the package needs no base class: `nn.Module` with these methods is enough. Everything here
-speaks raw items, in the units of the data; `condition` is one integer label per item or None.
+A model class from outside the package needs no base class: `nn.Module` with these methods is
+enough. Everything here speaks raw items, in the units of the data; `condition` is one integer label
+per item or None.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ class Model(Protocol):
         Args:
             seeds: one integer per item.
             condition: one label per item, or None.
-            sampler: how a model with steps is sampled; None for its default. A model without steps refuses any other.
+            sampler: how a model with steps is sampled; None for its default. A model without steps
+                refuses any other.
             batch: items that are computed at once.
             on_step: called as on_step(done, total) over all batches.
         """
@@ -121,7 +124,9 @@ class HasStepBound(HasBound, Protocol):
 
 @runtime_checkable
 class HasFlow(Protocol):
-    """A model whose denoiser defines a probability-flow ODE, another density than that of the bound."""
+    """A model whose denoiser defines a probability-flow ODE, another density than that of the
+    bound.
+    """
 
     def flow_bound(
         self,
@@ -131,7 +136,9 @@ class HasFlow(Protocol):
         seeds: Sequence[int] | None = None,
         solver: FlowSolver | None = None,
     ) -> FlowBound:
-        """log p(x) by the flow in nats per raw item, a bound of it for discrete data, and the evaluations."""
+        """log p(x) by the flow in nats per raw item, a bound of it for discrete data, and the
+        evaluations.
+        """
         ...
 
 
@@ -181,7 +188,9 @@ class HasLatents(Protocol):
 
 @runtime_checkable
 class HasEnergy(Protocol):
-    """A Predict with an energy, E(x_t) = -log p(x_t) up to a constant of the level: an `Energy`, or an exact density."""
+    """A Predict with an energy, E(x_t) = -log p(x_t) up to a constant of the level: an `Energy`, or
+    an exact density.
+    """
 
     @property
     def path(self) -> Path:
@@ -224,15 +233,18 @@ class CanCode(Protocol):
         """The chain of latents that bits-back coding uses.
 
         Args:
-            nodes: the levels of the latents, as `coding_nodes` chose them; None for a model whose latents are fixed.
+            nodes: the levels of the latents, as `coding_nodes` chose them; None for a model whose
+                latents are fixed.
 
         Raises:
-            ValueError: for nodes that the model cannot have, or a model whose latents have no order of coding.
+            ValueError: for nodes that the model cannot have, or a model whose latents have no order
+                of coding.
         """
         ...
 
     def coding_nodes(self, x0: Tensor, steps: int | None) -> tuple[int, ...] | None:
-        """The levels at which a chain of at most `steps` latents costs least on some items; None for fixed latents.
+        """The levels at which a chain of at most `steps` latents costs least on some items; None
+        for fixed latents.
 
         Args:
             x0: some items, in model space.
@@ -270,7 +282,9 @@ def is_conditional(model: object) -> bool:
 
 
 def has_bound(model: object) -> bool:
-    """Whether a model has a bound: a method `bound`, unless its `bounded` is False (a path with an infinite end)."""
+    """Whether a model has a bound: a method `bound`, unless its `bounded` is False (a path with an
+    infinite end).
+    """
     return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
 
 

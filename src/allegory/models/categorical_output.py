@@ -1,12 +1,14 @@
 r"""A reading of outputs that knows the alphabet of its spec.
 
-Numbers of finitely many levels v_1..v_K (pixels, counts) leave little to predict: by Bayes' rule, number i of x0 is
+Numbers of finitely many levels v_1..v_K (pixels, counts) leave little to predict: by Bayes' rule,
+number i of x0 is
 
     p(x0_i = v | x_t)  proportional to  p(x0_i = v | the other numbers of x_t) N(x_t,i; alpha v, sigma^2).
 
-The second factor is known exactly at every Level and is what a plain network spends most of its training on: snapping a
-slightly noisy value to the level it came from (the Fourier features of VDM are a help with just that). Here the network
-gives the logits of the first factor, and the prediction is the posterior mean x0 = sum_v v p(x0_i = v | x_t).
+The second factor is known exactly at every Level and is what a plain network spends most of its
+training on: snapping a slightly noisy value to the level it came from (the Fourier features of VDM
+are a help with just that). Here the network gives the logits of the first factor, and the
+prediction is the posterior mean x0 = sum_v v p(x0_i = v | x_t).
 """
 
 from __future__ import annotations
@@ -22,15 +24,18 @@ from ..process.path import Level, Path
 from ..process.prediction import Prediction
 
 CHUNK = 2**18
-"""Logits that are read at a time: 1 MB in float32, which stays in a core's cache from the first operation to the last."""
+"""Logits that are read at a time: 1 MB in float32, which stays in a core's cache from the first
+operation to the last.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class CategoricalOutput:
-    """A network's output read as logits, (b, levels * channels, *space), over the `values` that a number can take.
+    """A network's output read as logits, (b, levels * channels, *space), over the `values` that a
+    number can take.
 
-    `values` are in model space. What is kept for the backward pass is the probabilities, levels x numbers of them: 0.8 MB
-    an item of 28x28 and 256 levels.
+    `values` are in model space. What is kept for the backward pass is the probabilities, levels x
+    numbers of them: 0.8 MB an item of 28x28 and 256 levels.
     """
 
     values: Float[Tensor, " levels"]
@@ -39,7 +44,9 @@ class CategoricalOutput:
         """Every path will do."""
 
     def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """x0 = sum_v v softmax(y_v - (x_t - alpha v)^2 / (2 sigma^2)), the posterior mean of each number."""
+        """x0 = sum_v v softmax(y_v - (x_t - alpha v)^2 / (2 sigma^2)), the posterior mean of each
+        number.
+        """
         logits = y.unflatten(1, (len(self.values), x_t.shape[1]))
         values = self.values.to(x_t).reshape(-1, *(1,) * (x_t.ndim - 1))
         each = max(1, CHUNK // (len(self.values) * max(1, x_t[:1].numel())))
@@ -59,7 +66,9 @@ def _mean(logits: Tensor, z: Tensor, signal: Coefficient, values: Tensor) -> Ten
 
 
 def _split(scale: Coefficient, each: int, count: int) -> list[Coefficient]:
-    """A scale of shape (b, 1, ...) in `count` pieces of `each` items, with one more axis to meet (b, levels, ...)."""
+    """A scale of shape (b, 1, ...) in `count` pieces of `each` items, with one more axis to meet
+    (b, levels, ...).
+    """
     if isinstance(scale, Tensor) and scale.ndim > 0:
         return [*scale[:, None].split(each)]
     return [scale] * count

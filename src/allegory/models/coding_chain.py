@@ -1,14 +1,16 @@
-r"""A diffusion model as a chain of few latents for coding, which uses all that a `CategoricalOutput` says.
+r"""A diffusion model as a chain of few latents for coding, which uses all that a
+`CategoricalOutput` says.
 
 The logits of a network give for each number a distribution over its levels,
 
     p(x_i = v | z_t) proportional to exp(logit_{i,v}(z_t)) N(z_{t,i}; alpha v, sigma^2),
 
-of which the denoiser keeps the mean. A chain of T steps uses the whole distribution, in two places. Its decoder is
-p(x | z_0) itself: that of VDM depends on z_{0,i} alone, so z_0 must be clean enough to separate neighbouring levels,
-while a network infers most levels from their surroundings at far more noise. And the variance of a step p(z_s | z_t)
-includes the variance of the prediction (`likelihood.level_placement.Moments`). In continuous time both are the same
-model, because a step has no length.
+of which the denoiser keeps the mean. A chain of T steps uses the whole distribution, in two places.
+Its decoder is p(x | z_0) itself: that of VDM depends on z_{0,i} alone, so z_0 must be clean enough
+to separate neighbouring levels, while a network infers most levels from their surroundings at far
+more noise. And the variance of a step p(z_s | z_t) includes the variance of the prediction
+(`likelihood.level_placement.Moments`). In continuous time both are the same model, because a step
+has no length.
 
 A denoiser of another target has no variance and keeps the decoder of VDM.
 """
@@ -40,7 +42,8 @@ from .hierarchy import Hierarchy
 
 @dataclass(frozen=True, eq=False)
 class CodingChain:
-    """The moments that a diffusion model predicts of x0 given a latent, and the chains of latents made of them.
+    """The moments that a diffusion model predicts of x0 given a latent, and the chains of latents
+    made of them.
 
     Args:
         denoiser: a Denoiser or an Energy.
@@ -59,7 +62,8 @@ class CodingChain:
         """Refuse continuous data."""
         if self.spec.levels is None:
             raise ValueError(
-                "levels=None: continuous data have no lossless code; train on data of finitely many levels"
+                "levels=None: continuous data have no lossless code; train on data of finitely "
+                "many levels"
             )
 
     @property
@@ -102,7 +106,9 @@ class CodingChain:
 
 
 def _moments(logits: Tensor, z: Tensor, level: Level, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of softmax(logits - (z - alpha v)^2 / (2 sigma^2)), item by item: one fits into a core's cache."""
+    """Mean and variance of softmax(logits - (z - alpha v)^2 / (2 sigma^2)), item by item: one fits
+    into a core's cache.
+    """
     means, variances = list[Tensor](), list[Tensor]()
     for piece, at in zip(logits.split(1), (z / level.sigma)[:, None].split(1), strict=True):
         distance = at - level.alpha / level.sigma * values

@@ -1,9 +1,11 @@
-r"""An energy of clean data, trained without noise levels: by contrast with samples of its own, or of a known density.
+r"""An energy of clean data, trained without noise levels: by contrast with samples of its own, or
+of a known density.
 
     E(x) = phi(x/s) + |x|^2/(2 s^2)            p(x) = exp(-E(x))/Z
 
-so p is a tilted Gaussian q = N(0, s^2 I), integrable whatever a bounded phi does. See `objectives.contrastive` for the
-three ways to train it; the chains of the first two are exact ones, Hamiltonian with Metropolis' rule.
+so p is a tilted Gaussian q = N(0, s^2 I), integrable whatever a bounded phi does. See
+`objectives.contrastive` for the three ways to train it; the chains of the first two are exact ones,
+Hamiltonian with Metropolis' rule.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ SAMPLING_STEPS = 200
 class ContrastiveEnergy(nn.Module):
     """E(x) of data in model space, from a network that puts out one number an item, (b,) or (b, 1).
 
-    `method`: cd (`steps` calls of the kernel from the spec), pcd (from where earlier chains stand) or nce (noise from q).
-    `reference_std` is s: wider than the spec. ValueError for an unknown method, or numbers that do not fit.
+    `method`: cd (`steps` calls of the kernel from the spec), pcd (from where earlier chains stand)
+    or nce (noise from q). `reference_std` is s: wider than the spec. ValueError for an unknown
+    method, or numbers that do not fit.
     """
 
     unit = "nats of contrast"
@@ -52,7 +55,8 @@ class ContrastiveEnergy(nn.Module):
         super().__init__()
         if not reference_std > 0 or steps < 1:
             raise ValueError(
-                f"reference_std={reference_std}, steps={steps}; give a positive number, and at least 1 step"
+                f"reference_std={reference_std}, steps={steps}; give a positive number, and at "
+                "least 1 step"
             )
         self.network, self.spec, self.method = network, spec, method_named(method)
         self.reference_std, self.steps = reference_std, steps
@@ -69,7 +73,9 @@ class ContrastiveEnergy(nn.Module):
         return EnergyDensity(self.energy)
 
     def log_density(self, raw: Shaped[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
-        """log p of raw items in nats, up to a constant; noise contrast learns it, and -log Z is then included."""
+        """log p of raw items in nats, up to a constant; noise contrast learns it, and -log Z is
+        then included.
+        """
         d = self.spec.dims
         known = (
             self.log_constant
@@ -106,7 +112,8 @@ class ContrastiveEnergy(nn.Module):
         batch: int = 250,
         on_step: OnStep | None = None,
     ) -> Shaped[Tensor, "n *shape"]:
-        """Raw items, each the end of a Markov chain of its own that began in q; item i depends on seeds[i] alone.
+        """Raw items, each the end of a Markov chain of its own that began in q; item i depends on
+        seeds[i] alone.
 
         Args:
             seeds: one integer per item.
@@ -116,7 +123,8 @@ class ContrastiveEnergy(nn.Module):
             on_step: called as on_step(batches done, batches).
 
         Raises:
-            ValueError: without seeds, for a batch below 1, a condition, or a sampler that is no number.
+            ValueError: without seeds, for a batch below 1, a condition, or a sampler that is no
+                number.
         """
         if condition is not None:
             raise ValueError("condition: this energy has none; leave it out")
@@ -138,7 +146,9 @@ class ContrastiveEnergy(nn.Module):
 
     @torch.no_grad()
     def _negatives(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The ends of chains of `steps` calls of the kernel, from the data or from the ends of earlier chains."""
+        """The ends of chains of `steps` calls of the kernel, from the data or from the ends of
+        earlier chains.
+        """
         start = x if self.replay is None else self.replay.draw(len(x), generator).to(x)
         acceptance = AcceptanceCounter()
         for _ in range(self.steps):

@@ -13,11 +13,12 @@ from .learned_variance import LearnedVariance
 
 
 class Denoiser(nn.Module):
-    """A network as a Predict; `target` says what its output is: a target by name, a Target, `CategoricalOutput`, `LearnedVariance`.
+    """A network as a Predict; `target` says what its output is: a target by name, a Target,
+    `CategoricalOutput`, `LearnedVariance`.
 
-    The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for data of standard
-    deviation s = `data_std`; with target="edm" its target has unit variance too (Karras et al. 2022, section 5).
-    ValueError when the target cannot be trained on the path.
+    The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for
+    data of standard deviation s = `data_std`; with target="edm" its target has unit variance too
+    (Karras et al. 2022, section 5). ValueError when the target cannot be trained on the path.
     """
 
     def __init__(

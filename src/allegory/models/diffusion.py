@@ -2,8 +2,9 @@ r"""The variational diffusion model: data, a path, a denoiser, and a decoder tha
 
     x --encode--> x0 --path--> z_t,  t from 0 to 1          p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
 
-(Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained by the objective `elbo`, its loss is the
-negative bound of log p(x) in bits/dim; by another objective it has the same parts, and a bound that was not trained.
+(Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained by the objective
+`elbo`, its loss is the negative bound of log p(x) in bits/dim; by another objective it has the same
+parts, and a bound that was not trained.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ class VDM(nn.Module):
     Args:
         denoiser: a Denoiser, or an Energy.
         spec: what the data are.
-        objective: what it is trained by: a name of `OBJECTIVES`, e.g. "elbo", "simple", "min_snr:5", "dual", or an
-            Objective.
-        label_dropout: the fraction of training items whose label is hidden, so that one network serves with and without
-            a condition (Ho & Salimans 2022).
+        objective: what it is trained by: a name of `OBJECTIVES`, e.g. "elbo", "simple",
+            "min_snr:5", "dual", or an Objective.
+        label_dropout: the fraction of training items whose label is hidden, so that one network
+            serves with and without a condition (Ho & Salimans 2022).
 
     Raises:
-        ValueError: for a fraction outside [0, 1], an unknown objective, and one that cannot train this denoiser.
+        ValueError: for a fraction outside [0, 1], an unknown objective, and one that cannot train
+            this denoiser.
     """
 
     def __init__(
@@ -120,7 +122,8 @@ class VDM(nn.Module):
         *,
         on_step: OnStep | None = None,
     ) -> Iterator[State]:
-        """The states of one batch from noise to samples, in model space; the model is in eval mode meanwhile.
+        """The states of one batch from noise to samples, in model space; the model is in eval mode
+        meanwhile.
 
         Args:
             seeds: one integer per item; item i depends on seeds[i] alone.
@@ -163,7 +166,8 @@ class VDM(nn.Module):
             on_step: called as on_step(done, total) over the steps of all batches.
 
         Raises:
-            ValueError: without seeds, for a condition of another length, a batch below 1, and what the sampler refuses.
+            ValueError: without seeds, for a condition of another length, a batch below 1, and what
+                the sampler refuses.
         """
         parts = [*seed_batches(seeds, labels_of(condition, len(seeds)), batch)]
         samples = []
@@ -215,12 +219,14 @@ class VDM(nn.Module):
     ) -> Float[Tensor, " b"]:
         """log p(x) in nats per item by the probability-flow ODE, a density in the data's own units.
 
-        For data of finitely many levels it is a lower bound of log P(x), by one draw within the bins (`flow_bound`).
+        For data of finitely many levels it is a lower bound of log P(x), by one draw within the
+        bins (`flow_bound`).
 
         Args:
             x: raw items.
             condition: one label per item, or None.
-            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for None.
+            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
+                None.
         """
         return self.flow_bound(x, condition, seeds=seeds).total
 
@@ -233,16 +239,19 @@ class VDM(nn.Module):
         seeds: Sequence[int] | None = None,
         solver: FlowSolver | None = None,
     ) -> FlowBound:
-        """log p(x) by the probability-flow ODE, and the evaluations that it took (Song et al. 2021, section 4.3).
+        """log p(x) by the probability-flow ODE, and the evaluations that it took (Song et al. 2021,
+        section 4.3).
 
-        The density has the noise of t = 0. Data of finitely many levels are spread over their bins by that noise,
-        truncated (Zheng et al. 2023): a lower bound of log P(x).
+        The density has the noise of t = 0. Data of finitely many levels are spread over their bins
+        by that noise, truncated (Zheng et al. 2023): a lower bound of log P(x).
 
         Args:
             x: raw items.
             condition: one label per item, or None.
-            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for None.
-            solver: how the ODE is solved; None for exact traces up to 128 numbers per item, and one probe beyond.
+            seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
+                None.
+            solver: how the ODE is solved; None for exact traces up to 128 numbers per item, and one
+                probe beyond.
 
         Raises:
             ValueError: for a path with an infinite end, and items that do not fit the data.
@@ -265,10 +274,11 @@ class VDM(nn.Module):
         return FlowBound((found.log_prob + self.spec.log_scale)[None], found.evaluations)
 
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> Hierarchy:
-        """The same model as a Markovian hierarchical VAE of `steps` + 1 latents (Luo 2022, eq. 23, 24, 31, 94).
+        """The same model as a Markovian hierarchical VAE of `steps` + 1 latents (Luo 2022, eq. 23,
+        24, 31, 94).
 
-        The bound of the hierarchy has the mean of `bound(steps=steps)`. With a condition it is a model of batches of
-        that length.
+        The bound of the hierarchy has the mean of `bound(steps=steps)`. With a condition it is a
+        model of batches of that length.
         """
         check_finite_ends(self.denoiser.path)
         return unroll(self.denoiser, self.spec, self.decoder, steps, condition)
@@ -294,7 +304,9 @@ class VDM(nn.Module):
         return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
 
     def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
-        """The model as a chain of latents at these nodes (`likelihood.level_placement`), for bits-back coding."""
+        """The model as a chain of latents at these nodes (`likelihood.level_placement`), for
+        bits-back coding.
+        """
         if nodes is None or len(nodes) < 2:
             raise ValueError(f"nodes={nodes}: a diffusion model codes by two latents or more")
         return self._coding().chain(node_levels(self.denoiser.path, nodes))
@@ -303,7 +315,9 @@ class VDM(nn.Module):
     def coding_nodes(
         self, x0: Float[Tensor, "b *shape"], steps: int | None = None
     ) -> tuple[int, ...]:
-        """The nodes of a chain of at most `steps` latents (20 for None) that costs least on these items."""
+        """The nodes of a chain of at most `steps` latents (20 for None) that costs least on these
+        items.
+        """
         chosen = CODING_STEPS if steps is None else steps
         _, nodes = min(chain_costs(self._coding(), x0).best_nodes(chosen))
         return tuple(nodes)

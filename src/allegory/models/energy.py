@@ -2,19 +2,21 @@ r"""Energies: a network that knows the density up to a constant, and the score a
 
     p(x_t) = exp(-E(x_t, t)) / Z(t)             score = -grad E                     (Luo 2022, eq. 152 to 156)
 
-A score network may have a curl, so it belongs to no density; this one cannot. What the network has to learn is put in units
-of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2 s^2 + sigma^2), s the standard deviation of data,
+A score network may have a curl, so it belongs to no density; this one cannot. What the network has
+to learn is put in units of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2
+s^2 + sigma^2), s the standard deviation of data,
 
     E(x_t) = |u|^2/2 + log |x_t/u| + (alpha s/sigma) phi(u, log_snr)
 
-with the constant of a normal density in log |x_t/u|. The first two are -log p for Gaussian data. Of the rest, -grad phi is
-what the target `edm` asks of a network: its target has unit variance at every level, so all weights, losses and samplers take
-an Energy for a denoiser.
+with the constant of a normal density in log |x_t/u|. The first two are -log p for Gaussian data. Of
+the rest, -grad phi is what the target `edm` asks of a network: its target has unit variance at
+every level, so all weights, losses and samplers take an Energy for a denoiser.
 
-phi is -<u, f(u)> for a network f whose output is like x ("inner_product"): then -grad phi = f + (grad f)^T u, the network itself
-and what makes it a gradient; it begins at 0 where f does, with a slope to learn by. Or it is one number an item ("scalar").
-Only the latter has constants of its own at each level, which `dual_score_matching` learns. Salimans & Ho 2021 ("Should EBMs
-model the energy or the score?") compare forms of this kind. They cost a second backward pass.
+phi is -<u, f(u)> for a network f whose output is like x ("inner_product"): then -grad phi = f +
+(grad f)^T u, the network itself and what makes it a gradient; it begins at 0 where f does, with a
+slope to learn by. Or it is one number an item ("scalar"). Only the latter has constants of its own
+at each level, which `dual_score_matching` learns. Salimans & Ho 2021 ("Should EBMs model the energy
+or the score?") compare forms of this kind. They cost a second backward pass.
 """
 
 from __future__ import annotations
@@ -35,10 +37,12 @@ FORMS = ("inner_product", "scalar")
 
 
 class Energy(nn.Module):
-    """A network as a Predict whose score is -grad E, and E itself: Z is not known (Luo 2022, eq. 152).
+    """A network as a Predict whose score is -grad E, and E itself: Z is not known (Luo 2022, eq.
+    152).
 
-    `form` says what the network puts out: "inner_product", something like x; "scalar", (b,) or (b, 1). ValueError for an unknown
-    one, or data_std of 0 or less; when it is called, for an output that is neither.
+    `form` says what the network puts out: "inner_product", something like x; "scalar", (b,) or (b,
+    1). ValueError for an unknown one, or data_std of 0 or less; when it is called, for an output
+    that is neither.
     """
 
     def __init__(
@@ -59,7 +63,8 @@ class Energy(nn.Module):
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """E(x_t, t) in nats: -log p(x_t) up to a constant of the level, which dual score matching learns as well.
+        """E(x_t, t) in nats: -log p(x_t) up to a constant of the level, which dual score matching
+        learns as well.
 
         ValueError where there is no noise.
         """
@@ -84,7 +89,9 @@ class Energy(nn.Module):
     def forward(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """x_t (batch, *shape) and t -> x0 and eps as the score -grad E has them; it can be differentiated again."""
+        """x_t (batch, *shape) and t -> x0 and eps as the score -grad E has them; it can be
+        differentiated again.
+        """
         level = self.path.at(t, like=x_t)
         again = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.enable_grad():
@@ -119,7 +126,8 @@ class Energy(nn.Module):
             else f"({len(u)},), one number an item"
         )
         raise ValueError(
-            f"network: output of shape {tuple(y.shape)}, which form={self.form!r} makes no energy of; give {wanted}, or "
+            f"network: output of shape {tuple(y.shape)}, which form={self.form!r} makes no energy "
+            f"of; give {wanted}, or "
             f"form={'scalar' if self.form == 'inner_product' else 'inner_product'!r}"
         )
 
@@ -128,6 +136,7 @@ def _noisy(level: Level) -> Coefficient:
     """sigma. ValueError where it is 0, and the energy of single points would be infinite."""
     if isinstance(level.sigma, float) and level.sigma == 0.0:
         raise ValueError(
-            "t: clean data, where E has no limit; give a t with noise, e.g. 0.0 on a path that starts with some"
+            "t: clean data, where E has no limit; give a t with noise, e.g. 0.0 on a path that "
+            "starts with some"
         )
     return level.sigma

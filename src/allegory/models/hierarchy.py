@@ -3,8 +3,9 @@ r"""The Markovian hierarchical VAE: a chain of latents, each seen only by its ne
     p(x, z_1..L) = p(z_L) p(x | z_1) prod_{i=2}^L p(z_{i-1} | z_i)                       (Luo 2022, eq. 23)
     q(z_1..L | x) = q(z_1 | x) prod_{i=2}^L q(z_i | z_{i-1})                                          (eq. 24)
 
-Any Gaussian kernels will do. One level is a VAE (eq. 17 to 19). Kernels that add fixed noise, with a decoder that
-predicts in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model, the same bound.
+Any Gaussian kernels will do. One level is a VAE (eq. 17 to 19). Kernels that add fixed noise, with
+a decoder that predicts in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model,
+the same bound.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from .latent_variable import LatentVariableModel
 
 
 class Hierarchy(LatentVariableModel):
-    """A chain of L latents: `up` = q(z_1 | x), ..., q(z_L | z_{L-1}); `down` = p(z_1 | z_2), ..., p(z_{L-1} | z_L).
+    """A chain of L latents: `up` = q(z_1 | x), ..., q(z_L | z_{L-1}); `down` = p(z_1 | z_2), ...,
+    p(z_{L-1} | z_L).
 
-    `observe` is p(x | z_1), `top` the shape of z_L, whose prior is N(0, prior_std^2 I). ValueError when the number of
-    kernels does not fit.
+    `observe` is p(x | z_1), `top` the shape of z_L, whose prior is N(0, prior_std^2 I). ValueError
+    when the number of kernels does not fit.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class Hierarchy(LatentVariableModel):
         super().__init__(spec)
         if not up or len(down) != len(up) - 1:
             raise ValueError(
-                f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L >= 1"
+                f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L "
+                ">= 1"
             )
         self.up, self.down, self.observe = _held(up), _held(down), observe
         self.top, self.prior_std = tuple(top), prior_std

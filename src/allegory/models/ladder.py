@@ -3,12 +3,14 @@ r"""The ladder: a hierarchical VAE that is inferred from the top down.
     p(x, z_1..L) = p(z_L) prod_{i<L} p(z_i | z_{i+1..L}) p(x | z_1..L)
     q(z_1..L | x) = q(z_L | x) prod_{i<L} q(z_i | z_{i+1..L}, x)
 
-(Sønderby et al. 2016; Kingma et al. 2016, section 4; Child 2021). Generation and inference share the way down: a state h
-holds what z_{i+1..L} have said, p(z_i | .) is read off it, and q(z_i | ., x) off it and the features of x, relative to p.
-When z_i is drawn its p is known, so all divergences are in closed form, and a Markov chain's trouble does not arise: there
-z_L learns only from what passed z_1, here every latent sees the spec.
+(Sønderby et al. 2016; Kingma et al. 2016, section 4; Child 2021). Generation and inference share
+the way down: a state h holds what z_{i+1..L} have said, p(z_i | .) is read off it, and q(z_i | .,
+x) off it and the features of x, relative to p. When z_i is drawn its p is known, so all divergences
+are in closed form, and a Markov chain's trouble does not arise: there z_L learns only from what
+passed z_1, here every latent sees the spec.
 
-Latents are counted from 0, next to the spec, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One walks down by
+Latents are counted from 0, next to the spec, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One
+walks down by
 
     h = model.start(count)
     for i in reversed(range(model.levels)):
@@ -43,9 +45,9 @@ VECTOR = 0
 class LadderConfig:
     """The choice of a ladder, for pictures whose sides are divisible by 4.
 
-    `latents` are (stride, channels) from z_1 to z_L: a latent of stride 2 or 4 is a picture of a half or a quarter of the
-    size, one of stride 0 a vector. `channels` and `blocks` are those of the networks at strides 2 and 4; `warmup` is
-    explained at `LatentVariableModel`.
+    `latents` are (stride, channels) from z_1 to z_L: a latent of stride 2 or 4 is a picture of a
+    half or a quarter of the size, one of stride 0 a vector. `channels` and `blocks` are those of
+    the networks at strides 2 and 4; `warmup` is explained at `LatentVariableModel`.
     """
 
     latents: tuple[tuple[int, int], ...]
@@ -191,7 +193,9 @@ class Ladder(LatentVariableModel):
         return [rung for rung in self.rungs if isinstance(rung, LadderLayer)]
 
     def _grown(self, i: int, h: Tensor) -> Tensor:
-        """The state, brought to half the picture's size where the next latent, or the observation, is the first there."""
+        """The state, brought to half the picture's size where the next latent, or the observation,
+        is the first there.
+        """
         here = self.places[i] if i < self.levels else 1
         below = self.places[i - 1] if i > 0 else 0
         out: Tensor = self.grow(h) if here == 1 and below == 0 else h

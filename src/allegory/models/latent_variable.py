@@ -1,7 +1,7 @@
 """Latent-variable models: what a VAE, a hierarchy and a ladder have in common.
 
-A model says how its latents are drawn for given data (`infer`) and how data are made from nothing (`generate`). Loss,
-bound, importance weights and samples follow from these two.
+A model says how its latents are drawn for given data (`infer`) and how data are made from nothing
+(`generate`). Loss, bound, importance weights and samples follow from these two.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from .base import evaluating, seed_batches
 
 
 class LatentVariableModel(nn.Module, ABC):
-    """p(x) = int p(z_L) ... p(z_1 | z_2) p(x | z_1) dz with an inference model q(z_1, ..., z_L | x).
+    """p(x) = int p(z_L) ... p(z_1 | z_2) p(x | z_1) dz with an inference model q(z_1, ..., z_L |
+    x).
 
     Args:
         spec: what the data are.
-        warmup: training steps of KL warm-up against posterior collapse (Sønderby et al. 2016, section 2.3): at step n
-            the costs of the latents are multiplied by min(n/warmup, 1). It affects the training loss only, not `bound`.
-            The count is a buffer, so a resumed run continues it.
+        warmup: training steps of KL warm-up against posterior collapse (Sønderby et al. 2016,
+            section 2.3): at step n the costs of the latents are multiplied by min(n/warmup, 1). It
+            affects the training loss only, not `bound`. The count is a buffer, so a resumed run
+            continues it.
     """
 
     unit = "bits/dim"
@@ -163,7 +165,8 @@ class LatentVariableModel(nn.Module, ABC):
             raise ValueError(f"nodes={nodes}: the latents of this model are fixed; give None")
         if not isinstance(self, Chain | TopDownModel):
             raise ValueError(
-                f"{type(self).__name__}: neither a chain of latents nor generated from the top down; it cannot code"
+                f"{type(self).__name__}: neither a chain of latents nor generated from the top "
+                "down; it cannot code"
             )
         return self
 
@@ -171,7 +174,8 @@ class LatentVariableModel(nn.Module, ABC):
         """None: the latents are fixed. ValueError for a number of steps."""
         if steps is not None:
             raise ValueError(
-                f"steps={steps}: this run is no diffusion model, its latents are its steps; leave it out"
+                f"steps={steps}: this run is no diffusion model, its latents are its steps; leave "
+                "it out"
             )
 
     def _encode(self, raw: Tensor) -> Tensor:
@@ -181,7 +185,9 @@ class LatentVariableModel(nn.Module, ABC):
         return x0.to(own)
 
     def _latent_weight(self) -> float | Tensor:
-        """The weight of the latents' costs in the loss, 1 in eval mode; one more step is counted in training."""
+        """The weight of the latents' costs in the loss, 1 in eval mode; one more step is counted in
+        training.
+        """
         if not self.warmup or not self.training:
             return 1.0
         weight = (self.trained / self.warmup).clamp(max=1.0)

@@ -12,10 +12,12 @@ from ..process.prediction import Prediction, Target, target_named
 
 @dataclass(frozen=True)
 class LearnedVariance:
-    """An output with twice the channels: the first half is a target, the second v in [-1, 1] with share = (v + 1)/2.
+    """An output with twice the channels: the first half is a target, the second v in [-1, 1] with
+    share = (v + 1)/2.
 
-    Improved DDPM (Nichol & Dhariwal 2021, eq. 15), and the networks of others that follow it. Solver `ddpm_learned` uses
-    the share; to every other solver, guide and likelihood it is the same model without.
+    Improved DDPM (Nichol & Dhariwal 2021, eq. 15), and the networks of others that follow it.
+    Solver `ddpm_learned` uses the share; to every other solver, guide and likelihood it is the same
+    model without.
     """
 
     target: str | Target = "eps"
@@ -28,7 +30,8 @@ class LearnedVariance:
         """The target of the first half. ValueError unless there are twice the channels of x_t."""
         if y.ndim != x_t.ndim or y.shape[1] != 2 * x_t.shape[1]:
             raise ValueError(
-                f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a network that learns its variance puts out twice "
+                f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a network that learns its "
+                "variance puts out twice "
                 "the channels"
             )
         mean, v = y.chunk(2, dim=1)

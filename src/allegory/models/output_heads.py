@@ -1,7 +1,9 @@
-r"""From what a network returns to a distribution: the Gaussian of a latent, the observation of the spec.
+r"""From what a network returns to a distribution: the Gaussian of a latent, the observation of the
+spec.
 
-Standard deviations are exp(r), with r bounded smoothly to +-LIMIT by LIMIT tanh(raw / LIMIT), so that no early step can
-make one of them 0 or infinite. Outputs in half precision are taken as float32 here: densities need the digits.
+Standard deviations are exp(r), with r bounded smoothly to +-LIMIT by LIMIT tanh(raw / LIMIT), so
+that no early step can make one of them 0 or infinite. Outputs in half precision are taken as
+float32 here: densities need the digits.
 """
 
 from __future__ import annotations
@@ -37,16 +39,19 @@ def gaussian(raw: Float[Tensor, "b c2 *space"], base: Gaussian | None = None) ->
 
 
 class Head:
-    """The observation of data of this kind: `bernoulli`, `logistic` (a mixture of `components`) or `gaussian`.
+    """The observation of data of this kind: `bernoulli`, `logistic` (a mixture of `components`) or
+    `gaussian`.
 
-    `outputs` is the number of channels that it wants of a network. ValueError where the decoder does not fit the spec.
+    `outputs` is the number of channels that it wants of a network. ValueError where the decoder
+    does not fit the spec.
     """
 
     def __init__(self, spec: DataSpec, decoder: str, components: int = 5) -> None:
         pick("decoder", decoder, dict.fromkeys(DECODERS))
         if decoder == "bernoulli" and spec.levels != 2:
             raise ValueError(
-                f"decoder='bernoulli' needs data of 2 levels, not {spec.levels}; binarize, or use 'logistic'"
+                f"decoder='bernoulli' needs data of 2 levels, not {spec.levels}; binarize, or use "
+                "'logistic'"
             )
         if decoder == "logistic" and spec.levels is None:
             raise ValueError(
@@ -54,7 +59,8 @@ class Head:
             )
         if decoder == "gaussian" and spec.levels is not None:
             raise ValueError(
-                f"decoder='gaussian' is a density, the data have {spec.levels} levels; use 'logistic'"
+                f"decoder='gaussian' is a density, the data have {spec.levels} levels; use "
+                "'logistic'"
             )
         self.spec, self.decoder, self.components = spec, decoder, components
         self.outputs = (

@@ -2,10 +2,11 @@ r"""The variational autoencoder, and Markov chains of them: trained kernels for 
 
     q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1})    and    p(x | z_1), p(z_1 | z_2), ..., p(z_L) = N(0, I)
 
-are networks that return the means and standard deviations of diagonal Gaussians (Kingma & Welling 2014, section 3; Luo
-2022, eq. 20 to 24), and p(x | z_1) what the data want: Bernoulli, a discretised mixture of logistics, or a Gaussian. One
-latent is the VAE: the divergence is in closed form, the draw is mean + std noise (eq. 21, 22). More make the hierarchy of
-eq. 23, whose lower latents' terms are drawn (see `likelihood.inference`); the ladder trains better (`ladder.py`).
+are networks that return the means and standard deviations of diagonal Gaussians (Kingma & Welling
+2014, section 3; Luo 2022, eq. 20 to 24), and p(x | z_1) what the data want: Bernoulli, a
+discretised mixture of logistics, or a Gaussian. One latent is the VAE: the divergence is in closed
+form, the draw is mean + std noise (eq. 21, 22). More make the hierarchy of eq. 23, whose lower
+latents' terms are drawn (see `likelihood.inference`); the ladder trains better (`ladder.py`).
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from .output_heads import Head, gaussian
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """The choice of a VAE (one latent), or of a chain: the sizes of the vectors z_1 to z_L, for data of any shape.
+    """The choice of a VAE (one latent), or of a chain: the sizes of the vectors z_1 to z_L, for
+    data of any shape.
 
-    Encoders and decoders are residual perceptrons of `depth` blocks of `width` units; with `channels`, those next to the
-    data are convolutions with so many channels at a half and a quarter of the picture's size, `depth` blocks at each.
-    `decoder` is "bernoulli", "logistic" or "gaussian".
+    Encoders and decoders are residual perceptrons of `depth` blocks of `width` units; with
+    `channels`, those next to the data are convolutions with so many channels at a half and a
+    quarter of the picture's size, `depth` blocks at each. `decoder` is "bernoulli", "logistic" or
+    "gaussian".
     """
 
     latents: tuple[int, ...] = (32,)
@@ -53,7 +56,10 @@ class VAEConfig:
         return "bits/dim"
 
     def build(self, spec: DataSpec) -> Hierarchy:
-        """A new model for data of this kind. ValueError where the decoder, or convolutions, do not fit them."""
+        """A new model for data of this kind.
+
+        ValueError where the decoder, or convolutions, do not fit them.
+        """
         head, steps = Head(spec, self.decoder), list(pairwise(self.latents))
         encoder, decoder = self._ends(spec, head)
         return Hierarchy(
@@ -70,7 +76,8 @@ class VAEConfig:
     def _ends(self, spec: DataSpec, head: Head) -> tuple[nn.Module, nn.Module]:
         """The networks of q(z_1 | x) and p(x | z_1).
 
-        The first is not zero when new: a decoder learns to ignore a latent that says nothing while the encoder begins.
+        The first is not zero when new: a decoder learns to ignore a latent that says nothing while
+        the encoder begins.
         """
         size = self.latents[0]
         if self.channels is not None:
@@ -89,7 +96,9 @@ class VAEConfig:
 
 
 class NetworkKernel(nn.Module):
-    """N(mean, std^2) of one latent given its neighbour: a network with twice the channels of the latent."""
+    """N(mean, std^2) of one latent given its neighbour: a network with twice the channels of the
+    latent.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

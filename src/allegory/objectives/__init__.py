@@ -1,4 +1,6 @@
-"""Training objectives: the bound, weighted denoising losses, score matching, and the losses of energies."""
+"""Training objectives: the bound, weighted denoising losses, score matching, and the losses of
+energies.
+"""
 
 from .base import OBJECTIVES, NeedsDecoder, Objective, objective_named
 from .contrastive import Replay, contrastive_divergence, noise_contrastive

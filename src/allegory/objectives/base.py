@@ -2,9 +2,10 @@ r"""What a training objective is: a part of a model that turns clean data into o
 
     losses = objective(predict, x0, condition, generator)          (batch,), in the objective's unit
 
-An objective draws its times and its noise from the generator that it is given. It is a frozen value, or a module where
-it has weights of its own (a teacher, say). Objectives that can be chosen by name are in `OBJECTIVES`: `elbo`, `dual`, and
-one weighted denoising loss for each weight of `WEIGHTS`.
+An objective draws its times and its noise from the generator that it is given. It is a frozen
+value, or a module where it has weights of its own (a teacher, say). Objectives that can be chosen
+by name are in `OBJECTIVES`: `elbo`, `dual`, and one weighted denoising loss for each weight of
+`WEIGHTS`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Objective(Protocol):
 
 @runtime_checkable
 class NeedsDecoder(Protocol):
-    """An objective that has a term for p(x | z_0); a model fills in its own decoder where none was given."""
+    """An objective that has a term for p(x | z_0); a model fills in its own decoder where none was
+    given.
+    """
 
     def with_decoder(self, decoder: Decoder) -> Objective:
         """The same objective with this decoder, or with the one that it has already."""

@@ -4,10 +4,11 @@ r"""Losses of energies: p(x) = exp(-E(x))/Z, and Z is never computed.
     persistent CD            the same        x' from chains that go on from step to step      Tieleman 2008
     noise contrastive        logistic loss of log p(x) - log q(x), with c = -log Z learned    Gutmann & Hyvarinen 2010
 
-The gradient of -log p(x) is grad E(x) - E_p[grad E(x')], which is that of the first line when the chain has converged and
-x' is taken for a constant (Song & Kingma 2021, section 2). CD-k starts k steps from the data, which is biased: it sees no
-mode that data never come near. Persistent chains remember where they were; a small share starts anew from noise each step
-(Du & Mordatch 2019). Noise contrast needs no chain, but a q that is everywhere where p is.
+The gradient of -log p(x) is grad E(x) - E_p[grad E(x')], which is that of the first line when the
+chain has converged and x' is taken for a constant (Song & Kingma 2021, section 2). CD-k starts k
+steps from the data, which is biased: it sees no mode that data never come near. Persistent chains
+remember where they were; a small share starts anew from noise each step (Du & Mordatch 2019). Noise
+contrast needs no chain, but a q that is everywhere where p is.
 
 Per item, in nats. (The third is in nats of a classification, not of x.)
 """
@@ -34,9 +35,11 @@ def contrastive_divergence(
     negatives: Float[Tensor, "..."],
     decay: float = 0.0,
 ) -> Float[Tensor, " b"]:
-    """E(x) - E(x') + decay (E(x)^2 + E(x')^2), x' held fixed (Hinton 2002; the last term is Du & Mordatch 2019, eq. 4).
+    """E(x) - E(x') + decay (E(x)^2 + E(x')^2), x' held fixed (Hinton 2002; the last term is Du &
+    Mordatch 2019, eq. 4).
 
-    The value is no divergence: only its gradient means something. ValueError for other than one negative an item.
+    The value is no divergence: only its gradient means something. ValueError for other than one
+    negative an item.
     """
     if negatives.shape != x.shape:
         raise ValueError(
@@ -50,20 +53,24 @@ def contrastive_divergence(
 def noise_contrastive(
     log_ratio_data: Float[Tensor, " b"], log_ratio_noise: Float[Tensor, " k"]
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " k"]]:
-    """-log sigmoid(r(x)) of data and -log sigmoid(-r(x')) of noise, r = log p - log q + log(b/k), each an item.
+    """-log sigmoid(r(x)) of data and -log sigmoid(-r(x')) of noise, r = log p - log q + log(b/k),
+    each an item.
 
-    Their sum over all items is the loss. Its minimum over all functions has p the density of the data, normalised
-    (Gutmann & Hyvarinen 2010, theorem 1). `log_ratio` is log p - log q with the learned constant in log p.
+    Their sum over all items is the loss. Its minimum over all functions has p the density of the
+    data, normalised (Gutmann & Hyvarinen 2010, theorem 1). `log_ratio` is log p - log q with the
+    learned constant in log p.
     """
     odds = math.log(len(log_ratio_data) / len(log_ratio_noise))
     return softplus(-(log_ratio_data + odds)), softplus(log_ratio_noise + odds)
 
 
 class Replay(nn.Module):
-    """Persistent chains: the ends of the Markov chains of earlier steps, from which the next negatives start.
+    """Persistent chains: the ends of the Markov chains of earlier steps, from which the next
+    negatives start.
 
-    At each draw a fraction of them starts anew from the reference (Tieleman 2008; Du & Mordatch 2019, section 3.1). The
-    chains are a buffer, so they are part of a checkpoint and a resumed run continues them.
+    At each draw a fraction of them starts anew from the reference (Tieleman 2008; Du & Mordatch
+    2019, section 3.1). The chains are a buffer, so they are part of a checkpoint and a resumed run
+    continues them.
 
     Args:
         noise: (count, generator) -> `count` draws from the reference density.
@@ -92,7 +99,10 @@ class Replay(nn.Module):
         self._drawn = torch.zeros(0, dtype=torch.int64)
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "count *shape"]:
-        """The states of `count` different chains, chosen at random. ValueError for more than there are."""
+        """The states of `count` different chains, chosen at random.
+
+        ValueError for more than there are.
+        """
         if count > len(self.chains):
             raise ValueError(
                 f"count={count}: there are {len(self.chains)} chains; make the buffer larger"

@@ -2,15 +2,17 @@ r"""Denoising losses: one squared error, one weight.
 
     loss = weight(log_snr) |x0_hat - x0|^2
 
-A network trained on another target makes the same error in other units. With alpha dx0 + sigma deps = 0,
+A network trained on another target makes the same error in other units. With alpha dx0 + sigma deps
+= 0,
 
     |dx0|^2 = (sigma/det)^2 |dy|^2,        det = alpha b - sigma a   for the target y = a x0 + b eps,
 
-so every loss is computed on the target that the network predicts (`Prediction.squared_error`), and its gradient with
-respect to x0_hat does not depend on the target.
+so every loss is computed on the target that the network predicts (`Prediction.squared_error`), and
+its gradient with respect to x0_hat does not depend on the target.
 
-Weights are given in x0-space for t uniform in [0, 1]. Those of the literature that are defined over log-SNR carry the
-density -d log_snr/dt of the log-SNR at uniform times (Kingma & Gao 2023, "Understanding diffusion objectives"):
+Weights are given in x0-space for t uniform in [0, 1]. Those of the literature that are defined over
+log-SNR carry the density -d log_snr/dt of the log-SNR at uniform times (Kingma & Gao 2023,
+"Understanding diffusion objectives"):
 
     elbo      -log_snr'/2 SNR                    nats: the continuous-time bound (Kingma et al. 2021, eq. 15)
     simple    SNR                                |eps_hat - eps|^2 (Ho et al. 2020, eq. 14)
@@ -52,7 +54,9 @@ class ScaledByData(Protocol):
 
 
 def elbo_weight(level: Level) -> Tensor:
-    """-log_snr'/2 SNR: summed over an item, its mean over t is the diffusion term of the bound in nats."""
+    """-log_snr'/2 SNR: summed over an item, its mean over t is the diffusion term of the bound in
+    nats.
+    """
     return torch.as_tensor(-0.5 * level.dlog_snr * exp(level.log_snr))
 
 
@@ -73,7 +77,8 @@ def p2_weight(k: float = 1.0, gamma: float = 1.0) -> Weight:
 
 @dataclass(frozen=True)
 class EdmWeight:
-    """(SNR + 1/data_std^2) N(log_snr; mean, std^2) (-log_snr'), the weight of Karras et al. 2022, table 1.
+    """(SNR + 1/data_std^2) N(log_snr; mean, std^2) (-log_snr'), the weight of Karras et al. 2022,
+    table 1.
 
     Args:
         data_std: standard deviation of the data. None takes that of the denoiser which is trained.
@@ -181,17 +186,22 @@ class WeightedDenoising:
 def check_fixed_schedule(path: Path, objective: str) -> None:
     """ValueError for a schedule that is trained by another objective than the bound.
 
-    Such a loss is no bound: a schedule makes it small by moving all times to where the error is small.
+    Such a loss is no bound: a schedule makes it small by moving all times to where the error is
+    small.
     """
     if any(parameter.requires_grad for parameter in path.schedule.parameters()):
         raise ValueError(
-            f"objective={objective!r}: only the bound can train a schedule, with any other objective it collapses to"
-            " the times that are easy; use objective='elbo', a fixed schedule, or schedule.requires_grad_(False)"
+            f"objective={objective!r}: only the bound can train a schedule, with any other "
+            "objective it collapses to"
+            " the times that are easy; use objective='elbo', a fixed schedule, or "
+            "schedule.requires_grad_(False)"
         )
 
 
 WEIGHTS: Registry[Weight] = Registry("weight")
-"""Weights of |x0_hat - x0|^2 by name; each is an objective of the same name, but for `elbo`, which has more terms."""
+"""Weights of |x0_hat - x0|^2 by name; each is an objective of the same name, but for `elbo`, which
+has more terms.
+"""
 
 
 def register_weight(
@@ -227,7 +237,8 @@ def weight_named(weight: str | Weight, data_std: float | None = None) -> Weight:
     """The weight of this name, e.g. "simple" or "min_snr:5"; a function as it is.
 
     Args:
-        weight: a name of `WEIGHTS`, with a number after a colon where it has a parameter, or a function of a Level.
+        weight: a name of `WEIGHTS`, with a number after a colon where it has a parameter, or a
+            function of a Level.
         data_std: standard deviation of the data, for a weight that depends on it (`edm`).
 
     Returns:
@@ -241,7 +252,8 @@ def weight_named(weight: str | Weight, data_std: float | None = None) -> Weight:
         return found
     if data_std is None:
         raise ValueError(
-            f"weight={weight!r}: depends on the standard deviation of the data; give data_std, or train a Denoiser"
+            f"weight={weight!r}: depends on the standard deviation of the data; give data_std, or "
+            "train a Denoiser"
         )
     return found.for_data(data_std)
 

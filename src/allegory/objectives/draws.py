@@ -1,7 +1,8 @@
-r"""The random draws of a training loss, all from the generator that is given: times, noise and probes.
+r"""The random draws of a training loss, all from the generator that is given: times, noise and
+probes.
 
-A loss reads no global random state. Two calls with generators in the same state draw the same numbers, and the
-training engine saves the state of its generator in each checkpoint.
+A loss reads no global random state. Two calls with generators in the same state draw the same
+numbers, and the training engine saves the state of its generator in each checkpoint.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ def normal_like(x: Float[Tensor, "*shape"], generator: torch.Generator) -> Float
 
 
 def stratified_times(count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Times (u + i/count) mod 1 with one uniform u: each is uniform on [0, 1), together they cover it evenly.
+    """Times (u + i/count) mod 1 with one uniform u: each is uniform on [0, 1), together they cover
+    it evenly.
 
-    One random number serves the batch, so the loss of a batch varies far less than with independent times
-    (Kingma et al. 2021, appendix). float64, on the generator's device.
+    One random number serves the batch, so the loss of a batch varies far less than with independent
+    times (Kingma et al. 2021, appendix). float64, on the generator's device.
     """
     device = generator.device
     dtype = precise(device)
@@ -36,10 +38,12 @@ def stratified_times(count: int, generator: torch.Generator) -> Float[Tensor, " 
 def uniform_in_log_snr(
     path: Path, count: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """Times whose log-SNR is uniform between the path's ends, and the factor by which each loss is multiplied.
+    """Times whose log-SNR is uniform between the path's ends, and the factor by which each loss is
+    multiplied.
 
-    The times have the density p(t) = -log_snr'(t)/(start - end), in proportion to g^2/sigma^2. The factor is 1/p(t), so
-    that the mean over t stays what it is under uniform times (ScoreFlow, Song et al. 2021, section 5).
+    The times have the density p(t) = -log_snr'(t)/(start - end), in proportion to g^2/sigma^2. The
+    factor is 1/p(t), so that the mean over t stays what it is under uniform times (ScoreFlow, Song
+    et al. 2021, section 5).
 
     Args:
         path: the forward process; its log-SNR has two finite ends.
@@ -55,7 +59,8 @@ def uniform_in_log_snr(
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(
-            f"path: log-SNR from {start:g} to {end:g}; times uniform in log-SNR need two finite ends"
+            f"path: log-SNR from {start:g} to {end:g}; times uniform in log-SNR need two finite "
+            "ends"
         )
 
     log_snr = start + (end - start) * stratified_times(count, generator)
@@ -66,7 +71,8 @@ def uniform_in_log_snr(
 def random_signs(
     count: int, like: Float[Tensor, "b *shape"], generator: torch.Generator
 ) -> Float[Tensor, "probes b *shape"]:
-    """Rademacher probes for a stochastic trace: `count` arrays of independent random signs per item.
+    """Rademacher probes for a stochastic trace: `count` arrays of independent random signs per
+    item.
 
     Args:
         count: probes per item.

@@ -2,8 +2,9 @@ r"""The negative evidence lower bound of a diffusion model as a training objecti
 
     -log p(x)  <=  -E[log p(x | z_0)]  +  KL(q(z_1 | x) || p(z_1))  +  E_t[ -log_snr'(t)/2 |eps - eps_hat(z_t)|^2 ]
 
-(Kingma et al. 2021, eq. 11 and 17; Luo 2022, eq. 58 in continuous time.) The terms are those of `process.bound_terms`. A
-learned schedule is trained along with the network: its ends by the bound, its interior by the variance of the loss.
+(Kingma et al. 2021, eq. 11 and 17; Luo 2022, eq. 58 in continuous time.) The terms are those of
+`process.bound_terms`. A learned schedule is trained along with the network: its ends by the bound,
+its interior by the variance of the loss.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Elbo:
 
     Args:
         decoder: p(x | z_0). None takes the decoder of the model that the objective is given to.
-        reconstructed: for so many items of a batch the reconstruction is drawn; their mean stands for all. It has no
-            trained part but the start of a learned schedule, which a few items move as well as all do.
+        reconstructed: for so many items of a batch the reconstruction is drawn; their mean stands
+            for all. It has no trained part but the start of a learned schedule, which a few items
+            move as well as all do.
     """
 
     decoder: Decoder | None = None
@@ -51,7 +53,8 @@ class Elbo:
         check_finite_ends(predict.path)
         if self.decoder is None:
             raise ValueError(
-                "decoder=None: the bound has a term for p(x | z_0); give e.g. Discretised(spec.values)"
+                "decoder=None: the bound has a term for p(x | z_0); give e.g. "
+                "Discretised(spec.values)"
             )
 
     def __call__(
@@ -83,7 +86,8 @@ def check_finite_ends(path: Path) -> None:
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(
-            f"log-SNR from {start:g} to {end:g}: a bound needs finite ends; give both, e.g. LinearLogSNR(8, -5), "
+            f"log-SNR from {start:g} to {end:g}: a bound needs finite ends; give both, e.g. "
+            "LinearLogSNR(8, -5), "
             "or train without a bound by another objective"
         )
 

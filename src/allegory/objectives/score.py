@@ -8,25 +8,27 @@ The aim is the Fisher divergence, and p is not known (Luo 2022, eq. 157; Hyvarin
     projected   E [ v^T grad s(x) v + 1/2 (v^T s(x))^2 ]                              Song et al. 2019, eq. 7
     denoising   1/2 E |s(x_t) - grad log q(x_t | x0)|^2 = Fisher at t + a constant    Vincent 2011
 
-All have the same minimiser, the score of the density that x is drawn from; for `denoising` that is p(x_t). With Rademacher
-probes v and S the symmetric part of grad s, the sliced loss of one x and one probe has the variance
+All have the same minimiser, the score of the density that x is drawn from; for `denoising` that is
+p(x_t). With Rademacher probes v and S the symmetric part of grad s, the sliced loss of one x and
+one probe has the variance
 
     sliced   2 sum_{i != j} S_ij^2              projected   the same of S + 1/2 s s^T
 
 so the first is the better one wherever |s|^2 can be had, and in one dimension it is exact.
 
-**Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of one is a weight of the
-other, and there is one function for both, `denoising_loss`:
+**Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of
+one is a weight of the other, and there is one function for both, `denoising_loss`:
 
     lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `score_weighting(lambda)`
     lambda = sigma^2       = SNR |...|^2       NCSN (Song & Ermon 2019, eq. 6), twice its loss: the weight `simple`
     lambda = g^2 / 2       = -log_snr'/2 SNR   ScoreFlow (Song et al. 2021, theorem 1): the weight `elbo`, nats
 
-The second is the likelihood. Its estimate varies with t less when t is drawn in proportion to g^2/sigma^2 = -log_snr', that
-is evenly in log-SNR, and weighed by the inverse (`uniform_in_log_snr`).
+The second is the likelihood. Its estimate varies with t less when t is drawn in proportion to
+g^2/sigma^2 = -log_snr', that is evenly in log-SNR, and weighed by the inverse
+(`uniform_in_log_snr`).
 
-Units: per item, summed over its numbers; s is in 1/units of x, so all but the weighted losses are in 1/units^2. No mean is
-taken over the batch or over t: that is the caller's.
+Units: per item, summed over its numbers; s is in 1/units of x, so all but the weighted losses are
+in 1/units^2. No mean is taken over the batch or over t: that is the caller's.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def score_at(predict: Predict, level: Level, condition: Tensor | None = None) ->
 def fisher_divergence(
     score: Score, truth: Score, x: Float[Tensor, "b *shape"]
 ) -> Float[Tensor, " b"]:
-    """1/2 |s(x) - grad log p(x)|^2 of each item: its mean over x from p is the Fisher divergence (Luo 2022, eq. 157)."""
+    """1/2 |s(x) - grad log p(x)|^2 of each item: its mean over x from p is the Fisher divergence
+    (Luo 2022, eq. 157).
+    """
     return (score(x) - truth(x)).flatten(1).square().sum(1) / 2
 
 
@@ -75,7 +79,8 @@ def sliced_score_matching(
     probes: Float[Tensor, "probes b *shape"],
     project: bool = False,
 ) -> Float[Tensor, " b"]:
-    """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et al. 2019, eq. 8).
+    """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et
+    al. 2019, eq. 8).
 
     Args:
         score: x -> s(x).
@@ -97,7 +102,9 @@ def sliced_score_matching(
 
 
 def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
-    """The weight of |x0_hat - x0|^2 that is lambda(level) of |score error|^2: lambda alpha^2/sigma^4."""
+    """The weight of |x0_hat - x0|^2 that is lambda(level) of |score error|^2: lambda
+    alpha^2/sigma^4.
+    """
 
     def weight(level: Level) -> Tensor:
         ratio = level.alpha / (level.sigma * level.sigma)
@@ -121,8 +128,8 @@ def denoising_score_matching(
         x0: clean data in model space.
         t: one time per item, in [0, 1].
         eps: standard normal noise.
-        scale: lambda as a function of the Level, by default sigma^2/2. `level.diffusion / 2` gives nats, the likelihood
-            weighting of ScoreFlow (Song et al. 2021).
+        scale: lambda as a function of the Level, by default sigma^2/2. `level.diffusion / 2` gives
+            nats, the likelihood weighting of ScoreFlow (Song et al. 2021).
         condition: one entry per item, or None.
 
     Returns:
@@ -138,11 +145,12 @@ def dual_score_matching(
     eps: Float[Tensor, "b *shape"],
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
-    """1/2 |sigma grad E - eps|^2 + 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, l = log-SNR (Guth et al. 2025).
+    """1/2 |sigma grad E - eps|^2 + 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, l = log-SNR (Guth et al.
+    2025).
 
-    The second term, of E(x_t, t) at fixed x_t, has -log p(x_t) for its minimum as the first has, constants included. It
-    carries the weights of separate parts of the data, which no score can see at low noise, down from the levels where
-    the parts overlap, and the normaliser from t = 1.
+    The second term, of E(x_t, t) at fixed x_t, has -log p(x_t) for its minimum as the first has,
+    constants included. It carries the weights of separate parts of the data, which no score can see
+    at low noise, down from the levels where the parts overlap, and the normaliser from t = 1.
 
     Args:
         predict: a Predict with an energy that is differentiable in t; its `path` mixes x0 and eps.
@@ -189,7 +197,8 @@ class DualScoreMatching:
         """ValueError for a predict without an energy, and where a schedule would learn from it."""
         if not callable(getattr(predict, "energy", None)):
             raise ValueError(
-                "objective='dual': matches the derivatives of an energy; use an Energy, or another objective"
+                "objective='dual': matches the derivatives of an energy; use an Energy, or "
+                "another objective"
             )
         check_fixed_schedule(predict.path, "dual")
 
@@ -207,7 +216,9 @@ class DualScoreMatching:
 
 
 def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor, " b"]:
-    """d log q(x_t | x0)/dl at fixed x_t: (sigma'/sigma (|eps|^2 - d) + alpha'/sigma <eps, x0>) / l'."""
+    """d log q(x_t | x0)/dl at fixed x_t: (sigma'/sigma (|eps|^2 - d) + alpha'/sigma <eps, x0>) /
+    l'.
+    """
     fall, rise = level.dsigma / level.sigma, level.dalpha / level.sigma
     terms = (fall * (eps.square() - 1) + rise * eps * x0) / level.dlog_snr
     return terms.flatten(1).sum(1)

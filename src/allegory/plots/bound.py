@@ -29,7 +29,8 @@ _COLORS = {"reconstruction": ORANGE, "prior": GREEN, "diffusion": BLUE, "latents
 def bound_terms(
     likelihoods: Mapping[str, Likelihood], others: Mapping[str, Estimate] | None = None
 ) -> Figure:
-    """The terms of each bound (Luo 2022, eq. 58) as a stacked bar in bits/dim, the total with its standard error.
+    """The terms of each bound (Luo 2022, eq. 58) as a stacked bar in bits/dim, the total with its
+    standard error.
 
     Negative terms, which densities may have, are stacked to the left of zero.
 
@@ -118,9 +119,11 @@ def _short(value: float) -> str:
 
 @styled
 def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
-    """One dot a reading: bits/dim less those of the reference, with the standard error of that difference.
+    """One dot a reading: bits/dim less those of the reference, with the standard error of that
+    difference.
 
-    The reference is the reading that differs by nothing; its own bits/dim stand in the title. ValueError without any.
+    The reference is the reading that differs by nothing; its own bits/dim stand in the title.
+    ValueError without any.
     """
     if not readings:
         raise ValueError("readings: none; give at least one")
@@ -175,9 +178,11 @@ def loss_over_log_snr(
     seed: int = 0,
     points: int = 24,
 ) -> Figure:
-    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they are given.
+    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they
+    are given.
 
-    The curve is 1/2 E|eps - eps_hat|^2 (Luo 2022, eq. 110, in continuous time), the area under it the diffusion term.
+    The curve is 1/2 E|eps - eps_hat|^2 (Luo 2022, eq. 110, in continuous time), the area under it
+    the diffusion term.
 
     Args:
         model: a diffusion model whose path has finite ends.

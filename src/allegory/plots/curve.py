@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim") -> Figure:
     """The training loss against items seen, with a running mean; one line of metrics.jsonl a point.
 
-    The first losses may be far above the page: it ends at the largest loss of the last four fifths. ValueError without
-    metrics.
+    The first losses may be far above the page: it ends at the largest loss of the last four fifths.
+    ValueError without metrics.
     """
     if not metrics:
         raise ValueError("metrics: none; train for at least one step")

@@ -1,9 +1,11 @@
-r"""Densities of points on the plane, and their scores: two numbers an item, so that all of p(x_t) can be seen at once.
+r"""Densities of points on the plane, and their scores: two numbers an item, so that all of p(x_t)
+can be seen at once.
 
     score = grad log p(x_t) = -grad E(x_t) = -eps/sigma            p(x_t) = exp(-E)/Z     (Luo 2022, eq. 151 to 156)
 
-Noise is counted as sigma/alpha, which is in the units of the data: at their standard deviation p(x_t) is one cloud, far
-below it every detail is there. All is without a condition and in model space.
+Noise is counted as sigma/alpha, which is in the units of the data: at their standard deviation
+p(x_t) is one cloud, far below it every detail is there. All is without a condition and in model
+space.
 """
 
 from __future__ import annotations
@@ -32,10 +34,13 @@ if TYPE_CHECKING:
 PIXELS, ARROWS, FACES, AT_ONCE = 101, 15, 141, 1024
 MOST_POINTS, SOME_POINTS = 2000, 150
 COARSE, FINE = 0.7, 0.06
-"""sigma/alpha of the noisiest and of the cleanest field, in standard deviations of the data: with more noise there is one
-cloud, with less there are single points."""
+"""sigma/alpha of the noisiest and of the cleanest field, in standard deviations of the data: with
+more noise there is one cloud, with less there are single points.
+"""
 WELL = 15.0
-"""Nats above its minimum at which an energy is cut off: in 2 dimensions p is e^-15 of its largest there."""
+"""Nats above its minimum at which an energy is cut off: in 2 dimensions p is e^-15 of its largest
+there.
+"""
 
 
 @styled
@@ -46,10 +51,12 @@ def score_field(
     *,
     levels: int = 4,
 ) -> Figure:
-    """p(x_t) as shades and the score as arrows, noisy to clean (Luo 2022, eq. 152 to 156; Song & Ermon 2019, figure 2).
+    """p(x_t) as shades and the score as arrows, noisy to clean (Luo 2022, eq. 152 to 156; Song &
+    Ermon 2019, figure 2).
 
-    The density is exp(-E) of a `predict` with an energy, else that of the items under the path's noise; shades are its
-    square root. An arrow has the direction of the score and the length log(1 + |sigma score|), in one unit for all panels.
+    The density is exp(-E) of a `predict` with an energy, else that of the items under the path's
+    noise; shades are its square root. An arrow has the direction of the score and the length log(1
+    + |sigma score|), in one unit for all panels.
 
     Args:
         predict: a Predict of points of the plane, with its path.
@@ -80,11 +87,13 @@ def score_field(
 
 @styled
 def energy_surface(predict: HasEnergy, raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Figure:
-    """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq. 152).
+    """E(x_t) with the least noise, as a surface and as a map with some of the items (Luo 2022, eq.
+    152).
 
-    The lowest of the items is set to 0, as Z is not known. The energy is cut off 15 nats above that and below it: far from
-    all data, at so little noise, an energy is not constrained by training. Where the path starts at clean data, which has
-    no energy, the level is that of the cleanest `score_field`.
+    The lowest of the items is set to 0, as Z is not known. The energy is cut off 15 nats above that
+    and below it: far from all data, at so little noise, an energy is not constrained by training.
+    Where the path starts at clean data, which has no energy, the level is that of the cleanest
+    `score_field`.
 
     Args:
         predict: an energy of points of the plane, with its path.
@@ -134,15 +143,18 @@ def check_plane(spec: DataSpec) -> None:
     """ValueError unless items are points of the plane."""
     if not is_plane(spec.shape):
         raise ValueError(
-            f"spec: items of shape {spec.shape}, and only points of the plane, (2,), can be seen this way; use "
+            f"spec: items of shape {spec.shape}, and only points of the plane, (2,), can be seen "
+            "this way; use "
             "`noising`, `trajectory` or `sample_grid`, which show items of any shape"
         )
 
 
 def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Level, ...]:
-    """Levels from noisy to clean, sigma/alpha geometric from 0.7 of the data's standard deviation to 0.06 of it.
+    """Levels from noisy to clean, sigma/alpha geometric from 0.7 of the data's standard deviation
+    to 0.06 of it.
 
-    One is the cleanest alone. Those that the path does not reach are taken at its end, once. ValueError for none.
+    One is the cleanest alone. Those that the path does not reach are taken at its end, once.
+    ValueError for none.
     """
     if count < 1:
         raise ValueError(f"levels={count}; give at least 1")
@@ -157,7 +169,9 @@ def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Leve
 
 
 def lattice(reach: float, count: int) -> Float[Tensor, "n 2"]:
-    """count x count points of the square of half-width `reach`, row by row from below, each from the left."""
+    """count x count points of the square of half-width `reach`, row by row from below, each from
+    the left.
+    """
     line = torch.linspace(-reach, reach, count)
     up, across = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([across.flatten(), up.flatten()], 1)
@@ -166,7 +180,9 @@ def lattice(reach: float, count: int) -> Float[Tensor, "n 2"]:
 def log_density(
     predict: Predict, level: Level, data: Float[Tensor, "k 2"], x: Float[Tensor, "n 2"]
 ) -> Float[Tensor, " n"]:
-    """log p(x_t) up to a constant: -E of a `predict` that has an energy, else the density of noised data."""
+    """log p(x_t) up to a constant: -E of a `predict` that has an energy, else the density of noised
+    data.
+    """
     own = NoisedDensity(predict, level).log_density if hasattr(predict, "energy") else None
     of = own or (lambda part: Empirical(data, level.path).log_prob(part, level))
     device = device_of(predict) if own else data.device
@@ -218,7 +234,9 @@ def _colours() -> Colormap:
 
 
 def _surface(axes: Any, x: Float[Tensor, "n 2"], height: Float[Tensor, "up across"]) -> None:
-    """The wells alone, on axes in space (which have no types): a plain of all that is cut off would hide them."""
+    """The wells alone, on axes in space (which have no types): a plain of all that is cut off would
+    hide them.
+    """
     across, up = (one.reshape(height.shape).numpy() for one in x.T)
     lowest = -torch.nn.functional.max_pool2d(-height[None], 2, stride=1)[0]  # corner of every face
     colours = _colours()(lowest.numpy() / WELL)

@@ -1,7 +1,8 @@
 """A report: one HTML file with everything in it.
 
-Pictures are PNG at twice the size at which they are shown, inside the file. There is no script, no font and no link
-that needs a network, and all text is escaped. It follows the reader's choice of light or dark.
+Pictures are PNG at twice the size at which they are shown, inside the file. There is no script, no
+font and no link that needs a network, and all text is escaped. It follows the reader's choice of
+light or dark.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ figcaption { margin-top: .7rem; }
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A figure with what one sees in it, what a reader who cannot see it is told, and how it was made."""
+    """A figure with what one sees in it, what a reader who cannot see it is told, and how it was
+    made.
+    """
 
     title: str
     figure: Figure

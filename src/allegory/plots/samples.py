@@ -26,7 +26,8 @@ def sample_grid(
     spec: DataSpec,
     real: Shaped[Tensor, "m *shape"] | None = None,
 ) -> Figure:
-    """Samples: images by class, one column a class; points over the real ones; other items as rows of cells.
+    """Samples: images by class, one column a class; points over the real ones; other items as rows
+    of cells.
 
     Without labels images fill a square. `real` are items of the data set, for points only.
     """
@@ -66,7 +67,9 @@ def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
 
 
 def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:
-    """The cloud of samples, beside it the same over the density of the real points where they are given."""
+    """The cloud of samples, beside it the same over the density of the real points where they are
+    given.
+    """
     page = blank(
         3.2,
         "Samples"

@@ -1,7 +1,9 @@
-"""The sections of a report on one model: every figure with its caption, in the order in which a reader asks.
+"""The sections of a report on one model: every figure with its caption, in the order in which a
+reader asks.
 
-Does it make good samples? How does a sample come about? What is its likelihood, and at which noise levels is it spent?
-How did training go? A section is there if the model can do what it shows (`models.base`).
+Does it make good samples? How does a sample come about? What is its likelihood, and at which noise
+levels is it spent? How did training go? A section is there if the model can do what it shows
+(`models.base`).
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def sections(
     evaluation: Evaluation,
     metrics: Sequence[Mapping[str, float]] = (),
 ) -> list[Section]:
-    """Samples, a trajectory, the noising, the terms of the bound, the bound by noise level, and the training curve.
+    """Samples, a trajectory, the noising, the terms of the bound, the bound by noise level, and the
+    training curve.
 
     Args:
         model: any model.
@@ -67,7 +70,8 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
     return Section(
         "Samples",
         sample_grid(evaluation.generated.x, labels, dataset.spec, dataset.test.x),
-        f"Samples of the model, {what}; none was picked by hand.{_accuracy(evaluation)}{_steps(evaluation)}",
+        f"Samples of the model, {what}; none was picked by "
+        f"hand.{_accuracy(evaluation)}{_steps(evaluation)}",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
@@ -103,10 +107,13 @@ def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
     return Section(
         "How a sample comes about",
         trajectory(states, spec),
-        "The first of the samples, from noise on the left to the sample on the right. Below each state is the model's"
-        " prediction of the clean item at that state, E[x0 | x_t]: a mean over all clean items that are possible there,"
+        "The first of the samples, from noise on the left to the sample on the right. Below each "
+        "state is the model's"
+        " prediction of the clean item at that state, E[x0 | x_t]: a mean over all clean items "
+        "that are possible there,"
         " which becomes sharp as the noise falls (Luo 2022, eq. 94 and 131).",
-        "Rows of states that turn from noise into samples, and below each the model's prediction, from blurred to sharp.",
+        "Rows of states that turn from noise into samples, and below each the model's "
+        "prediction, from blurred to sharp.",
         _sampled(evaluation),
     )
 
@@ -118,10 +125,12 @@ def _noising(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> 
     return Section(
         "The forward process",
         noising(path, some, dataset.spec, seed=evaluation.config.seed),
-        "The forward process that the model reverses: x_t = alpha x0 + sigma eps at equally spaced times (Luo 2022,"
+        "The forward process that the model reverses: x_t = alpha x0 + sigma eps at equally "
+        "spaced times (Luo 2022,"
         " figure 3 and eq. 70). The log-SNR, log(alpha²/sigma²), falls from left to right.",
         "Test items that dissolve in noise, step by step.",
-        f"{dataset.name}, test set; {path.scaling.name} path, {path.schedule}, log-SNR {start:g} to {end:g}",
+        f"{dataset.name}, test set; {path.scaling.name} path, {path.schedule}, log-SNR {start:g} "
+        f"to {end:g}",
     )
 
 
@@ -135,8 +144,10 @@ def _terms(evaluation: Evaluation, likelihood: Likelihood) -> Section:
     return Section(
         "The likelihood, term by term",
         bound_terms(likelihoods, others),
-        "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo 2022: reconstruction, prior"
-        " matching and the divergences of the other latents. It is an upper bound of the bits per item that a code"
+        "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo "
+        "2022: reconstruction, prior"
+        " matching and the divergences of the other latents. It is an upper bound of the bits per "
+        "item that a code"
         f" needs.{versus} The bar at the end is one standard error.",
         "; ".join(totals),
         _evaluated(evaluation, likelihood.count),
@@ -150,12 +161,15 @@ def _compared(evaluation: Evaluation) -> Section:
     return Section(
         "One model, many bounds",
         bounds_compared(bounds),
-        "The same items evaluated by every bound that this model has. A bound of T steps falls with T towards the one in"
-        " continuous time (Luo 2022, eq. 58); importance weights tighten a bound (eq. 7 before Jensen's inequality). The"
+        "The same items evaluated by every bound that this model has. A bound of T steps falls "
+        "with T towards the one in"
+        " continuous time (Luo 2022, eq. 58); importance weights tighten a bound (eq. 7 before "
+        "Jensen's inequality). The"
         " differences are paired, item by item.",
-        f"Dots around a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} bits/dim.",
-        f"{evaluation.dataset}, {evaluation.config.compared} test items; evaluations of the network per item: "
-        + "; ".join(costs),
+        f"Dots around a line at zero; the lowest is {best.name} with {best.bits.mean:.3f} "
+        "bits/dim.",
+        f"{evaluation.dataset}, {evaluation.config.compared} test items; evaluations of the "
+        "network per item: " + "; ".join(costs),
     )
 
 
@@ -171,10 +185,13 @@ def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Se
     return Section(
         "The bound by noise level",
         loss_over_log_snr(model, some.x, some.labels, seed=evaluation.config.seed),
-        "The diffusion term per unit of log-SNR: half the squared error of the predicted noise (Luo 2022, eq. 110, in"
-        f" continuous time). The area under the curve is the term itself, whatever the schedule.{gap}",
+        "The diffusion term per unit of log-SNR: half the squared error of the predicted noise "
+        "(Luo 2022, eq. 110, in"
+        " continuous time). The area under the curve is the term itself, whatever the "
+        f"schedule.{gap}",
         "A curve of bits/dim per unit of log-SNR, near zero where only noise is left.",
-        f"{dataset.name}, {len(some)} test items, 1 draw at each of 24 levels, band of one standard error",
+        f"{dataset.name}, {len(some)} test items, 1 draw at each of 24 levels, band of one "
+        "standard error",
     )
 
 

@@ -1,7 +1,7 @@
 """One look for all figures: sizes, colours and typefaces.
 
-Figures are made without pyplot, so they need no screen and leave no global state. The colours are those of Okabe & Ito
-(2008), which people with any kind of colour vision tell apart.
+Figures are made without pyplot, so they need no screen and leave no global state. The colours are
+those of Okabe & Ito (2008), which people with any kind of colour vision tell apart.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ STYLE: Any = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in this style inside, whatever the user's own settings are. Ticks take theirs when they are first drawn."""
+    """Draw in this style inside, whatever the user's own settings are.
+
+    Ticks take theirs when they are first drawn.
+    """
     import matplotlib
 
     with matplotlib.rc_context():
@@ -73,7 +76,9 @@ def styled(figure: Callable[P, R]) -> Callable[P, R]:
 
 
 def blank(height: float, title: str, gap: float = 0.05) -> Figure:
-    """A white page of the report's width, with a title that says what is seen; `gap` in inches between panels."""
+    """A white page of the report's width, with a title that says what is seen; `gap` in inches
+    between panels.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

@@ -30,10 +30,12 @@ Film = Sequence[Float[Tensor, "n *shape"]]
 def noising(
     path: Path, raw: Shaped[Tensor, "n *shape"], spec: DataSpec, *, seed: int = 0
 ) -> Figure:
-    """Items from clean to noise at even times (Luo 2022, figure 3; x_t of eq. 70), log-SNR under each.
+    """Items from clean to noise at even times (Luo 2022, figure 3; x_t of eq. 70), log-SNR under
+    each.
 
     One noise an item, the same at every time, so that one sees it rise. States are divided by
-    sqrt(alpha^2 + sigma^2), which keeps their size on every path. Up to four images, or all other items together.
+    sqrt(alpha^2 + sigma^2), which keeps their size on every path. Up to four images, or all other
+    items together.
     """
     x0 = spec.encode(raw)[: 4 if is_image(spec.shape) else len(raw)]
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed))
@@ -50,8 +52,8 @@ def noising(
 def trajectory(states: Sequence[State], spec: DataSpec) -> Figure:
     """Samples on their way from noise, and below each what the model predicts of x0 there.
 
-    `states` are all those of one trajectory, in order. Up to three images, or all other items together. ValueError
-    without states.
+    `states` are all those of one trajectory, in order. Up to three images, or all other items
+    together. ValueError without states.
     """
     if not states:
         raise ValueError(

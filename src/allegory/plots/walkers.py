@@ -38,9 +38,10 @@ def walkers(predict: Predict, spec: DataSpec, *, seeds: Sequence[int], levels: i
     """Langevin walkers from noise (Luo 2022, eq. 158), one a seed; lines are the ways of eight,
     above through the last five levels.
 
-    Above, annealed: five steps at each level of noise, from the largest to the smallest (Song & Ermon 2019, algorithm 1;
-    the step of their 2020, technique 4). Below, as many steps from the same places at the smallest noise alone (section
-    3.2 there). Shown is x_t/sqrt(alpha^2 + sigma^2). ValueError for a path without finite ends.
+    Above, annealed: five steps at each level of noise, from the largest to the smallest (Song &
+    Ermon 2019, algorithm 1; the step of their 2020, technique 4). Below, as many steps from the
+    same places at the smallest noise alone (section 3.2 there). Shown is x_t/sqrt(alpha^2 +
+    sigma^2). ValueError for a path without finite ends.
     """
     check_plane(spec)
     path = predict.path
@@ -65,11 +66,14 @@ def walkers(predict: Predict, spec: DataSpec, *, seeds: Sequence[int], levels: i
 
 
 def _way(path: Path, levels: int) -> Grid:
-    """So many levels and the last, from noise to data, even in log-SNR. ValueError for a path that has not got them."""
+    """So many levels and the last, from noise to data, even in log-SNR. ValueError for a path that
+    has not got them.
+    """
     if not all(map(math.isfinite, path.schedule.ends)):
         begin, end = path.schedule.ends
         raise ValueError(
-            f"path: log-SNR from {begin:g} to {end:g}, and a Langevin step is counted in the noise of a level; give a "
+            f"path: log-SNR from {begin:g} to {end:g}, and a Langevin step is counted in the noise "
+            "of a level; give a "
             "schedule with finite ends, e.g. LinearLogSNR(9, -5)"
         )
     if levels < MOMENTS - 1:
