@@ -81,7 +81,7 @@ def test_an_item_is_read_the_same_in_pieces_of_any_size(times, monkeypatch):
     y = torch.randn(5, 10, 3, 3, requires_grad=True)
     seen = []
     for chunk in (1, 2 * y[0].numel(), 5 * y[0].numel()):
-        monkeypatch.setattr(categorical_output, "CHUNK", chunk)
+        monkeypatch.setattr(categorical_output, "_CHUNK", chunk)
         x0 = CategoricalOutput(VALUES).read(y, x, level).x0
         (gradient,) = torch.autograd.grad(x0.square().sum(), y)
         seen.append((x0, gradient))

@@ -8,8 +8,8 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from allegory.data.spec import DataSpec
 from allegory.likelihood import log_mean_weight
-from allegory.models import VAEConfig
-from allegory.models.output_heads import LIMIT, Head, bounded, gaussian
+from allegory.models import VAE, VAEConfig
+from allegory.models.output_heads import MAX_LOG_STD, Head, bounded, gaussian
 from allegory.process import Gaussian, estimate
 from allegory.process.noise import Noise, Stream
 
@@ -39,7 +39,7 @@ def test_the_vae_is_its_two_terms(channels):
     raw = items(BINARY)
     noise = Noise(range(5, 9), (3,), Stream.BOUND).draw()
     mean, log_std = model.up[0].network(BINARY.encode(raw)).chunk(2, 1)
-    q = Normal(mean, (LIMIT * torch.tanh(log_std / LIMIT)).exp())
+    q = Normal(mean, (MAX_LOG_STD * torch.tanh(log_std / MAX_LOG_STD)).exp())
     logits = model.observe.network(mean + q.scale * noise)
     reconstruction = Bernoulli(logits=logits).log_prob(raw.float()).flatten(1).sum(1)
     bound = model.bound(raw, seeds=range(5, 5 + len(raw)))
@@ -80,7 +80,7 @@ def test_new_components_are_told_apart():
 
 
 def test_the_scale_of_a_logistic_is_bounded():
-    """An extreme output is a narrow or a wide logistic, not a spike nor a plain: exp(-2 +- LIMIT)."""
+    """An extreme output is a narrow or a wide logistic, not a spike nor a plain: exp(-2 +- MAX_LOG_STD)."""
     raw = torch.stack([torch.full((1, 18, 8, 8), sign * 1e4) for sign in (-1, 1)])
     scales = [Head(GREY, "logistic", components=3)(each).log_scales for each in raw]
     assert [one.unique().item() for one in scales] == pytest.approx([-7, 3])
@@ -187,3 +187,25 @@ def test_an_item_is_the_same_alone_and_in_a_batch():
 def test_what_does_not_fit_is_refused(data, change, says):
     with pytest.raises(ValueError, match=says):
         VAEConfig(**change).build(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "decoder"), [(BINARY, "bernoulli"), (DataSpec((3,), -40.0, 40.0), "gaussian")]
+)
+def test_a_vae_is_made_in_one_call(data, decoder):
+    """The decoder is the one that fits the data, and the model that of the config with the same choices."""
+    torch.manual_seed(0)
+    model = VAE(data, (4,), width=16, depth=1)
+    torch.manual_seed(0)
+    same = VAEConfig((4,), 16, 1, decoder=decoder).build(data)
+    raw = model.sample(range(3))
+    assert raw.equal(same.sample(range(3)))
+    torch.testing.assert_close(model.bound(raw).total, same.bound(raw).total)
+
+
+def test_a_condition_and_a_sampler_are_refused():
+    model = VAE(BINARY, (4,), width=16, depth=1)
+    with pytest.raises(ValueError, match="condition: a latent-variable model has none"):
+        model.sample([0], torch.tensor([1]))
+    with pytest.raises(ValueError, match="it draws its latents once"):
+        model.sample([0], sampler=25)

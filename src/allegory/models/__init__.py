@@ -10,9 +10,10 @@ from .hierarchy import Hierarchy
 from .ladder import Ladder, LadderConfig
 from .latent_variable import LatentVariableModel
 from .learned_variance import LearnedVariance
-from .vae import VAEConfig
+from .vae import VAE, VAEConfig
 
 __all__ = [
+    "VAE",
     "VDM",
     "CategoricalOutput",
     "ContrastiveEnergy",

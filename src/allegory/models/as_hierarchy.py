@@ -1,16 +1,17 @@
-r"""Variational diffusion, unrolled: T steps of it are a Markovian hierarchical VAE with T + 1
-latents.
+r"""T steps of a diffusion model as a Markovian hierarchical VAE with T + 1 latents.
 
 The latents are z_0, ..., z_T at the times t_i = i/T (Luo 2022, section "Variational Diffusion
-Models": a hierarchy whose latents have the shape of the spec, whose encoders are fixed, and whose
+Models": a hierarchy whose latents have the shape of the data, whose encoders are fixed, and whose
 top is noise):
 
-    q(z_0 | x)      the marginal at t = 0                    q(z_i | z_{i-1})    the transition, eq. 31
-    p(x | z_0)      the decoder                              p(z_{i-1} | z_i)    the posterior with the predicted x0, eq. 94
+    q(z_0 | x)         the marginal at t = 0
+    q(z_i | z_{i-1})   the transition, eq. 31
+    p(x | z_0)         the decoder
+    p(z_{i-1} | z_i)   the posterior with the predicted x0, eq. 94
 
-`generate_top_down` draws the same latents from the top down, q(z_T | x), q(z_{i-1} | z_i, x): every
-p is then known before its latent is drawn, all costs are in closed form, and the bound is the one
-by denoising matching, eq. 58.
+`generate_top_down` draws the same latents from the top down, from q(z_T | x) and
+q(z_{i-1} | z_i, x). Every p is then known before its latent is drawn, so all costs are in closed
+form, and the bound is the one by denoising matching, eq. 58.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .hierarchy import Hierarchy
 
 
 def step_levels(path: Path, steps: int) -> tuple[Level, ...]:
-    """The Levels at i/T, i = 0..T. ValueError for steps below 1."""
+    """The Levels of the `path` at i/T, i = 0..T. ValueError for steps below 1."""
     if steps < 1:
         raise ValueError(f"steps={steps}; give at least 1")
     return path.levels(torch.arange(steps + 1, dtype=torch.float64) / steps)
@@ -87,7 +88,7 @@ def generate_top_down(
     draw: DrawNoise,
     condition: Tensor | None = None,
 ) -> Inference:
-    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
+    """DrawNoise z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
     KLs (eq. 58).
 
     Args:

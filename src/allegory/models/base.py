@@ -8,7 +8,7 @@ these, and for no class:
     HasStepBound      the same for the model with a finite number of steps
     HasLogProb        log p(x)
     HasFlow           log p(x) by the probability-flow ODE, and what it cost
-    HasLogWeights     importance weights log p(x, z) - log q(z | x)
+    HasLogWeights     importance weights log p(x, z) - log q(z | x)  (`likelihood.importance`)
     HasLatents        a hierarchy of latents z_1..z_L, inferred and generated
     HasEnergy         E(x_t) = -log p(x_t) up to a constant of the level
     HasTrajectory     samples that come about step by step on a path: a diffusion model
@@ -21,9 +21,9 @@ per item or None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +32,30 @@ from ..data.spec import DataSpec
 from ..likelihood.codec import CodableModel
 from ..likelihood.dequantized_flow import FlowBound
 from ..likelihood.flow_ode import FlowSolver
+from ..likelihood.importance import HasLogWeights
 from ..likelihood.inference import DrawNoise, Inference
 from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.path import Level, Path
-from ..sampling.driver import State
+from ..sampling.driver import OnStep, State
 
-OnStep: TypeAlias = Callable[[int, int], None]
-"""on_step(done, total): called after each step of a computation."""
+__all__ = [
+    "CanCode",
+    "HasBound",
+    "HasEnergy",
+    "HasFlow",
+    "HasLatents",
+    "HasLogProb",
+    "HasLogWeights",
+    "HasStepBound",
+    "HasTrajectory",
+    "Model",
+    "device_of",
+    "evaluating",
+    "has_bound",
+    "is_conditional",
+    "seed_batches",
+]
 
 
 @runtime_checkable
@@ -57,7 +73,10 @@ class Model(Protocol):
         ...
 
     def loss(self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator, /) -> Tensor:
-        """The training loss of each item, (batch,), of raw items and labels or None."""
+        """The training loss of each item, (batch,), of a `batch` of raw items and labels or None.
+
+        All random numbers are drawn from the `generator`.
+        """
         ...
 
     def sample(
@@ -94,7 +113,10 @@ class HasBound(Protocol):
         seeds: Sequence[int] | None = None,
         draws: int = 8,
     ) -> Bound:
-        """The bound of log p(x), or of log p(x | condition), in nats per raw item."""
+        """The bound of log p(x), or of log p(x | condition), in nats per raw item.
+
+        `seeds` has one integer per item; `draws` is the number of evaluations per item.
+        """
         ...
 
 
@@ -114,11 +136,14 @@ class HasStepBound(HasBound, Protocol):
         draws: int = 8,
         steps: int | None = None,
     ) -> Bound:
-        """The bound in nats per raw item, of the model with `steps` steps; None is continuous time."""
+        """The bound of x given `condition`, of the model with `steps` steps or in continuous time.
+
+        `seeds` has one integer per item; `draws` is the number of evaluations per item.
+        """
         ...
 
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> HasLatents:
-        """The same model with `steps` steps, as a hierarchy of latents."""
+        """The model with `steps` steps, as a hierarchy of latents; `condition` has one per item."""
         ...
 
 
@@ -136,8 +161,10 @@ class HasFlow(Protocol):
         seeds: Sequence[int] | None = None,
         solver: FlowSolver | None = None,
     ) -> FlowBound:
-        """log p(x) by the flow in nats per raw item, a bound of it for discrete data, and the
-        evaluations.
+        """log p(x) given `condition`, in nats per raw item, and the evaluations that it took.
+
+        A bound of it for discrete data. `seeds` has one integer per item; `solver` says how the ODE
+        is solved.
         """
         ...
 
@@ -153,23 +180,7 @@ class HasLogProb(Protocol):
         *,
         seeds: Sequence[int] | None = None,
     ) -> Tensor:
-        """log p(x), or log p(x | condition), in nats per raw item."""
-        ...
-
-
-@runtime_checkable
-class HasLogWeights(Protocol):
-    """A model with latents, whose importance weights tighten the bound."""
-
-    def log_weights(
-        self,
-        x: Tensor,
-        condition: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        draws: int = 1,
-    ) -> Tensor:
-        """log p(x, z) - log q(z | x) in nats, (draws, batch)."""
+        """log p(x), or log p(x | condition), in nats per raw item; `seeds` has one per item."""
         ...
 
 
@@ -178,11 +189,11 @@ class HasLatents(Protocol):
     """A model with a hierarchy of latents z_1..z_L, drawn once per item."""
 
     def infer(self, x0: Tensor, draw: DrawNoise) -> Inference:
-        """One draw of all latents for data in model space."""
+        """One draw of all latents of x0, in model space, by the normal numbers of `draw`."""
         ...
 
     def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """p(x | z) after a draw of all latents from the prior."""
+        """p(x | z) for `count` items, after a draw of all latents from the prior by `draw`."""
         ...
 
 
@@ -200,7 +211,7 @@ class HasEnergy(Protocol):
     def energy(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Tensor:
-        """One number per item, in nats."""
+        """E(x_t, t) given `condition`, one number per item, in nats."""
         ...
 
 
@@ -221,7 +232,14 @@ class HasTrajectory(Model, Protocol):
         *,
         on_step: OnStep | None = None,
     ) -> Iterator[State]:
-        """The states of one batch from noise to samples, in model space."""
+        """The states of one batch from noise to samples, in model space.
+
+        Args:
+            seeds: one integer per item.
+            condition: one label per item, or None.
+            sampler: how it is sampled; None for the default.
+            on_step: called as on_step(done, total).
+        """
         ...
 
 
@@ -271,7 +289,7 @@ def evaluating(model: object) -> Iterator[None]:
 
 
 def device_of(model: object) -> torch.device:
-    """Where a module has its weights; the CPU for anything else."""
+    """Where a `model` has its weights; the CPU for anything that is no module."""
     tensors = [*model.parameters(), *model.buffers()] if isinstance(model, nn.Module) else []
     return tensors[0].device if tensors else torch.device("cpu")
 

@@ -1,9 +1,10 @@
-r"""A reading of outputs that knows the alphabet of its spec.
+r"""Network output as logits over the levels of the data, number by number.
 
-Numbers of finitely many levels v_1..v_K (pixels, counts) leave little to predict: by Bayes' rule,
-number i of x0 is
+The posterior of a number of finitely many levels v_1..v_K (a pixel, a count) has two factors: by
+Bayes' rule, number i of x0 is
 
-    p(x0_i = v | x_t)  proportional to  p(x0_i = v | the other numbers of x_t) N(x_t,i; alpha v, sigma^2).
+    p(x0_i = v | x_t)  proportional to
+        p(x0_i = v | the other numbers of x_t) N(x_t,i; alpha v, sigma^2).
 
 The second factor is known exactly at every Level and is what a plain network spends most of its
 training on: snapping a slightly noisy value to the level it came from (the Fourier features of VDM
@@ -23,7 +24,7 @@ from ..process.coefficients import Coefficient
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 
-CHUNK = 2**18
+_CHUNK = 2**18
 """Logits that are read at a time: 1 MB in float32, which stays in a core's cache from the first
 operation to the last.
 """
@@ -44,23 +45,27 @@ class CategoricalOutput:
         """Every path will do."""
 
     def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """x0 = sum_v v softmax(y_v - (x_t - alpha v)^2 / (2 sigma^2)), the posterior mean of each
-        number.
+        """x0 = sum_v v softmax(y_v - (x_t - alpha v)^2 / (2 sigma^2)), each number's posterior
+        mean.
+
+        Args:
+            y: the network's output, (b, levels * channels, *space).
+            x_t: the state that it was computed at, (b, channels, *space).
+            level: the Level of x_t.
         """
         logits = y.unflatten(1, (len(self.values), x_t.shape[1]))
         values = self.values.to(x_t).reshape(-1, *(1,) * (x_t.ndim - 1))
-        each = max(1, CHUNK // (len(self.values) * max(1, x_t[:1].numel())))
-        pieces = logits.split(each)
-        z, signal = (
-            (x_t / level.sigma).split(each),
-            _split(level.alpha / level.sigma, each, len(pieces)),
-        )
+        size = max(1, _CHUNK // (len(self.values) * max(1, x_t[:1].numel())))
+
+        pieces = logits.split(size)
+        z = (x_t / level.sigma).split(size)
+        signal = _split(level.alpha / level.sigma, size, len(pieces))
         means = [_mean(*piece, values) for piece in zip(pieces, z, signal, strict=True)]
         return Prediction.solve("x0", torch.cat(means), x_t, level)
 
 
 def _mean(logits: Tensor, z: Tensor, signal: Coefficient, values: Tensor) -> Tensor:
-    """sum_v v softmax(logits_v - (z - signal v)^2 / 2) for z = x_t / sigma, signal = alpha / sigma."""
+    """sum_v v softmax(logits_v - (z - signal v)^2 / 2), z = x_t / sigma, signal = alpha / sigma."""
     distance = z[:, None] - signal * values
     return (torch.addcmul(logits, distance, distance, value=-0.5).softmax(1) * values).sum(1)
 

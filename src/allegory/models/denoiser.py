@@ -13,12 +13,22 @@ from .learned_variance import LearnedVariance
 
 
 class Denoiser(nn.Module):
-    """A network as a Predict; `target` says what its output is: a target by name, a Target,
-    `CategoricalOutput`, `LearnedVariance`.
+    """A network as a Predict.
 
     The network sees c_in x_t with c_in = 1/sqrt(alpha^2 s^2 + sigma^2), which has unit variance for
     data of standard deviation s = `data_std`; with target="edm" its target has unit variance too
-    (Karras et al. 2022, section 5). ValueError when the target cannot be trained on the path.
+    (Karras et al. 2022, section 5).
+
+    Args:
+        network: forward(x, log_snr, condition) -> an array like x, or with more channels where the
+            target needs them.
+        path: the forward process.
+        target: what the output is: the name of a target ("x0", "eps", "v", "flow", "score", "edm"),
+            a Target, a `CategoricalOutput` or a `LearnedVariance`.
+        data_std: standard deviation of the data in model space.
+
+    Raises:
+        ValueError: when the target cannot be trained on the path, or data_std is not positive.
     """
 
     def __init__(
@@ -42,24 +52,24 @@ class Denoiser(nn.Module):
         self.target.check(path)
 
     def input_scale(self, level: Level) -> Coefficient:
-        """c_in."""
+        """c_in at this `level`."""
         signal = self.data_std * level.alpha
         return 1 / sqrt(signal * signal + level.sigma * level.sigma)
 
     def forward(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """x_t (batch, *shape) and t -> what is predicted of x0 and eps."""
+        """Predict (x0, eps) from x_t (batch, *shape) at time t, given the `condition`."""
         level = self.path.at(t, like=x_t)
-        return self.target.read(self.output(x_t, level, condition).to(x_t.dtype), x_t, level)
+        y = self.output(x_t, level, condition).to(x_t.dtype)
+        return self.target.read(y, x_t, level)
 
     def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
-        """What the network says at x_t, before it is read."""
-        own = next(
-            self.network.parameters(), x_t
-        ).dtype  # a network without parameters computes in the data's
-        log_snr = level.log_snr_per_item(x_t).to(
-            torch.promote_types(own, torch.float32)
-        )  # too coarse in half precision
+        """The network's output at x_t, at this `level` and with this `condition`."""
+        # A network without parameters computes in the data's dtype.
+        own = next(self.network.parameters(), x_t).dtype
+        # log-SNR would be too coarse in half precision.
+        log_snr = level.log_snr_per_item(x_t).to(torch.promote_types(own, torch.float32))
+
         y: Tensor = self.network((self.input_scale(level) * x_t).to(own), log_snr, condition)
         return y

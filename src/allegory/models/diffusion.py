@@ -1,6 +1,7 @@
 r"""The variational diffusion model: data, a path, a denoiser, and a decoder that has no parameters.
 
-    x --encode--> x0 --path--> z_t,  t from 0 to 1          p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
+    x --encode--> x0 --path--> z_t,  t from 0 to 1
+    p(x) = int p(z_1) prod p(z_s | z_t) p(x | z_0) dz
 
 (Kingma et al. 2021; Luo 2022, section "Variational Diffusion Models".) Trained by the objective
 `elbo`, its loss is the negative bound of log p(x) in bits/dim; by another objective it has the same
@@ -36,7 +37,7 @@ from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
 
-CODING_STEPS = 20
+_CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
 
 
@@ -315,10 +316,8 @@ class VDM(nn.Module):
     def coding_nodes(
         self, x0: Float[Tensor, "b *shape"], steps: int | None = None
     ) -> tuple[int, ...]:
-        """The nodes of a chain of at most `steps` latents (20 for None) that costs least on these
-        items.
-        """
-        chosen = CODING_STEPS if steps is None else steps
+        """The nodes of the chain of at most `steps` latents (20 for None) that costs least on x0."""
+        chosen = _CODING_STEPS if steps is None else steps
         _, nodes = min(chain_costs(self._coding(), x0).best_nodes(chosen))
         return tuple(nodes)
 
@@ -335,7 +334,7 @@ class VDM(nn.Module):
 
 
 def labels_of(condition: Tensor | int | None, count: int) -> Tensor | None:
-    """One label per item: a tensor as it is, a number for all items, None for none."""
+    """The `condition` of `count` items: a tensor as it is, or one number for all items."""
     return torch.full((count,), condition) if isinstance(condition, int) else condition
 
 

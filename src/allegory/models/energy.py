@@ -1,22 +1,23 @@
-r"""Energies: a network that knows the density up to a constant, and the score as its gradient.
+r"""Energies: a network that gives the density up to a constant, and the score as its gradient.
 
-    p(x_t) = exp(-E(x_t, t)) / Z(t)             score = -grad E                     (Luo 2022, eq. 152 to 156)
+    p(x_t) = exp(-E(x_t, t)) / Z(t)         score = -grad E         (Luo 2022, eq. 152 to 156)
 
-A score network may have a curl, so it belongs to no density; this one cannot. What the network has
-to learn is put in units of one, as Karras et al. 2022 do for denoisers: with u = x_t/sqrt(alpha^2
-s^2 + sigma^2), s the standard deviation of data,
+A score network may have a curl, and then it is the score of no density; the gradient of an energy
+has none. What the network has to learn is scaled to unit variance, as Karras et al. 2022 do for
+denoisers: with u = x_t/sqrt(alpha^2 s^2 + sigma^2), s the standard deviation of the data,
 
     E(x_t) = |u|^2/2 + log |x_t/u| + (alpha s/sigma) phi(u, log_snr)
 
-with the constant of a normal density in log |x_t/u|. The first two are -log p for Gaussian data. Of
-the rest, -grad phi is what the target `edm` asks of a network: its target has unit variance at
-every level, so all weights, losses and samplers take an Energy for a denoiser.
+with the constant of a normal density in log |x_t/u|. The first two terms are -log p of Gaussian
+data. -grad phi is what the target `edm` wants of a network and has unit variance at every level, so
+that all weights, losses and samplers take an Energy for a denoiser.
 
-phi is -<u, f(u)> for a network f whose output is like x ("inner_product"): then -grad phi = f +
-(grad f)^T u, the network itself and what makes it a gradient; it begins at 0 where f does, with a
-slope to learn by. Or it is one number an item ("scalar"). Only the latter has constants of its own
-at each level, which `dual_score_matching` learns. Salimans & Ho 2021 ("Should EBMs model the energy
-or the score?") compare forms of this kind. They cost a second backward pass.
+phi is -<u, f(u)> for a network f whose output is like x (form="inner_product"). Then
+-grad phi = f + J_f^T u. It is zero where f is zero, as in a new network, but its gradient with
+respect to the weights is not, so training starts. With form="scalar" phi is one number per item;
+only this form has a constant of its own at each level, which `dual_score_matching` learns. Salimans
+& Ho 2021 ("Should EBMs model the energy or the score?") compare such forms. Both cost a second
+backward pass.
 """
 
 from __future__ import annotations
@@ -33,16 +34,22 @@ from ..process.coefficients import Coefficient, sqrt
 from ..process.path import Level, Path
 from ..process.prediction import Prediction, edm_target
 
-FORMS = ("inner_product", "scalar")
+_FORMS = ("inner_product", "scalar")
 
 
 class Energy(nn.Module):
-    """A network as a Predict whose score is -grad E, and E itself: Z is not known (Luo 2022, eq.
+    """A network as a Predict whose score is -grad E, and E itself; Z is not known (Luo 2022, eq.
     152).
 
-    `form` says what the network puts out: "inner_product", something like x; "scalar", (b,) or (b,
-    1). ValueError for an unknown one, or data_std of 0 or less; when it is called, for an output
-    that is neither.
+    Args:
+        network: forward(u, log_snr, condition); it must be twice differentiable.
+        path: the forward process.
+        data_std: standard deviation of the data in model space.
+        form: what the network puts out: "inner_product", an array like x; "scalar", (b,) or (b, 1).
+
+    Raises:
+        ValueError: for an unknown form, or data_std of 0 or less; when called, for an output of
+            another shape.
     """
 
     def __init__(
@@ -53,7 +60,7 @@ class Energy(nn.Module):
             raise ValueError(
                 f"data_std={data_std}; give the positive standard deviation of the data"
             )
-        pick("form", form, dict.fromkeys(FORMS))
+        pick("form", form, dict.fromkeys(_FORMS))
         self.network, self.path, self.data_std, self.form = network, path, data_std, form
         self.target = edm_target(data_std)
 
@@ -69,11 +76,11 @@ class Energy(nn.Module):
         ValueError where there is no noise.
         """
         level = self.path.at(t, like=x_t)
-        u = x_t / self._spread(level)
+        u = x_t / self._marginal_std(level)
         gain = torch.as_tensor(self.data_std * level.alpha / _noisy(level)).to(x_t)
-        log_unit = torch.as_tensor(self._spread(level)).log().to(x_t).flatten() + 0.5 * math.log(
-            2 * math.pi
-        )
+        log_unit = torch.as_tensor(self._marginal_std(level)).log().to(
+            x_t
+        ).flatten() + 0.5 * math.log(2 * math.pi)
         plain = u.flatten(1).square().sum(1) / 2 + u[0].numel() * log_unit
         return plain + gain.flatten() * self._phi(u, level, condition)
 
@@ -95,7 +102,7 @@ class Energy(nn.Module):
         level = self.path.at(t, like=x_t)
         again = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.enable_grad():
-            u = x_t / self._spread(level)
+            u = x_t / self._marginal_std(level)
             if not (again and u.requires_grad):
                 u = u.clone().detach().requires_grad_()
             (slope,) = torch.autograd.grad(
@@ -103,7 +110,7 @@ class Energy(nn.Module):
             )
         return Prediction.solve(self.target, -slope, x_t, level)
 
-    def _spread(self, level: Level) -> Coefficient:
+    def _marginal_std(self, level: Level) -> Coefficient:
         signal = self.data_std * level.alpha
         return sqrt(signal * signal + level.sigma * level.sigma)
 

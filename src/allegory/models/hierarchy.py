@@ -1,7 +1,7 @@
 r"""The Markovian hierarchical VAE: a chain of latents, each seen only by its neighbours.
 
-    p(x, z_1..L) = p(z_L) p(x | z_1) prod_{i=2}^L p(z_{i-1} | z_i)                       (Luo 2022, eq. 23)
-    q(z_1..L | x) = q(z_1 | x) prod_{i=2}^L q(z_i | z_{i-1})                                          (eq. 24)
+    p(x, z_1..L) = p(z_L) p(x | z_1) prod_{i=2}^L p(z_{i-1} | z_i)           (Luo 2022, eq. 23)
+    q(z_1..L | x) = q(z_1 | x) prod_{i=2}^L q(z_i | z_{i-1})                             (eq. 24)
 
 Any Gaussian kernels will do. One level is a VAE (eq. 17 to 19). Kernels that add fixed noise, with
 a decoder that predicts in one x0, are variational diffusion (`VDM.as_hierarchy`): the same model,
@@ -25,11 +25,18 @@ from .latent_variable import LatentVariableModel
 
 
 class Hierarchy(LatentVariableModel):
-    """A chain of L latents: `up` = q(z_1 | x), ..., q(z_L | z_{L-1}); `down` = p(z_1 | z_2), ...,
-    p(z_{L-1} | z_L).
+    """A Markov chain of L latents.
 
-    `observe` is p(x | z_1), `top` the shape of z_L, whose prior is N(0, prior_std^2 I). ValueError
-    when the number of kernels does not fit.
+    Args:
+        spec: what the data are.
+        up: q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1}).
+        down: p(z_1 | z_2), ..., p(z_{L-1} | z_L).
+        observe: p(x | z_1).
+        top: the shape of z_L.
+        prior_std: s of the prior p(z_L) = N(0, s^2 I).
+
+    Raises:
+        ValueError: when the numbers of kernels do not fit.
     """
 
     def __init__(
@@ -48,8 +55,11 @@ class Hierarchy(LatentVariableModel):
                 f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L "
                 ">= 1"
             )
-        self.up, self.down, self.observe = _held(up), _held(down), observe
-        self.top, self.prior_std = tuple(top), prior_std
+        self.up = _held(up)
+        self.down = _held(down)
+        self.observe = observe
+        self.top = tuple(top)
+        self.prior_std = prior_std
 
     @property
     def levels(self) -> int:
@@ -67,13 +77,13 @@ class Hierarchy(LatentVariableModel):
         return cast("tuple[GaussianKernel, ...]", tuple(self.down))
 
     def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
-        """z_1..z_L from the data upwards (eq. 24)."""
+        """z_1..z_L of x0 from the data upwards, by the numbers of `draw` (eq. 24)."""
         return infer_bottom_up(
             x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw
         )
 
     def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """z_L from the prior, then down the chain (eq. 23)."""
+        """p(x | z) of `count` items: z_L from the prior, then down the chain by `draw` (eq. 23)."""
         z = self.prior(count).draw(draw(self._blank(count)))
         for kernel in reversed(self.kernels_down):
             p = kernel(z)
@@ -81,7 +91,7 @@ class Hierarchy(LatentVariableModel):
         return self.observe(z)
 
     def prior(self, count: int) -> Gaussian:
-        """p(z_L) for so many items."""
+        """p(z_L) for `count` items."""
         return Gaussian(self._blank(count), self.prior_std)
 
     def _blank(self, count: int) -> Tensor:

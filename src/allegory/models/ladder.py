@@ -1,16 +1,16 @@
-r"""The ladder: a hierarchical VAE that is inferred from the top down.
+r"""The ladder: a hierarchical VAE whose latents are inferred from the top down.
 
     p(x, z_1..L) = p(z_L) prod_{i<L} p(z_i | z_{i+1..L}) p(x | z_1..L)
     q(z_1..L | x) = q(z_L | x) prod_{i<L} q(z_i | z_{i+1..L}, x)
 
 (Sønderby et al. 2016; Kingma et al. 2016, section 4; Child 2021). Generation and inference share
-the way down: a state h holds what z_{i+1..L} have said, p(z_i | .) is read off it, and q(z_i | .,
-x) off it and the features of x, relative to p. When z_i is drawn its p is known, so all divergences
-are in closed form, and a Markov chain's trouble does not arise: there z_L learns only from what
-passed z_1, here every latent sees the spec.
+the pass from the top down. A state h is a function of z_{i+1..L}; p(z_i | .) is computed from h,
+and q(z_i | ., x) from h and the features of x, relative to p. When z_i is drawn its p is known, so
+all divergences are in closed form, and a problem of Markov chains does not arise: there z_L depends
+on x through z_1 alone, here every latent is inferred from the data.
 
-Latents are counted from 0, next to the spec, to L - 1, the top: `shapes[i]` is that of z_{i+1}. One
-walks down by
+Latents are counted from 0, next to the data, to L - 1, the top: `shapes[i]` is that of z_{i+1}. The
+pass from the top down is
 
     h = model.start(count)
     for i in reversed(range(model.levels)):
@@ -18,7 +18,7 @@ walks down by
         h = model.advance(i, h, z)             z drawn from q, from p, or decoded from a file
     model.observe(h)
 
-`infer` and `generate` are such walks, and so is a coder.
+`infer`, `generate` and lossless coding are such passes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from ..process.kernel import Gaussian
 from .latent_variable import LatentVariableModel
 from .output_heads import Head, gaussian
 
-STRIDES = (2, 4)
-VECTOR = 0
+_VECTOR = 0
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,20 @@ class LadderConfig:
         return "bits/dim"
 
     def build(self, spec: DataSpec) -> Ladder:
-        """A new model for data of this kind."""
+        """A new model for data with this `spec`."""
         return Ladder(spec, self)
 
 
 class LadderLayer(nn.Module):
-    """One latent: how p and q are read off the state, and how the latent enters it."""
+    """One latent: the networks of p and q, and the network that adds the latent to the state.
+
+    Args:
+        channels: channels of the state.
+        size: height and width of the state.
+        latent: stride and channels of the latent; stride 0 is a vector.
+        blocks: residual blocks after the latent.
+        top: whether it is z_L, which has a fixed prior.
+    """
 
     def __init__(
         self, channels: int, size: tuple[int, int], latent: tuple[int, int], blocks: int, top: bool
@@ -95,24 +102,32 @@ class LadderLayer(nn.Module):
         self.after = residuals(channels, blocks)
 
     def predict(self, h: Tensor) -> Gaussian:
-        """p(z_i | z_{i+1..L}); N(0, I) at the top."""
+        """p(z_i | z_{i+1..L}) from the state h; N(0, I) at the top."""
         if self.prior is None:
             return Gaussian(h.new_zeros(len(h), *self.shape), h.new_ones(()))
         return gaussian(self.prior(h))
 
     def infer(self, h: Tensor, features: Tensor, p: Gaussian) -> Gaussian:
-        """q(z_i | z_{i+1..L}, x)."""
+        """q(z_i | z_{i+1..L}, x) from the state h and the `features` of x, relative to p."""
         seen = features if self.prior is None else torch.cat([h, features], 1)
         return gaussian(self.posterior(seen), p)
 
     def forward(self, h: Tensor, z: Tensor) -> Tensor:
-        """The state once z_i is known."""
+        """The state after z = z_i, from the state h before it."""
         out: Tensor = self.after(h + self.enter(z))
         return out
 
 
 class Ladder(LatentVariableModel):
-    """See the head of the module. ValueError where latents, picture and decoder do not fit."""
+    """A hierarchical VAE of pictures whose latents are inferred from the top down.
+
+    Args:
+        spec: what the data are; the sides of the pictures are divisible by 4.
+        config: latents, channels, blocks, decoder and warm-up.
+
+    Raises:
+        ValueError: where latents, pictures and decoder do not fit.
+    """
 
     def __init__(self, spec: DataSpec, config: LadderConfig) -> None:
         super().__init__(spec, config.warmup)
@@ -144,33 +159,35 @@ class Ladder(LatentVariableModel):
         return tuple(rung.shape for rung in self._rungs)
 
     def encoder_features(self, x0: Float[Tensor, "b *shape"]) -> tuple[Tensor, ...]:
-        """What is seen in x, once for each of z_1 to z_L."""
+        """The features of x0, once for each of z_1 to z_L."""
         near = self.near(x0)
         seen = (near, self.far(near))
         return tuple(seen[place] for place in self.places)
 
     def start(self, count: int) -> Float[Tensor, "b c y x"]:
-        """The state before any latent is known."""
+        """The state of `count` items before any latent is known."""
         return self._grown(self.levels, self.first.expand(count, *self.first.shape))
 
     def step(
         self, i: int, h: Float[Tensor, "b c y x"], features: tuple[Tensor, ...] | None = None
     ) -> tuple[Gaussian | None, Gaussian]:
-        """q(z_{i+1} | above, x), or None without features of x, and p(z_{i+1} | above)."""
+        """q(z_{i+1} | above, x), or None without `features` of x, and p(z_{i+1} | above), at state
+        h.
+        """
         rung = self._rungs[i]
         p = rung.predict(h)
         return None if features is None else rung.infer(h, features[i], p), p
 
     def advance(self, i: int, h: Float[Tensor, "b c y x"], z: Float[Tensor, "b *latent"]) -> Tensor:
-        """The state once z_{i+1} is known as well."""
+        """The state after z = z_{i+1}, from the state h before it."""
         return self._grown(i, self._rungs[i](h, z))
 
     def observe(self, h: Float[Tensor, "b c y x"]) -> Observation:
-        """p(x | z_1..L), from the state after the last latent."""
+        """p(x | z_1..L), from the state h after the last latent."""
         return self.head(self.output(h))
 
     def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
-        """z_L to z_1, each from q."""
+        """z_L to z_1 of x0, each from q, by the standard normal numbers of `draw`."""
         features, h, latents = self.encoder_features(x0), self.start(len(x0)), list[Latent]()
         for i in reversed(range(self.levels)):
             q, p = self.step(i, h, features)
@@ -181,7 +198,7 @@ class Ladder(LatentVariableModel):
         return Inference(self.observe(h).log_prob(x0), tuple(reversed(latents)))
 
     def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """z_L to z_1, each from p."""
+        """p(x | z) of `count` items: z_L to z_1, each from p, by `draw`."""
         h = self.start(count)
         for i in reversed(range(self.levels)):
             _, p = self.step(i, h)
@@ -205,7 +222,7 @@ class Ladder(LatentVariableModel):
 def _places(config: LadderConfig) -> tuple[int, ...]:
     """0 for a latent of stride 2, 1 for one of stride 4 and for a vector."""
     strides = [stride for stride, _ in config.latents]
-    order = [{2: 0, 4: 1, VECTOR: 2}.get(stride, -1) for stride in strides]
+    order = [{2: 0, 4: 1, _VECTOR: 2}.get(stride, -1) for stride in strides]
     if not order or min(order) < 0 or order != sorted(order):
         raise ValueError(
             f"latents of strides {strides}; give at least one, in the order 2, 4, 0 from z_1 to z_L"

@@ -47,11 +47,11 @@ class LatentVariableModel(nn.Module, ABC):
 
     @abstractmethod
     def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
-        """One draw of all latents for data in model space."""
+        """One draw of all latents of x0, in model space, by the normal numbers of `draw`."""
 
     @abstractmethod
     def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """p(x | z) after a draw of all latents from the prior."""
+        """p(x | z) for `count` items, after a draw of all latents from the prior by `draw`."""
 
     def loss(
         self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
@@ -171,7 +171,7 @@ class LatentVariableModel(nn.Module, ABC):
         return self
 
     def coding_nodes(self, x0: Float[Tensor, "b *shape"], steps: int | None = None) -> None:
-        """None: the latents are fixed. ValueError for a number of steps."""
+        """None, whatever x0 is: the latents are fixed. ValueError for a number of steps."""
         if steps is not None:
             raise ValueError(
                 f"steps={steps}: this run is no diffusion model, its latents are its steps; leave "

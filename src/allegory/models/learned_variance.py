@@ -1,4 +1,4 @@
-"""A network that learns the variance of a reverse step beside its mean."""
+"""A network that learns the mean and the variance of a reverse step (Nichol & Dhariwal 2021)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LearnedVariance:
         target_named(self.target).check(path)
 
     def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """The target of the first half. ValueError unless there are twice the channels of x_t."""
+        """The Prediction of y at x_t and this `level`. ValueError unless y has 2 x its channels."""
         if y.ndim != x_t.ndim or y.shape[1] != 2 * x_t.shape[1]:
             raise ValueError(
                 f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a network that learns its "

@@ -1,14 +1,16 @@
 r"""Losses of energies: p(x) = exp(-E(x))/Z, and Z is never computed.
 
-    contrastive divergence   E(x) - E(x')    x' from p by a Markov chain                      Hinton 2002
-    persistent CD            the same        x' from chains that go on from step to step      Tieleman 2008
-    noise contrastive        logistic loss of log p(x) - log q(x), with c = -log Z learned    Gutmann & Hyvarinen 2010
+    contrastive divergence   E(x) - E(x')    x' from p by a Markov chain             (Hinton 2002)
+    persistent CD            the same        x' from chains that continue over the
+                                             steps of training                    (Tieleman 2008)
+    noise contrastive        logistic loss of log p(x) - log q(x), with c = -log Z learned
+                                                               (Gutmann & Hyvarinen 2010)
 
 The gradient of -log p(x) is grad E(x) - E_p[grad E(x')], which is that of the first line when the
 chain has converged and x' is taken for a constant (Song & Kingma 2021, section 2). CD-k starts k
-steps from the data, which is biased: it sees no mode that data never come near. Persistent chains
-remember where they were; a small share starts anew from noise each step (Du & Mordatch 2019). Noise
-contrast needs no chain, but a q that is everywhere where p is.
+steps from the data, which is biased: it never reaches a mode that is far from all data. Persistent
+chains continue where they ended; a small fraction starts anew from noise at each step (Du &
+Mordatch 2019). Noise contrast needs no chain, but a q that is everywhere where p is.
 
 Per item, in nats. (The third is in nats of a classification, not of x.)
 """
@@ -35,11 +37,19 @@ def contrastive_divergence(
     negatives: Float[Tensor, "..."],
     decay: float = 0.0,
 ) -> Float[Tensor, " b"]:
-    """E(x) - E(x') + decay (E(x)^2 + E(x')^2), x' held fixed (Hinton 2002; the last term is Du &
-    Mordatch 2019, eq. 4).
+    """E(x) - E(x') + decay (E(x)^2 + E(x')^2) with x' held fixed (Hinton 2002).
 
-    The value is no divergence: only its gradient means something. ValueError for other than one
-    negative an item.
+    The value is no divergence: only its gradient has a meaning. The last term is that of Du &
+    Mordatch 2019, eq. 4.
+
+    Args:
+        energy: x -> E(x), one number per item.
+        x: data in model space.
+        negatives: x', draws from p, as many as there are items.
+        decay: weight of the squared energies.
+
+    Raises:
+        ValueError: for another number of negatives.
     """
     if negatives.shape != x.shape:
         raise ValueError(
@@ -53,12 +63,17 @@ def contrastive_divergence(
 def noise_contrastive(
     log_ratio_data: Float[Tensor, " b"], log_ratio_noise: Float[Tensor, " k"]
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " k"]]:
-    """-log sigmoid(r(x)) of data and -log sigmoid(-r(x')) of noise, r = log p - log q + log(b/k),
-    each an item.
+    """-log sigmoid(r(x)) of data, -log sigmoid(-r(x')) of noise, r = log p - log q + log(b/k).
 
-    Their sum over all items is the loss. Its minimum over all functions has p the density of the
-    data, normalised (Gutmann & Hyvarinen 2010, theorem 1). `log_ratio` is log p - log q with the
-    learned constant in log p.
+    The minimum of the sum over all items, over all functions, has p the density of the data,
+    normalised (Gutmann & Hyvarinen 2010, theorem 1).
+
+    Args:
+        log_ratio_data: log p - log q of each datum, with the learned constant in log p.
+        log_ratio_noise: the same of each draw from q.
+
+    Returns:
+        The losses of the data and of the noise.
     """
     odds = math.log(len(log_ratio_data) / len(log_ratio_noise))
     return softplus(-(log_ratio_data + odds)), softplus(log_ratio_noise + odds)
@@ -99,7 +114,7 @@ class Replay(nn.Module):
         self._drawn = torch.zeros(0, dtype=torch.int64)
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "count *shape"]:
-        """The states of `count` different chains, chosen at random.
+        """The states of `count` different chains, chosen by the `generator`.
 
         ValueError for more than there are.
         """
@@ -117,7 +132,10 @@ class Replay(nn.Module):
         return torch.where(chosen, self.noise(count, generator).to(old), old)
 
     def put(self, x: Float[Tensor, "count *shape"]) -> None:
-        """The new states of the chains that were drawn last. ValueError for another number of them."""
+        """Set the states x of the chains that were drawn last.
+
+        ValueError for another number of them.
+        """
         if len(x) != len(self._drawn):
             raise ValueError(
                 f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each"
@@ -129,5 +147,5 @@ METHODS = ("cd", "pcd", "nce")
 
 
 def method_named(name: str) -> str:
-    """One of cd, pcd, nce. ValueError with the closest otherwise."""
+    """The `name` itself: cd, pcd or nce. ValueError with the closest otherwise."""
     return pick("method", name, dict.fromkeys(METHODS, name))

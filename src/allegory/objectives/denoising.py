@@ -5,7 +5,7 @@ r"""Denoising losses: one squared error, one weight.
 A network trained on another target makes the same error in other units. With alpha dx0 + sigma deps
 = 0,
 
-    |dx0|^2 = (sigma/det)^2 |dy|^2,        det = alpha b - sigma a   for the target y = a x0 + b eps,
+    |dx0|^2 = (sigma/det)^2 |dy|^2,    det = alpha b - sigma a    for the target y = a x0 + b eps,
 
 so every loss is computed on the target that the network predicts (`Prediction.squared_error`), and
 its gradient with respect to x0_hat does not depend on the target.
@@ -14,12 +14,12 @@ Weights are given in x0-space for t uniform in [0, 1]. Those of the literature t
 log-SNR carry the density -d log_snr/dt of the log-SNR at uniform times (Kingma & Gao 2023,
 "Understanding diffusion objectives"):
 
-    elbo      -log_snr'/2 SNR                    nats: the continuous-time bound (Kingma et al. 2021, eq. 15)
-    simple    SNR                                |eps_hat - eps|^2 (Ho et al. 2020, eq. 14)
-    min_snr   min(SNR, 5)                        Hang et al. 2023
-    p2        SNR / (1 + SNR)                    Choi et al. 2022, k = gamma = 1
-    edm       (SNR + 1/s^2) N(log_snr; 2.4, 2.4^2) (-log_snr')      Karras et al. 2022, table 1
-    sigmoid   -log_snr'/2 SNR sigmoid(b - log_snr)                  Hoogeboom et al. 2024, b = -1
+    elbo      -log_snr'/2 SNR              nats: continuous time (Kingma et al. 2021, eq. 15)
+    simple    SNR                          |eps_hat - eps|^2 (Ho et al. 2020, eq. 14)
+    min_snr   min(SNR, 5)                  Hang et al. 2023
+    p2        SNR / (1 + SNR)              Choi et al. 2022, k = gamma = 1
+    edm       (SNR + 1/s^2) N(log_snr; 2.4, 2.4^2) (-log_snr')    Karras et al. 2022, table 1
+    sigmoid   -log_snr'/2 SNR sigmoid(b - log_snr)                Hoogeboom et al. 2024, b = -1
 """
 
 from __future__ import annotations
@@ -49,19 +49,20 @@ class ScaledByData(Protocol):
     """A weight that depends on the standard deviation of the data."""
 
     def for_data(self, data_std: float) -> Weight:
-        """The weight for data of this standard deviation."""
+        """The weight for data of standard deviation `data_std`."""
         ...
 
 
 def elbo_weight(level: Level) -> Tensor:
-    """-log_snr'/2 SNR: summed over an item, its mean over t is the diffusion term of the bound in
-    nats.
+    """-log_snr'/2 SNR at this `level`.
+
+    Summed over an item, its mean over t is the diffusion term of the bound in nats.
     """
     return torch.as_tensor(-0.5 * level.dlog_snr * exp(level.log_snr))
 
 
 def simple_weight(level: Level) -> Tensor:
-    """SNR: the plain squared error of eps."""
+    """SNR at this `level`: the plain squared error of eps."""
     return torch.as_tensor(exp(level.log_snr))
 
 
@@ -91,12 +92,12 @@ class EdmWeight:
     std: float = 2.4
 
     def for_data(self, data_std: float) -> EdmWeight:
-        """The same weight with this standard deviation, unless it has one."""
+        """The same weight with this `data_std`, unless it has one."""
         known = data_std if self.data_std is None else self.data_std
         return EdmWeight(known, self.mean, self.std)
 
     def __call__(self, level: Level) -> Tensor:
-        """The weight at a Level. ValueError while data_std is None."""
+        """The weight at this `level`. ValueError while data_std is None."""
         if self.data_std is None:
             raise ValueError(
                 "data_std=None: give the standard deviation of the data to weight 'edm'"
@@ -162,7 +163,7 @@ class WeightedDenoising:
         return f"{self.name}-weighted error"
 
     def check(self, predict: Predict) -> None:
-        """ValueError for an unknown weight, and where a schedule would learn from a weighted error."""
+        """Refuse an unknown weight, and a `predict` whose schedule would learn from the loss."""
         self._weight(predict)
         check_fixed_schedule(predict.path, self.name)
 
@@ -173,7 +174,10 @@ class WeightedDenoising:
         condition: Tensor | None,
         generator: torch.Generator,
     ) -> Float[Tensor, " b"]:
-        """One draw of the loss per item, at one time and one noise."""
+        """One draw of the loss of x0 per item, of `predict` given the `condition`.
+
+        Times and noise are drawn from the `generator`.
+        """
         t = stratified_times(len(x0), generator).to(x0.device)
         eps = normal_like(x0, generator)
         losses = denoising_loss(predict, x0, t, eps, self._weight(predict), condition)
@@ -184,7 +188,7 @@ class WeightedDenoising:
 
 
 def check_fixed_schedule(path: Path, objective: str) -> None:
-    """ValueError for a schedule that is trained by another objective than the bound.
+    """ValueError for a `path` whose schedule is trained by another objective than the bound.
 
     Such a loss is no bound: a schedule makes it small by moving all times to where the error is
     small.

@@ -17,7 +17,7 @@ from ..process.path import Path, precise
 
 
 def normal_like(x: Float[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
-    """Standard normal numbers in the shape, dtype and place of x; drawn on the generator's device."""
+    """Standard normal numbers in the shape, dtype and place of x, from the `generator`."""
     drawn = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
     return drawn.to(x.device)
 

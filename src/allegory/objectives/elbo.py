@@ -1,6 +1,7 @@
 r"""The negative evidence lower bound of a diffusion model as a training objective.
 
-    -log p(x)  <=  -E[log p(x | z_0)]  +  KL(q(z_1 | x) || p(z_1))  +  E_t[ -log_snr'(t)/2 |eps - eps_hat(z_t)|^2 ]
+    -log p(x)  <=  -E[log p(x | z_0)]  +  KL(q(z_1 | x) || p(z_1))
+                   +  E_t[ -log_snr'(t)/2 |eps - eps_hat(z_t)|^2 ]
 
 (Kingma et al. 2021, eq. 11 and 17; Luo 2022, eq. 58 in continuous time.) The terms are those of
 `process.bound_terms`. A learned schedule is trained along with the network: its ends by the bound,
@@ -49,7 +50,7 @@ class Elbo:
         return self if self.decoder is not None else replace(self, decoder=decoder)
 
     def check(self, predict: Predict) -> None:
-        """ValueError for a path with an infinite end, or without a decoder."""
+        """Refuse a `predict` whose path has an infinite end, and an objective without a decoder."""
         check_finite_ends(predict.path)
         if self.decoder is None:
             raise ValueError(
@@ -64,7 +65,10 @@ class Elbo:
         condition: Tensor | None,
         generator: torch.Generator,
     ) -> Float[Tensor, " b"]:
-        """One draw of the bound per item, at one time and one noise."""
+        """One draw of the bound of x0 per item, of `predict` given the `condition`.
+
+        Times and noise are drawn from the `generator`.
+        """
         assert self.decoder is not None, "check() refuses an Elbo without a decoder"
         path = predict.path
         nats_per_bit = x0[0].numel() * math.log(2)

@@ -2,11 +2,13 @@ r"""Score matching: losses whose minimum is the score s(x) = grad log p(x).
 
 The aim is the Fisher divergence, and p is not known (Luo 2022, eq. 157; Hyvarinen 2005):
 
-    Fisher      1/2 E |s(x) - grad log p(x)|^2                                        known densities only
-    exact       E [ tr grad s(x) + 1/2 |s(x)|^2 ]  = Fisher - 1/2 E |grad log p|^2    by integration by parts
-    sliced      E [ v^T grad s(x) v + 1/2 |s(x)|^2 ]  with E v v^T = I                Song et al. 2019, eq. 8
-    projected   E [ v^T grad s(x) v + 1/2 (v^T s(x))^2 ]                              Song et al. 2019, eq. 7
-    denoising   1/2 E |s(x_t) - grad log q(x_t | x0)|^2 = Fisher at t + a constant    Vincent 2011
+    Fisher      1/2 E |s(x) - grad log p(x)|^2                        known densities only
+    exact       E [ tr grad s(x) + 1/2 |s(x)|^2 ]                     integration by parts
+                = Fisher - 1/2 E |grad log p|^2
+    sliced      E [ v^T grad s(x) v + 1/2 |s(x)|^2 ], E v v^T = I     Song et al. 2019, eq. 8
+    projected   E [ v^T grad s(x) v + 1/2 (v^T s(x))^2 ]              Song et al. 2019, eq. 7
+    denoising   1/2 E |s(x_t) - grad log q(x_t | x0)|^2               Vincent 2011
+                = Fisher at t + a constant
 
 All have the same minimiser, the score of the density that x is drawn from; for `denoising` that is
 p(x_t). With Rademacher probes v and S the symmetric part of grad s, the sliced loss of one x and
@@ -17,18 +19,18 @@ one probe has the variance
 so the first is the better one wherever |s|^2 can be had, and in one dimension it is exact.
 
 **Denoising, over levels.** The error of the score is alpha/sigma^2 times that of x0, so a weight of
-one is a weight of the other, and there is one function for both, `denoising_loss`:
+one is a weight of the other, and one function, `denoising_loss`, computes both:
 
-    lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2                  `score_weighting(lambda)`
-    lambda = sigma^2       = SNR |...|^2       NCSN (Song & Ermon 2019, eq. 6), twice its loss: the weight `simple`
-    lambda = g^2 / 2       = -log_snr'/2 SNR   ScoreFlow (Song et al. 2021, theorem 1): the weight `elbo`, nats
+    lambda(t) |s - grad log q|^2 = lambda alpha^2/sigma^4 |x0_hat - x0|^2  `score_weighting`
+    lambda = sigma^2     SNR              NCSN (Song & Ermon 2019, eq. 6), twice its loss: `simple`
+    lambda = g^2 / 2     -log_snr'/2 SNR  ScoreFlow (Song et al. 2021, theorem 1), nats: `elbo`
 
 The second is the likelihood. Its estimate varies with t less when t is drawn in proportion to
-g^2/sigma^2 = -log_snr', that is evenly in log-SNR, and weighed by the inverse
+g^2/sigma^2 = -log_snr', that is uniformly in log-SNR, and multiplied by the inverse
 (`uniform_in_log_snr`).
 
 Units: per item, summed over its numbers; s is in 1/units of x, so all but the weighted losses are
-in 1/units^2. No mean is taken over the batch or over t: that is the caller's.
+in 1/units^2. No mean is taken over the batch or over t.
 """
 
 from __future__ import annotations
@@ -53,21 +55,28 @@ Score = Callable[[Tensor], Tensor]
 
 
 def score_at(predict: Predict, level: Level, condition: Tensor | None = None) -> Score:
-    """The score of p(x_t) at one Level, as a function of x_t alone."""
+    """The score of p(x_t) that `predict` has at one `level`, as a function of x_t alone.
+
+    A `condition` has one entry per item.
+    """
     return lambda x_t: predict(x_t, level, condition).view("score")
 
 
 def fisher_divergence(
     score: Score, truth: Score, x: Float[Tensor, "b *shape"]
 ) -> Float[Tensor, " b"]:
-    """1/2 |s(x) - grad log p(x)|^2 of each item: its mean over x from p is the Fisher divergence
-    (Luo 2022, eq. 157).
+    """1/2 |s(x) - grad log p(x)|^2 of each item, with the `score` s and the `truth` grad log p.
+
+    Its mean over x from p is the Fisher divergence (Luo 2022, eq. 157).
     """
     return (score(x) - truth(x)).flatten(1).square().sum(1) / 2
 
 
 def exact_score_matching(score: Score, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """tr grad s(x) + 1/2 |s(x)|^2 (Hyvarinen 2005, eq. 4), by one backward pass a dimension."""
+    """tr grad s(x) + 1/2 |s(x)|^2 of a `score` s (Hyvarinen 2005, eq. 4).
+
+    It takes one backward pass per dimension.
+    """
     s, x = _with_graph(score, x)
     flat = s.flatten(1)
     return traces(s, x, None, create_graph=torch.is_grad_enabled())[:, 0] + flat.square().sum(1) / 2
@@ -79,8 +88,9 @@ def sliced_score_matching(
     probes: Float[Tensor, "probes b *shape"],
     project: bool = False,
 ) -> Float[Tensor, " b"]:
-    """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes, by one backward pass each (Song et
-    al. 2019, eq. 8).
+    """v^T grad s(x) v + 1/2 |s(x)|^2, the mean over the probes (Song et al. 2019, eq. 8).
+
+    It takes one backward pass per probe.
 
     Args:
         score: x -> s(x).
@@ -102,8 +112,9 @@ def sliced_score_matching(
 
 
 def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
-    """The weight of |x0_hat - x0|^2 that is lambda(level) of |score error|^2: lambda
-    alpha^2/sigma^4.
+    """lambda alpha^2/sigma^4: the weight of |x0_hat - x0|^2 that is lambda of |score error|^2.
+
+    `scale` is lambda as a function of the Level.
     """
 
     def weight(level: Level) -> Tensor:
@@ -186,7 +197,7 @@ def dual_score_matching(
 
 @dataclass(frozen=True)
 class DualScoreMatching:
-    """The objective `dual_score_matching` at stratified times, per dimension. It trains an energy."""
+    """The objective `dual_score_matching` at stratified times, per dimension, for energies."""
 
     @property
     def unit(self) -> str:
@@ -209,7 +220,10 @@ class DualScoreMatching:
         condition: Tensor | None,
         generator: torch.Generator,
     ) -> Float[Tensor, " b"]:
-        """One draw of the loss per item, at one time and one noise."""
+        """One draw of the loss of x0 per item, of `predict` given the `condition`.
+
+        Times and noise are drawn from the `generator`.
+        """
         t = stratified_times(len(x0), generator).to(x0.device)
         eps = normal_like(x0, generator)
         return dual_score_matching(predict, x0, t, eps, condition) / x0[0].numel()
