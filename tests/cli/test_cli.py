@@ -306,7 +306,7 @@ def test_strange_numbers_and_words(fails, trained, tmp_path, monkeypatch, argume
     assert says in fails(*[trained if word == "RUN" else word for word in arguments])
 
 
-def test_an_energy_is_sampled_with_weighed_proposals_and_on_other_splits(tmp_path, capsys):
+def test_an_energy_is_sampled_with_weighed_proposals_and_on_other_scalings(tmp_path, capsys):
     """MALA needs the energy of the run itself, through guidance and through another scaling."""
     run = str(tmp_path / "energy")
     main(["train", "toy_energy", "--steps", "2", "--out", run])

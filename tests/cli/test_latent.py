@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_it_is_trained_in_bits_and_samples_a_picture(run, capsys):
+def test_a_vae_is_trained_in_bits_and_samples_a_picture(run, capsys):
     main(["sample", str(run / "run"), "--count", "4", "--json"])
     said = json.loads(capsys.readouterr().out)
     assert said["samples"] == 4 and "solver" not in said
@@ -53,7 +53,7 @@ def test_options_of_diffusion_are_refused(run, command, option, capsys):
     assert "leave it out" in said
 
 
-def test_it_goes_on_with_the_words_that_began_it(run):
+def test_a_vae_resumes_with_the_words_that_began_it(run):
     words = ["mnist_hierarchy:1", "--data", str(run / "grey.npy"), "--out", str(run / "run")]
     main(["train", *words, "--steps", "3", "--resume"])
     lines = (run / "run" / "metrics.jsonl").read_text().splitlines()

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_it_is_a_model_by_its_methods_alone(run):
+def test_a_class_is_a_model_by_its_methods_alone(run):
     model = RunFolder.open(run).model()
     assert isinstance(model, Model) and isinstance(model, HasLogProb)
     assert not isinstance(model, HasBound) and not isinstance(model, HasTrajectory)

@@ -44,7 +44,7 @@ def test_sample_uses_it_for_its_number_of_steps_only(run, tmp_path, capsys):
     assert drawn(run, tmp_path / "d.npy", capsys, "--steps", "4")[1] == "dpmpp2m"
 
 
-def test_it_says_what_it_brought(run, capsys):
+def test_tune_prints_the_error_before_and_after(run, capsys):
     capsys.readouterr()
     main(["tune", str(run), "--steps", "2", *QUICK, "--json"])
     said = json.loads(capsys.readouterr().out)

@@ -26,7 +26,7 @@ def test_every_toy_has_one() -> None:
 
 
 @pytest.mark.parametrize("name", DENSITIES)
-def test_it_is_a_density_and_that_of_the_samples(name: str) -> None:
+def test_a_density_integrates_to_one_and_is_that_of_the_samples(name: str) -> None:
     """Its integral is 1, and the mean of log p over samples is the integral of p log p (within four
     standard errors).
 
@@ -45,7 +45,7 @@ def test_it_is_a_density_and_that_of_the_samples(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_samples_fall_where_it_says(name: str) -> None:
+def test_samples_fall_where_the_density_is(name: str) -> None:
     """Counts in the cells of a coarse grid against its integral over them: chi^2 with cells - 1
     degrees of freedom.
     """
@@ -130,7 +130,7 @@ def test_checkerboard_has_an_edge() -> None:
     assert log_density("checkerboard", x)[2:].tolist() == [-math.inf] * 3
 
 
-def test_it_does_not_depend_on_the_batch() -> None:
+def test_the_density_of_an_item_does_not_depend_on_the_batch() -> None:
     x = load("pinwheel").train.x[:2500]
     whole = log_density("pinwheel", x)
     assert whole.dtype == torch.float64
@@ -139,7 +139,7 @@ def test_it_does_not_depend_on_the_batch() -> None:
     assert log_density("pinwheel", torch.zeros(0, 2)).shape == (0,)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_points_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'moons'"):
         log_density("moon", torch.zeros(1, 2))
     with pytest.raises(ValueError, match="points of the plane"):

@@ -46,7 +46,7 @@ def test_every_figure_is_that_of_its_function():
     )
 
 
-def test_it_can_be_written_and_read():
+def test_an_evaluation_is_read_as_it_was_written():
     data = toy_digits()
     found = evaluate(untrained(data.spec, conditional=True), data, quick(draws=2, samples=4))
     plain = json.loads(json.dumps(found.to_dict()))
@@ -59,7 +59,7 @@ def test_it_can_be_written_and_read():
 
 
 @pytest.mark.parametrize("classes", [None, 1])
-def test_data_without_labels_to_tell_apart(classes):
+def test_data_without_two_labels_have_no_accuracy(classes):
     data = toy_digits(classes=None)
     data = type(data)(
         data.name,

@@ -8,7 +8,7 @@ from allegory.evaluation import LabelClassifier
 from allegory.evaluation import label_accuracy as module
 
 
-def test_it_reads_the_bundled_digits():
+def test_the_classifier_reads_the_bundled_digits():
     digits = load("digits")
     classifier = LabelClassifier.fit(digits.train, digits.spec)
     assert digits.test.labels is not None
@@ -37,7 +37,7 @@ def test_of_many_items_a_seeded_subset_is_enough(monkeypatch):
     assert classifier.predict(x).equal(LabelClassifier.fit(arrays, spec, seed=3).predict(x))
 
 
-def test_it_needs_labels_of_two_kinds():
+def test_a_classifier_needs_labels_of_two_kinds():
     spec = DataSpec((1,), 0.0, 9.0, 10, 2)
     for labels in (None, torch.zeros(3, dtype=torch.int64)):
         with pytest.raises(ValueError, match="at least two labels"):

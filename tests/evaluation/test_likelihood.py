@@ -13,7 +13,7 @@ from allegory.evaluation import likelihood as module
 
 @pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize("steps", [None, 3])
-def test_it_is_the_mean_of_the_bound_over_items(labelled, steps):
+def test_the_estimate_is_the_mean_of_the_bound_over_items(labelled, steps):
     data = toy_digits()
     model = untrained(data.spec, conditional=True)
     got = evaluate_bound(model, data.test, BoundConfig(5, 4, steps, labelled))

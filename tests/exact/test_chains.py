@@ -25,7 +25,7 @@ def time(t):
     return torch.tensor(t, dtype=torch.float64)
 
 
-def test_dpmpp2m_remembers_the_belief_of_the_step_before():
+def test_dpmpp2m_uses_the_prediction_of_the_step_before():
     """Lu et al. 2022b, algorithm 2, over unequal steps: an older prediction would be second order
     too.
     """

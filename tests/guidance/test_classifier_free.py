@@ -60,7 +60,7 @@ def test_the_guided_score_is_that_of_the_sharpened_density(name, scale):
 
 
 @pytest.mark.parametrize("row", TARGETS)
-def test_guidance_is_the_same_blend_on_every_row(row):
+def test_guidance_is_the_same_blend_on_every_target(row):
     """A network may predict any row: uncond + w (cond - uncond) holds for each of them."""
     path = PATHS["cosine-vp"]
     oracle = labelled(path)
@@ -103,7 +103,7 @@ def test_without_a_condition_the_base_speaks_once():
     assert oracle.asked == [None]
 
 
-def test_a_row_without_a_label_is_not_guided_and_its_neighbours_are():
+def test_an_item_without_a_label_is_not_guided_and_its_neighbours_are():
     path = PATHS["linear-vp"]
     oracle = labelled(path)
     x, t, labels = case(path)

@@ -303,7 +303,7 @@ def test_solvers_that_cannot_be(wrong, words):
         FlowSolver(**wrong)
 
 
-def test_what_cannot_be_solved_says_so():
+def test_paths_and_data_without_a_solution_are_refused():
     oracle = plane(LONG)
     x0 = oracle.sample(range(2))
     with pytest.raises(ValueError, match="within 12 to -12"):

@@ -53,7 +53,7 @@ def test_the_cost_of_a_step_is_its_divergence(variance):
     )
 
 
-def test_a_posterior_over_a_belief_has_its_moments():
+def test_a_posterior_over_a_prediction_has_its_moments():
     """x0 ~ N(m, v) by quadrature: mean and variance of q(z_s | z_t, x0) averaged over x0."""
     s, t = node_levels(PATH, (20, 70))
     mean, variance, z = torch.tensor([[0.3]]).double(), 0.4, torch.tensor([[0.7]]).double()

@@ -48,7 +48,7 @@ def test_logits_are_the_log_prior():
     )
 
 
-def test_near_clean_data_the_belief_is_the_level_itself():
+def test_near_clean_data_the_predicted_x0_is_the_level_itself():
     path = Path(LinearLogSNR(12, -5))
     x0 = VALUES[torch.randint(5, (3, 1, 4, 4))]
     (level,) = path.levels([0.0])
@@ -89,7 +89,7 @@ def test_an_item_is_read_the_same_in_pieces_of_any_size(times, monkeypatch):
         assert torch.equal(x0, seen[-1][0]) and torch.equal(gradient, seen[-1][1])
 
 
-def test_no_items_no_beliefs():
+def test_an_empty_batch_has_an_empty_prediction():
     path = Path(LinearLogSNR(5, -5))
     x = torch.zeros(0, 1, 2, 2)
     assert (

@@ -84,7 +84,7 @@ def test_an_exact_reading_of_one_step_reaches_the_entropy():
     assert coarse.mean > 10 * gap.mean
 
 
-def test_another_row_is_the_chain_of_vdm():
+def test_another_target_has_the_coding_chain_of_vdm():
     model = vdm("x0")
     levels = node_levels(model.denoiser.path, (0, 64, 128))
     x0, noise = (

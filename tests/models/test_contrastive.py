@@ -115,7 +115,7 @@ def test_a_network_of_one_output_is_trained(method: str) -> None:
     assert before is None or (model.replay.chains != before).any(1).sum() <= 16
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_networks_and_numbers_that_do_not_fit_are_refused() -> None:
     network = MLPConfig(width=8, depth=1).build((2,))
     with pytest.raises(ValueError, match="did you mean 'nce'"):
         ContrastiveEnergy(network, PLANE, "nec")

@@ -57,7 +57,7 @@ def test_preconditioning_on_the_ve_path_is_that_of_edm(data_std):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "betas-sub_vp", "geometric-ve"])
-def test_the_input_has_unit_variance_for_every_row(name, target):
+def test_the_input_has_unit_variance_for_every_target(name, target):
     """c_in^2 (alpha^2 s^2 + sigma^2) = 1."""
     path, network, data_std = PATHS[name], Spy(), 0.6
     level = path.at(TIMES)
@@ -79,7 +79,7 @@ def test_a_network_of_zeros_is_the_posterior_mean_of_a_normal(name, data_std):
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if target != "edm"])
-def test_the_output_is_the_row_itself(target):
+def test_the_output_is_the_target_itself(target):
     path, network = PATHS["linear-vp"], Spy(torch.randn(4, 3, dtype=torch.float64))
     x = torch.randn(4, 3, dtype=torch.float64)
     prediction = Denoiser(network, path, target, 0.5)(x, TIMES)
@@ -112,7 +112,7 @@ def test_a_width_that_is_none_is_refused(data_std):
         Denoiser(Spy(), PATHS["linear-vp"], "edm", data_std)
 
 
-def test_an_unknown_row_suggests_the_closest():
+def test_an_unknown_target_suggests_the_closest():
     with pytest.raises(ValueError, match="did you mean 'flow'"):
         Denoiser(Spy(), PATHS["linear-vp"], "flwo")
 

@@ -335,7 +335,7 @@ def test_a_schedule_that_would_collapse_is_refused(objective):
     )  # learned before, fixed now
 
 
-def test_that_schedule_would_have_collapsed():
+def test_a_schedule_trained_by_a_weighted_error_collapses():
     """With |eps_hat - eps|^2 the interior, trained on the plain loss, piles its times where eps is easy."""
     std = 0.1
     schedule = LearnedSchedule(8, -5, fixed_ends=True)

@@ -58,7 +58,7 @@ def test_the_score_is_minus_the_gradient_of_the_energy(scaling):
             torch.testing.assert_close(energy.log_density(X, t), -energy.energy(X, t))
 
 
-def test_it_has_no_curl_and_a_denoiser_has_one():
+def test_the_score_of_an_energy_has_no_curl_and_that_of_a_denoiser_has_one():
     def curl_of(predict):
         x = X[:1].clone().requires_grad_()
         s = predict(x, 0.4).view("score")
@@ -70,7 +70,7 @@ def test_it_has_no_curl_and_a_denoiser_has_one():
     assert curl_of(Denoiser(energies()[0].network, PATH, "edm", 0.6)) > 1e-3
 
 
-def test_it_is_exact_for_gaussian_data_before_it_has_learned():
+def test_a_new_energy_is_that_of_gaussian_data():
     """phi = 0: the energy of N(0, s^2 I), up to its constant, on every level."""
     network = MLPConfig(width=8, depth=1).build((2,))
     energy, oracle = Energy(network, PATH, 0.6), Mixture(torch.zeros(1, 2), 0.6, path=PATH)

@@ -82,7 +82,7 @@ def test_the_bound_is_below_log_p_by_importance_sampling():
     assert closed.mean + 4 * closed.error < log_p
 
 
-def test_generation_is_the_walk_without_data():
+def test_generation_is_the_descent_without_data():
     """`step` gives the same p with and without features, and the top's is N(0, I)."""
     model, x0 = ladder(3), DATA.encode(pictures()).double()
     h = model.start(4)
@@ -109,7 +109,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch(levels):
     assert set(model.sample(range(4)).unique().tolist()) <= {0, 1}
 
 
-def test_a_new_ladder_expects_nothing_and_says_nothing():
+def test_a_new_ladder_has_standard_normal_priors():
     """The last layers of p are zero: p is N(0, I) at every level, and pixels are as likely black as white."""
     model = ladder(3, awake=False)
     inference = model.infer(DATA.encode(pictures()).double(), torch.randn_like)
@@ -136,7 +136,7 @@ def test_warming_up_charges_less_at_first_and_changes_no_bound():
 
 
 @pytest.mark.parametrize("levels", [1, 3])
-def test_it_learns(levels):
+def test_training_tightens_the_bound(levels):
     """200 steps on 32 pictures of bars: well below the entropy of independent pixels, and every weight has a gradient."""
     torch.manual_seed(0)
     bars = torch.zeros(32, 1, 8, 8, dtype=torch.uint8)
@@ -167,7 +167,7 @@ def test_it_learns(levels):
         (DATA, LadderConfig(LATENTS[1], decoder="bernouli"), "did you mean 'bernoulli'"),
     ],
 )
-def test_what_does_not_fit_is_refused(data, config, says):
+def test_latents_and_pictures_that_do_not_fit_are_refused(data, config, says):
     with pytest.raises(ValueError, match=says):
         config.build(data)
 

@@ -26,7 +26,7 @@ def test_alone_in_a_batch_and_across_batches(solver, guidance):
     assert len(whole.flatten(1).unique(dim=0)) == 7
 
 
-def test_it_is_the_sampler_called_by_hand():
+def test_samples_of_a_model_are_those_of_its_sampler():
     model = untrained(SPEC, conditional=True)
     path = model.denoiser.path
     model.eval()

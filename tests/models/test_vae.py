@@ -138,7 +138,7 @@ def test_a_trained_chain_of_three_is_a_hierarchy(channels):
     (BINARY, VAEConfig((4,), **SMALL)),
     (BINARY, VAEConfig((4, 3, 2), **SMALL, channels=(8, 8))),
 ])  # fmt: skip
-def test_it_learns(data, config):
+def test_training_tightens_the_bound(data, config):
     """A few steps on a few items lower the loss by more than a tenth of a bit, and every weight has a gradient."""
     raw = items(data, 16)
     if data is BINARY:
@@ -184,7 +184,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch():
         (GREY, {"decoder": "logit"}, "did you mean 'logistic'"),
     ],
 )
-def test_what_does_not_fit_is_refused(data, change, says):
+def test_data_and_sizes_that_do_not_fit_are_refused(data, change, says):
     with pytest.raises(ValueError, match=says):
         VAEConfig(**change).build(data)
 

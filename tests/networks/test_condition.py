@@ -16,7 +16,7 @@ def let_in(module: nn.Module, condition: Tensor | None) -> tuple[Tensor, Tensor]
     return features, embedding - EMBEDDING
 
 
-def test_label_adds_its_row_and_minus_one_the_null() -> None:
+def test_a_label_adds_its_embedding_and_minus_one_the_null_embedding() -> None:
     module = conditioning(Labels(4), 6)
     features, added = let_in(module, torch.tensor([3, -1, 0]))
     assert torch.equal(features, FEATURES)

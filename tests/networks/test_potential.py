@@ -38,7 +38,7 @@ def test_its_waves_fade_with_the_noise():
     assert bend(waves, 0.0) < 2 * bend(plain, 0.0)
 
 
-def test_it_is_smooth_in_the_level():
+def test_the_potential_is_smooth_in_log_snr():
     """No feature of the level has a period below 2 pi/0.8: a hundredth of a nat moves it by far
     less than one.
     """

@@ -89,7 +89,7 @@ def test_a_fraction_starts_anew() -> None:
     assert (replay.chains == 1).all()  # until they are put back
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_negatives_and_buffers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'pcd'"):
         method_named("pdc")
     with pytest.raises(ValueError, match="give one an item"):

@@ -84,7 +84,7 @@ def paper_weights(path):
 
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-vp"])
 @pytest.mark.parametrize("weight", ["elbo", "simple", "min_snr", "p2", "sigmoid"])
-def test_a_weight_is_the_published_one_on_every_row_that_its_paper_gives(name, weight):
+def test_a_weight_is_the_published_one_on_every_target_that_its_paper_gives(name, weight):
     """Kingma et al. 2021, eq. 17; Ho et al. 2020, eq. 14; Hang et al. 2023, section 3.4; Choi et al. 2022, section 3;
     Hoogeboom et al. 2024: e^b sigmoid(log_snr - b) |x0|^2 and sigmoid(b - log_snr) |eps|^2 with b = -1."""
     path = PATHS[name]
@@ -102,7 +102,7 @@ def test_p2_with_its_own_k_and_gamma():
     torch.testing.assert_close(got, errors["eps"] / (0.3 + snr) ** 0.5)
 
 
-def test_the_ceiling_of_min_snr_is_where_it_says():
+def test_the_ceiling_of_min_snr_is_its_parameter():
     level = PATHS["linear-vp"].at(
         PATHS["linear-vp"].schedule.inverse(torch.log(torch.tensor([2.0, 4.0]).double()))
     )
@@ -154,7 +154,7 @@ def test_edm_takes_the_standard_deviation_of_the_data_from_the_denoiser():
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("target", [*TARGETS, edm_target(0.5)], ids=[*TARGETS, "edm(0.5)"])
 @pytest.mark.parametrize("weight", WEIGHTS)
-def test_the_gradient_does_not_depend_on_the_row(weight, target, scaling):
+def test_the_gradient_does_not_depend_on_the_target(weight, target, scaling):
     """d loss / d x0_hat = 2 weight (x0_hat - x0) whatever the network predicts; min-SNR for v is where others erred."""
     path = Path(Cosine(7, -6), scaling)
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)

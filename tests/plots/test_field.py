@@ -148,7 +148,7 @@ def test_trails_end_at_the_walkers_and_moments_are_labelled():
     assert figure.axes[9].get_xlabel() == "log-SNR 9.0\nstep 40"
 
 
-def test_a_walker_is_the_same_in_any_company():
+def test_a_walker_is_the_same_alone_and_in_a_batch():
     many = clouds(walkers(mixture(), SPEC, seeds=range(5, 25), levels=4))
     few = clouds(walkers(mixture(), SPEC, seeds=[7, 6], levels=4))
     np.testing.assert_allclose(many[:, [2, 1]], few, atol=1e-5)
@@ -203,7 +203,7 @@ def test_the_same_figure_twice_has_the_same_bytes(figure, monkeypatch):
     assert drawn(figure()) == drawn(figure())
 
 
-def test_what_is_no_point_of_the_plane_is_refused():
+def test_data_that_are_not_points_of_the_plane_are_refused():
     images = DataSpec((1, 4, 4), 0.0, 255.0, 256)
     x = torch.zeros(3, 1, 4, 4)
     for refused in (

@@ -79,7 +79,7 @@ def test_a_trajectory_of_few_steps_has_few_columns(steps):
     assert len(figure.axes[0].get_xticks()) == steps + 1
 
 
-def test_a_trajectory_shows_the_state_and_below_it_the_belief():
+def test_a_trajectory_shows_the_state_and_below_it_the_predicted_x0():
     spec = SPECS["grey"]
     states = list(untrained(spec).trajectory(range(2), sampler=Sampler(steps=3)))
     page = (
@@ -141,7 +141,7 @@ def test_mosaic_places_pictures_in_reading_order():
     )
 
 
-def test_bound_terms_says_the_numbers():
+def test_the_figure_of_bound_terms_has_the_numbers():
     data = toy_digits()
     found = evaluate_bound(untrained(data.spec), data.test, BoundConfig(draws=2))
     text = words(bound_terms({"p(x)": found}, {"histogram": Estimate(2.5, 0.125)}))

@@ -215,7 +215,7 @@ def test_bad_mixtures_are_refused(arguments, says):
         (lambda p: Empirical(torch.zeros(2, 2), p).log_prob(torch.zeros(1, 2)), "without noise"),
     ],
 )
-def test_what_would_give_another_answer_is_refused(make, says):
+def test_arguments_that_do_not_fit_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make(Path(LinearLogSNR()))
 

@@ -18,7 +18,7 @@ T = torch.linspace(0, 1, 101, dtype=torch.float64)
 F64 = torch.float64
 
 
-def test_it_begins_near_the_straight_line_between_its_ends():
+def test_a_new_schedule_is_near_the_straight_line_between_its_ends():
     schedule = LearnedSchedule(9.5, -4)
     assert schedule.ends == pytest.approx((9.5, -4), abs=1e-12)
     torch.testing.assert_close(schedule(T), LinearLogSNR(9.5, -4)(T), rtol=0, atol=0.01)
@@ -43,7 +43,7 @@ def test_the_inverse_of_a_curve_that_is_steep_and_flat(seed):
     torch.testing.assert_close(beyond, torch.tensor([0.0, 1.0], dtype=F64), rtol=0, atol=1e-14)
 
 
-def test_it_can_become_other_schedules():
+def test_training_can_reach_other_schedules():
     """Fitted by its gradient to within 1 % of the range of log-SNR."""
     schedule, target = LearnedSchedule(6, -6, fixed_ends=True), Cosine(6, -6)(T)
     optimizer = torch.optim.Adam(schedule.parameters(), lr=0.02)
@@ -140,7 +140,7 @@ def test_one_backward_pass_serves_both_objectives(scaling):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_it_holds_for_a_finite_number_of_steps_as_well():
+def test_the_gradient_of_the_squared_loss_holds_for_finitely_many_steps():
     model = Tiny(Path(in_float64(bent(LearnedSchedule(6, -5, units=8)))))
     x0, _, eps = drawn()
     t = torch.arange(1, 8, dtype=F64) / 7

@@ -12,7 +12,7 @@ T = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_the_scales_have_the_log_snr_and_obey_the_split(name):
+def test_the_scales_have_the_log_snr_and_obey_the_scaling(name):
     path = PATHS[name]
     at = path.at(T)
     torch.testing.assert_close(
@@ -145,7 +145,7 @@ def test_prior_std(scaling):
         assert path.prior_std == pytest.approx(1, abs=1e-14)
 
 
-def test_unknown_split_suggests_the_closest():
+def test_an_unknown_scaling_suggests_the_closest():
     with pytest.raises(ValueError, match="did you mean 'sub_vp'"):
         Path(Cosine(), "subvp")
 

@@ -26,7 +26,7 @@ def defined(target: Target, level) -> bool:
 @pytest.mark.parametrize("t", TIMES)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", PATHS)
-def test_every_row_gives_the_pair_back_at_both_ends_and_between(name, target, t):
+def test_every_target_gives_x0_and_eps_back_at_both_ends_and_between(name, target, t):
     path = PATHS[name]
     (level,) = path.levels([t])
     if not defined(TARGETS[target], level):
@@ -48,7 +48,7 @@ def test_every_row_gives_the_pair_back_at_both_ends_and_between(name, target, t)
 @pytest.mark.parametrize("name", PATHS)
 @pytest.mark.parametrize("given", TARGETS)
 @pytest.mark.parametrize("asked", TARGETS)
-def test_every_conversion_between_two_rows_with_one_time_per_item(name, given, asked):
+def test_every_conversion_between_two_targets_with_one_time_per_item(name, given, asked):
     """Batch equals width, where a scale along the wrong axis would pass unseen in shape."""
     path, (x0, eps) = PATHS[name], pair((5, 5))
     level = path.at(torch.linspace(0.1, 0.9, 5), like=x0)
@@ -57,7 +57,7 @@ def test_every_conversion_between_two_rows_with_one_time_per_item(name, given, a
     torch.testing.assert_close(back.view(asked), truth.view(asked), rtol=1e-8, atol=1e-8)
 
 
-def test_rows_are_the_published_ones():
+def test_targets_are_the_published_ones():
     """Round trips cannot see a swapped convention: each target meets its paper's formula."""
     (x0, eps), path = pair(), PATHS["linear-vp"]
     (at,) = path.levels([0.3])
@@ -82,7 +82,7 @@ def test_rows_are_the_published_ones():
     torch.testing.assert_close(Prediction.of(x0, eps, ve).view(edm_target(s)), target)
 
 
-def test_the_flow_row_is_the_time_derivative_of_the_state():
+def test_the_flow_target_is_the_time_derivative_of_the_state():
     (x0, eps), path, h = pair(), PATHS["cosine-sub_vp"], 1e-6
     before, here, after = path.levels([0.4 - h, 0.4, 0.4 + h])
     numeric = (after.mix(x0, eps) - before.mix(x0, eps)) / (2 * h)
@@ -98,7 +98,7 @@ def test_edm_target_has_unit_variance(name):
         assert (a * 0.6) ** 2 + b**2 == pytest.approx(1, rel=1e-10)
 
 
-def test_a_belief_at_another_level_is_mixing_its_pair():
+def test_a_prediction_at_another_level_is_the_mix_of_its_x0_and_eps():
     (x0, eps), path = pair(), PATHS["cosine-vp"]
     here, there = path.levels([0.6, 0.2])
     truth = Prediction.of(x0, eps, here)
@@ -106,7 +106,7 @@ def test_a_belief_at_another_level_is_mixing_its_pair():
     torch.testing.assert_close(prediction.at(there), there.mix(x0, eps))
 
 
-def test_towards_is_linear_in_every_row():
+def test_extrapolation_is_linear_in_every_target():
     (x0, eps), (z0, zeps) = pair(), pair()
     (level,) = PATHS["linear-flow"].levels([0.5])
     x_t = level.mix(x0, eps)
@@ -129,7 +129,7 @@ def test_towards_is_linear_in_every_row():
 
 @pytest.mark.parametrize("target", ["eps", "score"])
 @pytest.mark.parametrize("schedule", [Cosine(9, -math.inf), RectifiedFlow()])
-def test_a_row_that_says_nothing_of_x0_at_zero_terminal_snr_is_refused(target, schedule):
+def test_a_target_that_does_not_fix_x0_at_zero_terminal_snr_is_refused(target, schedule):
     with pytest.raises(ValueError, match="use target="):
         TARGETS[target].check(Path(schedule, "vp"))
     for fine in ("x0", "v", "flow", "edm"):
@@ -142,14 +142,14 @@ def test_score_is_refused_without_noise_at_zero():
     TARGETS["score"].check(Path(LinearLogSNR(9, -9), "vp"))
 
 
-def test_what_cannot_be_told_apart_says_so():
+def test_two_targets_that_do_not_fix_x0_and_eps_are_refused():
     (level,) = Path(RectifiedFlow(), "flow").levels([0.0])
     x = torch.randn(2, 3)
     with pytest.raises(ValueError, match="do not fix x0 and eps"):
         _ = Prediction.solve("x0", x, x, level).eps
 
 
-def test_unknown_row_suggests_the_closest():
+def test_an_unknown_target_suggests_the_closest():
     with pytest.raises(ValueError, match="did you mean 'score'"):
         target_named("scor")
 
@@ -162,7 +162,7 @@ def test_an_output_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("asked", TARGETS)
 @pytest.mark.parametrize("given", TARGETS)
-def test_the_squared_error_of_any_row_follows_from_the_row_that_was_predicted(given, asked):
+def test_the_squared_error_of_any_target_follows_from_the_predicted_one(given, asked):
     (x0, eps), (level,) = pair(), PATHS["cosine-sub_vp"].levels([0.4])
     truth = Prediction.of(x0, eps, level)
     prediction = Prediction.solve(given, torch.randn_like(x0), truth.x_t, level)

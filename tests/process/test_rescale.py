@@ -20,7 +20,7 @@ def oracle(path):
 
 
 @pytest.mark.parametrize("name", [*FINITE, *INFINITE])
-def test_a_resplit_oracle_is_the_oracle_of_that_split(name):
+def test_a_rescaled_oracle_is_the_oracle_of_that_scaling(name):
     """Predictions, scores and energies, at inner times, one per item, and at both ends where they
     have any.
     """
@@ -44,7 +44,7 @@ def test_a_resplit_oracle_is_the_oracle_of_that_split(name):
                     torch.testing.assert_close(shift, shift[:1].expand(5), rtol=1e-6, atol=1e-6)
 
 
-def test_the_flow_of_all_splits_is_one():
+def test_the_flow_is_the_same_on_all_scalings():
     """A solver that steps in log-SNR ends in the same item on every scaling, from the same noise in
     its own units.
     """
@@ -66,7 +66,7 @@ def test_the_flow_of_all_splits_is_one():
         torch.testing.assert_close(end, ends[0])
 
 
-def test_what_it_refuses():
+def test_an_unknown_scaling_and_a_missing_energy_are_refused():
     own = Path(LinearLogSNR(5, -5))
     with pytest.raises(ValueError, match="did you mean 'sub_vp'"):
         Rescaled(oracle(own), own, "subvp")

@@ -58,7 +58,7 @@ def test_items_come_back_with_dtype_and_order(folder, packed):
 
 
 @pytest.mark.parametrize("target", ["edm", "x0"])
-def test_rows_without_logits_code_too(tmp_path, target):
+def test_targets_without_logits_code_too(tmp_path, target):
     other = run_folder(tmp_path, replace(DIFFUSION, target=target))
     content = compress(other, raw_items(2), CodingConfig(steps=3)).content
     assert torch.equal(decompress(other, content, "file"), raw_items(2))

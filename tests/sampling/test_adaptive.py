@@ -106,7 +106,7 @@ def test_bad_tolerance(tolerance):
         adaptive(oracle(path), torch.zeros(1, 2), tolerance=tolerance)
 
 
-def test_what_it_cannot_do_is_said():
+def test_infinite_starts_ends_and_limits_are_refused():
     straight, path = PATHS["straight-flow"], PATHS["linear-vp"]
     with pytest.raises(ValueError, match="log-SNR is infinite at t = 0"):
         adaptive(oracle(straight), torch.zeros(1, 2))

@@ -156,7 +156,7 @@ def test_times_that_stand_still_or_turn_back_are_refused(times):
         sample(oracle(), torch.randn(2, 2, 2), times, solver="dpmpp2m")
 
 
-def test_noise_is_not_walked_into_with_a_stochastic_solver():
+def test_a_stochastic_solver_does_not_go_from_data_to_noise():
     with pytest.raises(ValueError, match="from data to noise"):
         sample(oracle(), torch.randn(2, 2, 2), [0.1, 0.5, 0.9], solver="ddpm", seeds=range(2))
 

@@ -229,7 +229,7 @@ def test_history_and_noise_are_as_long_as_an_instruction_says():
     assert out.isfinite().all()
 
 
-def test_what_needs_numbers_says_so():
+def test_picard_refuses_instructions_without_numbers():
     def plan(levels):
         return [Renoise(levels[0]), *SOLVERS["ddim"].plan(levels)]
 

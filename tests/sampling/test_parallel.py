@@ -16,7 +16,7 @@ ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), path=PATH, label
 
 @pytest.mark.parametrize("end", ["zero", "min"])
 @pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp3s", "dpmpp2m", "unipc3", "auto", "rk4"])
-def test_it_is_the_walk(solver, end):
+def test_picard_iteration_gives_the_states_of_the_sequential_solver(solver, end):
     x, walk = initial_noise(PATH, (2,), range(5)).double(), grid(PATH, 7, "log_snr", end)
     found = picard(ORACLE, x, walk, solver=solver, tolerance=0.0)
     torch.testing.assert_close(
@@ -24,7 +24,7 @@ def test_it_is_the_walk(solver, end):
     )
 
 
-def test_it_stops_early_and_near():
+def test_picard_iteration_stops_within_its_tolerance():
     x, walk = initial_noise(PATH, (2,), range(20)).double(), grid(PATH, 60, "log_snr")
     found = picard(ORACLE, x, walk, solver="dpmpp2m", tolerance=1e-4)
     truth = sample(ORACLE, x, walk, solver="dpmpp2m")

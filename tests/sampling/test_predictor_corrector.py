@@ -165,7 +165,7 @@ def test_ncsn_is_the_published_algorithm():
     torch.testing.assert_close(found, x)
 
 
-def test_annealed_langevin_is_one_on_every_split():
+def test_annealed_langevin_is_the_same_on_every_scaling():
     """x/alpha is what it is at alpha = 1: held while the noise falls, with steps in its own units."""
     ends, noise = [], torch.randn(4, 2, dtype=torch.float64)
     for scaling in SCALINGS:
@@ -262,7 +262,7 @@ def test_gradients_pass_through_a_kernel():
     assert x.grad.abs().min() > 0
 
 
-def test_mala_within_an_annealed_walk_keeps_a_density_exactly():
+def test_mala_at_one_noise_level_keeps_the_density():
     """Held at one noise level it is a chain on p(x_t): second moments within 4 standard errors."""
     n = 4000
     path = Path(LinearLogSNR(2, -2), "vp")

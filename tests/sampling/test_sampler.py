@@ -22,7 +22,7 @@ def oracle(path=PATH):
 
 
 @pytest.mark.parametrize("solver", ["dpmpp2m", "ddpm", "ddim+langevin:0.1"])
-def test_it_is_the_sampler_by_hand(solver):
+def test_a_sampler_gives_the_samples_of_its_parts(solver):
     x_T = initial_noise(PATH, (2,), range(4)).double()
     guided = ClampX0()(ClassifierFree(2.0)(oracle()))
     expected = sample(
@@ -82,7 +82,7 @@ def test_a_tuned_sampler_brings_its_grid():
             Sampler(tuned, **choice)
 
 
-def test_it_describes_itself():
+def test_a_sampler_is_described_in_one_line():
     sampler = Sampler("heun", 10, end="min", guide=(ClassifierFree(1.5), ClampX0()))
     assert sampler.describe() == "heun, 10 steps, end min, cfg:1.5,clamp"
     assert Sampler(**json.loads(json.dumps(sampler.to_dict()))).describe() == sampler.describe()
@@ -115,7 +115,7 @@ def test_seeds_and_conditions_that_do_not_fit():
         Sampler().sample(oracle(), (2,))
 
 
-def test_it_works_on_a_path_with_two_infinite_ends():
+def test_a_sampler_takes_angle_spacing_on_a_path_with_two_infinite_ends():
     path = PATHS["straight-flow"]
     out = Sampler("heun", 8).sample(oracle(path), (2,), seeds=range(4))
     assert isinstance(path, Path) and out.isfinite().all()

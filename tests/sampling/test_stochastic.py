@@ -385,7 +385,7 @@ def test_no_raise_leaves_the_path(name):
         assert move.state == move.to.alpha / here.alpha and not move.needs_prediction and move.stage
 
 
-def test_restart_walks_the_interval_again():
+def test_restart_repeats_the_interval():
     """Down to its cleanest Level, up by an exact transition to its noisiest, and down again, K times."""
     path = PATHS["geometric-ve"]
     levels = grid(path, 20, "log_snr").levels

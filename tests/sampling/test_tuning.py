@@ -22,7 +22,7 @@ def oracle(path):
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 14, 42])
 @pytest.mark.parametrize("name", NAMES)
-def test_it_begins_at_auto(name, steps):
+def test_a_new_plan_is_that_of_auto(name, steps):
     path = PATHS[name]
     walk, moves = LearnablePlan(path, steps, "min").numbers()
     levels = grid(path, steps, "angle", "min")
@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_the_end_point(name, row):
             )
 
 
-def test_it_learns_and_what_it_learned_holds_for_other_items():
+def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
     config = TuningConfig(iterations=120, seed=1000)
     tuned = tune(oracle(path), noise(path, 128 + 64), 5, config=config)
@@ -113,7 +113,7 @@ def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_whatever_the_caller_has_switched_off(mode):
+def test_tuning_computes_gradients_where_the_caller_has_none(mode):
     path = PATHS["linear-vp"]
     exact = oracle(path)
     with mode():
@@ -121,7 +121,7 @@ def test_whatever_the_caller_has_switched_off(mode):
     assert tuned.after < tuned.before
 
 
-def test_what_does_not_learn_stays_as_it_was():
+def test_a_tuning_that_brings_nothing_keeps_the_plan():
     path = PATHS["linear-vp"]
     wild = TuningConfig(iterations=3, held_out=16, rate=1e3)
     tuned = tune(oracle(path), noise(path, 32), 3, config=wild)
