@@ -155,7 +155,7 @@ def walks(case: Case) -> Numbers:
             found = sample(denoiser, x, levels, solver="dpmpp2m", condition=labels)
             yield f"grid_f64/{spacing}/{end}", found
     for scaling in SCALINGS:
-        other = Rescaled(denoiser, denoiser.path, scaling)
+        other = Rescaled(denoiser, scaling)
         at = initial_noise(other.path, shape, PRECISE).double()
         for solver in ("euler", "vab4c", "euler_maruyama"):
             levels = grid(other.path, STEPS, solver_named(solver).spacing)

@@ -124,9 +124,9 @@ def test_the_trick_finds_the_interior_of_least_variance():
     optimizer = torch.optim.Adam([p for p in schedule.parameters() if p.requires_grad], lr=6e-3)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=120)
     for _ in range(120):
-        with descending_variance(schedule) as squared:
+        with descending_variance(schedule) as variance:
             losses = case.losses(schedule, 256)
-        squared.of(losses)
+        variance.set_losses(losses)
         optimizer.zero_grad()
         losses.mean().backward()
         optimizer.step()
@@ -164,9 +164,9 @@ def test_the_ends_descend_the_diffusion_term():
     case, schedule = Gaussian(), bent(LearnedSchedule(4, -3)).requires_grad_(True)
     slopes = []
     for _ in range(100):
-        with descending_variance(schedule) as squared:
+        with descending_variance(schedule) as variance:
             losses = case.losses(schedule, 500)
-        squared.of(losses)
+        variance.set_losses(losses)
         slopes.append(torch.autograd.grad(losses.mean(), schedule.reach)[0].double())
     for found, log_snr in zip(torch.stack(slopes).T, (4.0, -3.0), strict=True):
         got, snr = estimate(found), case.std**2 * math.exp(log_snr)

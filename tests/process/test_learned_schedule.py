@@ -12,7 +12,7 @@ from torch import nn
 
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, Path, Prediction
 from allegory.process.bound_terms import diffusion_loss
-from allegory.process.learned_schedule import SHARE, descending_variance
+from allegory.process.learned_schedule import VARIANCE_WEIGHT, descending_variance
 
 T = torch.linspace(0, 1, 101, dtype=torch.float64)
 F64 = torch.float64
@@ -117,7 +117,7 @@ def drawn(count=7):
 
 @pytest.mark.parametrize("scaling", ["vp", "flow"])
 def test_one_backward_pass_serves_both_objectives(scaling):
-    """Interior: the gradient of SHARE mean(l^2). Ends and network: that of mean(l). By plain
+    """Interior: the gradient of VARIANCE_WEIGHT mean(l^2). Ends and network: that of mean(l). By plain
     autograd, two passes.
     """
     model = Tiny(Path(in_float64(bent(LearnedSchedule(6, -5, units=8))), scaling))
@@ -128,14 +128,14 @@ def test_one_backward_pass_serves_both_objectives(scaling):
 
     losses = diffusion_loss(model, x0, t, eps).nats
     descent = torch.autograd.grad(losses.mean(), others, retain_graph=True)
-    variance = torch.autograd.grad(SHARE * losses.square().mean(), interior)
+    of_variance = torch.autograd.grad(VARIANCE_WEIGHT * losses.square().mean(), interior)
 
-    with descending_variance(model.path.schedule) as squared:
+    with descending_variance(model.path.schedule) as variance:
         again = diffusion_loss(model, x0, t, eps).nats
-    squared.of(again)
+    variance.set_losses(again)
     again.mean().backward()
     assert torch.equal(again, losses)
-    for parameter, expected in zip([*others, *interior], [*descent, *variance], strict=True):
+    for parameter, expected in zip([*others, *interior], [*descent, *of_variance], strict=True):
         assert expected.abs().max() > 1e-6
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-10, atol=1e-12)
 
@@ -146,10 +146,10 @@ def test_the_gradient_of_the_squared_loss_holds_for_finitely_many_steps():
     t = torch.arange(1, 8, dtype=F64) / 7
     weight = model.path.schedule.height
     losses = diffusion_loss(model, x0, t, eps, steps=7).nats
-    (expected,) = torch.autograd.grad(SHARE * losses.square().mean(), weight)
-    with descending_variance(model.path.schedule) as squared:
+    (expected,) = torch.autograd.grad(VARIANCE_WEIGHT * losses.square().mean(), weight)
+    with descending_variance(model.path.schedule) as variance:
         again = diffusion_loss(model, x0, t, eps, steps=7).nats
-    squared.of(again)
+    variance.set_losses(again)
     again.mean().backward()
     torch.testing.assert_close(weight.grad, expected, rtol=1e-10, atol=1e-12)
 
@@ -161,7 +161,7 @@ def test_outside_the_block_gradients_are_plain():
     (plain,) = torch.autograd.grad(schedule(T).sum(), schedule.height)
     assert plain.isfinite().all() and plain.abs().max() > 0
     with descending_variance(LinearLogSNR()) as nothing:
-        nothing.of(T)
+        nothing.set_losses(T)
 
 
 def test_fixed_ends_do_not_train():

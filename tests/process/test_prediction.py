@@ -145,7 +145,7 @@ def test_score_is_refused_without_noise_at_zero():
 def test_two_targets_that_do_not_fix_x0_and_eps_are_refused():
     (level,) = Path(RectifiedFlow(), "flow").levels([0.0])
     x = torch.randn(2, 3)
-    with pytest.raises(ValueError, match="do not fix x0 and eps"):
+    with pytest.raises(ValueError, match="do not determine x0 and eps"):
         _ = Prediction.solve("x0", x, x, level).eps
 
 

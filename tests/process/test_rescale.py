@@ -30,7 +30,7 @@ def test_a_rescaled_oracle_is_the_oracle_of_that_scaling(name):
     for own in scalings:
         for other in scalings:
             found, truth = (
-                Rescaled(oracle(Path(schedule, own)), Path(schedule, own), other),
+                Rescaled(oracle(Path(schedule, own)), other),
                 oracle(Path(schedule, other)),
             )
             for t in (0.3, 1.0, torch.linspace(0.1, 0.9, 5).double()):
@@ -52,7 +52,7 @@ def test_the_flow_is_the_same_on_all_scalings():
     own = Path(schedule, "vp")
     noise, ends = torch.randn(3, 2, dtype=torch.float64), []
     for scaling in SCALINGS:
-        predict = Rescaled(oracle(own), own, scaling)
+        predict = Rescaled(oracle(own), scaling)
         level = predict.path.at(1.0)
         ends.append(
             sample(
@@ -69,8 +69,8 @@ def test_the_flow_is_the_same_on_all_scalings():
 def test_an_unknown_scaling_and_a_missing_energy_are_refused():
     own = Path(LinearLogSNR(5, -5))
     with pytest.raises(ValueError, match="did you mean 'sub_vp'"):
-        Rescaled(oracle(own), own, "subvp")
-    plain = Rescaled(as_predict(lambda x, t, condition=None: oracle(own)(x, t), own), own, "ve")
+        Rescaled(oracle(own), "subvp")
+    plain = Rescaled(as_predict(lambda x, t, condition=None: oracle(own)(x, t), own), "ve")
     assert plain(initial_noise(plain.path, (2,), range(3)).double(), 1.0).x0.isfinite().all()
     with pytest.raises(ValueError, match="no energy"):
         plain.energy(torch.randn(3, 2), 0.5)

@@ -54,7 +54,7 @@ def test_spacing_and_end_are_the_solvers_own_if_none_are_given():
 
 def test_another_scaling():
     x_T = Sampler(scaling="ve").initial_noise(oracle(), (2,), range(4)).double()
-    exploding = Rescaled(oracle(), PATH, "ve")
+    exploding = Rescaled(oracle(), "ve")
     assert torch.equal(x_T, initial_noise(exploding.path, (2,), range(4)).double())
     expected = sample(
         exploding, x_T, grid(exploding.path, 8, SOLVERS["euler"].spacing), solver="euler"

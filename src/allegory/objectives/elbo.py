@@ -77,7 +77,7 @@ class Elbo:
 
         with descending_variance(path.schedule) as interior:
             diffusion = diffusion_loss(predict, x0, t, eps, condition).nats
-        interior.of(diffusion / nats_per_bit)
+        interior.set_losses(diffusion / nats_per_bit)
 
         some = x0[: self.reconstructed]
         likely = reconstruction(path, self.decoder, some, normal_like(some, generator))

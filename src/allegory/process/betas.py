@@ -11,8 +11,9 @@ The second is another schedule than the first, not the first with another scalin
 sub-VP process has the same alpha and less noise. Both are  log_snr = -B - k log(1 - exp(-B))  with
 k = 1 and 2, a form that keeps its digits at both ends, and so
 
-    d log_snr/dB = -(1 + k / (exp(B) - 1))        B = log(1 + exp(-log_snr))        B = 2 asinh(exp(-log_snr/2) / 2).
-                                                  for k = 1                         for k = 2
+    d log_snr/dB = -(1 + k / (exp(B) - 1))
+    B = log(1 + exp(-log_snr))                for k = 1
+    B = 2 asinh(exp(-log_snr/2) / 2)          for k = 2.
 """
 
 from __future__ import annotations
@@ -29,12 +30,17 @@ from .schedule import SCHEDULES, Arguments, Schedule
 
 
 class Betas(Schedule):
-    """The schedule of a DDPM array beta_1..beta_T, joined by straight lines in log-SNR.
+    """The log-SNR of a table beta_1..beta_T, linear between its entries (Ho et al. 2020).
 
-    alpha_bar_i = prod_{j <= i} (1 - beta_j) and log_snr_i = log(alpha_bar_i / (1 - alpha_bar_i))
-    (Ho et al. 2020). Entry i sits at t = (i - 1) / (T - 1): t = 0 is the first noise level and t =
-    1 the last. The table is float64 whatever the dtype of the model. A solver that steps in log-SNR
-    does not see the corners.
+    alpha_bar_i = prod_{j <= i} (1 - beta_j) and log_snr_i = log(alpha_bar_i / (1 - alpha_bar_i)).
+    Entry i is at t = (i - 1) / (T - 1): t = 0 is the first noise level and t = 1 the last. The
+    table is float64 whatever the dtype of the model.
+
+    Args:
+        betas: two or more numbers inside (0, 1).
+
+    Raises:
+        ValueError: for fewer than two, or numbers outside (0, 1).
     """
 
     def __init__(self, betas: Sequence[float] | Tensor) -> None:
@@ -46,8 +52,7 @@ class Betas(Schedule):
             )
         self._betas = beta
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
-        # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where alpha_bar is close
-        # to 1.
+        # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where a is close to 1.
         self._table = log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
         self._on_device: dict[torch.device, Tensor] = {}
 
@@ -64,8 +69,7 @@ class Betas(Schedule):
 
     @classmethod
     def scaled_linear(cls, first: float = 0.00085, last: float = 0.012, count: int = 1000) -> Betas:
-        """sqrt(beta_i) linear in i, the schedule of latent diffusion (Rombach et al. 2022,
-        `scaled_linear` in diffusers).
+        """sqrt(beta_i) linear in i, as in latent diffusion (Rombach et al. 2022).
 
         Args:
             first: beta_1.
@@ -113,9 +117,8 @@ class Betas(Schedule):
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         nodes = self._nodes(log_snr)
-        i = (torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1).clamp(
-            0, len(nodes) - 2
-        )
+        i = torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1
+        i = i.clamp(0, len(nodes) - 2)
         return (i + (log_snr - nodes[i]) / (nodes[i + 1] - nodes[i])) / (len(nodes) - 1)
 
     def extra_repr(self) -> str:
@@ -141,8 +144,8 @@ class _LinearBeta(Schedule):
     def __init__(self, beta_min: float, beta_max: float, t_min: float) -> None:
         if not (0 <= beta_min <= beta_max < math.inf and beta_max > 0 and 0 <= t_min < 1):
             raise ValueError(
-                f"beta_min={beta_min}, beta_max={beta_max}, t_min={t_min}: give 0 <= beta_min <= beta_max, beta_max > 0 "
-                "and 0 <= t_min < 1"
+                f"beta_min={beta_min}, beta_max={beta_max}, t_min={t_min}: "
+                "give 0 <= beta_min <= beta_max, beta_max > 0 and 0 <= t_min < 1"
             )
         super().__init__()
         self.beta_min, self.beta_max, self.t_min = float(beta_min), float(beta_max), float(t_min)

@@ -3,8 +3,8 @@ r"""One bound for the VAE, the hierarchy and diffusion.
     log p(x) >= E_q[log p(x | z_1)] - KL(q(z_T | x) || p(z_T)) - sum_i KL_i
                 reconstruction        prior matching            divergences
 
-(Luo 2022, eq. 19, 28 and 58). A VAE has no divergence beside the prior's, a hierarchy of L levels
-has L - 1, diffusion in T steps T - 1, and in continuous time they become one integral.
+(Luo 2022, eq. 19, 28 and 58). A VAE has no divergence but that of the prior, a hierarchy of L
+levels has L - 1, diffusion in T steps T - 1, and in continuous time they become one integral.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ from torch import Tensor
 
 @runtime_checkable
 class HasDims(Protocol):
-    """Anything that knows how many numbers an item has."""
+    """Anything that has a number of dimensions per item."""
 
     @property
     def dims(self) -> int:
-        """Numbers an item."""
+        """The number of dimensions of an item."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The terms of an evidence lower bound, in nats per item."""
+    """The terms of an evidence lower bound, in nats per item.
+
+    Args:
+        reconstruction: E_q[log p(x | z_1)].
+        prior: KL(q(z_T | x) || p(z_T)).
+        divergences: the others, or their sum or integral as one.
+    """
 
     reconstruction: Float[Tensor, " b"]
     prior: Float[Tensor, " b"]
@@ -45,18 +51,16 @@ class Bound:
     @property
     def diffusion(self) -> Float[Tensor, " b"]:
         """The sum of the divergences, in nats per item."""
-        return (
-            torch.stack(self.divergences).sum(0)
-            if self.divergences
-            else torch.zeros_like(self.prior)
-        )
+        if not self.divergences:
+            return torch.zeros_like(self.prior)
+        return torch.stack(self.divergences).sum(0)
 
     def bits_per_dim(self, data: HasDims) -> Float[Tensor, " b"]:
-        """-total / (dims log 2): the bits that a code needs per number. Lower is better."""
+        """-total / (dims log 2), the dims those of `data`: the length of a code per number."""
         return bits_per_dim(-self.total, data)
 
     def terms(self, data: HasDims) -> dict[str, Float[Tensor, " b"]]:
-        """What each part costs, in bits/dim; the parts add up to `bits_per_dim`."""
+        """The cost of each part in bits/dim of `data`; the parts add up to `bits_per_dim`."""
         parts = {
             "reconstruction": -self.reconstruction,
             "prior": self.prior,
@@ -65,7 +69,7 @@ class Bound:
         return {name: bits_per_dim(nats, data) for name, nats in parts.items()}
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Bound:
-        """The same change on each term."""
+        """The bound with `change` applied to each term."""
         return Bound(
             change(self.reconstruction),
             change(self.prior),
@@ -74,13 +78,18 @@ class Bound:
 
 
 def bits_per_dim(nats: Float[Tensor, "*b"], data: HasDims) -> Float[Tensor, "*b"]:
-    """Nats per item to bits per dimension: nats / (dims log 2)."""
+    """Nats per item to bits per dimension: nats / (dims log 2), the dims those of `data`."""
     return nats / (data.dims * math.log(2))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its standard error."""
+    """A mean with its standard error.
+
+    Args:
+        mean: the mean.
+        error: its standard error.
+    """
 
     mean: float
     error: float

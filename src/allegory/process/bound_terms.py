@@ -1,9 +1,8 @@
-r"""The three terms of the bound of a diffusion model: what its likelihood and its training loss are
-made of.
+r"""The three terms of the bound of a diffusion model, for its likelihood and its training loss.
 
-    log p(x) >= E[log p(x | z_0)] - KL(q(z_1 | x) || p(z_1)) - E_t[ -1/2 log_snr'(t) |eps -
-    eps_hat(z_t)|^2 ]
-                reconstruction      prior matching             diffusion loss
+    log p(x) >= E[log p(x | z_0)]                                   reconstruction
+                - KL(q(z_1 | x) || p(z_1))                          prior matching
+                - E_t[ -1/2 log_snr'(t) |eps - eps_hat(z_t)|^2 ]    diffusion loss
 
 in continuous time (VDM, eq. 17; Luo 2022, eq. 58 and 110); with T steps the weight of the last is
 T/2 expm1(log_snr_s - log_snr_t), s = t - 1/T (VDM, eq. 14). Each is one draw per item.
@@ -26,24 +25,37 @@ from .prediction import Predict, Prediction
 
 @dataclass(frozen=True, eq=False)
 class DiffusionTerm:
-    """What the divergence looks like at one time per item."""
+    """The integrand of the diffusion loss at one time per item.
+
+    Args:
+        level: the time.
+        nats: the integrand, (batch,).
+    """
 
     level: Level
     nats: Float[Tensor, " b"]
 
 
 def prior_matching(path: Path, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """KL(q(z_1 | x) || N(0, prior_std^2 I)) in nats."""
-    end = path.at(
-        1.0, like=x0
-    )  # with its gradient: the end of a learned schedule moves the prior too
+    """KL(q(z_1 | x) || N(0, prior_std^2 I)) in nats, for data `x0` on a `path`.
+
+    It has a gradient to the end of a learned schedule, which moves the prior as well.
+    """
+    end = path.at(1.0, like=x0)
     return marginal(x0, end).kl(Gaussian(torch.zeros_like(x0), end.marginal_std))
 
 
 def reconstruction(
     path: Path, decoder: Decoder, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]
 ) -> Float[Tensor, " b"]:
-    """One draw of log p(x | z_0) in nats."""
+    """One draw of log p(x | z_0) in nats.
+
+    Args:
+        path: the forward process.
+        decoder: p(x | z_0).
+        x0: data in model space, shape (batch, *shape).
+        eps: the noise of z_0.
+    """
     return decoder.log_prob(x0, eps, path.at(0.0, like=x0))
 
 
@@ -72,10 +84,12 @@ def diffusion_loss(
     path = predict.path
     level = path.at(t, like=x0)
     truth = Prediction.of(x0, eps, level)
-    missed = predict(truth.x_t, level, condition).squared_error(truth, "eps").flatten(1).sum(1)
+    prediction = predict(truth.x_t, level, condition)
+    error = prediction.squared_error(truth, "eps").flatten(1).sum(1)
+
     if steps is None:
         weight = -0.5 * torch.as_tensor(level.dlog_snr)
     else:
         before = path.at((t - 1 / steps).clamp(min=0), like=x0)
         weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
-    return DiffusionTerm(level, weight.reshape(-1) * missed)
+    return DiffusionTerm(level, weight.reshape(-1) * error)

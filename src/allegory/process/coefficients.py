@@ -1,4 +1,4 @@
-"""Scales: the numbers that multiply data, and the one place where they do.
+"""Arithmetic of coefficients that are floats or tensors, and linear combinations with them.
 
 A scale (alpha, sigma, a solver's coefficient) is a Python float when it is the same for the whole
 batch, as it is in a sampling loop, and a tensor that broadcasts against the data when every item
@@ -23,27 +23,31 @@ Term: TypeAlias = tuple[Coefficient, Tensor]
 
 
 def zero(c: Coefficient) -> bool:
-    """Whether it is the float 0; of a tensor nobody asks, which would wait for the device."""
+    """True for a Python 0.0 as `c`. Always False for tensors, to avoid a device synchronisation."""
     return not isinstance(c, Tensor) and c == 0.0
 
 
 def weighted_sum(*terms: Term, out: Tensor | None = None) -> Tensor:
-    """The linear combination sum_i c_i x_i, one fused operation a term, into `out` if given.
+    """The linear combination sum_i c_i x_i, one fused operation per term.
 
     A coefficient that is the float 0 drops its term, so 0 * inf cannot spoil a limit.
+
+    Args:
+        terms: (c_i, x_i).
+        out: where the result is written; None for a new tensor.
     """
-    kept = [(c, x) for c, x in terms if not zero(c)]
-    if not kept:
+    nonzero = [(c, x) for c, x in terms if not zero(c)]
+    if not nonzero:
         return torch.zeros_like(terms[0][1]) if out is None else out.zero_()
-    (first, x), *rest = kept
+
+    (first, x), *rest = nonzero
     total = torch.mul(x, first, out=out)
     for c, y in rest:
-        # `total` is ours from the first product on, so adding in place touches nobody's tensor.
-        total = (
-            torch.addcmul(total, c.to(total.device), y, out=out)
-            if isinstance(c, Tensor)
-            else total.add_(y, alpha=c)
-        )
+        if isinstance(c, Tensor):
+            total = torch.addcmul(total, c.to(total.device), y, out=out)
+        else:
+            # `total` is a tensor of this function from the first product on.
+            total = total.add_(y, alpha=c)
     return total
 
 
@@ -60,7 +64,7 @@ expm1 = _either(torch.expm1, math.expm1)
 
 
 def larger(a: Coefficient, b: Coefficient) -> Coefficient:
-    """The larger of two scales of one kind, element by element."""
+    """max(a, b), element by element, of two floats or two tensors."""
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return torch.maximum(torch.as_tensor(a), torch.as_tensor(b))
     return max(a, b)

@@ -1,6 +1,4 @@
-"""The last step of a diffusion model, p(x | z_0), as a protocol (`likelihood.decoder` has the
-decoders).
-"""
+"""Protocols of p(x | z): a distribution of data, and the decoder of a diffusion model."""
 
 from __future__ import annotations
 
@@ -34,11 +32,15 @@ class Decoder(Protocol):
     """p(x | z_0) for z_0 = alpha_0 x0 + sigma_0 eps."""
 
     def observe(self, z0: Tensor, level: Level) -> Observation:
-        """p(x | z_0) as a distribution of x."""
+        """p(x | z0) at this level, as a distribution of x."""
         ...
 
     def log_prob(self, x0: Tensor, eps: Tensor, level: Level) -> Tensor:
-        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known; shape
-        (batch,).
+        """log p(x0 | z_0) in nats per item, or its expectation over eps where that is known.
+
+        Args:
+            x0: data in model space.
+            eps: the noise of z_0.
+            level: that of z_0.
         """
         ...

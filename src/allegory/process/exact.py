@@ -1,11 +1,13 @@
-r"""Oracles: data distributions whose noised density, score and denoiser are known exactly.
+r"""Data distributions whose noised density, score and denoiser are known exactly.
 
 If x0 is a mixture of N(m_k, C_k) with weights w_k, then x_t = alpha x0 + sigma eps is a mixture of
 N(alpha m_k, V_k) with V_k = alpha^2 C_k + sigma^2 I. With responsibilities r_k = p(k | x_t),
 
     E[x0 | x_t]   = sum_k r_k mu_k,        mu_k = m_k + alpha C_k V_k^-1 (x_t - alpha m_k)
-    E[eps | x_t]  = sigma sum_k r_k V_k^-1 (x_t - alpha m_k)  =  -sigma grad log p(x_t)    (Luo 2022, eq. 131, 151)
-    Cov[x0 | x_t] = sum_k r_k (S_k + mu_k mu_k^T) - E[x0|x_t] E[x0|x_t]^T,   S_k = sigma^2 C_k V_k^-1.
+    E[eps | x_t]  = sigma sum_k r_k V_k^-1 (x_t - alpha m_k)  =  -sigma grad log p(x_t)
+    Cov[x0 | x_t] = sum_k r_k (S_k + mu_k mu_k^T) - E[x0 | x_t] E[x0 | x_t]^T
+
+with S_k = sigma^2 C_k V_k^-1 (Luo 2022, eq. 131 and 151).
 
 `Mixture` computes in the eigenbasis of each C_k. `Empirical` is the same with every data point as a
 component of one isotropic width (`empirical.py`): the denoiser that minimises the training loss on
@@ -30,7 +32,17 @@ from .prediction import Prediction
 
 
 class ExactDensity(nn.Module, ABC):
-    """A Predict that is exact, with the density that it belongs to."""
+    """The exact Predict of a mixture, with its density.
+
+    Args:
+        means: one per component, (k, *shape of an item).
+        weights: one positive number per component; None for equal weights.
+        path: the forward process of x_t.
+        labels: the label of each component, for a condition.
+
+    Raises:
+        ValueError: for shapes that do not fit, or numbers that are not finite.
+    """
 
     means: Tensor
     log_weights: Tensor
@@ -50,12 +62,15 @@ class ExactDensity(nn.Module, ABC):
             raise ValueError(
                 f"labels: shape {tuple(labels.shape)} for {len(means)} components; give one each"
             )
+
         weights = torch.ones(len(means)) if weights is None else torch.as_tensor(weights)
-        if weights.shape != means.shape[:1] or not bool(((weights > 0) & weights.isfinite()).all()):
+        positive = bool(((weights > 0) & weights.isfinite()).all())
+        if weights.shape != means.shape[:1] or not positive:
             some = weights.tolist()[:8]
             raise ValueError(
                 f"weights: {some} for {len(means)} components; give one positive number each"
             )
+
         weights = weights.to(means.dtype)
         self.path = path
         self.shape = means.shape[1:]
@@ -66,7 +81,13 @@ class ExactDensity(nn.Module, ABC):
     def forward(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """E[x0 | x_t] and E[eps | x_t]."""
+        """E[x0 | x_t] and E[eps | x_t].
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
         flat = x_t.flatten(1)
         x0, eps = self._expect(flat, self.path.at(t, like=flat), condition)
         return Prediction.of(
@@ -79,7 +100,13 @@ class ExactDensity(nn.Module, ABC):
         t: Tensor | float | Level | None = None,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """log p(x_t) in nats per item; of clean data when t is None."""
+        """log p(x_t) in nats per item.
+
+        Args:
+            x: states, (batch, *shape).
+            t: one time, one per item, or a Level; None for clean data.
+            condition: one label per item, -1 for none; None for all components.
+        """
         flat = x.flatten(1)
         level = self.path.clean if t is None else self.path.at(t, like=flat)
         return self._log_joint(flat, level, condition).logsumexp(1)
@@ -90,7 +117,13 @@ class ExactDensity(nn.Module, ABC):
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """-log p(x_t) in nats per item: its score is minus the gradient of this."""
+        """-log p(x_t) in nats per item, whose gradient is minus the score.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
         return -self.log_prob(x_t, t, condition)
 
     def sample(
@@ -109,7 +142,7 @@ class ExactDensity(nn.Module, ABC):
         noise = Noise(seeds, self.means.shape[1:], Stream.DATA)
         chosen = _inverse_cdf(self._log_weights(condition), noise.uniform().to(self.means.device))
         like = self.means[chosen]
-        x0 = like + self._spread(chosen, noise.draw(like))
+        x0 = like + self._deviation(chosen, noise.draw(like))
 
         level = self.path.clean if t is None else self.path.at(t)
         return level.mix(x0, noise.draw(like)).reshape(len(seeds), *self.shape)
@@ -120,7 +153,7 @@ class ExactDensity(nn.Module, ABC):
             return self.log_weights[None]
         if self.labels is None:
             raise ValueError(
-                "condition: this oracle has no labels; give labels=, one per component"
+                "condition: this mixture has no labels; give labels=, one per component"
             )
         allowed = (condition[:, None] == self.labels) | (condition[:, None] < 0)
         if not bool(allowed.any(1).all()):
@@ -139,14 +172,20 @@ class ExactDensity(nn.Module, ABC):
         """E[x0 | x_t] and E[eps | x_t], flat."""
 
     @abstractmethod
-    def _spread(self, chosen: Tensor, noise: Tensor) -> Tensor:
+    def _deviation(self, chosen: Tensor, noise: Tensor) -> Tensor:
         """C_k^(1/2) noise for the chosen components."""
 
     @abstractmethod
     def covariance(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, "b d d"]:
-        """Cov[x0 | x_t], over flattened items."""
+        """Cov[x0 | x_t], over flattened items.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
 
 
 class Mixture(ExactDensity):
@@ -181,16 +220,16 @@ class Mixture(ExactDensity):
         super().__init__(means, weights, path, labels)
         if (stds is None) == (covariances is None):
             raise ValueError("give either stds or covariances")
+
+        axes = None
         if covariances is not None:
             variances, axes = torch.linalg.eigh(_covariances(covariances, means))
         else:
-            variances, axes = (
-                _diagonal(torch.as_tensor(stds, dtype=means.dtype), means).square(),
-                None,
-            )
+            variances = _diagonal(torch.as_tensor(stds, dtype=means.dtype), means).square()
         if not bool((variances > 0).all()):
             raise ValueError(
-                f"stds, covariances: smallest variance {variances.min():g}; give positive widths (Empirical takes std=0)"
+                f"stds, covariances: smallest variance {variances.min():g}; "
+                "give positive widths (Empirical takes std=0)"
             )
         self.register_buffer("variances", variances)
         self.register_buffer("axes", axes)
@@ -215,43 +254,49 @@ class Mixture(ExactDensity):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """r_k, mu_k and sigma V_k^-1 (x_t - alpha m_k)."""
         gap, variance = self._gaps(x, level)
-        pull = gap / variance
-        mean = self.means + self._back(_deeper(level.alpha) * self.variances * pull)
-        noise = self._back(_deeper(level.sigma) * pull)
+        scaled_gap = gap / variance
+        mean = self.means + self._back(_deeper(level.alpha) * self.variances * scaled_gap)
+        noise = self._back(_deeper(level.sigma) * scaled_gap)
         return self._log_joint(x, level, condition).softmax(1)[..., None], mean, noise
 
     def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         r, mean, noise = self._components(x, level, condition)
         return (r * mean).sum(1), (r * noise).sum(1)
 
-    def _spread(self, chosen: Tensor, noise: Tensor) -> Tensor:
+    def _deviation(self, chosen: Tensor, noise: Tensor) -> Tensor:
         scaled = self.variances[chosen].sqrt() * noise
-        return (
-            scaled if self.axes is None else torch.einsum("be,bde->bd", scaled, self.axes[chosen])
-        )
+        if self.axes is None:
+            return scaled
+        return torch.einsum("be,bde->bd", scaled, self.axes[chosen])
 
     def covariance(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Float[Tensor, "b d d"]:
-        """Cov[x0 | x_t], over flattened items."""
+        """Cov[x0 | x_t], over flattened items.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
         x = x_t.flatten(1)
         level = self.path.at(t, like=x)
         r, mean, _ = self._components(x, level, condition)
         _, variance = self._gaps(x, level)
+        r = r[..., 0]
+
         sigma = _deeper(level.sigma)
-        within = (sigma * sigma) * self.variances / variance
-        centred = mean - (r * mean).sum(1, keepdim=True)
+        within = ((sigma * sigma) * self.variances / variance).expand(len(x), -1, -1)
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         axes = eye.expand(len(self.means), -1, -1) if self.axes is None else self.axes
-        return torch.einsum(
-            "bk,bke,kde,kfe->bdf", r[..., 0], within.expand(len(x), -1, -1), axes, axes
-        ) + torch.einsum("bk,bkd,bkf->bdf", r[..., 0], centred, centred)
+        inside = torch.einsum("bk,bke,kde,kfe->bdf", r, within, axes, axes)
+
+        centred = mean - (r[..., None] * mean).sum(1, keepdim=True)
+        return inside + torch.einsum("bk,bkd,bkf->bdf", r, centred, centred)
 
 
 def _inverse_cdf(log_weights: Float[Tensor, "b k"], u: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The component at which the cumulative weight passes u, from one row for all items or one
-    each.
-    """
+    """The component at which the cumulative weight exceeds u; one row, or one per item."""
     cumulative = log_weights.double().exp().cumsum(1)
     cumulative = cumulative / cumulative[:, -1:]
     if len(cumulative) == 1:
@@ -271,18 +316,18 @@ def _diagonal(stds: Tensor, means: Tensor) -> Float[Tensor, "k d"]:
     if stds.ndim == 0 or stds.shape == means.shape[:1]:
         return stds.reshape(-1, 1).expand(len(means), means.flatten(1).shape[1]).contiguous()
     raise ValueError(
-        f"stds: shape {tuple(stds.shape)} for means {tuple(means.shape)}; give a number, (k,) or the shape of means"
+        f"stds: shape {tuple(stds.shape)} for means {tuple(means.shape)}; "
+        "give a number, (k,) or the shape of means"
     )
 
 
 def _covariances(given: Tensor, means: Tensor) -> Float[Tensor, "k d d"]:
     """The matrices, once they are known to be one symmetric matrix per component."""
     dims = means.flatten(1).shape[1]
-    if given.shape != (len(means), dims, dims) or not torch.allclose(
-        given, given.mT, rtol=1e-5, atol=1e-8
-    ):
-        shape = tuple(given.shape)
+    fits = given.shape == (len(means), dims, dims)
+    if not fits or not torch.allclose(given, given.mT, rtol=1e-5, atol=1e-8):
         raise ValueError(
-            f"covariances: shape {shape}; give a symmetric matrix each, ({len(means)}, {dims}, {dims})"
+            f"covariances: shape {tuple(given.shape)}; "
+            f"give a symmetric matrix each, ({len(means)}, {dims}, {dims})"
         )
     return given

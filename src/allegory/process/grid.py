@@ -3,9 +3,10 @@ r"""Grids: the Levels that a sampler visits, from t = 1 down.
 A spacing places N + 1 nodes between the two ends of the path; the *end* says, by name, what the
 last of them is. All three cost N evaluations:
 
-    zero      the last node is replaced by clean data (sigma = 0): the last step lands there
-    denoise   N nodes down to t = 0, then the posterior mean of that last state (EDM's grid, NCSN's final denoising)
-    min       the nodes as they are: the result still holds the noise of t = 0
+    zero      the last node is replaced by clean data (sigma = 0)
+    denoise   N nodes down to t = 0, then the posterior mean of that last state (the grid of EDM,
+              the final denoising of NCSN)
+    min       the nodes as they are: the result still has the noise of t = 0
 
 Where t = 0 is clean data already, as in flow matching, the three are the same.
 """
@@ -28,19 +29,26 @@ Spacing = Callable[[Path, int], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Levels in the order in which they are visited; N + 1 Levels make N steps."""
+    """The Levels of a sampler, in order.
+
+    Args:
+        levels: N + 1 of them, for N steps.
+
+    Raises:
+        ValueError: unless log-SNR rises at every step, or falls at every step.
+    """
 
     levels: tuple[Level, ...]
 
     def __post_init__(self) -> None:
-        """Refuse levels that turn back or stand still: such a step divides by zero in a multistep
-        solver.
-        """
-        snr = torch.tensor([level.log_snr for level in self.levels], dtype=torch.float64)
-        if len(snr) < 2 or not bool((snr[1:] > snr[:-1]).all() or (snr[1:] < snr[:-1]).all()):
+        """ValueError unless log-SNR is strictly monotone: a multistep solver divides by steps."""
+        log_snr = torch.tensor([level.log_snr for level in self.levels], dtype=torch.float64)
+        rises = bool((log_snr[1:] > log_snr[:-1]).all())
+        falls = bool((log_snr[1:] < log_snr[:-1]).all())
+        if len(log_snr) < 2 or not (rises or falls):
             raise ValueError(
-                f"grid: log-SNR {snr.tolist()[:6]} must go one way at every step, from one Level to another; use fewer "
-                "steps, or other times"
+                f"grid: log-SNR {log_snr.tolist()[:6]} must go one way at every step, from one "
+                "Level to another; use fewer steps, or other times"
             )
 
     @property
@@ -54,9 +62,7 @@ class Grid:
         return torch.tensor([level.t for level in self.levels], dtype=torch.float64)
 
     def reversed(self) -> Grid:
-        """The way back, from data to noise, for inversion. ValueError when the grid ends in clean
-        data.
-        """
+        """The reverse grid, from data to noise. ValueError for one that ends in clean data."""
         if self.levels[-1].sigma == 0.0:
             raise ValueError(
                 "a grid that ends in clean data has no way back; make it with end='min', "
@@ -88,26 +94,28 @@ def _karras(path: Path, count: int, rho: float = 7.0) -> Tensor:
 
 def _angle(path: Path, count: int) -> Tensor:
     ends = torch.tensor(path.schedule.ends, dtype=torch.float64)
-    first, last = ((torch.exp(-ends / 2) / WIDE).atan() / NARROW).asinh().tolist()
-    # Uniform in asinh(angle / NARROW): roughly equal curvature of the flow per step for
-    # unit-variance data.
-    angle = NARROW * torch.linspace(last, first, count, dtype=torch.float64).sinh()
-    return path.schedule.inverse(-2 * (WIDE * angle.tan()).log())
+    noise_to_signal = torch.exp(-ends / 2)
+    first, last = ((noise_to_signal / _TURN).atan() / _SMALL_ANGLE).asinh().tolist()
+    # Uniform in angle at high noise, in log sigma at low noise: roughly equal curvature of the flow
+    # per step for unit-variance data, with finite ends.
+    angle = _SMALL_ANGLE * torch.linspace(last, first, count, dtype=torch.float64).sinh()
+    return path.schedule.inverse(-2 * (_TURN * angle.tan()).log())
 
 
 def _finite_ends(path: Path, spacing: str) -> tuple[float, float]:
     start, end = path.schedule.ends
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(
-            f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; use 'angle'"
+            f"spacing={spacing!r} needs finite log-SNR at both ends, not {start:g} to {end:g}; "
+            "use 'angle'"
         )
     return start, end
 
 
-WIDE, NARROW = 3.0, 0.02
-"""Of `angle`: where noise turns into signal, as sigma/alpha, and the angle below which equal ratios
-follow.
-"""
+_TURN = 3.0
+"""Of the spacing `angle`: the sigma/alpha at 45 degrees."""
+_SMALL_ANGLE = 0.02
+"""Of the spacing `angle`: below about this angle, steps have equal ratios, not differences."""
 
 SPACINGS: Registry[Spacing] = Registry("spacing")
 """The spacings by name."""
@@ -134,9 +142,17 @@ ENDS = ("zero", "denoise", "min")
 
 
 def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "zero") -> Grid:
-    """The Levels for this many steps, one evaluation each; see the module for spacings and ends.
+    """The Levels of a sampler with so many steps, one evaluation each.
 
-    ValueError for steps below 1, an unknown name, or a spacing that this path's ends do not allow.
+    Args:
+        path: the forward process.
+        steps: how many.
+        spacing: where the steps lie: a name of `SPACINGS`, or (path, count) -> times from 1 to 0.
+        end: what the last Level is: "zero", "denoise" or "min" (see the module).
+
+    Raises:
+        ValueError: for steps below 1, an unknown name, or a spacing that the ends of this path do
+            not allow.
     """
     if steps < 1 or steps != int(steps):
         raise ValueError(f"steps={steps}; give a whole number, at least 1")
@@ -144,6 +160,7 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
     place = _named(spacing) if isinstance(spacing, str) else spacing
     if math.isinf(path.schedule.ends[0]):
         end = "zero"  # t = 0 is clean data: all three ends are one
+
     count = steps if end == "denoise" else steps + 1
     times = place(path, count) if count > 1 else torch.ones(1, dtype=torch.float64)
     levels = path.levels(times)
@@ -155,7 +172,7 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
 
 
 def _named(name: str) -> Spacing:
-    """The spacing of this name, with t = 1 and t = 0 exactly where an inverse has rounded them."""
+    """The spacing of this name, with exactly 1 and 0 at the ends, which an inverse may round."""
     place = SPACINGS.named(name)
 
     def pinned(path: Path, count: int) -> Tensor:

@@ -11,12 +11,11 @@ from .learned_schedule import LearnedSchedule
 from .scaling import Scaling, scaling_named
 from .schedule import Cosine, Geometric, LinearLogSNR, RectifiedFlow, Schedule
 
-P = TypeVar("P", bound="KnownPaths")
+_Path = TypeVar("_Path", bound="KnownPaths")
 
 
 class KnownPaths(nn.Module):
-    """A schedule and a scaling, and constructors for the processes of the literature (`Path` has
-    the rest).
+    """A schedule and a scaling, with constructors for the processes of the literature.
 
     Args:
         schedule: log-SNR as a function of t.
@@ -32,9 +31,10 @@ class KnownPaths(nn.Module):
         self.scaling = scaling_named(scaling) if isinstance(scaling, str) else scaling
 
     @classmethod
-    def ddpm(cls: type[P], beta_min: float = 1e-4, beta_max: float = 0.02, steps: int = 1000) -> P:
-        """DDPM: beta_1..beta_T linear, alpha^2 = prod (1 - beta_i), alpha^2 + sigma^2 = 1 (Ho et
-        al. 2020, eq. 4).
+    def ddpm(
+        cls: type[_Path], beta_min: float = 1e-4, beta_max: float = 0.02, steps: int = 1000
+    ) -> _Path:
+        """DDPM: beta_1..beta_T linear, alpha^2 = prod (1 - beta_i) (Ho et al. 2020, eq. 4).
 
         Entry i is at t = (i - 1) / (T - 1).
 
@@ -46,11 +46,11 @@ class KnownPaths(nn.Module):
         return cls(Betas.linear(beta_min, beta_max, steps), "vp")
 
     @classmethod
-    def cosine(cls: type[P], start: float = 15.0, end: float = -15.0) -> P:
-        """alpha = cos(pi t/2) and sigma = sin(pi t/2), cut to finite ends (Nichol & Dhariwal 2021,
-        eq. 17, offset 0).
+    def cosine(cls: type[_Path], start: float = 15.0, end: float = -15.0) -> _Path:
+        """alpha = cos(pi t/2), sigma = sin(pi t/2), cut to finite ends (Nichol & Dhariwal 2021).
 
-        The table of that paper, with its offset and its largest beta, is `Path(Betas.cosine())`.
+        It is eq. 17 of that paper without its offset; the table with offset is
+        `Path(Betas.cosine())`.
 
         Args:
             start: log-SNR at t = 0; infinity for no cut.
@@ -60,10 +60,11 @@ class KnownPaths(nn.Module):
 
     @classmethod
     def vp_sde(
-        cls: type[P], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
-    ) -> P:
-        """The VP-SDE: dx = -beta/2 x dt + sqrt(beta) dw, beta linear in time (Song et al. 2021, eq.
-        11).
+        cls: type[_Path], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
+    ) -> _Path:
+        """The VP-SDE dx = -beta/2 x dt + sqrt(beta) dw (Song et al. 2021, eq. 11).
+
+        beta is linear in time.
 
         Args:
             beta_min: beta at time 0.
@@ -75,10 +76,11 @@ class KnownPaths(nn.Module):
 
     @classmethod
     def sub_vp_sde(
-        cls: type[P], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
-    ) -> P:
-        """The sub-VP-SDE: g^2 = beta (1 - exp(-2 B)), B the integral of beta (Song et al. 2021, eq.
-        12).
+        cls: type[_Path], beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-5
+    ) -> _Path:
+        """The sub-VP-SDE, g^2 = beta (1 - exp(-2 int beta)) (Song et al. 2021, eq. 12).
+
+        beta is linear in time.
 
         Args:
             beta_min: beta at time 0.
@@ -89,9 +91,8 @@ class KnownPaths(nn.Module):
         return cls(LinearBetaSubVP(beta_min, beta_max, t_min), "sub_vp")
 
     @classmethod
-    def ve_sde(cls: type[P], sigma_min: float = 0.01, sigma_max: float = 50.0) -> P:
-        """The VE-SDE: alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t (Song et al. 2021, eq.
-        9, appendix C).
+    def ve_sde(cls: type[_Path], sigma_min: float = 0.01, sigma_max: float = 50.0) -> _Path:
+        """The VE-SDE: sigma = sigma_min (sigma_max/sigma_min)^t (Song et al. 2021, eq. 9).
 
         Args:
             sigma_min: sigma at t = 0.
@@ -101,9 +102,8 @@ class KnownPaths(nn.Module):
         return cls(Geometric(sigma_min, sigma_max), "ve")
 
     @classmethod
-    def edm(cls: type[P], sigma_min: float = 0.002, sigma_max: float = 80.0) -> P:
-        """The noise levels of EDM: alpha = 1, sigma geometric in t between its two ends (Karras et
-        al. 2022, table 1).
+    def edm(cls: type[_Path], sigma_min: float = 0.002, sigma_max: float = 80.0) -> _Path:
+        """The noise levels of EDM, geometric in t between their ends (Karras et al. 2022, table 1).
 
         EDM's time is sigma itself, so which sigma belongs to which t is free; its target is "edm",
         its grid the spacing "karras".
@@ -115,14 +115,14 @@ class KnownPaths(nn.Module):
         return cls(Geometric(sigma_min, sigma_max), "ve")
 
     @classmethod
-    def rectified_flow(cls: type[P]) -> P:
-        """x_t = (1 - t) x0 + t eps, with target "flow" (Liu et al. 2023; Lipman et al. 2023, eq. 20
-        and 21).
-        """
+    def rectified_flow(cls: type[_Path]) -> _Path:
+        """x_t = (1 - t) x0 + t eps (Liu et al. 2023; Lipman et al. 2023), with target "flow"."""
         return cls(RectifiedFlow(), "flow")
 
     @classmethod
-    def vdm(cls: type[P], start: float = 13.3, end: float = -5.0, *, learned: bool = False) -> P:
+    def vdm(
+        cls: type[_Path], start: float = 13.3, end: float = -5.0, *, learned: bool = False
+    ) -> _Path:
         """log-SNR linear in t between two ends, variance-preserving (Kingma et al. 2021, appendix).
 
         Args:

@@ -1,5 +1,4 @@
-"""Noise that belongs to an item: every item of a batch has a seed, and its draws are the same in
-any batch.
+"""Random numbers per item: an item draws the same from its seed alone and in any batch.
 
 Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the
 neighbours of an item do not change them. Any whole number is a seed: numpy hashes all 64 bits of
@@ -35,8 +34,14 @@ class Stream(IntEnum):
 
 
 def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
-    """One seed per item, 0 to count - 1 for None. ValueError when there are not as many seeds as
-    items.
+    """One seed per item.
+
+    Args:
+        seeds: one integer per item; None for 0 to count - 1.
+        count: how many items there are.
+
+    Raises:
+        ValueError: when there are not as many seeds as items.
     """
     if seeds is None:
         return range(count)
@@ -68,19 +73,17 @@ class Noise:
         eps = np.empty((len(self._generators), *shape), dtype=np.float32)
         for i, generator in enumerate(self._generators):
             generator.standard_normal(dtype=np.float32, out=eps[i : i + 1])
+
         drawn = torch.from_numpy(eps)
         return drawn if like is None else drawn.to(like)
 
     def uniform(self) -> Float[Tensor, " b"]:
-        """The next number of every item, even in [0, 1), float64."""
-        return torch.tensor(
-            [generator.random() for generator in self._generators], dtype=torch.float64
-        )
+        """The next uniform number in [0, 1) of every item, float64."""
+        drawn = [generator.random() for generator in self._generators]
+        return torch.tensor(drawn, dtype=torch.float64)
 
 
 def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
-    """Seed and stream as three words of 32 bits, a fixed number, so that no two pairs are the same
-    words.
-    """
+    """Seed and stream as three words of 32 bits, so that no two pairs have the same words."""
     low, high = seed % 2**32, seed // 2**32 % 2**32
     return np.random.SeedSequence([int(stream), low, high])

@@ -58,7 +58,8 @@ class Path(KnownPaths):
         if like is not None and time.ndim > 0:
             if time.shape != like.shape[:1]:
                 raise ValueError(
-                    f"t: shape {tuple(time.shape)} for a batch of {len(like)}; give one time, or one per item"
+                    f"t: shape {tuple(time.shape)} for a batch of {len(like)}; "
+                    "give one time, or one per item"
                 )
             time = expand_like(time, like)
         return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
@@ -89,13 +90,11 @@ class Path(KnownPaths):
 
     @property
     def clean(self) -> Level:
-        """The data itself: alpha = 1, sigma = 0, infinite log-SNR, whether or not t = 0 reaches it."""
+        """The Level of clean data: alpha = 1, sigma = 0, infinite log-SNR, on every path."""
         return Level(self, 0.0, math.inf, torch.float64)
 
     def levels(self, times: Sequence[float] | Float[Tensor, " n"]) -> tuple[Level, ...]:
-        """The Levels at these times, one by one, with every scale a Python float: what a loop steps
-        through.
-        """
+        """One Level per entry of `times`, whose scales are Python floats, for a sampling loop."""
         return self.at(torch.as_tensor(times, dtype=torch.float64).cpu()).unbind()
 
     @property
@@ -114,8 +113,13 @@ class Path(KnownPaths):
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """A Path at one time. Scales are tensors that broadcast against the data, or floats after
-    `unbind`.
+    """A Path at one time, or at one time per item.
+
+    Args:
+        path: the forward process.
+        t: the time; a tensor that broadcasts against the data, or a float.
+        precise_log_snr: log-SNR in float64.
+        dtype: that of the scales, where they are tensors.
     """
 
     path: Path
@@ -177,7 +181,7 @@ class Level:
 
     @cached_property
     def drift(self) -> Coefficient:
-        """f = d log alpha / dt in dx = f x dt + g dw (Song et al. 2021); infinite where alpha = 0."""
+        """f = d log alpha / dt of dx = f x dt + g dw (Song et al. 2021); infinite at alpha = 0."""
         q, _ = self.path.scaling.slope_factors(self.alpha, self.sigma)
         return q * self.alpha_sigma_dlog_snr / (2 * self.alpha)
 
@@ -202,60 +206,63 @@ class Level:
         if isinstance(self.alpha, Tensor) and self.alpha.ndim not in (0, x0.ndim):
             shape = tuple(self.alpha.shape)
             raise ValueError(
-                f"level: scales of shape {shape} for data {tuple(x0.shape)}; use path.at(t, like=x0)"
+                f"level: scales of shape {shape} for data {tuple(x0.shape)}; "
+                "use path.at(t, like=x0)"
             )
         return weighted_sum((self.alpha, x0), (self.sigma, eps))
 
     def log_snr_per_item(self, like: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """log-SNR as one number per item: what a network is conditioned on."""
+        """log-SNR as one number per item of `like`, for the conditioning of a network."""
         if isinstance(self.log_snr, Tensor):
             return self.log_snr.reshape(-1).to(like.device, _dtype(like)).expand(len(like))
         return torch.full((len(like),), self.log_snr, dtype=_dtype(like), device=like.device)
 
     def unbind(self) -> tuple[Level, ...]:
         """A Level of n times as n Levels of floats, read from the device once."""
-        names = (
-            "log_snr",
-            "alpha",
-            "sigma",
-            "dlog_snr",
-            "alpha_sigma_dlog_snr",
-            "dalpha",
-            "dsigma",
-            "drift",
-            "diffusion",
-        )
+        times = torch.as_tensor(self.t)
         columns = [
-            torch.as_tensor(getattr(self, name)).expand(torch.as_tensor(self.t).shape).tolist()
-            for name in names
+            torch.as_tensor(getattr(self, name)).expand(times.shape).tolist() for name in _VALUES
         ]
+
         levels = []
-        for t, *values in zip(torch.as_tensor(self.t).tolist(), *columns, strict=True):
+        for t, *values in zip(times.tolist(), *columns, strict=True):
             level = Level(self.path, t, values[0], torch.float64)
-            level.__dict__.update(
-                zip(names, values, strict=True)
-            )  # as if asked for already, but all levels at once
+            # Fill the cached properties, so that none is computed again.
+            level.__dict__.update(zip(_VALUES, values, strict=True))
             levels.append(level)
         return tuple(levels)
 
 
+_VALUES = (
+    "log_snr",
+    "alpha",
+    "sigma",
+    "dlog_snr",
+    "alpha_sigma_dlog_snr",
+    "dalpha",
+    "dsigma",
+    "drift",
+    "diffusion",
+)
+"""The values of a Level that `unbind` reads."""
+
+
 def _checked_time(t: Tensor | float, like: Tensor | None) -> Tensor:
-    """The time as a tensor on the device of the data, as precise as it has. ValueError outside [0,
-    1].
-    """
+    """t as a tensor on the device of the data, in `precise`. ValueError outside [0, 1]."""
     device = like.device if like is not None else t.device if isinstance(t, Tensor) else None
     time = torch.as_tensor(t, dtype=precise(device), device=device)
 
     # On an accelerator the check would wait for it.
     if time.device.type == "cpu" and not bool(((time >= 0) & (time <= 1)).all()):
         raise ValueError(
-            f"t: {time.flatten()[:4].tolist()}; t must be in [0, 1]: for step k of T discrete steps pass k / T"
+            f"t: {time.flatten()[:4].tolist()}; t must be in [0, 1]: "
+            "for step k of T discrete steps pass k / T"
         )
     return time
 
 
 def precise(device: torch.device | None) -> torch.dtype:
-    """float64, which keeps every digit of log-SNR; float32 on the one backend without it."""
+    """float64, which keeps every digit of log-SNR; float32 on a `device` without it (mps)."""
     return torch.float32 if device is not None and device.type == "mps" else torch.float64
 
 

@@ -1,4 +1,4 @@
-r"""Predictions: what is predicted of x0 and eps at a Level, and every name for it.
+r"""Predictions: the pair (x0, eps) at a noise level, and its conversions to v, score, flow and EDM.
 
 x_t = alpha x0 + sigma eps ties the two, so one more linear relation  y = a x0 + b eps  fixes both.
 Each target that a network may be trained on is such a target (a, b), and so is x_t itself:
@@ -39,15 +39,22 @@ from .path import Level, Path
 
 @dataclass(frozen=True)
 class Target:
-    """A target y = a x0 + b eps, and the ends of a path at which it says nothing of x0."""
+    """A target y = a x0 + b eps of a network.
+
+    Args:
+        name: what it is called.
+        coefficients: (a, b) at a Level.
+        needs_signal: whether it does not determine x0 where alpha = 0.
+        needs_noise: whether it is infinite where sigma = 0.
+    """
 
     name: str
     coefficients: Callable[[Level], tuple[Coefficient, Coefficient]]
-    needs_signal: bool = False  # gives no x0 where alpha = 0
-    needs_noise: bool = False  # is itself infinite where sigma = 0
+    needs_signal: bool = False
+    needs_noise: bool = False
 
     def read(self, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """What an output y of this target says at x_t."""
+        """The prediction of an output y of this target at x_t and a `level`."""
         return Prediction.solve(self, y, x_t, level)
 
     def check(self, path: Path) -> None:
@@ -55,28 +62,31 @@ class Target:
         start, end = path.schedule.ends
         if self.needs_signal and end == -float("inf"):
             raise ValueError(
-                f"target={self.name!r}: at t = 1 this path has no signal (zero terminal SNR), where {self.name} says "
-                "nothing of x0; use target='v', 'x0', 'flow' or 'edm', or a schedule with a finite end"
+                f"target={self.name!r}: at t = 1 this path has no signal (zero terminal SNR), "
+                f"where {self.name} does not determine x0; use target='v', 'x0', 'flow' or 'edm', "
+                "or a schedule with a finite end"
             )
         if self.needs_noise and start == float("inf"):
             raise ValueError(
-                f"target={self.name!r}: at t = 0 this path has no noise, where {self.name} is infinite; "
-                "use target='v', 'eps', 'flow' or 'edm', or a schedule with a finite start"
+                f"target={self.name!r}: at t = 0 this path has no noise, where {self.name} is "
+                "infinite; use target='v', 'eps', 'flow' or 'edm', or a schedule with a finite "
+                "start"
             )
 
 
 def edm_target(data_std: float) -> Target:
-    """The target of Karras et al. 2022 (table 1, "EDM") for data of this standard deviation.
-    ValueError for 0 or less.
+    """The preconditioned target of EDM, of unit variance (Karras et al. 2022, table 1).
+
+    Args:
+        data_std: standard deviation of the data, positive.
     """
     if not data_std > 0:
         raise ValueError(f"data_std={data_std}; give a positive number")
 
     def coefficients(level: Level) -> tuple[Coefficient, Coefficient]:
-        spread = sqrt(
-            level.sigma * level.sigma + (data_std * level.alpha) * (data_std * level.alpha)
-        )
-        return level.sigma / (data_std * spread), -data_std * level.alpha / spread
+        signal = data_std * level.alpha
+        std = sqrt(level.sigma * level.sigma + signal * signal)
+        return level.sigma / (data_std * std), -data_std * level.alpha / std
 
     return Target("edm" if data_std == 1 else f"edm:{data_std:g}", coefficients)
 
@@ -114,27 +124,38 @@ TARGETS.register(
 )
 
 X_T = Target("x_t", lambda level: (level.alpha, level.sigma))
-"""The target of the state itself: every Prediction agrees with x_t."""
+"""The state itself as a target: every Prediction agrees with x_t."""
 
 
 def target_named(name: str | Target, data_std: float = 1.0) -> Target:
-    """The target of this name; `edm` takes the standard deviation of the data. ValueError names the
-    closest.
+    """The target of this name.
+
+    Args:
+        name: of `TARGETS`, or a Target, which is returned as it is.
+        data_std: standard deviation of the data, for the target "edm".
+
+    Raises:
+        ValueError: for an unknown name.
     """
     if isinstance(name, Target):
         return name
-    return edm_target(data_std) if name == "edm" and data_std != 1.0 else TARGETS.named(name)
+    if name == "edm" and data_std != 1.0:
+        return edm_target(data_std)
+    return TARGETS.named(name)
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The pair (x0, eps) predicted at a Level, held as the values u and y of two targets; every
-    other target is a view.
+    """The pair (x0, eps) predicted at a Level; every other target is a view of it.
 
-    A model that learns the variance of a reverse step adds its `variance_fraction`: where the
-        logarithm of that variance lies between
-    the smallest that fits the data (0) and the largest (1), number by number (Nichol & Dhariwal
-    2021, eq. 15).
+    Args:
+        u: the value of the first of `targets`.
+        y: the value of the second.
+        targets: two targets that determine x0 and eps.
+        level: the noise level.
+        variance_fraction: of a model that learns the variance of a reverse step: where the
+            logarithm of that variance lies between the smallest that fits the data (0) and the
+            largest (1), per number (Nichol & Dhariwal 2021, eq. 15); None for other models.
     """
 
     u: Float[Tensor, "b *shape"]
@@ -145,18 +166,24 @@ class Prediction:
 
     @classmethod
     def solve(cls, target: str | Target, y: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """The pair for which the target is y and alpha x0 + sigma eps is x_t: what a network's
-        output means.
+        """The pair for which the target is y and alpha x0 + sigma eps is x_t.
+
+        Args:
+            target: what y is, e.g. the output of a network.
+            y: its value, like x_t.
+            x_t: the state, (batch, *shape).
+            level: the noise level.
         """
         if y.shape != x_t.shape:
             raise ValueError(
-                f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; a prediction has the shape of x_t"
+                f"y: shape {tuple(y.shape)} for x_t {tuple(x_t.shape)}; "
+                "a prediction has the shape of x_t"
             )
         return cls(x_t, y, (X_T, target_named(target)), level)
 
     @classmethod
     def of(cls, x0: Tensor, eps: Tensor, level: Level) -> Prediction:
-        """The pair itself, when both are known: the truth of a training item."""
+        """The pair itself at a `level`, where both x0 and eps are known."""
         return cls(x0, eps, (TARGETS["x0"], TARGETS["eps"]), level)
 
     @property
@@ -175,13 +202,17 @@ class Prediction:
         return self.view(X_T)
 
     def squared_error(self, truth: Prediction, target: str | Target) -> Float[Tensor, "b *shape"]:
-        """|error of that target|^2, number by number, computed on the target that was predicted.
+        """|error of a target|^2 per number, computed on the target that was predicted.
 
         alpha dx0 + sigma deps = 0 makes the errors of two targets proportional: dy' = (det'/det) dy
         with det = alpha b - sigma a.
+
+        Args:
+            truth: the true pair at the same x_t.
+            target: whose error.
         """
-        own, asked = self.targets[1], target_named(target)
-        ratio = self._determinant(asked) / self._determinant(own)
+        own = self.targets[1]
+        ratio = self._determinant(target_named(target)) / self._determinant(own)
         return (ratio * (self.view(own) - truth.view(own))).square()
 
     def _determinant(self, target: Target) -> Coefficient:
@@ -189,18 +220,16 @@ class Prediction:
         return self.level.alpha * b - self.level.sigma * a
 
     def view(self, target: str | Target) -> Float[Tensor, "b *shape"]:
-        """The prediction under another name: a x0 + b eps."""
+        """The predicted value a x0 + b eps of another target."""
         target = target_named(target)
         if target is self.targets[0]:
             return self.u
-        return (
-            self.y if target is self.targets[1] else self.combine(*target.coefficients(self.level))
-        )
+        if target is self.targets[1]:
+            return self.y
+        return self.combine(*target.coefficients(self.level))
 
     def at(self, level: Level) -> Float[Tensor, "b *shape"]:
-        """alpha_s x0 + sigma_s eps: the same pair seen at another Level, which is a DDIM step (Song
-        et al. 2020).
-        """
+        """alpha_s x0 + sigma_s eps at another `level`: a DDIM step (Song et al. 2020)."""
         return self.combine(level.alpha, level.sigma)
 
     def combine(self, c0: Coefficient, c1: Coefficient) -> Float[Tensor, "b *shape"]:
@@ -208,47 +237,43 @@ class Prediction:
         return weighted_sum(*self.terms(c0, c1))
 
     def terms(self, c0: Coefficient, c1: Coefficient) -> tuple[Term, Term]:
-        """c0 x0 + c1 eps as (p, u), (q, y), for a sum that goes on: the 2x2 solve of the module's
-        docstring.
-        """
+        """The terms (p, u), (q, y) of c0 x0 + c1 eps, by the 2x2 solve of the module."""
         (a, b), (a_y, b_y) = (target.coefficients(self.level) for target in self.targets)
         det = a * b_y - b * a_y
         if isinstance(det, float) and det == 0.0:
             where = "alpha = 0" if self.level.alpha == 0.0 else f"sigma = {self.level.sigma}"
             raise ValueError(
-                f"{self.targets[0].name} and {self.targets[1].name} do not fix x0 and eps where {where}; "
-                "use target='v', 'flow' or 'edm', or stay away from that end"
+                f"{self.targets[0].name} and {self.targets[1].name} do not determine x0 and eps "
+                f"where {where}; use target='v', 'flow' or 'edm', or stay away from that end"
             )
-        return ((c0 * b_y - c1 * a_y) / det, self.u), ((a * c1 - b * c0) / det, self.y)
+
+        p = (c0 * b_y - c1 * a_y) / det
+        q = (a * c1 - b * c0) / det
+        return (p, self.u), (q, self.y)
 
     def extrapolate(self, other: Prediction, weight: float) -> Prediction:
-        """self + weight (other - self), target by target: what guidance and interpolation do. Both
-        stand at one Level.
+        """self + weight (other - self), for guidance and interpolation.
+
+        Args:
+            other: a prediction at the same Level.
+            weight: 0 gives this prediction, 1 the other.
         """
         mine, theirs = self, other
-        if mine.targets[1] is not theirs.targets[1] or mine.targets[0] is not theirs.targets[0]:
-            mine, theirs = (
-                Prediction.of(mine.x0, mine.eps, mine.level),
-                Prediction.of(theirs.x0, theirs.eps, mine.level),
-            )
+        same = all(a is b for a, b in zip(mine.targets, theirs.targets, strict=True))
+        if not same:
+            mine = Prediction.of(mine.x0, mine.eps, mine.level)
+            theirs = Prediction.of(theirs.x0, theirs.eps, mine.level)
+
         u = mine.u if mine.u is theirs.u else torch.lerp(mine.u, theirs.u, weight)
-        return Prediction(
-            u,
-            torch.lerp(mine.y, theirs.y, weight),
-            mine.targets,
-            mine.level,
-            other.variance_fraction,
-        )
+        y = torch.lerp(mine.y, theirs.y, weight)
+        return Prediction(u, y, mine.targets, mine.level, other.variance_fraction)
 
 
 @runtime_checkable
 class Predict(Protocol):
-    """(x_t, t, condition) -> Prediction: all that samplers, guidance, likelihood and losses know of
-    a network.
+    """(x_t, t, condition) -> Prediction: what samplers, guidance, likelihood and losses know.
 
-    `path` is the forward process that it is for. t is one time, one time per item, or a Level of
-    that path; condition is None for "no condition". A function of this form becomes one by
-    `as_predict`.
+    A function of this form becomes one by `as_predict`.
     """
 
     @property
@@ -259,12 +284,24 @@ class Predict(Protocol):
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The prediction of x0 and eps at x_t."""
+        """The prediction of x0 and eps.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level of the path.
+            condition: one row per item, or None for no condition.
+        """
         ...
 
 
 class FunctionPredict:
-    """A function as a Predict (see `as_predict`)."""
+    """A function as a Predict (see `as_predict`).
+
+    Args:
+        function: called as function(x_t, t, condition).
+        path: the forward process of x_t.
+        target: what the function returns; None for a Prediction.
+    """
 
     def __init__(self, function: Callable[..., Any], path: Path, target: Target | None) -> None:
         self.function, self.path, self.target = function, path, target
@@ -272,7 +309,13 @@ class FunctionPredict:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The function's prediction at x_t."""
+        """The prediction of the function.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level of the path.
+            condition: one row per item, or None for no condition.
+        """
         if self.target is None:
             found: Prediction = self.function(x_t, t, condition)
             return found
@@ -310,14 +353,23 @@ def energy_of(
     t: Tensor | float | Level,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
-    """-log p(x_t) in nats, up to a constant, of a Predict with an `energy`. ValueError for one that
-    has only a score.
+    """-log p(x_t) in nats per item, up to a constant, of a Predict with an `energy`.
+
+    Args:
+        predict: the Predict.
+        x_t: states, (batch, *shape).
+        t: one time, one per item, or a Level of the path.
+        condition: one row per item, or None.
+
+    Raises:
+        ValueError: for a Predict that has only a score.
     """
     energy = getattr(predict, "energy", None)
     if energy is None:
         raise ValueError(
-            f"predict: {type(predict).__name__} has a score but no energy, so no two states can be weighed against each "
-            "other; correct with langevin, or give an Energy, an oracle, or a composition of these"
+            f"predict: {type(predict).__name__} has a score but no energy, which the acceptance "
+            "probability of two states needs; correct with langevin, or give an Energy, a Mixture, "
+            "or a composition of these"
         )
     found: Tensor = energy(x_t, t, condition)
     return found

@@ -1,11 +1,10 @@
-"""One Predict, every scaling: a prediction of one path is a prediction of all others with its
-schedule.
+"""A Predict on a path of another scaling with the same schedule.
 
-At one time two such paths have the same log-SNR, so x_t = alpha x0 + sigma eps and x'_t = alpha' x0
-+ sigma' eps are one state in two units, x_t = (alpha/alpha') x'_t, and the pair (x0, eps) predicted
-of the one is that of the other. A network that was trained as a variance-preserving process is a
-variance-exploding one too (Song et al. 2021, appendix C; Karras et al. 2022, section 2). What
-differs is the SDE, and with it every sampler that steps in t.
+At one time two such paths have the same log-SNR, so x_t = alpha x0 + sigma eps and
+x'_t = alpha' x0 + sigma' eps are one state in two units, x_t = (alpha/alpha') x'_t, and the pair
+(x0, eps) predicted of the one is that of the other. A network that was trained as a
+variance-preserving process is a variance-exploding one too (Song et al. 2021, appendix C; Karras et
+al. 2022, section 2). What differs is the SDE, and with it every sampler that steps in t.
 """
 
 from __future__ import annotations
@@ -21,19 +20,34 @@ from .prediction import Predict, Prediction, energy_of
 
 
 class Rescaled:
-    """A Predict of `own`, asked on a path of another scaling: `path`, which has the same schedule."""
+    """A Predict on a path of another scaling, which has the same schedule.
 
-    def __init__(self, base: Predict, own: Path, scaling: str) -> None:
-        self.base, self.own, self.path = base, own, Path(own.schedule, scaling)
+    Args:
+        base: the Predict, on its own path.
+        scaling: the other scaling, by name.
+
+    Raises:
+        ValueError: for an unknown scaling.
+    """
+
+    def __init__(self, base: Predict, scaling: str) -> None:
+        self.base = base
+        self.path = Path(base.path.schedule, scaling)
 
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The base's x0 and eps, at the Level of this path."""
-        asked, level = self.path.at(t, like=x_t), self.own.at(self.path.at(t), like=x_t)
-        prediction = self.base(_ratio(level, asked) * x_t, level, condition)
+        """The x0 and eps of the base, at the Level of this path.
+
+        Args:
+            x_t: states of this path, (batch, *shape).
+            t: one time, one per item, or a Level of this path.
+            condition: one row per item, or None.
+        """
+        level, base_level = self._levels(t, x_t)
+        prediction = self.base(_ratio(base_level, level) * x_t, base_level, condition)
         return replace(
-            Prediction.of(prediction.x0, prediction.eps, asked),
+            Prediction.of(prediction.x0, prediction.eps, level),
             variance_fraction=prediction.variance_fraction,
         )
 
@@ -43,11 +57,24 @@ class Rescaled:
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """The base's energy of the same state. ValueError for a base that has none."""
-        asked, level = self.path.at(t, like=x_t), self.own.at(self.path.at(t), like=x_t)
-        return energy_of(self.base, _ratio(level, asked) * x_t, level, condition)
+        """The energy of the base at the same state.
+
+        Args:
+            x_t: states of this path, (batch, *shape).
+            t: one time, one per item, or a Level of this path.
+            condition: one row per item, or None.
+
+        Raises:
+            ValueError: for a base that has none.
+        """
+        level, base_level = self._levels(t, x_t)
+        return energy_of(self.base, _ratio(base_level, level) * x_t, base_level, condition)
+
+    def _levels(self, t: Tensor | float | Level, x_t: Tensor) -> tuple[Level, Level]:
+        """The Level of this path, and that of the base."""
+        return self.path.at(t, like=x_t), self.base.path.at(self.path.at(t), like=x_t)
 
 
-def _ratio(level: Level, asked: Level) -> Coefficient:
+def _ratio(level: Level, other: Level) -> Coefficient:
     """alpha/alpha' = sigma/sigma', by the larger of each pair, which is never 0."""
-    return larger(level.alpha, level.sigma) / larger(asked.alpha, asked.sigma)
+    return larger(level.alpha, level.sigma) / larger(other.alpha, other.sigma)

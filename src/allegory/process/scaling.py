@@ -1,4 +1,4 @@
-r"""Splits: the rules by which alpha and sigma share the log-SNR.
+r"""Scalings: the rules that give alpha and sigma for a log-SNR.
 
 The log-SNR fixes the ratio alpha/sigma; a scaling fixes their size. Nothing else tells the
 processes of the literature apart:
@@ -32,7 +32,11 @@ from .coefficients import Coefficient
 
 @dataclass(frozen=True)
 class Scaling(ABC):
-    """One rule: scales from log-SNR, and how a change of log-SNR divides between them."""
+    """A rule that gives alpha and sigma for a log-SNR.
+
+    Args:
+        name: what it is called.
+    """
 
     name: str
 
@@ -40,13 +44,13 @@ class Scaling(ABC):
     def scales(
         self, log_snr: Float[Tensor, "*t"]
     ) -> tuple[Float[Tensor, "*t"], Float[Tensor, "*t"]]:
-        """(alpha, sigma), each by a formula that loses no digits at either end."""
+        """(alpha, sigma) at a `log_snr`, each by a formula that loses no digits at either end."""
 
     @abstractmethod
     def slope_factors(
         self, alpha: Coefficient, sigma: Coefficient
     ) -> tuple[Coefficient, Coefficient]:
-        """(q, w) with q sigma + w alpha = 1."""
+        """(q, w) at these scales, with q sigma + w alpha = 1."""
 
 
 class _VariancePreserving(Scaling):

@@ -47,7 +47,7 @@ class Schedule(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
-        """The t at which the schedule has this log-SNR."""
+        """The t at which the schedule has this `log_snr`."""
 
     def scaled_slope(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         """slope * exp(-|log_snr| / 2), finite at infinite ends too."""
@@ -81,17 +81,26 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
 
 
 def check_ends(start: float, end: float, finite: bool) -> None:
-    """ValueError unless log-SNR falls from start to end, between finite ends where they must be."""
+    """ValueError unless start > end, and both are finite where `finite`."""
     if not start > end:
         raise ValueError(f"start={start}, end={end}: log-SNR falls with t; give start > end")
     if finite and not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(
-            f"start={start}, end={end}: both ends must be finite; Cosine and RectifiedFlow allow infinite ones"
+            f"start={start}, end={end}: both ends must be finite; "
+            "Cosine and RectifiedFlow allow infinite ones"
         )
 
 
 class LinearLogSNR(Schedule):
-    """log_snr(t) = start + (end - start) t, straight in log-SNR (Kingma et al. 2021, appendix)."""
+    """log_snr(t) = start + (end - start) t (Kingma et al. 2021, appendix).
+
+    Args:
+        start: log-SNR at t = 0.
+        end: log-SNR at t = 1.
+
+    Raises:
+        ValueError: for infinite ends, or ends in the wrong order.
+    """
 
     def __init__(self, start: float = 10.0, end: float = -10.0) -> None:
         super().__init__()
@@ -112,10 +121,17 @@ class LinearLogSNR(Schedule):
 
 
 class Geometric(Schedule):
-    """sigma/alpha = sigma_min (sigma_max / sigma_min)^t, the schedule of variance-exploding paths.
+    """sigma/alpha = sigma_min (sigma_max/sigma_min)^t of the VE path (Song & Ermon 2019).
 
     A geometric sequence of noise levels is a straight line in log-SNR = -2 log(sigma/alpha)
-    (Song & Ermon 2019; Song et al. 2021, appendix C).
+    (Song et al. 2021, appendix C).
+
+    Args:
+        sigma_min: sigma/alpha at t = 0.
+        sigma_max: sigma/alpha at t = 1.
+
+    Raises:
+        ValueError: unless 0 < sigma_min < sigma_max.
     """
 
     def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0) -> None:
@@ -142,29 +158,39 @@ class Geometric(Schedule):
 
 
 class Cosine(Schedule):
-    r"""log_snr(t) = -2 log tan(theta(t)) with an angle theta that is straight in t.
+    r"""log_snr(t) = -2 log tan(theta(t)) with an angle theta linear in t.
 
     theta runs from atan(exp(-start/2)) to atan(exp(-end/2)). With infinite ends it is pi t / 2 and,
     on a variance-preserving path, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021, eq. 17, without
     its offset); finite ends cut the same curve (Hoogeboom et al. 2023, "simple diffusion").
     `end=-inf` gives zero terminal SNR.
+
+    Args:
+        start: log-SNR at t = 0; may be infinite.
+        end: log-SNR at t = 1; may be -infinite.
+
+    Raises:
+        ValueError: for ends in the wrong order.
     """
 
     def __init__(self, start: float = 15.0, end: float = -15.0) -> None:
         super().__init__()
         check_ends(start, end, finite=False)
         self.start, self.end = float(start), float(end)
-        self.theta0, self.theta1 = self._angle(start), self._angle(end)
-        # The complement pi/2 - theta has its own end points: near t = 1 the difference would
-        # cancel.
-        self.phi0, self.phi1 = self._angle(-start), self._angle(-end)
+        self.theta0 = self._angle(start)
+        self.theta1 = self._angle(end)
+        # The complement pi/2 - theta has its own ends: near t = 1 the difference would cancel.
+        self.phi0 = self._angle(-start)
+        self.phi1 = self._angle(-end)
 
     @staticmethod
     def _angle(log_snr: float) -> float:
         return math.pi / 2 if log_snr == -math.inf else math.atan(math.exp(-log_snr / 2))
 
     def _angles(self, t: Float[Tensor, "*t"]) -> tuple[Float[Tensor, "*t"], Float[Tensor, "*t"]]:
-        return self.theta0 * (1 - t) + self.theta1 * t, self.phi0 * (1 - t) + self.phi1 * t
+        theta = self.theta0 * (1 - t) + self.theta1 * t
+        phi = self.phi0 * (1 - t) + self.phi1 * t
+        return theta, phi
 
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         theta, phi = self._angles(t)
@@ -178,11 +204,8 @@ class Cosine(Schedule):
         # exp(-|log_snr|/2) is the smaller of tan and cotangent, which cancels the smaller of the
         # two sines.
         theta, phi = self._angles(t)
-        return (
-            -2
-            * (self.theta1 - self.theta0)
-            / torch.maximum(torch.sin(theta), torch.sin(phi)).square()
-        )
+        larger = torch.maximum(torch.sin(theta), torch.sin(phi))
+        return -2 * (self.theta1 - self.theta0) / larger.square()
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
         return (torch.atan(torch.exp(-log_snr / 2)) - self.theta0) / (self.theta1 - self.theta0)

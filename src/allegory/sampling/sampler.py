@@ -82,7 +82,7 @@ class Sampler:
             predict = guide(predict)
         if self.scaling is None or self.scaling == predict.path.scaling.name:
             return predict
-        return Rescaled(predict, predict.path, self.scaling)
+        return Rescaled(predict, self.scaling)
 
     def grid(self, path: Path) -> Grid:
         """The Levels of the steps on this path, which is that of the guided Predict."""
