@@ -42,7 +42,7 @@ def doubled(base):
     return as_predict(predict, base.path)
 
 
-@pytest.mark.parametrize("guide", [*GUIDES.values(), Shifted(0.5), doubled], ids=str)
+@pytest.mark.parametrize("guide", [*GUIDES.values(), Shifted(0.5), doubled])
 def test_a_guided_predict_is_a_predict_on_the_path_of_its_base(guide):
     assert isinstance(guide, Guide)
     guided = guide(ORACLE)
@@ -65,7 +65,7 @@ def test_only_a_guide_with_an_energy_has_one():
         energy_of(ClampX0()(ORACLE), X, 0.4)
 
 
-@pytest.mark.parametrize("guide", [ClassifierFree(2.0), ClassifierFree(0.0), ClampX0()], ids=str)
+@pytest.mark.parametrize("guide", [ClassifierFree(2.0), ClassifierFree(0.0), ClampX0()])
 def test_the_learned_variance_is_kept(guide):
     def predict(x_t, t, condition):
         return replace(ORACLE(x_t, t, condition), variance_fraction=torch.full_like(x_t, 0.25))
