@@ -247,11 +247,12 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
         str(out),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 600  # however busy the machine is
+    while not (out / "metrics.jsonl").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "interrupted at step" in said and "Traceback" not in said
     step = json.loads((out / "state" / "state.json").read_text())["state"]["counters"]["step"]

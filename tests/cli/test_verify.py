@@ -10,10 +10,10 @@ from allegory.cli import main
 from allegory.process.kernel import Gaussian
 
 
-def test_the_whole_paper_in_a_minute(capsys):
-    start = time.perf_counter()
+def test_the_whole_paper_takes_less_than_a_minute_of_processor_time(capsys):
+    start = time.process_time()
     main(["verify"])
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     said = capsys.readouterr().out
     assert "170 of 170 equations executed" in said
     assert ", 0 failed, " in said
