@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .guidance import Product as Product
     from .likelihood import flow_log_prob as flow_log_prob
     from .likelihood import variational_bound as variational_bound
+    from .models import VAE as VAE
     from .models import VDM as VDM
     from .models import Denoiser as Denoiser
     from .models import Energy as Energy
@@ -80,6 +81,7 @@ _HOME = {
     "as_predict": "process",
     # Models, trained and opened
     "VDM": "models",
+    "VAE": "models",
     "Hierarchy": "models",
     "Ladder": "models",
     "train": "recipes.front",

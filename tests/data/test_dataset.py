@@ -108,3 +108,10 @@ def test_a_dataset_names_the_set_that_is_wrong() -> None:
     assert len(Dataset("fine", spec, good, good, good).train) == 10
     with pytest.raises(ValueError, match="broken, test: x: values in"):
         Dataset("broken", spec, good, good, bad)
+
+
+def test_a_dataset_is_printed_without_its_numbers() -> None:
+    spec = DataSpec(shape=(2,), low=0.0, high=100.0, classes=10)
+    text = repr(Dataset("some", spec, arrays(), arrays(), Items(torch.zeros(3, 2))))
+    assert "train=Items(10 of shape (2,), float32, labelled)" in text
+    assert "test=Items(3 of shape (2,), float32)" in text and "tensor" not in text

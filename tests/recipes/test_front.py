@@ -9,7 +9,7 @@ from torch import nn
 
 import allegory as al
 from allegory.data import DataSpec
-from allegory.models import CategoricalOutput
+from allegory.models import CategoricalOutput, LadderConfig, VAEConfig
 from allegory.networks import MLPConfig, Vector
 from allegory.recipes import DiffusionConfig, PathConfig, RunFolder, execute, recipe_named
 from allegory.recipes.derive import PythonModel, config_of, path_config
@@ -131,6 +131,19 @@ def test_a_model_without_a_config_is_trained_saved_and_opened_with_itself(tmp_pa
         al.open(tmp_path / "run", model=model_of(data))
     with pytest.raises(ValueError, match="the run learned"):
         al.open(tmp_path / "run", model=model_of(al.load("digits")))
+
+
+def test_models_of_latents_remember_their_config(tmp_path):
+    data = al.load("digits")
+    vae = al.VAE(data.spec, latents=(4, 2), width=8, depth=1)
+    al.train(vae, data, config=FEW, out=tmp_path / "run")
+    assert RunFolder.open(tmp_path / "run").run.model == VAEConfig(
+        (4, 2), width=8, depth=1, decoder="logistic"
+    )
+    assert same_weights(vae, al.open(tmp_path / "run"))
+
+    ladder = LadderConfig(((4, 1), (0, 2)), channels=(8, 8), decoder="logistic")
+    assert config_of(ladder.build(data.spec)) == ladder
 
 
 @pytest.mark.parametrize("recipe", ["digits", "toy_score", "toy_energy", "digits_sde", "toy"])

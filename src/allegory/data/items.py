@@ -9,7 +9,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Items:
     """Raw items with their labels.
 
@@ -27,6 +27,12 @@ class Items:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.x)
+
+    def __repr__(self) -> str:
+        """Number, shape and type of the items."""
+        labelled = "" if self.labels is None else ", labelled"
+        kind = str(self.x.dtype).removeprefix("torch.")
+        return f"Items({len(self)} of shape {tuple(self.x.shape[1:])}, {kind}{labelled})"
 
     def take(self, index: Int64[Tensor, " m"]) -> Items:
         """The items at the places of the index, in its order."""

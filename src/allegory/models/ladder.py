@@ -131,6 +131,7 @@ class Ladder(LatentVariableModel):
 
     def __init__(self, spec: DataSpec, config: LadderConfig) -> None:
         super().__init__(spec, config.warmup)
+        self.config = config
         sizes = halves(spec.shape)
         self.places = _places(config)
         wide, narrow = config.channels

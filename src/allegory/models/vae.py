@@ -64,7 +64,8 @@ class VAE(Hierarchy):
                 f"latents={latents}, width={width}, depth={depth}, channels={channels}; "
                 "give 1 or more of each number"
             )
-        head = Head(spec, decoder or default_decoder(spec))
+        decoder = decoder or default_decoder(spec)
+        head = Head(spec, decoder)
         size = latents[0]
         picture = (head.outputs, *spec.shape[1:])
 
@@ -85,6 +86,7 @@ class VAE(Hierarchy):
         up = [NetworkKernel(encode), *(between(low, high, zero=False) for low, high in pairs)]
         down = [between(high, low, zero=True) for low, high in pairs]
         super().__init__(spec, up, down, NetworkEmission(decode, head), top=(latents[-1],))
+        self.config = VAEConfig(tuple(latents), width, depth, channels, decoder)
 
 
 @dataclass(frozen=True)
