@@ -48,7 +48,9 @@ def case(path):
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_guided_score_is_that_of_the_sharpened_density(name, scale):
-    """grad [w log p(x_t | y) + (1 - w) log p(x_t)] by autograd (Luo 2022, eq. 170), and x_t is kept."""
+    """grad [w log p(x_t | y) + (1 - w) log p(x_t)] by autograd (Luo 2022, eq. 170), and x_t is
+    kept.
+    """
     oracle = labelled(PATHS[name])
     x, t, labels = case(PATHS[name])
     x.requires_grad_()
@@ -147,7 +149,9 @@ def test_a_gaussian_pair_blends_into_a_gaussian(name, scale):
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
 def test_guided_samples_of_two_gaussians_of_one_width(scale):
-    """Then the guided density is N(m0 + w (m - m0), s^2) at every level, and so is where the flow ends."""
+    """Then the guided density is N(m0 + w (m - m0), s^2) at every level, and so is where the
+    flow ends.
+    """
     path, z = Path(LinearLogSNR(9, -9)), torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     m, m0, s = 0.9, -0.4, 0.5
     guided = ClassifierFree(scale)(gaussians(path, (m, s), (m0, s)))

@@ -68,7 +68,8 @@ def test_a_mixture_of_oracles_is_the_oracle_of_the_mixture():
 
 
 def test_a_product_needs_its_chains():
-    """The share on one side at the last level: with chains within 4 standard errors, by summed scores far off.
+    """The share on one side at the last level: with chains within 4 standard errors, by summed
+    scores far off.
 
     At each level the two modes have other weights: 0.49 of the noise to 0.60 of the product.
     """

@@ -187,14 +187,18 @@ for name in ("heun", "auto"):
 
 
 def test_a_planned_sampler_compiles_to_one_graph():
-    """fullgraph refuses every break. In a process of its own, because the tests' type checks cannot be compiled."""
+    """fullgraph refuses every break. In a process of its own, because the tests' type checks
+    cannot be compiled.
+    """
     done = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("solver", ["ddim", "auto", "sde_dpmpp2m"])
 def test_nothing_in_the_loop_waits_for_the_device(solver, monkeypatch):
-    """A number read from a tensor is a wait: on meta tensors, which hold none, it would be an error."""
+    """A number read from a tensor is a wait: on meta tensors, which hold none, it would be an
+    error.
+    """
     levels = grid(PATH, 5, "log_snr")
 
     def predict(x, t, condition=None):

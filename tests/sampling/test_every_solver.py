@@ -1,4 +1,6 @@
-"""What every solver must do, whatever it is: few steps, every scaling, coarse networks, and back again."""
+"""What every solver must do, whatever it is: few steps, every scaling, coarse networks, and back
+again.
+"""
 
 import math
 

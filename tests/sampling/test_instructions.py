@@ -1,4 +1,6 @@
-"""Instructions from outside the package run in a plan: re-noising, a projection, and a resampling of particles."""
+"""Instructions from outside the package run in a plan: re-noising, a projection, and a
+resampling of particles.
+"""
 
 import math
 from dataclasses import dataclass
@@ -32,7 +34,9 @@ class Renoise:
 
 @dataclass(frozen=True)
 class Replace:
-    """The known part of x0, noised to the Level at which the state is (Song et al. 2021, imputation)."""
+    """The known part of x0, noised to the Level at which the state is (Song et al. 2021,
+    imputation).
+    """
 
     to: Level
     stage: bool = False
@@ -44,7 +48,9 @@ class Replace:
 
 @dataclass(frozen=True)
 class Resample:
-    """Items redrawn in proportion to a weight of their predicted x0: one step of a particle filter."""
+    """Items redrawn in proportion to a weight of their predicted x0: one step of a particle
+    filter.
+    """
 
     to: Level
     stage: bool = False
@@ -76,7 +82,9 @@ def test_the_protocol(kind):
 
 
 def test_renoising_leaves_the_marginals_as_they_are():
-    """Up by q(x_t | x_s) and down again by DDPM: the end is the data, to the error of DDPM's steps."""
+    """Up by q(x_t | x_s) and down again by DDPM: the end is the data, to the error of DDPM's
+    steps.
+    """
     ddpm, x_T = SOLVERS["ddpm"], initial_noise(PATH, (2,), range(4000)).double()
 
     def again(here, to):
@@ -147,7 +155,9 @@ def test_a_projection_keeps_what_is_known_and_the_rest_is_sampled():
 
 
 def test_resampling_of_particles_draws_the_tilted_density():
-    """Once, at t = 0: x0 ~ N(m, s^2) by weights exp(-(x0 - 2)^2/2), a Gaussian whose mean and variance are known."""
+    """Once, at t = 0: x0 ~ N(m, s^2) by weights exp(-(x0 - 2)^2/2), a Gaussian whose mean and
+    variance are known.
+    """
     walk, n = grid(PATH, 60, end="min"), 20_000
 
     def plan(levels):

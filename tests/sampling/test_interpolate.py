@@ -1,4 +1,6 @@
-"""Interpolation between encodings: on the great circle, item by item, and back to the items at its ends."""
+"""Interpolation between encodings: on the great circle, item by item, and back to the items at
+its ends.
+"""
 
 import math
 
@@ -22,7 +24,9 @@ def test_a_third_of_a_right_angle():
 
 
 def test_noise_stays_noise():
-    """The variance of N(0, I) is kept at every share; on a straight line it would fall to a half."""
+    """The variance of N(0, I) is kept at every share; on a straight line it would fall to a
+    half.
+    """
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 500, 3, 8, 8, generator=generator).unbind()
     for weight in (0.25, 0.5):

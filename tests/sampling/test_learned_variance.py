@@ -1,4 +1,6 @@
-"""A learned variance of the reverse step: DDPM's two at its ends, number by number, and no matter to any other solver."""
+"""A learned variance of the reverse step: DDPM's two at its ends, number by number, and no
+matter to any other solver.
+"""
 
 from dataclasses import replace
 

@@ -53,7 +53,9 @@ def test_adams_integrates_polynomials_of_its_time(form, order, ahead):
 
 @pytest.mark.parametrize("form", FLOW_FORMS)
 def test_adams_integrates_polynomials_of_log_snr(form):
-    """int (1 + y)^2 dc, the slope of c by a finite difference of an antiderivative: an independent quadrature."""
+    """int (1 + y)^2 dc, the slope of c by a finite difference of an antiderivative: an
+    independent quadrature.
+    """
     grid = nodes(0.3)
     weights = adams_rule(FLOW_FORMS[form], 3, "log_snr")(grid)[-1]
     y = torch.linspace(float(grid.lam[-2]), float(grid.lam[-1]), 20001, dtype=torch.float64)
@@ -100,7 +102,9 @@ def test_published_rules_have_their_order_on_a_smooth_slope(rule, order, ahead):
 
 
 def test_unipc_is_corrected_adams_in_the_x0_form():
-    """Two derivations, of moments and of Lagrange's polynomials, of one method, once it has three predictions."""
+    """Two derivations, of moments and of Lagrange's polynomials, of one method, once it has
+    three predictions.
+    """
     levels = nodes(0.3).levels
     for one, other in zip(
         *(list(SOLVERS[name].plan(levels))[3:] for name in ("unipc3", "x0ab3c")), strict=True

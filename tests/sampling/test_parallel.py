@@ -1,4 +1,6 @@
-"""PicardResult's iteration: the walk one by one, after as many rounds as steps and mostly far fewer."""
+"""PicardResult's iteration: the walk one by one, after as many rounds as steps and mostly far
+fewer.
+"""
 
 import pytest
 import torch

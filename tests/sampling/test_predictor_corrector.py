@@ -44,13 +44,16 @@ def far_modes(path, dtype=torch.float32):
 
 
 def walk(solver, predict, path, x, steps):
-    """The end of a walk on the solver's own grid, with draws from the global generator: many items at once."""
+    """The end of a walk on the solver's own grid, with draws from the global generator: many
+    items at once.
+    """
     levels = grid(path, steps, "log_snr", solver.end).levels
     return SamplingLoop(predict, x, levels[0], draw=torch.randn_like).run(solver.plan(levels))
 
 
 def test_annealed_langevin_finds_the_weights_where_plain_langevin_does_not():
-    """Song & Ermon's own experiment, the same steps for both: weights within .02 of .8 and .2, and about a half each.
+    """Song & Ermon's own experiment, the same steps for both: weights within .02 of .8 and .2,
+    and about a half each.
 
     The share of 6,000 samples has a standard error of .005.
     """
@@ -82,7 +85,8 @@ def test_annealed_langevin_finds_the_weights_where_plain_langevin_does_not():
     ],
 )
 def test_any_pair_ends_in_the_density(scaling, predictor, corrector):
-    """Weights, means and spreads of a mixture after 80 steps, within 4 standard errors and 3 % for the steps.
+    """Weights, means and spreads of a mixture after 80 steps, within 4 standard errors and 3 %
+    for the steps.
 
     All pairs, at 1,000 steps: `python -m benchmarks sde`.
     """
@@ -149,7 +153,9 @@ def test_the_corrector_works_at_every_level_and_never_on_clean_data():
 
 
 def test_ncsn_is_the_published_algorithm():
-    """Song & Ermon 2019, algorithm 1, in its own letters: x += a/2 s + sqrt(a) z with a = epsilon sigma_i^2/sigma_L^2."""
+    """Song & Ermon 2019, algorithm 1, in its own letters: x += a/2 s + sqrt(a) z with a =
+    epsilon sigma_i^2/sigma_L^2.
+    """
     epsilon, count = 2e-5, 3
     path = Path(Geometric(0.01, 1.0), "ve")
     oracle = Mixture(torch.tensor([[0.2, 0.1]]).double(), 0.5, path=path)

@@ -1,4 +1,6 @@
-"""A Sampler is the same grid, guides and solver as by hand, and refuses what does not fit before it begins."""
+"""A Sampler is the same grid, guides and solver as by hand, and refuses what does not fit before
+it begins.
+"""
 
 import json
 

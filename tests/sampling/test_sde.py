@@ -1,4 +1,6 @@
-"""The SDE of every scaling against autograd, its solvers against the published steps, and where they end on a Gaussian."""
+"""The SDE of every scaling against autograd, its solvers against the published steps, and where
+they end on a Gaussian.
+"""
 
 import math
 
@@ -23,16 +25,20 @@ SCHEDULES = {
 NAMES = ("reverse_diffusion", "reverse_diffusion:0", "ddpm", "euler_maruyama")
 RANGE, STEPS, ITEMS = 14.0, 400, 2000
 BIAS = (RANGE / 8 + 1) * RANGE / STEPS
-"""Of log std, for steps of h = RANGE/STEPS in log-SNR. Each multiplies a deviation from the mean by 1 + r h, plus terms of
-second order, where the exact flow has exp(int r). Its r = d log std/d log-SNR lies within 1/2, so the logarithms differ by
-at most h^2 (r^2 + |r'|)/2 a step, the sum over all steps by h/2 (RANGE/4 + 2 of total variation). On `ve` the first part is
-reached: there r is -1/2 wherever the noise is larger than the data. An SDE forgets the errors of steps long past."""
+"""Of log std, for steps of h = RANGE/STEPS in log-SNR. Each multiplies a deviation from the mean
+by 1 + r h, plus terms of
+second order, where the exact flow has exp(int r). Its r = d log std/d log-SNR lies within 1/2, so
+the logarithms differ by at most h^2 (r^2 + |r'|)/2 a step, the sum over all steps by h/2 (RANGE/4 +
+2 of total variation). On `ve` the first part is reached: there r is -1/2 wherever the noise is
+larger than the data. An SDE forgets the errors of steps long past."""
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_drift_and_diffusion_are_the_derivatives_of_the_scales(name, scaling):
-    """f = d log alpha/dt and g^2 = d sigma^2/dt - 2 f sigma^2 by autograd in float64; on `ve` alpha is constant."""
+    """f = d log alpha/dt and g^2 = d sigma^2/dt - 2 f sigma^2 by autograd in float64; on `ve`
+    alpha is constant.
+    """
     t = torch.tensor(
         [0.03, 0.1, 0.27, 0.44, 0.6, 0.81, 0.93], dtype=torch.float64, requires_grad=True
     )
@@ -68,7 +74,9 @@ def test_reverse_diffusion_on_vp_is_the_published_step(i):
 @pytest.mark.parametrize("times", [(0.9, 0.85), (0.5, 0.3), (0.1, 0.0)])
 @pytest.mark.parametrize("solver", ["reverse_diffusion", "ddpm"])
 def test_both_predictors_on_ve_are_the_published_steps(solver, times):
-    """Reverse diffusion and ancestral sampling of Song et al. 2021, appendices E and F: one mean, two variances."""
+    """Reverse diffusion and ancestral sampling of Song et al. 2021, appendices E and F: one
+    mean, two variances.
+    """
     path = Path(SCHEDULES["geometric"], "ve")
     t, s = path.levels(times)
     x, score, z, found = one_step(solver, path, (t, s))
@@ -78,7 +86,9 @@ def test_both_predictors_on_ve_are_the_published_steps(solver, times):
 
 
 def ends(solver, scaling):
-    """Log std and mean at t = 0, less the exact ones, from the exact start; the mean in units of the larger of both."""
+    """Log std and mean at t = 0, less the exact ones, from the exact start; the mean in units of
+    the larger of both.
+    """
     path, solver = Path(LinearLogSNR(RANGE / 2, -RANGE / 2), scaling), solver_named(solver)
     levels = grid(path, STEPS, "log_snr", "min").levels
     first, last = levels[0], levels[-1]
@@ -116,7 +126,9 @@ def test_a_doubled_diffusion_ends_in_a_smaller_spread(solver, scaling, monkeypat
 
 
 def test_a_doubled_diffusion_lets_the_flow_collapse(monkeypatch):
-    """It shrinks by int g^2/(2 p) dt more, p the variance of x_t: half of int d log-SNR/(1 + STD^2 SNR), in closed form."""
+    """It shrinks by int g^2/(2 p) dt more, p the variance of x_t: half of int d log-SNR/(1 +
+    STD^2 SNR), in closed form.
+    """
     right = Level.diffusion.func
     monkeypatch.setattr(Level, "diffusion", property(lambda level: 2 * right(level)))
     noisy, clean = (math.log1p(STD**2 * math.exp(log_snr)) for log_snr in (-RANGE / 2, RANGE / 2))
@@ -127,7 +139,9 @@ def test_a_doubled_diffusion_lets_the_flow_collapse(monkeypatch):
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_any_share_of_fresh_noise_in_a_ddpm_step_has_the_marginals(scaling, monkeypatch):
-    """Why the check above leaves ddpm out: with more noise its step is that of another SDE with the same marginals."""
+    """Why the check above leaves ddpm out: with more noise its step is that of another SDE with
+    the same marginals.
+    """
     once = single_step.added_noise_std
     monkeypatch.setattr(single_step, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))
     std, mean = ends(SOLVERS["ddpm"], scaling)

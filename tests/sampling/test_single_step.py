@@ -53,7 +53,9 @@ def test_the_gaussian_is_the_oracle():
 )
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow"])
 def test_order_of_accuracy(name, solver):
-    """At the end of unequal steps. The first step of a multistep method is of first order: its error of h^2 stays."""
+    """At the end of unequal steps. The first step of a multistep method is of first order: its
+    error of h^2 stays.
+    """
     path, order = PATHS[name], SOLVERS[solver].order
     z = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     first, *_, last = path.levels(unequal_times(2))
@@ -70,7 +72,8 @@ def test_order_of_accuracy(name, solver):
 @pytest.mark.parametrize("solver", PLAIN)
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "linear-ve", "cosine-sub_vp"])
 def test_local_error_after_unequal_steps(name, solver, grad):
-    """Global order cannot see an inverted step ratio, which telescopes; one step after steps of other lengths can.
+    """Global order cannot see an inverted step ratio, which telescopes; one step after steps of
+    other lengths can.
 
     With and without gradients, for which the history is kept in two ways.
     """
@@ -111,7 +114,9 @@ def test_the_bias_of_a_stochastic_sampler_is_first_order_and_small(name, solver)
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
 @pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
 def test_end_mean_and_std_on_a_gaussian(name, solver):
-    """From the exact x_1 to clean data: g^2 doubled, a known mistake, gives a std of 0.0016 instead of 0.5."""
+    """From the exact x_1 to clean data: g^2 doubled, a known mistake, gives a std of 0.0016
+    instead of 0.5.
+    """
     path, used = PATHS[name], solver_named(solver)
     # Euler in t is far less accurate on a path whose sigma grows exponentially with t.
     steps = 1200 if solver == "euler" else 300 if used.order == 1 else 60

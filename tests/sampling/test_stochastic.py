@@ -1,4 +1,6 @@
-"""Stochastic solvers against closed forms: on a Gaussian every plan is affine in the start and the draws."""
+"""Stochastic solvers against closed forms: on a Gaussian every plan is affine in the start and
+the draws.
+"""
 
 import itertools
 import math
@@ -58,7 +60,9 @@ def phi(solver, u):
 
 
 def forgotten(solver, first, last):
-    """How much of x_t is left in x_s: on N(m, S^2), d log(x/alpha - m) = u^2/(S^2 + u^2) d log phi(u)."""
+    """How much of x_t is left in x_s: on N(m, S^2), d log(x/alpha - m) = u^2/(S^2 + u^2) d log
+    phi(u).
+    """
     u = torch.linspace(-first.log_snr / 2, -last.log_snr / 2, 4001, dtype=torch.float64).exp()
     middle = (u[1:] * u[:-1]).sqrt()
     log_gain = (middle**2 / (STD**2 + middle**2) * phi(solver, u).log().diff()).sum()
@@ -74,7 +78,9 @@ def forgotten(solver, first, last):
     ],
 )
 def test_weak_order(name, times, solver):
-    """The bias of mean, variance and of what is left of the start falls at the order that the solver claims."""
+    """The bias of mean, variance and of what is left of the start falls at the order that the
+    solver claims.
+    """
     path, used = PATHS[name], solver_named(solver)
 
     def bias(n):
@@ -222,7 +228,9 @@ def test_sde_dpmpp2m_is_the_published_update(name):
 
 @pytest.mark.parametrize("name", ONE_PER_SCALING)
 def test_er_sde_is_the_published_update(name):
-    """Order 2 of Cui et al. 2023: x0' by the last difference in u, times int phi_s/phi du - (u_t - u_s)."""
+    """Order 2 of Cui et al. 2023: x0' by the last difference in u, times int phi_s/phi du - (u_t
+    - u_s).
+    """
     path = PATHS[name]
     r, t, s = path.levels([0.7, 0.55, 0.45])
     x, (z0, z1) = normal(), normal(2)
@@ -264,7 +272,9 @@ def test_seeds2_is_the_published_update(name):
 @pytest.mark.parametrize("solver", ["seeds2", "seeds3"])
 @pytest.mark.parametrize("name", ONE_PER_SCALING)
 def test_the_draws_of_seeds_add_up_to_one_exact_draw(name, solver):
-    """Every stage has its own part of one Brownian path: variance alpha^2 (u_t^2 - u^2), and the past is shared."""
+    """Every stage has its own part of one Brownian path: variance alpha^2 (u_t^2 - u^2), and the
+    past is shared.
+    """
     path = PATHS[name]
     t, s = path.levels([0.6, 0.4])
     rows = [(move.to, move.noise[::-1]) for move in SOLVERS[solver].plan([t, s])]
@@ -283,7 +293,9 @@ def test_the_draws_of_seeds_add_up_to_one_exact_draw(name, solver):
 
 
 def test_seeds3_without_noise_and_doubling_is_a_third_order_rule():
-    """Weights of eps at 0, 1/3 and 2/3 of h: the integral of e^{-y} exact to first order in y, and stages that agree."""
+    """Weights of eps at 0, 1/3 and 2/3 of h: the integral of e^{-y} exact to first order in y,
+    and stages that agree.
+    """
     path = PATHS["linear-vp"]
     t, s = path.levels([0.6, 0.4])
     h = (s.log_snr - t.log_snr) / 2
@@ -296,7 +308,9 @@ def test_seeds3_without_noise_and_doubling_is_a_third_order_rule():
 
 @pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])
 def test_euler_maruyama_in_the_letters_of_the_vp_sde(eta):
-    """dx = [-beta x/2 - (1 + eta^2)/2 beta score] dt + eta sqrt(beta) dw, beta from alpha-bar by a finite difference."""
+    """dx = [-beta x/2 - (1 + eta^2)/2 beta score] dt + eta sqrt(beta) dw, beta from alpha-bar by
+    a finite difference.
+    """
     path = PATHS["linear-vp"]
     t, s, up, down = path.levels([0.6, 0.57, 0.6 + 1e-5, 0.6 - 1e-5])
     beta = -(math.log(up.alpha**2) - math.log(down.alpha**2)) / 2e-5
@@ -404,7 +418,9 @@ def test_restart_repeats_the_interval():
 
 @pytest.mark.parametrize("sigmas", [(0.3, 0.2, 0.06), (0.5, 0.2, 0.1, 0.06)])
 def test_restart_at_the_ends_of_a_grid(sigmas):
-    """An interval that holds the first or the last Level; the last state is the one after the restarts."""
+    """An interval that holds the first or the last Level; the last state is the one after the
+    restarts.
+    """
     path = PATHS["geometric-ve"]
     levels = path.levels(
         path.schedule.inverse(-2 * torch.tensor(sigmas, dtype=torch.float64).log())

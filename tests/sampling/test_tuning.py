@@ -1,4 +1,6 @@
-"""TuningConfig: it begins at `auto`, follows the true gradient, and what it learns holds for other items."""
+"""TuningConfig: it begins at `auto`, follows the true gradient, and what it learns holds for
+other items.
+"""
 
 import json
 

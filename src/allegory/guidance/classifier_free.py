@@ -2,8 +2,9 @@ r"""Classifier-free guidance: from the unconditional prediction past the conditi
 
     uncond + w (cond - uncond)
 
-is the score  w grad log p(x_t | y) + (1 - w) grad log p(x_t)  (Luo 2022, eq. 170; Ho & Salimans 2022).
-The scale w: 0 is unconditional, 1 is conditional and unguided, above 1 is guided. (Ho & Salimans write 1 + w.)
+is the score  w grad log p(x_t | y) + (1 - w) grad log p(x_t)  (Luo 2022, eq. 170).
+The scale w: 0 is unconditional, 1 is conditional and unguided, above 1 is guided. (Ho & Salimans
+write 1 + w.)
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from ..process.prediction import Predict, Prediction, energy_of
 class ClassifierFree:
     """Classifier-free guidance, uncond + scale (cond - uncond) (Ho & Salimans 2022).
 
-    `ClassifierFree(2.0)(predict)` is the guided Predict. It costs two evaluations, one where the scale is 0 or 1.
+    `ClassifierFree(2.0)(predict)` is the guided Predict. It costs two evaluations, one where the
+    scale is 0 or 1.
 
     Args:
         scale: w of the formula; 1 is unguided, 0 unconditional.

@@ -4,13 +4,16 @@ r"""Guidance by composition: densities multiplied, mixed, or divided by one anot
     negation    E = E_a - w E_b                            the same with a negative weight
     mixture     E = -log sum_i w_i exp(-E_i)               score = sum_i r_i score_i,  r = softmax(log w - E)
 
-Each is right for the densities that are given, at one level of noise. But the product of two noised densities is not the
-noised product: a sampler that walks down the summed scores, however finely, ends in another density (Du et al. 2023). So
-a product needs a chain within each level that weighs its proposals by E: an energy, an oracle or a composition of these,
-and `sampling.annealed` or `predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised,
-so it needs no correction, but only by the energies are its weights known, up to the energies' own constants.
+Each is right for the densities that are given, at one level of noise. But the product of two noised
+densities is not the noised product: a sampler that walks down the summed scores, however finely,
+ends in another density (Du et al. 2023). So a product needs a chain within each level that weighs
+its proposals by E: an energy, an oracle or a composition of these, and `sampling.annealed` or
+`predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised, so
+it needs no correction, but only by the energies are its weights known, up to the energies' own
+constants.
 
-A grid for a product ends with noise (end="min"): the posterior mean that a denoising step takes belongs to single terms.
+A grid for a product ends with noise (end="min"): the posterior mean that a denoising step takes
+belongs to single terms.
 
 Where a term has no energy a product still has a score, and is refused by whatever needs more.
 """
@@ -33,7 +36,8 @@ from ..process.prediction import Predict, Prediction, energy_of
 class Product:
     """p(x_t) in proportion to prod_i p_i(x_t)^{w_i}: a product of experts (Hinton 2002), all weights 1 if none are given.
 
-    A negative weight divides. ValueError for no terms, or weights that are not one finite number each.
+    A negative weight divides. ValueError for no terms, or weights that are not one finite number
+    each.
     """
 
     terms: Sequence[Predict]
@@ -85,8 +89,8 @@ def negation(base: Predict, unwanted: Predict, weight: float = 1.0) -> Product:
 class MixtureOfDensities:
     """p(x_t) in proportion to sum_i w_i exp(-E_i(x_t)), all weights 1 if none are given.
 
-    For energies with their constants, -log p_i, the weights are those of the mixture. ValueError for no terms, or weights
-    that are not one positive number each.
+    For energies with their constants, -log p_i, the weights are those of the mixture. ValueError
+    for no terms, or weights that are not one positive number each.
     """
 
     terms: Sequence[Predict]

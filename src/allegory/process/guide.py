@@ -33,7 +33,7 @@ class Guide(Protocol):
 
 @runtime_checkable
 class PredictionGuide(Protocol):
-    """What `Guided` needs: the guided Prediction; it may have an `energy` with the same arguments."""
+    """What `Guided` needs; a guide may also have an `energy` with the same arguments."""
 
     def predict(
         self,

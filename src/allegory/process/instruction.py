@@ -1,9 +1,10 @@
 """Instructions: what the plan of a sampler consists of.
 
-A solver plans a list of instructions, and the driver applies them one after another to the state. The protocol is open:
-anything with these three members can stand in a plan. `sampling.Update` is linear in the state, the prediction, the
-history and the noise, so that it is numbers, which can be tuned, compiled and run in parallel; `sampling.Correction` is a
-Markov kernel. Re-noising, resampling of particles or a projection are instructions that need neither.
+A solver plans a list of instructions, and the driver applies them one after another to the state.
+The protocol is open: anything with these three members can stand in a plan. `sampling.Update` is
+linear in the state, the prediction, the history and the noise, so that it is numbers, which can be
+tuned, compiled and run in parallel; `sampling.Correction` is a Markov kernel. Re-noising,
+resampling of particles or a projection are instructions that need neither.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .prediction import Predict, Prediction
 
 @runtime_checkable
 class History(Protocol):
-    """Combinations a x0 + b eps of earlier predictions, for multistep methods; its length is how many it can hold."""
+    """Combinations a x0 + b eps of earlier predictions; its length is how many it can hold."""
 
     def __len__(self) -> int: ...
 
@@ -30,7 +31,7 @@ class History(Protocol):
         """Store x0 times the prediction's x0 plus eps times its eps; it becomes the newest."""
 
     def weighted_sum(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
-        """The sum of the terms in `base` and of the stored combinations times `weights`, newest first."""
+        """The sum of `base` and of the stored combinations times `weights`, newest first."""
 
 
 @runtime_checkable
@@ -72,11 +73,11 @@ class Loop(Protocol):
         ...
 
     def draw(self, like: Tensor) -> Tensor:
-        """The next standard-normal draw of every item, in the shape of `like` and from the item's own stream."""
+        """The next standard-normal draw of every item, in the shape of `like`, from its own stream."""
         ...
 
     def record(self, prediction: Prediction | None, accepted: Tensor | None) -> None:
-        """Note an instruction's own last prediction, and the fraction of proposals that each item accepted."""
+        """Note an instruction's own last prediction, and the fraction that each item accepted."""
         ...
 
 
@@ -84,8 +85,9 @@ class Loop(Protocol):
 class Instruction(Protocol):
     """One operation of a sampler: from the state at `loop.level` to a state at `to`.
 
-    An instruction is a frozen dataclass. Two members are optional: `history_length` and `noise_length`, the numbers of
-    stored combinations and of past draws that it reads (0 if absent).
+    An instruction is a frozen dataclass. Two members are optional: `history_length` and
+    `noise_length`, the numbers of stored combinations and of past draws that it reads (0 if
+    absent).
     """
 
     @property

@@ -15,10 +15,10 @@ from .predictor_corrector import CORRECTORS, annealed, predictor_corrector
 from .registry import SOLVERS, solver_named
 from .runge_kutta import Tableau, runge_kutta
 from .sampler import Sampler
-from .single_step import ddim
-from .solver import Correction, Solver, Update
 from .sde import euler_maruyama, reverse_diffusion
 from .sde_multistep import er_sde, sa
+from .single_step import ddim
+from .solver import Correction, Solver, Update
 from .tuned_sampler import TunedSampler
 from .tuning import TuningConfig, tune
 

@@ -1,9 +1,10 @@
 r"""Adaptive sampling of the probability flow, with steps and errors of each item's own.
 
-The integrator is that of the likelihood (`numerics.adaptive_ode`), run from noise to data: an Adams predictor-corrector of
-variable step size, whose error is the difference of two orders. The local Gaussian is fixed to variance S^2, S the standard
-deviation of the data, so no derivative of the network is needed: it is the v form of `flow_forms`, at unequal steps. Each
-item has its own steps and its own error, so it is the same alone and in any batch. (A norm over the batch, as in other
+The integrator is that of the likelihood (`numerics.adaptive_ode`), run from noise to data: an Adams
+predictor-corrector of variable step size, whose error is the difference of two orders. The local
+Gaussian is fixed to variance S^2, S the standard deviation of the data, so no derivative of the
+network is needed: it is the v form of `flow_forms`, at unequal steps. Each item has its own steps
+and its own error, so it is the same alone and in any batch. (A norm over the batch, as in other
 libraries, makes an item's steps depend on its neighbours.)
 """
 
@@ -56,9 +57,11 @@ def adaptive(
     Args:
         predict: the network, oracle or guided Predict; its path is the one that is sampled.
         x_T: shape (b, *shape), the state at t = 1.
-        tolerance: bound of the error of a step, root mean square, in local standard deviations of x_t.
+        tolerance: bound of the error of a step, root mean square, in local standard deviations of
+            x_t.
         condition: passed to predict; None for no condition.
-        data_std: standard deviation of the data; it decides where the steps lie, not what they approximate.
+        data_std: standard deviation of the data; it decides where the steps lie, not what they
+            approximate.
         end: "denoise" ends with the posterior mean at t = 0, "min" with the state there.
         limit: the most evaluations of an item.
 

@@ -1,8 +1,9 @@
 r"""The solver "auto": the most robust of the benchmarks for few evaluations.
 
-Adams-Bashforth in the v form, on the `angle` grid: of order 4 with a corrector; from 40 steps on of order 5; in fewer than
-14 steps of order 3 without a corrector, because steps are so long there that a correction adds more error than it removes.
-`python -m benchmarks solvers` and `python -m benchmarks peers` give the figures.
+Adams-Bashforth in the v form, on the `angle` grid: of order 4 with a corrector; from 40 steps on of
+order 5; in fewer than 14 steps of order 3 without a corrector, because steps are so long there that
+a correction adds more error than it removes. `python -m benchmarks solvers` and `python -m
+benchmarks peers` give the figures.
 """
 
 from __future__ import annotations

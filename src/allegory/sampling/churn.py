@@ -1,8 +1,9 @@
 r"""Solvers that add noise again: EDM's stochastic sampler and Restart sampling.
 
-A raise from one Level to a noisier one is the transition q(x_t | x_s) = N(alpha_t/alpha_s x_s, -sigma_t^2 expm1(gap)),
-exact on every path, so it adds no error of its own; the steps are Heun's, of second order. Fresh noise contracts the
-error accumulated so far (Karras et al. 2022, section 4), and the steps that are repeated add their own.
+A raise from one Level to a noisier one is the transition q(x_t | x_s) = N(alpha_t/alpha_s x_s,
+-sigma_t^2 expm1(gap)), exact on every path, so it adds no error of its own; the steps are Heun's,
+of second order. Fresh noise contracts the error accumulated so far (Karras et al. 2022, section 4),
+and the steps that are repeated add their own.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from .solver import Solver, Update
 
 @dataclass(frozen=True)
 class Churn:
-    """How much noise EDM's sampler adds, and where (Karras et al. 2022, algorithm 2); sigma means sigma/alpha.
+    """How much noise EDM's sampler adds, and where (Karras et al. 2022, algorithm 2).
 
-    Before each of N steps the noise level rises by the factor 1 + gamma, gamma = min(s_churn/N, sqrt(2) - 1), where
-    s_min <= sigma/alpha <= s_max.
+    Before each of N steps the noise level rises by the factor 1 + gamma, gamma = min(s_churn/N,
+    sqrt(2) - 1), where s_min <= sigma/alpha <= s_max.
 
     Args:
         s_churn: amount of noise, over all steps; 0 adds none.
         s_min: the lowest sigma/alpha at which noise is added.
         s_max: the highest.
-        s_noise: factor of the standard deviation of the noise: 1 is the forward process, the paper takes 1.003 or 1.007
-            against a network that removes too much noise.
+        s_noise: factor of the standard deviation of the noise: 1 is the forward process, the paper
+            takes 1.003 or 1.007 against a network that removes too much noise.
 
     Raises:
         ValueError: for numbers that do not fit.
@@ -54,14 +55,15 @@ class Churn:
             )
 
     def applies(self, level: Level) -> bool:
-        """Whether noise is added at this Level; without any noise, or without signal, it cannot rise."""
+        """Whether noise is added at this Level, which needs signal and noise."""
         return has_signal_and_noise(level) and self.s_min <= _noise_to_signal(level) <= self.s_max
 
 
 def churn(config: Churn | None = None) -> Solver:
-    """EDM's stochastic sampler: raise the noise level, then step down with Heun (Karras et al. 2022, algorithm 2).
+    """EDM's stochastic sampler (Karras et al. 2022, algorithm 2): raise the noise level, then Heun.
 
-    Two evaluations per step. No raise goes beyond t = 1. With s_churn = 0 it is heun, and draws nothing.
+    Two evaluations per step. No raise goes beyond t = 1. With s_churn = 0 it is heun, and draws
+    nothing.
     """
     config = config or Churn()
 
@@ -82,7 +84,7 @@ def churn(config: Churn | None = None) -> Solver:
 
 
 def _raised(levels: Sequence[Level], gamma: float) -> dict[Level, Level]:
-    """For each Level the one with 1 + gamma times its sigma/alpha, or that of t = 1 where this would be beyond it."""
+    """For each Level the one with 1 + gamma times its sigma/alpha, but none beyond t = 1."""
     if not levels or gamma == 0:
         return {}
     end = levels[0].path.schedule.ends[1]
@@ -91,7 +93,7 @@ def _raised(levels: Sequence[Level], gamma: float) -> dict[Level, Level]:
 
 
 def _add_noise(here: Level, to: Level, inflation: float = 1.0) -> Update:
-    """A draw of q(x_to | x_here), its noise multiplied by `inflation`: a stage without an evaluation."""
+    """A draw of q(x_to | x_here), its noise times `inflation`: a stage without an evaluation."""
     noise = inflation * added_noise_std(to.sigma, here, to)
     return Update(to, state=to.alpha / here.alpha, noise=(noise,), stage=True)
 
@@ -108,7 +110,8 @@ class Interval:
     Args:
         low: the lowest sigma/alpha of the interval.
         high: the highest.
-        times: how many times it goes back from the interval's cleanest Level to its noisiest; 0 is heun.
+        times: how many times it goes back from the interval's cleanest Level to its noisiest; 0 is
+            heun.
 
     Raises:
         ValueError: for numbers that do not fit.
@@ -132,10 +135,11 @@ class Interval:
 
 
 def restart(interval: Interval | None = None) -> Solver:
-    """Restart sampling (Xu et al. 2023): Heun, and `times` times back from the interval's cleanest Level to its noisiest.
+    """Restart sampling (Xu et al. 2023): Heun, with an interval of Levels repeated after noise.
 
-    It uses the grid's own Levels in the interval, with two evaluations per step each time. On a grid with fewer than two
-    Levels there it is heun. With times = 0 it is heun too, and draws nothing.
+    It uses the grid's own Levels in the interval, with two evaluations per step each time. On a
+    grid with fewer than two Levels there it is heun. With times = 0 it is heun too, and draws
+    nothing.
     """
     interval = interval or Interval()
 
@@ -145,7 +149,7 @@ def restart(interval: Interval | None = None) -> Solver:
             return heun_plan(levels)
         top, bottom = inside[0], inside[-1]
 
-        # The grid's state at `bottom` is the one after the last repetition, so all before it are stages.
+        # The grid's state at `bottom` is that after the last repetition; all before it are stages.
         first = heun_plan(levels[: bottom + 1])
         first[-1] = replace(first[-1], stage=True)
         down = [replace(update, stage=True) for update in heun_plan(levels[top : bottom + 1])]

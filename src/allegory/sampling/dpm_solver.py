@@ -1,12 +1,14 @@
-r"""DPM-Solver++ as a multistep method (Lu et al. 2022), for the probability flow and for the reverse SDE.
+r"""DPM-Solver++ as a multistep method, for the flow and for the reverse SDE (Lu et al. 2022).
 
 In the x0 form one step of h in lambda = log(alpha/sigma) is
 
-    x_s = sigma_s/sigma_t x_t + alpha_s h phi_1(-h) x0_t + corrections,    phi_k(z) = int_0^1 e^{(1-r) z} r^{k-1}/(k-1)! dr
+    x_s = sigma_s/sigma_t x_t + alpha_s h phi_1(-h) x0_t + corrections,
+    phi_k(z) = int_0^1 e^{(1-r) z} r^{k-1}/(k-1)! dr
 
-2M extrapolates x0 to the middle of the step. 3M is the exact integral of the quadratic through the last three x0, which is
-Adams-Bashforth of order 3 in that form. (Its published code takes h^2 x0''/2 for h^2 x0'' and is of second order.) Both
-carry over to the reverse SDE, whose form is that of `sde_multistep` with tau = 1.
+2M extrapolates x0 to the middle of the step. 3M is the exact integral of the quadratic through the
+last three x0, which is Adams-Bashforth of order 3 in that form. (Its published code takes h^2
+x0''/2 for h^2 x0'' and is of second order.) Both carry over to the reverse SDE, whose form is that
+of `sde_multistep` with tau = 1.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from .solver import Solver
 
 
 def _second_order(gain: float, h: float, before: float) -> list[float]:
-    """Weights of the last two x0, extrapolated to the middle of a step of h after one of `before`."""
+    """Weights of the last two x0, extrapolated to the middle of a step h after one of `before`."""
     change = gain * h / before / 2
     return [gain + change, -change]
 

@@ -1,7 +1,8 @@
 """The driver: the one loop behind every sampler.
 
-It owns the loop, the grad mode, the noise and the history, and yields each state. What to do is planned for the whole
-grid before the first step, in Python floats, so nothing in the loop waits for the device.
+It owns the loop, the grad mode, the noise and the history, and yields each state. What to do is
+planned for the whole grid before the first step, in Python floats, so nothing in the loop waits for
+the device.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def trajectory(
         grid: a Grid made for predict.path, or times from 1 down to 0.
         solver: a Solver, or a name such as "dpmpp2m" or "ddim:0.5" (see `SOLVERS`).
         condition: passed to predict; None for no condition.
-        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic one.
+        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic
+            one.
         grad: whether gradients flow through the loop.
         on_step: called with (steps done, steps in all) after each step.
 
@@ -110,7 +112,8 @@ class SamplingLoop:
         x: the first state, shape (b, *shape).
         level: its Level.
         condition: passed to predict; None for no condition.
-        draw: the next standard-normal draw of every item, like a given tensor; None for a plan without noise.
+        draw: the next standard-normal draw of every item, like a given tensor; None for a plan
+            without noise.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class SamplingLoop:
         return self.last_prediction
 
     def record(self, prediction: Prediction | None, accepted: Tensor | None) -> None:
-        """Note an instruction's own last prediction, and the fraction of proposals that each item accepted."""
+        """Note an instruction's own last prediction, and the fraction that each item accepted."""
         self.last_prediction = prediction
         self._acceptance.add(accepted)
 
@@ -152,7 +155,8 @@ class SamplingLoop:
             grad: whether gradients flow through the loop.
 
         Yields:
-            Each instruction after it was applied; `x`, `level` and `last_prediction` are then those after it.
+            Each instruction after it was applied; `x`, `level` and `last_prediction` are then those
+            after it.
         """
         stored = max([0, *(getattr(each, "history_length", 0) for each in plan)])
         draws = max([0, *(getattr(each, "noise_length", 0) for each in plan)])
@@ -160,7 +164,7 @@ class SamplingLoop:
         self.noise = deque(maxlen=draws)
 
         for instruction in plan:
-            # The grad mode is set around the work and not around the yield: it must not leak into the caller.
+            # The grad mode is set around the work only: it must not leak to the caller at a yield.
             with torch.set_grad_enabled(grad):
                 self.x = instruction.apply(self).to(self.x.dtype)
             self.level = instruction.to
@@ -195,7 +199,8 @@ def sample(
         grid: a Grid made for predict.path, or times from 1 down to 0.
         solver: a Solver, or a name such as "dpmpp2m" or "ddim:0.5" (see `SOLVERS`).
         condition: passed to predict; None for no condition.
-        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic one.
+        seeds: one integer per item, for the draws of a stochastic solver; None for a deterministic
+            one.
         grad: whether gradients flow through the loop.
         on_step: called with (steps done, steps in all) after each step.
 
@@ -228,15 +233,16 @@ def invert(
     solver: str | Solver = "dpmpp2m",
     condition: Tensor | None = None,
 ) -> Float[Tensor, "b *shape"]:
-    """DDIM inversion: the x_T from which a deterministic solver samples x0 (Song et al. 2020, section 5.4).
+    """DDIM inversion: the x_T whose sample is x0 (Song et al. 2020, section 5.4).
 
-    The solver takes the steps of the grid in reverse. Sampling from the result gives back alpha(0) x0, with an error
-    that falls with the number of steps.
+    The solver takes the steps of the grid in reverse. Sampling from the result gives back alpha(0)
+    x0, with an error that falls with the number of steps.
 
     Args:
         predict: the network, oracle or guided Predict.
         x0: shape (b, *shape), the clean data.
-        grid: a Grid with end="min" made for predict.path, or times from 1 down to 0; the grid of the sampling.
+        grid: a Grid with end="min" made for predict.path, or times from 1 down to 0; the grid of
+            the sampling.
         solver: a deterministic Solver or its name.
         condition: passed to predict; None for no condition.
 
@@ -249,7 +255,8 @@ def invert(
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(
-            f"solver {solver.name!r} draws noise and cannot be inverted; use ddim, heun, dpmpp2m or vab4c"
+            f"solver {solver.name!r} draws noise and cannot be inverted; "
+            "use ddim, heun, dpmpp2m or vab4c"
         )
     back = as_grid(predict, grid).reversed()
     return sample(predict, back.levels[0].alpha * x0, back, solver=solver, condition=condition)
@@ -261,6 +268,7 @@ def _draws(solver: Solver, seeds: Sequence[int] | None, x: Tensor) -> Draw:
     if seeds is None or len(seeds) != len(x):
         given = "none" if seeds is None else str(len(seeds))
         raise ValueError(
-            f"seeds: {given} for {len(x)} items; solver {solver.name!r} needs one per item, e.g. range({len(x)})"
+            f"seeds: {given} for {len(x)} items; solver {solver.name!r} needs one per item, "
+            f"e.g. range({len(x)})"
         )
     return Noise(seeds, x.shape[1:]).draw

@@ -1,15 +1,16 @@
-r"""Forms of the probability flow: the ODE as the integral of one linear combination of the prediction.
+r"""Forms of the probability flow: an ODE with one linear combination of the prediction.
 
-With z = x/g and a time c, each form writes the flow as dz/dc = F, where F is a combination a x0 + b eps:
+With z = x/g and a time c, each form writes the flow as dz/dc = F, where F is a combination a x0 + b
+eps:
 
-    form   g                      c                         F = dz/dc                      exact where
-    x0     sigma                  alpha/sigma               x0                             x0 does not change
-    eps    alpha                  sigma/alpha               eps                            eps does not change
-    v      hypot(alpha, sigma)    atan(sigma/alpha)         (alpha eps - sigma x0)/g       the data are N(0, I)
-    flow   alpha + sigma          sigma/(alpha + sigma)     eps - x0               x0 and eps do not change
+    form   g                     c                       F = dz/dc                  exact where
+    x0     sigma                 alpha/sigma             x0                         x0 is constant
+    eps    alpha                 sigma/alpha             eps                        eps is constant
+    v      hypot(alpha, sigma)   atan(sigma/alpha)       (alpha eps - sigma x0)/g   data N(0, I)
+    flow   alpha + sigma         sigma/(alpha + sigma)   eps - x0                   both constant
 
-The x0 form is that of DPM-Solver++ (Lu et al. 2022), the eps form that of DDIM and DEIS. Levels are given by
-lambda = log(alpha/sigma), half the log-SNR, as in DPM-Solver.
+The x0 form is that of DPM-Solver++ (Lu et al. 2022), the eps form that of DDIM and DEIS. Levels are
+given by lambda = log(alpha/sigma), half the log-SNR, as in DPM-Solver.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LambdaFunction = Callable[[Tensor], Tensor]
 """A function of lambda = log(alpha/sigma), number by number."""
 
 _LARGEST_LAMBDA = 16.0
-"""Takes the place of an infinite lambda, unless finite ones are as large; alpha or sigma is 1e-7 there."""
+"""Takes the place of an infinite lambda; alpha or sigma is 1e-7 there."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class FlowForm:
         slope: the coefficients (a, b) of F = a x0 + b eps at a Level.
         time: c as a function of lambda.
         dtime_dlambda: its derivative.
-        noise_std: for the form of an SDE, the standard deviation of what is drawn from one Level to the next; None for
-            the flow.
+        noise_std: for the form of an SDE, the standard deviation of what is drawn from one Level to
+            the next; None for the flow.
     """
 
     scale: Callable[[Level], Coefficient]

@@ -1,8 +1,9 @@
-r"""History of earlier predictions for multistep methods: combinations a x0 + b eps, and their weighted sum.
+r"""History of earlier predictions, combinations a x0 + b eps, for multistep methods.
 
-On the CPU it is one preallocated buffer, so that a step is a single matrix-vector product: half the time of adding the
-combinations one by one. With gradients, in inference mode, in half precision and on a device (where coefficients must be
-arguments of a kernel, not memory that has to be sent there) it is a list of tensors.
+On the CPU it is one preallocated buffer, so that a step is a single matrix-vector product: half the
+time of adding the combinations one by one. With gradients, in inference mode, in half precision and
+on a device (where coefficients must be arguments of a kernel, not memory that has to be sent there)
+it is a list of tensors.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class ListHistory:
 class BufferHistory:
     """A history in one ring buffer, for weights that are floats.
 
-    p u + q y is stored as u + (q/p) y, or y + (p/q) u, which is one pass over memory, with p or q as its scale.
+    p u + q y is stored as u + (q/p) y, or y + (p/q) u, which is one pass over memory, with p or q
+    as its scale.
 
     Args:
         count: how many combinations are kept.

@@ -1,11 +1,13 @@
 r"""Spherical interpolation of two latents x_T, which keeps their norm.
 
-A straight line between two draws of N(0, I) passes nearer to the origin than any draw does. The great circle does not:
+A straight line between two draws of N(0, I) passes nearer to the origin than any draw does. The
+great circle does not:
 
-    slerp(a, b, w) = sin((1 - w) theta)/sin(theta) a + sin(w theta)/sin(theta) b,      cos(theta) = <a, b>/(|a| |b|),
+    slerp(a, b, w) = sin((1 - w) theta)/sin(theta) a + sin(w theta)/sin(theta) b,
+    cos(theta) = <a, b>/(|a| |b|),
 
-for each item by itself (Song et al. 2020, DDIM, appendix on interpolation). `invert` both items, interpolate their latents,
-and `sample` from each point.
+for each item by itself (Song et al. 2020, DDIM, appendix on interpolation). `invert` both items,
+interpolate their latents, and `sample` from each point.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 r"""Multistep methods: one evaluation per step, and the last few predictions.
 
-In a form of the flow (`flow_forms`) with dz/dc = F, a method is a rule of quadrature for the integral of F over a step.
-**Adams-Bashforth** integrates the polynomial through the last k slopes F; the variable in which it is a polynomial is a
-choice of its own (log-SNR, the form's time c, u = sigma/alpha, or t). A **corrector** costs no evaluation: once the slope
-at the new node is known, the same interval is integrated again by the polynomial through that node too, and the state
-moves by the difference while the network is not evaluated a second time (UniC, Zhao et al. 2023). Both are linear in the
-slopes. With weights P of the predictor and C of the corrector the next state is
+In a form of the flow (`flow_forms`) with dz/dc = F, a method is a rule of quadrature for the
+integral of F over a step. **Adams-Bashforth** integrates the polynomial through the last k slopes
+F; the variable in which it is a polynomial is a choice of its own (log-SNR, the form's time c, u =
+sigma/alpha, or t). A **corrector** costs no evaluation: once the slope at the new node is known,
+the same interval is integrated again by the polynomial through that node too, and the state moves
+by the difference while the network is not evaluated a second time (UniC, Zhao et al. 2023). Both
+are linear in the slopes. With weights P of the predictor and C of the corrector the next state is
 
     z_{i+1} = z_i + sum_j (C_{i-1,j} - P_{i-1,j}) F_j + sum_j P_{i,j} F_j.
 
-Where the path has no signal or no noise, log-SNR is infinite, but the times of the v and the flow form are not: a
-polynomial in them continues to the very end. The others make a DDIM step there, and store no slope.
+Where the path has no signal or no noise, log-SNR is infinite, but the times of the v and the flow
+form are not: a polynomial in them continues to the very end. The others make a DDIM step there, and
+store no slope.
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ from .single_step import ddim_update, has_signal_and_noise
 from .solver import Solver, Update
 
 WeightRule = Callable[[LambdaNodes], Tensor]
-"""From nodes to weights, shape (steps, count), float64. Row i multiplies the slopes in the integral from node i to node
-i + 1, newest first. An implicit rule begins with the slope at node i + 1, others with that at node i."""
+"""From nodes to weights, shape (steps, count), float64.
+
+Row i multiplies the slopes in the integral from node i to node i + 1, newest first. An implicit
+rule begins with the slope at node i + 1, others with that at node i.
+"""
 
 _QUADRATURE_POINTS = 64
 
@@ -52,7 +57,8 @@ def adams_rule(form: FlowForm, order: int, variable: str, implicit: bool = False
         implicit: whether the polynomial also passes through the slope at node i + 1.
 
     Returns:
-        A rule whose rows have order + implicit weights; a slope that does not exist yet has weight 0.
+        A rule whose rows have order + implicit weights; a slope that does not exist yet has weight
+        0.
 
     Raises:
         ValueError: for an order below 1 or an unknown variable.
@@ -99,7 +105,7 @@ def _polynomial_integrals(
     lam: Float[Tensor, " n"],
     used: Int64[Tensor, "n-1 k"],
 ) -> Float[Tensor, "n-1 k"]:
-    """int L_j dc over each step, L_j the Lagrange polynomial that is 1 at used node j and 0 at the others.
+    """int L_j dc over each step, L_j the Lagrange polynomial of used node j.
 
     Args:
         form: gives dc.
@@ -122,7 +128,7 @@ def _polynomial_integrals(
 def _lagrange_basis(
     nodes: Float[Tensor, "s k"], exists: Tensor, at: Float[Tensor, "s points"]
 ) -> Float[Tensor, "s k points"]:
-    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m), over the nodes that exist; 0 for j that does not."""
+    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m) over nodes that exist; 0 for j that does not."""
     own = torch.eye(nodes.shape[1], dtype=torch.bool)
     factor = exists[:, :, None] & exists[:, None, :] & ~own  # (s, polynomial j, node m)
 
@@ -136,10 +142,10 @@ def _lagrange_basis(
 def _last_step_to_clean(
     time: Float[Tensor, " n"], weights: Float[Tensor, "n-1 k"]
 ) -> Float[Tensor, "n-1 k"]:
-    """The weights with a last step of order two, or of order one if it is far longer than the one before.
+    """The weights with a last step of order two, or of order one where it is far longer.
 
-    Beyond t = 0 nothing corrects a polynomial, and a network's slopes are noisy there: one of high order, extrapolated
-    over several steps' length, would amplify that many times over.
+    Beyond t = 0 nothing corrects a polynomial, and a network's slopes are noisy there: one of high
+    order, extrapolated over several steps' length, would amplify that many times over.
     """
     step = time[-1] - time[-2]
     last = torch.zeros_like(weights[-1])
@@ -186,7 +192,7 @@ def predictor_corrector_weights(
         return P
 
     C = corrector(nodes)
-    # At node i + 1 the corrector's newest slope is one newer than the predictor's: P moves one column to the right.
+    # The corrector's newest slope is one newer than the predictor's, so P moves one column on.
     change = C - pad(P, (1, C.shape[1] - P.shape[1] - 1))
     of_last_step = pad(change[:-1], (0, 0, 1, 0))
     return pad(P, (0, change.shape[1] - P.shape[1])) + of_last_step
@@ -204,7 +210,8 @@ def multistep(
         form: the form of the flow or of an SDE.
         predictor: an explicit rule.
         corrector: an implicit rule; None for no corrector.
-        reaches_ends: whether the rules hold where there is no signal or no noise; DDIM steps are taken there otherwise.
+        reaches_ends: whether the rules hold where there is no signal or no noise; DDIM steps are
+            taken there otherwise.
 
     Returns:
         From Levels to updates, one per step.
@@ -248,7 +255,7 @@ def _updates(
 
 
 def exponential_adams(form: str, order: int, variable: str, corrected: bool) -> Solver:
-    """Adams-Bashforth in a form of the flow, `vab3` for the v form and order 3, `vab3c` with a corrector.
+    """Exponential Adams-Bashforth: `vab3` in the v form with order 3, `vab3c` with a corrector.
 
     Args:
         form: a name in `FLOW_FORMS`.

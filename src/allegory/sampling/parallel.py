@@ -1,13 +1,13 @@
-r"""Parallel sampling: all states of a deterministic plan at once, by Picard iteration (Shih et al. 2023, ParaDiGMS).
+r"""Parallel sampling by Picard iteration, all states of a plan at once (Shih et al. 2023, ParaDiGMS).
 
-The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), where M_i is update i. Each round predicts at all states
-of the last round in one batch, and applies all updates again:
+The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), where M_i is update i. Each
+round predicts at all states of the last round in one batch, and applies all updates again:
 
-    predictions^k = predict(x_0^k, ..., x_{N-1}^k),          x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
+    predictions^k = predict(x_0^k, ..., x_{N-1}^k),     x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
 
-After k rounds the first k states are those of sequential sampling, exactly, so N rounds are always enough. It stops when no
-state of an item changes by more than the tolerance. A round costs N evaluations, in one batch: it pays where the device has
-room for it.
+After k rounds the first k states are those of sequential sampling, exactly, so N rounds are always
+enough. It stops when no state of an item changes by more than the tolerance. A round costs N
+evaluations, in one batch: it pays where the device has room for it.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ def picard(
     tolerance: float = 1e-3,
     condition: Tensor | None = None,
 ) -> PicardResult:
-    """The result of `sample`, by Picard iteration over all steps of a deterministic solver (Shih et al. 2023).
+    """The result of `sample` by Picard iteration over all steps (Shih et al. 2023).
 
     Args:
         predict: the network, oracle or guided Predict; its path is the one that is sampled.
         x_T: shape (b, *shape), the state at the grid's first Level.
         grid: a Grid made for predict.path, or times from 1 down to 0.
         solver: a deterministic Solver or its name.
-        tolerance: an item is done when none of its states changes by more than this, root mean square, in a round.
+        tolerance: an item is done when none of its states changes by more than this, root mean
+            square, in a round.
         condition: passed to predict; None for no condition.
 
     Returns:
@@ -70,7 +71,8 @@ def picard(
     solver = solver_named(solver)
     if solver.stochastic:
         raise ValueError(
-            f"solver {solver.name!r} draws noise; Picard iteration needs a deterministic one, such as auto"
+            f"solver {solver.name!r} draws noise; "
+            "Picard iteration needs a deterministic one, such as auto"
         )
     if not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")

@@ -1,7 +1,7 @@
 """PNDM and DEIS: Adams-Bashforth in the eps form.
 
-PLMS, the multistep method of PNDM (Liu et al. 2022), has the weights of equal steps, whatever the steps are. DEIS (tAB,
-Zhang & Chen 2023) integrates a polynomial in t.
+PLMS, the multistep method of PNDM (Liu et al. 2022), has the weights of equal steps, whatever the
+steps are. DEIS (tAB, Zhang & Chen 2023) integrates a polynomial in t.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-r"""Predictor-corrector sampling: a Markov kernel at each Level, then a solver's step (Song et al. 2021, algorithm 1).
+r"""Predictor-corrector sampling: a Markov kernel at each Level (Song et al. 2021, algorithm 1).
 
-With an exact score the kernel leaves p(x_t) as it is; a state that carries errors is moved back towards it. Any solver is
-a predictor, any kernel of `mcmc` a corrector. The kernel is applied at every Level of the grid, from the first to the
-last, but never on clean data; each of its steps costs one evaluation, HMC's as many as it has leapfrogs.
+With an exact score the kernel leaves p(x_t) as it is; a state that carries errors is moved back
+towards it. Any solver is a predictor, any kernel of `mcmc` a corrector. The kernel is applied at
+every Level of the grid, from the first to the last, but never on clean data; each of its steps
+costs one evaluation, HMC's as many as it has leapfrogs.
 
-**Annealed Langevin dynamics** is an identity predictor (x/alpha is kept constant between Levels) with a Langevin corrector
-at each Level (Song & Ermon 2019, algorithm 1). The last step is the posterior mean, the denoising with which
-Jolicoeur-Martineau et al. 2021 and NCSNv2 end; a grid with end="min" leaves it out.
+**Annealed Langevin dynamics** is an identity predictor (x/alpha is kept constant between Levels)
+with a Langevin corrector at each Level (Song & Ermon 2019, algorithm 1). The last step is the
+posterior mean, the denoising with which Jolicoeur-Martineau et al. 2021 and NCSNv2 end; a grid with
+end="min" leaves it out.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _SNR = 0.16
 
 
 def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None = None) -> Solver:
-    """A solver with a Markov kernel before each of its steps, and after the last where a grid ends with noise.
+    """A solver with a Markov kernel before each step, and at the end of a grid that ends with noise.
 
     Args:
         predictor: any solver.
@@ -69,10 +71,10 @@ def _constant_signal(levels: Sequence[Level]) -> list[Update]:
 
 
 def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
-    """Annealed Langevin dynamics: a kernel at every Level, and nothing else (Song & Ermon 2019, algorithm 1).
+    """Annealed Langevin dynamics: a kernel at every Level (Song & Ermon 2019, algorithm 1).
 
-    `annealed(Langevin(step, count))` is the sampler of NCSN and NCSNv2; see `mcmc.langevin` for the step in terms of their
-    epsilon.
+    `annealed(Langevin(step, count))` is the sampler of NCSN and NCSNv2; see `mcmc.langevin` for the
+    step in terms of their epsilon.
 
     Args:
         kernel: any kernel.
@@ -86,8 +88,9 @@ def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
     def plan(levels: Sequence[Level]) -> Plan:
         if levels[0].alpha == 0.0 or math.isinf(levels[0].log_snr):
             raise ValueError(
-                f"solver {name!r}: this path ends in pure noise, sigma/alpha = inf at t = 1, where no Langevin step has "
-                "a size; give a schedule with a finite end, e.g. Geometric(0.01, 50)"
+                f"solver {name!r}: this path ends in pure noise, sigma/alpha = inf at t = 1, "
+                "where no Langevin step has a size; give a schedule with a finite end, "
+                "e.g. Geometric(0.01, 50)"
             )
         return unchecked.plan(levels)
 
@@ -95,7 +98,7 @@ def annealed(kernel: Kernel, name: str = "annealed") -> Solver:
 
 
 CORRECTORS: Registry[Kernel] = Registry("corrector")
-"""The kernels that can follow a predictor, by name; a step may follow a colon, as in "langevin:0.2"."""
+"""The kernels that can follow a predictor, by name; a number may follow, as in "langevin:0.2"."""
 
 CORRECTORS.register(
     "langevin",
@@ -127,8 +130,8 @@ CORRECTORS.register(
 )
 
 NCSN = replace(annealed(Langevin(0.1, 100), "ncsn"), end="min")
-"""100 steps per level with epsilon = 2e-5 at sigma_L = 0.01, and no denoising (Song & Ermon 2019, section 5)."""
+"""100 steps per level, epsilon = 2e-5 at sigma_L = 0.01, no denoising (Song & Ermon 2019)."""
 
 NCSN2 = annealed(Langevin(0.062, 5), "ncsn2")
-"""5 steps per level with epsilon = 6.2e-6 at sigma_L = 0.01, and denoising (Song & Ermon 2020, CIFAR-10);
+"""5 steps per level, epsilon = 6.2e-6 at sigma_L = 0.01, denoising (Song & Ermon 2020, CIFAR-10);
 `mcmc.ncsn.step_size` finds the step for other levels."""

@@ -33,7 +33,7 @@ def _add(
 
 _add(
     AUTO,
-    "Adams-Bashforth in the v form of an order that suits the number of steps; the most robust here",
+    "Adams-Bashforth in the v form, of an order that suits the number of steps; the most robust",
 )
 
 # One evaluation per step, no history
@@ -154,8 +154,8 @@ def solver_named(name: str | Solver) -> Solver:
     """The solver of a name.
 
     Args:
-        name: a name in `SOLVERS`, such as "dpmpp2m"; with a number, such as "ddim:0.5"; with a corrector, such as
-            "heun+langevin:0.2". A Solver is returned as it is.
+        name: a name in `SOLVERS`, such as "dpmpp2m"; with a number, such as "ddim:0.5"; with a
+            corrector, such as "heun+langevin:0.2". A Solver is returned as it is.
 
     Raises:
         ValueError: for an unknown name; the message names the closest.

@@ -1,11 +1,12 @@
 r"""Explicit Runge-Kutta methods by their tableau, in any form of the flow.
 
-In the time c of a form (`flow_forms`) the flow is dz/dc = F(z, c), and a tableau (a, b) gives a step of length h:
+In the time c of a form (`flow_forms`) the flow is dz/dc = F(z, c), and a tableau (a, b) gives a
+step of length h:
 
     z_i = z + h sum_{j<i} a_ij F_j     at c + h sum_j a_ij,          z_next = z + h sum_j b_j F_j.
 
-As slopes are stored, a step of s stages costs s evaluations. Euler's tableau in the x0, eps or flow form is DDIM, the
-trapezoidal one in the eps form is EDM's Heun.
+As slopes are stored, a step of s stages costs s evaluations. Euler's tableau in the x0, eps or flow
+form is DDIM, the trapezoidal one in the eps form is EDM's Heun.
 """
 
 from __future__ import annotations

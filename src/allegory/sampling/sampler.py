@@ -29,16 +29,21 @@ class Sampler:
     """How samples are drawn from any Predict.
 
     Args:
-        solver: a Solver or its name, such as "dpmpp2m" or "ddim:0.5", or a TunedSampler, which has its own grid.
+        solver: a Solver or its name, such as "dpmpp2m" or "ddim:0.5", or a TunedSampler, which has
+            its own grid.
         steps: number of steps; the evaluations of the network per step depend on the solver.
-        spacing: where the steps lie (see `SPACINGS`); None for the one that suits the solver, or "angle" on a path with
-            an infinite end.
-        end: "zero", "denoise" or "min" (see `process.grid`); None for the one that suits the solver.
-        scaling: another scaling of the path, such as "ve", on which to take the steps; None for the predictor's own.
-        guide: a guide, several (the innermost first), or names such as "cfg:2" or "cfg:2,clamp"; None for no guide.
+        spacing: where the steps lie (see `SPACINGS`); None for the one that suits the solver, or
+            "angle" on a path with an infinite end.
+        end: "zero", "denoise" or "min" (see `process.grid`); None for the one that suits the
+            solver.
+        scaling: another scaling of the path, such as "ve", on which to take the steps; None for the
+            predictor's own.
+        guide: a guide, several (the innermost first), or names such as "cfg:2" or "cfg:2,clamp";
+            None for no guide.
 
     Raises:
-        ValueError: for an unknown name, steps below 1, or a choice that a TunedSampler makes itself.
+        ValueError: for an unknown name, steps below 1, or a choice that a TunedSampler makes
+            itself.
     """
 
     solver: str | Solver | TunedSampler = "dpmpp2m"
@@ -122,8 +127,8 @@ class Sampler:
 
         Args:
             predict: a network, oracle or other Predict, without guides.
-            x_T: initial noise, shape (b, *shape), e.g. from `initial_noise`; or the shape of one item, whose noise is
-                then drawn on the CPU.
+            x_T: initial noise, shape (b, *shape), e.g. from `initial_noise`; or the shape of one
+                item, whose noise is then drawn on the CPU.
             seeds: one integer per item; None only for x_T with a deterministic solver.
             condition: one per item; None for no condition.
             on_step: called with (steps done, steps in all) after each step.
@@ -132,7 +137,8 @@ class Sampler:
             A State per step.
 
         Raises:
-            ValueError: for seeds or a condition that do not fit, or a guide that needs a condition where there is none.
+            ValueError: for seeds or a condition that do not fit, or a guide that needs a condition
+                where there is none.
         """
         self._check_condition(condition, x_T if isinstance(x_T, Tensor) else seeds)
         guided = self.guided(predict)
@@ -188,7 +194,7 @@ class Sampler:
         return ", ".join([*words, *filter(None, [choices["guide"]])])
 
     def to_dict(self) -> dict[str, Any]:
-        """The choices as text and numbers; a tuned solver is "tuned", its numbers are `TunedSampler.to_dict`."""
+        """The choices as text and numbers; a tuned solver is "tuned" (see `TunedSampler.to_dict`)."""
         guides = ",".join(map(str, self.guides))
         return {
             "solver": self._solver.name,
@@ -217,5 +223,6 @@ class Sampler:
             for guide in self.guides:
                 if getattr(guide, "needs_condition", False):
                     raise ValueError(
-                        f"guide {guide} without a condition; give a condition, or leave the guide out"
+                        f"guide {guide} without a condition; "
+                        "give a condition, or leave the guide out"
                     )

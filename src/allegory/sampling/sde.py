@@ -1,4 +1,4 @@
-r"""Stochastic solvers with one step at a time: Euler-Maruyama, reverse diffusion, and DDPM with other variances."""
+r"""Single-step stochastic solvers: Euler-Maruyama, reverse diffusion, DDPM with other variances."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from .solver import Solver, Update
 
 
 def euler_maruyama(eta: float = 1.0) -> Solver:
-    """Euler-Maruyama in t on dx = (f x - (1 + eta^2)/2 g^2 score) dt + eta g dw, backwards (Song et al. 2021).
+    """Euler-Maruyama in t on the reverse SDE (Song et al. 2021).
 
-    eta = 1 is the reverse SDE, 0 the probability flow, a larger eta adds more noise. ValueError for a negative eta.
+        dx = (f x - (1 + eta^2)/2 g^2 score) dt + eta g dw
+
+    eta = 1 is the reverse SDE, 0 the probability flow, a larger eta adds more noise. ValueError for
+    a negative eta.
     """
     _check_eta(eta)
 
@@ -32,12 +35,12 @@ def euler_maruyama(eta: float = 1.0) -> Solver:
 
 
 def reverse_diffusion(eta: float = 1.0) -> Solver:
-    """The reverse-diffusion predictor (Song et al. 2021, appendix E), for the forward kernel x_t = a x_s + b z:
+    """The reverse-diffusion predictor for x_t = a x_s + b z (Song et al. 2021, appendix E).
 
         x_s = (2 - a) x_t + (1 + eta^2)/2 b^2 score + eta b z
 
-    eta = 1 is the published predictor on `vp` and `ve`, 0 its probability flow. On the other scalings a and b are those of
-    the exact kernel too. ValueError for a negative eta.
+    eta = 1 is the published predictor on `vp` and `ve`, 0 its probability flow. On the other
+    scalings a and b are those of the exact kernel too. ValueError for a negative eta.
     """
     _check_eta(eta)
 
@@ -59,14 +62,14 @@ def _check_eta(eta: float) -> None:
 
 
 def _ddpm_large(here: Level, to: Level) -> Sequence[Update]:
-    """The mean of q(x_s | x_t, x0) and the variance of q(x_t | x_s), which is beta between neighbours of DDPM."""
+    """The mean of q(x_s | x_t, x0) and the variance of q(x_t | x_s), which is DDPM's beta."""
     shrinkage = exp(here.log_snr_minus(to) / 2)
     noise = added_noise_std(here.sigma, to, here)
     return [Update(to, x0=to.alpha, eps=to.sigma * shrinkage, noise=(noise,))]
 
 
 def _ddpm_learned(here: Level, to: Level) -> Sequence[Update]:
-    """The same mean, with the variance between that of ddpm and that of ddpm_large that the model has learned."""
+    """The same mean, and the learned variance between that of ddpm and that of ddpm_large."""
     (update,) = _ddpm_large(here, to)
     low = added_noise_std(to.sigma, to, here)
     high = added_noise_std(here.sigma, to, here)
@@ -77,4 +80,4 @@ DDPM_LARGE = Solver("ddpm_large", step_by_step(_ddpm_large), stochastic=True)
 """sigma^2 = beta (Ho et al. 2020, section 3.2)."""
 
 DDPM_LEARNED = Solver("ddpm_learned", step_by_step(_ddpm_learned), stochastic=True)
-"""For a model that learns its variance, `models.LearnedVariance` (Nichol & Dhariwal 2021, eq. 15)."""
+"""For a model with a learned variance, `models.LearnedVariance` (Nichol & Dhariwal 2021, eq. 15)."""

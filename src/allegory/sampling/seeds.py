@@ -1,7 +1,7 @@
 r"""SEEDS: exponential solvers for the reverse SDE with stages (Gonzalez et al. 2023).
 
-They are DPM-Solver-2 and -3 with twice the slope, d(x/alpha)/du = 2 eps, and noise. What a stage has drawn is part of the
-noise of the whole step.
+They are DPM-Solver-2 and -3 with twice the slope, d(x/alpha)/du = 2 eps, and noise. What a stage
+has drawn is part of the noise of the whole step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .solver import Solver, Update
 
 
 def _noise_std(to: Level, here: Level, there: Level) -> Coefficient:
-    """The standard deviation, in x_to, of what is drawn from `here` to `there`: alpha_to sqrt(u_here^2 - u_there^2)."""
+    """alpha_to sqrt(u_here^2 - u_there^2): the std in x_to of what is drawn from `here` to `there`."""
     return added_noise_std(to.alpha * here.sigma / here.alpha, there, here)
 
 
@@ -27,7 +27,7 @@ def _noise_stds(to: Level, way: Sequence[Level]) -> tuple[Coefficient, ...]:
 
 
 def _doubled_eps(to: Level, here: Level) -> Coefficient:
-    """The coefficient of eps, beside alpha_to for x0, when the slope 2 eps is constant from `here` to `to`."""
+    """The coefficient of eps, beside alpha_to for x0, when the slope 2 eps is constant."""
     return 2 * to.sigma - to.alpha * here.sigma / here.alpha
 
 
@@ -54,7 +54,7 @@ def _seeds2(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
 
 
 def _seeds3(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
-    """DPM-Solver-3 with twice its slopes, stages at 1/3 and 2/3 of the step in lambda, and three draws."""
+    """DPM-Solver-3 with twice its slopes, stages at 1/3 and 2/3 of the step, and three draws."""
     one, two = stages
     h = (to.log_snr - here.log_snr) / 2
     second = -4 * two.sigma * (expm1(2 * h / 3) / (2 * h / 3) - 1)  # of (eps at 1/3 - eps)

@@ -1,9 +1,11 @@
-r"""Single-step solvers: from one Level of the grid to the next in one, two or three evaluations, without history.
+r"""Single-step solvers: one, two or three evaluations per step, and no history.
 
-All of them reach clean data (sigma = 0) by the posterior mean, which is the limit of each, and leave pure noise
-(alpha = 0) by a DDIM step. With u = sigma/alpha, w = alpha/sigma = e^lambda and h the step in lambda:
+All of them reach clean data (sigma = 0) by the posterior mean, which is the limit of each, and
+leave pure noise (alpha = 0) by a DDIM step. With u = sigma/alpha, w = alpha/sigma = e^lambda and h
+the step in lambda:
 
-    ddim      x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z,   c = eta sigma_s sqrt(1 - SNR_t/SNR_s)
+    ddim      x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z
+              with c = eta sigma_s sqrt(1 - SNR_t/SNR_s)
     ddpm      a draw of q(x_s | x_t, x0): ddim with eta = 1
     euler     x_s = x_t + (s - t) dx/dt
     heun      trapezoidal rule in u, where d(x/alpha)/du = eps
@@ -45,7 +47,7 @@ def ddim_update(to: Level) -> Update:
 
 
 def step_by_step(step: Step) -> UpdatePlan:
-    """The plan that repeats a step; at the two ends of a path, where its numbers are infinite, it takes DDIM steps."""
+    """The plan that repeats a step, and takes DDIM steps where its numbers would be infinite."""
 
     def plan(levels: Sequence[Level]) -> list[Update]:
         updates: list[Update] = []
@@ -80,7 +82,8 @@ def with_stages(places: StagePlaces, step: StagedStep) -> UpdatePlan:
         step: (here, stages, to) -> updates.
 
     Returns:
-        From Levels to updates; the Levels of all stages are found by one call of the schedule's inverse.
+        From Levels to updates; the Levels of all stages are found by one call of the schedule's
+        inverse.
     """
 
     def plan(levels: Sequence[Level]) -> list[Update]:
@@ -101,7 +104,7 @@ def with_stages(places: StagePlaces, step: StagedStep) -> UpdatePlan:
 
 
 def _ancestral(eta: float) -> UpdatePlan:
-    """x0 and part of the noise kept, the rest of it drawn anew (Song et al. 2020, eq. 12 and 16)."""
+    """x0 and part of the noise kept, the rest of it drawn anew (Song et al. 2020, eq. 12, 16)."""
 
     def plan(levels: Sequence[Level]) -> list[Update]:
         updates = []
@@ -115,7 +118,7 @@ def _ancestral(eta: float) -> UpdatePlan:
 
 
 def ddim(eta: float = 0.0) -> Solver:
-    """DDIM: eta = 0 steps along the probability-flow ODE, eta = 1 is DDPM (Song et al. 2020, eq. 12, 16)."""
+    """DDIM: eta = 0 is the probability-flow ODE, eta = 1 is DDPM (Song et al. 2020, eq. 12, 16)."""
     if not 0 <= eta <= 1:
         raise ValueError(f"eta={eta}; give a number from 0 (deterministic) to 1 (DDPM)")
     if eta == 0:

@@ -1,15 +1,17 @@
 r"""Solvers, and the two instructions of their plans: linear updates and Markov corrections.
 
-A state is alpha x0 + sigma eps of the prediction at it, and so is every slope of the probability flow. So a method on a
-given grid is a list of updates, each a sum
+A state is alpha x0 + sigma eps of the prediction at it, and so is every slope of the probability
+flow. So a method on a given grid is a list of updates, each a sum
 
     x  <-  r x + a x0 + b eps + sum_j w_j h_j + sum_j c_j z_j
 
-of the state, the prediction at it, stored combinations h_j = a' x0 + b' eps of earlier predictions, and standard-normal
-draws z_j. One update per step is a multistep method, two or three are a Runge-Kutta method. The coefficients are computed
-once, in float64, for the whole grid, before the first step.
+of the state, the prediction at it, stored combinations h_j = a' x0 + b' eps of earlier predictions,
+and standard-normal draws z_j. One update per step is a multistep method, two or three are a
+Runge-Kutta method. The coefficients are computed once, in float64, for the whole grid, before the
+first step.
 
-Between two updates a correction applies a Markov kernel that leaves the density at a Level as it is.
+Between two updates a correction applies a Markov kernel that leaves the density at a Level as it
+is.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ class Update:
         state: coefficient of the state.
         x0: coefficient of the predicted x0.
         eps: coefficient of the predicted eps.
-        store: combinations (a, b), that is a x0 + b eps, which are appended to the history before the sum is made.
+        store: combinations (a, b), that is a x0 + b eps, which are appended to the history before
+            the sum is made.
         history_weights: coefficients of the stored combinations, newest first.
         noise: coefficients of the present draw and of earlier ones, newest first.
-        std_range: lower and upper standard deviation of a draw; the prediction's `variance_fraction` interpolates their
-            logarithms.
+        std_range: lower and upper standard deviation of a draw; the prediction's
+            `variance_fraction` interpolates their logarithms.
         stage: whether the state that is reached is intermediate, and not one of the trajectory.
     """
 
@@ -121,8 +124,8 @@ def _learned_std(prediction: Prediction | None, low: Coefficient, high: Coeffici
     """exp(v log high + (1 - v) log low) of the fraction v (Nichol & Dhariwal 2021, eq. 15)."""
     if prediction is None or prediction.variance_fraction is None:
         raise ValueError(
-            "predict: its Prediction has no variance_fraction, so the variance of a step was not learned; "
-            "use ddpm or ddpm_large"
+            "predict: its Prediction has no variance_fraction, so the variance of a step was not "
+            "learned; use ddpm or ddpm_large"
         )
     return torch.exp(prediction.variance_fraction * math.log(high / low)) * low
 
@@ -163,8 +166,9 @@ class Solver:
     Args:
         name: as in `SOLVERS`, for messages and reports.
         plan: from Levels to instructions.
-        order: of the error on the probability flow, once a multistep method has all its predictions (its first step is
-            of order one); for a solver that draws noise, of the mean and variance of a Gaussian.
+        order: of the error on the probability flow, once a multistep method has all its predictions
+            (its first step is of order one); for a solver that draws noise, of the mean and
+            variance of a Gaussian.
         stochastic: whether it draws noise.
         spacing: of a grid that suits it.
         end: of a grid that suits it.
@@ -187,14 +191,14 @@ class Solver:
         for instruction in self.plan(levels):
             if not isinstance(instruction, Update):
                 raise ValueError(
-                    f"solver {self.name!r}: its plan holds a {type(instruction).__name__}, which is not a linear "
-                    "update; choose a solver of updates alone, such as auto"
+                    f"solver {self.name!r}: its plan holds a {type(instruction).__name__}, "
+                    "which is not a linear update; choose a solver of updates alone, such as auto"
                 )
             updates.append(instruction)
         return updates
 
     def planned(self, levels: Sequence[Level]) -> Solver:
-        """The same solver for these Levels only, with its plan made: `torch.compile` then sees the bare loop."""
+        """The same solver for these Levels, with its plan made: `torch.compile` sees the bare loop."""
         plan = tuple(self.plan(levels))
 
         def same(others: Sequence[Level]) -> Plan:

@@ -30,11 +30,11 @@ class TunedSampler:
 
     @property
     def solver(self) -> Solver:
-        """For `sample(predict, x_T, tuned.grid, solver=tuned.solver)`. ValueError on any other grid."""
+        """For `sample(predict, x_T, tuned.grid, solver=tuned.solver)`; no other grid will do."""
         return Solver("tuned", lambda levels: self.moves).planned(self.grid.levels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers alone: times of the nodes, times at which the network is evaluated, and each update."""
+        """The times of the nodes, those at which the network is evaluated, and each update."""
         return {
             "ends": list(self.grid.levels[0].path.schedule.ends),
             "nodes": self.grid.times.tolist(),

@@ -1,17 +1,20 @@
 r"""Tuning: the numbers of a sampler's plan, fitted to fine trajectories of the model itself.
 
-The state at the end of a plan is a differentiable function of its numbers. For a given number of evaluations the nodes
-lambda_i, a correction d of every weight, a correction rho of every state's coefficient, and a shift tau of the level at
-which the network is evaluated are fitted by gradient. With z = x/g of the v form (`flow_forms`), its time c, and W the
-weights of Adams-Bashforth at these nodes,
+The state at the end of a plan is a differentiable function of its numbers. For a given number of
+evaluations the nodes lambda_i, a correction d of every weight, a correction rho of every state's
+coefficient, and a shift tau of the level at which the network is evaluated are fitted by gradient.
+With z = x/g of the v form (`flow_forms`), its time c, and W the weights of Adams-Bashforth at these
+nodes,
 
-    z_{i+1} = (1 + rho_i) z_i + sum_j (W_ij + d_ij (c_{i+1} - c_i)) F_j,     F_j the slope at (x_j, lambda_j + tau_j).
+    z_{i+1} = (1 + rho_i) z_i + sum_j (W_ij + d_ij (c_{i+1} - c_i)) F_j,
+    F_j the slope at (x_j, lambda_j + tau_j).
 
-The loss is the mean over items of log |x_N - x*|, x* the end of the fine trajectory: a log-distance, so that the few items
-that end in another mode do not dominate. It is initialised at `auto` (rho = d = tau = 0).
+The loss is the mean over items of log |x_N - x*|, x* the end of the fine trajectory: a
+log-distance, so that the few items that end in another mode do not dominate. It is initialised at
+`auto` (rho = d = tau = 0).
 
-Learning the nodes of a sampler by gradient: Watson et al. 2021 (DDSS). Fitting a plan's numbers to a fine teacher: Zhao et
-al. 2023 (DPM-Solver-v3) and Frankel et al. 2025 (S4S) do related things.
+Learning the nodes of a sampler by gradient: Watson et al. 2021 (DDSS). Fitting a plan's numbers to
+a fine teacher: Zhao et al. 2023 (DPM-Solver-v3) and Frankel et al. 2025 (S4S) do related things.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ class TuningConfig:
     Args:
         iterations: steps of Adam.
         batch: items per step.
-        held_out: how many items, the last ones, are kept for the validation error and not learned from.
+        held_out: how many items, the last ones, are kept for the validation error and not learned
+            from.
         rate: learning rate for a plan of one evaluation; divided by the number of evaluations.
         end: what the last node of the grid is, see `process.grid`.
         seed: of the order in which items are drawn.
@@ -91,7 +95,7 @@ class LearnablePlan(nn.Module):
         self.last_level = levels[-1]
         self.last_lam = lam[-1].item()
 
-        # All nodes but the last lie between t = 1 and t = 0, however far the last, clean data, lies beyond.
+        # All nodes but the last lie between t = 1 and t = 0; the last, clean data, may be beyond.
         self.lowest = lam[0].item()
         self.highest = min(path.schedule.ends[0] / 2, self.last_lam)
         inside = torch.cat([lam[:-1], lam.new_tensor([self.highest])])
@@ -102,7 +106,7 @@ class LearnablePlan(nn.Module):
         self.condition_shift = nn.Parameter(lam.new_zeros(steps - 1))
 
     def forward(self) -> tuple[list[Level], list[Update]]:
-        """The Levels of the nodes, and updates between the Levels of the evaluations, all differentiable."""
+        """The Levels of the nodes, and the updates, all differentiable."""
         lam = self._nodes()
         nodes = [self._level(each) for each in lam.unbind()]
         shifted = (lam[1:-1] + self.condition_shift).clamp(self.lowest, self.highest)
@@ -135,7 +139,7 @@ class LearnablePlan(nn.Module):
         return pad(weights, (0, MAX_ORDER + 1 - weights.shape[1])) + self.weight_correction * dc
 
     def _level(self, lam: Tensor) -> Level:
-        """The Level of this lambda. Its time is differentiable too, because some targets and networks use the time."""
+        """The Level of this lambda; its time is differentiable too, for targets that use the time."""
         log_snr = 2 * lam.detach()
         schedule = self.path.schedule
         t = schedule.inverse(log_snr).clamp(0, 1)
@@ -180,9 +184,11 @@ def tune(
     """A sampler of this many evaluations, fitted to `predict` by gradient.
 
     Args:
-        predict: the network, oracle or guided Predict; gradients flow through it, its weights are not changed.
-        x_T: shape (n, *shape), initial noise of the items to learn from and of config.held_out items to validate with;
-            a few hundred. Its seeds should be none of those that are sampled later.
+        predict: the network, oracle or guided Predict; gradients flow through it, its weights are
+            not changed.
+        x_T: shape (n, *shape), initial noise of the items to learn from and of config.held_out
+            items to validate with; a few hundred. Its seeds should be none of those that are
+            sampled later.
         steps: evaluations of the sampler.
         condition: one per item of x_T; None for no condition.
         config: how to tune; None means TuningConfig().
@@ -192,8 +198,8 @@ def tune(
         The sampler with the lowest validation error; the untuned one if none was better.
 
     Raises:
-        ValueError: for steps below 1, a condition or items that do not fit, a predict that is not finite, or too
-            little memory for a batch.
+        ValueError: for steps below 1, a condition or items that do not fit, a predict that is not
+            finite, or too little memory for a batch.
     """
     config = config or TuningConfig()
     if condition is not None and len(condition) != len(x_T):
@@ -202,7 +208,8 @@ def tune(
         )
     if len(x_T) <= config.held_out:
         raise ValueError(
-            f"x_T: {len(x_T)} items, of which held_out={config.held_out}; give more, e.g. {config.held_out + 256}"
+            f"x_T: {len(x_T)} items, of which held_out={config.held_out}; give more, "
+            f"e.g. {config.held_out + 256}"
         )
 
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
@@ -287,7 +294,7 @@ class _Problem:
                 on_step(i + 1, config.iterations)
 
     def _set_gradients(self, plan: LearnablePlan, which: Tensor) -> None:
-        """The gradient of the loss of these items by the numbers of the plan alone, not by the network's weights."""
+        """The gradient of the loss by the numbers of the plan alone, not by the network's weights."""
         try:
             loss = self.errors(plan, which, grad=True).log().mean()
             gradients = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
@@ -295,7 +302,8 @@ class _Problem:
             if not any(words in str(error) for words in ("out of memory", "allocate memory")):
                 raise
             raise ValueError(
-                f"batch={len(which)}: too little memory for {len(plan.log_gaps)} evaluations with gradient; halve it"
+                f"batch={len(which)}: too little memory for {len(plan.log_gaps)} evaluations with "
+                "gradient; halve it"
             ) from error
 
         for parameter, gradient in zip(plan.parameters(), gradients, strict=True):

@@ -1,8 +1,10 @@
 r"""UniPC: a unified predictor-corrector (Zhao et al. 2023).
 
-In the x0 form, with r_k the other nodes in units of the step h, the weights rho_k of the differences solve
+In the x0 form, with r_k the other nodes in units of the step h, the weights rho_k of the
+differences solve
 
-    sum_k rho_k r_k^{n-1} = n! h phi_{n+1}(h)/B(h)   for n = 1, 2, ...,       B(h) = h (bh1) or e^h - 1 (bh2).
+    sum_k rho_k r_k^{n-1} = n! h phi_{n+1}(h)/B(h)   for n = 1, 2, ...,
+    B(h) = h (bh1) or e^h - 1 (bh2).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from .solver import Solver
 
 
 def unipc_rule(order: int, bh: str, implicit: bool) -> WeightRule:
-    """UniP of this order, or with `implicit` UniC, which uses the slope at node i + 1 too (Zhao et al. 2023).
+    """UniP, or with `implicit` UniC, which uses the slope at node i + 1 too (Zhao et al. 2023).
 
     Args:
         order: of the predictor.

@@ -1,4 +1,6 @@
-"""Markov kernels against closed forms: stationary moments, acceptance, and an item that is its own."""
+"""Markov kernels against closed forms: stationary moments, acceptance, and an item that is its
+own.
+"""
 
 import math
 import warnings
@@ -40,7 +42,9 @@ def run(kernel, density, x, steps):
 
 @pytest.mark.parametrize("c", [0.05, 0.5, 1.5])
 def test_unadjusted_langevin_has_the_variance_that_it_must(c):
-    """On N(0, 1): 1/(1 - c/2), for any 0 < c < 2 (Luo 2022, eq. 158), within 4 standard errors of independent chains."""
+    """On N(0, 1): 1/(1 - c/2), for any 0 < c < 2 (Luo 2022, eq. 158), within 4 standard errors
+    of independent chains.
+    """
     n = 40_000
     x, _ = run(Langevin(c), WELL, torch.randn(n, 1, dtype=torch.float64), int(12 / c) + 5)
     expected = 1 / (1 - c / 2)
@@ -59,7 +63,8 @@ KERNELS = {
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_weighed_proposals_leave_a_density_as_it_is(name):
-    """From exact samples of a tilted Gaussian, after many steps: second and fourth moments within 4 standard errors.
+    """From exact samples of a tilted Gaussian, after many steps: second and fourth moments
+    within 4 standard errors.
 
     ULA at the steps of "mala, large" would be off by 80 % and more.
     """
@@ -86,7 +91,9 @@ def test_weighed_proposals_find_a_density():
 
 
 def test_mala_accepts_by_the_ratio_of_its_own_proposals():
-    """min(1, p(y) q(x | y) / (p(x) q(y | x))) with q(y | x) = N(x + c score, 2 c), by the definition."""
+    """min(1, p(y) q(x | y) / (p(x) q(y | x))) with q(y | x) = N(x + c score, 2 c), by the
+    definition.
+    """
     c, x = 0.3, torch.randn(500, 2, dtype=torch.float64)
     draws = [torch.randn(500, 2, dtype=torch.float64), torch.randn(500, 1, dtype=torch.float64)]
     z, u = draws[0], torch.special.ndtr(draws[1])[:, 0]
@@ -104,7 +111,9 @@ def test_mala_accepts_by_the_ratio_of_its_own_proposals():
 
 
 def test_leapfrog_is_reversible_and_nearly_keeps_the_energy():
-    """Walked on with the momentum turned round it comes back; the energy's error falls by four with half the step."""
+    """Walked on with the momentum turned round it comes back; the energy's error falls by four
+    with half the step.
+    """
     x, p = torch.randn(6, 2, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
 
     def drift(step, leapfrogs):
@@ -122,7 +131,9 @@ def test_leapfrog_is_reversible_and_nearly_keeps_the_energy():
 @pytest.mark.parametrize("kernel", [Langevin(0.1, 3), mala(0.2, 2), Hamiltonian(0.3, 3)])
 @pytest.mark.parametrize("shape", [(2,), (1, 3, 3)])
 def test_an_item_is_its_own(kernel, shape):
-    """Alone as in a batch, bit for bit in its draws, up to the last digits of a sum in its place."""
+    """Alone as in a batch, bit for bit in its draws, up to the last digits of a sum in its
+    place.
+    """
     x = torch.randn(7, *shape)
     density = EnergyDensity(lambda y: (y.square() + 0.1 * y**4).flatten(1).sum(1))
     whole = run_chain(kernel, density, x, 20, seeds=range(7))
@@ -134,7 +145,9 @@ def test_an_item_is_its_own(kernel, shape):
 
 
 def test_the_published_rule_depends_on_the_batch():
-    """Score SDE's corrector: c = 2 (r mean|z| / mean|score|)^2, and an item's neighbours change it."""
+    """Score SDE's corrector: c = 2 (r mean|z| / mean|score|)^2, and an item's neighbours change
+    it.
+    """
     x = torch.randn(4, 3, dtype=torch.float64)
     z = torch.randn(4, 3, dtype=torch.float64)
     kernel = BatchLangevin(0.2)
@@ -159,7 +172,9 @@ def test_a_step_is_counted_in_sigma():
 
 
 def test_many_proposals_in_one_call_are_as_many_calls():
-    """What is remembered of an item between its proposals is that of where it stands, accepted or not."""
+    """What is remembered of an item between its proposals is that of where it stands, accepted
+    or not.
+    """
     x = torch.randn(200, 2, dtype=torch.float64)
     draws = [torch.randn(200, n, dtype=torch.float64) for _ in range(6) for n in (2, 1)]
     together, one_by_one = iter(draws), iter(draws)

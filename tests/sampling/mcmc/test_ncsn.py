@@ -17,7 +17,9 @@ from allegory.sampling.mcmc.ncsn import overlap, variance_after
 
 
 def test_the_published_steps_follow_from_the_published_levels():
-    """epsilon/sigma_L^2 of Song & Ermon 2020, table 4, with sigma_L = 0.01 and T = 5: to the two digits that they give."""
+    """epsilon/sigma_L^2 of Song & Ermon 2020, table 4, with sigma_L = 0.01 and T = 5: to the two
+    digits that they give.
+    """
     assert step_size(5, (50 / 0.01) ** (1 / 231)) * 0.01**2 == pytest.approx(
         6.2e-6, abs=0.05e-6
     )  # CIFAR-10
@@ -27,7 +29,9 @@ def test_the_published_steps_follow_from_the_published_levels():
 
 
 def test_the_published_levels_overlap_by_about_a_half():
-    """232 levels for CIFAR-10 and 500 for 64x64: within a tenth of what half an overlap asks for."""
+    """232 levels for CIFAR-10 and 500 for 64x64: within a tenth of what half an overlap asks
+    for.
+    """
     assert level_count(0.01, 50, 3072) == pytest.approx(232, rel=0.1)
     assert level_count(0.01, 90, 3 * 64 * 64) == pytest.approx(500, rel=0.1)
     count = level_count(0.01, 50, 3072)  # the fewest whose neighbours overlap by half
@@ -40,7 +44,9 @@ def test_the_published_levels_overlap_by_about_a_half():
 
 
 def test_the_overlap_is_that_of_norms():
-    """The share of |N(0, (gamma sigma)^2 I)| within three deviations of the norm of N(0, sigma^2 I), by sampling."""
+    """The share of |N(0, (gamma sigma)^2 I)| within three deviations of the norm of N(0, sigma^2
+    I), by sampling.
+    """
     dims, n = 400, 20_000
     gamma = level_ratio(dims)
     norms = gamma * torch.randn(n, dims).norm(dim=1)
@@ -49,7 +55,9 @@ def test_the_overlap_is_that_of_norms():
 
 
 def test_the_variance_is_langevins():
-    """From N(0, gamma^2), `count` steps on the score -x: within 4 standard errors of a sample variance."""
+    """From N(0, gamma^2), `count` steps on the score -x: within 4 standard errors of a sample
+    variance.
+    """
     n, gamma, step, count = 100_000, 1.3, 0.2, 3
     x = gamma * torch.randn(n, 1, dtype=torch.float64)
     x = Langevin(step, count)(EnergyDensity(lambda y: y.square().sum(1) / 2), x, torch.randn_like).x

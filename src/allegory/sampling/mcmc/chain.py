@@ -23,7 +23,8 @@ def chain(
 ) -> Iterator[Transition]:
     """Each state of a chain from x, one item a seed; item i is the same in any batch unless the kernel says otherwise.
 
-    Warns at the end where not one proposal was accepted: the items still stand at x. ValueError for seeds that do not fit.
+    Warns at the end where not one proposal was accepted: the items still stand at x. ValueError for
+    seeds that do not fit.
     """
     if len(seeds) != len(x):
         raise ValueError(
@@ -66,7 +67,7 @@ class AcceptanceCounter:
         self._total = torch.zeros(())
 
     def add(self, accepted: Tensor | None) -> None:
-        """Count one call of a kernel: the fraction that each item accepted; None where nothing is proposed."""
+        """Count one call: the fraction that each item accepted; None where nothing is proposed."""
         if accepted is not None:
             self._total = self._total.to(accepted.device) + accepted
             self._calls += 1
@@ -80,8 +81,8 @@ class AcceptanceCounter:
         """A RuntimeWarning where every proposal of every item was rejected."""
         if self._calls and not bool(self._total.any()):
             warnings.warn(
-                f"every proposal was rejected, of {self._total.numel()} items in {self._calls} calls of the kernel: "
-                "they stayed where they were; make its step smaller",
+                f"every proposal was rejected, of {self._total.numel()} items in {self._calls} "
+                "calls of the kernel: they stayed where they were; make its step smaller",
                 RuntimeWarning,
                 stacklevel=3,
             )

@@ -2,26 +2,29 @@ r"""Markov kernels: how to move within a density, without changing it.
 
     Langevin      x' = x + c grad log p(x) + sqrt(2 c) z                                       Luo 2022, eq. 158
 
-is exact as c -> 0 only: on N(0, s^2) its own variance is s^2/(1 - c/(2 s^2)). Weigh x' as a proposal (Metropolis et al.
-1953) and it is exact for any c (MALA, Roberts & Tweedie 1996). It is also one leapfrog step of Hamiltonian dynamics with
-h = sqrt(2 c) and the momentum z, and more of them make a longer proposal of the same kind (Duane et al. 1987; Neal 2011):
+is exact as c -> 0 only: on N(0, s^2) its own variance is s^2/(1 - c/(2 s^2)). Weigh x' as a
+proposal (Metropolis et al. 1953) and it is exact for any c (MALA, Roberts & Tweedie 1996). It is
+also one leapfrog step of Hamiltonian dynamics with h = sqrt(2 c) and the momentum z, and more of
+them make a longer proposal of the same kind (Duane et al. 1987; Neal 2011):
 
     p += h/2 grad log p(x)     x += h p     p += h/2 grad log p(x)
     accept with probability min(1, exp(log p(x') - |p'|^2/2 - log p(x) + |p|^2/2))
 
 So MALA is HMC with one leapfrog step, and both need log p, up to a constant.
 
-**The step is counted in the density's own scale**, which at a Level is sigma: c = step sigma^2, h = step sigma. No density
-p(x_t) is narrower than its noise, so one step serves all Levels. The rules of the literature in these units:
+**The step is counted in the density's own scale**, which at a Level is sigma: c = step sigma^2, h =
+step sigma. No density p(x_t) is narrower than its noise, so one step serves all Levels. The rules
+of the literature in these units:
 
     NCSN     c = epsilon sigma^2/(2 sigma_L^2)    Song & Ermon 2019, algorithm 1    step = epsilon/(2 sigma_L^2)
     NCSNv2   c = epsilon sigma^2/sigma_L^2        Song & Ermon 2020, algorithm 1    step = epsilon/sigma_L^2
     PC       c = 2 (r |z|/|score|)^2              Song et al. 2021, algorithm 4     step = 2 r^2
 
-In the last, |z| is about sqrt(d) and the score of q(x_t | x0) about sqrt(d)/sigma, so c is about 2 r^2 sigma^2, which is
-what `Langevin` takes. The published code has the norms' means over the batch in their place: a result that changes with
-the batch, here `BatchLangevin`, for reproduction. Norms of a single item are no way out: in few dimensions the score is
-near 0 at a mode, where the step would have no bound and the chain leave its density.
+In the last, |z| is about sqrt(d) and the score of q(x_t | x0) about sqrt(d)/sigma, so c is about 2
+r^2 sigma^2, which is what `Langevin` takes. The published code has the norms' means over the batch
+in their place: a result that changes with the batch, here `BatchLangevin`, for reproduction. Norms
+of a single item are no way out: in few dimensions the score is near 0 at a mode, where the step
+would have no bound and the chain leave its density.
 """
 
 from __future__ import annotations
@@ -59,8 +62,8 @@ class Langevin:
 class BatchLangevin:
     """Langevin steps as published with Score SDE: c = 2 (r mean|z|/mean|score|)^2, means over the batch.
 
-    An item depends on its batch, and so does its sample: this is for reproduction only (Song et al. 2021, algorithm 4 and
-    5, without the factor 1 - beta of the latter).
+    An item depends on its batch, and so does its sample: this is for reproduction only (Song et al.
+    2021, algorithm 4 and 5, without the factor 1 - beta of the latter).
     """
 
     snr: float = 0.16
@@ -82,7 +85,8 @@ class BatchLangevin:
 class Hamiltonian:
     """`count` proposals of so many leapfrog steps h = step scale, each accepted or not by Metropolis' rule (Neal 2011).
 
-    Exact for every step; one that is too long has its proposals rejected. A density without a logarithm is refused.
+    Exact for every step; one that is too long has its proposals rejected. A density without a
+    logarithm is refused.
     """
 
     step: float

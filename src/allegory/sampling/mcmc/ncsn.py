@@ -8,8 +8,9 @@ r"""How to choose the levels and the step of annealed Langevin dynamics (NCSNv2,
                   with that of sigma_{i-1}: with a = 1 - step,
                   a^{2T} (gamma^2 - 2 step/(1 - a^2)) + 2 step/(1 - a^2)   is as near to 1 as can be
 
-(Technique 3, a network f(x)/sigma, is the target `eps` here, and 5, a moving average of weights, is `training.EMA`.) The third
-line is the exact variance of Langevin's steps on the score -x/sigma^2, in units of sigma_i^2.
+(Technique 3, a network f(x)/sigma, is the target `eps` here, and 5, a moving average of weights, is
+`training.EMA`.) The third line is the exact variance of Langevin's steps on the score -x/sigma^2,
+in units of sigma_i^2.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
 def level_ratio(dims: int) -> float:
     """gamma, the ratio of neighbouring noise levels that overlap by half (technique 2).
 
-    ValueError for fewer than LEAST numbers an item: three deviations of a norm reach 0 there, and all levels overlap.
+    ValueError for fewer than LEAST numbers an item: three deviations of a norm reach 0 there, and
+    all levels overlap.
     """
     if dims < LEAST:
         raise ValueError(
