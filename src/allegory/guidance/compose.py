@@ -1,21 +1,22 @@
-r"""Guidance by composition: densities multiplied, mixed, or divided by one another.
+r"""Compositions of Predicts: products, quotients and mixtures of their densities.
 
-    product     E = sum_i w_i E_i                          score = sum_i w_i score_i
-    negation    E = E_a - w E_b                            the same with a negative weight
-    mixture     E = -log sum_i w_i exp(-E_i)               score = sum_i r_i score_i,  r = softmax(log w - E)
+    product     E = sum_i w_i E_i                score = sum_i w_i score_i
+    negation    E = E_a - w E_b                  the same with a negative weight
+    mixture     E = -log sum_i w_i exp(-E_i)     score = sum_i r_i score_i,  r = softmax(log w - E)
 
-Each is right for the densities that are given, at one level of noise. But the product of two noised
-densities is not the noised product: a sampler that walks down the summed scores, however finely,
-ends in another density (Du et al. 2023). So a product needs a chain within each level that weighs
-its proposals by E: an energy, an oracle or a composition of these, and `sampling.annealed` or
-`predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of what is noised, so
-it needs no correction, but only by the energies are its weights known, up to the energies' own
-constants.
+Each is exact for the given densities at one noise level. But the product of two noised densities is
+not the noised product: a sampler that follows the summed scores, however finely, ends in another
+density (Du et al. 2023). So a product needs a Markov chain at each level that accepts its proposals
+by E: an energy, an oracle or a composition of these, and `sampling.annealed` or
+`predictor_corrector` with a `Hamiltonian`. The noised mixture is the mixture of the noised
+densities, so it needs no correction, but its weights are known by the energies only, up to the
+energies' own constants.
 
-A grid for a product ends with noise (end="min"): the posterior mean that a denoising step takes
+A grid for a product ends with noise (end="min"), because the posterior mean of a denoising step
 belongs to single terms.
 
-Where a term has no energy a product still has a score, and is refused by whatever needs more.
+A product of terms without energies can be sampled with the score only; Metropolis-adjusted kernels
+raise ValueError.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ from ..process.prediction import Predict, Prediction, energy_of
 
 @dataclass(frozen=True)
 class Product:
-    """p(x_t) in proportion to prod_i p_i(x_t)^{w_i}: a product of experts (Hinton 2002), all weights 1 if none are given.
+    """p(x_t) in proportion to prod_i p_i(x_t)^{w_i}: a product of experts (Hinton 2002).
 
-    A negative weight divides. ValueError for no terms, or weights that are not one finite number
-    each.
+    Args:
+        terms: Predicts on one path.
+        weights: w_i, one finite number per term; a negative weight divides. None means 1 for each.
+
+    Raises:
+        ValueError: for no terms, or weights that do not fit.
     """
 
     terms: Sequence[Predict]
@@ -54,12 +59,11 @@ class Product:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The sum of the terms' scores, by weight."""
+        """The Prediction whose score is the weighted sum of the terms' scores."""
         predictions = [term(x_t, t, condition) for term in self.terms]
-        eps = sum(
-            (w * prediction.eps for w, prediction in zip(self._weights, predictions, strict=True)),
-            torch.zeros_like(x_t),
-        )
+        eps = torch.zeros_like(x_t)
+        for weight, prediction in zip(self._weights, predictions, strict=True):
+            eps = eps + weight * prediction.eps
         return Prediction.solve("eps", eps, x_t, predictions[0].level)
 
     def energy(
@@ -68,12 +72,24 @@ class Product:
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """sum_i w_i E_i in nats, up to a constant."""
-        energies = (
-            w * energy_of(term, x_t, t, condition)
-            for w, term in zip(self._weights, self.terms, strict=True)
-        )
-        return torch.stack(list(energies)).sum(0)
+        """sum_i w_i E_i in nats, up to a constant.
+
+        Args:
+            x_t: shape (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: passed to every term.
+
+        Returns:
+            Shape (b,).
+
+        Raises:
+            ValueError: for a term that has no energy.
+        """
+        energies = [
+            weight * energy_of(term, x_t, t, condition)
+            for weight, term in zip(self._weights, self.terms, strict=True)
+        ]
+        return torch.stack(energies).sum(0)
 
     @property
     def _weights(self) -> Sequence[float]:
@@ -81,16 +97,31 @@ class Product:
 
 
 def negation(base: Predict, unwanted: Predict, weight: float = 1.0) -> Product:
-    """p(x_t) in proportion to p_base / p_unwanted^weight (Du et al. 2020): only where this still has a finite integral."""
+    """p(x_t) in proportion to p_base / p_unwanted^weight (Du et al. 2020).
+
+    Args:
+        base: the density to keep.
+        unwanted: the density to move away from.
+        weight: its power; the quotient must still have a finite integral.
+
+    Returns:
+        The Predict of the quotient.
+    """
     return Product((base, unwanted), (1.0, -weight))
 
 
 @dataclass(frozen=True)
 class MixtureOfDensities:
-    """p(x_t) in proportion to sum_i w_i exp(-E_i(x_t)), all weights 1 if none are given.
+    """p(x_t) in proportion to sum_i w_i exp(-E_i(x_t)).
 
-    For energies with their constants, -log p_i, the weights are those of the mixture. ValueError
-    for no terms, or weights that are not one positive number each.
+    For energies with their constants, -log p_i, the weights are those of the mixture.
+
+    Args:
+        terms: Predicts on one path, each with an energy.
+        weights: w_i, one positive number per term; None means 1 for each.
+
+    Raises:
+        ValueError: for no terms, or weights that do not fit.
     """
 
     terms: Sequence[Predict]
@@ -107,13 +138,16 @@ class MixtureOfDensities:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The terms' predictions, each by its responsibility for x_t."""
-        share = self._log_joint(x_t, t, condition).softmax(0)
+        """The terms' predictions, weighted by their responsibilities for x_t."""
+        responsibilities = self._log_joint(x_t, t, condition).softmax(0)
         predictions = [term(x_t, t, condition) for term in self.terms]
-        shares = share.reshape(*share.shape, *(1,) * (x_t.ndim - 1))
-        x0, eps = (sum((r * each for r, each in zip(shares, row, strict=True)), torch.zeros_like(x_t)) for row in (
-            [prediction.x0 for prediction in predictions], [prediction.eps for prediction in predictions]
-        ))  # fmt: skip
+
+        x0 = torch.zeros_like(x_t)
+        eps = torch.zeros_like(x_t)
+        for responsibility, prediction in zip(responsibilities, predictions, strict=True):
+            r = responsibility.reshape(-1, *(1,) * (x_t.ndim - 1))
+            x0 = x0 + r * prediction.x0
+            eps = eps + r * prediction.eps
         return Prediction.of(x0, eps, predictions[0].level)
 
     def energy(
@@ -122,12 +156,25 @@ class MixtureOfDensities:
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """-log sum_i w_i exp(-E_i) in nats, up to a constant."""
+        """-log sum_i w_i exp(-E_i) in nats, up to a constant.
+
+        Args:
+            x_t: shape (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: passed to every term.
+
+        Returns:
+            Shape (b,).
+
+        Raises:
+            ValueError: for a term that has no energy.
+        """
         return -self._log_joint(x_t, t, condition).logsumexp(0)
 
     def _log_joint(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
     ) -> Float[Tensor, "terms b"]:
+        """log w_i - E_i."""
         energies = torch.stack([energy_of(term, x_t, t, condition) for term in self.terms])
         weights = torch.ones(len(energies)) if self.weights is None else torch.tensor(self.weights)
         return weights.log().to(energies)[:, None] - energies
@@ -135,7 +182,12 @@ class MixtureOfDensities:
 
 @dataclass(frozen=True, eq=False)
 class FixedCondition:
-    """A Predict with a condition of its own, whatever it is called with: a term for compositions of one model's labels."""
+    """A Predict under one condition, whatever it is called with: a term for compositions of labels.
+
+    Args:
+        base: a conditional Predict.
+        condition: one label.
+    """
 
     base: Predict
     condition: Int[Tensor, ""] | int
@@ -148,8 +200,8 @@ class FixedCondition:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The base's prediction under that condition."""
-        return self.base(x_t, t, self._label(x_t))
+        """The base's prediction under the fixed condition; the given one is ignored."""
+        return self.base(x_t, t, self._for_each(x_t))
 
     def energy(
         self,
@@ -157,10 +209,22 @@ class FixedCondition:
         t: Tensor | float | Level,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """The base's energy under that condition."""
-        return energy_of(self.base, x_t, t, self._label(x_t))
+        """The base's energy under the fixed condition.
 
-    def _label(self, x_t: Tensor) -> Int[Tensor, " b"]:
+        Args:
+            x_t: shape (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: ignored.
+
+        Returns:
+            Shape (b,).
+
+        Raises:
+            ValueError: for a base that has no energy.
+        """
+        return energy_of(self.base, x_t, t, self._for_each(x_t))
+
+    def _for_each(self, x_t: Tensor) -> Int[Tensor, " b"]:
         return torch.full((len(x_t),), int(self.condition), device=x_t.device)
 
 

@@ -73,7 +73,7 @@ class Loop(Protocol):
         ...
 
     def draw(self, like: Tensor) -> Tensor:
-        """The next standard-normal draw of every item, in the shape of `like`, from its own stream."""
+        """The next standard-normal draw of every item, like `like`, from its own stream."""
         ...
 
     def record(self, prediction: Prediction | None, accepted: Tensor | None) -> None:

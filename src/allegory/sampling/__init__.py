@@ -1,4 +1,4 @@
-"""From noise to data: grids, steps, and the driver that walks them."""
+"""Samplers: solvers for the reverse process, their driver, and Markov chain Monte Carlo."""
 
 from ..process.noise import Noise
 from .adaptive import AdaptiveResult, adaptive

@@ -128,7 +128,7 @@ def _polynomial_integrals(
 def _lagrange_basis(
     nodes: Float[Tensor, "s k"], exists: Tensor, at: Float[Tensor, "s points"]
 ) -> Float[Tensor, "s k points"]:
-    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m) over nodes that exist; 0 for j that does not."""
+    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m) over existing nodes; 0 for others."""
     own = torch.eye(nodes.shape[1], dtype=torch.bool)
     factor = exists[:, :, None] & exists[:, None, :] & ~own  # (s, polynomial j, node m)
 

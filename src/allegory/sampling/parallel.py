@@ -1,9 +1,9 @@
-r"""Parallel sampling by Picard iteration, all states of a plan at once (Shih et al. 2023, ParaDiGMS).
+r"""Parallel sampling by Picard iteration: all states of a plan at once (Shih et al. 2023).
 
 The states of a plan satisfy x_{i+1} = M_i(x_i, predictions so far), where M_i is update i. Each
 round predicts at all states of the last round in one batch, and applies all updates again:
 
-    predictions^k = predict(x_0^k, ..., x_{N-1}^k),     x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
+    predictions^k = predict(x_0^k, ..., x_{N-1}^k),   x_{i+1}^{k+1} = M_i(x_i^{k+1}, predictions^k).
 
 After k rounds the first k states are those of sequential sampling, exactly, so N rounds are always
 enough. It stops when no state of an item changes by more than the tolerance. A round costs N

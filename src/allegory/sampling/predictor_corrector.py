@@ -31,7 +31,7 @@ _SNR = 0.16
 
 
 def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None = None) -> Solver:
-    """A solver with a Markov kernel before each step, and at the end of a grid that ends with noise.
+    """A solver with a Markov kernel before each step, and at the end of a noisy grid.
 
     Args:
         predictor: any solver.

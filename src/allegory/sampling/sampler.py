@@ -194,7 +194,7 @@ class Sampler:
         return ", ".join([*words, *filter(None, [choices["guide"]])])
 
     def to_dict(self) -> dict[str, Any]:
-        """The choices as text and numbers; a tuned solver is "tuned" (see `TunedSampler.to_dict`)."""
+        """The choices as text and numbers; a tuned solver is "tuned" (`TunedSampler.to_dict`)."""
         guides = ",".join(map(str, self.guides))
         return {
             "solver": self._solver.name,

@@ -80,4 +80,4 @@ DDPM_LARGE = Solver("ddpm_large", step_by_step(_ddpm_large), stochastic=True)
 """sigma^2 = beta (Ho et al. 2020, section 3.2)."""
 
 DDPM_LEARNED = Solver("ddpm_learned", step_by_step(_ddpm_learned), stochastic=True)
-"""For a model with a learned variance, `models.LearnedVariance` (Nichol & Dhariwal 2021, eq. 15)."""
+"""For models with a learned variance, `models.LearnedVariance` (Nichol & Dhariwal 2021)."""

@@ -13,9 +13,9 @@ of the flow. It is given by excess(lambda) = log(phi/u):
     scale = sigma e^excess            time = e^{lambda - excess}
     noise = sigma_s sqrt(-expm1(2 excess_s - 2 excess_t))
 
-    SA-Solver         u^{1 + tau^2}         excess = -tau^2 lambda                    Xue et al. 2023
-    SDE-DPM-Solver++  u^2                   the same with tau = 1                     Lu et al. 2022
-    ER-SDE-Solver     u (exp(u^0.3) + 10)   excess = log(exp(e^{-0.3 lambda}) + 10)   Cui et al. 2023
+    SA-Solver        u^{1 + tau^2}        excess = -tau^2 lambda                    Xue et al. 2023
+    SDE-DPM-Solver++ u^2                  the same with tau = 1                     Lu et al. 2022
+    ER-SDE-Solver    u (exp(u^0.3) + 10)  excess = log(exp(e^{-0.3 lambda}) + 10)   Cui et al. 2023
 
 tau = 1 is the reverse SDE of Song et al. 2021, and its first order is DDPM. The corrector of
 SA-Solver integrates the last step again with the same draw, so it changes the weights of the slopes
@@ -120,7 +120,7 @@ def sa(order: int, tau: float = 1.0) -> Solver:
 
 
 def er_sde(order: int) -> Solver:
-    """ER-SDE-Solver: a polynomial in u = sigma/alpha through the last `order` x0 (Cui et al. 2023)."""
+    """ER-SDE-Solver: a polynomial in sigma/alpha through the last `order` x0 (Cui et al. 2023)."""
     form = _extended_reverse_form()
     plan = multistep(form, adams_rule(form, order, "u"))
     return Solver(f"er_sde{order}", plan, min(order, 2), stochastic=True)

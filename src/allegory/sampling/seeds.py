@@ -17,7 +17,7 @@ from .solver import Solver, Update
 
 
 def _noise_std(to: Level, here: Level, there: Level) -> Coefficient:
-    """alpha_to sqrt(u_here^2 - u_there^2): the std in x_to of what is drawn from `here` to `there`."""
+    """alpha_to sqrt(u_here^2 - u_there^2): the std in x_to of the draw from `here` to `there`."""
     return added_noise_std(to.alpha * here.sigma / here.alpha, there, here)
 
 

@@ -198,7 +198,7 @@ class Solver:
         return updates
 
     def planned(self, levels: Sequence[Level]) -> Solver:
-        """The same solver for these Levels, with its plan made: `torch.compile` sees the bare loop."""
+        """The same for these Levels, with its plan made: `torch.compile` sees a bare loop."""
         plan = tuple(self.plan(levels))
 
         def same(others: Sequence[Level]) -> Plan:

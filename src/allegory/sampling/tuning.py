@@ -139,7 +139,7 @@ class LearnablePlan(nn.Module):
         return pad(weights, (0, MAX_ORDER + 1 - weights.shape[1])) + self.weight_correction * dc
 
     def _level(self, lam: Tensor) -> Level:
-        """The Level of this lambda; its time is differentiable too, for targets that use the time."""
+        """The Level of this lambda; its time is differentiable too, for targets that use it."""
         log_snr = 2 * lam.detach()
         schedule = self.path.schedule
         t = schedule.inverse(log_snr).clamp(0, 1)
@@ -294,7 +294,7 @@ class _Problem:
                 on_step(i + 1, config.iterations)
 
     def _set_gradients(self, plan: LearnablePlan, which: Tensor) -> None:
-        """The gradient of the loss by the numbers of the plan alone, not by the network's weights."""
+        """The gradient of the loss by the numbers of the plan, not by the network's weights."""
         try:
             loss = self.errors(plan, which, grad=True).log().mean()
             gradients = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)

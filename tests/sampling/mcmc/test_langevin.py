@@ -118,8 +118,8 @@ def test_leapfrog_is_reversible_and_nearly_keeps_the_energy():
 
     def drift(step, leapfrogs):
         kernel = Hamiltonian(step, leapfrogs)
-        y, score, q = kernel._leap(GAUSSIAN, x, GAUSSIAN.score(x), p)
-        back, _, r = kernel._leap(GAUSSIAN, y, score, -q)
+        y, score, q = kernel._leapfrog(GAUSSIAN, x, GAUSSIAN.score(x), p)
+        back, _, r = kernel._leapfrog(GAUSSIAN, y, score, -q)
         torch.testing.assert_close(back, x)
         torch.testing.assert_close(r, -p)
         start = GAUSSIAN.log_density(x) - p.square().sum(1) / 2

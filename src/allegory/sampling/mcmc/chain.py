@@ -1,4 +1,4 @@
-"""Markov chains: a kernel, again and again, on one density."""
+"""Markov chains: repeated calls of one kernel on one density."""
 
 from __future__ import annotations
 
@@ -21,10 +21,21 @@ def chain(
     *,
     seeds: Sequence[int],
 ) -> Iterator[Transition]:
-    """Each state of a chain from x, one item a seed; item i is the same in any batch unless the kernel says otherwise.
+    """A Markov chain: each state from x on. Warns at the end where every proposal was rejected.
 
-    Warns at the end where not one proposal was accepted: the items still stand at x. ValueError for
-    seeds that do not fit.
+    Args:
+        kernel: a Markov kernel.
+        density: the density that it leaves as it is.
+        x: the first states, shape (b, *shape), one chain per item.
+        steps: how many calls of the kernel.
+        seeds: one integer per item; item i is the same in any batch, unless the kernel says
+            otherwise.
+
+    Yields:
+        A Transition per step.
+
+    Raises:
+        ValueError: for seeds that do not fit, or steps below 1.
     """
     if len(seeds) != len(x):
         raise ValueError(
@@ -32,14 +43,16 @@ def chain(
         )
     if steps < 1:
         raise ValueError(f"steps={steps}; give at least 1")
+
     draw = Noise(seeds, x.shape[1:]).draw
     acceptance = AcceptanceCounter()
     for _ in range(steps):
         with torch.no_grad():
-            moved = kernel(density, x, draw)
-        acceptance.add(moved.accepted)
-        x = moved.x
-        yield moved
+            transition = kernel(density, x, draw)
+        acceptance.add(transition.accepted)
+        x = transition.x
+        yield transition
+
     acceptance.warn()
 
 
@@ -51,11 +64,22 @@ def run_chain(
     *,
     seeds: Sequence[int],
 ) -> Transition:
-    """The last state of `chain`, and the share of all its proposals that each item accepted."""
+    """The last state of a Markov chain.
+
+    Args:
+        kernel: a Markov kernel.
+        density: the density that it leaves as it is.
+        x: the first states, shape (b, *shape), one chain per item.
+        steps: how many calls of the kernel.
+        seeds: one integer per item.
+
+    Returns:
+        The last states, and the fraction of all its proposals that each item accepted.
+    """
     acceptance = AcceptanceCounter()
-    for moved in chain(kernel, density, x, steps, seeds=seeds):
-        acceptance.add(moved.accepted)
-        x = moved.x
+    for transition in chain(kernel, density, x, steps, seeds=seeds):
+        acceptance.add(transition.accepted)
+        x = transition.x
     return Transition(x, acceptance.fraction)
 
 

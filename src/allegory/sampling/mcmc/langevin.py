@@ -1,11 +1,11 @@
-r"""Markov kernels: how to move within a density, without changing it.
+r"""Markov kernels: Langevin dynamics, MALA and Hamiltonian Monte Carlo.
 
-    Langevin      x' = x + c grad log p(x) + sqrt(2 c) z                                       Luo 2022, eq. 158
+    Langevin      x' = x + c grad log p(x) + sqrt(2 c) z                        Luo 2022, eq. 158
 
-is exact as c -> 0 only: on N(0, s^2) its own variance is s^2/(1 - c/(2 s^2)). Weigh x' as a
-proposal (Metropolis et al. 1953) and it is exact for any c (MALA, Roberts & Tweedie 1996). It is
-also one leapfrog step of Hamiltonian dynamics with h = sqrt(2 c) and the momentum z, and more of
-them make a longer proposal of the same kind (Duane et al. 1987; Neal 2011):
+is exact as c -> 0 only: on N(0, s^2) its own variance is s^2/(1 - c/(2 s^2)). Accept x' as a
+proposal by its weight (Metropolis et al. 1953) and it is exact for any c (MALA, Roberts & Tweedie
+1996). It is also one leapfrog step of Hamiltonian dynamics with h = sqrt(2 c) and the momentum z;
+more of them make a longer proposal of the same kind (Duane et al. 1987; Neal 2011):
 
     p += h/2 grad log p(x)     x += h p     p += h/2 grad log p(x)
     accept with probability min(1, exp(log p(x') - |p'|^2/2 - log p(x) + |p|^2/2))
@@ -16,15 +16,15 @@ So MALA is HMC with one leapfrog step, and both need log p, up to a constant.
 step sigma. No density p(x_t) is narrower than its noise, so one step serves all Levels. The rules
 of the literature in these units:
 
-    NCSN     c = epsilon sigma^2/(2 sigma_L^2)    Song & Ermon 2019, algorithm 1    step = epsilon/(2 sigma_L^2)
-    NCSNv2   c = epsilon sigma^2/sigma_L^2        Song & Ermon 2020, algorithm 1    step = epsilon/sigma_L^2
-    PC       c = 2 (r |z|/|score|)^2              Song et al. 2021, algorithm 4     step = 2 r^2
+    NCSN    c = epsilon sigma^2/(2 sigma_L^2) Song & Ermon 2019, alg. 1 step = epsilon/(2 sigma_L^2)
+    NCSNv2  c = epsilon sigma^2/sigma_L^2     Song & Ermon 2020, alg. 1 step = epsilon/sigma_L^2
+    PC      c = 2 (r |z|/|score|)^2           Song et al. 2021, alg. 4  step = 2 r^2
 
 In the last, |z| is about sqrt(d) and the score of q(x_t | x0) about sqrt(d)/sigma, so c is about 2
-r^2 sigma^2, which is what `Langevin` takes. The published code has the norms' means over the batch
-in their place: a result that changes with the batch, here `BatchLangevin`, for reproduction. Norms
-of a single item are no way out: in few dimensions the score is near 0 at a mode, where the step
-would have no bound and the chain leave its density.
+r^2 sigma^2, which is what `Langevin` takes. The published code takes means of the norms over the
+batch: a result that changes with the batch, here `BatchLangevin`, for reproduction. Norms of a
+single item are no alternative: in few dimensions the score is near 0 at a mode, where the step
+would have no bound and the chain would leave its density.
 """
 
 from __future__ import annotations
@@ -42,7 +42,15 @@ from .target import Density, Draw, Transition
 
 @dataclass(frozen=True)
 class Langevin:
-    """`count` unadjusted Langevin steps with c = step scale^2 (Luo 2022, eq. 158). ValueError for a step of 0 or less."""
+    """Unadjusted Langevin steps with c = step scale^2 (Luo 2022, eq. 158).
+
+    Args:
+        step: c in units of the density's scale, squared.
+        count: number of steps.
+
+    Raises:
+        ValueError: for a step of 0 or less, or a count below 1.
+    """
 
     step: float
     count: int = 1
@@ -51,19 +59,27 @@ class Langevin:
         _check(self.step, self.count)
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """Where the items are after it."""
+        """The items after the kernel."""
         c = self.step * density.scale**2
+        noise = math.sqrt(2 * c)
         for _ in range(self.count):
-            x = weighted_sum((1.0, x), (c, density.score(x)), (math.sqrt(2 * c), draw(x)))
+            x = weighted_sum((1.0, x), (c, density.score(x)), (noise, draw(x)))
         return Transition(x)
 
 
 @dataclass(frozen=True)
 class BatchLangevin:
-    """Langevin steps as published with Score SDE: c = 2 (r mean|z|/mean|score|)^2, means over the batch.
+    """Langevin steps with c = 2 (r mean|z|/mean|score|)^2, means over the batch, as published.
 
     An item depends on its batch, and so does its sample: this is for reproduction only (Song et al.
-    2021, algorithm 4 and 5, without the factor 1 - beta of the latter).
+    2021, algorithms 4 and 5, without the factor 1 - beta of the latter).
+
+    Args:
+        snr: r.
+        count: number of steps.
+
+    Raises:
+        ValueError: for an r of 0 or less, or a count below 1.
     """
 
     snr: float = 0.16
@@ -73,9 +89,10 @@ class BatchLangevin:
         _check(self.snr, self.count)
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """Where the items are after it."""
+        """The items after the kernel."""
         for _ in range(self.count):
-            score, z = density.score(x), draw(x)
+            score = density.score(x)
+            z = draw(x)
             c = 2 * (self.snr * _mean_norm(z) / _mean_norm(score)).square()
             x = x + c * score + (2 * c).sqrt() * z
         return Transition(x)
@@ -83,10 +100,18 @@ class BatchLangevin:
 
 @dataclass(frozen=True)
 class Hamiltonian:
-    """`count` proposals of so many leapfrog steps h = step scale, each accepted or not by Metropolis' rule (Neal 2011).
+    """Hamiltonian Monte Carlo: leapfrog steps, accepted by Metropolis' rule (Neal 2011).
 
-    Exact for every step; one that is too long has its proposals rejected. A density without a
-    logarithm is refused.
+    Exact for every step; one that is too long has its proposals rejected. It needs log p:
+    ValueError for a density without.
+
+    Args:
+        step: length h of a leapfrog step, in units of the density's scale.
+        leapfrogs: leapfrog steps per proposal.
+        count: number of proposals.
+
+    Raises:
+        ValueError: for a step of 0 or less, or a count below 1.
     """
 
     step: float
@@ -99,26 +124,29 @@ class Hamiltonian:
             raise ValueError(f"leapfrogs={self.leapfrogs}; give at least 1, which is MALA")
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """Where the items are after it."""
-        score, log_p = density.score(x), density.log_density(x)
+        """The items after the kernel."""
+        score = density.score(x)
+        log_p = density.log_density(x)
         accepted = torch.zeros_like(log_p)
+
         for _ in range(self.count):
             momentum = draw(x)
-            y, new_score, end = self._leap(density, x, score, momentum)
-            new_log_p = density.log_density(y)
-            gain = new_log_p - _kinetic(end) - log_p + _kinetic(momentum)
-            yes = (
-                _log_uniform(draw, x) < gain
-            )  # no for a gain that is no number: the proposal ran away
-            x, score = _chosen(yes, y, x), _chosen(yes, new_score, score)
-            log_p = torch.where(yes, new_log_p, log_p)
-            accepted += yes.to(accepted) / self.count
+            proposal, new_score, end = self._leapfrog(density, x, score, momentum)
+            new_log_p = density.log_density(proposal)
+            log_ratio = new_log_p - _kinetic(end) - log_p + _kinetic(momentum)
+
+            # A NaN log-ratio, of a proposal that diverged, compares as False: a rejection.
+            accept = _log_uniform(draw, x) < log_ratio
+            x = _where(accept, proposal, x)
+            score = _where(accept, new_score, score)
+            log_p = torch.where(accept, new_log_p, log_p)
+            accepted += accept.to(accepted) / self.count
         return Transition(x, accepted)
 
-    def _leap(
+    def _leapfrog(
         self, density: Density, x: Tensor, score: Tensor, momentum: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the leapfrog ends: place, score there, momentum."""
+        """The end of the leapfrog steps: position, score there, momentum."""
         h = self.step * density.scale
         momentum = momentum + h / 2 * score
         for i in range(self.leapfrogs):
@@ -129,7 +157,7 @@ class Hamiltonian:
 
 
 def mala(step: float, count: int = 1) -> Hamiltonian:
-    """Langevin proposals with c = step scale^2, accepted or not (Roberts & Tweedie 1996): HMC with one leapfrog step."""
+    """MALA: Langevin proposals with c = step scale^2, accepted or not (Roberts & Tweedie 1996)."""
     _check(step, count)
     return Hamiltonian(math.sqrt(2 * step), 1, count)
 
@@ -153,10 +181,11 @@ def _kinetic(momentum: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
 
 
 def _log_uniform(draw: Draw, x: Tensor) -> Float[Tensor, " b"]:
-    """log u of one u an item, even in (0, 1): u = Phi(z) of a normal draw."""
+    """log u, one u per item, uniform in (0, 1): u = Phi(z) of a normal draw."""
     log_u: Tensor = torch.special.log_ndtr(draw(x.new_empty(len(x), 1)))
     return log_u[:, 0]
 
 
-def _chosen(yes: Float[Tensor, " b"] | Tensor, there: Tensor, here: Tensor) -> Tensor:
-    return torch.where(yes.reshape(-1, *(1,) * (here.ndim - 1)), there, here)
+def _where(chosen: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Item by item a where chosen, else b."""
+    return torch.where(chosen.reshape(-1, *(1,) * (b.ndim - 1)), a, b)

@@ -1,16 +1,16 @@
-r"""How to choose the levels and the step of annealed Langevin dynamics (NCSNv2, Song & Ermon 2020).
+r"""Levels and step of annealed Langevin dynamics (NCSNv2, Song & Ermon 2020).
 
     technique 1   the largest sigma is the largest distance between two items of the data
-    technique 2   neighbouring levels sigma_{i-1} = gamma sigma_i overlap: the norms of N(0, sigma^2 I) in D dimensions are
-                  about N(sigma sqrt(D), sigma^2/2), and gamma is such that
+    technique 2   levels sigma_{i-1} = gamma sigma_i overlap: norms of N(0, sigma^2 I) in D
+                  dimensions are about N(sigma sqrt(D), sigma^2/2), and gamma is such that
                   Phi(sqrt(2D)(gamma - 1) + 3 gamma) - Phi(sqrt(2D)(gamma - 1) - 3 gamma) = 1/2
-    technique 4   step = epsilon/sigma_L^2 is such that T steps at sigma_i end with the variance sigma_i^2, when they begin
-                  with that of sigma_{i-1}: with a = 1 - step,
+    technique 4   step = epsilon/sigma_L^2 makes T steps at sigma_i end with variance sigma_i^2
+                  when they begin with that of sigma_{i-1}: with a = 1 - step,
                   a^{2T} (gamma^2 - 2 step/(1 - a^2)) + 2 step/(1 - a^2)   is as near to 1 as can be
 
 (Technique 3, a network f(x)/sigma, is the target `eps` here, and 5, a moving average of weights, is
-`training.EMA`.) The third line is the exact variance of Langevin's steps on the score -x/sigma^2,
-in units of sigma_i^2.
+`training.EMA`.) The last line is the exact variance of Langevin's steps on the score -x/sigma^2, in
+units of sigma_i^2.
 """
 
 from __future__ import annotations
@@ -23,37 +23,43 @@ from torch import Tensor
 
 from ...process.schedule import Geometric
 
-AT_ONCE, LEAST = 1000, 5
+_ROWS_AT_ONCE = 1000
+_FEWEST_DIMENSIONS = 5
 
 
 def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
-    """max |x_i - x_j| over all pairs (Song & Ermon 2020, technique 1). ValueError for fewer than two items."""
+    """max |x_i - x_j| over all pairs of items (Song & Ermon 2020, technique 1)."""
     if len(x) < 2:
         raise ValueError(f"x: {len(x)} items; a distance needs at least two")
     flat = x.flatten(1)
-    return max(torch.cdist(part, flat).max().item() for part in flat.split(AT_ONCE))
+    return max(torch.cdist(part, flat).max().item() for part in flat.split(_ROWS_AT_ONCE))
 
 
 def level_ratio(dims: int) -> float:
     """gamma, the ratio of neighbouring noise levels that overlap by half (technique 2).
 
-    ValueError for fewer than LEAST numbers an item: three deviations of a norm reach 0 there, and
+    ValueError for fewer than five dimensions: three deviations of a norm reach 0 there, and
     all levels overlap.
     """
-    if dims < LEAST:
+    if dims < _FEWEST_DIMENSIONS:
         raise ValueError(
-            f"dims={dims}; levels overlap by half or more at any ratio in fewer than {LEAST} dimensions, so choose their "
-            "number yourself, e.g. 10 to 40"
+            f"dims={dims}; levels overlap by half or more at any ratio in fewer than "
+            f"{_FEWEST_DIMENSIONS} dimensions, so choose their number yourself, e.g. 10 to 40"
         )
-    low, high = 1.0, 1e3  # the overlap falls from nearly 1 to less than 1/2 with gamma
+
+    low = 1.0
+    high = 1e3  # the overlap falls with gamma, from nearly 1 to less than 1/2
     for _ in range(200):
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if overlap(middle, dims) > 0.5 else (low, middle)
+        if overlap(middle, dims) > 0.5:
+            low = middle
+        else:
+            high = middle
     return math.sqrt(low * high)
 
 
 def overlap(gamma: float, dims: int) -> float:
-    """The chance that noise of a level has a norm within three deviations of that of the next larger level."""
+    """The probability that a norm at a level is within three deviations of the next level's."""
     ahead = math.sqrt(2 * dims) * (gamma - 1)
     return _normal(ahead + 3 * gamma) - _normal(ahead - 3 * gamma)
 
@@ -65,7 +71,7 @@ def level_count(sigma_min: float, sigma_max: float, dims: int) -> int:
 
 
 def step_size(count: int, gamma: float) -> float:
-    """The step of `Langevin(step, count)` that leaves the variance nearest to sigma^2 (technique 4): epsilon/sigma_L^2."""
+    """epsilon/sigma_L^2: the step of `Langevin` with variance nearest to sigma^2 (technique 4)."""
     if count < 1 or not gamma > 1:
         raise ValueError(
             f"count={count}, gamma={gamma}; give at least 1 step, and a ratio of levels above 1"
@@ -75,7 +81,7 @@ def step_size(count: int, gamma: float) -> float:
 
 
 def variance_after(step: Tensor, count: int, gamma: float) -> Tensor:
-    """The variance after `count` steps at a level, in units of sigma^2, from that of the level before: gamma^2."""
+    """The variance after `count` steps at a level that begin with gamma^2, in units of sigma^2."""
     kept = (1 - step) ** (2 * count)
     own = 2 * step / (1 - (1 - step).square())
     return kept * (gamma * gamma - own) + own

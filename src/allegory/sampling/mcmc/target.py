@@ -1,4 +1,4 @@
-"""What a Markov chain needs to know of a density: its score, and for an exact chain its logarithm up to a constant."""
+"""The density that a Markov chain samples: its score, and its logarithm up to a constant."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ Draw = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Density(Protocol):
-    """p(x) of items. `scale` is the length in which a kernel counts its step."""
+    """p(x) of items. `scale` is the unit of length of a kernel's step."""
 
     @property
     def scale(self) -> float:
-        """A length: sigma at a Level, 1 for a bare energy."""
+        """The unit of length: sigma at a Level, 1 for an energy by itself."""
+        ...
 
     def score(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """grad log p(x)."""
+        ...
 
     def log_density(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """log p(x) up to a constant, in nats. ValueError where only the score is known."""
@@ -34,26 +36,43 @@ class Density(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """Items after a kernel, and the share of its proposals that each accepted; None where nothing is proposed."""
+    """The result of a kernel.
+
+    Args:
+        x: the items after it, shape (b, *shape).
+        accepted: the fraction of its proposals that each item accepted, shape (b,); None where
+            nothing is proposed.
+    """
 
     x: Float[Tensor, "b *shape"]
     accepted: Float[Tensor, " b"] | None = None
 
 
 Kernel = Callable[[Density, Tensor, Draw], Transition]
-"""A step of a Markov chain that leaves a density as it is, exactly or nearly."""
+"""(density, x, draw) -> Transition: a step that leaves a density as it is, exactly or nearly."""
 
 
 class NoisedDensity:
-    """p(x_t) at one Level, as a Predict knows it: the score from its prediction, log p = -E if it has an `energy`."""
+    """p(x_t) at one Level: the score of a Predict, and log p = -E where it has an `energy`.
+
+    Args:
+        predict: a Predict.
+        level: a Level with noise.
+        condition: passed to predict; None for no condition.
+
+    Raises:
+        ValueError: for a Level without noise.
+    """
 
     def __init__(self, predict: Predict, level: Level, condition: Tensor | None = None) -> None:
         if isinstance(level.sigma, float) and level.sigma == 0.0:
             raise ValueError(
                 "level: clean data, where a prediction has no score; stay at a Level with noise"
             )
-        self.predict, self.level, self.condition = predict, level, condition
-        self.prediction: Prediction | None = None  # the last one formed
+        self.predict = predict
+        self.level = level
+        self.condition = condition
+        self.prediction: Prediction | None = None
 
     @property
     def scale(self) -> float:
@@ -69,7 +88,12 @@ class NoisedDensity:
 
 @dataclass(frozen=True)
 class EnergyDensity:
-    """p(x) = exp(-E(x))/Z for any differentiable E: (b, *shape) -> (b,). ValueError where E is no number an item."""
+    """p(x) = exp(-E(x))/Z for any differentiable E.
+
+    Args:
+        energy: (b, *shape) -> (b,).
+        scale: the unit of length of a kernel's step.
+    """
 
     energy: Callable[[Tensor], Tensor]
     scale: float = 1.0
@@ -87,10 +111,10 @@ class EnergyDensity:
 
 
 def energy_per_item(energy: Tensor, x: Tensor) -> Float[Tensor, " b"]:
-    """The energy, once it is known to be one number an item. ValueError otherwise."""
+    """The energy, after a check that it is one number per item. ValueError otherwise."""
     if energy.shape != x.shape[:1]:
         raise ValueError(
-            f"energy: shape {tuple(energy.shape)} for x {tuple(x.shape)}; give one number an item, ({len(x)},), "
-            "for instance the sum over all but the first axis"
+            f"energy: shape {tuple(energy.shape)} for x {tuple(x.shape)}; give one number "
+            f"per item, ({len(x)},), for instance the sum over all but the first axis"
         )
     return energy
