@@ -172,7 +172,9 @@ def test_ncsn_is_the_published_algorithm():
 
 
 def test_annealed_langevin_is_the_same_on_every_scaling():
-    """x/alpha is what it is at alpha = 1: held while the noise falls, with steps in its own units."""
+    """x/alpha is what it is at alpha = 1: held while the noise falls, with steps in its own
+    units.
+    """
     ends, noise = [], torch.randn(4, 2, dtype=torch.float64)
     for scaling in SCALINGS:
         path = Path(LinearLogSNR(5, -4), scaling)

@@ -117,7 +117,9 @@ def test_the_end_on_a_gaussian(solver, scaling):
     "solver", ["reverse_diffusion", "reverse_diffusion:0", "euler_maruyama", "euler_maruyama:0"]
 )
 def test_a_doubled_diffusion_ends_in_a_smaller_spread(solver, scaling, monkeypatch):
-    """g^2 = 2 beta on VP is a mistake that other libraries have made; ddpm alone has no g^2 to be wrong."""
+    """g^2 = 2 beta on VP is a mistake that other libraries have made; ddpm alone has no g^2 to
+    be wrong.
+    """
     once, right = sde.added_noise_std, Level.diffusion.func
     monkeypatch.setattr(Level, "diffusion", property(lambda level: 2 * right(level)))
     monkeypatch.setattr(sde, "added_noise_std", lambda *a: math.sqrt(2) * once(*a))

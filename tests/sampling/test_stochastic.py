@@ -400,7 +400,9 @@ def test_no_raise_leaves_the_path(name):
 
 
 def test_restart_repeats_the_interval():
-    """Down to its cleanest Level, up by an exact transition to its noisiest, and down again, K times."""
+    """Down to its cleanest Level, up by an exact transition to its noisiest, and down again, K
+    times.
+    """
     path = PATHS["geometric-ve"]
     levels = grid(path, 20, "log_snr").levels
     inside = [level for level in levels if 0.05 <= level.sigma <= 0.3]

@@ -211,7 +211,7 @@ def test_a_proposal_that_runs_away_is_rejected():
 
 def test_bad_input_is_refused():
     x = torch.randn(4, 2)
-    with pytest.raises(ValueError, match=r"one number an item, \(4,\)"):
+    with pytest.raises(ValueError, match=r"one number per item, \(4,\)"):
         run_chain(Langevin(0.1), EnergyDensity(lambda y: y.square()), x, 1, seeds=range(4))
     with pytest.raises(ValueError, match="one number an item"):
         EnergyDensity(lambda y: y.square().sum()).log_density(x)
