@@ -125,7 +125,7 @@ def test_networks_and_numbers_that_do_not_fit_are_refused() -> None:
         ContrastiveEnergy(network, PLANE, "cd", steps=0)
     with pytest.raises(ValueError, match="at least 1 chain"):
         ContrastiveEnergy(network, PLANE, "pcd", chains=0)
-    with pytest.raises(ValueError, match="one number an item"):
+    with pytest.raises(ValueError, match="one number per item"):
         ContrastiveEnergy(network, PLANE).energy(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="make the buffer larger"):
         ContrastiveEnergy(Quadratic(), PLANE, "pcd", chains=4).loss(

@@ -213,7 +213,7 @@ def test_bad_input_is_refused():
     x = torch.randn(4, 2)
     with pytest.raises(ValueError, match=r"one number per item, \(4,\)"):
         run_chain(Langevin(0.1), EnergyDensity(lambda y: y.square()), x, 1, seeds=range(4))
-    with pytest.raises(ValueError, match="one number an item"):
+    with pytest.raises(ValueError, match="one number per item"):
         EnergyDensity(lambda y: y.square().sum()).log_density(x)
     for make in (
         lambda: Langevin(0.0),
