@@ -84,7 +84,7 @@ def test_samples_belong_to_their_seeds(trained, tmp_path):
 
 
 def test_sample_writes_a_picture_and_says_so_in_json(trained, capsys):
-    main(["sample", str(trained), "--count", "20", "--steps", "2", "--guidance", "2", "--json"])
+    main(["sample", str(trained), "--count", "20", "--steps", "2", "--guide", "cfg:2", "--json"])
     said = json.loads(capsys.readouterr().out)
     assert said["samples"] == 20
     assert Path(said["file"]).read_bytes().startswith(b"\x89PNG")
@@ -297,7 +297,7 @@ def test_overwriting_takes_the_old_report_along(trained, tmp_path):
     [
         (["evaluate", "RUN", "--limit", "-3"], "--limit -3"),
         (["sample", "RUN", "--seeds", "0:99999999999999999999999"], "shorter range"),
-        (["sample", "RUN", "--guidance", "nan"], "finite"),
+        (["sample", "RUN", "--guide", "cfg:nan"], "a number"),
         (["train", "digits", "--steps", "1", "--seed", "99999999999999999999"], "2^63"),
         (["trian", "digits"], "did you mean 'train'"),
     ],

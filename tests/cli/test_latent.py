@@ -37,11 +37,11 @@ def test_samples_are_black_and_white_and_belong_to_their_seeds(run):
 
 @pytest.mark.parametrize("command", ["sample", "evaluate", "compress"])
 @pytest.mark.parametrize(
-    "option", [("--steps", "25"), ("--solver", "ddim"), ("--guidance", "2"), ("--label", "3")]
+    "option", [("--steps", "25"), ("--solver", "ddim"), ("--guide", "cfg:2"), ("--label", "3")]
 )
 def test_options_of_diffusion_are_refused(run, command, option, capsys):
     takes = {"sample": 4, "evaluate": 3, "compress": 1}
-    if option[0] not in ("--steps", "--solver", "--guidance", "--label")[: takes[command]]:
+    if option[0] not in ("--steps", "--solver", "--guide", "--label")[: takes[command]]:
         return
     rest = [str(run / "black.npy"), str(run / "black.bits")] if command == "compress" else []
     np.save(run / "black.npy", np.zeros((2, 28, 28), dtype=np.uint8))

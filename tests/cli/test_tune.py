@@ -75,7 +75,7 @@ def test_a_damaged_file_is_refused(run, tmp_path, capsys, content):
     ("words", "says"),
     [
         (("--steps", "0"), "--steps 0: give at least 1"),
-        (("--guidance", "2"), "no classes; leave it out"),
+        (("--guide", "cfg:2"), "no classes; leave it out"),
         (("--iterations", "0"), "iterations=0; give a positive"),
         (("--batch", "-1"), "batch=-1; give a positive"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import tables
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -25,14 +27,12 @@ class Demo:
 
     def run(self) -> None:
         """Train, evaluate, write the report, and print the figures."""
-        from ..data import load
-        from ..evaluation import EvaluationConfig, evaluate
-        from ..progress import progress
+        from ..evaluation import EvaluationConfig
         from ..recipes import execute, recipe_named
         from ..sampling import Sampler
         from ..training import bar
-        from . import tables
-        from .files import write_report
+        from ..training.device import torch_device
+        from .evaluate import DEFAULT_GUIDE, report_on
         from .train import device_line, remarks, said_once
 
         run = recipe_named("digits")
@@ -51,9 +51,6 @@ class Demo:
         for line in remarks(run, expected, result):
             tables.remark(line)
 
-        dataset = load(run.source)
-        model = folder.model()
-        config = EvaluationConfig(draws=64, sampler=Sampler(guide="cfg:2"))
-        with progress() as on_progress:
-            found = evaluate(model, dataset, config, on_progress=on_progress)
-        tables.evaluation(self.json, found, write_report(folder, model, dataset, found))
+        model = folder.model().to(torch_device(self.device))
+        config = EvaluationConfig(draws=64, sampler=Sampler(guide=DEFAULT_GUIDE))
+        report_on(folder, model, folder.dataset(), config, as_json=self.json)

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-from tyro.conf import arg
+from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..recipes import RunFolder
     from ..sampling import Sampler
 
-_STEPS = 25
-_SOLVER = "dpmpp2m"
+DEFAULT_GUIDE = "cfg:2"
+"""The guide of samples where there are labels."""
 _DENSITY = (
     "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit."
     " They change with the unit and may be negative; a code needs levels."
 )
 
 
-@dataclass(frozen=True)
-class Evaluate:
-    """Evaluate a run on its test data: bits/dim by term, sample quality, and a report.html with pictures."""
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(SamplerOptions, RunOptions):
+    """Evaluate a run on its test data: bits/dim by term, sample quality, and a report.html with pictures.
 
-    folder: Annotated[str, arg(metavar="RUN")]
-    """Run folder."""
+    What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples. Samples are drawn by
+    dpmpp2m, and where there are labels with the guide cfg:2; --guide none leaves it out.
+    """
+
     data: str | None = None
     """Data instead of the run's own, of the same kind."""
     draws: int = 64
-    """Noise levels per test item in the bound; the standard error falls with it."""
+    """Noise levels per test item in the bound; the standard error and the time fall with it."""
     samples: int = 500
     """Samples to judge."""
-    steps: int | None = None
-    """Steps of the sampler, 25 by default; diffusion models only, as the next two."""
-    solver: str | None = None
-    """Solver of the sampler, dpmpp2m by default."""
-    guidance: float | None = None
-    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided. By default 2 where there are labels."""
     limit: int = 10_000
     """At most so many test items."""
     compared: int = 200
@@ -53,61 +50,57 @@ class Evaluate:
         """Evaluate, write the report, and print the figures."""
         import torch
 
-        from ..data import load
-        from ..evaluation import EvaluationConfig, evaluate
-        from ..models.base import HasTrajectory
-        from ..progress import progress
-        from ..recipes import RunFolder
-        from . import tables
-        from .files import write_report
-        from .options import refuse_diffusion
+        from ..evaluation import EvaluationConfig
 
         if self.limit < 2:
             raise ValueError(f"--limit {self.limit}: give at least 2 test items")
-        folder = RunFolder.open(Path(self.folder))
-        dataset = load(self.data or folder.run.source)
-        model = folder.model()
-        if not isinstance(model, HasTrajectory):
-            refuse_diffusion(self)
-        if dataset.spec != folder.spec:
-            raise ValueError(
-                f"--data: {dataset.spec} is not what the run was trained on, {folder.spec}; "
-                "give data of that kind"
-            )
-
-        some = dataset.test.take(torch.arange(min(self.limit, len(dataset.test))))
+        folder, model = self.open()
         config = EvaluationConfig(
             seed=self.seed,
             draws=self.draws,
             samples=self.samples,
             compared=self.compared,
             importance=self.importance,
-            sampler=self._sampler(folder.spec.classes)
-            if isinstance(model, HasTrajectory)
-            else None,
+            sampler=self._sampler(model),
         )
-        with progress() as on_progress:
-            found = evaluate(model, replace(dataset, test=some), config, on_progress=on_progress)
+        dataset = folder.dataset(self.data)
+        some = dataset.test.take(torch.arange(min(self.limit, len(dataset.test))))
+        report_on(folder, model, replace(dataset, test=some), config, as_json=self.json)
+
+    def _sampler(self, model: Any) -> Sampler | None:
+        """How a diffusion model is sampled; None for other models."""
+        from ..models.base import HasTrajectory, is_conditional
+
+        if not isinstance(model, HasTrajectory):
+            self.refuse()
+            return None
+        guide = self.guide_text(DEFAULT_GUIDE if is_conditional(model) else None)
+        return self.sampler(self.solver or DEFAULT_SOLVER, guide)
+
+
+def report_on(
+    folder: RunFolder, model: Any, dataset: Dataset, config: Any, *, as_json: bool
+) -> None:
+    """Evaluate a model, write report.html, and print the figures.
+
+    Args:
+        folder: the run.
+        model: its model.
+        dataset: the data, whose test set figures are computed on.
+        config: an `EvaluationConfig`.
+        as_json: print JSON in place of tables.
+    """
+    from ..evaluation import evaluate
+    from ..progress import progress
+    from . import tables
+    from .files import write_report
+
+    with progress() as on_progress:
+        found = evaluate(model, dataset, config, on_progress=on_progress)
+        on_progress("report", 0, 1)
         page = write_report(folder, model, dataset, found)
-        tables.evaluation(self.json, found, page)
-        if folder.spec.levels is None:
-            tables.note(self.json, _DENSITY)
+        on_progress("report", 1, 1)
 
-    def _sampler(self, classes: int | None) -> Sampler:
-        """How a diffusion model is sampled."""
-        from ..guidance import ClassifierFree
-        from ..sampling import Sampler
-
-        scale = default_guidance(self.guidance, classes)
-        return Sampler(
-            self.solver or _SOLVER,
-            _STEPS if self.steps is None else self.steps,
-            guide=None if scale == 1 else ClassifierFree(scale),
-        )
-
-
-def default_guidance(asked: float | None, classes: int | None) -> float:
-    """The guidance scale that was asked for; else 2 where there are classes, 1 (unguided) where not."""
-    if asked is not None:
-        return asked
-    return 1.0 if classes is None else 2.0
+    tables.evaluation(as_json, found, page)
+    if folder.spec.levels is None:
+        tables.note(as_json, _DENSITY)

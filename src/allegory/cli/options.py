@@ -1,16 +1,116 @@
-"""Checks that several commands share."""
+"""Options that several commands share: the run and its weights, and the sampler of a diffusion model."""
 
 from __future__ import annotations
 
-_OF_DIFFUSION = ("steps", "solver", "guidance", "label", "scaling")
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import UseAppendAction, arg
+
+if TYPE_CHECKING:
+    from ..recipes import RunFolder
+    from ..sampling import Sampler
+
+DEFAULT_SOLVER = "dpmpp2m"
+_UNGUIDED = ("none", "cfg:1", "cfg:1.0")
 
 
-def refuse_diffusion(command: object) -> None:
-    """ValueError for an option that says how a diffusion model is sampled."""
-    for name in _OF_DIFFUSION:
-        value = getattr(command, name, None)
-        if value is not None:
-            raise ValueError(
-                f"--{name} {value}: this run is no diffusion model, it draws its latents once; "
-                "leave it out"
-            )
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The run that a command is about, its weights, and the device."""
+
+    folder: Annotated[str, arg(metavar="RUN")]
+    """Run folder."""
+    weights: str | None = None
+    """best (the moving average at the lowest validation loss), ema (after the last step) or last (no average); by
+    default best where there was validation, else ema."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
+
+    def open(self) -> tuple[RunFolder, Any]:
+        """The run, and its model on the device. ValueError where one of them is not there."""
+        from ..recipes import RunFolder
+        from ..training.device import torch_device
+
+        device = torch_device(self.device)
+        folder = RunFolder.open(Path(self.folder), self.weights)
+        return folder, folder.model().to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerOptions:
+    """How a diffusion model is sampled. None leaves the choice to the command."""
+
+    steps: int | None = None
+    """Steps, 25 by default. Most solvers evaluate the network once per step; the list of solvers says which do not."""
+    solver: str | None = None
+    """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16, ddim+mala."""
+    spacing: str | None = None
+    """Where the steps lie, such as log_snr, clock, angle or karras; by default as suits the solver."""
+    scaling: str | None = None
+    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
+    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
+    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided. Repeat it for several."""
+
+    def guide_text(self, default: str | None = None) -> str | None:
+        """The guides as text, such as "cfg:2,clamp".
+
+        Args:
+            default: what is taken where none was given; "none" and "cfg:1" mean no guide.
+
+        Raises:
+            ValueError: for an unknown guide.
+        """
+        from ..process.guide import guides_named
+
+        asked = self.guide or ((default,) if default else ())
+        names = [name for name in asked if name not in _UNGUIDED]
+        return ",".join(map(str, guides_named(",".join(names)))) if names else None
+
+    def sampler(self, solver: Any, guide: str | None) -> Sampler:
+        """The Sampler of these options.
+
+        Args:
+            solver: the solver, where the option leaves it open or a tuned one was found.
+            guide: the guides, from `guide_text`.
+
+        Raises:
+            ValueError: for a choice that is unknown or does not fit the others.
+        """
+        from ..sampling import Sampler
+
+        steps = Sampler().steps if self.steps is None else self.steps
+        return Sampler(solver, steps, self.spacing, scaling=self.scaling, guide=guide)
+
+    def refuse(self) -> None:
+        """ValueError for an option that was given, though the model is no diffusion model."""
+        options = [field.name for field in fields(SamplerOptions)]
+        for name in (*options, "label"):
+            value = getattr(self, name, None)
+            if value is not None and value != ():
+                shown = " ".join(value) if isinstance(value, tuple) else value
+                raise ValueError(
+                    f"--{name} {shown}: this run is no diffusion model, it draws its latents once; "
+                    "leave it out"
+                )
+
+    @staticmethod
+    def epilog() -> None:
+        """Print the solvers and guides by name, as they are registered, below the help."""
+        from rich.console import Console
+        from rich.table import Table
+
+        from ..process.guide import GUIDES
+        from ..sampling import SOLVERS
+
+        console = Console(file=sys.stdout)
+        registries: dict[str, Any] = {"solvers": SOLVERS, "guides": GUIDES}
+        for title, registry in registries.items():
+            table = Table(title=title, title_justify="left", show_header=False, box=None)
+            for name in registry:
+                entry = registry.entry(name)
+                number = f":{entry.parameter.partition(',')[0].upper()}" if entry.parameter else ""
+                table.add_row(f"{name}\\[{number}]" if number else name, entry.help)
+            console.print(table)

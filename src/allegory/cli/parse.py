@@ -60,7 +60,10 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Command(Protocol):
-    """What words become: something to run."""
+    """What words become: something to run.
+
+    A class with `epilog()` prints more below its help.
+    """
 
     def run(self) -> None: ...
 
@@ -146,6 +149,7 @@ def _tyro(
             return run()
     except SystemExit as stop:
         if stop.code in (0, None):
+            getattr(kind, "epilog", lambda: None)()
             raise
     with _wide_terminal(), warnings.catch_warnings(), redirect_stderr(io.StringIO()) as complaint:
         warnings.simplefilter("ignore")

@@ -4,49 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from tyro.conf import arg
+from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models.base import HasTrajectory
     from ..recipes import RunFolder
-    from ..sampling import Sampler, TunedSampler
+    from ..sampling import Sampler
 
-_STEPS = 25
-_SOLVER = "dpmpp2m"
 _MOST_SAMPLES = 1_000_000
 
 
-@dataclass(frozen=True)
-class Sample:
+@dataclass(frozen=True, kw_only=True)
+class Sample(SamplerOptions, RunOptions):
     """Draw samples from a run: a picture (.png), or arrays (.npz, .npy).
 
-    A VAE or a hierarchy draws its latents once: --steps, --solver, --guidance and --label are for diffusion models.
+    Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps and the same guide,
+    else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options of a sampler.
     """
 
-    folder: Annotated[str, arg(metavar="RUN")]
-    """Run folder."""
     count: int = 100
     """Number of samples."""
-    steps: int | None = None
-    """Steps, 25 by default; each costs one evaluation of the network (heun, midpoint, dpmpp2s, seeds2, churn, restart
-    two and more, dpmpp3s, rk3, seeds3 three, rk4 four)."""
-    solver: str | None = None
-    """By default the one that `allegory tune` made for so many steps, else dpmpp2m. auto (fewest evaluations for an
-    accuracy), ddim, ddim:ETA, euler, heun, midpoint, rk3, rk4, dpmpp2s, dpmpp3s, dpmpp3m, unipc1 to 3, deis1 to 4, plms,
-    Adams-Bashforth such as vab4, or vab4c with correction. Drawing noise on the way: ddpm, ddpm_large, sde_dpmpp2m,
-    sde_dpmpp3m, sa2, sa3, sa3:TAU, er_sde1 to 3, seeds2, seeds3, euler_maruyama, reverse_diffusion, churn, restart. With a
-    Langevin step at each level: pc, or any of these and a corrector, such as reverse_diffusion+langevin:0.16 (also mala,
-    hmc, langevin_batch). Annealed Langevin: ncsn (100 evaluations a step), ncsn2 (5)."""
-    scaling: str | None = None
-    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
     label: int | None = None
     """Draw this class only; by default all classes in turn."""
-    guidance: float | None = None
-    """Guidance scale w in uncond + w (cond - uncond): 1 is unguided (the default), 2 is a common choice."""
     seeds: str | None = None
     """A:B, one seed per sample; sample i depends on seed i alone."""
     out: str | None = None
@@ -60,14 +43,12 @@ class Sample:
         """Draw the samples and write them."""
         from ..models.base import HasTrajectory, is_conditional
         from ..progress import progress
-        from ..recipes import RunFolder
         from . import tables
         from .files import check_kind, free_name, save_samples
-        from .options import refuse_diffusion
 
         if self.count < 1:
             raise ValueError(f"--count {self.count}: give at least 1")
-        folder = RunFolder.open(Path(self.folder))
+        folder, model = self.open()
         seeds = _seeds(self.seeds, self.count)
         out = Path(self.out) if self.out else free_name(folder.path / "samples")
         check_kind(out)
@@ -76,15 +57,13 @@ class Sample:
                 f"--out {self.out!r}: exists already; give --overwrite or another file"
             )
 
-        model = folder.model()
         sampler = None
         figures: dict[str, object] = {"samples": len(seeds)}
         if isinstance(model, HasTrajectory):
             sampler = self._sampler(folder, model)
-            name = sampler.solver if isinstance(sampler.solver, str) else "tuned"
-            figures |= {"solver": name, "steps": sampler.steps}
+            figures |= sampler.to_dict()
         else:
-            refuse_diffusion(self)
+            self.refuse()
 
         classes = folder.spec.classes if is_conditional(model) else None
         labels = _labels(self.label, len(seeds), classes)
@@ -95,41 +74,29 @@ class Sample:
                 sampler,
                 on_step=lambda done, total: on_progress("sampling", done, total),
             )
-        save_samples(out, raw, labels, folder.spec)
+        save_samples(out, raw.cpu(), labels, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
     def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
-        """How a diffusion model is sampled, by these options."""
-        from ..guidance import ClassifierFree
-        from ..sampling import Sampler
+        """The sampler that was asked for; without a solver, the one tuned for so many steps if there is one."""
+        from ..recipes.tuned_files import load_tuned
 
-        steps = _STEPS if self.steps is None else self.steps
-        guidance = 1.0 if self.guidance is None else self.guidance
-        asked = self.solver or (_SOLVER if self.scaling else None)
-        return Sampler(
-            _solver(folder, model, asked, steps, guidance),
-            steps,
-            scaling=self.scaling,
-            guide=None if guidance == 1 else ClassifierFree(guidance),
-        )
+        guide = self.guide_text()
+        plain = self.sampler(DEFAULT_SOLVER, guide)
+        is_open = self.solver is None and self.spacing is None and self.scaling is None
+        if not is_open and self.solver != "tuned":
+            return self.sampler(self.solver or DEFAULT_SOLVER, guide)
 
-
-def _solver(
-    folder: RunFolder, model: HasTrajectory, asked: str | None, steps: int, guidance: float
-) -> str | TunedSampler:
-    """The solver that was asked for; else the one tuned for so many steps, if there is one."""
-    from ..recipes.tuned_files import load_tuned
-
-    if asked not in (None, "tuned"):
-        return asked
-    guide = None if guidance == 1 else f"cfg:{guidance:g}"
-    tuned = load_tuned(folder, model.denoiser.path, steps, guide)
-    if tuned is None and asked is not None:
-        raise ValueError(
-            f"--solver tuned: none for {steps} steps with guidance {guidance:g} and these weights; "
-            f"make it with `allegory tune {folder.path} --steps {steps}`"
-        )
-    return tuned or _SOLVER
+        tuned = load_tuned(folder, model.denoiser.path, plain.steps, guide)
+        if tuned is not None:
+            return self.sampler(tuned, guide)
+        if self.solver == "tuned":
+            more = "" if guide is None else f" --guide {guide}"
+            raise ValueError(
+                f"--solver tuned: none for {plain.steps} steps with these weights and guides; "
+                f"make it with `allegory tune {folder.path} --steps {plain.steps}{more}`"
+            )
+        return plain
 
 
 def _seeds(text: str | None, count: int) -> range:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
+from tyro.conf import UseAppendAction, arg
+
+from .options import RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
     from ..models.base import HasTrajectory
@@ -16,20 +17,18 @@ _FIRST_SEED = 10**6
 """The items that a sampler is fitted to have seeds far from those that people count from 0."""
 
 
-@dataclass(frozen=True)
-class Tune:
+@dataclass(frozen=True, kw_only=True)
+class Tune(RunOptions):
     """Optimise the times and the multistep weights of a sampler for a number of steps.
 
     The reference is the run's own sampler with 100 steps; about a minute. The result is kept as RUN/tuned/steps-N.json,
     and `allegory sample RUN --steps N` uses it from then on.
     """
 
-    folder: Annotated[str, arg(metavar="RUN")]
-    """Run folder."""
     steps: int = 8
     """Number of steps, each one evaluation of the network."""
-    guidance: float | None = None
-    """Guidance scale that the sampler is for: 1 is unguided (the default)."""
+    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
+    """A guide that the sampler is for, such as cfg:2; 1 is unguided. May be given several times, the innermost first."""
     iterations: int = 300
     """Steps of the optimisation."""
     batch: int = 16
@@ -44,25 +43,19 @@ class Tune:
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
         from ..models.base import HasTrajectory
-        from ..recipes import RunFolder
         from ..recipes.tuned_files import save_tuned
         from . import tables
 
         if self.steps < 1:
             raise ValueError(f"--steps {self.steps}: give at least 1")
-        folder = RunFolder.open(Path(self.folder))
-        model = folder.model()
+        folder, model = self.open()
         if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to tune"
             )
-        classes = folder.spec.classes
-        guidance = 1.0 if self.guidance is None else self.guidance
-        if classes is None and guidance != 1:
-            raise ValueError(f"--guidance {guidance:g}: this run has no classes; leave it out")
-
-        tuned = self._fit(model, guidance, classes)
-        file = save_tuned(folder, tuned, None if guidance == 1 else f"cfg:{guidance:g}")
+        guide = SamplerOptions(guide=self.guide).guide_text()
+        tuned = self._fit(model, guide)
+        file = save_tuned(folder, tuned, guide)
 
         figures = {
             "steps": self.steps,
@@ -73,12 +66,12 @@ class Tune:
         tables.show(self.json, figures)
         tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
 
-    def _fit(self, model: HasTrajectory, guidance: float, classes: int | None) -> TunedSampler:
+    def _fit(self, model: HasTrajectory, guide: str | None) -> TunedSampler:
         import torch
 
-        from ..guidance import ClassifierFree
+        from ..models.base import device_of, is_conditional
         from ..progress import progress
-        from ..sampling import TuningConfig, initial_noise, tune
+        from ..sampling import Sampler, TuningConfig, initial_noise, tune
 
         for parameter in model.denoiser.parameters():
             parameter.requires_grad_(False)
@@ -86,12 +79,19 @@ class Tune:
         first = _FIRST_SEED + self.seed
         seeds = range(first, first + self.items + held_out)
         config = TuningConfig(self.iterations, self.batch, held_out, seed=first)
-        labels = None if classes is None else torch.arange(len(seeds)) % classes
-        x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds)
+
+        device = device_of(model)
+        classes = model.spec.classes if is_conditional(model) else None
+        sampler = Sampler(guide=guide)
+        needs_classes = any(getattr(each, "needs_condition", False) for each in sampler.guides)
+        if classes is None and needs_classes:
+            raise ValueError(f"--guide {guide}: this run has no classes; leave it out")
+        labels = None if classes is None else (torch.arange(len(seeds)) % classes).to(device)
+        x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds).to(device)
 
         with progress() as on_progress:
             return tune(
-                ClassifierFree(guidance)(model.denoiser),
+                sampler.guided(model.denoiser),
                 x_T,
                 self.steps,
                 condition=labels,

@@ -30,5 +30,7 @@ def digits(data: str = "digits") -> Run:
             data_std=0.75,
             label_dropout=0.15,
         ),
-        training=TrainingConfig(minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998),
+        training=TrainingConfig(
+            steps=1400, minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998
+        ),
     )

@@ -44,6 +44,6 @@ def mnist(data: str) -> Run:
             optimizer="muon",
             learning_rate=8e-3,
             ema=0.998,
-            precision="bf16",
+            precision="auto",
         ),
     )

@@ -11,7 +11,7 @@ from .config import Run
 from .registry import RECIPES, first_line, recipe
 
 _TRAINING = TrainingConfig(
-    minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="bf16"
+    minutes=20.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999, precision="auto"
 )
 _LATENTS = {levels: (*[(4, 8)] * (levels - 1), (0, 32)) for levels in (1, 3, 6)}
 
