@@ -11,6 +11,7 @@ from allegory.cli.parse import COMMANDS, parse
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("howto/*.md"))]
+PAGES.remove(DOCS / "extending.md")  # test_extending.py
 
 
 def commands(page):
@@ -32,5 +33,5 @@ def test_the_commands_are_understood(page):
         assert words[0] in COMMANDS, words
         try:
             parse(words)
-        except ValueError as error:  # a run that is to be resumed is not there
-            assert "no such folder" in str(error)
+        except ValueError as error:  # a run to be resumed, or a file of the reader's, is not there
+            assert "no such" in str(error)

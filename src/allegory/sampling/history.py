@@ -38,6 +38,7 @@ class ListHistory:
 
     def weighted_sum(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
         """The sum of `base` and of the stored combinations times `weights`, newest first."""
+        _check(len(weights), len(self._stored))
         stored = ((weight, self._stored[-1 - j]) for j, weight in enumerate(weights))
         return weighted_sum(*base, *stored)
 
@@ -81,6 +82,7 @@ class BufferHistory:
 
     def weighted_sum(self, weights: tuple[Coefficient, ...], base: list[Term]) -> Tensor:
         """The sum of `base` and of the stored combinations times `weights`, newest first."""
+        _check(len(weights), self._filled)
         by_slot = [0.0] * self._filled
         for j, weight in enumerate(weights):
             by_slot[self._newest - j] = float(weight) * self._scales[self._newest - j]
@@ -90,6 +92,15 @@ class BufferHistory:
         columns = self._columns[:, : self._filled]
         total = torch.addmv(x.flatten(), columns, coefficients, beta=float(scale)).view(x.shape)
         return total.add_(weighted_sum(*more)) if more else total
+
+
+def _check(read: int, stored: int) -> None:
+    """ValueError for an update that reads more combinations than are stored."""
+    if read > stored:
+        raise ValueError(
+            f"history_weights: {read}, where {stored} combinations are stored; "
+            "give the first updates fewer"
+        )
 
 
 def new_history(count: int, like: Tensor, grad: bool) -> History:
