@@ -12,7 +12,7 @@ from allegory.process import LinearLogSNR, Path, Prediction
 from allegory.sampling import SOLVERS
 from allegory.sampling.dpm_solver import dpmpp2m_weights
 from allegory.sampling.flow_forms import FLOW_FORMS, LambdaNodes
-from allegory.sampling.multistep import adams_rule, per_step
+from allegory.sampling.quadrature_rules import adams_rule, per_step
 from allegory.sampling.unipc import unipc_rule
 
 PATH = Path(LinearLogSNR(8, -7))

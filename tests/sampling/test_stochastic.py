@@ -28,7 +28,8 @@ from allegory.process.path import Path
 from allegory.process.schedule import Cosine
 from allegory.sampling import SOLVERS, Solver, sample, solver_named, trajectory
 from allegory.sampling.churn import Churn, Interval, churn, restart
-from allegory.sampling.multistep import adams_rule, multistep
+from allegory.sampling.multistep import multistep
+from allegory.sampling.quadrature_rules import adams_rule
 from allegory.sampling.sde import euler_maruyama
 from allegory.sampling.sde_multistep import sa, sde_form, tau_form
 

@@ -45,7 +45,7 @@ class ClampX0:
     def predict(
         self, base: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
     ) -> Prediction:
-        """The base's Prediction with its x0 clamped."""
+        """The base's Prediction at (x_t, t, condition) with its x0 clamped."""
         prediction = base(x_t, t, condition)
         x0 = torch.clamp(prediction.x0, self.low, self.high)
 

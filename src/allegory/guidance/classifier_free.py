@@ -31,6 +31,7 @@ class ClassifierFree:
 
     Args:
         scale: w of the formula; 1 is unguided, 0 unconditional.
+        needs_condition: True; a `Sampler` refuses this guide without a condition.
 
     Raises:
         ValueError: for a scale that is not finite.
@@ -53,7 +54,7 @@ class ClassifierFree:
     def predict(
         self, base: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
     ) -> Prediction:
-        """The guided Prediction; without a condition, the base's own."""
+        """The guided Prediction at (x_t, t); without a condition, the base's own."""
         if condition is None or self.scale == 1:
             return base(x_t, t, condition)
 

@@ -42,7 +42,7 @@ class PredictionGuide(Protocol):
         t: Tensor | float | Level,
         condition: Tensor | None,
     ) -> Prediction:
-        """The guided Prediction at x_t."""
+        """The guided Prediction of `base` at (x_t, t, condition)."""
         ...
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from ..process.path import Level
 from .flow_forms import FLOW_FORMS
-from .multistep import WeightRule, adams_rule, multistep
+from .multistep import multistep
+from .quadrature_rules import WeightRule, adams_rule
 from .solver import Solver, Update
 
 AUTO_FORM = FLOW_FORMS["v"]

@@ -55,15 +55,15 @@ class Churn:
             )
 
     def applies(self, level: Level) -> bool:
-        """Whether noise is added at this Level, which needs signal and noise."""
+        """Whether noise is added at this level, which needs signal and noise."""
         return has_signal_and_noise(level) and self.s_min <= _noise_to_signal(level) <= self.s_max
 
 
 def churn(config: Churn | None = None) -> Solver:
     """EDM's stochastic sampler (Karras et al. 2022, algorithm 2): raise the noise level, then Heun.
 
-    Two evaluations per step. No raise goes beyond t = 1. With s_churn = 0 it is heun, and draws
-    nothing.
+    Two evaluations per step. No raise goes beyond t = 1. The config None means Churn(). With
+    s_churn = 0 it is heun, and draws nothing.
     """
     config = config or Churn()
 
@@ -130,7 +130,7 @@ class Interval:
             raise ValueError(f"times={self.times}; give a whole number, 0 (never) or more")
 
     def holds(self, level: Level) -> bool:
-        """Whether a Level is in the interval."""
+        """Whether a level is in the interval."""
         return has_signal_and_noise(level) and self.low <= _noise_to_signal(level) <= self.high
 
 

@@ -17,7 +17,8 @@ import math
 from collections.abc import Sequence
 
 from .flow_forms import FLOW_FORMS
-from .multistep import adams_rule, multistep, per_step
+from .multistep import multistep
+from .quadrature_rules import adams_rule, per_step
 from .sde_multistep import tau_form
 from .solver import Solver
 

@@ -107,7 +107,7 @@ class LambdaNodes:
 
     @classmethod
     def of(cls, levels: Sequence[Level]) -> LambdaNodes:
-        """The nodes of these Levels; a large lambda takes the place of an infinite one."""
+        """The nodes of these levels; a large lambda takes the place of an infinite one."""
         lam = torch.tensor([level.log_snr for level in levels], dtype=torch.float64) / 2
         finite = lam[lam.isfinite()].abs()
         largest = max(_LARGEST_LAMBDA, finite.max().item() + 1 if len(finite) else 0.0)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .flow_forms import FLOW_FORMS
-from .multistep import exponential_adams, multistep, per_step
+from .multistep import exponential_adams, multistep
+from .quadrature_rules import per_step
 from .solver import Solver
 
 _EQUAL_STEP_WEIGHTS = (

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
 from ..lookup import pick
 from ..process.path import Level
-from .flow_forms import FLOW_FORMS, LAMBDA_OF_TIME
+from .flow_forms import FLOW_FORMS, LAMBDA_OF_TIME, FlowForm
 from .single_step import with_stages
 from .solver import Solver, Update
 
@@ -86,25 +87,34 @@ def runge_kutta(tableau: Tableau, form: str = "v", name: str = "runge_kutta") ->
 
     def step(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
         first, last = times(float(here.log_snr), float(to.log_snr))
-        h = last - first
-        g = own.scale(here)
-        start = (here.alpha / g, here.sigma / g)  # z as a combination of x0 and eps
-
-        updates = []
-        rows = (*tableau.a[1:], tableau.b)
-        for at, goal, row in zip([here, *stages], [*stages, to], rows, strict=True):
-            slopes = (own.scale(goal) * h * weight for weight in reversed(row))
-            updates.append(
-                Update(
-                    goal,
-                    store=(start, own.slope(at)) if at is here else (own.slope(at),),
-                    history_weights=(*slopes, own.scale(goal)),
-                    stage=goal is not to,
-                )
-            )
-        return updates
+        return _step(own, tableau, last - first, (here, *stages, to))
 
     return Solver(name, with_stages(places, step), tableau.order)
+
+
+def _step(form: FlowForm, tableau: Tableau, h: float, way: Sequence[Level]) -> list[Update]:
+    """One step of length h in the form's time, by the Levels of its stages.
+
+    The history holds z at the first Level, as a combination of x0 and eps, and then the slopes.
+    """
+    here = way[0]
+    g = form.scale(here)
+    start = (here.alpha / g, here.sigma / g)
+
+    updates = []
+    rows = (*tableau.a[1:], tableau.b)
+    for (at, goal), row in zip(pairwise(way), rows, strict=True):
+        scale = form.scale(goal)
+        slopes = (scale * h * weight for weight in reversed(row))
+        updates.append(
+            Update(
+                goal,
+                store=(start, form.slope(at)) if at is here else (form.slope(at),),
+                history_weights=(*slopes, scale),
+                stage=goal is not way[-1],
+            )
+        )
+    return updates
 
 
 RK3 = runge_kutta(RK3_TABLEAU, name="rk3")

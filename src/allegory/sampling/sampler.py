@@ -82,7 +82,7 @@ class Sampler:
         return guides_named(self.guide)
 
     def guided(self, predict: Predict) -> Predict:
-        """The Predict that is sampled: under the guides, on a path of the chosen scaling."""
+        """The Predict that is sampled: predict under the guides, on a path of that scaling."""
         for guide in self.guides:
             predict = guide(predict)
         if self.scaling is None or self.scaling == predict.path.scaling.name:

@@ -37,7 +37,8 @@ import torch
 from ..process.coefficients import Coefficient, expm1, sqrt
 from ..process.path import Level
 from .flow_forms import FlowForm, LambdaFunction
-from .multistep import adams_rule, multistep
+from .multistep import multistep
+from .quadrature_rules import adams_rule
 from .solver import Solver
 
 _LARGEST_TAU = 3.0

@@ -37,12 +37,12 @@ StagePlaces = Callable[[float, float], list[float]]
 
 
 def has_signal_and_noise(level: Level) -> bool:
-    """Whether neither alpha nor sigma is 0, so that sigma/alpha and its inverse are finite."""
+    """Whether neither alpha nor sigma of a level is 0, so that their ratios are finite."""
     return bool(level.alpha != 0.0 and level.sigma != 0.0)
 
 
 def ddim_update(to: Level) -> Update:
-    """The DDIM step alpha_s x0 + sigma_s eps; on clean data the posterior mean."""
+    """The DDIM step to a Level, alpha x0 + sigma eps; `to` clean data the posterior mean."""
     return Update(to, x0=to.alpha, eps=to.sigma)
 
 
@@ -62,7 +62,7 @@ def step_by_step(step: Step) -> UpdatePlan:
 
 
 def levels_at(path: Path, log_snr: Sequence[float]) -> tuple[Level, ...]:
-    """The path's Levels with these log-SNRs, by one call of the schedule's inverse."""
+    """The Levels of a path with these log_snr, by one call of the schedule's inverse."""
     if not log_snr:
         return ()
     times = path.schedule.inverse(torch.tensor(log_snr, dtype=torch.float64))

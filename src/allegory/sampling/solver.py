@@ -79,7 +79,7 @@ class Update:
         return max(len(self.noise), self.needs_noise)
 
     def apply(self, loop: Loop) -> Tensor:
-        """Predict, store, draw, and return the sum."""
+        """Predict, store, draw, and return the sum for the state of the loop."""
         prediction = loop.prediction() if self.needs_prediction else None
         if prediction is not None:
             for x0, eps in self.store:
@@ -145,7 +145,7 @@ class Correction:
     stage: bool = True
 
     def apply(self, loop: Loop) -> Tensor:
-        """The state after the kernel."""
+        """The state of the loop after the kernel."""
         density = NoisedDensity(loop.predict, self.to, loop.condition)
         transition = self.kernel(density, loop.x, loop.draw)
         loop.record(density.prediction, transition.accepted)
@@ -182,7 +182,7 @@ class Solver:
     end: str = "zero"
 
     def updates(self, levels: Sequence[Level]) -> list[Update]:
-        """The plan along these Levels, for those who need it as numbers.
+        """The plan along these levels, for those who need it as numbers.
 
         Raises:
             ValueError: when it holds instructions other than linear updates.
@@ -198,7 +198,7 @@ class Solver:
         return updates
 
     def planned(self, levels: Sequence[Level]) -> Solver:
-        """The same for these Levels, with its plan made: `torch.compile` sees a bare loop."""
+        """The same for these levels, with its plan made: `torch.compile` sees a bare loop."""
         plan = tuple(self.plan(levels))
 
         def same(others: Sequence[Level]) -> Plan:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ..lookup import pick
 from .flow_forms import FLOW_FORMS
-from .multistep import WeightRule, multistep, per_step
+from .multistep import multistep
+from .quadrature_rules import WeightRule, per_step
 from .solver import Solver
 
 

@@ -157,7 +157,7 @@ class Hamiltonian:
 
 
 def mala(step: float, count: int = 1) -> Hamiltonian:
-    """MALA: Langevin proposals with c = step scale^2, accepted or not (Roberts & Tweedie 1996)."""
+    """MALA: `count` Langevin proposals with c = step scale^2 (Roberts & Tweedie 1996)."""
     _check(step, count)
     return Hamiltonian(math.sqrt(2 * step), 1, count)
 

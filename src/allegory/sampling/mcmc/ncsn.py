@@ -28,7 +28,7 @@ _FEWEST_DIMENSIONS = 5
 
 
 def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
-    """max |x_i - x_j| over all pairs of items (Song & Ermon 2020, technique 1)."""
+    """max |x_i - x_j| over all pairs of items of x (Song & Ermon 2020, technique 1)."""
     if len(x) < 2:
         raise ValueError(f"x: {len(x)} items; a distance needs at least two")
     flat = x.flatten(1)
@@ -36,7 +36,7 @@ def largest_distance(x: Float[Tensor, "n *shape"]) -> float:
 
 
 def level_ratio(dims: int) -> float:
-    """gamma, the ratio of neighbouring noise levels that overlap by half (technique 2).
+    """gamma, the ratio of levels that overlap by half in `dims` dimensions (technique 2).
 
     ValueError for fewer than five dimensions: three deviations of a norm reach 0 there, and
     all levels overlap.
@@ -59,19 +59,24 @@ def level_ratio(dims: int) -> float:
 
 
 def overlap(gamma: float, dims: int) -> float:
-    """The probability that a norm at a level is within three deviations of the next level's."""
+    """P(a norm is within 3 deviations of that at gamma times the level, in `dims` dimensions)."""
     ahead = math.sqrt(2 * dims) * (gamma - 1)
     return _normal(ahead + 3 * gamma) - _normal(ahead - 3 * gamma)
 
 
 def level_count(sigma_min: float, sigma_max: float, dims: int) -> int:
-    """How many geometric levels from sigma_max to sigma_min overlap by half or more."""
+    """How many levels from sigma_max to sigma_min overlap by half or more in `dims` dimensions."""
     Geometric(sigma_min, sigma_max)  # says what is wrong with them
     return math.ceil(math.log(sigma_max / sigma_min) / math.log(level_ratio(dims))) + 1
 
 
 def step_size(count: int, gamma: float) -> float:
-    """epsilon/sigma_L^2: the step of `Langevin` with variance nearest to sigma^2 (technique 4)."""
+    """epsilon/sigma_L^2 (technique 4): the step whose variance is nearest to sigma^2.
+
+    Args:
+        count: steps per level.
+        gamma: the ratio of neighbouring levels.
+    """
     if count < 1 or not gamma > 1:
         raise ValueError(
             f"count={count}, gamma={gamma}; give at least 1 step, and a ratio of levels above 1"
@@ -81,7 +86,7 @@ def step_size(count: int, gamma: float) -> float:
 
 
 def variance_after(step: Tensor, count: int, gamma: float) -> Tensor:
-    """The variance after `count` steps at a level that begin with gamma^2, in units of sigma^2."""
+    """The variance after `count` times a step, from gamma^2 on, in units of sigma^2."""
     kept = (1 - step) ** (2 * count)
     own = 2 * step / (1 - (1 - step).square())
     return kept * (gamma * gamma - own) + own

@@ -111,7 +111,7 @@ class EnergyDensity:
 
 
 def energy_per_item(energy: Tensor, x: Tensor) -> Float[Tensor, " b"]:
-    """The energy, after a check that it is one number per item. ValueError otherwise."""
+    """The energy, after a check that it is one number per item of x. ValueError otherwise."""
     if energy.shape != x.shape[:1]:
         raise ValueError(
             f"energy: shape {tuple(energy.shape)} for x {tuple(x.shape)}; give one number "
