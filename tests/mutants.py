@@ -78,12 +78,50 @@ MUTANTS = {
     "log-SNR of betas": Mutant(
         "process/betas.py", "torch.log1p(-beta)", "torch.log1p(beta)", "process/test_schedule.py",
     ),
+    "linear beta, power of the sub-VP": Mutant(
+        "process/betas.py", "power = 2", "power = 1", "process/test_known_paths.py",
+    ),
+    "linear beta, integral": Mutant(
+        "process/betas.py", "(self.beta_min + rise * s / 2)", "(self.beta_min + rise * s)",
+        "process/test_known_paths.py",
+    ),
+    "linear beta, slope": Mutant(
+        "process/betas.py", "self.power / torch.expm1(integral)", "self.power / torch.expm1(-integral)",
+        "process/test_known_paths.py",
+    ),
+    "linear beta, inverse": Mutant(
+        "process/betas.py", "torch.logaddexp(-log_snr,", "torch.logaddexp(log_snr,", "process/test_schedule.py",
+    ),
+    "linear beta, slope at clean data": Mutant(
+        "process/betas.py", "torch.cosh(integral / 2)", "torch.cosh(integral)", "process/test_schedule.py",
+    ),
+    "betas, roots": Mutant(
+        "process/betas.py", "return cls(roots.square())", "return cls(roots)", "process/test_known_paths.py",
+    ),
+    "quadrature, half an interval": Mutant(
+        "numerics/quadrature.py", "half = (end - start) / 2", "half = end - start", "numerics/test_quadrature.py",
+    ),
+    "adams, next step": Mutant(
+        "numerics/adams.py", "1 / (order.to(step) + 1)", "1 / order.to(step)", "numerics/test_adams.py",
+    ),
+    "angle, sign": Mutant(
+        "numerics/local_gaussian.py", "return self.sign * torch.atan", "return torch.atan",
+        "numerics/test_local_gaussian.py",
+    ),
+    "local Gaussian, mean": Mutant(
+        "numerics/local_gaussian.py", "((variance + u2) / point.u, point.y)", "(variance / point.u, point.y)",
+        "numerics/test_local_gaussian.py",
+    ),
+    "draws of a mixture, component": Mutant(
+        "process/exact.py", "torch.searchsorted(cumulative[0], u, right=True)",
+        "torch.searchsorted(cumulative[0], u * u, right=True)", "process/test_exact.py",
+    ),
     "slope of a learned schedule": Mutant(
         "process/learned_schedule.py", "(height * steepness * torch.addcmul", "(height * torch.addcmul",
         "process/test_learned_schedule.py",
     ),
     "gradient of a squared loss": Mutant(
-        "process/learned_schedule.py", "SHARE * 2 * losses.detach()", "SHARE * losses.detach()",
+        "process/learned_schedule.py", "VARIANCE_WEIGHT * 2 * losses.detach()", "SHARE * losses.detach()",
         "process/test_learned_schedule.py",
     ),
     "target v, sign": Mutant(
@@ -91,11 +129,11 @@ MUTANTS = {
         "process/test_prediction.py",
     ),
     "target edm, signal": Mutant(
-        "process/prediction.py", "(data_std * level.alpha) * (data_std * level.alpha)",
-        "level.alpha * level.alpha", "process/test_prediction.py",
+        "process/prediction.py", "level.sigma * level.sigma + signal * signal",
+        "level.sigma * level.sigma + level.alpha * level.alpha", "process/test_prediction.py",
     ),
     "error of another target": Mutant(
-        "process/prediction.py", "self._determinant(asked) / self._determinant(own)",
+        "process/prediction.py", "self._determinant(target_named(target)) / self._determinant(own)",
         "self._determinant(own) / self._determinant(asked)", "process/test_prediction.py",
     ),
     "solution for x0": Mutant(
@@ -110,14 +148,14 @@ MUTANTS = {
         "process/test_kernel.py",
     ),
     "other units, ratio": Mutant(
-        "process/rescale.py", "larger(level.alpha, level.sigma) / larger(asked.alpha, asked.sigma)",
+        "process/rescale.py", "larger(level.alpha, level.sigma) / larger(other.alpha, other.sigma)",
         "larger(asked.alpha, asked.sigma) / larger(level.alpha, level.sigma)", "process/test_rescale.py",
     ),
     "karras spacing, root": Mutant(
         "process/grid.py", "-2 * rho * root.log()", "-rho * root.log()", "process/test_grid.py",
     ),
     "angle spacing": Mutant(
-        "process/grid.py", "(WIDE * angle.tan())", "(angle.tan())", "process/test_grid.py",
+        "process/grid.py", "(_TURN * angle.tan())", "(angle.tan())", "process/test_grid.py",
     ),
     "streams of one seed": Mutant(
         "process/noise.py", "[int(stream), low, high]", "[0, low, high]", "sampling/test_driver.py",
@@ -310,7 +348,7 @@ MUTANTS = {
         "process/bound_terms.py", "weight = -0.5 * torch", "weight = -0.4 * torch", "likelihood/test_bound.py",
     ),
     "bound, spread of times": Mutant(
-        "likelihood/bound.py", "(torch.floor(spread * steps) + 1) / steps", "torch.ceil(spread * steps + 1) / steps",
+        "likelihood/bound.py", "(torch.floor(times * steps) + 1) / steps", "torch.ceil(times * steps + 1) / steps",
         "likelihood/test_bound.py",
     ),
     "decoder of densities": Mutant(
@@ -321,7 +359,7 @@ MUTANTS = {
         "likelihood/decoder.py", "-0.5 * ((z0[..., None]", "-1.0 * ((z0[..., None]", "likelihood/test_bound.py",
     ),
     "flow, volume of the units": Mutant(
-        "likelihood/flow_ode.py", "dims * (arrival.growth + math.log(alpha))", "dims * (arrival.growth - math.log(alpha))",
+        "likelihood/flow_ode.py", "dims * (solution.growth + math.log(alpha))", "dims * (solution.growth - math.log(alpha))",
         "likelihood/test_flow_ode.py",
     ),
     "flow, noise of t = 0": Mutant(
@@ -332,14 +370,14 @@ MUTANTS = {
         "likelihood/test_flow_ode.py",
     ),
     "local gaussian, rest of the volume": Mutant(
-        "numerics/local_gaussian.py", "point.c - (u * pull)[:, None]", "point.c + (u * pull)[:, None]",
+        "numerics/local_gaussian.py", "point.c - (u * rate)[:, None]", "point.c + (u * rate)[:, None]",
         "likelihood/test_flow_ode.py",
     ),
     "adams, moments": Mutant(
         "numerics/adams.py", "1.0 / (power + 1), 0.0)", "1.0 / (power + 2), 0.0)", "numerics/test_adams.py",
     ),
     "adaptive step, accepted error": Mutant(
-        "numerics/adaptive_ode.py", "stands = step.error <= self.tolerance", "stands = step.error <= 100 * self.tolerance",
+        "numerics/adaptive_ode.py", "accepted = trial.error <= self.tolerance", "accepted = trial.error <= 100 * self.tolerance",
         "likelihood/test_flow_ode.py",
     ),
     "trace, probes": Mutant(
@@ -363,7 +401,7 @@ MUTANTS = {
         "torch.special.ndtr(noise) > torch.sigmoid(self.logits)", "likelihood/test_observation.py",
     ),
     "flow bound, density of the draw": Mutant(
-        "likelihood/dequantized_flow.py", "found.log_prob - spot.log_q", "found.log_prob + spot.log_q",
+        "likelihood/dequantized_flow.py", "flow.log_prob - dequantized.log_q", "flow.log_prob + dequantized.log_q",
         "likelihood/test_dequantized_flow.py",
     ),
     # Objectives

@@ -29,6 +29,7 @@ def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
     """
     if name in table:
         return table[name]
+
     close = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(table)}")
@@ -98,6 +99,7 @@ class Registry(Mapping[str, T]):
         """
         if name in self._registered:
             raise ValueError(f"{self.kind} {name!r} is registered already; choose another name")
+
         self._registered[name] = Entry(value, help, make, parameter)
         return value
 
@@ -110,10 +112,12 @@ class Registry(Mapping[str, T]):
         """
         if text in self._entries:
             return self._entries[text].value
+
         name, colon, number = text.partition(":")
         entry = pick(self.kind, name, self._entries)
         if entry.make is None or not colon:
             raise ValueError(f"{self.kind} {text!r}: no number follows {name!r}; write {name!r}")
+
         try:
             return entry.make(float(number))
         except ValueError as error:

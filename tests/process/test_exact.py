@@ -229,3 +229,17 @@ def test_empirical_needs_no_array_of_batch_times_points_times_dims():
     squared = (x[:, None] - level.alpha[:, None] * data).square().sum(-1)
     weights = torch.softmax(-squared / (2 * level.sigma**2), 1)
     torch.testing.assert_close(Empirical(data, path)(x, t).x0, weights @ data)
+
+
+def test_an_item_is_drawn_from_its_own_seed_alone():
+    means = torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]]).double()
+    labels = torch.tensor([0, 1, 1])
+    oracle = Mixture(means, 0.1, path=Path(LinearLogSNR()), labels=labels)
+    together = oracle.sample([5, 6, 7, 2**40], t=0.3)
+    for i, seed in enumerate((5, 6, 7, 2**40)):
+        assert torch.equal(oracle.sample([seed], t=0.3)[0], together[i])
+
+    chosen = torch.tensor([0, 1, -1, 0])
+    conditional = oracle.sample(range(4), condition=chosen)
+    assert torch.equal(oracle.sample([3], condition=chosen[3:])[0], conditional[3])
+    assert bool((conditional[[0, 3], 0] < -1).all()) and conditional[1].max() > 1

@@ -69,9 +69,11 @@ def in_float64(schedule):
 def test_gradients_are_those_of_finite_differences(part):
     schedule = in_float64(bent(LearnedSchedule(6, -5, units=6)))
     t = torch.tensor([0.0, 0.3, 0.8, 1.0], dtype=F64)
-    value = lambda: (
-        getattr(schedule, part)(t) * torch.tensor([1.0, -2.0, 3.0, 1.5], dtype=F64)
-    ).sum()
+
+    def value():
+        weights = torch.tensor([1.0, -2.0, 3.0, 1.5], dtype=F64)
+        return (getattr(schedule, part)(t) * weights).sum()
+
     value().backward()
     for name, parameter in schedule.named_parameters():
         direction, h = (

@@ -72,6 +72,7 @@ def variational_bound(
     """
     if draws < 1 or (steps is not None and steps < 1):
         raise ValueError(f"draws={draws}, steps={steps}; give at least 1 of each")
+
     path = predict.path
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
@@ -89,6 +90,7 @@ def variational_bound(
         reconstruction(path, decoder, x0, noise.draw(x0))
         for _ in range(min(draws, _RECONSTRUCTION_DRAWS))
     ]
+
     return Bound(torch.stack(likelihoods).mean(0), prior_matching(path, x0), divergences)
 
 
@@ -120,9 +122,11 @@ def loss_by_log_snr(
     log_snr = end + (start - end) * (torch.arange(points, dtype=torch.float64) + 0.5) / points
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     nats = []
+
     with torch.no_grad():
         for level in path.levels(path.schedule.inverse(log_snr)):
             truth = Prediction.of(x0, noise.draw(x0), level)
             prediction = predict(truth.x_t, level, condition)
             nats.append(0.5 * prediction.squared_error(truth, "eps").flatten(1).sum(1))
+
     return log_snr, torch.stack(nats)

@@ -108,6 +108,7 @@ def flow_bound(
             "levels=None: continuous data have no bins to dequantize; "
             "use flow_log_prob for their density"
         )
+
     solver = solver or FlowSolver()
     std = math.exp(-solver.ends(predict.path)[0] / 2) if kind == "normal" else None
     seeds = item_seeds(seeds, len(raw))
@@ -116,6 +117,7 @@ def flow_bound(
 
     log_weights = []
     evaluations = torch.zeros(len(raw), dtype=torch.int64, device=raw.device)
+
     for number in range(draws):
         dequantized = dequantize(raw, spec, noise.draw().double(), std)
         x0 = dequantized.x.to(raw.device, dtype)
@@ -124,4 +126,5 @@ def flow_bound(
         flow = flow_log_prob(predict, x0, solver, seeds=probe_seeds, condition=condition)
         log_weights.append(flow.log_prob - dequantized.log_q.to(flow.prior))
         evaluations += flow.evaluations
+
     return FlowBound(torch.stack(log_weights), evaluations)

@@ -104,6 +104,7 @@ class FlowSolver:
                 f"log_snr_range=({start:g}, {end:g}); "
                 f"give two falling numbers within {first:g} to {last:g}"
             )
+
         return start, end
 
     def uses_exact_trace(self, dims: int) -> bool:
@@ -174,6 +175,7 @@ class FlowLikelihood:
                 "their unit; report nats (log_prob + spec.log_scale in the data's own unit), or "
                 "set levels"
             )
+
         given = -spec.dims * math.log(spec.step) if log_q is None else log_q
         return bits_per_dim(given - self.log_prob, spec)
 
@@ -274,6 +276,7 @@ def _collect(
     dims = solution.y[0].numel()
     prior = Gaussian(torch.zeros_like(latent), math.hypot(alpha, sigma)).log_prob(latent)
     clean = 0.5 * (dims * first.c.mean(1) - first.eps.square().flatten(1).sum(1))
+
     return FlowLikelihood(
         prior=prior,
         volume=dims * (solution.growth + math.log(alpha)),
@@ -302,6 +305,7 @@ class _Field:
         with torch.enable_grad():
             eps = self.slope(u, y, items)
             divergence = traces(eps, y, probes, create_graph=self.grad)
+
         c = (u / y[0].numel())[:, None] * divergence.to(y.dtype)
 
         point = Point(u, y, eps.to(y.dtype), c)

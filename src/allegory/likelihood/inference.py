@@ -137,4 +137,5 @@ def infer_bottom_up(
     ]
     top, q_top = drawn[-1]
     latents.append(Latent(top, q_top, Gaussian(torch.zeros_like(top), prior_std), free=True))
+
     return Inference(observe(drawn[0][0]).log_prob(x0), tuple(latents))

@@ -72,6 +72,7 @@ class Moments:
         factor = s.alpha * expm1(t.log_snr_minus(s))
         noise_std = added_noise_std(s.sigma, s, t)
         variance = noise_std * noise_std + factor * factor * torch.as_tensor(self.variance)
+
         return Gaussian(q.mean, variance.sqrt())
 
     def costs(
@@ -148,6 +149,7 @@ def node_levels(path: Path, nodes: Sequence[int]) -> tuple[Level, ...]:
     # An inverse may have rounded the ends.
     times[places == 0] = 0.0
     times[places == 1] = 1.0
+
     return path.levels(times)
 
 
@@ -176,12 +178,14 @@ class ChainCosts:
         best = self.decoding
         predecessors: list[NDArray[np.int64]] = []
         found: list[tuple[float, tuple[int, ...]]] = []
+
         for _ in range(max_steps):
             total = best[:, None] + self.steps
             predecessors.append(total.argmin(0))
             best = total.min(0)
             last = int((best + self.prior).argmin())
             found.append((float(best[last] + self.prior[last]), _trace(last, predecessors)))
+
         return found
 
 
@@ -217,9 +221,11 @@ def chain_costs(
     decoding = np.zeros(NODES)
     prior = np.zeros(NODES)
     steps = np.full((NODES, NODES), np.inf)
+
     for j, level in enumerate(levels):
         moments = predict(level.mix(x0, eps), level)
         decoding[j] = -moments.observe().log_prob(x0).mean().item()
         prior[j] = marginal(x0, level).kl(p_prior).mean().item()
         steps[:j, j] = moments.costs(x0, snr[:j] - snr[j]).double().mean(1).numpy()
+
     return ChainCosts(decoding, steps, prior)

@@ -164,6 +164,7 @@ class LogisticMixture(Table):
         inside = -softplus(-above) - softplus(below) + torch.log(-torch.expm1(-2 * half * rate))
         mass = torch.where(index == self.levels - 1, -softplus(below), inside)
         mass = torch.where(index == 0, -softplus(-above), mass)
+
         return (self.weights.log_softmax(1) + mass).logsumexp(1)
 
 

@@ -47,6 +47,7 @@ def adams_weights(nodes: Float[Tensor, "b n"], used: Bool[Tensor, "b n"]) -> Flo
     system = torch.where(needed[:, :, None], moments, is_zero.to(nodes))
     integrals = torch.where(needed, 1.0 / (power + 1), 0.0).to(nodes)
     weights: Tensor = torch.linalg.solve(system, integrals)
+
     return weights
 
 

@@ -49,7 +49,7 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Items under way: where each is, its past points with their w (newest first), its next step."""
+    """Items under way: where each is, its past points (newest first), and its next step."""
 
     items: Int64[Tensor, " b"]
     y: Float[Tensor, "b *shape"]
@@ -86,6 +86,7 @@ class _State:
             torch.cat([now + self.step[:, None], self.times], 1),
             torch.cat([self.times, self.times[:, -1:]], 1),
         )
+
         return replace(
             self,
             y=torch.where(expand_like(accepted, self.y), trial.y, self.y),
@@ -162,6 +163,7 @@ class AdaptiveIntegrator:
 
         index, y, growth = (torch.cat(parts) for parts in zip(*arrived, strict=True))
         order = index.argsort()
+
         return Solution(y[order], growth[order], evaluations)
 
     def _begin(self, start: Point) -> _State:
@@ -169,6 +171,7 @@ class AdaptiveIntegrator:
         items = torch.arange(len(start.u), device=start.u.device)
         now = self.angle.forward(start.u)
         interval = self.angle.forward(torch.full_like(now, self.end)) - now
+
         return _State(
             items=items,
             y=start.y,
@@ -207,6 +210,7 @@ class AdaptiveIntegrator:
         rate_error = (step * combine(corrector - shorter, rates).detach()).mean(1)
         z_error = h * combine(corrector - shorter, slopes).detach()
         error = (rate_error.square() + z_error.square().flatten(1).mean(1)).sqrt()
+
         return _Trial(y, growth, point, error)
 
     def _weights(self, state: _State) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,6 +230,7 @@ class AdaptiveIntegrator:
         shorter = adams_weights(nodes, torch.cat([new.bool(), number < known - 1], 1))
         # With one slope known the shorter rule is that of the past alone, not of the new one alone.
         past_alone = torch.cat([torch.zeros_like(new), predictor], 1)
+
         return predictor, corrector, torch.where(known == 1, past_alone, shorter)
 
     def _check(self, evaluations: Tensor, items: Tensor) -> None:

@@ -154,4 +154,5 @@ class LocalGaussian:
         dz_du = point.eps - expand_like(rate, point.y) * (point.y - self.mean)
         dz_dw = expand_like(slope / self.radius(u), dz_du) * dz_du
         volume = (slope / u)[:, None] * (point.c - (u * rate)[:, None])
+
         return dz_dw, volume

@@ -71,6 +71,7 @@ def traces(
 
     axes = torch.arange(x[0].numel(), device=x.device).split(_PRODUCTS_PER_PASS)
     parts = [_diagonal(y, x, some, create_graph) for some in axes]
+
     return torch.cat(parts).sum(0)[:, None]
 
 

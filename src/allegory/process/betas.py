@@ -50,6 +50,7 @@ class Betas(Schedule):
             raise ValueError(
                 f"betas: {len(beta)} values, {beta[:4].tolist()}...; give two or more inside (0, 1)"
             )
+
         self._betas = beta
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
         # log(a / (1 - a)) = log a - log(-expm1(log a)) keeps every digit where a is close to 1.
@@ -147,6 +148,7 @@ class _LinearBeta(Schedule):
                 f"beta_min={beta_min}, beta_max={beta_max}, t_min={t_min}: "
                 "give 0 <= beta_min <= beta_max, beta_max > 0 and 0 <= t_min < 1"
             )
+
         super().__init__()
         self.beta_min, self.beta_max, self.t_min = float(beta_min), float(beta_max), float(t_min)
 

@@ -92,4 +92,5 @@ def diffusion_loss(
     else:
         before = path.at((t - 1 / steps).clamp(min=0), like=x0)
         weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
+
     return DiffusionTerm(level, weight.reshape(-1) * error)

@@ -42,12 +42,14 @@ def weighted_sum(*terms: Term, out: Tensor | None = None) -> Tensor:
 
     (first, x), *rest = nonzero
     total = torch.mul(x, first, out=out)
+
     for c, y in rest:
         if isinstance(c, Tensor):
             total = torch.addcmul(total, c.to(total.device), y, out=out)
         else:
             # `total` is a tensor of this function from the first product on.
             total = total.add_(y, alpha=c)
+
     return total
 
 

@@ -46,8 +46,10 @@ class Empirical(ExactDensity):
             raise ValueError(
                 "t: points have no density without noise; give a t with sigma > 0, or std > 0"
             )
+
         sigma = torch.as_tensor(level.sigma)
         signal_std = self.std * torch.as_tensor(level.alpha)
+
         return (sigma * sigma + signal_std * signal_std).to(self.means)
 
     def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
@@ -87,6 +89,7 @@ class Empirical(ExactDensity):
         second = torch.einsum("bk,kd,kf->bdf", r, self.means, self.means)
         second = second - mean[:, :, None] * mean[:, None]
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+
         return self.std**2 * shrink * eye + shrink.square() * second
 
 

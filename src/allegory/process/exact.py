@@ -155,12 +155,14 @@ class ExactDensity(nn.Module, ABC):
             raise ValueError(
                 "condition: this mixture has no labels; give labels=, one per component"
             )
+
         allowed = (condition[:, None] == self.labels) | (condition[:, None] < 0)
         if not bool(allowed.any(1).all()):
             known = self.labels.unique().tolist()
             raise ValueError(
                 f"condition: {condition.tolist()[:8]}; give labels out of {known}, or -1 for none"
             )
+
         return self.log_weights.masked_fill(~allowed, -math.inf).log_softmax(1)
 
     @abstractmethod
@@ -231,6 +233,7 @@ class Mixture(ExactDensity):
                 f"stds, covariances: smallest variance {variances.min():g}; "
                 "give positive widths (Empirical takes std=0)"
             )
+
         self.register_buffer("variances", variances)
         self.register_buffer("axes", axes)
 
@@ -330,4 +333,5 @@ def _covariances(given: Tensor, means: Tensor) -> Float[Tensor, "k d d"]:
             f"covariances: shape {tuple(given.shape)}; "
             f"give a symmetric matrix each, ({len(means)}, {dims}, {dims})"
         )
+
     return given

@@ -99,6 +99,7 @@ def _angle(path: Path, count: int) -> Tensor:
     # Uniform in angle at high noise, in log sigma at low noise: roughly equal curvature of the flow
     # per step for unit-variance data, with finite ends.
     angle = _SMALL_ANGLE * torch.linspace(last, first, count, dtype=torch.float64).sinh()
+
     return path.schedule.inverse(-2 * (_TURN * angle.tan()).log())
 
 
@@ -156,6 +157,7 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
     """
     if steps < 1 or steps != int(steps):
         raise ValueError(f"steps={steps}; give a whole number, at least 1")
+
     pick("end", end, dict.fromkeys(ENDS))
     place = _named(spacing) if isinstance(spacing, str) else spacing
     if math.isinf(path.schedule.ends[0]):
@@ -168,6 +170,7 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
         levels = (*levels[:-1], path.clean)
     elif end == "denoise":
         levels = (*levels, path.clean)
+
     return Grid(levels)
 
 

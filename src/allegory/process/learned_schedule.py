@@ -136,6 +136,7 @@ class LearnedSchedule(Schedule):
         ).exp()
         steepness = (self.steepness.to(t) + math.log(2 / self.gap)).exp()
         offset = -2 * (self.centres + self.place).to(t)
+
         return torch.addcmul(offset, steepness, t[:, None]).sigmoid(), height, steepness
 
     def _interior(self, t: Float[Tensor, "*t"], *, slope: bool) -> Float[Tensor, "*t"]:
@@ -148,6 +149,7 @@ class LearnedSchedule(Schedule):
             inner = up[2:]
             rest = 1 + (height * steepness * torch.addcmul(inner, inner, inner, value=-1)).sum(-1)
         n = (rest / (last - first)).reshape(t.shape)
+
         return n if self._variance is None else self._variance.scale_gradient(n)
 
     def forward(self, t: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
@@ -186,6 +188,7 @@ class LearnedSchedule(Schedule):
             t = new
             if bool((change <= 4 * torch.finfo(t.dtype).eps).all()):
                 break
+
         return t
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]

@@ -62,6 +62,7 @@ class Path(KnownPaths):
                     "give one time, or one per item"
                 )
             time = expand_like(time, like)
+
         return Level(self, time, self.schedule(time), _dtype(t if like is None else like))
 
     def _at_level(self, level: Level, like: Tensor | None) -> Level:
@@ -75,6 +76,7 @@ class Path(KnownPaths):
         fits = like is None or not isinstance(time, Tensor) or time.ndim in (0, like.ndim)
         if level.path is self and fits:
             return level
+
         return self.at(time.flatten() if isinstance(time, Tensor) and time.ndim else time, like)
 
     def at_log_snr(self, log_snr: Float[Tensor, " b"], like: Tensor | None = None) -> Level:
@@ -230,6 +232,7 @@ class Level:
             # Fill the cached properties, so that none is computed again.
             level.__dict__.update(zip(_VALUES, values, strict=True))
             levels.append(level)
+
         return tuple(levels)
 
 
@@ -258,6 +261,7 @@ def _checked_time(t: Tensor | float, like: Tensor | None) -> Tensor:
             f"t: {time.flatten()[:4].tolist()}; t must be in [0, 1]: "
             "for step k of T discrete steps pass k / T"
         )
+
     return time
 
 

@@ -226,6 +226,7 @@ class Prediction:
             return self.u
         if target is self.targets[1]:
             return self.y
+
         return self.combine(*target.coefficients(self.level))
 
     def at(self, level: Level) -> Float[Tensor, "b *shape"]:
@@ -249,6 +250,7 @@ class Prediction:
 
         p = (c0 * b_y - c1 * a_y) / det
         q = (a * c1 - b * c0) / det
+
         return (p, self.u), (q, self.y)
 
     def extrapolate(self, other: Prediction, weight: float) -> Prediction:
@@ -266,6 +268,7 @@ class Prediction:
 
         u = mine.u if mine.u is theirs.u else torch.lerp(mine.u, theirs.u, weight)
         y = torch.lerp(mine.y, theirs.y, weight)
+
         return Prediction(u, y, mine.targets, mine.level, other.variance_fraction)
 
 
@@ -319,6 +322,7 @@ class FunctionPredict:
         if self.target is None:
             found: Prediction = self.function(x_t, t, condition)
             return found
+
         level = self.path.at(t, like=x_t)
         return Prediction.solve(self.target, self.function(x_t, level, condition), x_t, level)
 
@@ -342,6 +346,7 @@ def as_predict(
     """
     if target is None:
         return FunctionPredict(function, path, None)
+
     named = target_named(target)
     named.check(path)
     return FunctionPredict(function, path, named)
@@ -371,5 +376,7 @@ def energy_of(
             "probability of two states needs; correct with langevin, or give an Energy, a Mixture, "
             "or a composition of these"
         )
+
     found: Tensor = energy(x_t, t, condition)
+
     return found

@@ -77,6 +77,7 @@ class _SubVariancePreserving(Scaling):
         sigma_noisy = 2 / (1 + (1 + 4 * signal_to_noise.square()).sqrt())
         clean = log_snr > 0
         alpha = torch.where(clean, alpha_clean, sigma_noisy * signal_to_noise)
+
         return alpha, torch.where(clean, alpha_clean * noise_to_signal, sigma_noisy)
 
     def slope_factors(

@@ -139,6 +139,7 @@ class Geometric(Schedule):
             raise ValueError(
                 f"sigma_min={sigma_min}, sigma_max={sigma_max}: give 0 < sigma_min < sigma_max"
             )
+
         super().__init__()
         self.sigma_min, self.sigma_max = float(sigma_min), float(sigma_max)
         self.line = LinearLogSNR(-2 * math.log(sigma_min), -2 * math.log(sigma_max))

@@ -188,11 +188,13 @@ class Stack:
                 offset[rows] = self._coder.decode(
                     self._gaussian(reach), residual[rows], normal.std[rows]
                 )
+
         self._check()
+
         return normal.centre + offset
 
     def push_table(self, symbols: Ints, log_pmf: Floats) -> None:
-        """Encode `symbols` 0..K-1 with the rows of a table `log_pmf` of log-probabilities, (n, K)."""
+        """Encode `symbols` 0..K-1 with the rows of `log_pmf`, log-probabilities (n, K)."""
         for rows in reversed(list(_rows(log_pmf))):
             self._coder.encode_reverse(
                 symbols[rows].astype(np.int32), self._categorical(), _probabilities(log_pmf[rows])
@@ -227,18 +229,22 @@ class Stack:
                 f"a latent lies {np.abs(offset).max():.1e} bins from its mean; "
                 "the model cannot code these data"
             )
+
         high, low = np.divmod(offset + _MAX_BIN, _HALF_WORD)
+
         for half in (low, high):
             self._coder.encode_reverse(half.astype(np.int32), self._models.Uniform(_HALF_WORD))
 
     def _pop_far(self, count: int) -> Ints:
         if not count:
             return np.zeros(0, dtype=np.int64)
+
         high, low = (
             self._coder.decode(self._models.Uniform(_HALF_WORD), count).astype(np.int64)
             for _ in range(2)
         )
         far: Ints = high * _HALF_WORD + low - _MAX_BIN
+
         return far
 
     def _gaussian(self, reach: int) -> Any:

@@ -109,6 +109,7 @@ class Bins:
                 f"{len(exponents)} exponents for a latent of {numbers} numbers; "
                 "give one, or one for each"
             )
+
         return np.tile(np.broadcast_to(exponents, (numbers,)), len(like))
 
 
@@ -133,6 +134,7 @@ def _bins_of(latent: Latent, fineness: float) -> Bins:
     exponents = np.frexp((fineness * narrowest).detach().numpy())[1] - 1
     if (exponents == exponents[0]).all():
         exponents = exponents[:1]
+
     return Bins(tuple(int(e) for e in exponents))
 
 

@@ -198,6 +198,7 @@ def _push_chain(
 
     prior = chain.prior(len(x0))
     context.bins[-1].push(stack, below, prior)
+
     return nats - prior.log_prob(below)
 
 
@@ -212,6 +213,7 @@ def _pop_chain(
 
     index = _pop_data(stack, shape, chain.observe(z))
     context.bins[0].push_back(stack, z, chain.kernels_up[0](values[index]), context.key(0))
+
     return index
 
 
@@ -222,6 +224,7 @@ def _push_top_down(
     h = model.start(len(x0))
     nats = torch.zeros(len(x0), dtype=torch.float64)
     drawn: list[tuple[Tensor, Gaussian]] = []
+
     for i in reversed(range(model.levels)):
         q, p = model.step(i, h, features)
         assert q is not None
@@ -233,6 +236,7 @@ def _push_top_down(
     nats += _push_data(stack, index, x0, model.observe(h))
     for bins, (z, p) in zip(context.bins, reversed(drawn), strict=True):
         bins.push(stack, z, p)
+
     return nats
 
 
@@ -245,11 +249,13 @@ def _pop_top_down(
         _, p = model.step(i, h)
         latents[i] = context.bins[i].pop(stack, p)
         h = model.advance(i, h, latents[i])
+
     index = _pop_data(stack, shape, model.observe(h))
 
     features = model.encoder_features(values[index])
     h = model.start(shape[0])
     inferred: dict[int, Gaussian] = {}
+
     for i in reversed(range(model.levels)):
         q, _ = model.step(i, h, features)
         assert q is not None
@@ -258,6 +264,7 @@ def _pop_top_down(
 
     for i, bins in enumerate(context.bins):
         bins.push_back(stack, latents[i], inferred[i], context.key(i))
+
     return index
 
 
@@ -282,6 +289,8 @@ def _table(observation: Observation) -> Floats:
             f"{type(observation).__name__}: a density codes no data without loss; "
             "use a model of data with levels"
         )
+
     log_pmf = observation.log_pmf
     table: Floats = log_pmf.detach().to(torch.float64).reshape(-1, log_pmf.shape[-1]).numpy()
+
     return table

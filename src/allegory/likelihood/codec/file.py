@@ -55,6 +55,7 @@ def pack(container: Container) -> bytes:
     )
     body = header + container.words.astype("<u4").tobytes()
     sizes = struct.pack("<HIQ", _VERSION, len(header), len(container.words))
+
     return _MAGIC + sizes + _CHECK.pack(zlib.crc32(sizes)) + body + _CHECK.pack(zlib.crc32(body))
 
 
@@ -81,6 +82,7 @@ def unpack(content: bytes, name: str) -> Container:
     if zlib.crc32(body) != _CHECK.unpack(content[-_CHECK.size :])[0]:
         raise ValueError(f"{name}: altered, its checksum does not match; copy it again")
     header = json.loads(zlib.decompress(body[:header_size]))
+
     return Container(header, np.frombuffer(body, "<u4", offset=header_size).astype(np.uint32))
 
 
@@ -90,6 +92,7 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
         if content and _MAGIC.startswith(content[: len(_MAGIC)]):
             raise ValueError(f"{name}: cut short, {len(content)} bytes; copy it again")
         raise ValueError(f"{name}: not a file that `allegory compress` wrote; give one")
+
     magic, version, header_size, count, check = _PREFIX.unpack_from(content)
 
     intact = zlib.crc32(content[len(_MAGIC) : _PREFIX.size - _CHECK.size]) == check
@@ -106,6 +109,7 @@ def _sizes(content: bytes, name: str) -> tuple[int, int]:
         raise ValueError(
             f"{name}: of format version {version}, not {_VERSION}; use the allegory that wrote it"
         )
+
     return header_size, count
 
 

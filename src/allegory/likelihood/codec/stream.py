@@ -135,6 +135,7 @@ def _attempt(
         nats.append(cost)
         affordable = int(stack.bits / (_MARGIN * bits_per_item))
         size = max(1, min(batch, len(index) - start, affordable))
+
     return Encoding(stack.words, tuple(sizes), seed, words, torch.cat(nats))
 
 
@@ -175,4 +176,5 @@ def decode(
             "those of encoding in the last bits; use the same machine, device and torch version as "
             "for encoding"
         )
+
     return torch.cat(parts[::-1])
