@@ -23,7 +23,7 @@ from allegory.plots import (
     report,
     sample_grid,
     training_curve,
-    trajectory,
+    trajectory_grid,
 )
 from allegory.plots.curve import running_mean
 from allegory.plots.items import mosaic
@@ -57,7 +57,7 @@ def test_figures_of_items_are_drawn_for_any_shape(name):
     states = list(model.trajectory(range(4), sampler=Sampler(steps=9)))
     figures = [
         noising(model.denoiser.path, x, spec),
-        trajectory(states, spec),
+        trajectory_grid(states, spec),
         sample_grid(x, None, spec),
     ]
     figures += (
@@ -73,7 +73,7 @@ def test_figures_of_items_are_drawn_for_any_shape(name):
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_trajectory_of_few_steps_has_few_columns(steps):
     spec = SPECS["grey"]
-    figure = trajectory(
+    figure = trajectory_grid(
         list(untrained(spec).trajectory(range(1), sampler=Sampler(steps=steps))), spec
     )
     assert len(figure.axes[0].get_xticks()) == steps + 1
@@ -83,7 +83,7 @@ def test_a_trajectory_shows_the_state_and_below_it_the_predicted_x0():
     spec = SPECS["grey"]
     states = list(untrained(spec).trajectory(range(2), sampler=Sampler(steps=3)))
     page = (
-        trajectory(states, spec).axes[0].images[0].get_array()
+        trajectory_grid(states, spec).axes[0].images[0].get_array()
     )  # rows: state and prediction of item 0, then of item 1
     for column, state in enumerate(states):
         level = state.prediction.level
@@ -218,7 +218,7 @@ def test_nothing_to_show_is_refused():
     with pytest.raises(ValueError, match="no samples"):
         sample_grid(data.test.x[:0], None, data.spec)
     with pytest.raises(ValueError, match="states: none"):
-        trajectory([], data.spec)
+        trajectory_grid([], data.spec)
     with pytest.raises(ValueError, match="likelihoods: none"):
         bound_terms({})
     with pytest.raises(ValueError, match="metrics: none"):

@@ -2,11 +2,12 @@ r"""Several bounds of one model on the same items: how far each is from the othe
 
 All on the same items, so that differences are paired: the variance between items cancels.
 
-    T steps              -log p <= L_T, falls with T                              (Kingma et al. 2021, eq. 13 to 15)
-    continuous time      its limit, L_inf                                                                    (eq. 17)
-    k importance weights -E log (1/k) sum_j w_j, falls with k                               (Burda et al. 2016, eq. 8)
-    the flow             -log p of the probability-flow ODE, another model with the same denoiser (Song et al. 2021);
-                         for discrete data a bound by one draw within the bins (Zheng et al. 2023)
+    T steps              -log p <= L_T, falls with T          (Kingma et al. 2021, eq. 13 to 15)
+    continuous time      its limit, L_inf                                                (eq. 17)
+    k importance weights -E log (1/k) sum_j w_j, falls with k           (Burda et al. 2016, eq. 8)
+    the flow             -log p of the probability-flow ODE, another model with the same denoiser
+                         (Song et al. 2021); for discrete data a bound by one draw within the
+                         bins (Zheng et al. 2023)
 
 Which of them are computed depends on what the model can do (`models.base`).
 """
@@ -110,6 +111,7 @@ def compare_bounds(
         (one.nats for one in found if one.name in ("VLB, continuous time", "ELBO")),
         found[0].nats if found else torch.zeros(0),
     )
+
     return tuple(_estimated(model, one, reference) for one in found)
 
 
@@ -126,8 +128,10 @@ def _estimated(model: Model, one: _Named, reference: Float[Tensor, " n"]) -> Bou
 
 
 def importance_weights(model: Model, config: EvaluationConfig) -> int:
-    """Importance weights per item: as chosen, else 50, or 0 where a weight takes many evaluations
-    or there is none.
+    """Importance weights per item that are drawn of this `model`.
+
+    As chosen in the `config`; for None 50, and 0 where a weight takes many evaluations. 0 for a
+    model without them.
     """
     if not isinstance(model, HasLogWeights):
         return 0
@@ -175,10 +179,7 @@ def _flows(
 
 
 def _flow(model: HasFlow, items: Items, config: EvaluationConfig, on_step: OnStep | None) -> _Named:
-    """-log p by the flow in nats, and its evaluations per item.
-
-    The noise of t = 0, truncated, spreads the levels.
-    """
+    """-log p by the flow in nats, and its evaluations per item."""
     dims = items.x[0].numel()
     data_std = getattr(getattr(model, "denoiser", None), "data_std", 1.0)
     solver = FlowSolver(probes=0 if dims <= _EXACT_TRACE_DIMS else 1, data_std=data_std)
@@ -221,6 +222,7 @@ def _in_batches(
     device = device_of(model)
     parts: list[Tensor] = []
     done = 0
+
     with evaluating(model), torch.no_grad():
         for x in items.x.split(BATCH):
             seeds = range(seed + done, seed + done + len(x))
@@ -228,4 +230,5 @@ def _in_batches(
             done += len(x)
             if on_step is not None:
                 on_step(done, len(items))
+
     return torch.cat(parts)

@@ -69,7 +69,7 @@ class BoundConfig:
 
 
 def stage(on_progress: OnProgress | None, name: str) -> OnStep | None:
-    """A callback on_step(done, total) that reports under this name."""
+    """on_step(done, total) that calls `on_progress` with this `name`; None for None."""
     if on_progress is None:
         return None
     return lambda done, total: on_progress(name, done, total)

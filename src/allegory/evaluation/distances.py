@@ -27,18 +27,22 @@ from torch import Tensor
 
 
 def frechet(a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *other"]) -> float:
-    """Squared Fréchet distance between the Gaussian fits of two sets, in squared units of the
-    items.
+    """Squared Fréchet distance between the Gaussian fits of two sets, in squared units.
 
-    ValueError for fewer than two items in a set, which have no covariance, or items of different
-    shapes.
+    Args:
+        a: items of one set.
+        b: items of the other set, of the same shape.
+
+    Raises:
+        ValueError: for fewer than two items in a set, which have no covariance, or items of
+            different shapes.
     """
     x, y = _flat(a, b, least=2)
     gap = (x.mean(0) - y.mean(0)).square().sum()
-    (root_x, spread_x), (root_y, spread_y) = _root(x), _root(y)
+    (root_x, variance_x), (root_y, variance_y) = _root(x), _root(y)
     shared = torch.linalg.svdvals(root_x @ root_y.mT).sum()
     # The difference of nearly equal numbers may fall below zero by rounding alone.
-    return max(0.0, float(gap + spread_x + spread_y - 2 * shared))
+    return max(0.0, float(gap + variance_x + variance_y - 2 * shared))
 
 
 def _root(x: Float64[Tensor, "n d"]) -> tuple[Float64[Tensor, "r d"], Float64[Tensor, ""]]:
@@ -52,10 +56,18 @@ def sliced_wasserstein(
 ) -> float:
     """Sliced 2-Wasserstein distance between two sets of any sizes, in units of the items.
 
-    ValueError for an empty set, items of different shapes, or no projections.
+    Args:
+        a: items of one set.
+        b: items of the other set, of the same shape.
+        seed: seed of the directions.
+        projections: number of directions.
+
+    Raises:
+        ValueError: for an empty set, items of different shapes, or no projections.
     """
     if projections < 1:
         raise ValueError(f"projections={projections}; give at least 1")
+
     x, y = _flat(a, b, least=1)
     generator = torch.Generator().manual_seed(seed)
     lines = torch.randn(x.shape[1], projections, generator=generator, dtype=torch.float64)
@@ -68,6 +80,7 @@ def sliced_wasserstein(
     )
     widths, middles = edges.diff(), (edges[1:] + edges[:-1]) / 2
     gap = _quantiles(x @ lines, middles) - _quantiles(y @ lines, middles)
+
     return math.sqrt(float((widths[:, None] * gap.square()).sum() / projections))
 
 
@@ -89,4 +102,5 @@ def _flat(
             f"a, b: items of shape {tuple(a.shape[1:])} and {tuple(b.shape[1:])}; give items of "
             "one shape"
         )
+
     return a.flatten(1).double().cpu(), b.flatten(1).double().cpu()

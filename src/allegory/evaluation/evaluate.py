@@ -106,6 +106,7 @@ class Evaluation:
         config = asdict(replace(self.config, sampler=None))
         sampler = self.config.sampler
         config["sampler"] = None if sampler is None else sampler.to_dict()
+
         return {name: _plain(value) for name, value in values.items()} | {"config": config}
 
     def rows(self) -> list[Measure]:
@@ -129,6 +130,7 @@ class Evaluation:
             yield _bits("bits/dim, p(x, label)", both)
         if self.histogram is not None:
             yield _bits("bits/dim, histogram of each number", self.histogram)
+
         for one in self.bounds:
             yield _bits(f"{one.name} ({self.config.compared} items)", one.bits)
 
@@ -174,6 +176,7 @@ def evaluate(
     with _timed(seconds, "likelihood"):
         likelihood = _likelihood(model, dataset, config, on_progress, labelled=False)
         conditional = _likelihood(model, dataset, config, on_progress, labelled=True)
+
     with _timed(seconds, "comparison of bounds"):
         some = dataset.test.take(torch.arange(config.compared))
         bounds = (
@@ -181,8 +184,10 @@ def evaluate(
             if config.compared > 1
             else ()
         )
+
     with _timed(seconds, "sampling"):
         generated = _generate(model, config, on_progress)
+
     with _timed(seconds, "comparison of samples"):
         found = _compared_samples(generated, dataset, config.seed, on_progress)
 
@@ -282,6 +287,7 @@ def _compared_samples(
         sliced_wasserstein(samples, test, seed), sliced_wasserstein(train, test, seed)
     )
     report(3, 3)
+
     return _SampleQuality(accuracy, gaussian, sliced)
 
 
@@ -301,6 +307,7 @@ def sample_accuracy(generated: Items, dataset: Dataset, seed: int) -> Accuracy:
         right[generated.labels == label].mean().item() for label in generated.labels.unique()
     ]
     real = classifier.accuracy(dataset.test.x, dataset.test.labels)
+
     return Accuracy(proportion(right), tuple(by_class), real)
 
 

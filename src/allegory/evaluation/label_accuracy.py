@@ -34,9 +34,15 @@ class LabelClassifier:
 
     @classmethod
     def fit(cls, items: Items, spec: DataSpec, seed: int = 0) -> LabelClassifier:
-        """Learn from these items, or from 10,000 of them drawn by `seed`.
+        """A classifier of these items.
 
-        ValueError without two classes of labels.
+        Args:
+            items: raw items with labels.
+            spec: what they are.
+            seed: seed of the choice of 10,000 items, where there are more.
+
+        Raises:
+            ValueError: without two classes of labels.
         """
         from sklearn.svm import SVC
 
@@ -44,12 +50,14 @@ class LabelClassifier:
             raise ValueError(
                 "items: a classifier needs items of at least two labels; give labelled data"
             )
+
         order = np.random.default_rng(seed).permutation(len(items))[:_MAX_ITEMS]
         some = items.take(torch.from_numpy(order))
         assert some.labels is not None
         machine = SVC(C=10.0, kernel="rbf", gamma="scale").fit(
             _scaled(some.x, spec), some.labels.numpy()
         )
+
         return cls(machine, spec)
 
     def predict(self, raw: Shaped[Tensor, "n *shape"]) -> Int64[Tensor, " n"]:
@@ -57,7 +65,7 @@ class LabelClassifier:
         return torch.from_numpy(self.machine.predict(_scaled(raw, self.spec))).long()
 
     def accuracy(self, raw: Shaped[Tensor, "n *shape"], labels: Int64[Tensor, " n"]) -> float:
-        """The fraction of items that show their label."""
+        """The fraction of `raw` items that show their label of `labels`."""
         return (self.predict(raw) == labels).double().mean().item()
 
 

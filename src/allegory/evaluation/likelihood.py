@@ -55,8 +55,9 @@ class Likelihood:
 
     @property
     def terms(self) -> dict[str, Estimate]:
-        """The parts by name, in the order in which they are written: of a hierarchy, prior is z_L
-        and latents the rest.
+        """The parts by name, in reading order.
+
+        Of a hierarchy, `prior` is the cost of z_L and `latents` that of the others.
         """
         ends = {"reconstruction": self.reconstruction, "prior": self.prior}
         if len(self.latents) == 1:
@@ -93,6 +94,7 @@ def evaluate_bound(
     levels = (*bound.divergences, bound.prior)
     named = levels if isinstance(model, HasLatents) and len(levels) <= _MAX_NAMED_LATENTS else ()
     parts = bound.terms(spec) | {"total": bound.bits_per_dim(spec), "nats": -bound.total}
+
     return Likelihood(
         **{name: estimate(part) for name, part in parts.items()},
         latents=tuple(estimate(bits_per_dim(level, spec)) for level in named),
@@ -106,8 +108,9 @@ def evaluate_bound(
 def bounds(
     model: Model, items: Items, config: BoundConfig, *, on_step: OnStep | None = None
 ) -> Bound:
-    """The bound of every item, in nats and float64; arguments and errors as those of
-    `evaluate_bound`.
+    """The bound of every item, in nats and float64.
+
+    `model`, `items`, `config`, `on_step` and errors are those of `evaluate_bound`.
     """
     if not isinstance(model, HasBound):
         raise ValueError(f"model: {type(model).__name__} has no method `bound`")
@@ -126,6 +129,7 @@ def bounds(
             done += len(x)
             if on_step is not None:
                 on_step(done, len(items))
+
     return _concatenated(parts)
 
 
@@ -163,10 +167,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def label_cost(spec: DataSpec) -> float:
-    """log2(classes) / dims: what telling the label costs, in bits/dim.
-
-    ValueError for data without classes.
-    """
+    """log2(classes) / dims: bits/dim for the label, by this `spec`. ValueError without classes."""
     if spec.classes is None:
         raise ValueError(
             "classes=None: these data have no labels to tell; use the bound of p(x) as it is"

@@ -1,6 +1,4 @@
-"""What other lossless codes make of the same items: general ones over the whole array, picture
-formats by the picture.
-"""
+"""Other lossless codes of the same items: general ones over the array, and picture formats."""
 
 from __future__ import annotations
 
@@ -30,10 +28,9 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def other_codecs(items: UInt8[Tensor, "n *shape"]) -> dict[str, int]:
-    """Bytes by code: gzip, bz2 and xz at their best over the array; PNG and WebP as one file an
-    item, and as one sheet.
+    """Bytes by code: gzip, bz2 and xz over the array; PNG and WebP per item, and as one sheet.
 
-    The files of single items are counted with their headers, as they would lie on a disk. Picture
+    The files of single items are counted with their headers. Picture
     formats need items of 1 or 3 channels; others are left out. Items of the two levels 0 and 1 are
     given to each code as bytes and as bits, and the smaller counts.
     """
@@ -48,6 +45,7 @@ def other_codecs(items: UInt8[Tensor, "n *shape"]) -> dict[str, int]:
         for name, options in FORMATS.items():
             sizes[f"{name}, a file each"] = sum(_picture(item, options) for item in array)
             sizes[f"{name}, one sheet"] = _picture(_sheet(array), options)
+
     return sizes
 
 
@@ -59,10 +57,12 @@ def _picture(channels_first: Bytes, options: dict[str, Any]) -> int:
     if pixels.ndim == 2 and pixels.max(initial=0) <= 1:
         pictures.append(Image.fromarray(pixels.astype(bool)))  # one bit a pixel
     sizes = []
+
     for picture in pictures:
         file = BytesIO()
         picture.save(file, **options)
         sizes.append(len(file.getvalue()))
+
     return min(sizes)
 
 
@@ -78,4 +78,5 @@ def _sheet(array: Bytes) -> Bytes:
         .transpose(2, 0, 3, 1, 4)
         .reshape(c, rows * h, columns * w)
     )
+
     return np.ascontiguousarray(sheet)

@@ -88,7 +88,7 @@ def generate_top_down(
     draw: DrawNoise,
     condition: Tensor | None = None,
 ) -> Inference:
-    """DrawNoise z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
+    """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
     KLs (eq. 58).
 
     Args:
@@ -109,4 +109,5 @@ def generate_top_down(
         p = posterior(predict(z, t, condition), s)
         z = q.draw(draw(x0))
         latents.append(Latent(z, q, p, free=True))
+
     return Inference(decoder.observe(z, levels[0]).log_prob(x0), tuple(reversed(latents)))

@@ -327,6 +327,7 @@ def seed_batches(
         raise ValueError(
             f"condition: {len(condition)} labels for {len(seeds)} seeds; give one label per seed"
         )
+
     for start in range(0, len(seeds), batch):
         part = slice(start, start + batch)
         yield seeds[part], None if condition is None else condition[part]

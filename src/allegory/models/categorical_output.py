@@ -61,6 +61,7 @@ class CategoricalOutput:
         z = (x_t / level.sigma).split(size)
         signal = _split(level.alpha / level.sigma, size, len(pieces))
         means = [_mean(*piece, values) for piece in zip(pieces, z, signal, strict=True)]
+
         return Prediction.solve("x0", torch.cat(means), x_t, level)
 
 

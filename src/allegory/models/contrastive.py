@@ -32,11 +32,20 @@ SAMPLING_STEPS = 200
 
 
 class ContrastiveEnergy(nn.Module):
-    """E(x) of data in model space, from a network that puts out one number an item, (b,) or (b, 1).
+    """E(x) of clean data, from a network that puts out one number per item, (b,) or (b, 1).
 
-    `method`: cd (`steps` calls of the kernel from the spec), pcd (from where earlier chains stand)
-    or nce (noise from q). `reference_std` is s: wider than the spec. ValueError for an unknown
-    method, or numbers that do not fit.
+    Args:
+        network: forward(x, log_snr, condition); log_snr is always 0 and the condition None.
+        spec: what the data are.
+        method: "cd" for chains from the data, "pcd" for chains that continue over the steps of
+            training, "nce" for noise from q.
+        reference_std: s of q = N(0, s^2 I), in model space; wider than the data.
+        kernel: the Markov kernel of the chains; None for Hamiltonian steps with Metropolis' rule.
+        steps: calls of the kernel per step of training.
+        chains: number of persistent chains.
+
+    Raises:
+        ValueError: for an unknown method, and for numbers that do not fit.
     """
 
     unit = "nats of contrast"
@@ -58,6 +67,7 @@ class ContrastiveEnergy(nn.Module):
                 f"reference_std={reference_std}, steps={steps}; give a positive number, and at "
                 "least 1 step"
             )
+
         self.network, self.spec, self.method = network, spec, method_named(method)
         self.reference_std, self.steps = reference_std, steps
         self.kernel = kernel or Hamiltonian(0.05, leapfrogs=5)
@@ -128,6 +138,7 @@ class ContrastiveEnergy(nn.Module):
         """
         if condition is not None:
             raise ValueError("condition: this energy has none; leave it out")
+
         steps = SAMPLING_STEPS if sampler is None else sampler
         if not isinstance(steps, int) or steps < 1:
             raise ValueError(
@@ -142,6 +153,7 @@ class ContrastiveEnergy(nn.Module):
             samples.append(self.spec.decode(end.x).cpu())
             if on_step is not None:
                 on_step(done, len(parts))
+
         return torch.cat(samples)
 
     @torch.no_grad()
@@ -155,6 +167,7 @@ class ContrastiveEnergy(nn.Module):
             moved = self.kernel(self.density(), start, lambda like: normal_like(like, generator))
             acceptance.add(moved.accepted)
             start = moved.x
+
         acceptance.warn()
 
         if self.replay is not None:

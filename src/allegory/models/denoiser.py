@@ -43,6 +43,7 @@ class Denoiser(nn.Module):
             raise ValueError(
                 f"data_std={data_std}; give the positive standard deviation of the data"
             )
+
         self.network, self.path, self.data_std = network, path, data_std
         self.target = (
             target

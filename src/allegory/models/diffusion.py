@@ -67,6 +67,7 @@ class VDM(nn.Module):
         super().__init__()
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout={label_dropout}; give a fraction from 0 to 1")
+
         self.denoiser = denoiser
         self.spec = spec
         self.label_dropout = label_dropout
@@ -143,6 +144,7 @@ class VDM(nn.Module):
         device = device_of(self)
         x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
         labels = None if condition is None else condition.to(device)
+
         with evaluating(self):
             yield from sampler.trajectory(
                 self.denoiser, x_T, seeds=seeds, condition=labels, on_step=on_step
@@ -176,6 +178,7 @@ class VDM(nn.Module):
             report = _of_all(on_step, number, len(parts))
             *_, last = self.trajectory(some, labels, sampler, on_step=report)
             samples.append(self.spec.decode(last.x).cpu())
+
         return torch.cat(samples)
 
     def bound(
@@ -272,6 +275,7 @@ class VDM(nn.Module):
                 )
             x0 = self.spec.encode(x)
             found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=condition)
+
         return FlowBound((found.log_prob + self.spec.log_scale)[None], found.evaluations)
 
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> Hierarchy:
@@ -316,7 +320,7 @@ class VDM(nn.Module):
     def coding_nodes(
         self, x0: Float[Tensor, "b *shape"], steps: int | None = None
     ) -> tuple[int, ...]:
-        """The nodes of the chain of at most `steps` latents (20 for None) that costs least on x0."""
+        """The nodes of the chain of at most `steps` latents (20 for None) of least cost on x0."""
         chosen = _CODING_STEPS if steps is None else steps
         _, nodes = min(chain_costs(self._coding(), x0).best_nodes(chosen))
         return tuple(nodes)

@@ -60,6 +60,7 @@ class Energy(nn.Module):
             raise ValueError(
                 f"data_std={data_std}; give the positive standard deviation of the data"
             )
+
         pick("form", form, dict.fromkeys(_FORMS))
         self.network, self.path, self.data_std, self.form = network, path, data_std, form
         self.target = edm_target(data_std)
@@ -82,6 +83,7 @@ class Energy(nn.Module):
             x_t
         ).flatten() + 0.5 * math.log(2 * math.pi)
         plain = u.flatten(1).square().sum(1) / 2 + u[0].numel() * log_unit
+
         return plain + gain.flatten() * self._phi(u, level, condition)
 
     def log_density(
@@ -108,6 +110,7 @@ class Energy(nn.Module):
             (slope,) = torch.autograd.grad(
                 self._phi(u, level, condition).sum(), u, create_graph=again
             )
+
         return Prediction.solve(self.target, -slope, x_t, level)
 
     def _marginal_std(self, level: Level) -> Coefficient:
@@ -123,6 +126,7 @@ class Energy(nn.Module):
             SDPBackend.MATH
         ):  # the fused kernels of attention cannot be differentiated twice
             y: Tensor = self.network(u.to(own), log_snr, condition).to(u.dtype)
+
         if self.form == "inner_product" and y.shape == u.shape:
             return -(u * y).flatten(1).sum(1)
         if self.form == "scalar" and tuple(y.shape) in ((len(u),), (len(u), 1)):

@@ -55,6 +55,7 @@ class Hierarchy(LatentVariableModel):
                 f"{len(up)} kernels up and {len(down)} down; give L of them up and L - 1 down, L "
                 ">= 1"
             )
+
         self.up = _held(up)
         self.down = _held(down)
         self.observe = observe

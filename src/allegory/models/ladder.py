@@ -228,4 +228,5 @@ def _places(config: LadderConfig) -> tuple[int, ...]:
         raise ValueError(
             f"latents of strides {strides}; give at least one, in the order 2, 4, 0 from z_1 to z_L"
         )
+
     return tuple(min(place, 1) for place in order)

@@ -94,6 +94,7 @@ class LatentVariableModel(nn.Module, ABC):
         _refuse(condition, None)
         bounds = [inference.bound for inference in self._inferences(x, seeds, draws)]
         terms = zip(*(bound.divergences for bound in bounds), strict=True)
+
         return Bound(
             torch.stack([bound.reconstruction for bound in bounds]).mean(0),
             torch.stack([bound.prior for bound in bounds]).mean(0),
@@ -149,6 +150,7 @@ class LatentVariableModel(nn.Module, ABC):
         _refuse(condition, sampler)
         parts = [*seed_batches(seeds, None, batch)]
         samples = []
+
         with evaluating(self):
             for done, (some, _) in enumerate(parts, start=1):
                 draw = Noise(some, self.spec.shape, Stream.START).draw
@@ -157,6 +159,7 @@ class LatentVariableModel(nn.Module, ABC):
                 samples.append(self.spec.decode(drawn).cpu())
                 if on_step is not None:
                     on_step(done, len(parts))
+
         return torch.cat(samples)
 
     def coding_chain(self, nodes: tuple[int, ...] | None = None) -> CodableModel:
@@ -168,6 +171,7 @@ class LatentVariableModel(nn.Module, ABC):
                 f"{type(self).__name__}: neither a chain of latents nor generated from the top "
                 "down; it cannot code"
             )
+
         return self
 
     def coding_nodes(self, x0: Float[Tensor, "b *shape"], steps: int | None = None) -> None:
@@ -198,9 +202,11 @@ class LatentVariableModel(nn.Module, ABC):
         """Draws of the latents, each with all that follows from it."""
         if draws < 1:
             raise ValueError(f"draws={draws}; give at least 1")
+
         self.spec.check(raw)
         x0 = self._encode(raw)
         noise = Noise(item_seeds(seeds, len(raw)), self.spec.shape, Stream.BOUND)
+
         return [self.infer(x0, noise.draw) for _ in range(draws)]
 
 

@@ -34,6 +34,7 @@ class LearnedVariance:
                 "variance puts out twice "
                 "the channels"
             )
+
         mean, v = y.chunk(2, dim=1)
         return replace(
             Prediction.solve(target_named(self.target), mean, x_t, level),

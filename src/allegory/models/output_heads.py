@@ -75,6 +75,7 @@ class Head:
                 f"decoder='gaussian' is a density, the data have {spec.levels} levels; use "
                 "'logistic'"
             )
+
         self.spec = spec
         self.decoder = decoder
         self.components = components
@@ -98,6 +99,7 @@ class Head:
         ends = torch.linspace(-1, 1, self.components + 2, dtype=table.dtype, device=table.device)
         offsets = ends[1:-1].view(-1, *[1] * (means.ndim - 2))
         scales = bounded(log_scales) - 2.0
+
         return LogisticMixture(weights, means + offsets, scales, self.spec.levels)
 
 

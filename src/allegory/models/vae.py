@@ -64,6 +64,7 @@ class VAE(Hierarchy):
                 f"latents={latents}, width={width}, depth={depth}, channels={channels}; "
                 "give 1 or more of each number"
             )
+
         decoder = decoder or default_decoder(spec)
         head = Head(spec, decoder)
         size = latents[0]

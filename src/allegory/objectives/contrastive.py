@@ -55,6 +55,7 @@ def contrastive_divergence(
         raise ValueError(
             f"negatives: shape {tuple(negatives.shape)} for x {tuple(x.shape)}; give one an item"
         )
+
     data, model = energy(x), energy(negatives.detach())
     loss = data - model
     return loss + decay * (data.square() + model.square()) if decay else loss
@@ -108,6 +109,7 @@ class Replay(nn.Module):
             raise ValueError(
                 f"size={size}, fresh={fresh}; give at least 1 chain, and a fraction from 0 to 1"
             )
+
         self.noise = noise
         self.fresh = fresh
         self.register_buffer("chains", noise(size, torch.Generator().manual_seed(seed)))
@@ -122,6 +124,7 @@ class Replay(nn.Module):
             raise ValueError(
                 f"count={count}: there are {len(self.chains)} chains; make the buffer larger"
             )
+
         device = generator.device
         order = torch.randperm(len(self.chains), generator=generator, device=device)
         self._drawn = order[:count].to(self.chains.device)

@@ -102,6 +102,7 @@ class EdmWeight:
             raise ValueError(
                 "data_std=None: give the standard deviation of the data to weight 'edm'"
             )
+
         z = (torch.as_tensor(level.log_snr) - self.mean) / self.std
         density = torch.exp(-0.5 * z * z) / (self.std * math.sqrt(2 * math.pi))
         return (
@@ -259,6 +260,7 @@ def weight_named(weight: str | Weight, data_std: float | None = None) -> Weight:
             f"weight={weight!r}: depends on the standard deviation of the data; give data_std, or "
             "train a Denoiser"
         )
+
     return found.for_data(data_std)
 
 

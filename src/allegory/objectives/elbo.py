@@ -77,11 +77,13 @@ class Elbo:
 
         with descending_variance(path.schedule) as interior:
             diffusion = diffusion_loss(predict, x0, t, eps, condition).nats
+
         interior.set_losses(diffusion / nats_per_bit)
 
         some = x0[: self.reconstructed]
         likely = reconstruction(path, self.decoder, some, normal_like(some, generator))
         total = likely.mean().expand(len(x0)) - prior_matching(path, x0) - diffusion
+
         return -total / nats_per_bit
 
 

@@ -103,11 +103,13 @@ def sliced_score_matching(
     """
     if len(probes) == 0:
         raise ValueError("probes: none; give at least one, e.g. random_signs(1, x, generator)")
+
     s, x = _with_graph(score, x)
     bends = traces(s, x, probes, create_graph=torch.is_grad_enabled()).mean(1)
     sizes = (
         (s * probes).flatten(2).sum(2).square().mean(0) if project else s.flatten(1).square().sum(1)
     )
+
     return bends + sizes / 2
 
 
@@ -192,6 +194,7 @@ def dual_score_matching(
     in_log_snr = in_t.to(x0) / torch.as_tensor(level.dlog_snr).flatten()
     space = (level.sigma * in_x - eps).flatten(1).square().sum(1)
     time = (in_log_snr + _slope_of_log_kernel(level, x0, eps)).square()
+
     return (space + time) / 2
 
 
@@ -243,6 +246,7 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         s = score(x)
+
     if s.shape != x.shape:
         raise ValueError(
             f"score: shape {tuple(s.shape)} for x {tuple(x.shape)}; a score has the shape of x"
@@ -251,6 +255,7 @@ def _with_graph(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             "score: its output has no gradient with respect to x; take no_grad and detach out of it"
         )
+
     return s, x
 
 

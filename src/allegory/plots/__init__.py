@@ -1,4 +1,4 @@
-"""Pictures of a model at work, one function a figure, and a report that holds them."""
+"""Figures of a model, one function each, and a report that holds them."""
 
 from .bound import bound_terms, bounds_compared, loss_over_log_snr
 from .curve import training_curve
@@ -6,10 +6,21 @@ from .field import energy_surface, score_field
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections
-from .trajectories import noising, trajectory
+from .trajectories import noising, trajectory_grid
 from .walkers import walkers
 
 __all__ = [
-    "Section", "bound_terms", "bounds_compared", "energy_surface", "loss_over_log_snr", "noising", "report", "sample_grid",
-    "score_field", "sections", "training_curve", "trajectory", "walkers",
-]  # fmt: skip
+    "Section",
+    "bound_terms",
+    "bounds_compared",
+    "energy_surface",
+    "loss_over_log_snr",
+    "noising",
+    "report",
+    "sample_grid",
+    "score_field",
+    "sections",
+    "training_curve",
+    "trajectory_grid",
+    "walkers",
+]

@@ -43,12 +43,14 @@ def bound_terms(
     """
     if not likelihoods:
         raise ValueError("likelihoods: none; give at least one by name")
+
     others = others or {}
     names = [*likelihoods, *others]
     page = blank(
         1.5 + 0.85 * len(names), "The bits per item, by term of the bound (lower is better)"
     )
     axes = page.subplots()
+
     for y, likelihood in enumerate(likelihoods.values()):
         _bar(axes, y, likelihood.terms)
         _total(
@@ -57,9 +59,11 @@ def bound_terms(
             likelihood.total,
             " + ".join(f"{name} {_short(e.mean)}" for name, e in likelihood.terms.items()),
         )
+
     for y, total in enumerate(others.values(), start=len(likelihoods)):
         axes.barh(y, total.mean, height=0.42, color=GREY, alpha=0.45)
         _total(axes, y, total, "")
+
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="bits/dim", ylim=(len(names) - 0.35, -0.6))
@@ -70,6 +74,7 @@ def bound_terms(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2, handlelength=1.2
     )
     axes.tick_params(axis="y", length=0)
+
     return page
 
 
@@ -118,25 +123,31 @@ def _short(value: float) -> str:
 
 
 @styled
-def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
-    """One dot a reading: bits/dim less those of the reference, with the standard error of that
-    difference.
+def bounds_compared(bounds: Sequence[BoundEstimate]) -> Figure:
+    """One dot per bound: bits/dim less those of the reference, with their standard error.
 
-    The reference is the reading that differs by nothing; its own bits/dim stand in the title.
-    ValueError without any.
+    The reference is the bound that differs by nothing; its own bits/dim are in the title.
+
+    Args:
+        bounds: estimates of several bounds on the same items.
+
+    Raises:
+        ValueError: without any.
     """
-    if not readings:
-        raise ValueError("readings: none; give at least one")
+    if not bounds:
+        raise ValueError("bounds: none; give at least one")
+
     own = next(
-        (one for one in readings if one.difference.mean == 0 and one.difference.error == 0),
-        readings[0],
+        (one for one in bounds if one.difference.mean == 0 and one.difference.error == 0),
+        bounds[0],
     )
     page = blank(
-        1.5 + 0.45 * len(readings),
-        f"Other bounds of the same items, beside {own.name}: {number(own.bits.mean, 3)} bits/dim",
+        1.5 + 0.45 * len(bounds),
+        f"Bounds of the same items, compared with {own.name}: {number(own.bits.mean, 3)} bits/dim",
     )
     axes = page.subplots()
-    for y, one in enumerate(readings):
+
+    for y, one in enumerate(bounds):
         gap = one.difference
         axes.errorbar(
             gap.mean,
@@ -155,17 +166,19 @@ def bounds_compared(readings: Sequence[BoundEstimate]) -> Figure:
         axes.annotate(
             words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center"
         )
+
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(readings)), [one.name for one in readings])
-    wide = max(abs(one.difference.mean) for one in readings) > _LINEAR_RANGE
+    axes.set_yticks(range(len(bounds)), [one.name for one in bounds])
+    wide = max(abs(one.difference.mean) for one in bounds) > _LINEAR_RANGE
     if wide:
         axes.set_xscale("symlog", linthresh=_LINEAR_RANGE)
     axes.set(
-        xlabel=f"bits/dim more, or less, than the reference{' (symmetric logarithmic scale)' if wide else ''}",
-        ylim=(len(readings) - 0.5, -0.5),
+        xlabel="bits/dim less those of the reference" + (" (symmetric log scale)" if wide else ""),
+        ylim=(len(bounds) - 0.5, -0.5),
     )
     axes.margins(x=0.25)
     axes.tick_params(axis="y", length=0)
+
     return page
 
 
@@ -196,6 +209,7 @@ def loss_over_log_snr(
     """
     if len(raw) < 2:
         raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two")
+
     page = blank(3.9, "The bound by noise level")
     axes = page.subplots()
     curves = (
@@ -203,6 +217,7 @@ def loss_over_log_snr(
         if labels is None
         else {"p(x)": (None, BLUE), "p(x | label)": (labels, ORANGE)}
     )
+
     for name, (condition, color) in curves.items():
         log_snr, bits = _curve(model, raw, condition, seed, points)
         mean, error = bits.mean(1), bits.std(1) / math.sqrt(len(raw))
@@ -212,6 +227,7 @@ def loss_over_log_snr(
             log_snr, mean, color=color, linewidth=2, label=f"{name}: area {area:.2f} bits/dim"
         )
         axes.fill_between(log_snr, mean - error, mean + error, color=color, alpha=0.25, linewidth=0)
+
     axes.set(
         xlabel="log-SNR   (noise on the left, data on the right)",
         ylabel="bits/dim per unit of log-SNR",
@@ -219,6 +235,7 @@ def loss_over_log_snr(
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
     axes.legend()
+
     return page
 
 
@@ -228,6 +245,7 @@ def _curve(
     device = device_of(model)
     x0 = model.spec.encode(raw.to(device))
     labels = None if condition is None else condition.to(device)
+
     with evaluating(model):
         log_snr, nats = loss_by_log_snr(
             model.denoiser,
@@ -236,4 +254,5 @@ def _curve(
             points=points,
             condition=labels,
         )
+
     return log_snr, bits_per_dim(nats, model.spec).cpu()

@@ -1,4 +1,4 @@
-"""The course of a training run."""
+"""The figure of a training run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 @styled
 def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim") -> Figure:
-    """The training loss against items seen, with a running mean; one line of metrics.jsonl a point.
+    """The training loss against the number of items, with a running mean.
 
     The first losses may be far above the page: it ends at the largest loss of the last four fifths.
-    ValueError without metrics.
+
+    Args:
+        metrics: the lines of metrics.jsonl, one per point.
+        unit: the unit of the loss.
+
+    Raises:
+        ValueError: without metrics.
     """
     if not metrics:
         raise ValueError("metrics: none; train for at least one step")
+
     images = np.array([line["images"] for line in metrics], dtype=np.float64)
     loss = np.array([line["loss"] for line in metrics], dtype=np.float64)
     mean = running_mean(loss, np.diff(images, prepend=0.0), max(5, len(loss) // 20))
@@ -48,13 +55,14 @@ def training_curve(metrics: Sequence[Mapping[str, float]], unit: str = "bits/dim
     axes.margins(x=0.01)
     axes.grid(axis="y")
     axes.legend(loc="upper right")
+
     return page
 
 
 def running_mean(
     values: NDArray[np.float64], weights: NDArray[np.float64], width: int
 ) -> NDArray[np.float64]:
-    """The weighted mean of each value and of up to `width` - 1 before it: few items count little."""
+    """The mean of each of the `values` and of up to `width` - 1 before it, with these `weights`."""
     last = np.arange(1, len(values) + 1)
     first = np.maximum(last - width, 0)
     total, weight = (np.concatenate([[0.0], np.cumsum(a)]) for a in (weights * values, weights))

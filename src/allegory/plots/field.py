@@ -1,7 +1,7 @@
-r"""Densities of points on the plane, and their scores: two numbers an item, so that all of p(x_t)
-can be seen at once.
+r"""Figures of densities of points on the plane, their scores and their energies.
 
-    score = grad log p(x_t) = -grad E(x_t) = -eps/sigma            p(x_t) = exp(-E)/Z     (Luo 2022, eq. 151 to 156)
+    score = grad log p(x_t) = -grad E(x_t) = -eps/sigma      p(x_t) = exp(-E)/Z
+                                                               (Luo 2022, eq. 151 to 156)
 
 Noise is counted as sigma/alpha, which is in the units of the data: at their standard deviation
 p(x_t) is one cloud, far below it every detail is there. All is without a condition and in model
@@ -31,9 +31,18 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-PIXELS, ARROWS, FACES, AT_ONCE = 101, 15, 141, 1024
-MOST_POINTS, SOME_POINTS = 2000, 150
-COARSE, FINE = 0.7, 0.06
+PIXELS = 101
+"""Pixels of a side of the density."""
+ARROWS = 15
+"""Arrows of a side of the score."""
+FACES = 141
+"""Points of a side of the energy's surface."""
+MAX_POINTS = 2000
+"""Items whose density is computed."""
+_SHOWN_POINTS = 150
+_BATCH = 1024
+_MAX_NOISE = 0.7
+_MIN_NOISE = 0.06
 """sigma/alpha of the noisiest and of the cleanest field, in standard deviations of the data: with
 more noise there is one cloud, with less there are single points.
 """
@@ -70,18 +79,20 @@ def score_field(
     path = predict.path
     x0 = points(raw, spec)
     chosen, reach = noise_levels(path, x0, levels), _reach(x0)
-    data = x0[:: -(-len(x0) // MOST_POINTS)]
+    data = x0[:: -(-len(x0) // MAX_POINTS)]
     page = blank(
         0.7 + 7.6 / len(chosen),
         "The score points uphill, from anywhere to where the data are",
         gap=0.04,
     )
+
     for axes, level in zip(page.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
         bare(axes)
-        _shade(axes, log_density(predict, level, data, lattice(reach, PIXELS)), reach)
+        _density_map(axes, log_noised_density(predict, level, data, lattice(reach, PIXELS)), reach)
         _arrows(axes, predict, level, lattice(0.94 * reach, ARROWS))
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes.set_xlabel(f"log-SNR {number(float(level.log_snr), 1)}")
+
     return page
 
 
@@ -111,7 +122,7 @@ def energy_surface(predict: HasEnergy, raw: Shaped[Tensor, "n *shape"], spec: Da
         else noise_levels(path, x0, 1)[0]
     )
     reach = _reach(x0)
-    x, items = lattice(reach, FACES), float(level.alpha) * x0[:MOST_POINTS]
+    x, items = lattice(reach, FACES), float(level.alpha) * x0[:MAX_POINTS]
 
     def nats(x: Tensor) -> Tensor:
         with torch.no_grad():
@@ -127,12 +138,16 @@ def energy_surface(predict: HasEnergy, raw: Shaped[Tensor, "n *shape"], spec: Da
     )
     place = page.add_gridspec(1, 2, width_ratios=(1.25, 1.0))
     _surface(page.add_subplot(place[0], projection="3d"), x, height)
-    _contours(page.add_subplot(place[1]), x, height, items[:SOME_POINTS])
+    _contours(page.add_subplot(place[1]), x, height, items[:_SHOWN_POINTS])
+
     return page
 
 
 def points(raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Float[Tensor, "n 2"]:
-    """The items in model space. ValueError unless they are points of the plane, and some."""
+    """The `raw` items of this `spec` in model space.
+
+    ValueError unless they are points of the plane, and some.
+    """
     check_plane(spec)
     if tuple(raw.shape[1:]) != spec.shape or len(raw) == 0:
         raise ValueError(f"raw: shape {tuple(raw.shape)}; give at least one point, (n, 2)")
@@ -140,7 +155,7 @@ def points(raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Float[Tensor, "n 
 
 
 def check_plane(spec: DataSpec) -> None:
-    """ValueError unless items are points of the plane."""
+    """ValueError unless the items of the `spec` are points of the plane."""
     if not is_plane(spec.shape):
         raise ValueError(
             f"spec: items of shape {spec.shape}, and only points of the plane, (2,), can be seen "
@@ -150,20 +165,21 @@ def check_plane(spec: DataSpec) -> None:
 
 
 def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Level, ...]:
-    """Levels from noisy to clean, sigma/alpha geometric from 0.7 of the data's standard deviation
-    to 0.06 of it.
+    """`count` Levels from noisy to clean, by the standard deviation of the items x0.
 
-    One is the cleanest alone. Those that the path does not reach are taken at its end, once.
-    ValueError for none.
+    sigma/alpha is geometric from 0.7 of it to 0.06 of it; one is the cleanest alone. Those beyond
+    the ends of the path are taken at its end, once. ValueError for none.
     """
     if count < 1:
         raise ValueError(f"levels={count}; give at least 1")
+
     std = max(float(x0.std(0, correction=0).square().mean().sqrt()), 1e-3)
     wanted = -2 * torch.linspace(
-        math.log(FINE * std), math.log(COARSE * std), count, dtype=torch.float64
+        math.log(_MIN_NOISE * std), math.log(_MAX_NOISE * std), count, dtype=torch.float64
     )
     start, end = path.schedule.ends
     log_snr = wanted.clamp(end, start).unique()  # from the lowest, which is the noisiest
+
     with torch.no_grad():
         return path.levels(path.schedule.inverse(log_snr).clamp(0, 1))
 
@@ -177,17 +193,22 @@ def lattice(reach: float, count: int) -> Float[Tensor, "n 2"]:
     return torch.stack([across.flatten(), up.flatten()], 1)
 
 
-def log_density(
+def log_noised_density(
     predict: Predict, level: Level, data: Float[Tensor, "k 2"], x: Float[Tensor, "n 2"]
 ) -> Float[Tensor, " n"]:
-    """log p(x_t) up to a constant: -E of a `predict` that has an energy, else the density of noised
-    data.
+    """log p(x_t) up to a constant.
+
+    Args:
+        predict: with an energy it gives the density itself.
+        level: the Level of x_t.
+        data: items, whose density under the path's noise is taken for a predict without an energy.
+        x: the points x_t.
     """
     own = NoisedDensity(predict, level).log_density if hasattr(predict, "energy") else None
     of = own or (lambda part: Empirical(data, level.path).log_prob(part, level))
     device = device_of(predict) if own else data.device
     with torch.no_grad():
-        return torch.cat([of(part.to(device)).float().cpu() for part in x.split(AT_ONCE)])
+        return torch.cat([of(part.to(device)).float().cpu() for part in x.split(_BATCH)])
 
 
 def _reach(x0: Float[Tensor, "n 2"]) -> float:
@@ -195,7 +216,7 @@ def _reach(x0: Float[Tensor, "n 2"]) -> float:
     return 1.25 * float(x0.abs().max().clamp(min=1e-3))
 
 
-def _shade(axes: Axes, log_p: Float[Tensor, " n"], reach: float) -> None:
+def _density_map(axes: Axes, log_p: Float[Tensor, " n"], reach: float) -> None:
     """p over its maximum, from white to blue; by its square root, so that thin parts are seen."""
     from matplotlib.colors import PowerNorm
 
@@ -216,14 +237,14 @@ def _arrows(axes: Axes, predict: Predict, level: Level, x: Float[Tensor, "n 2"])
         pull = NoisedDensity(predict, level).score(x.to(device_of(predict))).float().cpu() * float(
             level.sigma
         )
+
     size = pull.norm(dim=1, keepdim=True).clamp(min=1e-12)
     gap = float(x[1, 0] - x[0, 0])
     across, up = (gap / math.log(11) * size.log1p() * pull / size).T.numpy()
     at_across, at_up = x.T.numpy()
-    axes.quiver(
-        at_across, at_up, across, up, angles="xy", scale_units="xy", scale=1.0, color=INK, width=0.006, headwidth=3.0,
-        headlength=3.0, headaxislength=2.7, minlength=0.3, pivot="mid",
-    )  # fmt: skip
+    head: Any = {"headwidth": 3.0, "headlength": 3.0, "headaxislength": 2.7, "minlength": 0.3}
+    units: Any = {"angles": "xy", "scale_units": "xy", "scale": 1.0}
+    axes.quiver(at_across, at_up, across, up, color=INK, width=0.006, pivot="mid", **head, **units)
 
 
 def _colours() -> Colormap:
@@ -242,9 +263,16 @@ def _surface(axes: Any, x: Float[Tensor, "n 2"], height: Float[Tensor, "up acros
     colours = _colours()(lowest.numpy() / WELL)
     colours[:, :, 3] = (lowest < WELL).numpy()
     axes.plot_surface(
-        across, up, height.clamp(max=WELL).numpy(), rstride=1, cstride=1, facecolors=colours, shade=False, linewidth=0,
+        across,
+        up,
+        height.clamp(max=WELL).numpy(),
+        rstride=1,
+        cstride=1,
+        facecolors=colours,
+        shade=False,
+        linewidth=0,
         antialiased=False,
-    )  # fmt: skip
+    )
     axes.view_init(elev=42, azim=-60)
     axes.set_box_aspect((1, 1, 0.5), zoom=1.1)
     axes.set(xticks=[], yticks=[], zticks=[0, 5, 10, WELL], zlim=(0, WELL))

@@ -1,8 +1,8 @@
 """How items are shown, by their shape.
 
-    (1, H, W), (3, H, W), (4, H, W)   a picture an item: grey, or the first three channels as colours
+    (1, H, W), (3, H, W), (4, H, W)   a picture per item: grey, or its first three channels
     (2,)                              a cloud of points for all items
-    any other                         a row of coloured cells an item, one cell a number
+    any other                         a row of coloured cells per item, one per number
 
 All values are in model space, where data are in [-1, 1].
 """
@@ -34,7 +34,7 @@ def is_plane(shape: tuple[int, ...]) -> bool:
 
 
 def show_image(axes: Axes, x: Float[Tensor, "c h w"]) -> None:
-    """One picture; values outside [-1, 1] are shown as the nearest end."""
+    """The picture x on these `axes`; values outside [-1, 1] are shown as the nearest end."""
     bare(axes)
     pixels = ((x[:3] if len(x) > 1 else x) / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu()
     if len(x) == 1:
@@ -46,7 +46,10 @@ def show_image(axes: Axes, x: Float[Tensor, "c h w"]) -> None:
 def show_points(
     axes: Axes, x: Float[Tensor, "n 2"], color: str = BLUE, reach: float = 1.05
 ) -> None:
-    """A cloud on the square of half-width `reach`, its dots smaller where there are more."""
+    """A cloud x on the square of half-width `reach` of these `axes`.
+
+    Its dots, of this `color`, are smaller where there are more.
+    """
     bare(axes)
     size = max(1.0, min(12.0, 4000.0 / len(x)))
     across, up = x.float().cpu().T.numpy()
@@ -55,14 +58,14 @@ def show_points(
 
 
 def show_rows(axes: Axes, x: Float[Tensor, "n *shape"]) -> None:
-    """One row of cells an item: blue at -1, white at 0, red at 1."""
+    """One row of cells per item of x on these `axes`: blue at -1, white at 0, red at 1."""
     bare(axes)
     cells = x.flatten(1).float().cpu().numpy()
     axes.imshow(cells, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
 
 
 def show_all(axes: Axes, x: Float[Tensor, "n *shape"], reach: float = 1.05) -> None:
-    """All items in one panel: a cloud of points, or rows of cells."""
+    """All items x on these `axes`: a cloud of half-width `reach`, or rows of cells."""
     if is_plane(tuple(x.shape[1:])):
         show_points(axes, x, reach=reach)
     else:
@@ -70,10 +73,11 @@ def show_all(axes: Axes, x: Float[Tensor, "n *shape"], reach: float = 1.05) -> N
 
 
 def mosaic(x: Float[Tensor, "n c h w"], columns: int) -> Float[Tensor, "c height width"]:
-    """The pictures side by side in rows of `columns`, a white line of one pixel between them."""
+    """The pictures x in rows of `columns`, a white line of one pixel between them."""
     n, c, h, w = x.shape
     rows = -(-n // columns)
     page = torch.ones(c, rows * (h + 1) - 1, columns * (w + 1) - 1)
+
     for i, picture in enumerate(x.cpu()):
         top, left = (i // columns) * (h + 1), (i % columns) * (w + 1)
         page[:, top : top + h, left : left + w] = picture

@@ -8,16 +8,20 @@ import math
 
 from ..data.dataset import Dataset
 from ..models.base import HasEnergy, HasTrajectory, evaluating
-from .field import ARROWS, MOST_POINTS, WELL, energy_surface, score_field
+from .field import ARROWS, MAX_POINTS, WELL, energy_surface, score_field
 from .report import Section
-from .walkers import STEPS_A_LEVEL, walkers
+from .walkers import STEPS_PER_LEVEL, walkers
 
 LEVELS, WALKERS = 40, 300
 
 
 def plane_sections(model: HasTrajectory, dataset: Dataset, seed: int) -> list[Section]:
-    """The score field; Langevin walkers where both ends of the path are finite; the surface of an
-    energy.
+    """The score field, Langevin walkers where the path has finite ends, and the energy's surface.
+
+    Args:
+        model: a diffusion model of points of the plane.
+        dataset: the data that it was trained on.
+        seed: walker i draws from seed + i.
     """
     with evaluating(model):
         parts = [_field(model, dataset)]
@@ -29,20 +33,21 @@ def plane_sections(model: HasTrajectory, dataset: Dataset, seed: int) -> list[Se
 
 
 def _field(model: HasTrajectory, dataset: Dataset) -> Section:
-    path, own = model.denoiser.path, isinstance(model.denoiser, HasEnergy)
-    shades = (
-        "The shades are p(x_t) as the model has it, exp(-E)/Z, and the arrows are its score, "
-        "-grad E (Luo 2022, eq. 152"
-        " to 156)"
+    path = model.denoiser.path
+    own = isinstance(model.denoiser, HasEnergy)
+    density = (
+        "The shades are p(x_t) of the model, exp(-E)/Z, and the arrows are its score, -grad E"
+        " (Luo 2022, eq. 152 to 156)"
         if own
-        else "The shades are the density p(x_t) of real items under noise, and the arrows are the score, grad log p(x_t),"
-        " that the model has learned (Luo 2022, eq. 151)"
+        else "The shades are the density p(x_t) of real items under noise, and the arrows are the"
+        " score, grad log p(x_t), that the model has learned (Luo 2022, eq. 151)"
     )
-    source = "the model's energy" if own else f"{min(len(dataset.test), MOST_POINTS)} test items"
+    source = "the model's energy" if own else f"{min(len(dataset.test), MAX_POINTS)} test items"
+
     return Section(
         "The score field",
         score_field(model.denoiser, dataset.test.x, dataset.spec),
-        f"{shades}: at every place the direction in which the density rises fastest. With much "
+        f"{density}: at every place the direction in which the density rises fastest. With much "
         "noise (left) it leads to"
         " the data as a whole; the less noise is left, the more each arrow means the part of the "
         "data that is nearest. An"
@@ -76,7 +81,8 @@ def _walkers(model: HasTrajectory, seed: int) -> Section:
         "levels only.",
         "Two rows of clouds that begin as the same noise; the upper one gathers on the data, the "
         "lower one only in part.",
-        f"{WALKERS} walkers, seeds from {seed}; {LEVELS} levels of {STEPS_A_LEVEL} steps above, as "
+        f"{WALKERS} walkers, seeds from {seed}; {LEVELS} levels of {STEPS_PER_LEVEL} steps above, "
+        "as "
         "many steps below;"
         f" log-SNR {end:g} to {start:g}, {path.scaling.name} path; states divided by sqrt(alpha² "
         "+ sigma²)",

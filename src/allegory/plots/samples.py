@@ -1,4 +1,4 @@
-"""Samples at a glance."""
+"""The figure of samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from .style import GREY, ORANGE, blank, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CLASSES, MOST_ROWS, MOST_IMAGES = 20, 10, 144
+_MAX_CLASSES = 20
+_MAX_ROWS = 10
+_MAX_IMAGES = 144
 
 
 @styled
@@ -26,35 +28,43 @@ def sample_grid(
     spec: DataSpec,
     real: Shaped[Tensor, "m *shape"] | None = None,
 ) -> Figure:
-    """Samples: images by class, one column a class; points over the real ones; other items as rows
-    of cells.
+    """Samples: images by class, one column per class; points over the real ones; others as rows.
 
-    Without labels images fill a square. `real` are items of the data set, for points only.
+    Args:
+        raw: raw samples.
+        labels: their labels; without labels images fill a square.
+        spec: what they are.
+        real: items of the data set, for points only.
+
+    Raises:
+        ValueError: without samples.
     """
     if len(raw) == 0:
         raise ValueError("raw: no samples; give at least one")
+
     if is_image(spec.shape):
         return _images(raw, labels, spec)
     if is_plane(spec.shape):
         return _points(raw, spec, real)
     page = blank(
-        4.0, f"{min(len(raw), 40)} samples, one a row; blue is the lowest value, red the highest"
+        4.0, f"{min(len(raw), 40)} samples, one per row; blue is the lowest value, red the highest"
     )
     show_rows(page.subplots(), spec.encode(raw[:40]))
+
     return page
 
 
 def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
-    """One mosaic: its columns are the classes, or nothing in particular."""
+    """One mosaic: its columns are the classes, if there are labels."""
     if labels is None:
-        columns = math.ceil(math.sqrt(min(len(raw), MOST_IMAGES)))
+        columns = math.ceil(math.sqrt(min(len(raw), _MAX_IMAGES)))
         chosen, title, names = raw[: columns * columns], "Samples", []
     else:
-        classes = labels.unique()[:MOST_CLASSES]
-        rows = min(MOST_ROWS, *(int((labels == label).sum()) for label in classes))
+        classes = labels.unique()[:_MAX_CLASSES]
+        rows = min(_MAX_ROWS, *(int((labels == label).sum()) for label in classes))
         by_class = torch.stack([raw[labels == label][:rows] for label in classes], dim=1)
         columns, chosen = len(classes), by_class.flatten(0, 1)
-        title, names = "Samples, one column a class", [str(int(label)) for label in classes]
+        title, names = "Samples, one column per class", [str(int(label)) for label in classes]
     tall = -(-len(chosen) // columns) * spec.shape[1] / (columns * spec.shape[2])
     page = blank(min(12.0, 0.9 + 7.6 * tall), title)
     axes = page.subplots()
@@ -63,13 +73,12 @@ def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
         [i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))], names
     )
     axes.tick_params(length=0)
+
     return page
 
 
 def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:
-    """The cloud of samples, beside it the same over the density of the real points where they are
-    given.
-    """
+    """The cloud of samples; with real points also these, and the samples over their density."""
     page = blank(
         3.2,
         "Samples"
@@ -87,4 +96,5 @@ def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:
     x, y = spec.encode(real).T.cpu().numpy()
     right.hist2d(x, y, bins=80, range=[(-reach, reach)] * 2, cmap="Greys")
     show_points(right, spec.encode(raw[:count]), ORANGE, reach)
+
     return page

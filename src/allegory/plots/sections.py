@@ -1,5 +1,4 @@
-"""The sections of a report on one model: every figure with its caption, in the order in which a
-reader asks.
+"""The sections of a report on one model: every figure with its caption.
 
 Does it make good samples? How does a sample come about? What is its likelihood, and at which noise
 levels is it spent? How did training go? A section is there if the model can do what it shows
@@ -20,7 +19,7 @@ from .items import is_image, is_plane
 from .plane import plane_sections
 from .report import Section
 from .samples import sample_grid
-from .trajectories import noising, trajectory
+from .trajectories import noising, trajectory_grid
 
 _CURVE_ITEMS = 150
 _MAX_POINTS = 1000
@@ -58,6 +57,7 @@ def sections(
         parts.append(_curve(model, dataset, evaluation))
     if metrics:
         parts.append(_training(metrics, model.unit))
+
     return parts
 
 
@@ -104,9 +104,10 @@ def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
     count = min(3 if is_image(spec.shape) else _MAX_POINTS, len(generated))
     labels = None if generated.labels is None else generated.labels[:count]
     states = list(model.trajectory(evaluation.seeds[:count], labels, evaluation.config.sampler))
+
     return Section(
         "How a sample comes about",
-        trajectory(states, spec),
+        trajectory_grid(states, spec),
         "The first of the samples, from noise on the left to the sample on the right. Below each "
         "state is the model's"
         " prediction of the clean item at that state, E[x0 | x_t]: a mean over all clean items "
@@ -122,6 +123,7 @@ def _noising(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> 
     path = model.denoiser.path
     some = dataset.test.x[: 2 if is_image(dataset.spec.shape) else _MAX_POINTS]
     start, end = path.schedule.ends
+
     return Section(
         "The forward process",
         noising(path, some, dataset.spec, seed=evaluation.config.seed),
@@ -141,6 +143,7 @@ def _terms(evaluation: Evaluation, likelihood: Likelihood) -> Section:
     others = {} if evaluation.histogram is None else {"histogram": evaluation.histogram}
     versus = " The histogram codes every number alone." if others else ""
     totals = [f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()]
+
     return Section(
         "The likelihood, term by term",
         bound_terms(likelihoods, others),
@@ -158,6 +161,7 @@ def _compared(evaluation: Evaluation) -> Section:
     bounds = evaluation.bounds
     best = min(bounds, key=lambda one: one.bits.mean)
     costs = [f"{one.name}: {one.evaluations:.0f}" for one in bounds if one.evaluations >= 0]
+
     return Section(
         "One model, many bounds",
         bounds_compared(bounds),
@@ -182,6 +186,7 @@ def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Se
         if labels is not None
         else ""
     )
+
     return Section(
         "The bound by noise level",
         loss_over_log_snr(model, some.x, some.labels, seed=evaluation.config.seed),
@@ -202,6 +207,7 @@ def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
     bound = (
         " It is one draw of the bound of eq. 58 of Luo 2022 per item." if unit == "bits/dim" else ""
     )
+
     return Section(
         "Training",
         training_curve(metrics, unit),

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#6B6B6B"
-INK, FAINT = "#222222", "#DDDDDD"
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+GREY = "#6B6B6B"
+INK = "#222222"
+FAINT = "#DDDDDD"
 WIDTH = 8.0
 """Inches: the width of a column of the report."""
 
@@ -64,11 +69,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def styled(figure: Callable[P, R]) -> Callable[P, R]:
+def styled(figure: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
     """The same function, making its figure in this style."""
 
     @wraps(figure)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+    def inside(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         with style():
             return figure(*args, **kwargs)
 
@@ -76,8 +81,12 @@ def styled(figure: Callable[P, R]) -> Callable[P, R]:
 
 
 def blank(height: float, title: str, gap: float = 0.05) -> Figure:
-    """A white page of the report's width, with a title that says what is seen; `gap` in inches
-    between panels.
+    """A white page of the report's width.
+
+    Args:
+        height: in inches.
+        title: what is seen.
+        gap: inches between panels.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -85,16 +94,17 @@ def blank(height: float, title: str, gap: float = 0.05) -> Figure:
     room = ConstrainedLayoutEngine(w_pad=gap, h_pad=gap, wspace=0.0, hspace=0.0)
     page = Figure(figsize=(WIDTH, height), layout=room)
     page.suptitle(title, x=0.01, ha="left")
+
     return page
 
 
 def number(value: float, digits: int) -> str:
-    """With so many decimals and a true minus sign."""
+    """The `value` with so many `digits` after the point, and a true minus sign."""
     return f"{value:.{digits}f}".replace("-", "−")
 
 
 def bare(axes: Axes) -> None:
-    """No frame, no ticks; labels stay."""
+    """Take frame and ticks from the `axes`; labels stay."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -1,4 +1,4 @@
-"""Items on their way: into noise, and back."""
+"""Figures of the forward process and of a sampling trajectory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .style import blank, number, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REACH = 2.6
+_HALF_WIDTH = 2.6
 """Half the width of a panel of points: of a standard normal, 98 in 100 lie inside."""
 
 Film = Sequence[Float[Tensor, "n *shape"]]
@@ -30,12 +30,16 @@ Film = Sequence[Float[Tensor, "n *shape"]]
 def noising(
     path: Path, raw: Shaped[Tensor, "n *shape"], spec: DataSpec, *, seed: int = 0
 ) -> Figure:
-    """Items from clean to noise at even times (Luo 2022, figure 3; x_t of eq. 70), log-SNR under
-    each.
+    """The forward process: x_t of items at equally spaced times (Luo 2022, figure 3 and eq. 70).
 
-    One noise an item, the same at every time, so that one sees it rise. States are divided by
-    sqrt(alpha^2 + sigma^2), which keeps their size on every path. Up to four images, or all other
-    items together.
+    One noise per item, the same at every time. States are divided by sqrt(alpha^2 + sigma^2), which
+    keeps their size on every path.
+
+    Args:
+        path: the forward process.
+        raw: raw items; up to four images, or all other items together.
+        spec: what they are.
+        seed: seed of the noise.
     """
     x0 = spec.encode(raw)[: 4 if is_image(spec.shape) else len(raw)]
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed))
@@ -43,22 +47,29 @@ def noising(
     levels = path.levels(times)
     film = [x0, *(level.mix(x0, eps) / _size(level) for level in levels)]
     names = [f"t = {level.t:.2f}\nlog-SNR {number(float(level.log_snr), 1)}" for level in levels]
+
     return _show(
         "From data to noise: each step keeps less of the item", [film], ["data", *names], [""]
     )
 
 
 @styled
-def trajectory(states: Sequence[State], spec: DataSpec) -> Figure:
-    """Samples on their way from noise, and below each what the model predicts of x0 there.
+def trajectory_grid(states: Sequence[State], spec: DataSpec) -> Figure:
+    """The states of a sampling trajectory, and below each the prediction of x0 there.
 
-    `states` are all those of one trajectory, in order. Up to three images, or all other items
-    together. ValueError without states.
+    Args:
+        states: all states of one trajectory, in order; up to three images are shown, or all other
+            items together.
+        spec: what the items are.
+
+    Raises:
+        ValueError: without states.
     """
     if not states:
         raise ValueError(
             "states: none; give those of a trajectory, e.g. list(model.trajectory(seeds=range(3)))"
         )
+
     places = torch.linspace(0, len(states) - 1, _columns(spec.shape) - 1).tolist()
     predictions = [states[i].prediction for i in sorted({round(place) for place in places})]
     count = 3 if is_image(spec.shape) else len(states[0].x)
@@ -69,6 +80,7 @@ def trajectory(states: Sequence[State], spec: DataSpec) -> Figure:
     ]
     names = [f"log-SNR\n{number(float(prediction.level.log_snr), 1)}" for prediction in predictions]
     title = "From noise to samples: the state, and what the model predicts it will be"
+
     return _show(title, films, [*names, "sample"], ["state", "prediction"])
 
 
@@ -91,6 +103,7 @@ def _pictures(
     axes.set_xticks([i * (width + 1) + (width - 1) / 2 for i in range(len(columns))], columns)
     axes.set_yticks([i * (height + 1) + (height - 1) / 2 for i in range(tall)], [*rows] * items)
     axes.tick_params(length=0)
+
     return page
 
 
@@ -103,9 +116,11 @@ def _panels(
     for axes_of_film, film, row in zip(grid, films, rows, strict=True):
         axes_of_film[0].set_ylabel(row)
         for axes, x in zip(axes_of_film, film, strict=True):
-            show_all(axes, x, REACH)
+            show_all(axes, x, _HALF_WIDTH)
+
     for axes, column in zip(grid[-1], columns, strict=True):
         axes.set_xlabel(column)
+
     return page
 
 
