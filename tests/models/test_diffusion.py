@@ -13,7 +13,7 @@ from allegory.networks import Labels, MLPConfig
 from allegory.objectives import Elbo, normal_like, stratified_times
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
 from allegory.process.bound_terms import diffusion_loss, prior_matching, reconstruction
-from allegory.process.learned_schedule import SHARE
+from allegory.process.learned_schedule import VARIANCE_WEIGHT
 from allegory.process.noise import Noise, Stream
 
 DISCRETE = DataSpec((2, 3), low=0, high=4, levels=5)
@@ -296,7 +296,7 @@ def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from
     vdm = model(data, Path(bent(LearnedSchedule(5, -3)).requires_grad_(True), scaling))
     raw = raw_items(data, 16)
     bound = gradients(vdm, raw, lambda diffusion, loss: loss.mean())
-    variance = gradients(vdm, raw, lambda diffusion, loss: SHARE * diffusion.square().mean())
+    variance = gradients(vdm, raw, lambda diffusion, loss: VARIANCE_WEIGHT * diffusion.square().mean())
     vdm.loss((raw, None), torch.Generator().manual_seed(1)).mean().backward()
     for name, parameter in vdm.named_parameters():
         interior = "schedule" in name and "reach" not in name
