@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+PLAIN = ("decisions", "extending")
+"""Pages whose blocks are files, or no programs; tests/docs/test_extending.py runs the former."""
+
 HEAD = """---
 file_format: mystnb
 kernelspec:
@@ -22,7 +25,7 @@ kernelspec:
 def to_notebook(app: Any, name: str, source: list[str]) -> None:
     """Make the page a notebook, if it has a ```python block."""
     text = source[0]
-    if name.startswith("decisions") or "```python\n" not in text:
+    if name in PLAIN or "```python\n" not in text:
         return
     source[0] = HEAD + re.sub(r"^```python\n", "```{code-cell} python3\n", text, flags=re.MULTILINE)
 
