@@ -121,7 +121,7 @@ MUTANTS = {
         "process/test_learned_schedule.py",
     ),
     "gradient of a squared loss": Mutant(
-        "process/learned_schedule.py", "VARIANCE_WEIGHT * 2 * losses.detach()", "SHARE * losses.detach()",
+        "process/learned_schedule.py", "VARIANCE_WEIGHT * 2 * losses.detach()", "VARIANCE_WEIGHT * losses.detach()",
         "process/test_learned_schedule.py",
     ),
     "target v, sign": Mutant(
@@ -129,12 +129,12 @@ MUTANTS = {
         "process/test_prediction.py",
     ),
     "target edm, signal": Mutant(
-        "process/prediction.py", "level.sigma * level.sigma + signal * signal",
-        "level.sigma * level.sigma + level.alpha * level.alpha", "process/test_prediction.py",
+        "process/prediction.py", "signal = data_std * level.alpha",
+        "signal = level.alpha", "process/test_prediction.py",
     ),
     "error of another target": Mutant(
         "process/prediction.py", "self._determinant(target_named(target)) / self._determinant(own)",
-        "self._determinant(own) / self._determinant(asked)", "process/test_prediction.py",
+        "self._determinant(own) / self._determinant(target_named(target))", "process/test_prediction.py",
     ),
     "solution for x0": Mutant(
         "process/prediction.py", "(c0 * b_y - c1 * a_y) / det", "(c0 * b_y + c1 * a_y) / det",
@@ -149,7 +149,7 @@ MUTANTS = {
     ),
     "other units, ratio": Mutant(
         "process/rescale.py", "larger(level.alpha, level.sigma) / larger(other.alpha, other.sigma)",
-        "larger(asked.alpha, asked.sigma) / larger(level.alpha, level.sigma)", "process/test_rescale.py",
+        "larger(other.alpha, other.sigma) / larger(level.alpha, level.sigma)", "process/test_rescale.py",
     ),
     "karras spacing, root": Mutant(
         "process/grid.py", "-2 * rho * root.log()", "-rho * root.log()", "process/test_grid.py",
@@ -175,83 +175,83 @@ MUTANTS = {
         "return Update(to, x0=to.alpha, eps=to.sigma * to.alpha)\n", _SINGLE,
     ),
     "euler, slope of sigma": Mutant(
-        "sampling/single_step.py", "eps=stride * here.dsigma", "eps=stride * to.dsigma", _SINGLE,
+        "sampling/single_step.py", "eps=dt * here.dsigma", "eps=-dt * here.dsigma", _SINGLE,
     ),
     "heun, half": Mutant(
         "sampling/single_step.py", "here.sigma / here.alpha) / 2 ", "here.sigma / here.alpha) / 3 ", _SINGLE,
     ),
     "midpoint, place": Mutant(
-        "sampling/single_step.py", "staged(shares(1 / 2), _midpoint)", "staged(shares(1 / 3), _midpoint)", _SINGLE,
+        "sampling/single_step.py", "with_stages(at_fractions(1 / 2), _midpoint)", "with_stages(at_fractions(1 / 3), _midpoint)", _SINGLE,
     ),
     "dpmpp2s, place": Mutant(
-        "sampling/single_step.py", "staged(shares(1 / 2), _dpmpp2s)", "staged(shares(2 / 5), _dpmpp2s)", _SINGLE,
+        "sampling/single_step.py", "with_stages(at_fractions(1 / 2), _dpmpp2s)", "with_stages(at_fractions(2 / 5), _dpmpp2s)", _SINGLE,
     ),
     "dpmpp3s, second stage": Mutant(
-        "sampling/single_step.py", "bend = 2 * two.alpha", "bend = 1.5 * two.alpha", _SINGLE,
+        "sampling/single_step.py", "second = 2 * two.alpha", "second = 1.5 * two.alpha", _SINGLE,
     ),
     "dpmpp3s, last stage": Mutant(
-        "sampling/single_step.py", "last = 3 / 2 * to.alpha", "last = 4 / 3 * to.alpha", _SINGLE,
+        "sampling/single_step.py", "third = 3 / 2 * to.alpha", "third = 4 / 3 * to.alpha", _SINGLE,
     ),
     "multistep, polynomial": Mutant(
-        "sampling/multistep.py", "place(y)[:, None, None] - at[:, None, :, None]",
-        "place(y)[:, None, None] + at[:, None, :, None]", _MULTI,
+        "sampling/multistep.py", "at[:, None, None] - nodes[:, None, :, None]",
+        "at[:, None, None] + nodes[:, None, :, None]", _MULTI,
     ),
-    "multistep, speed of the v clock": Mutant(
-        "sampling/multistep.py", "-0.5 / y.cosh()", "-0.5 / y.cosh() ** 2", _MULTI,
+    "multistep, slope of the time of the v form": Mutant(
+        "sampling/flow_forms.py", "-0.5 / lam.cosh()", "-0.5 / lam.cosh() ** 2", _MULTI,
     ),
-    "multistep, speed of the flow clock": Mutant(
-        "sampling/multistep.py", "-0.25 / (y / 2).cosh() ** 2", "-0.25 / (y / 2).cosh()", _MULTI,
+    "multistep, slope of the time of the flow form": Mutant(
+        "sampling/flow_forms.py", "-0.25 / (lam / 2).cosh() ** 2", "-0.25 / (lam / 2).cosh()", _MULTI,
     ),
     "multistep, slope of the v form": Mutant(
-        "sampling/multistep.py", "-level.sigma / level.marginal_std, level.alpha / level.marginal_std",
+        "sampling/flow_forms.py", "-level.sigma / level.marginal_std, level.alpha / level.marginal_std",
         "-level.sigma, level.alpha", _MULTI,
     ),
     "correction, sign": Mutant(
-        "sampling/multistep.py", "change = corrected - pad(", "change = corrected + pad(", _MULTI,
+        "sampling/multistep.py", "change = C - pad(", "change = C + pad(", _MULTI,
     ),
     "step to clean data": Mutant(
         "sampling/multistep.py", "step * step / (2 * before)", "step * step / before", _MULTI,
     ),
     "plms, weights": Mutant(
-        "sampling/dpm_solver.py", "(3 / 2, -1 / 2)", "(1 / 2, 1 / 2)", _MULTI,
+        "sampling/pndm_deis.py", "(3 / 2, -1 / 2)", "(1 / 2, 1 / 2)", _MULTI,
     ),
     "dpmpp2m, ratio of steps": Mutant(
-        "sampling/dpm_solver.py", "bend = gain * h / (half[i] - half[i - 1]) / 2",
-        "bend = gain * (half[i] - half[i - 1]) / h / 2", _MULTI,
+        "sampling/dpm_solver.py", "change = gain * h / before / 2",
+        "change = gain * before / h / 2", _MULTI,
     ),
     "unipc, moments": Mutant(
-        "sampling/dpm_solver.py", "phi * math.factorial(n))", "phi * math.factorial(n - 1))", _MULTI,
+        "sampling/unipc.py", "phi * math.factorial(n))", "phi * math.factorial(n - 1))", _MULTI,
     ),
     "unipc, B of bh1": Mutant(
-        "sampling/dpm_solver.py", "B = -h if", "B = h if", _MULTI,
+        "sampling/unipc.py", "B = -h if", "B = h if", _MULTI,
     ),
     "rk4, weights": Mutant(
         "sampling/runge_kutta.py", "(1 / 6, 1 / 3, 1 / 3, 1 / 6)", "(1 / 3, 1 / 6, 1 / 6, 1 / 3)",
         "sampling/test_runge_kutta.py",
     ),
-    "runge-kutta, clock of the eps form": Mutant(
-        "sampling/runge_kutta.py", "lambda c: -c.log(),", "lambda c: c.log(),", "sampling/test_runge_kutta.py",
+    "runge-kutta, inverse time of the eps form": Mutant(
+        "sampling/flow_forms.py", "lambda time: -time.log(),", "lambda time: time.log(),", "sampling/test_runge_kutta.py",
     ),
     "auto, rules": Mutant(
-        "sampling/auto.py", 'adams(FORM, order, "clock"), adams(FORM, order, "clock", ahead=1)',
-        'adams(FORM, order, "clock"), adams(FORM, 1, "clock", ahead=1)', _MULTI,
+        "sampling/auto.py", 'adams_rule(AUTO_FORM, order, "form_time", implicit=True)',
+        'adams_rule(AUTO_FORM, 1, "form_time", implicit=True)', _MULTI,
     ),
     "adaptive, share of the data": Mutant(
         "sampling/adaptive.py", "c = u * u / (self.data_std**2 + u * u)", "c = u / (self.data_std**2 + u * u)",
         "sampling/test_adaptive.py",
     ),
     "adaptive, units of the start": Mutant(
-        "sampling/adaptive.py", "y = x.to(precise(x.device)) / alpha", "y = x.to(precise(x.device)) * alpha",
+        "sampling/adaptive.py", "y = x_T.to(precise(x_T.device)) / alpha", "y = x_T.to(precise(x_T.device)) * alpha",
         "sampling/test_adaptive.py",
     ),
     "parallel, levels": Mutant(
         "sampling/parallel.py", "times.repeat_interleave(b)", "times.repeat(b)", "sampling/test_parallel.py",
     ),
     "tuning, scale": Mutant(
-        "sampling/tuning.py", "(1 + self.scale[i])", "(1 - self.scale[i].detach())", "sampling/test_tuning.py",
+        "sampling/tuning.py", "(1 + self.state_correction[i])", "(1 - self.state_correction[i].detach())", "sampling/test_tuning.py",
     ),
     "tuning, gradient of the time": Mutant(
-        "sampling/tuning.py", "t + (2 * half - log_snr)", "t - (2 * half - log_snr)", "sampling/test_tuning.py",
+        "sampling/tuning.py", "t + (2 * lam - log_snr)", "t - (2 * lam - log_snr)", "sampling/test_tuning.py",
     ),
     "history, scale of a kept slope": Mutant(
         "sampling/history.py", "alpha=q / p, out=slot", "alpha=q, out=slot", "sampling/test_single_step.py",
@@ -261,51 +261,51 @@ MUTANTS = {
         "sampling/test_single_step.py sampling/test_stochastic.py sampling/test_driver.py",
     ),
     "slerp": Mutant(
-        "sampling/interpolate.py", "last = torch.where(near, weight, (weight * theta).sin() / safe)",
-        "last = torch.where(near, weight, weight * theta.sin() / safe)", "sampling/test_interpolate.py",
+        "sampling/interpolate.py", "of_b = torch.where(parallel, weight, (weight * theta).sin() / divisor)",
+        "of_b = torch.where(parallel, weight, weight * theta.sin() / divisor)", "sampling/test_interpolate.py",
     ),
     # Stochastic solvers
     "ddim, variance left": Mutant(
-        "sampling/single_step.py", "to.sigma * to.sigma - fresh * fresh", "to.sigma * to.sigma + fresh * fresh", _SINGLE,
+        "sampling/single_step.py", "to.sigma * to.sigma - new * new", "to.sigma * to.sigma + new * new", _SINGLE,
     ),
     "ddpm, variance": Mutant(
         "sampling/single_step.py", "eta * added_noise_std(to.sigma, to, here)",
         "eta * added_noise_std(to.sigma, to, here) ** 2", _SINGLE,
     ),
     "ddpm_large, mean": Mutant(
-        "sampling/stochastic.py", "shared = exp(here.log_snr_minus(to) / 2)", "shared = exp(here.log_snr_minus(to))", _SDE,
+        "sampling/sde.py", "shrinkage = exp(here.log_snr_minus(to) / 2)", "shrinkage = exp(here.log_snr_minus(to))", _SDE,
     ),
     "noise of the reverse SDE": Mutant(
-        "sampling/stochastic.py", "-expm1(2 * (at(to) - at(here)))", "-expm1(at(to) - at(here))", _SDE,
+        "sampling/sde_multistep.py", "-expm1(2 * (at(to) - at(here)))", "-expm1(at(to) - at(here))", _SDE,
     ),
     "tau, power": Mutant(
-        "sampling/stochastic.py", "power = tau * tau\n", "power = tau\n", _SDE,
+        "sampling/sde_multistep.py", "power = tau * tau\n", "power = tau\n", _SDE,
     ),
     "er_sde, exponent": Mutant(
-        "sampling/stochastic.py", "torch.logaddexp((-0.3 * y).exp()", "torch.logaddexp((-0.4 * y).exp()", _SDE,
+        "sampling/sde_multistep.py", "torch.logaddexp((-0.3 * lam).exp()", "torch.logaddexp((-0.4 * lam).exp()", _SDE,
     ),
-    "sde_dpmpp2m, extrapolation": Mutant(
-        "sampling/stochastic.py", "bend = gain * h / (half[i] - half[i - 1]) / 2",
-        "bend = gain * h / (half[i] - half[i - 1])", _SDE,
+    "sde_dpmpp2m, gain": Mutant(
+        "sampling/dpm_solver.py", "gain = -math.exp(2 * lam[i + 1]) * math.expm1(-2 * h)",
+        "gain = -math.exp(2 * lam[i + 1]) * math.expm1(-h)", _SDE,
     ),
     "seeds2, draws": Mutant(
-        "sampling/stochastic.py", "noise=(second, first)", "noise=(first, second)", _SDE,
+        "sampling/seeds.py", "in pairwise(way))[::-1]", "in pairwise(way))", _SDE,
     ),
     "seeds3, second stage": Mutant(
-        "sampling/stochastic.py", "bend = -4 * two.sigma", "bend = -3 * two.sigma", _SDE,
+        "sampling/seeds.py", "second = -4 * two.sigma", "second = -3 * two.sigma", _SDE,
     ),
     "seeds3, last stage": Mutant(
-        "sampling/stochastic.py", "last = -3 * to.sigma", "last = -2 * to.sigma", _SDE,
+        "sampling/seeds.py", "third = -3 * to.sigma", "third = -2 * to.sigma", _SDE,
     ),
     "euler_maruyama, drift": Mutant(
-        "sampling/stochastic.py", "stride * (1 + eta * eta) / 2 * here.diffusion",
-        "stride * (1 + eta * eta) * here.diffusion", _SDE,
+        "sampling/sde.py", "dt * (1 + eta * eta) / 2 * here.diffusion",
+        "dt * (1 + eta * eta) * here.diffusion", _SDE,
     ),
     "euler_maruyama, linear drift": Mutant(
-        "sampling/stochastic.py", "state=1 - stride * here.drift", "state=1 + stride * here.drift", _SDE,
+        "sampling/sde.py", "state=1 - dt * here.drift", "state=1 + dt * here.drift", _SDE,
     ),
     "reverse_diffusion, score": Mutant(
-        "sampling/stochastic.py", "pull = (1 + eta * eta) / 2 * b * b / here.sigma",
+        "sampling/sde.py", "pull = (1 + eta * eta) / 2 * b * b / here.sigma",
         "pull = (1 + eta * eta) / 2 * b / here.sigma", _SDE,
     ),
     "learned variance, ends": Mutant(
@@ -319,7 +319,7 @@ MUTANTS = {
         "sampling/churn.py", "- 2 * math.log1p(gamma)", "- math.log1p(gamma)", "sampling/test_stochastic.py",
     ),
     "restart, raise": Mutant(
-        "sampling/churn.py", "state=there.alpha / here.alpha", "state=here.alpha / there.alpha",
+        "sampling/churn.py", "state=to.alpha / here.alpha", "state=here.alpha / to.alpha",
         "sampling/test_stochastic.py",
     ),
     "annealed, units": Mutant(
