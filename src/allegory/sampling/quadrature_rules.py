@@ -107,22 +107,23 @@ def _polynomial_integrals(
 
     exists = used >= 0
     nodes = place(lam)[used.clamp(min=0)]
-    basis = _lagrange_basis(nodes, exists, place(at))
-    return (dc[:, None] * basis).sum(2)
+    numerator, denominator = _lagrange_polynomials(nodes, exists, place(at))
+    return exists * (dc[:, None] * numerator).sum(2) / denominator
 
 
-def _lagrange_basis(
+def _lagrange_polynomials(
     nodes: Float[Tensor, "s k"], exists: Tensor, at: Float[Tensor, "s points"]
-) -> Float[Tensor, "s k points"]:
-    """prod_{m != j} (at - nodes_m)/(nodes_j - nodes_m) over existing nodes; 0 for others."""
+) -> tuple[Float[Tensor, "s k points"], Float[Tensor, "s k"]]:
+    """Numerator and denominator of prod (at - nodes_m)/(nodes_j - nodes_m) over other existing m."""
     own = torch.eye(nodes.shape[1], dtype=torch.bool)
     factor = exists[:, :, None] & exists[:, None, :] & ~own  # (s, polynomial j, node m)
 
     numerators = at[:, None, None] - nodes[:, None, :, None]  # (s, 1, m, points)
-    numerator = torch.where(factor[..., None], numerators, 1.0).prod(2)
-    denominator = torch.where(factor, nodes[:, :, None] - nodes[:, None, :], 1.0).prod(2)
-
-    return exists[..., None] * numerator / denominator[..., None]
+    denominators = nodes[:, :, None] - nodes[:, None, :]
+    return (
+        torch.where(factor[..., None], numerators, 1.0).prod(2),
+        torch.where(factor, denominators, 1.0).prod(2),
+    )
 
 
 def _last_step_to_clean(
