@@ -296,7 +296,9 @@ def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from
     vdm = model(data, Path(bent(LearnedSchedule(5, -3)).requires_grad_(True), scaling))
     raw = raw_items(data, 16)
     bound = gradients(vdm, raw, lambda diffusion, loss: loss.mean())
-    variance = gradients(vdm, raw, lambda diffusion, loss: VARIANCE_WEIGHT * diffusion.square().mean())
+    variance = gradients(
+        vdm, raw, lambda diffusion, loss: VARIANCE_WEIGHT * diffusion.square().mean()
+    )
     vdm.loss((raw, None), torch.Generator().manual_seed(1)).mean().backward()
     for name, parameter in vdm.named_parameters():
         interior = "schedule" in name and "reach" not in name
