@@ -186,6 +186,10 @@ for name in ("heun", "auto"):
 """
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8),
+    reason="the compiler of torch up to 2.7 does not take the loop's generator as one graph",
+)
 def test_a_planned_sampler_compiles_to_one_graph():
     """fullgraph refuses every break. In a process of its own, because the tests' type checks
     cannot be compiled.
