@@ -1,4 +1,6 @@
-"""A model class from outside the package trains, samples, is evaluated and gets a report through unchanged commands."""
+"""A model class from outside the package trains, samples, is evaluated and gets a report through
+unchanged commands.
+"""
 
 import json
 import math

@@ -1,4 +1,6 @@
-"""Every bound of one model on the same items: each is what its own function says, and they are ordered."""
+"""Every bound of one model on the same items: each is what its own function says, and they are
+ordered.
+"""
 
 import pytest
 import torch
@@ -15,7 +17,9 @@ SPEC = DataSpec((2,), -4.0, 4.0)
 
 
 class Exact(torch.nn.Module):
-    """A network that returns E[x0 | x_t] of two Gaussians, on a variance-preserving path (whose c_in is 1)."""
+    """A network that returns E[x0 | x_t] of two Gaussians, on a variance-preserving path (whose
+    c_in is 1).
+    """
 
     def __init__(self):
         super().__init__()

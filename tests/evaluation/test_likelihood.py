@@ -83,7 +83,9 @@ def test_bad_requests_are_refused():
 
 
 def test_histogram_by_hand():
-    """Two places of three levels, three training items: the smoothed counts are (3, 2, 1) / 6 and (1, 1, 4) / 6."""
+    """Two places of three levels, three training items: the smoothed counts are (3, 2, 1) / 6 and
+    (1, 1, 4) / 6.
+    """
     spec = DataSpec((2,), 0.0, 2.0, 3)
     train = Items(torch.tensor([[0, 2], [0, 2], [1, 2]], dtype=torch.uint8))
     test = Items(torch.tensor([[0, 2], [2, 0]], dtype=torch.uint8))

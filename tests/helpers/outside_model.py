@@ -1,7 +1,8 @@
-"""A model from outside the package, as a user would write it: a Gaussian with a full covariance, and a recipe for it.
+"""A model from outside the package, as a user would write it: a Gaussian with a full covariance,
+and a recipe for it.
 
-It uses no class of `allegory.models`: a module with `spec`, `unit`, `loss` and `sample` is a model, and `log_prob` is
-what it can do besides.
+It uses no class of `allegory.models`: a module with `spec`, `unit`, `loss` and `sample` is a model,
+and `log_prob` is what it can do besides.
 """
 
 from __future__ import annotations

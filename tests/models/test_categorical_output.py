@@ -24,7 +24,9 @@ class Logits(nn.Module):
 
 @pytest.mark.parametrize("name", [name for name in PATHS if name.startswith(("linear", "cosine-"))])
 def test_a_network_that_knows_nothing_leaves_bayes_rule(name):
-    """Flat logits: each number on its own has the exact posterior mean of a uniform choice of level."""
+    """Flat logits: each number on its own has the exact posterior mean of a uniform choice of
+    level.
+    """
     path = PATHS[name]
     denoiser = Denoiser(Logits(torch.ones(5) / 5), path, CategoricalOutput(VALUES))
     x = torch.randn(4, 1, 2, 3)
@@ -74,7 +76,9 @@ def test_channels_do_not_mix_and_labels_reach_the_network(scaling):
 
 @pytest.mark.parametrize("times", [0.3, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])])
 def test_an_item_is_read_the_same_in_pieces_of_any_size(times, monkeypatch):
-    """Memory is saved by reading some items at a time; predictions and gradients are those of reading all at once."""
+    """Memory is saved by reading some items at a time; predictions and gradients are those of
+    reading all at once.
+    """
     path = Path(LinearLogSNR(5, -5))
     x = torch.randn(5, 2, 3, 3)
     level = path.at(times, like=x)

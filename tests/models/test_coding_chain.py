@@ -47,7 +47,9 @@ def coding(model):
 
 
 def test_the_prediction_is_bayes():
-    """p(v | z) proportional to p(v) N(z; alpha v, sigma^2): table, mean and variance, number by number."""
+    """p(v | z) proportional to p(v) N(z; alpha v, sigma^2): table, mean and variance, number by
+    number.
+    """
     reader, (level,) = coding(vdm()), node_levels(Path(LinearLogSNR(6, -6)), (40, 128))[:1]
     z = torch.randn(5, 1, 1, 3)
     normal = torch.distributions.Normal(level.alpha * DATA.values, level.sigma)
@@ -69,8 +71,8 @@ def test_the_mean_is_the_denoisers():
 
 
 def test_an_exact_reading_of_one_step_reaches_the_entropy():
-    """Independent numbers that the decoder knows at any noise cost their entropy at the least; a chain of few steps of VDM
-    with its own decoder costs more. Nothing is below the entropy.
+    """Independent numbers that the decoder knows at any noise cost their entropy at the least; a
+    chain of few steps of VDM with its own decoder costs more. Nothing is below the entropy.
     """
     model = vdm()
     index = torch.multinomial(CHANCE, 4000, replacement=True).T.reshape(4000, 1, 1, 3)

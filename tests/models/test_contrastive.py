@@ -1,4 +1,6 @@
-"""ContrastiveEnergy energies: on Gaussians, whose density and whose maximum-likelihood gradient are known."""
+"""ContrastiveEnergy energies: on Gaussians, whose density and whose maximum-likelihood gradient are
+known.
+"""
 
 import math
 
@@ -16,7 +18,9 @@ METHODS = ("cd", "pcd", "nce")
 
 
 class Quadratic(nn.Module):
-    """phi(u) = a |u|^2/2 - <b, u>, so that p is a Gaussian of precision 1 + a about b/(1 + a), in units of s."""
+    """phi(u) = a |u|^2/2 - <b, u>, so that p is a Gaussian of precision 1 + a about b/(1 + a), in
+    units of s.
+    """
 
     def __init__(self, a: float = 0.0) -> None:
         super().__init__()
@@ -27,10 +31,11 @@ class Quadratic(nn.Module):
 
 
 def test_noise_contrast_finds_the_normalised_density() -> None:
-    """Logistic regression on (|u|^2/2, u, 1): log p lies within five standard errors of the truth at every point.
+    """Logistic regression on (|u|^2/2, u, 1): log p lies within five standard errors of the truth
+    at every point.
 
-    Those of the minimum of a mean loss are the diagonal of g^T H^-1 V H^-1 g/n, H its second derivative, V the variance of
-    the slopes of its items, g the slope of log p(x).
+    Those of the minimum of a mean loss are the diagonal of g^T H^-1 V H^-1 g/n, H its second
+    derivative, V the variance of the slopes of its items, g the slope of log p(x).
     """
     n, mean, std, s = 20_000, torch.tensor([0.2, -0.1]), 0.3, 0.8
     x = mean + std * torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
@@ -78,7 +83,9 @@ def test_noise_contrast_finds_the_normalised_density() -> None:
 
 @pytest.mark.parametrize("method", ["cd", "pcd"])
 def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -> None:
-    """In a: the mean of |u|^2/2 over data, less 2/(2 (1 + a)), for chains as long as many times what they forget in."""
+    """In a: the mean of |u|^2/2 over data, less 2/(2 (1 + a)), for chains as long as many times
+    what they forget in.
+    """
     torch.manual_seed(0)
     n, a = 4000, 3.0
     x = 0.4 * torch.randn(n, 2) + 0.5
@@ -96,7 +103,8 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
 def test_samples_are_those_of_the_energy() -> None:
     model = ContrastiveEnergy(Quadratic(3.0), PLANE, kernel=Hamiltonian(0.3, leapfrogs=4))
     x = PLANE.encode(model.sample(range(2000), sampler=30))
-    # Precision 4: a variance of 1/4 a number, whose estimate from 4000 numbers has deviation sqrt(2/4000)/4.
+    # Precision 4: a variance of 1/4 per number, whose estimate from 4000 numbers has deviation
+    # sqrt(2/4000)/4.
     assert abs(x.square().mean() - 0.25) < 5 * math.sqrt(2 / 4000) / 4
     alone = PLANE.encode(model.sample([7], sampler=3))
     assert torch.allclose(alone[0], PLANE.encode(model.sample(range(9), sampler=3))[7], atol=1e-6)

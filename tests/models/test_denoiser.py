@@ -41,7 +41,9 @@ def mlp(shape=(2,), condition=None, dtype=torch.float32):
 
 @pytest.mark.parametrize("data_std", [0.5, 1.0])
 def test_preconditioning_on_the_ve_path_is_that_of_edm(data_std):
-    """D = c_skip x + c_out F(c_in x) with table 1 of Karras et al. 2022; the sign of F is a convention of the target."""
+    """D = c_skip x + c_out F(c_in x) with table 1 of Karras et al. 2022; the sign of F is a
+    convention of the target.
+    """
     path = Path(Geometric(0.002, 80.0), "ve")
     x, answer = torch.randn(2, 4, 3, dtype=torch.float64)
     network = Spy(answer)
@@ -120,7 +122,9 @@ def test_an_unknown_target_suggests_the_closest():
 @pytest.mark.parametrize("network_dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("data_dtype", [torch.float32, torch.float64])
 def test_a_network_of_any_precision_serves_data_of_any_other(network_dtype, data_dtype):
-    """The network computes in its own precision, the prediction keeps the data's; they agree to the coarser of the two."""
+    """The network computes in its own precision, the prediction keeps the data's; they agree to the
+    coarser of the two.
+    """
     path, x = PATHS["cosine-vp"], torch.randn(4, 2, dtype=torch.float64)
     labels = torch.tensor([0, 1, -1, 2])
     exact = Denoiser(mlp((2,), Labels(3), torch.float64), path)(x, TIMES, labels)

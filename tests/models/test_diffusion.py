@@ -1,4 +1,6 @@
-"""The VDM against a second, independent bound in the letters of Kingma et al. 2021, and against entropies."""
+"""The VDM against a second, independent bound in the letters of Kingma et al. 2021, and against
+entropies.
+"""
 
 import math
 
@@ -40,9 +42,11 @@ def raw_items(data, count):
 
 
 def bound_of_kingma(vdm, raw, gamma, dgamma, *, seed, draws, steps):
-    """Kingma et al. 2021, eq. 13-18 and section 3: gamma = -log SNR, alpha^2 = sigmoid(-gamma), sigma^2 = sigmoid(gamma).
+    """Kingma et al. 2021, eq. 13-18 and section 3: gamma = -log SNR, alpha^2 = sigmoid(-gamma),
+    sigma^2 = sigmoid(gamma).
 
-    Draws the same random numbers in the same order: one offset per item, then the noise of each term.
+    Draws the same random numbers in the same order: one offset per item, then the noise of each
+    term.
     """
     data, own = vdm.spec, Noise(range(seed, seed + len(raw)), vdm.spec.shape, Stream.BOUND)
     span = data.high - data.low
@@ -228,7 +232,9 @@ def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
 
 
 def test_a_small_network_learns_a_gaussian_to_its_entropy():
-    """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of zeros misses."""
+    """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of
+    zeros misses.
+    """
     root = torch.tensor([[1.0, 0.0], [0.9, math.sqrt(1 - 0.81)]])
     data = DataSpec((2,), low=-5, high=5)
     entropy = 0.5 * math.log2(2 * math.pi * math.e) + 0.25 * math.log2(1 - 0.81)
@@ -310,11 +316,16 @@ def test_a_learned_schedule_learns_its_ends_from_the_bound_and_its_interior_from
 
 
 def test_a_share_of_the_reconstruction_pulls_the_start_as_the_whole_does():
-    """The gradient of the start from the first items has the mean of that from all, to 3 standard errors."""
+    """The gradient of the start from the first items has the mean of that from all, to 3 standard
+    errors.
+    """
     vdm, raw = model(DISCRETE, Path(LearnedSchedule(2, -3))), raw_items(DISCRETE, 2000)
     x0, path = vdm.spec.encode(raw), vdm.denoiser.path
-    likely = lambda x: reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()  # noqa: E731
-    pull = lambda x: torch.autograd.grad(likely(x), path.schedule.reach)[0][0].double()  # noqa: E731
+
+    def pull(x):
+        likely = reconstruction(path, vdm.decoder, x, torch.randn_like(x)).mean()
+        return torch.autograd.grad(likely, path.schedule.reach)[0][0].double()
+
     few = estimate(
         torch.stack(
             [pull(x0[k : k + Elbo().reconstructed]) for k in range(0, 2000, Elbo().reconstructed)]
@@ -338,7 +349,9 @@ def test_a_schedule_that_would_collapse_is_refused(objective):
 
 
 def test_a_schedule_trained_by_a_weighted_error_collapses():
-    """With |eps_hat - eps|^2 the interior, trained on the plain loss, piles its times where eps is easy."""
+    """With |eps_hat - eps|^2 the interior, trained on the plain loss, piles its times where eps is
+    easy.
+    """
     std = 0.1
     schedule = LearnedSchedule(8, -5, fixed_ends=True)
     optimizer = torch.optim.Adam(schedule.parameters(), lr=0.02)

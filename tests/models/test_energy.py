@@ -1,4 +1,6 @@
-"""Energies: the score is a gradient, twice differentiable, and every loss, sampler and likelihood takes one."""
+"""Energies: the score is a gradient, twice differentiable, and every loss, sampler and likelihood
+takes one.
+"""
 
 import math
 
@@ -148,7 +150,9 @@ def test_the_score_itself_is_differentiated_with_respect_to_the_state():
 
 
 def test_likelihoods_take_an_energy():
-    """The flow's trace differentiates the score again; phi = 0 is the Gaussian itself, whose log p is known."""
+    """The flow's trace differentiates the score again; phi = 0 is the Gaussian itself, whose log p
+    is known.
+    """
     network = MLPConfig(width=8, depth=1).build((2,))
     energy, oracle = Energy(network, PATH, 0.6), Mixture(torch.zeros(1, 2), 0.6, path=PATH)
     x = 0.6 * X.float()
@@ -197,7 +201,9 @@ def test_every_network_is_an_energy_in_training(config, shape):
 
 
 def test_a_vdm_learns_an_energy():
-    """120 steps on eight Gaussians: the error falls by a tenth from that of one Gaussian, where it begins."""
+    """120 steps on eight Gaussians: the error falls by a tenth from that of one Gaussian, where it
+    begins.
+    """
     data = load("eight_gaussians")
     energy = Energy(MLPConfig(width=64, depth=2).build((2,)), Path(LinearLogSNR(8, -5)), 0.45)
     model = VDM(energy, data.spec, objective="simple")
@@ -232,7 +238,9 @@ def test_bad_input_is_refused():
 
 
 def test_a_vdm_of_dual_weight_learns_the_constant():
-    """Data N(0, 0.2^2 I) under data_std = 0.6: after 300 steps log p at t = 0 is right to 0.15 nats, constant included."""
+    """Data N(0, 0.2^2 I) under data_std = 0.6: after 300 steps log p at t = 0 is right to 0.15
+    nats, constant included.
+    """
     path = Path(LinearLogSNR(6, -4))
     data = load("eight_gaussians").spec
     energy = Energy(PotentialConfig(32, 1).build((2,)), path, 0.6, form="scalar")

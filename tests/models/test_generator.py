@@ -1,4 +1,6 @@
-"""No loss reads the global random generator: the generator that is given alone decides, for every objective and model."""
+"""No loss reads the global random generator: the generator that is given alone decides, for every
+objective and model.
+"""
 
 import copy
 

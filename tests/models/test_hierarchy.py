@@ -1,4 +1,6 @@
-"""Hierarchies whose every density is known: linear-Gaussian chains, and diffusion unrolled into one."""
+"""Hierarchies whose every density is known: linear-Gaussian chains, and diffusion unrolled into
+one.
+"""
 
 import math
 from itertools import pairwise
@@ -29,7 +31,9 @@ def affine(weight, bias, std):
 
 
 class LinearGaussian:
-    """p(z) = N(0, I), p(x | z) = N(W z + b, s^2 I): density and posterior in closed form (Luo 2022, eq. 1, 2)."""
+    """p(z) = N(0, I), p(x | z) = N(W z + b, s^2 I): density and posterior in closed form (Luo 2022,
+    eq. 1, 2).
+    """
 
     def __init__(self, dims=3, latents=2, std=0.4):
         self.W, self.b, self.std = (
@@ -48,7 +52,9 @@ class LinearGaussian:
         return (x - self.b) @ self.W @ torch.linalg.inv(self.precision) / self.std**2
 
     def rotated(self):
-        """The same model with latents along the axes of the posterior, whose covariance is then diagonal."""
+        """The same model with latents along the axes of the posterior, whose covariance is then
+        diagonal.
+        """
         _, axes = torch.linalg.eigh(self.precision)
         self.W, self.precision = self.W @ axes, axes.T @ self.precision @ axes
         return self
@@ -71,8 +77,9 @@ def draws(model, x, count, seed=0):
 
 
 def exact_mean(infer, x, numbers):
-    """The mean of an inference's bound over its draws, without drawing: for an item x (1, d) whose log-densities are
-    quadratic in the noise, f(0) + 1/2 sum_j [f(e_j) + f(-e_j) - 2 f(0)] over the `numbers` coordinates of the noise.
+    """The mean of an inference's bound over its draws, without drawing: for an item x (1, d) whose
+    log-densities are quadratic in the noise, f(0) + 1/2 sum_j [f(e_j) + f(-e_j) - 2 f(0)] over the
+    `numbers` coordinates of the noise.
     """
     units = torch.eye(numbers, dtype=torch.float64)
     points = torch.cat([torch.zeros(1, numbers, dtype=torch.float64), units, -units])
@@ -89,7 +96,9 @@ def exact_mean(infer, x, numbers):
 
 
 def test_the_exact_posterior_makes_the_bound_an_equality():
-    """ELBO = log p(x) - KL(q || p(z | x)) (Luo 2022, eq. 15): per draw for log w, and in mean with the analytic KL."""
+    """ELBO = log p(x) - KL(q || p(z | x)) (Luo 2022, eq. 15): per draw for log w, and in mean with
+    the analytic KL.
+    """
     exact, x = LinearGaussian().rotated(), torch.randn(6, 3).double()
     one, *_ = draws(exact.vae(), x, 1)
     torch.testing.assert_close(one.log_weight, exact.log_prob(x), rtol=0, atol=1e-6)
@@ -98,7 +107,9 @@ def test_the_exact_posterior_makes_the_bound_an_equality():
 
 
 def test_a_wrong_posterior_costs_its_divergence():
-    """The gap is KL(q || p(z | x)) = sum_i (s^2 - 1 - log s^2 + shift^2 precision_i) / 2 for stretch s."""
+    """The gap is KL(q || p(z | x)) = sum_i (s^2 - 1 - log s^2 + shift^2 precision_i) / 2 for
+    stretch s.
+    """
     exact, x, shift, stretch = LinearGaussian().rotated(), torch.randn(4, 3).double(), 0.3, 1.5
     precision = exact.precision.diagonal()
     kl = 0.5 * (stretch**2 - 1 - 2 * math.log(stretch) + shift**2 * precision).sum()
@@ -109,7 +120,9 @@ def test_a_wrong_posterior_costs_its_divergence():
 
 
 def test_importance_weights_are_unbiased_and_tighten_the_bound():
-    """E w = p(x) (eq. 7); one draw is the ELBO; more draws never loosen it (Burda et al. 2016, theorem 1)."""
+    """E w = p(x) (eq. 7); one draw is the ELBO; more draws never loosen it (Burda et al. 2016,
+    theorem 1).
+    """
     exact, x = LinearGaussian().rotated(), torch.randn(5, 3).double()
     model = exact.vae(shift=0.2, stretch=1.4)
     many = draws(model, x.repeat(400, 1), 50)
@@ -139,7 +152,9 @@ def test_one_importance_draw_is_one_draw_of_the_log_weight():
 
 
 def scalar_chain(levels=4):
-    """x -> z_1 -> ... -> z_L with q(z_i | z_{i-1}) = N(c_i z, v_i) and p(z_{i-1} | z_i) = N(a_i z + b_i, s_i^2)."""
+    """x -> z_1 -> ... -> z_L with q(z_i | z_{i-1}) = N(c_i z, v_i) and p(z_{i-1} | z_i) = N(a_i z +
+    b_i, s_i^2).
+    """
     c, v, a, s = (torch.rand(levels + 1).double() * 0.5 + 0.4 for _ in range(4))
     model = Hierarchy(
         DataSpec((1,), low=-1, high=1),
@@ -152,7 +167,9 @@ def scalar_chain(levels=4):
 
 
 def test_the_chain_is_the_product_of_its_factors():
-    """log w = log p(x, z) - log q(z | x) with every factor written out (Luo 2022, eq. 23, 24, 28, 29)."""
+    """log w = log p(x, z) - log q(z | x) with every factor written out (Luo 2022, eq. 23, 24, 28,
+    29).
+    """
     model, c, v, a, s = scalar_chain()
     x = torch.randn(7, 1).double()
     one, *_ = draws(model, x, 1)
@@ -173,7 +190,9 @@ def test_the_chain_is_the_product_of_its_factors():
 
 
 def test_the_consistency_bound_is_looser_by_its_closed_form():
-    """Luo 2022, eq. 44 -> 45 is no equality: the gap is sum_i a_{i+1} c_{i+1} v_i / s_{i+1}^2 (d = 1)."""
+    """Luo 2022, eq. 44 -> 45 is no equality: the gap is sum_i a_{i+1} c_{i+1} v_i / s_{i+1}^2 (d =
+    1).
+    """
     model, c, v, a, s = scalar_chain()
     x = torch.full((4000, 1), 0.3).double()
     found = draws(model, x, 25)
@@ -201,7 +220,9 @@ def mixture(path=PATH):
 
 
 def both_ways(x, steps, seed):
-    """The inference from the data upwards, and the one from the top downwards, with noise of their own."""
+    """The inference from the data upwards, and the one from the top downwards, with noise of their
+    own.
+    """
     oracle, shape = mixture(), x.shape[1:]
     noise = Noise(range(seed, seed + len(x)), shape, Stream.BOUND)
     other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, Stream.BOUND)
@@ -210,7 +231,9 @@ def both_ways(x, steps, seed):
 
 
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
-    """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the VDM's estimator."""
+    """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the
+    VDM's estimator.
+    """
     x, steps = mixture().sample(range(20_000)), 8
     up, down = both_ways(x, steps, seed=2)
     vdm = variational_bound(
@@ -222,9 +245,11 @@ def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
 
 
 def test_closed_form_divergences_vary_less_than_draws_of_them():
-    """Rao-Blackwell: each KL of eq. 58 is a conditional mean of its term in eq. 57, which has separate expectations.
+    """Rao-Blackwell: each KL of eq. 58 is a conditional mean of its term in eq. 57, which has
+    separate expectations.
 
-    Summed along *one* path the order may turn round: the draws of a good model cancel (log w of an exact one is constant).
+    Summed along *one* path the order may turn round: the draws of a good model cancel (log w of an
+    exact one is constant).
     """
     x = mixture().sample(range(1)).expand(4000, -1)
     _, down = both_ways(x, 8, seed=5)
@@ -236,9 +261,11 @@ def test_closed_form_divergences_vary_less_than_draws_of_them():
 
 
 def expected_bound(path, steps, std, x):
-    """Eq. 58 in closed form for data N(0, std^2) in one dimension, at the item x, with the exact denoiser.
+    """Eq. 58 in closed form for data N(0, std^2) in one dimension, at the item x, with the exact
+    denoiser.
 
-    With E[x0 | z_t] = gain z_t each KL is SNR-weighted: 1/2 (SNR_s - SNR_t) E (x - gain z_t)^2 (eq. 99, 110).
+    With E[x0 | z_t] = gain z_t each KL is SNR-weighted: 1/2 (SNR_s - SNR_t) E (x - gain z_t)^2 (eq.
+    99, 110).
     """
     levels = step_levels(path, steps)
     first, last = levels[0], levels[-1]
@@ -253,7 +280,9 @@ def expected_bound(path, steps, std, x):
 
 @pytest.mark.parametrize("steps", [1, 2, 6, 40])
 def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
-    """Data N(0, 0.8^2): the chain (eq. 37), denoising matching (eq. 58) and the closed form are equal, not only close."""
+    """Data N(0, 0.8^2): the chain (eq. 37), denoising matching (eq. 58) and the closed form are
+    equal, not only close.
+    """
     oracle = Mixture(torch.zeros(1, 1).double(), 0.8, path=PATH)
     x, levels = torch.full((1, 1), 0.5).double(), step_levels(PATH, steps)
     chain = unroll(oracle, FAR, Continuous(), steps)
@@ -268,7 +297,9 @@ def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
 
 
 def test_the_chain_samples_what_it_models():
-    """Down the chain of an exact denoiser the mean and the spread of the data come out, at many steps."""
+    """Down the chain of an exact denoiser the mean and the spread of the data come out, at many
+    steps.
+    """
     hierarchy = unroll(mixture(Path(LinearLogSNR(9, -7))), FAR, Continuous(), 200)
     noise = Noise(range(4000), (2,), Stream.START)
     x = hierarchy.generate(4000, noise.draw).mean

@@ -1,4 +1,6 @@
-"""The ladder: its densities are the product of its factors, its bound is one, and both walks are the same."""
+"""The ladder: its densities are the product of its factors, its bound is one, and both walks are
+the same.
+"""
 
 import math
 
@@ -36,7 +38,9 @@ def pictures(count=4):
 
 @pytest.mark.parametrize("levels", LATENTS)
 def test_the_weight_is_the_product_of_the_factors(levels):
-    """log w = log p(x | z) + sum_i log p(z_i | above) - log q(z_i | above, x), each written out (Luo 2022, eq. 27)."""
+    """log w = log p(x | z) + sum_i log p(z_i | above) - log q(z_i | above, x), each written out
+    (Luo 2022, eq. 27).
+    """
     model, x0 = ladder(levels), DATA.encode(pictures()).double()
     inference = model.infer(x0, Noise(range(4), (1,), Stream.BOUND).draw)
     features, h, expected = model.encoder_features(x0), model.start(4), torch.zeros(4).double()
@@ -61,7 +65,9 @@ def test_the_weight_is_the_product_of_the_factors(levels):
 
 
 def test_the_bound_is_below_log_p_by_importance_sampling():
-    """E log w < log p(x); the closed-form KLs have the same mean as the drawn ratios; E w is one number for any q."""
+    """E log w < log p(x); the closed-form KLs have the same mean as the drawn ratios; E w is one
+    number for any q.
+    """
     model, raw = ladder(3), pictures(1)
     for rung in model.rungs:  # a q nearer to p: weights without heavy tails
         for parameter in [*rung.posterior.parameters()][-2:]:
@@ -102,7 +108,8 @@ def test_an_item_is_the_same_alone_and_in_a_batch(levels):
     model, raw = ladder(levels).float(), pictures(5)
     together = model.bound(raw, seeds=range(7, 7 + len(raw)), draws=2)
     alone = model.bound(raw[3:4], seeds=[10], draws=2)
-    # one convolution of a batch may sum in another order than one of an item: float32 of some hundred terms
+    # one convolution of a batch may sum in another order than one of an item:
+    # float32 of some hundred terms
     torch.testing.assert_close(alone.total, together.total[3:4], rtol=1e-4, atol=1e-3)
     assert len(together.divergences) == levels - 1
     assert torch.equal(model.sample([3]), model.sample([1, 3])[1:])
@@ -110,7 +117,9 @@ def test_an_item_is_the_same_alone_and_in_a_batch(levels):
 
 
 def test_a_new_ladder_has_standard_normal_priors():
-    """The last layers of p are zero: p is N(0, I) at every level, and pixels are as likely black as white."""
+    """The last layers of p are zero: p is N(0, I) at every level, and pixels are as likely black as
+    white.
+    """
     model = ladder(3, awake=False)
     inference = model.infer(DATA.encode(pictures()).double(), torch.randn_like)
     for latent in inference.latents:
@@ -120,7 +129,7 @@ def test_a_new_ladder_has_standard_normal_priors():
 
 
 def test_warming_up_charges_less_at_first_and_changes_no_bound():
-    """Step n of 4 charges n/4 of the costs, and the fifth all of them; evaluation counts no step."""
+    """Step n of 4 charges n/4 of the costs, the fifth all of them; evaluation counts no step."""
     model, raw = ladder(3, warmup=4).float(), pictures(2)
     model.train()
     for n in range(6):
@@ -137,7 +146,9 @@ def test_warming_up_charges_less_at_first_and_changes_no_bound():
 
 @pytest.mark.parametrize("levels", [1, 3])
 def test_training_tightens_the_bound(levels):
-    """200 steps on 32 pictures of bars: well below the entropy of independent pixels, and every weight has a gradient."""
+    """200 steps on 32 pictures of bars: well below the entropy of independent pixels, and every
+    weight has a gradient.
+    """
     torch.manual_seed(0)
     bars = torch.zeros(32, 1, 8, 8, dtype=torch.uint8)
     bars[torch.arange(32), 0, :, torch.randint(8, (32,))] = 1

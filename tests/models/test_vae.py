@@ -1,4 +1,6 @@
-"""Trained kernels in a `Hierarchy`: one latent is the VAE, more are a Markov chain; every decoder meets its formula."""
+"""Trained kernels in a `Hierarchy`: one latent is the VAE, more are a Markov chain; every decoder
+meets its formula.
+"""
 
 import math
 
@@ -34,7 +36,9 @@ def items(data, count=4):
 
 @pytest.mark.parametrize("channels", [None, (8, 8)])
 def test_the_vae_is_its_two_terms(channels):
-    """-BCE(logits(mean + std noise)) - KL(N(mean, std^2) || N(0, I)), by torch (Kingma & Welling 2014, eq. 10, C.1)."""
+    """-BCE(logits(mean + std noise)) - KL(N(mean, std^2) || N(0, I)), by torch (Kingma & Welling
+    2014, eq. 10, C.1).
+    """
     model = awake(VAEConfig((3,), **SMALL, channels=channels).build(BINARY))
     raw = items(BINARY)
     noise = Noise(range(5, 9), (3,), Stream.BOUND).draw()
@@ -53,7 +57,9 @@ def test_the_vae_is_its_two_terms(channels):
     [(BINARY, "bernoulli"), (BINARY, "logistic"), (GREY, "logistic"), (PLANE, "gaussian")],
 )
 def test_every_decoder_is_a_distribution_of_the_data(data, decoder):
-    """The probabilities of the levels sum to one; a density in the units of the data integrates to one."""
+    """The probabilities of the levels sum to one; a density in the units of the data integrates to
+    one.
+    """
     model = awake(VAEConfig((3,), **SMALL, decoder=decoder).build(data))
     observation = model.observe(torch.randn(2, 3))
     if data.levels is not None:
@@ -69,7 +75,8 @@ def test_every_decoder_is_a_distribution_of_the_data(data, decoder):
         points = torch.cartesian_prod(axis, axis)
         wide = Gaussian(observation.gaussian.mean[:1], observation.gaussian.std[:1])
         density = type(observation)(wide, observation.log_scale).log_prob(data.encode(points)).exp()
-        # a sum over a grid of step 0.1 is the integral to double precision where the std is a few steps
+        # a sum over a grid of step 0.1 is the integral to double precision where the std is a few
+        # steps
         assert density.sum().item() * 0.01 == pytest.approx(1, abs=1e-3)
 
 
@@ -80,7 +87,9 @@ def test_new_components_are_told_apart():
 
 
 def test_the_scale_of_a_logistic_is_bounded():
-    """An extreme output is a narrow or a wide logistic, not a spike nor a plain: exp(-2 +- MAX_LOG_STD)."""
+    """An extreme output is a narrow or a wide logistic, not a spike nor a plain: exp(-2 +-
+    MAX_LOG_STD).
+    """
     raw = torch.stack([torch.full((1, 18, 8, 8), sign * 1e4) for sign in (-1, 1)])
     scales = [Head(GREY, "logistic", components=3)(each).log_scales for each in raw]
     assert [one.unique().item() for one in scales] == pytest.approx([-7, 3])
@@ -110,7 +119,9 @@ def test_a_latent_relative_to_its_prior_is_an_affine_change_of_it():
 
 @pytest.mark.parametrize("channels", [None, (8, 8)])
 def test_a_trained_chain_of_three_is_a_hierarchy(channels):
-    """Shapes, all weights registered, and E[w] the same as from the prior: the kernels are where they belong."""
+    """Shapes, all weights registered, and E[w] the same as from the prior: the kernels are where
+    they belong.
+    """
     data = DataSpec((1, 4, 4), low=0, high=1, levels=2)
     model = awake(VAEConfig((3, 2, 2), **SMALL, channels=channels).build(data))
     for name, parameter in model.up.named_parameters():
@@ -139,7 +150,9 @@ def test_a_trained_chain_of_three_is_a_hierarchy(channels):
     (BINARY, VAEConfig((4, 3, 2), **SMALL, channels=(8, 8))),
 ])  # fmt: skip
 def test_training_tightens_the_bound(data, config):
-    """A few steps on a few items lower the loss by more than a tenth of a bit, and every weight has a gradient."""
+    """A few steps on a few items lower the loss by more than a tenth of a bit, and every weight has
+    a gradient.
+    """
     raw = items(data, 16)
     if data is BINARY:
         raw = raw[:2].repeat(8, 1, 1, 1)
@@ -193,7 +206,9 @@ def test_data_and_sizes_that_do_not_fit_are_refused(data, change, says):
     ("data", "decoder"), [(BINARY, "bernoulli"), (DataSpec((3,), -1.0, 1.0), "gaussian")]
 )
 def test_a_vae_is_made_in_one_call(data, decoder):
-    """The decoder is the one that fits the data, and the model that of the config with the same choices."""
+    """The decoder is the one that fits the data, and the model that of the config with the same
+    choices.
+    """
     torch.manual_seed(0)
     model = VAE(data, (4,), width=16, depth=1)
     torch.manual_seed(0)

@@ -1,4 +1,6 @@
-"""ContrastiveEnergy losses: their gradients against those of maximum likelihood, and the chains that they remember."""
+"""ContrastiveEnergy losses: their gradients against those of maximum likelihood, and the chains
+that they remember.
+"""
 
 import math
 
@@ -20,7 +22,9 @@ def _zeros(count: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def test_exact_negatives_give_the_gradient_of_maximum_likelihood() -> None:
-    """E = k (x - m)^2/2: the gradient of -log p is ((x - m)^2 - 1/k)/2 in k and k (m - x) in m, on average over data."""
+    """E = k (x - m)^2/2: the gradient of -log p is ((x - m)^2 - 1/k)/2 in k and k (m - x) in m, on
+    average over data.
+    """
     torch.manual_seed(0)
     k, m = torch.tensor(4.0, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
     k.requires_grad_(), m.requires_grad_()
@@ -29,7 +33,8 @@ def test_exact_negatives_give_the_gradient_of_maximum_likelihood() -> None:
     loss = contrastive_divergence(lambda v: k * (v[:, 0] - m).square() / 2, x, negatives)
     found = torch.autograd.grad(loss.mean(), (k, m))
     squares, places = (x - 0.3).square().mean() - 1 / 4, 4 * (0.3 - x.mean())
-    # What is left is the noise of the negatives alone: (x' - m)^2/2 has deviation sqrt(2)/(2 k), k (x' - m) has sqrt(k).
+    # What is left is the noise of the negatives alone: (x' - m)^2/2 has deviation sqrt(2)/(2 k),
+    # k (x' - m) has sqrt(k).
     assert abs(found[0] - squares / 2) < 5 * math.sqrt(2) / (2 * 4) / math.sqrt(N)
     assert abs(found[1] - places) < 5 * math.sqrt(4) / math.sqrt(N)
 
@@ -49,7 +54,8 @@ def test_the_decay_is_of_both_energies() -> None:
 
 @pytest.mark.parametrize("noises", [1, 3])
 def test_noise_contrast_is_least_at_the_density(noises: int) -> None:
-    """The slope of the expected loss in r(x) is 0 at r = log p - log q, at every x, however many noises a datum.
+    """The slope of the expected loss in r(x) is 0 at r = log p - log q, at every x, however many
+    noises a datum.
 
     Of one datum and `noises` noises it is p(x) dL_data/dr + noises q(x) dL_noise/dr.
     """

@@ -1,4 +1,6 @@
-"""Every weight against its paper's formula, in the paper's own letters; equal gradients whatever the target."""
+"""Every weight against its paper's formula, in the paper's own letters; equal gradients whatever
+the target.
+"""
 
 import math
 
@@ -52,7 +54,9 @@ def believing(x0_hat, path, target="x0"):
 
 
 def case(path):
-    """Truth, times, and what the weight is tested on: the errors of x0, eps and v, summed over each item."""
+    """Truth, times, and what the weight is tested on: the errors of x0, eps and v, summed over each
+    item.
+    """
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     level = path.at(T, like=x0)
     truth = Prediction.of(x0, eps, level)
@@ -65,7 +69,9 @@ def case(path):
 
 
 def paper_weights(path):
-    """name -> (target, weight of that target's squared error), on a variance-preserving path, from SNR alone."""
+    """name -> (target, weight of that target's squared error), on a variance-preserving path, from
+    SNR alone.
+    """
     h = 1e-6
     snr = torch.exp(path.schedule(T))
     speed = -(path.schedule(T + h) - path.schedule(T - h)) / (2 * h)  # -d log SNR/dt
@@ -85,8 +91,10 @@ def paper_weights(path):
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-vp"])
 @pytest.mark.parametrize("weight", ["elbo", "simple", "min_snr", "p2", "sigmoid"])
 def test_a_weight_is_the_published_one_on_every_target_that_its_paper_gives(name, weight):
-    """Kingma et al. 2021, eq. 17; Ho et al. 2020, eq. 14; Hang et al. 2023, section 3.4; Choi et al. 2022, section 3;
-    Hoogeboom et al. 2024: e^b sigmoid(log_snr - b) |x0|^2 and sigmoid(b - log_snr) |eps|^2 with b = -1."""
+    """Kingma et al. 2021, eq. 17; Ho et al. 2020, eq. 14; Hang et al. 2023, section 3.4; Choi et
+    al. 2022, section 3; Hoogeboom et al. 2024: e^b sigmoid(log_snr - b) |x0|^2 and sigmoid(b -
+    log_snr) |eps|^2 with b = -1.
+    """
     path = PATHS[name]
     x0, eps, x0_hat, errors = case(path)
     got = denoising_loss(believing(x0_hat, path), x0, T, eps, WEIGHTS[weight])
@@ -112,7 +120,9 @@ def test_the_ceiling_of_min_snr_is_its_parameter():
 @pytest.mark.parametrize("data_std", [0.5, 1.3])
 @pytest.mark.parametrize("scaling", ["ve", "vp"])
 def test_edm_is_the_expectation_over_ln_sigma(scaling, data_std):
-    """E_{ln sigma ~ N(-1.2, 1.2^2)} (sigma^2 + s^2)/(sigma s)^2 |D - x0|^2 (Karras et al. 2022, table 1)."""
+    """E_{ln sigma ~ N(-1.2, 1.2^2)} (sigma^2 + s^2)/(sigma s)^2 |D - x0|^2 (Karras et al. 2022,
+    table 1).
+    """
 
     def miss(sigma):  # how far D is from x0 at this noise level
         return sigma / (1 + sigma**2)
@@ -155,7 +165,9 @@ def test_edm_takes_the_standard_deviation_of_the_data_from_the_denoiser():
 @pytest.mark.parametrize("target", [*TARGETS, edm_target(0.5)], ids=[*TARGETS, "edm(0.5)"])
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_the_gradient_does_not_depend_on_the_target(weight, target, scaling):
-    """d loss / d x0_hat = 2 weight (x0_hat - x0) whatever the network predicts; min-SNR for v is where others erred."""
+    """d loss / d x0_hat = 2 weight (x0_hat - x0) whatever the network predicts; min-SNR for v is
+    where others erred.
+    """
     path = Path(Cosine(7, -6), scaling)
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     x0_hat.requires_grad_()
@@ -196,7 +208,9 @@ def test_min_snr_of_v_is_finite_where_nothing_of_the_data_is_left(end):
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("schedule", [LinearLogSNR(9, -8), Cosine(9, -8)], ids=["linear", "cosine"])
 def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, scaling):
-    """On N(0, s^2) the integral is 1/2 log((1 + s^2 SNR_0)/(1 + s^2 SNR_1)): the information between the ends."""
+    """On N(0, s^2) the integral is 1/2 log((1 + s^2 SNR_0)/(1 + s^2 SNR_1)): the information
+    between the ends.
+    """
     path, std = Path(schedule, scaling), 0.7
     signs = torch.tensor(
         [[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64

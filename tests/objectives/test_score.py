@@ -1,4 +1,6 @@
-"""Score matching against closed forms: one minimiser for all, the derived variances, and weights that are one."""
+"""Score matching against closed forms: one minimiser for all, the derived variances, and weights
+that are one.
+"""
 
 import itertools
 import math
@@ -31,7 +33,9 @@ SIGNS = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=D)), dtype=torch
 
 
 def moments_exact(n=64):
-    """x0 and eps whose sample moments are those of N(MEAN, COVARIANCE) and N(0, I), independent: to the last digit."""
+    """x0 and eps whose sample moments are those of N(MEAN, COVARIANCE) and N(0, I), independent: to
+    the last digit.
+    """
     raw = torch.randn(n, 2 * D, dtype=torch.float64)
     raw = raw - raw.mean(0)
     white = raw @ torch.linalg.inv(torch.linalg.cholesky(raw.T @ raw / n)).T
@@ -39,7 +43,7 @@ def moments_exact(n=64):
 
 
 def minimiser(loss):
-    """(A, b) of the score A x + b that minimises a quadratic loss: one Newton step from anywhere."""
+    """(A, b) of the score A x + b that minimises a quadratic loss: one Newton step."""
     flat = torch.randn(D * D + D, dtype=torch.float64)
 
     def mean(p):
@@ -52,7 +56,7 @@ def minimiser(loss):
 
 
 def test_exact_sliced_and_denoising_have_one_minimiser_on_a_gaussian():
-    """It is -V^-1 (x - m) with V = alpha^2 C + sigma^2 I: samples with exact moments, all probes."""
+    """It is -V^-1 (x - m) with V = alpha^2 C + sigma^2 I: exact moments, all probes."""
     path = Path(LinearLogSNR(4, -4), "vp")
     level = path.at(0.4)
     x0, eps = moments_exact()
@@ -105,7 +109,9 @@ def test_the_variance_of_one_sliced_probe_is_the_derived_one(project):
 
 
 def test_gaussian_probes_vary_more():
-    """v ~ N(0, I) has 2 sum_ij S_ij^2, the diagonal too: within 4 standard errors of a sample variance."""
+    """v ~ N(0, I) has 2 sum_ij S_ij^2, the diagonal too: within 4 standard errors of a sample
+    variance.
+    """
     jacobian = torch.diag(torch.tensor([1.0, 2.0, -0.5], dtype=torch.float64))
     n, x = 40_000, torch.zeros(1, D, dtype=torch.float64)
     many, v = x.expand(n, -1), torch.randn(1, n, D, dtype=torch.float64)
@@ -121,7 +127,9 @@ def test_gaussian_probes_vary_more():
 
 
 def test_exact_is_fisher_up_to_a_constant():
-    """E exact = Fisher - 1/2 E|grad log p|^2, for a score that is none of the family: within 4 standard errors."""
+    """E exact = Fisher - 1/2 E|grad log p|^2, for a score that is none of the family: within 4
+    standard errors.
+    """
     path = Path(LinearLogSNR(6, -6), "flow")
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
     oracle, level = (
@@ -174,7 +182,9 @@ def test_denoising_score_matching_is_the_squared_error_of_the_score():
 
 
 def test_times_even_in_log_snr_keep_the_mean_and_lower_the_variance():
-    """int f(t) dt by both; the bound of an exact Gaussian denoiser varies less, for a schedule with steep ends."""
+    """int f(t) dt by both; the bound of an exact Gaussian denoiser varies less, for a schedule with
+    steep ends.
+    """
     path = Path(Cosine(9, -9), "vp")
     t, factor = uniform_in_log_snr(path, 4000, torch.Generator())
     assert factor.mean().item() == pytest.approx(
@@ -229,7 +239,9 @@ def test_bad_input_is_refused():
 
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-sub_vp", "linear-ve", "learned-flow"])
 def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
-    """The gradient there is 0 within 4 standard errors, in a direction that weighs one mode up; and it is a minimum."""
+    """The gradient there is 0 within 4 standard errors, in a direction that weighs one mode up; and
+    it is a minimum.
+    """
     path, n = PATHS[name], 20_000
     means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
     oracle = Mixture(means, 0.3, path=path, weights=torch.tensor([0.3, 0.7]).double())
@@ -253,7 +265,9 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
 
 
 def test_dual_score_matching_by_its_definition():
-    """1/2 |sigma grad E - eps|^2 and 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, by finite differences at fixed x_t."""
+    """1/2 |sigma grad E - eps|^2 and 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, by finite differences at
+    fixed x_t.
+    """
     path, h = PATHS["cosine-sub_vp"], 1e-5
     oracle = Mixture(torch.randn(3, 2).double(), 0.4, path=path)
     x0, eps, t = (

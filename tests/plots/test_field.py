@@ -69,7 +69,9 @@ def test_arrows_are_the_exact_score():
 
 @pytest.mark.parametrize("wrap", [lambda oracle: oracle, score_only])
 def test_the_density_is_darkest_at_a_mode(wrap):
-    """Of the energy where there is one, of the items otherwise; the heavier mode, as both are equally wide."""
+    """Of the energy where there is one, of the items otherwise; the heavier mode, as both are
+    equally wide.
+    """
     figure = score_field(wrap(mixture()), raw(), SPEC)
     level = noise_levels(PATH, SPEC.encode(raw()), 4)[-1]
     (image,) = figure.axes[-1].images
@@ -129,7 +131,8 @@ def test_annealed_walkers_end_on_the_modes_with_their_weights(path):
     assert abs(share - 0.8) < 4 * math.sqrt(0.8 * 0.2 / n)
     # a step at the smallest noise is short, one at the largest as long as the cloud is wide
     assert np.abs(alone[1] - alone[0]).mean() < 0.5 * np.abs(annealed[1] - annealed[0]).mean()
-    # at the smallest noise alone, hills between the modes part the walkers: each mode has about the half that is nearer
+    # at the smallest noise alone, hills between the modes part the walkers: each mode has about the
+    # half that is nearer
     other = np.linalg.norm(alone[-1][:, None] - MEANS.numpy(), axis=2)
     assert (other.argmin(1) == 1).mean() < 0.8 - 4 * math.sqrt(0.8 * 0.2 / n)
 
