@@ -48,7 +48,7 @@ class SamplerOptions:
     solver: str | None = None
     """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16, ddim+mala."""
     spacing: str | None = None
-    """Where the steps lie, such as log_snr, clock, angle or karras; by default as suits the solver."""
+    """Where the steps lie, such as log_snr, angle or karras; by default as suits the solver."""
     scaling: str | None = None
     """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
