@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, "-m", "benchmarks.accelerator"]
 
 
+@pytest.mark.thorough
 def test_all_its_parts_run_on_a_cpu():
     command = [*RUN, "--device", "cpu", "--shrunk", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -90,6 +90,7 @@ def test_sample_writes_a_picture_and_says_so_in_json(trained, capsys):
     assert Path(said["file"]).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
 def test_evaluate_writes_a_report_of_one_file(trained, capsys):
     main(["evaluate", str(trained), "--draws", "2", "--samples", "20", "--steps", "3", "--json"])
     said = json.loads(capsys.readouterr().out)
@@ -232,6 +233,7 @@ def test_a_read_only_disk(fails, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
     out = tmp_path / "run"

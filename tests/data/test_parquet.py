@@ -232,6 +232,7 @@ TRAIN = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
+@pytest.mark.thorough
 def test_real_mnist(shared_data: Path) -> None:
     mnist = load(str(shared_data / "mnist"))
     assert (len(mnist.train), len(mnist.validation), len(mnist.test)) == (57_000, 3_000, 10_000)

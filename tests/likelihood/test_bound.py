@@ -32,6 +32,7 @@ def mixture(path):
     return Mixture(means, 0.4, path=path, weights=torch.tensor([0.7, 0.3]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", PATHS)
 def test_the_bound_of_the_oracle_is_minus_log_p(name):
     path, n = PATHS[name], 2500

@@ -54,6 +54,7 @@ def carried(oracle, found):
     return found.volume.mean(1) + oracle.log_prob(found.latent, 1.0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("schedule", FINITE)
 def test_an_exact_mixture_on_every_path(schedule, scaling):

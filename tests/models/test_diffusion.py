@@ -136,6 +136,7 @@ def test_the_three_terms_add_up():
     torch.testing.assert_close(halved.total, bound.total / 2)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("data", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
 def test_the_loss_is_minus_the_bound_on_average(data):
     vdm, raw = model(data, Path(Cosine(6, -5))), raw_items(data, 64)
@@ -231,6 +232,7 @@ def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
     assert bits.error < 0.02
 
 
+@pytest.mark.thorough
 def test_a_small_network_learns_a_gaussian_to_its_entropy():
     """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of
     zeros misses.

@@ -119,6 +119,7 @@ def test_a_wrong_posterior_costs_its_divergence():
         )
 
 
+@pytest.mark.thorough
 def test_importance_weights_are_unbiased_and_tighten_the_bound():
     """E w = p(x) (eq. 7); one draw is the ELBO; more draws never loosen it (Burda et al. 2016,
     theorem 1).

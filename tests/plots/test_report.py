@@ -109,6 +109,7 @@ def small_moons() -> Dataset:
     return Dataset("moons", data.spec, *few)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [toy_digits, lambda: toy_digits(None), small_moons])
 def test_the_sections_of_any_model(make):
     data = make()

@@ -16,6 +16,7 @@ def oracle(path):
     return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "end"),
     [

@@ -186,6 +186,7 @@ for name in ("heun", "auto"):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8),
     reason="the compiler of torch up to 2.7 does not take the loop's generator as one graph",
@@ -229,6 +230,7 @@ print([[number.hex() for number in row] for row in out.double().tolist()])
 """
 
 
+@pytest.mark.thorough
 def test_an_item_with_its_seed_is_the_same_in_two_processes():
     """One process draws items 3 and 4, another item 4 alone: bit for bit, whoever draws it."""
     said = [

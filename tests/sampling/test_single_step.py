@@ -111,6 +111,7 @@ def test_the_bias_of_a_stochastic_sampler_is_first_order_and_small(name, solver)
     assert coarse / fine == pytest.approx(2, abs=0.25)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
 @pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
 def test_end_mean_and_std_on_a_gaussian(name, solver):

@@ -102,6 +102,7 @@ def test_weak_order(name, times, solver):
     assert math.log2(coarse / fine) > used.order - 0.35, (coarse, fine)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "solver"), EXACT)
 def test_end_mean_and_std_on_a_gaussian(name, solver):
     path, used = PATHS[name], solver_named(solver)

@@ -106,6 +106,7 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
     assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("start", "end"), [(2, "zero"), (4, "denoise"), (2, "min")])
 def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
     path = Path(LinearLogSNR(start, -9))

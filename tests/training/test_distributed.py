@@ -65,6 +65,7 @@ def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.M
         train(Smooth(), Numbers(), CONFIG)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["smooth1", "smooth2", "toy", "halves"])
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
     first, second = (load(folder / f"{name}-{rank}.safetensors") for rank in range(2))
