@@ -104,7 +104,7 @@ class Registry(Mapping[str, T]):
         return value
 
     def named(self, text: str) -> T:
-        """The object for "name" or "name:number".
+        """The object for a `text` "name" or "name:number".
 
         Raises:
             ValueError: for an unknown name (the message names the closest), or a number that does
