@@ -1,4 +1,4 @@
-"""What every test may rely on: one thread, a seeded global generator, repeatable hypothesis examples."""
+"""For every test: one thread, a seeded global generator, repeatable hypothesis examples."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Samplers, bounds, likelihoods and losses are functions of their arguments: seeds or a generator.
 
-Each is called twice, with the global random states of torch and numpy set differently. It has to give the same
-numbers to the last bit, and to leave those states as they were.
+Each is called twice, with the global random states of torch and numpy set differently. It has to
+give the same numbers to the last bit, and to leave those states as they were.
 """
 
 import numpy as np
@@ -120,10 +120,8 @@ MODELS = {
     "ladder": (
         lambda: LadderConfig(((2, 1), (4, 2)), channels=(4, 4)).build(PICTURE), PICTURES,
     ),
-    **{
-        method: (lambda method=method: ContrastiveEnergy(Quadratic(), PLANE, method, steps=2, chains=8), POINTS)
-        for method in ("nce", "cd")
-    },
+    "nce": (lambda: ContrastiveEnergy(Quadratic(), PLANE, "nce"), POINTS),
+    "cd": (lambda: ContrastiveEnergy(Quadratic(), PLANE, "cd", steps=2), POINTS),
 }  # fmt: skip
 """A model, and raw data for it."""
 

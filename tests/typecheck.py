@@ -1,4 +1,4 @@
-"""How types are checked in the tests: a number that is a float may be written 2, as everywhere in Python (PEP 484)."""
+"""How types are checked in the tests: an int is a float, as everywhere in Python (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what it does, and one line with the remedy for each mistake."""
+"""The command line as a user meets it: what it does, and one line for each mistake."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`compress` and `decompress` as a user meets them: a file, its figures, and one line for each mistake."""
+"""`compress` and `decompress` as a user meets them: a file, its figures, its errors."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What `allegory train` starts from, and what it says at the end: precision, too few steps, overfitting."""
+"""The first and last lines of `allegory train`: precision, too few steps, overfitting."""
 
 import json
 from types import SimpleNamespace

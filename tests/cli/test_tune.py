@@ -1,4 +1,4 @@
-"""`allegory tune`: a sampler is fitted, kept beside the run, and used by `sample` while the weights are the same."""
+"""`allegory tune`: a sampler is fitted, kept with the run, and used for the same weights."""
 
 import json
 import shutil

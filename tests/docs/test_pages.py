@@ -17,10 +17,11 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
 )
-def test_the_code_on_the_page_runs_and_says_true(page, capsys, tmp_path, monkeypatch):
+def test_the_code_on_the_page_runs_and_prints_true(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {}
     for block in blocks(page):

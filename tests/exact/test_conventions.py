@@ -78,7 +78,7 @@ def test_the_cosine_of_improved_ddpm():
 
 
 def test_the_velocity_of_flow_matching_points_from_data_to_noise():
-    """x_t = (1 - t) x0 + t eps and dx_t/dt = eps - x0 (Liu et al. 2023), at both ends and between."""
+    """x_t = (1 - t) x0 + t eps and dx_t/dt = eps - x0 (Liu et al. 2023), both ends included."""
     x0, eps = pair()
     for level in Path(RectifiedFlow(), "flow").levels([0.0, 0.25, 1.0]):
         truth = Prediction.of(x0, eps, level)

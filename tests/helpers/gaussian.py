@@ -1,4 +1,4 @@
-"""One Gaussian, on which every probability flow and every plan is known: its oracle, its flow, and times for a grid."""
+"""One Gaussian, on which every probability flow and every plan is known in closed form."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ MEAN, STD = torch.tensor([[1.3, -0.4]], dtype=torch.float64), 0.5
 
 
 def gaussian(path):
-    """The exact Predict, on floats: equal to the Mixture oracle, and fast enough for thousands of steps."""
+    """The exact Predict, on floats: equal to the Mixture oracle, and faster."""
 
     def predict(x, t, condition=None):
         level = path.at(t)
@@ -48,10 +48,10 @@ def equal_times(n, start=0.85, end=0.15):
 
 
 def last_state(solver, predict, levels, states, draw=torch.zeros_like, grad=False):
-    """The state at the last Level, when those at the Levels before are set to the given ones (the first of them at least).
+    """The state at the last Level when those at the Levels before it are set to the given ones.
 
-    The driver computes every state; it is replaced before the next step. `grad=True` makes it keep its
-    history as a list of tensors instead of one buffer.
+    At least the first one is given. The driver computes every state, which is replaced before the
+    next step. With `grad` it keeps its history as a list of tensors instead of one buffer.
     """
     start, *later = states
     loop = SamplingLoop(predict, start, levels[0], draw=draw)
@@ -64,7 +64,7 @@ def last_state(solver, predict, levels, states, draw=torch.zeros_like, grad=Fals
 def linear_map(solver, path, levels):
     """What the last state has of the first, its constant, and what it has of each draw.
 
-    On a Gaussian a plan is affine in the first state and in the draws: one item of a batch for each of them.
+    On a Gaussian a plan is affine in the first state and in the draws: one item of a batch each.
     """
     plan = solver.plan(levels)
     count = sum(bool(instruction.noise) for instruction in plan)
@@ -82,7 +82,7 @@ def linear_map(solver, path, levels):
 
 
 def moments(solver, path, levels):
-    """Mean and variance of the last state from the exact first one, without sampling, and the gain."""
+    """Mean and variance of the last state from the exact first one, and the gain; no sampling."""
     gain, shift, noise = linear_map(solver, path, levels)
     mean = gain * levels[0].alpha * MEAN[0] + shift
     return mean, gain**2 * spread(levels[0]) ** 2 + noise.square().sum().item(), gain

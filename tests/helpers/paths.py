@@ -11,7 +11,7 @@ from allegory.process.schedule import Cosine, Geometric, LinearLogSNR, Rectified
 
 
 def bent(schedule: LearnedSchedule, seed: int = 0, std: float = 0.5) -> LearnedSchedule:
-    """The same ends and an interior drawn at random, far from a straight line; it does not train."""
+    """The same ends and a random interior, far from a straight line; it does not train."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in schedule.named_parameters():
@@ -61,6 +61,6 @@ SMOOTH = {name: path for name, path in PATHS.items() if not name.startswith("bet
 """Those whose log-SNR has no corners, for derivatives by finite differences."""
 
 ONE_PER_SCALING = ("linear-vp", "cosine-flow", "geometric-ve", "learned-sub_vp")
-"""Each scaling once, on four finite schedules: a formula of a solver reads nothing else of a path."""
+"""Each scaling once, on four finite schedules: all that a solver reads of a path."""
 ENDLESS = ("straight-flow", "cosine_inf-vp")
 """Clean data at t = 0 and no signal at t = 1, with and without a variance that is kept."""

@@ -109,7 +109,7 @@ def code(model, index, batch=16, fineness=0.5, seed=0):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("count", [1, 30])
 def test_items_come_back(name, count):
-    """Bit by bit, whatever the model; 30 items end in a batch that is smaller than the one before."""
+    """Bit by bit, whatever the model; the last batch of the 30 items is a smaller one."""
     model = MODELS[name]()
     index = items(model, min(count, 8) if name == "twenty steps" else count)
     coded, bins = code(model, index)

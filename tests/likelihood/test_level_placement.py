@@ -77,7 +77,9 @@ def test_the_search_finds_the_best_of_all():
         ChainCosts(decoded, steps, stopped).best_nodes(7), start=1
     ):
         every = {
-            chosen: decoded[chosen[0]] + stopped[chosen[-1]] + sum(steps[a, b] for a, b in pairwise(chosen))
+            chosen: decoded[chosen[0]]
+            + stopped[chosen[-1]]
+            + sum(steps[a, b] for a, b in pairwise(chosen))
             for chosen in combinations(range(8), count + 1)
         }  # fmt: skip
         assert nodes == min(every, key=every.get)

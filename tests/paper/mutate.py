@@ -1,4 +1,4 @@
-"""Seeded mistakes: the text of one library function with one sign turned, put in its place for the length of a test."""
+"""Seeded mistakes: one sign of a library function is turned for the length of a test."""
 
 import inspect
 import sys
@@ -17,7 +17,7 @@ def _plain(target):
 
 
 def mutate(monkeypatch, target, old, new):
-    """Replace `old`, which must occur once, by `new` in the source of a function, wherever the function is used."""
+    """Replace `old`, which must occur once, by `new` in a function, wherever it is used."""
     function = _plain(target)
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(old) == 1, (
@@ -27,7 +27,8 @@ def mutate(monkeypatch, target, old, new):
     space = dict(vars(sys.modules[function.__module__]))
     if function.__closure__:  # super() in a method
         free = function.__code__.co_freevars
-        body = f"def outer({', '.join(free)}):\n{textwrap.indent(source, '    ')}\n    return {function.__name__}"
+        inner = textwrap.indent(source, "    ")
+        body = f"def outer({', '.join(free)}):\n{inner}\n    return {function.__name__}"
         source = body
     exec(compile("from __future__ import annotations\n" + source, "<mutated>", "exec"), space)
     changed = (

@@ -1,4 +1,4 @@
-"""The framework must be able to fail: each way in which two sides can miss, and each way in which they could not."""
+"""The checks can fail: each way in which two sides can differ, and in which they could not."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Every equation of the paper holds, in the sense that its check names; and each check would notice if it did not."""
+"""Every equation of the paper holds in the sense that its check names; each check can fail."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_lines_that_mix_the_two_scores_are_executed_in_both_senses(number):
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("steps", [2, 4])
 def test_the_gap_from_44_to_45_by_monte_carlo(steps, sign):
-    """(44) - (45) by sampled paths; the closed form lies within four standard errors, and its sign is that of a."""
+    """(44) - (45) by samples: the closed form within four standard errors, with the sign of a."""
     case, count = chain(steps=steps, dims=1, sign=sign), 100_000
     x = case.trajectory(torch.randn(count, steps, 1, dtype=torch.float64))
     ratio = torch.stack(

@@ -1,7 +1,8 @@
-"""Equality with the schedulers of diffusers: on the same levels, with the same noise, from the same x.
+"""Equality with the schedulers of diffusers: the same levels, the same noise, the same x_T.
 
-Their scheduler gets our Levels, sigma/alpha or alpha-bar in float64: it keeps its tables in float32 and rounds grids to
-whole steps, which is another grid and no other algorithm. Everything else runs in float32, so two ways of writing one sum
+Their scheduler gets our Levels, sigma/alpha or alpha-bar in float64: it keeps its tables in
+float32 and rounds grids to whole steps, which is another grid and no other algorithm. Everything
+else runs in float32, so two ways of writing one sum
 differ by about 1e-6 of the state.
 """
 
@@ -37,7 +38,7 @@ def ours(solver, levels, **noise):
 
 
 def theirs(scheduler, levels, step=None):
-    """Every state after the first; `step(x0, timestep, x)` where the scheduler needs more than these."""
+    """Every state after the first; `step(x0, timestep, x)` where the scheduler needs more."""
     x, states = started(), []
     for level, timestep in zip(levels.levels, scheduler.timesteps, strict=False):
         x0 = EXACT(x, level).x0
@@ -85,7 +86,7 @@ def multistep(name, levels, **options):
 
 
 def test_ddpm(monkeypatch):
-    """Down to step 0 by unequal steps, and the posterior mean last: our end 'denoise'. Variance: fixed_small."""
+    """Unequal steps down to 0, then the posterior mean: end 'denoise'. Variance: fixed_small."""
     steps = [999, 900, 750, 700, 511, 400, 300, 200, 90, 40, 7, 0]
     scheduler = ancestral(
         "DDPMScheduler",
@@ -105,7 +106,7 @@ def test_ddpm(monkeypatch):
 @pytest.mark.parametrize("end", ["zero", "min"])
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_ddim(eta, end):
-    """Their steps are 1000 // N apart, so N divides 1000; after the last comes alpha-bar = 1 or that of step 0."""
+    """Steps are 1000 // N apart, so N divides 1000; the last alpha-bar is 1 or that of step 0."""
     scheduler = ancestral(
         "DDIMScheduler", {"num_inference_steps": 10}, prediction_type="sample", clip_sample=False,
         timestep_spacing="trailing", set_alpha_to_one=end == "zero",
@@ -123,7 +124,7 @@ def test_ddim(eta, end):
 @pytest.mark.parametrize("end", ["zero", "min"])
 @pytest.mark.parametrize("spacing", ["time", "log_snr", "karras"])
 def test_dpmpp2m(spacing, end):
-    """The last step to sigma = 0 is of order 1 in both; to sigma > 0 theirs too unless lower_order_final is off."""
+    """To sigma = 0 both are of order 1; to sigma > 0 theirs too, unless lower_order_final=False."""
     levels = grid(PATH, STEPS, spacing, end)
     kind = {"final_sigmas_type": "zero" if end == "zero" else "sigma_min"}
     scheduler = multistep(
@@ -168,9 +169,9 @@ def test_unipc(order, bh, spacing):
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_unipc_to_clean_data(order):
-    """Theirs divides by zero there unless lower_order_final counts the order down to 1, and with bh1 always.
+    """Theirs divides by zero there with bh1, and unless lower_order_final counts the order down.
 
-    Order 3 then makes the last step but one with order 2, where ours has 3: so its last two states are not compared.
+    The last step but one then has order 2, ours 3: the last two states of order 3 are not compared.
     """
     levels = grid(PATH, STEPS, "log_snr", "zero")
     options = FULL | {"lower_order_final": True}

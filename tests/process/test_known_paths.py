@@ -91,7 +91,7 @@ def test_scaled_linear_betas_have_equally_spaced_roots():
 
 
 def test_cosine_betas_are_the_table_of_improved_ddpm():
-    """alpha_bar_i = f(i/T)/f(0), f(u) = cos^2((u + s)/(1 + s) pi/2), while beta is below its cut."""
+    """alpha_bar_i = f(i/T)/f(0), f(u) = cos^2((u + s)/(1 + s) pi/2), below the cut of beta."""
     i = torch.arange(1, 990, dtype=torch.float64)
     f = lambda u: torch.cos((u + 0.008) / 1.008 * math.pi / 2).square()  # noqa: E731
     found = torch.sigmoid(Betas.cosine()((i - 1) / 999))

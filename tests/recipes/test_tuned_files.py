@@ -1,4 +1,4 @@
-"""Where tuned samplers are: one file per number of steps and guide, for the weights that are there."""
+"""Files of tuned samplers: one per number of steps and guide, for the run's weights."""
 
 import pytest
 

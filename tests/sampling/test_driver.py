@@ -181,7 +181,8 @@ predict, levels, x = Denoiser(Small(), path), grid(path, 5, "log_snr"), torch.ra
 for name in ("heun", "auto"):
     planned = SOLVERS[name].planned(levels.levels)
     torch._dynamo.reset()
-    compiled = torch.compile(lambda x: sample(predict, x, levels, solver=planned), backend="eager", fullgraph=True)
+    whole = lambda x: sample(predict, x, levels, solver=planned)
+    compiled = torch.compile(whole, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), sample(predict, x, levels, solver=name))
 """
 

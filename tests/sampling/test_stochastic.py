@@ -34,7 +34,8 @@ from allegory.sampling.sde import euler_maruyama
 from allegory.sampling.sde_multistep import sa, sde_form, tau_form
 
 NAMES = [
-    "ddpm_large", "euler_maruyama", "euler_maruyama:0.5", "sde_dpmpp2m", "sde_dpmpp3m", "sa2", "sa3", "sa2:0.4",
+    "ddpm_large", "euler_maruyama", "euler_maruyama:0.5", "sde_dpmpp2m", "sde_dpmpp3m",
+    "sa2", "sa3", "sa2:0.4",
     "sa3:1.5", "er_sde1", "er_sde2", "er_sde3", "seeds2", "seeds3", "churn", "restart",
 ]  # fmt: skip
 BACK_UP = ["churn", "restart"]
@@ -96,7 +97,7 @@ def test_weak_order(name, times, solver):
             off if solver in BACK_UP else [*off, abs(gain / forgotten(solver, first, last) - 1)]
         )
 
-    # churn: from 97 steps on a raise is smaller than the largest allowed; er_sde3 is of third order at long steps
+    # churn: from 97 steps on a raise is below its largest; er_sde3 is of third order at long steps
     n = 128 if solver in ("churn", "er_sde3") else 64
     coarse, fine = bias(n), bias(2 * n)
     assert math.log2(coarse / fine) > used.order - 0.35, (coarse, fine)

@@ -43,7 +43,7 @@ class Cut(BaseException):
 
 
 class Disk:
-    """Counts what is done to the files of a folder, and fails at operation number `at` or from there on."""
+    """Counts the operations on the files of a folder, and fails at number `at` or from there on."""
 
     EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "shutil.rmtree")
 
@@ -72,7 +72,7 @@ class Disk:
     def failing(
         self, folder: Path, at: int, error: BaseException, *, on: bool = False, room: bool = True
     ) -> Iterator["Disk"]:
-        """Inside the block operation `at` raises; with `on` all later ones too; without `room` only new files do."""
+        """Operation `at` raises; with `on` all later ones too; without `room` only new files do."""
         self.folder, self.at, self.error, self.on, self.room = folder, at, error, on, room
         self.count, self.watching = 0, True
         try:

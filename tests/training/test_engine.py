@@ -28,7 +28,7 @@ def assert_same_tensors(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> N
 
 
 def assert_same_run(one: Path, two: Path) -> None:
-    """Weights, average, moments, generators, counters (but the clock) and metrics are equal, bit for bit."""
+    """Weights, average, moments, generators, counters and metrics are equal, bit for bit."""
     mine, theirs = read(one), read(two)
     for part in ("model", "ema", "optimizer", "random"):
         assert_same_tensors(dict(getattr(mine, part)), dict(getattr(theirs, part)))
@@ -309,6 +309,9 @@ def test_nothing_is_pickled_and_json_is_strict(
 
 def test_importing_is_light() -> None:
     """Neither accelerate nor rich nor safetensors is paid for before a run begins."""
-    code = "import sys, allegory.training; print(*{'accelerate', 'rich', 'safetensors'} & set(sys.modules))"
+    code = (
+        "import sys, allegory.training; "
+        "print(*{'accelerate', 'rich', 'safetensors'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -50,7 +50,7 @@ class Pictures:
 
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8), (6, 6), (1, 5)])
 def test_polar_maps_each_singular_value_by_the_polynomial(shape: tuple[int, int]) -> None:
-    """In exact arithmetic U p(p(..S/|M|..)) V^T. Each iteration rounds three products: the error is some BF16."""
+    """In exact arithmetic U p(p(..S/|M|..)) V^T; each iteration rounds three products to BF16."""
     matrix = torch.randn(shape)
     u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
     s = s / matrix.double().norm()
@@ -78,7 +78,8 @@ def test_kernels_follow_the_formula() -> None:
         step = polar(ahead.reshape(4, 12)).reshape(4, 3, 2, 2)
         w = (1 - 0.1 * 0.5) * w - 0.1 * SIZE * math.sqrt(12) * step
         optimizer.step()
-        # polar is computed from momenta that differ by float32 rounding, which bfloat16 may turn into one of its own.
+        # polar is computed from momenta that differ by float32 rounding, which bfloat16 may turn
+        # into one of its own.
         torch.testing.assert_close(kernel.detach(), w, rtol=0, atol=0.1 * SIZE * 10 * BF16)
 
 

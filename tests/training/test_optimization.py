@@ -25,7 +25,7 @@ class Line(nn.Module):
 
 @pytest.mark.parametrize("clip", [0.01, 1e6])
 def test_steps_are_adamw_on_the_clipped_gradient(clip: float) -> None:
-    """Loshchilov & Hutter 2019, algorithm 2, with the gradient scaled to the norm `clip` where it is longer."""
+    """Loshchilov & Hutter 2019, algorithm 2, with the gradient clipped to the norm `clip`."""
     config = TrainingConfig(steps=9, clip=clip, weight_decay=0.1, betas=(0.8, 0.95))
     learner = Learner(Line(), config, Processes())
     w, m, v = Line().w.detach(), torch.zeros(4), torch.zeros(4)

@@ -1,4 +1,4 @@
-"""Validation: it changes nothing in the run, costs little, keeps the best weights, and says whether a run overfits."""
+"""Validation changes nothing in the run, keeps the best weights, and tells overfitting."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ CONFIG = TrainingConfig(steps=20, batch_size=8, warmup=3, log_every=4, ema=0.9)
 
 
 class Away(nn.Module):
-    """Its loss on the training items falls as the weight grows; on held-out items (y = 1) it is (w - 0.05)^2."""
+    """The training loss falls as w grows; on held-out items (y = 1) it is (w - 0.05)^2."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,8 @@ def test_the_best_weights_are_kept_and_overfitting_is_said(tmp_path: Path, in_me
     result = train(Away(), Zeros(), config, folder, validation=held_out)
     found = result.validation
     assert found is not None
-    # AdamW moves w by about 0.01 a step: the held-out loss is lowest near step 5, of every third that is validated.
+    # AdamW moves w by about 0.01 a step: the held-out loss is lowest near step 5, and every third
+    # step is validated.
     assert found.best_step == 6 and found.overfitted and found.last > 0.1 > found.best
     assert result.best.w.item() == pytest.approx(0.05, abs=0.015)
     assert result.ema.w.item() > 0.5

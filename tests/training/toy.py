@@ -1,4 +1,4 @@
-"""A small model with everything that a resume must carry: dropout, noise in the loss, buffers, tied weights."""
+"""A small model with all that a resume must carry: dropout, noise, buffers, tied weights."""
 
 import signal
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Batch = tuple[Tensor | None, ...]
 
 
 class Toy(nn.Module):
-    """A regression with dropout, a batch norm (buffers), one weight used twice, and noise drawn in the loss."""
+    """A regression with dropout, batch norm (buffers), a tied weight, and noise in the loss."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Smooth(nn.Module):
 
 
 class Numbers:
-    """Batches of (x, sum of x), each from its own seed; rank r of `world` gets every world-th item of a batch."""
+    """Batches of (x, sum of x), each from its own seed; a rank of `world` gets its share."""
 
     def __init__(
         self, size: int = 8, rank: int = 0, world: int = 1, interrupt_at: int | None = None

@@ -1,4 +1,4 @@
-"""Run by `test_processes.py`, once for each of two processes: what each of them learnt goes into a file."""
+"""Run by `test_distributed.py` in each of two processes: their weights go into files."""
 
 import sys
 from pathlib import Path
