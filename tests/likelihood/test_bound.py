@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.helpers.mixtures import two_modes
 
 from allegory.likelihood import (
     Continuous,
@@ -27,16 +28,11 @@ PATHS = {
 }
 
 
-def mixture(path):
-    means = torch.tensor([[1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
-    return Mixture(means, 0.4, path=path, weights=torch.tensor([0.7, 0.3]))
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", PATHS)
 def test_the_bound_of_the_oracle_is_minus_log_p(name):
     path, n = PATHS[name], 2500
-    oracle = mixture(path)
+    oracle = two_modes(path)
     x = oracle.sample(range(n))
     bound = variational_bound(oracle, x, Continuous(), seeds=range(1, 1 + len(x)), draws=128)
     gap = estimate(bound.total - oracle.log_prob(x))
@@ -50,7 +46,7 @@ def test_the_bound_of_the_oracle_is_minus_log_p(name):
 
 def test_a_wrong_denoiser_falls_below_log_p():
     path = PATHS["vp"]
-    oracle, wrong = mixture(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, path=path)
+    oracle, wrong = two_modes(path), Mixture(torch.zeros(1, 2, dtype=torch.float64), 1.0, path=path)
     x = oracle.sample(range(400))
     bound = variational_bound(wrong, x, Continuous(), seeds=range(1, 1 + len(x)), draws=64)
     gap = estimate(wrong.log_prob(x) - bound.total)  # it bounds its own model's density tightly
@@ -60,11 +56,11 @@ def test_a_wrong_denoiser_falls_below_log_p():
 
 def test_schedules_with_the_same_ends_give_the_same_bound():
     ends = {name: PATHS[name] for name in ("vp", "cosine")}
-    x = mixture(ends["vp"]).sample(range(600))
+    x = two_modes(ends["vp"]).sample(range(600))
     a, b = (
         estimate(
             variational_bound(
-                mixture(path), x, Continuous(), seeds=range(3, 3 + len(x)), draws=64
+                two_modes(path), x, Continuous(), seeds=range(3, 3 + len(x)), draws=64
             ).total
         )
         for path in ends.values()
@@ -77,7 +73,7 @@ def test_steps_sum_to_the_kl_of_the_posteriors():
     2022, eq. 58, 99).
     """
     path, steps = Path(LinearLogSNR(5, -5)), 4
-    oracle, x0 = mixture(path), torch.randn(3, 2, dtype=torch.float64)
+    oracle, x0 = two_modes(path), torch.randn(3, 2, dtype=torch.float64)
     bound = variational_bound(
         oracle, x0, Continuous(), seeds=range(7, 7 + len(x0)), draws=steps, steps=steps
     )
@@ -100,7 +96,7 @@ def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
     away.
     """
     path = Path(LinearLogSNR(12, -12))
-    oracle = mixture(path)
+    oracle = two_modes(path)
     x = oracle.sample(range(300))
     bounds = {
         T: variational_bound(
@@ -117,7 +113,7 @@ def test_more_steps_tighten_the_bound_at_the_rate_of_a_riemann_sum():
 
 def test_sampled_steps_are_unbiased_for_the_whole_sum():
     path = Path(Betas(torch.linspace(1e-3, 0.2, 50)))
-    oracle = mixture(path)
+    oracle = two_modes(path)
     x = oracle.sample(range(3000))
     whole = variational_bound(
         oracle, x, Continuous(), seeds=range(8, 8 + len(x)), draws=50, steps=50
@@ -168,7 +164,7 @@ def test_discrete_data_costs_at_least_its_entropy():
 
 def test_where_the_bits_go_integrates_to_the_diffusion_term():
     path = Path(Cosine(10, -10))
-    oracle = mixture(path)
+    oracle = two_modes(path)
     x = oracle.sample(range(800))
     log_snr, nats = loss_by_log_snr(oracle, x, seeds=range(2, 2 + len(x)), points=300)
     integral = nats.mean(0) * (path.schedule.ends[0] - path.schedule.ends[1])
@@ -183,7 +179,7 @@ def test_where_the_bits_go_integrates_to_the_diffusion_term():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         variational_bound(
-            mixture(PATHS["vp"]),
+            two_modes(PATHS["vp"]),
             torch.zeros(1, 2).double(),
             Continuous(),
             draws=0,
@@ -192,7 +188,7 @@ def test_bad_arguments_are_refused():
 
 def test_an_item_has_the_same_bound_alone_and_in_a_batch():
     path = PATHS["vp"]
-    oracle, x = mixture(path), torch.randn(5, 2, dtype=torch.float64)
+    oracle, x = two_modes(path), torch.randn(5, 2, dtype=torch.float64)
     together = variational_bound(oracle, x, Continuous(), seeds=range(10, 10 + len(x)), draws=4)
     alone = variational_bound(
         oracle, x[3:4], Continuous(), seeds=range(13, 13 + len(x[3:4])), draws=4

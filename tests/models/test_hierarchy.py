@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tests.helpers.mixtures import two_modes
 
 from allegory import Mixture, Path
 from allegory.data.spec import DataSpec
@@ -211,20 +212,11 @@ def test_one_level_is_a_vae_whatever_the_form():
 PATH = Path(LinearLogSNR(4, -4))
 
 
-def mixture(path=PATH):
-    return Mixture(
-        torch.tensor([[1.0, 0.0], [-1.0, 0.5]]).double(),
-        0.4,
-        path=path,
-        weights=torch.tensor([0.7, 0.3]),
-    )
-
-
 def both_ways(x, steps, seed):
     """The inference from the data upwards, and the one from the top downwards, with noise of their
     own.
     """
-    oracle, shape = mixture(), x.shape[1:]
+    oracle, shape = two_modes(PATH), x.shape[1:]
     noise = Noise(range(seed, seed + len(x)), shape, Stream.BOUND)
     other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, Stream.BOUND)
     up = unroll(oracle, FAR, Continuous(), steps).infer(x, noise.draw)
@@ -235,10 +227,10 @@ def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
     """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the
     VDM's estimator.
     """
-    x, steps = mixture().sample(range(20_000)), 8
+    x, steps = two_modes(PATH).sample(range(20_000)), 8
     up, down = both_ways(x, steps, seed=2)
     vdm = variational_bound(
-        mixture(), x, Continuous(), seeds=range(10**6, 10**6 + len(x)), draws=steps, steps=steps
+        two_modes(PATH), x, Continuous(), seeds=range(10**6, 10**6 + len(x)), draws=steps, steps=steps
     ).total
     for other in (down.bound.total, down.log_weight, vdm):
         gap = estimate(up.bound.total - other)
@@ -252,7 +244,7 @@ def test_closed_form_divergences_vary_less_than_draws_of_them():
     Summed along *one* path the order may turn round: the draws of a good model cancel (log w of an
     exact one is constant).
     """
-    x = mixture().sample(range(1)).expand(4000, -1)
+    x = two_modes(PATH).sample(range(1)).expand(4000, -1)
     _, down = both_ways(x, 8, seed=5)
     for latent in down.latents[:-1]:
         gap = estimate(latent.kl - latent.log_ratio)
@@ -301,10 +293,10 @@ def test_the_chain_samples_what_it_models():
     """Down the chain of an exact denoiser the mean and the spread of the data come out, at many
     steps.
     """
-    hierarchy = unroll(mixture(Path(LinearLogSNR(9, -7))), FAR, Continuous(), 200)
+    hierarchy = unroll(two_modes(Path(LinearLogSNR(9, -7))), FAR, Continuous(), 200)
     noise = Noise(range(4000), (2,), Stream.START)
     x = hierarchy.generate(4000, noise.draw).mean
-    truth = mixture().sample(range(100_000))
+    truth = two_modes(PATH).sample(range(100_000))
     error = truth.std(0) / math.sqrt(4000)
     assert ((x.mean(0) - truth.mean(0)).abs() < 4 * error).all()
     assert ((x.std(0) / truth.std(0) - 1).abs() < 0.05).all()

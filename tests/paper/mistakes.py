@@ -83,7 +83,7 @@ MISTAKES = {
     "cosine schedule": (Cosine.forward, "2 * (", "-2 * (", 113),
     "conversion, determinant": (Prediction.terms, "a * b_y - b * a_y", "a * b_y + b * a_y", 84),
     "conversion, solution": (Prediction.terms, "(a * c1 - b * c0)", "(a * c1 + b * c0)", 125),
-    "error of a row": (
+    "error of a target": (
         Prediction._determinant,
         "- self.level.sigma * a",
         "+ self.level.sigma * a",

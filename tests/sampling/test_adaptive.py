@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.helpers.mixtures import three_modes
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture
@@ -9,11 +10,6 @@ from allegory.process import grid
 from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import initial_noise, sample
 from allegory.sampling.adaptive import adaptive
-
-
-def oracle(path):
-    means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
 @pytest.mark.thorough
@@ -30,11 +26,11 @@ def test_the_error_follows_the_tolerance(name, end):
     path = PATHS[name]
     x = initial_noise(path, (2,), range(40)).double()
     walk = grid(path, 400, "angle", "min")
-    truth = sample(oracle(path), x, walk, solver="vab4c")
-    truth = oracle(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
+    truth = sample(three_modes(path), x, walk, solver="vab4c")
+    truth = three_modes(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
     errors, costs = [], []
     for tolerance in (1e-2, 1e-4, 1e-6):
-        found = adaptive(oracle(path), x, tolerance=tolerance, end=end)
+        found = adaptive(three_modes(path), x, tolerance=tolerance, end=end)
         errors.append((found.x - truth).square().mean(1).sqrt().median().item())
         costs.append(found.evaluations.double().mean().item())
     assert errors[1] < 1e-3 and errors[2] < 1e-5 and errors[2] < errors[1] < errors[0]
@@ -60,7 +56,7 @@ def test_alone_as_in_a_batch():
         parts = []
         for i in range(len(x_t)):
             time = t.t.reshape(-1)[i : i + 1] if t.t.numel() > 1 else t.t.reshape(-1)
-            parts.append(oracle(path)(x_t[i : i + 1], time))
+            parts.append(three_modes(path)(x_t[i : i + 1], time))
         level = path.at(t, like=x_t)
         return Prediction.of(
             torch.cat([p.x0 for p in parts]), torch.cat([p.eps for p in parts]), level
@@ -79,13 +75,7 @@ def test_alone_as_in_a_batch():
 
 def test_each_item_keeps_its_condition():
     path = PATHS["linear-vp"]
-    plain = oracle(path)
-    exact = Mixture(
-        plain.means.reshape(3, 2),
-        torch.tensor([0.2, 0.3, 0.1]).double(),
-        path=path,
-        labels=torch.arange(3),
-    )
+    exact = three_modes(path)
     label = torch.tensor([0, 1, 2] * 4)
     found = adaptive(
         exact, initial_noise(path, (2,), range(12)).double(), tolerance=1e-3, condition=label
@@ -96,7 +86,7 @@ def test_each_item_keeps_its_condition():
 
 def test_float32_and_pure_noise_at_the_start():
     path = PATHS["linear-vp"]
-    out = adaptive(oracle(path), initial_noise(path, (2,), range(4)), tolerance=1e-3)
+    out = adaptive(three_modes(path), initial_noise(path, (2,), range(4)), tolerance=1e-3)
     assert out.x.dtype == torch.float32 and out.x.isfinite().all()
 
 
@@ -104,14 +94,14 @@ def test_float32_and_pure_noise_at_the_start():
 def test_bad_tolerance(tolerance):
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match=r"tolerance=.*; give positive"):
-        adaptive(oracle(path), torch.zeros(1, 2), tolerance=tolerance)
+        adaptive(three_modes(path), torch.zeros(1, 2), tolerance=tolerance)
 
 
 def test_infinite_starts_ends_and_limits_are_refused():
     straight, path = PATHS["straight-flow"], PATHS["linear-vp"]
     with pytest.raises(ValueError, match="log-SNR is infinite at t = 0"):
-        adaptive(oracle(straight), torch.zeros(1, 2))
+        adaptive(three_modes(straight), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="give 'denoise' or 'min'"):
-        adaptive(oracle(path), torch.zeros(1, 2), end="zero")
+        adaptive(three_modes(path), torch.zeros(1, 2), end="zero")
     with pytest.raises(RuntimeError, match="needs more than 3 evaluations"):
-        adaptive(oracle(path), torch.ones(1, 2).double(), tolerance=1e-8, limit=3)
+        adaptive(three_modes(path), torch.ones(1, 2).double(), tolerance=1e-8, limit=3)

@@ -1,9 +1,8 @@
-"""PicardResult's iteration: the walk one by one, after as many rounds as steps and mostly far
-fewer.
-"""
+"""Picard's iteration: the states of the sequential solver, in at most as many rounds as steps."""
 
 import pytest
 import torch
+from tests.helpers.mixtures import three_modes
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture
@@ -12,8 +11,7 @@ from allegory.sampling import initial_noise, sample
 from allegory.sampling.parallel import picard
 
 PATH = PATHS["linear-vp"]
-MEANS = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-ORACLE = Mixture(MEANS, torch.tensor([0.2, 0.3, 0.1]).double(), path=PATH, labels=torch.arange(3))
+ORACLE = three_modes(PATH)
 
 
 @pytest.mark.parametrize("end", ["zero", "min"])
@@ -45,7 +43,7 @@ def test_alone_as_in_a_batch():
         )
         assert alone.rounds[0] == together.rounds[i]
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=1e-12, atol=1e-12)
-    nearest = (together.x[:, None] - MEANS).square().sum(2).argmin(1)
+    nearest = (together.x[:, None] - ORACLE.means.reshape(3, 2)).square().sum(2).argmin(1)
     assert torch.equal(nearest, label)
 
 

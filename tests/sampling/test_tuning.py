@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from tests.helpers.mixtures import three_modes
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture
@@ -15,11 +16,6 @@ from allegory.sampling import SOLVERS, TunedSampler, TuningConfig, initial_noise
 from allegory.sampling.tuning import LearnablePlan, _Problem
 
 NAMES = ("linear-vp", "cosine-flow", "linear-ve", "learned-sub_vp")
-
-
-def oracle(path):
-    means = torch.tensor([[1.0, 0.5], [-0.8, -0.3], [0.2, -1.1]], dtype=torch.float64)
-    return Mixture(means, torch.tensor([0.2, 0.3, 0.1]).double(), path=path)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 14, 42])
@@ -46,9 +42,9 @@ def test_ends_without_noise_and_without_signal(name):
     x = initial_noise(path, (2,), range(64)).double()
     walk, moves = LearnablePlan(path, 40).numbers()
     tuned = TunedSampler(walk, moves, 0.0, 0.0)
-    fine = sample(oracle(path), x, grid(path, 400, "angle"), solver="auto")
+    fine = sample(three_modes(path), x, grid(path, 400, "angle"), solver="auto")
     error = (
-        (sample(oracle(path), x, tuned.grid, solver=tuned.solver) - fine).square().mean(1).sqrt()
+        (sample(three_modes(path), x, tuned.grid, solver=tuned.solver) - fine).square().mean(1).sqrt()
     )
     assert error.median() < 2e-3 and walk.levels[-1].sigma == 0
 
@@ -93,14 +89,14 @@ def test_the_gradient_is_that_of_the_end_point(name, row):
 def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
     config = TuningConfig(iterations=120, seed=1000)
-    tuned = tune(oracle(path), noise(path, 128 + 64), 5, config=config)
+    tuned = tune(three_modes(path), noise(path, 128 + 64), 5, config=config)
     assert tuned.after < tuned.before / 5
     x = initial_noise(path, (2,), range(200)).double()
-    truth = sample(oracle(path), x, grid(path, 200, "angle"), solver="auto")
+    truth = sample(three_modes(path), x, grid(path, 200, "angle"), solver="auto")
 
     def error(solver, walk):
         return (
-            (sample(oracle(path), x, walk, solver=solver) - truth).square().mean(1).sqrt().median()
+            (sample(three_modes(path), x, walk, solver=solver) - truth).square().mean(1).sqrt().median()
         )
 
     assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
@@ -111,14 +107,14 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
 def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
     path = Path(LinearLogSNR(start, -9))
     config = TuningConfig(iterations=50, held_out=8, batch=8, rate=0.5, end=end)
-    tuned = tune(oracle(path), noise(path, 24 + 8), 8, config=config)
+    tuned = tune(three_modes(path), noise(path, 24 + 8), 8, config=config)
     assert tuned.grid.steps == 8 and tuned.after <= tuned.before
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_tuning_computes_gradients_where_the_caller_has_none(mode):
     path = PATHS["linear-vp"]
-    exact = oracle(path)
+    exact = three_modes(path)
     with mode():
         tuned = tune(exact, noise(path, 24), 3, config=TuningConfig(20, 8, 8))
     assert tuned.after < tuned.before
@@ -127,7 +123,7 @@ def test_tuning_computes_gradients_where_the_caller_has_none(mode):
 def test_a_tuning_that_brings_nothing_keeps_the_plan():
     path = PATHS["linear-vp"]
     wild = TuningConfig(iterations=3, held_out=16, rate=1e3)
-    tuned = tune(oracle(path), noise(path, 32), 3, config=wild)
+    tuned = tune(three_modes(path), noise(path, 32), 3, config=wild)
     assert tuned.after == tuned.before
     walk, moves = LearnablePlan(path, 3).numbers()
     assert torch.equal(tuned.grid.times, walk.times)
@@ -142,7 +138,7 @@ def test_written_and_read_it_is_the_same_sampler():
     first = TunedSampler(walk, moves, 0.5, 0.25)
     second = TunedSampler.from_dict(path, json.loads(json.dumps(first.to_dict())))
     x = initial_noise(path, (2,), range(5)).double()
-    one, other = (sample(oracle(path), x, t.grid, solver=t.solver) for t in (first, second))
+    one, other = (sample(three_modes(path), x, t.grid, solver=t.solver) for t in (first, second))
     assert torch.equal(one, other) and second.after == 0.25
 
 
@@ -151,7 +147,7 @@ def test_conditions_reach_the_predict():
 
     def predict(x, t, condition=None):
         seen.update(condition.tolist())
-        return oracle(path)(x, t)
+        return three_modes(path)(x, t)
 
     choice, x = TuningConfig(iterations=1, held_out=2), noise(path, 8)
     tune(as_predict(predict, path), x, 2, condition=torch.arange(8), config=choice)
@@ -163,18 +159,18 @@ def test_conditions_reach_the_predict():
 def test_bad_input():
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match="steps=0"):
-        tune(oracle(path), noise(path, 80), 0)
+        tune(three_modes(path), noise(path, 80), 0)
     with pytest.raises(ValueError, match="x_T: 8 items, of which held_out=64"):
-        tune(oracle(path), noise(path, 8), 2)
+        tune(three_modes(path), noise(path, 8), 2)
     with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
         TuningConfig(iterations=0)
     with pytest.raises(ValueError, match="not finite"):
-        broken = as_predict(lambda x, t, condition=None: oracle(path)(x * torch.nan, t), path)
+        broken = as_predict(lambda x, t, condition=None: three_modes(path)(x * torch.nan, t), path)
         tune(broken, noise(path, 80), 2)
     walk, moves = LearnablePlan(path, 3).numbers()
     with pytest.raises(ValueError, match="has a plan for one grid"):
         sample(
-            oracle(path),
+            three_modes(path),
             torch.zeros(2, 2).double(),
             grid(path, 3),
             solver=TunedSampler(walk, moves, 0, 0).solver,
@@ -189,7 +185,7 @@ def test_too_little_memory_is_said_in_words():
             raise RuntimeError(
                 "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
             )
-        return oracle(path)(x, t)
+        return three_modes(path)(x, t)
 
     with pytest.raises(
         ValueError, match="batch=32: too little memory for 2 evaluations with gradient; halve it"
