@@ -230,7 +230,12 @@ def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
     x, steps = two_modes(PATH).sample(range(20_000)), 8
     up, down = both_ways(x, steps, seed=2)
     vdm = variational_bound(
-        two_modes(PATH), x, Continuous(), seeds=range(10**6, 10**6 + len(x)), draws=steps, steps=steps
+        two_modes(PATH),
+        x,
+        Continuous(),
+        seeds=range(10**6, 10**6 + len(x)),
+        draws=steps,
+        steps=steps,
     ).total
     for other in (down.bound.total, down.log_weight, vdm):
         gap = estimate(up.bound.total - other)

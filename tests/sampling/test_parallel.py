@@ -5,7 +5,6 @@ import torch
 from tests.helpers.mixtures import three_modes
 from tests.helpers.paths import PATHS
 
-from allegory import Mixture
 from allegory.process import grid
 from allegory.sampling import initial_noise, sample
 from allegory.sampling.parallel import picard

@@ -9,7 +9,6 @@ import torch
 from tests.helpers.mixtures import three_modes
 from tests.helpers.paths import PATHS
 
-from allegory import Mixture
 from allegory.process import LinearLogSNR, Path, grid
 from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import SOLVERS, TunedSampler, TuningConfig, initial_noise, sample, tune
@@ -44,13 +43,16 @@ def test_ends_without_noise_and_without_signal(name):
     tuned = TunedSampler(walk, moves, 0.0, 0.0)
     fine = sample(three_modes(path), x, grid(path, 400, "angle"), solver="auto")
     error = (
-        (sample(three_modes(path), x, tuned.grid, solver=tuned.solver) - fine).square().mean(1).sqrt()
+        (sample(three_modes(path), x, tuned.grid, solver=tuned.solver) - fine)
+        .square()
+        .mean(1)
+        .sqrt()
     )
     assert error.median() < 2e-3 and walk.levels[-1].sigma == 0
 
 
 def timed(path):
-    """A Predict that asks for slopes by t, as the flow row does, and for log-SNR."""
+    """A Predict whose target, the flow, has slopes in t, and which reads log-SNR."""
 
     def predict(x, level, condition=None):
         return Prediction.solve(
@@ -64,13 +66,13 @@ def noise(path, count):
     return initial_noise(path, (2,), range(1000, 1000 + count)).double()
 
 
-@pytest.mark.parametrize("row", [oracle, timed])
+@pytest.mark.parametrize("make", [three_modes, timed])
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-flow", "straight-flow"])
-def test_the_gradient_is_that_of_the_end_point(name, row):
-    """Of all numbers - nodes, weights, scales, told levels - against central differences."""
+def test_the_gradient_is_that_of_the_end_point(name, make):
+    """Of all numbers (nodes, weights, scales, shifted levels) against central differences."""
     path, plan = PATHS[name], LearnablePlan(PATHS[name], 4)
     x = initial_noise(path, (2,), range(8)).double()
-    problem = _Problem(row(path), x, torch.zeros_like(x), None, TuningConfig())
+    problem = _Problem(make(path), x, torch.zeros_like(x), None, TuningConfig())
     loss = problem.errors(plan, slice(None), grad=True).log().mean()
     loss.backward()
     for parameter in plan.parameters():
@@ -96,7 +98,11 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
 
     def error(solver, walk):
         return (
-            (sample(three_modes(path), x, walk, solver=solver) - truth).square().mean(1).sqrt().median()
+            (sample(three_modes(path), x, walk, solver=solver) - truth)
+            .square()
+            .mean(1)
+            .sqrt()
+            .median()
         )
 
     assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle")) / 5
