@@ -1,8 +1,8 @@
 """Progress of long computations: what is being done, done of total, and the time that is left.
 
-A long function takes `on_progress`, a callable of (stage, done, total), and calls it whenever it has got further. Here is
-the one that shows it: a bar in a terminal, and elsewhere (in a log file) a line every ten seconds. Standard output stays
-free for results.
+A long function takes `on_progress`, a callable of (stage, done, total), and calls it whenever it
+has got further. Here is the one that shows it: a bar in a terminal, and elsewhere (in a log file) a
+line every ten seconds. Standard output stays free for results.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Lines:
         self._stages.hear(stage, done, total, note)
 
     def line(self) -> str:
-        """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; empty before the first call."""
+        """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; "" before the first call."""
         known = self._stages.last
         if known is None:
             return ""

@@ -1,7 +1,9 @@
-"""The command line. Text becomes objects in `arguments.py`, once; everything heavy is imported when a command runs.
+"""The command line.
 
-A mistake is one line on standard error that names the value and the remedy, and exit status 2. Ctrl-C in training
-writes a checkpoint first and exits with 130.
+Text becomes objects in `arguments.py`, once; everything heavy is imported when a command runs.
+
+A mistake is one line on standard error that names the value and the remedy, and exit status 2.
+Ctrl-C in training writes a checkpoint first and exits with 130.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def _plain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install 'allegory[all]'"
     if isinstance(error, OSError):
-        return f"{error.filename or 'disk'}: {error.strerror or error}; make room, or choose a folder that can be written"
+        reason = f"{error.filename or 'disk'}: {error.strerror or error}"
+        return f"{reason}; make room, or choose a folder that can be written"
     from ..training import TrainingError
 
     if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):

@@ -24,15 +24,18 @@ _ARRAYS = (".npy", ".npz")
 class Compress:
     """Code items without loss into a file, with a run as the model (bits-back coding).
 
-    Decoding needs the very same floating-point results: the same run, the same version of torch and the same kind of
-    processor. The number of threads and the batch sizes are recorded and set again. The file is decoded once before it
-    is written, and a decoder that gets other results says so. Labels are not coded.
+    Decoding needs the very same floating-point results: the same run, the same version of torch and
+    the same kind of processor. The number of threads and the batch sizes are recorded and set
+    again. The file is decoded once before it is written, and a decoder that gets other results says
+    so. Labels are not coded.
     """
 
     folder: Annotated[str, arg(metavar="RUN")]
     """Run folder: a diffusion model, a VAE or a hierarchy of data with levels."""
     source: Annotated[str, arg(metavar="IN")]
-    """Items: .npy or .npz (all of them), or a source such as digits, a folder, .parquet (one set, see --part)."""
+    """Items: .npy or .npz (all of them), or a source such as digits, a folder, .parquet (one set,
+    see --part).
+    """
     out: Annotated[str, arg(metavar="OUT")]
     """File to write."""
     part: str = "test"
@@ -40,7 +43,9 @@ class Compress:
     limit: int | None = None
     """At most so many items."""
     steps: int | None = None
-    """At most so many steps of a diffusion model (20 by default), one evaluation per item each; more save bits."""
+    """At most so many steps of a diffusion model (20 by default), one evaluation per item each;
+    more save bits.
+    """
     batch: int = 100
     """Most items that the network sees at once."""
     seed: int = 0
@@ -57,6 +62,7 @@ class Compress:
         import torch
 
         from ..evaluation.reference_codecs import other_codecs
+        from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import CodingConfig, compress
         from ..recipes.run_folder import write_whole
@@ -70,7 +76,8 @@ class Compress:
         spec = folder.spec
         raw = _items(self.source, self.part, spec)[: self.limit]
         coding = CodingConfig(self.steps, self.batch, self.seed, not self.no_check)
-        done = compress(folder, raw, coding)
+        with progress() as on_progress:
+            done = compress(folder, raw, coding, on_progress)
         write_whole(out, done.content)
 
         few_levels = (spec.levels or 0) <= 256
@@ -83,7 +90,8 @@ def figures(done: Compressed, spec: DataSpec, out: Path) -> dict[str, float | in
 
     Args:
         done: the encoded items.
-        spec: what the items are; "raw bytes" are those of each number in as many whole bits as its levels need.
+        spec: what the items are; "raw bytes" are those of each number in as many whole bits as its
+            levels need.
         out: the file.
 
     Returns:

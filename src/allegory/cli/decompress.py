@@ -15,8 +15,9 @@ from tyro.conf import arg
 class Decompress:
     """The items of a file that `compress` wrote, as .npy.
 
-    Needs the run that it was made with, the same version of torch and the same kind of processor. A file that is
-    damaged, of another model, or of other floating-point results is refused, and nothing is written.
+    Needs the run that it was made with, the same version of torch and the same kind of processor. A
+    file that is damaged, of another model, or of other floating-point results is refused, and
+    nothing is written.
     """
 
     folder: Annotated[str, arg(metavar="RUN")]
@@ -34,6 +35,7 @@ class Decompress:
         """Decode and write the items."""
         import numpy as np
 
+        from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import decompress
         from ..recipes.run_folder import write_whole
@@ -51,7 +53,8 @@ class Decompress:
             )
 
         start = time.perf_counter()
-        raw = decompress(folder, source.read_bytes(), self.source)
+        with progress() as on_progress:
+            raw = decompress(folder, source.read_bytes(), self.source, on_progress)
         file = io.BytesIO()
         np.save(file, raw.numpy())
         write_whole(out, file.getvalue())

@@ -10,12 +10,17 @@ from . import tables
 
 @dataclass(frozen=True)
 class Demo:
-    """Train on bundled handwritten digits, sample, evaluate, report. About four minutes on two cores."""
+    """Train on bundled handwritten digits, sample, evaluate, report.
+
+    About four minutes on two cores.
+    """
 
     out: str = "runs/demo"
     """Run folder."""
     minutes: float | None = None
-    """At most so many minutes of training; by default those of the recipe, whose steps end first on an idle machine."""
+    """At most so many minutes of training; by default those of the recipe, whose steps end first on
+    an idle machine.
+    """
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     resume: bool = False

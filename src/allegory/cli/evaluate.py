@@ -22,10 +22,12 @@ _DENSITY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(SamplerOptions, RunOptions):
-    """Evaluate a run on its test data: bits/dim by term, sample quality, and a report.html with pictures.
+    """Evaluate a run on its test data: bits/dim by term, sample quality, and a report.html with
+    pictures.
 
-    What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples. Samples are drawn by
-    dpmpp2m, and where there are labels with the guide cfg:2; --guide none leaves it out.
+    What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples.
+    Samples are drawn by dpmpp2m, and where there are labels with the guide cfg:2; --guide none
+    leaves it out.
     """
 
     data: str | None = None
@@ -37,10 +39,14 @@ class Evaluate(SamplerOptions, RunOptions):
     limit: int = 10_000
     """At most so many test items."""
     compared: int = 200
-    """The likelihood of the first so many test items is evaluated in every way (VLB at T = 10, 100, 1000 and infinity,
-    IWAE, ODE); 0 leaves this out, which saves most of the time."""
+    """The likelihood of the first so many test items is evaluated in every way (VLB at T = 10, 100,
+    1000 and infinity, IWAE, ODE); 0 leaves this out, which saves most of the time.
+    """
     importance: int | None = None
-    """Importance weights per item (IWAE). By default 50, none for diffusion, where a weight takes 100 steps."""
+    """Importance weights per item (IWAE).
+
+    By default 50, none for diffusion, where a weight takes 100 steps.
+    """
     seed: int = 0
     """Seed of noise levels, noise and samples."""
     json: bool = False

@@ -84,7 +84,7 @@ def import_file(path: Path) -> ModuleType:
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Inside the block, an error in the code of this file becomes a ValueError that names the line."""
+    """Inside the block, an error in the code of this file becomes a ValueError with the line."""
     try:
         yield
     except SyntaxError as error:
@@ -102,7 +102,8 @@ def errors_of(path: Path) -> Iterator[None]:
 def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
     """The recipe function that "FILE.py" or "FILE.py:FUNCTION" names; None for any other text.
 
-    Without a name it is the one function of the file that is annotated to return a `Run`, or the only function.
+    Without a name it is the one function of the file that is annotated to return a `Run`, or the
+    only function.
 
     Raises:
         ValueError: where the file has no such function, or several.

@@ -1,4 +1,6 @@
-"""Options that several commands share: the run and its weights, and the sampler of a diffusion model."""
+"""Options that several commands share: the run and its weights, and the sampler of a diffusion
+model.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ class RunOptions:
     folder: Annotated[str, arg(metavar="RUN")]
     """Run folder."""
     weights: str | None = None
-    """best (the moving average at the lowest validation loss), ema (after the last step) or last (no average); by
-    default best where there was validation, else ema."""
+    """best (the moving average at the lowest validation loss), ema (after the last step) or last
+    (no average); by default best where there was validation, else ema.
+    """
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
 
@@ -44,15 +47,26 @@ class SamplerOptions:
     """How a diffusion model is sampled. None leaves the choice to the command."""
 
     steps: int | None = None
-    """Steps, 25 by default. Most solvers evaluate the network once per step; the list of solvers says which do not."""
+    """Steps, 25 by default.
+
+    Most solvers evaluate the network once per step; the list of solvers says which do not.
+    """
     solver: str | None = None
-    """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16, ddim+mala."""
+    """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16,
+    ddim+mala.
+    """
     spacing: str | None = None
     """Where the steps lie, such as log_snr, angle or karras; by default as suits the solver."""
     scaling: str | None = None
-    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One network serves all four."""
+    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve.
+
+    One network serves all four.
+    """
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
-    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided. Repeat it for several."""
+    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided.
+
+    Repeat it for several.
+    """
 
     def guide_text(self, default: str | None = None) -> str | None:
         """The guides as text, such as "cfg:2,clamp".

@@ -22,8 +22,9 @@ _MOST_SAMPLES = 1_000_000
 class Sample(SamplerOptions, RunOptions):
     """Draw samples from a run: a picture (.png), or arrays (.npz, .npy).
 
-    Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps and the same guide,
-    else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options of a sampler.
+    Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
+    and the same guide, else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options
+    of a sampler.
     """
 
     count: int = 100
@@ -78,7 +79,9 @@ class Sample(SamplerOptions, RunOptions):
         tables.show(self.json, figures | {"file": str(out)})
 
     def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
-        """The sampler that was asked for; without a solver, the one tuned for so many steps if there is one."""
+        """The sampler that was asked for; without a solver, the one tuned for so many steps if
+        there is one.
+        """
         from ..recipes.tuned_files import load_tuned
 
         guide = self.guide_text()

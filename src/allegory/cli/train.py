@@ -25,23 +25,28 @@ _FEW = 0.8
 class Train:
     """Train a recipe into a run folder.
 
-    RECIPE is a name that `allegory recipes` lists, or FILE.py or FILE.py:FUNCTION, a function of your own that returns a
-    Run. `allegory train RECIPE --help` lists the fields of that recipe, each of which is an option, e.g.
-    --model.network.channels 96 --training.batch_size 256.
+    RECIPE is a name that `allegory recipes` lists, or FILE.py or FILE.py:FUNCTION, a function of
+    your own that returns a Run. `allegory train RECIPE --help` lists the fields of that recipe,
+    each of which is an option, e.g. --model.network.channels 96 --training.batch_size 256.
     """
 
     recipe: Annotated[str, arg(metavar="RECIPE")]
     """Name of the recipe, or a file of your own. It comes first."""
     data: str | None = None
-    """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name, digits, moons, ...
+    """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name,
+    digits, moons, ...
 
-    ?size=32 and ?binarize=dynamic may follow, as in 'folder?binarize=dynamic'."""
+    ?size=32 and ?binarize=dynamic may follow, as in 'folder?binarize=dynamic'.
+    """
     out: str | None = None
     """Run folder (runs/RECIPE if not given)."""
     minutes: float | None = None
     """Train for so many minutes, instead of the recipe's own budget."""
     steps: int | None = None
-    """Train for so many steps; such a run is reproducible bit for bit. With --minutes too, what is spent first ends it."""
+    """Train for so many steps; such a run is reproducible bit for bit.
+
+    With --minutes too, what is spent first ends it.
+    """
     seed: int | None = None
     """Seed of weights, data order and noise."""
     device: str | None = None
@@ -95,7 +100,8 @@ class Prepared:
         changed = {name: getattr(options, name) for name in _FIELDS}
         if options.resume and changed["model"] != self.begun.model:
             raise ValueError(
-                f"--model: {options.folder} was begun with {self.begun.model}; leave its fields out, "
+                f"--model: {options.folder} was begun with {self.begun.model}; leave its fields "
+                "out, "
                 "or give another --out"
             )
         run = replace(self.begun, **changed)
@@ -130,7 +136,8 @@ def prepare(options: Train) -> Prepared:
     for name, (given, meant, began) in words.items():
         if given is not None and meant != began:
             raise ValueError(
-                f"{name} {given}: {options.folder} was begun with {began}; give that, or another --out"
+                f"{name} {given}: {options.folder} was begun with {began}; give that, or another "
+                "--out"
             )
     return Prepared(options, begun, description)
 
@@ -153,7 +160,7 @@ def _recipe(name: str, data: str | None) -> tuple[Run, str]:
 
 
 def with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
-    """The run with another budget: what is given replaces both fields, and nothing given neither."""
+    """The run with another budget, where one is given: it replaces both steps and minutes."""
     if minutes is None and steps is None:
         return run
     return replace(run, training=replace(run.training, minutes=minutes, steps=steps))
@@ -240,29 +247,35 @@ def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
 
     Args:
         run: the run.
-        expected: the recipe's own training; with both a number of steps and of minutes it says how many steps a minute
-            should bring.
+        expected: the recipe's own training; with both a number of steps and of minutes it says how
+            many steps a minute should bring.
         result: what came of it.
     """
     lines = []
     wanted = expected_steps(run.training, expected)
     if wanted is not None and result.step < _FEW * wanted:
         lines.append(
-            f"only {result.step:,} steps in the time, where the recipe expects about {wanted:,.0f}: the figures will be "
-            f"worse than it says; go on with --resume --training.steps {wanted:.0f} --training.minutes None"
+            f"only {result.step:,} steps in the time, where the recipe expects about "
+            f"{wanted:,.0f}: the figures will be "
+            f"worse than it says; go on with --resume --training.steps {wanted:.0f} "
+            "--training.minutes None"
         )
 
     found = result.validation
     if found is not None and found.best_step < result.step and found.overfitted:
         lines.append(
-            f"overfitted: the validation loss was lowest at step {found.best_step:,} ({found.best:.4f} {run.unit}) and "
-            f"ended at {found.last:.4f}; the run's model is that of step {found.best_step:,} (best.safetensors)"
+            f"overfitted: the validation loss was lowest at step {found.best_step:,} "
+            f"({found.best:.4f} {run.unit}) and "
+            f"ended at {found.last:.4f}; the run's model is that of step {found.best_step:,} "
+            "(best.safetensors)"
         )
     return lines
 
 
 def expected_steps(training: TrainingConfig, expected: TrainingConfig) -> float | None:
-    """How many steps a run should have made, by the recipe's pace; None where the recipe does not say."""
+    """How many steps a run should have made, by the recipe's pace; None where the recipe does not
+    say.
+    """
     if training.minutes is None or expected.steps is None or expected.minutes is None:
         return None
     by_pace = expected.steps * training.minutes / expected.minutes

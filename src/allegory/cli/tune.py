@@ -21,14 +21,17 @@ _FIRST_SEED = 10**6
 class Tune(RunOptions):
     """Optimise the times and the multistep weights of a sampler for a number of steps.
 
-    The reference is the run's own sampler with 100 steps; about a minute. The result is kept as RUN/tuned/steps-N.json,
-    and `allegory sample RUN --steps N` uses it from then on.
+    The reference is the run's own sampler with 100 steps; about a minute. The result is kept as
+    RUN/tuned/steps-N.json, and `allegory sample RUN --steps N` uses it from then on.
     """
 
     steps: int = 8
     """Number of steps, each one evaluation of the network."""
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
-    """A guide that the sampler is for, such as cfg:2; 1 is unguided. May be given several times, the innermost first."""
+    """A guide that the sampler is for, such as cfg:2; 1 is unguided.
+
+    May be given several times, the innermost first.
+    """
     iterations: int = 300
     """Steps of the optimisation."""
     batch: int = 16
@@ -51,7 +54,8 @@ class Tune(RunOptions):
         folder, model = self.open()
         if not isinstance(model, HasTrajectory):
             raise ValueError(
-                f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to tune"
+                f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to "
+                "tune"
             )
         guide = SamplerOptions(guide=self.guide).guide_text()
         tuned = self._fit(model, guide)

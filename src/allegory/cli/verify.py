@@ -25,7 +25,9 @@ class Verify:
     """
 
     section: str | None = None
-    """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr, interpretations, ..."""
+    """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr,
+    interpretations, ...
+    """
     equation: int | None = None
     """One equation, by its number, 1 to 170."""
     json: bool = False
@@ -34,9 +36,12 @@ class Verify:
     def run(self) -> None:
         """Print each check and a summary. SystemExit with status 1 if one fails."""
         from ..paper import verify
+        from ..progress import progress
 
         start = time.perf_counter()
-        results = verify(None if self.equation is None else [self.equation], self.section)
+        numbers = None if self.equation is None else [self.equation]
+        with progress() as on_progress:
+            results = verify(numbers, self.section, on_progress)
         seconds = time.perf_counter() - start
 
         if self.json:

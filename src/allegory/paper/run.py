@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..lookup import pick
+from ..progress import OnProgress, silent
 from . import (
     autoencoder,
     consistency,
@@ -71,12 +72,20 @@ def checks(numbers: Collection[int] | None = None, section: str | None = None) -
 
 
 def verify(
-    numbers: Collection[int] | None = None, section: str | None = None
+    numbers: Collection[int] | None = None,
+    section: str | None = None,
+    on_progress: OnProgress = silent,
 ) -> tuple[Result, ...]:
     """The results of the checks of these equations: both sides computed and compared.
 
     Args:
         numbers: equations; all by default.
         section: the name of a section; all by default.
+        on_progress: called as on_progress(stage, done, total) after each check.
     """
-    return tuple(check.run() for check in checks(numbers, section))
+    chosen = checks(numbers, section)
+    results = []
+    for check in chosen:
+        results.append(check.run())
+        on_progress("equations", len(results), len(chosen))
+    return tuple(results)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Int64, Shaped
@@ -30,6 +31,7 @@ from ..likelihood.codec import (
 )
 from ..models.base import CanCode
 from ..process.noise import Noise, Stream
+from ..progress import OnProgress, silent
 from .compressed_header import (
     Header,
     checksum,
@@ -101,7 +103,10 @@ class Compressed:
 
 
 def compress(
-    folder: RunFolder, raw: Shaped[Tensor, "n *shape"], coding: CodingConfig
+    folder: RunFolder,
+    raw: Shaped[Tensor, "n *shape"],
+    coding: CodingConfig,
+    on_progress: OnProgress = silent,
 ) -> Compressed:
     """Code raw items.
 
@@ -109,6 +114,7 @@ def compress(
         folder: the run whose model codes them.
         raw: items of the run's data, (n, *shape).
         coding: the choices of the encoder.
+        on_progress: called as on_progress(stage, done, total).
 
     Raises:
         ValueError: for other items than the run's, continuous data, or a model that cannot code.
@@ -128,7 +134,15 @@ def compress(
 
     start = time.perf_counter()
     bins = _bins(chain, spec, index)
-    coded = encode(chain, index, spec.values, bins, batch=coding.batch, seed=coding.seed)
+    coded = encode(
+        chain,
+        index,
+        spec.values,
+        bins,
+        batch=coding.batch,
+        seed=coding.seed,
+        on_step=partial(on_progress, "encoding"),
+    )
     seconds = time.perf_counter() - start
 
     header = Header(
@@ -152,22 +166,25 @@ def compress(
         bound_bits=coded.nats.sum().item() / math.log(2),
         evaluations=1 if nodes is None else len(nodes),
         encode_seconds=seconds,
-        decode_seconds=_check(folder, content, index) if coding.check else None,
+        decode_seconds=_check(folder, content, index, on_progress) if coding.check else None,
     )
 
 
-def decompress(folder: RunFolder, content: bytes, name: str) -> Shaped[Tensor, "n *shape"]:
+def decompress(
+    folder: RunFolder, content: bytes, name: str, on_progress: OnProgress = silent
+) -> Shaped[Tensor, "n *shape"]:
     """The raw items of a file.
 
     Args:
         folder: the run that it was made with.
         content: the bytes of the file.
         name: of the file, for messages.
+        on_progress: called as on_progress(stage, done, total).
 
     Raises:
         ValueError: for a file that is damaged, of another model, or of another machine.
     """
-    index = _decode(folder, content, name)
+    index = _decode(folder, content, name, on_progress)
     return folder.spec.decode(folder.spec.values[index])
 
 
@@ -179,15 +196,17 @@ def _coder(folder: RunFolder) -> CanCode:
     return model
 
 
-def _check(folder: RunFolder, content: bytes, index: Tensor) -> float:
+def _check(folder: RunFolder, content: bytes, index: Tensor, on_progress: OnProgress) -> float:
     """Seconds to decode. ValueError where the items do not come back."""
     start = time.perf_counter()
-    if not torch.equal(_decode(folder, content, "the new file"), index):
+    if not torch.equal(_decode(folder, content, "the new file", on_progress), index):
         raise ValueError("the new file does not give the items back; nothing was written")
     return time.perf_counter() - start
 
 
-def _decode(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *shape"]:
+def _decode(
+    folder: RunFolder, content: bytes, name: str, on_progress: OnProgress
+) -> Int64[Tensor, "n *shape"]:
     """The indices of the levels."""
     container = unpack(content, name)
     model = _coder(folder)
@@ -202,17 +221,25 @@ def _decode(folder: RunFolder, content: bytes, name: str) -> Int64[Tensor, "n *s
     except ValueError as error:
         raise ValueError(f"{name}: {_UNREADABLE} ({error})") from None
 
-    index = _intact(header, chain, header.encoding(container.words), folder.spec)
+    coded = header.encoding(container.words)
+    index = _intact(header, chain, coded, folder.spec, on_progress)
     if index is None:
         raise ValueError(f"{name}: {why_results_differ(header.machine, this_machine())}")
     return index
 
 
-def _intact(header: Header, chain: CodableModel, coded: Encoding, spec: DataSpec) -> Tensor | None:
+def _intact(
+    header: Header,
+    chain: CodableModel,
+    coded: Encoding,
+    spec: DataSpec,
+    on_progress: OnProgress,
+) -> Tensor | None:
     """The decoded indices, None where they are not those that were encoded."""
     with _threads(header.machine["threads"]):
         try:
-            index = decode(coded, chain, spec.shape, spec.values, header.codec_bins)
+            tell = partial(on_progress, "decoding")
+            index = decode(coded, chain, spec.shape, spec.values, header.codec_bins, tell)
         except ValueError:
             return None
     return index if checksum(index) == header.items else None

@@ -1,4 +1,6 @@
-"""The training engine for anything with `loss(batch, generator)`: moving average, checkpoints, validation, exact resume."""
+"""The training engine for anything with `loss(batch, generator)`: moving average, checkpoints,
+validation, exact resume.
+"""
 
 from .checkpoint import discard
 from .config import TrainingConfig

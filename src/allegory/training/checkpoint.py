@@ -6,17 +6,19 @@
         optimizer.safetensors  the moments of AdamW, by name of the parameter
         random.safetensors     states of the random generators, one row for each process
         state.json             counters and the position in the data
-    RUN/model.safetensors    the same weights, one level up, for readers (a link where the disk has links)
+    RUN/model.safetensors    the same weights for readers (a hard link where the disk has them)
     RUN/ema.safetensors
-    RUN/best.safetensors     the moving average at the step with the lowest validation loss (see `selection.py`)
+    RUN/best.safetensors     the moving average at the lowest validation loss (`selection.py`)
     RUN/metrics.jsonl        one line for each report (see `metrics.py`)
 
 A checkpoint is written beside the last one, brought to the disk, and put in its place by renaming:
 
-    write state.new/ and *.new | state -> state.old | state.new -> state | *.new -> * | delete state.old
+    write state.new/ and *.new | state -> state.old | state.new -> state | *.new -> * | delete
+    state.old
 
-A cut left of the first bar leaves the last checkpoint, a cut right of the second the new one; between the two
-renames both are whole under other names, and a reader takes `state.old`. Nothing is pickled.
+A cut left of the first bar leaves the last checkpoint, a cut right of the second the new one;
+between the two renames both are whole under other names, and a reader takes `state.old`. Nothing is
+pickled.
 """
 
 import json
@@ -53,8 +55,8 @@ class Checkpoint:
 def write(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint of a run folder by this one, all of it or nothing.
 
-    Raises TrainingError if the disk is full or may not be written; the last complete checkpoint is then
-    untouched.
+    Raises TrainingError if the disk is full or may not be written; the last complete checkpoint is
+    then untouched.
     """
     try:
         recover(folder)
@@ -92,13 +94,14 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def read(folder: Path) -> Checkpoint:
-    """The checkpoint of a run folder. ValueError names what is missing or damaged, and the remedy."""
+    """The checkpoint of a run folder. ValueError names what is missing or damaged."""
     state = next(
         (folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None
     )
     if state is None:
         raise ValueError(
-            f"{folder} holds no checkpoint to resume from: train without resume, or give another folder"
+            f"{folder} holds no checkpoint to resume from: train without resume, or give another "
+            "folder"
         )
     tensors = {name: load(state / f"{name}.safetensors") for name in TENSORS}
     try:
@@ -107,7 +110,8 @@ def read(folder: Path) -> Checkpoint:
         raise ValueError(f"{state / 'state.json'} is missing or damaged: {REMEDY}") from error
     if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
         raise ValueError(
-            f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote it"
+            f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote "
+            "it"
         )
     return Checkpoint(**tensors, state=numbers["state"])
 
@@ -127,7 +131,7 @@ def discard(folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Tidy what a cut or failed write left behind, so that `state` is the last complete checkpoint."""
+    """Remove what a failed write left, so that `state` is the last complete checkpoint."""
     state, old = folder / "state", folder / "state.old"
     if old.exists() and not state.exists():
         os.rename(old, state)
@@ -157,7 +161,9 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU: tied weights share memory, which the format forbids, and a view may have gaps."""
+    """Copies on the CPU: tied weights share memory, which the format forbids, and a view may have
+    gaps.
+    """
     return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 

@@ -1,8 +1,9 @@
 """The choices of a training run, and the two curves that follow from them.
 
-A run has a budget: a number of steps, of minutes, or both, of which the one that is spent first ends the run. `progress`
-in [0, 1] is the spent share of the budget, the larger share where there are both. The learning rate is a function of the
-step (for the warm-up) and of the progress (for the decay), so that a run ends with a learning rate of zero on any machine.
+A run has a budget: a number of steps, of minutes, or both, of which the one that is spent first
+ends the run. `progress` in [0, 1] is the spent share of the budget, the larger share where there
+are both. The learning rate is a function of the step (for the warm-up) and of the progress (for the
+decay), so that a run ends with a learning rate of zero on any machine.
 """
 
 import math
@@ -13,12 +14,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train: budget, optimizer, moving average, checkpoints. All fields are plain JSON values.
+    """How to train: budget, optimizer, moving average, checkpoints.
+
+    All fields are plain JSON values.
 
     Args:
         steps: budget in optimizer steps; None: no limit.
-        minutes: budget in minutes, of this and all resumed sessions; None: no limit. Of both, the one that is spent
-            first ends the run.
+        minutes: budget in minutes, of this and all resumed sessions; None: no limit. Of both, the
+            one that is spent first ends the run.
         batch_size: items per batch, over all processes.
         optimizer: "adamw", or "muon" (Muon for kernels of convolutions, AdamW for the rest).
         learning_rate: the largest, after the warm-up.
@@ -28,7 +31,8 @@ class TrainingConfig:
         decay: how the learning rate falls to 0 over the budget: "cosine", "linear", or "none".
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights per step.
-        precision: "fp32", "bf16" (matrix products in bfloat16), or "auto": bfloat16 where the device has it.
+        precision: "fp32", "bf16" (matrix products in bfloat16), or "auto": bfloat16 where the
+            device has it.
         accumulate: batches per optimizer step.
         checkpoint_minutes: minutes between checkpoints.
         log_every: steps between lines of metrics.jsonl.
@@ -99,9 +103,11 @@ class TrainingConfig:
         return min(1.0, max(of_steps, of_minutes))
 
     def rate(self, step: int, progress: float) -> float:
-        """Learning rate of the next step: learning_rate * min(1, (step + 1) / warmup) * decay(progress).
+        """Learning rate of the next step: learning_rate * min(1, (step + 1) / warmup) *
+        decay(progress).
 
-        decay: cosine (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, eq. 5, without restarts), linear 1 - p,
+        decay: cosine (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, eq. 5, without restarts),
+            linear 1 - p,
         none 1.
         """
         rise = min(1.0, (step + 1) / max(1, self.warmup))

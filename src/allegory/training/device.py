@@ -45,7 +45,9 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def uses_bf16(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether a run multiplies matrices in bfloat16: as its precision says; "auto" only where the device can."""
+    """Whether a run multiplies matrices in bfloat16: as its precision says; "auto" only where the
+    device can.
+    """
     return config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
 
 

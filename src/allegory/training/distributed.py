@@ -1,7 +1,9 @@
-"""Where a run lives: its device, and the processes that share the work. Nothing else knows accelerate.
+"""Where a run lives: its device, and the processes that share the work.
 
-One process alone, or several started by `accelerate launch`: each holds the whole model, sees its own part of
-every batch, and takes the mean of the gradients (data parallelism).
+Nothing else knows accelerate.
+
+One process alone, or several started by `accelerate launch`: each holds the whole model, sees its
+own part of every batch, and takes the mean of the gradients (data parallelism).
 """
 
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ class Processes:
         device: its name; "auto" takes the one that accelerate finds.
 
     Raises:
-        ValueError: for a device that this machine has not, or one by name where several processes share the work.
+        ValueError: for a device that this machine has not, or one by name where several processes
+            share the work.
     """
 
     def __init__(self, device: str = "auto") -> None:
@@ -28,7 +31,7 @@ class Processes:
             from accelerate import Accelerator  # type: ignore[import-untyped]
         except ImportError as error:
             raise ImportError("training needs accelerate: pip install 'allegory[train]'") from error
-        # bf16 is a context in `Loss.forward`: accelerate's own would hold for all runs of a program.
+        # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.
         self._accelerator = Accelerator(mixed_precision="no")
         self.device: torch.device = self._accelerator.device
         self.world: int = self._accelerator.num_processes
@@ -42,7 +45,9 @@ class Processes:
             self.device = torch_device(device)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module on this device; with several processes, one whose backward averages the gradients."""
+        """The module on this device; with several processes, one whose backward averages the
+        gradients.
+        """
         if self._is_chosen:
             return module.to(self.device)
         wrapped: nn.Module = self._accelerator.prepare_model(module)
@@ -50,7 +55,9 @@ class Processes:
 
     @contextmanager
     def averaging(self, module: nn.Module, now: bool) -> Iterator[None]:
-        """Do gradients made in this block travel between the processes now, or wait for a later block?"""
+        """Do gradients made in this block travel between the processes now, or wait for a later
+        block?
+        """
         if now:
             yield
         else:

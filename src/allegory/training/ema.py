@@ -1,8 +1,8 @@
 """Exponential moving average of the weights of a model.
 
-After update n = 0, 1, 2, ... the average is m <- d_n m + (1 - d_n) theta, with d_n = min(decay, (1 + n) / (10
-+ n)): the ramp forgets the random start quickly, and a short run has an average at all. Written out, m =
-sum_i (1 - d_i) (prod_{j > i} d_j) theta_i + (prod_j d_j) theta_start.
+After update n = 0, 1, 2, ... the average is m <- d_n m + (1 - d_n) theta, with d_n = min(decay, (1
++ n) / (10 + n)): the ramp forgets the random start quickly, and a short run has an average at all.
+Written out, m = sum_i (1 - d_i) (prod_{j > i} d_j) theta_i + (prod_j d_j) theta_start.
 """
 
 import copy
@@ -33,7 +33,9 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """m <- d m + (1 - d) theta, d = min(decay, (1 + n) / (10 + n)), n the number of updates so far."""
+        """m <- d m + (1 - d) theta, d = min(decay, (1 + n) / (10 + n)), n the number of updates so
+        far.
+        """
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self._averages, self._weights, weight)
         for mine, theirs in zip(self.module.buffers(), self._source.buffers(), strict=True):

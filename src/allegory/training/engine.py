@@ -1,13 +1,16 @@
-"""Stochastic gradient descent on `loss(batch, generator) -> (batch,)` until a budget of steps or minutes is spent.
+"""Stochastic gradient descent on `loss(batch, generator) -> (batch,)` until a budget of steps or
+minutes is spent.
 
-A run is a sequence of steps and, between steps, four things that may be due: a report (a line of metrics.jsonl and the
-callbacks), a validation, a checkpoint, a stop. A CPU has each loss at once; on another device losses stay there until one
-of the four is due, so that no step waits. The first loss that is not finite ends the run before it can reach a checkpoint.
+A run is a sequence of steps and, between steps, four things that may be due: a report (a line of
+metrics.jsonl and the callbacks), a validation, a checkpoint, a stop. A CPU has each loss at once;
+on another device losses stay there until one of the four is due, so that no step waits. The first
+loss that is not finite ends the run before it can reach a checkpoint.
 
-The state of a run is: weights, moving average, moments of the optimizer, random generators, position in the data, and the
-counters below. All of it is in a checkpoint, so that n steps, a resume and n steps are 2n steps, bit for bit, as long as
-the budget is in steps (with minutes the learning rate follows the clock). Callbacks and validation draw from random
-streams of their own: watching a run does not change it.
+The state of a run is: weights, moving average, moments of the optimizer, random generators,
+position in the data, and the counters below. All of it is in a checkpoint, so that n steps, a
+resume and n steps are 2n steps, bit for bit, as long as the budget is in steps (with minutes the
+learning rate follows the clock). Callbacks and validation draw from random streams of their own:
+watching a run does not change it.
 """
 
 import math
@@ -41,7 +44,8 @@ class Result:
 
     Args:
         ema: the averaged model, in eval mode, after the last step.
-        best: the averaged model at the step with the lowest validation loss; `ema` without validation.
+        best: the averaged model at the step with the lowest validation loss; `ema` without
+            validation.
         step: optimizer steps.
         images: items seen.
         seconds: time of all sessions.
@@ -74,23 +78,28 @@ def train(
         model: a module with `loss(batch, generator)`, one loss per item.
         batches: an endless iterator of batches, which can say where it is.
         config: budget, optimizer, and so on.
-        folder: where checkpoints and metrics go, from which the run can be resumed; None writes nothing.
+        folder: where checkpoints and metrics go, from which the run can be resumed; None writes
+            nothing.
         resume: go on with the run in the folder.
         callbacks: called at each report, and every ten seconds, in the first process.
-        validation: held-out items as one batch; their loss selects the best checkpoint. None: no validation.
+        validation: held-out items as one batch; their loss selects the best checkpoint. None: no
+            validation.
 
     Returns:
         The averaged models, last and best, and the counters.
 
     Raises:
-        ValueError: for arguments that do not fit: a folder that holds a run already and no `resume`, one that holds none
-            and `resume`, a damaged checkpoint, a device that is absent.
-        TrainingError: at the first loss or gradient that is not finite, and for a disk that is full.
+        ValueError: for arguments that do not fit: a folder that holds a run already and no
+            `resume`, one that holds none and `resume`, a damaged checkpoint, a device that is
+            absent.
+        TrainingError: at the first loss or gradient that is not finite, and for a disk that is
+            full.
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     if not callable(getattr(model, "loss", None)):
         raise ValueError(
-            f"model {type(model).__name__} has no loss(batch, generator): give a module that has one"
+            f"model {type(model).__name__} has no loss(batch, generator): give a module that has "
+            "one"
         )
     if resume and folder is None:
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
@@ -138,7 +147,10 @@ def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Cou
 def _selection(
     validation: Batch | None, learner: Learner, counters: _Counters, folder: Path | None
 ) -> Selection | None:
-    """What validates the run, in the first process. Without validation, no best weights of before are left."""
+    """What validates the run, in the first process.
+
+    Without validation, no best weights of before are left.
+    """
     if learner.processes.rank != 0:
         return None
     if validation is not None and learner.config.validation_every != 0:
@@ -185,7 +197,9 @@ class _Run:
         return self.config.progress(self.counters.step, self.counters.seconds)
 
     def spend(self, stop: Stop, callbacks: Sequence[Callback]) -> Result:
-        """Step until the budget is spent; between steps report, validate, save or stop where that is due."""
+        """Step until the budget is spent; between steps report, validate, save or stop where that
+        is due.
+        """
         while self.progress < 1:
             before = self.progress
             rate = self.config.rate(self.counters.step, before)
@@ -215,7 +229,7 @@ class _Run:
         return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
 
     def _step(self, rate: float, stop: Stop) -> bool:
-        """One step. All processes take the first one's clock, and stop (True) if any was asked to."""
+        """One step by the clock of the first process; True if any process was asked to stop."""
         pair, items = self.learner.step(self.batches, rate)
         self.pending.append(pair)
         self.counters.step += 1
@@ -233,15 +247,19 @@ class _Run:
             for step, pair in enumerate(pairs, self.counters.step - len(pairs) + 1):
                 if not all(map(math.isfinite, pair)):
                     raise TrainingError(
-                        f"loss {pair[0]:g}, gradient norm {pair[1]:g} at step {step}: lower learning_rate "
-                        f"({self.config.learning_rate:g}) or clip ({self.config.clip:g}), or check the data; "
+                        f"loss {pair[0]:g}, gradient norm {pair[1]:g} at step {step}: lower "
+                        "learning_rate "
+                        f"({self.config.learning_rate:g}) or clip ({self.config.clip:g}), or check "
+                        "the data; "
                         "the last checkpoint is untouched"
                     )
             self.counters.window += pairs
             self.pending.clear()
 
     def _report(self, rate: float, callbacks: Sequence[Callback]) -> None:
-        """Write a line of metrics and call the callbacks, with means over the steps since the last report."""
+        """Write a line of metrics and call the callbacks, with means over the steps since the last
+        report.
+        """
         self._collect()
         now = self.counters
         losses, norms = zip(*now.window, strict=True)
@@ -268,7 +286,9 @@ class _Run:
                 callback(report)
 
     def _validate(self) -> None:
-        """Validate the averaged model, keep it if it is the best so far, and write a line of metrics."""
+        """Validate the averaged model, keep it if it is the best so far, and write a line of
+        metrics.
+        """
         if self.selection is None:
             return
         self._collect()
@@ -289,6 +309,7 @@ class _Run:
                 checkpoint.write(self.folder, self.learner.checkpoint(random, state))
 
     def _farewell(self) -> str:
+        place = f"interrupted at step {self.counters.step}"
         if self.folder is None:
-            return f"interrupted at step {self.counters.step}; nothing was saved, because the run has no folder"
-        return f"interrupted at step {self.counters.step}; the checkpoint is in {self.folder}: resume to go on"
+            return f"{place}; nothing was saved, because the run has no folder"
+        return f"{place}; the checkpoint is in {self.folder}: resume to go on"

@@ -1,7 +1,7 @@
 """metrics.jsonl: one JSON object for each report of a run, and for each validation.
 
-A report has the keys step, images, loss, grad_norm, learning_rate, seconds, images_per_second; a validation has step,
-validation (the loss), best_step and best.
+A report has the keys step, images, loss, grad_norm, learning_rate, seconds, images_per_second; a
+validation has step, validation (the loss), best_step and best.
 """
 
 import json
@@ -13,7 +13,10 @@ from .errors import TrainingError
 
 
 class Metrics:
-    """Appends lines to a file. Opening it cuts the file at `step`, so that a resumed run repeats no line."""
+    """Appends lines to a file.
+
+    Opening it cuts the file at `step`, so that a resumed run repeats no line.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -37,12 +40,15 @@ class Metrics:
     def _failure(self, error: OSError) -> TrainingError:
         reason = error.strerror or error
         return TrainingError(
-            f"{self.path} cannot be written ({reason}): make room or allow writing, then start again or resume"
+            f"{self.path} cannot be written ({reason}): make room or allow writing, then start "
+            "again or resume"
         )
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """The reports in a metrics file, up to the first line that a crash cut short; none if there is no file."""
+    """The reports in a metrics file, up to the first line that a crash cut short; none if there is
+    no file.
+    """
     return [line for line in read_all(path) if "validation" not in line]
 
 

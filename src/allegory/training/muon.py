@@ -1,17 +1,19 @@
 r"""Muon: momentum with orthogonal steps for matrices, AdamW for the rest (Jordan et al. 2024).
 
-The momentum M of a weight matrix is dominated by a few directions. Its polar factor U V^T, of M = U S V^T, has the same
-singular vectors and gives every direction the same step. A kernel of a convolution is the matrix
-(outputs, inputs x places). With g the gradient, b the momentum and n = max(rows, columns),
+The momentum M of a weight matrix is dominated by a few directions. Its polar factor U V^T, of M = U
+S V^T, has the same singular vectors and gives every direction the same step. A kernel of a
+convolution is the matrix (outputs, inputs x places). With g the gradient, b the momentum and n =
+max(rows, columns),
 
     m <- b m + (1 - b) g        M = b m + (1 - b) g          (Nesterov's look ahead)
     W <- (1 - rate decay) W - rate 0.2 sqrt(n) polar(M)
 
-A polar factor has the root mean square 1/sqrt(n), so that of a step is 0.2 rate, as is usual for AdamW, and one rate
-serves both (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4).
+A polar factor has the root mean square 1/sqrt(n), so that of a step is 0.2 rate, as is usual for
+AdamW, and one rate serves both (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4).
 
-polar(M) is wanted to a few per cent only: a polynomial p(s) = 3.4445 s - 4.7750 s^3 + 2.0315 s^5, applied to M five
-times, takes singular values from [0.003, 1] of the norm to about [0.7, 1.2], by matrix products alone.
+polar(M) is wanted to a few per cent only: a polynomial p(s) = 3.4445 s - 4.7750 s^3 + 2.0315 s^5,
+applied to M five times, takes singular values from [0.003, 1] of the norm to about [0.7, 1.2], by
+matrix products alone.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ def polar(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"
 class Muon(torch.optim.Optimizer):
     """Muon for kernels of convolutions (three axes and more), AdamW for all other parameters.
 
-    Vectors have no singular values, and tables of embeddings, first and last layers do better by AdamW; in networks of
-    linear layers alone this is AdamW. `betas` are AdamW's.
+    Vectors have no singular values, and tables of embeddings, first and last layers do better by
+    AdamW; in networks of linear layers alone this is AdamW. `betas` are AdamW's.
     """
 
     def __init__(

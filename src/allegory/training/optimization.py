@@ -1,7 +1,8 @@
 """One step of optimization: forward, backward, clip, AdamW or Muon, moving average.
 
-AdamW (Loshchilov & Hutter 2019, algorithm 2) runs as torch's fused kernel: on one processor core it takes 1.8
-ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m benchmarks.training`).
+AdamW (Loshchilov & Hutter 2019, algorithm 2) runs as torch's fused kernel: on one processor core it
+takes 1.8 ms for 1.8 million weights, against 8.1 for `foreach` and 4.9 for a plain loop (`python -m
+benchmarks.training`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,9 +27,11 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 @runtime_checkable
 class Batches(Protocol):
-    """An endless iterator of batches that can say where it stands, in JSON values, and go on from there.
+    """An endless iterator of batches that can say where it stands, in JSON values, and go on from
+    there.
 
-    With several processes each yields its own part of the batch, and `state_dict` is the same on all.
+    With several processes each yields its own part of the batch, and `state_dict` is the same on
+    all.
     """
 
     def __iter__(self) -> Iterator[Batch]: ...
@@ -41,7 +44,9 @@ class Batches(Protocol):
 
 
 class Trainable(Protocol):
-    """What a module needs to be trained: a loss for each item of a batch, drawn from the generator that is given."""
+    """What a module needs to be trained: a loss for each item of a batch, drawn from the generator
+    that is given.
+    """
 
     def loss(self, batch: Batch, generator: torch.Generator, /) -> Float[Tensor, " b"]: ...
 
@@ -62,27 +67,31 @@ class Loss(nn.Module):
         self.bf16 = bf16
 
     def forward(self, batch: Batch) -> Tensor:
-        """Loss of each item, (batch,), in single precision or more. ValueError for any other shape."""
+        """Loss of each item, (batch,), in float32 or more. ValueError for any other shape."""
         device = next(self.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
             losses = cast(Trainable, self.model).loss(batch, self.generator)
         if losses.ndim != 1:
             shape = tuple(losses.shape)
             raise ValueError(
-                f"model.loss(batch, generator) must be of shape (batch,), got {shape}: do not take the mean over items"
+                f"model.loss(batch, generator) must be of shape (batch,), got {shape}: do not take "
+                "the mean over items"
             )
         return losses.to(torch.promote_types(losses.dtype, torch.float32))
 
 
 class Learner:
-    """A model, its optimizer, its moving average and the generator of its losses: all that a step changes."""
+    """A model, its optimizer, its moving average and the generator of its losses: all that a step
+    changes.
+    """
 
     def __init__(self, model: nn.Module, config: TrainingConfig, processes: Processes) -> None:
         self.model, self.config, self.processes = model, config, processes
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(
-                f"model {type(model).__name__} has no parameter with requires_grad: nothing to train"
+                f"model {type(model).__name__} has no parameter with requires_grad: nothing to "
+                "train"
             )
         self.generator = torch.Generator(processes.device)
         self.generator.manual_seed(config.seed + processes.rank)
@@ -97,7 +106,10 @@ class Learner:
         self.ema = EMA(model, config.ema)
 
     def step(self, batches: Batches, rate: float) -> tuple[Float[Tensor, "2"], int]:
-        """One optimizer step. Returns (loss, gradient norm before clipping) and the number of items seen."""
+        """One optimizer step.
+
+        Returns (loss, gradient norm before clipping) and the number of items seen.
+        """
         self.optimizer.zero_grad()
         losses: list[Tensor] = []
         for micro in range(self.config.accumulate):
@@ -126,7 +138,8 @@ class Learner:
         )
 
     def checkpoint(self, random: Mapping[str, Tensor], state: Mapping[str, Any]) -> Checkpoint:
-        """What is here, with the state of the generators and the numbers of the run, for `checkpoint.write`.
+        """What is here, with the state of the generators and the numbers of the run, for
+        `checkpoint.write`.
 
         The optimizer's part has one entry NAME.MOMENT for each parameter and moment.
         """
@@ -148,7 +161,8 @@ class Learner:
             name, moment = key.rsplit(".", 1)
             if name not in places:
                 raise ValueError(
-                    f"the checkpoint trained {name} and the model does not: build it as it was trained"
+                    f"the checkpoint trained {name} and the model does not: build it as it was "
+                    "trained"
                 )
             moments.setdefault(places[name], {})[moment] = value
         groups = self.optimizer.state_dict()["param_groups"]

@@ -1,7 +1,9 @@
-"""The states of a run's random generators: the one of its losses, and torch's global ones of the CPU and the GPU in use.
+"""The states of a run's random generators: the one of its losses, and torch's global ones of the
+CPU and the GPU in use.
 
-A loss draws from its own generator. The global ones are used by layers with dropout; a run borrows them: they are seeded
-at its start, saved with each checkpoint, and given back as they were at its end.
+A loss draws from its own generator. The global ones are used by layers with dropout; a run borrows
+them: they are seeded at its start, saved with each checkpoint, and given back as they were at its
+end.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,9 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 
 def capture(processes: Processes, generator: torch.Generator) -> dict[str, Tensor]:
-    """States of the generators, (processes, bytes) each: "loss", "cpu", and "cuda" where it is in use."""
+    """States of the generators, (processes, bytes) each: "loss", "cpu", and "cuda" where it is in
+    use.
+    """
     states = {"loss": generator.get_state(), "cpu": torch.get_rng_state()}
     if processes.device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(processes.device)

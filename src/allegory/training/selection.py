@@ -1,4 +1,6 @@
-"""The best checkpoint of a run by its validation loss: kept beside the last one, as `best.safetensors`."""
+"""The best checkpoint of a run by its validation loss: kept beside the last one, as
+`best.safetensors`.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,7 @@ class Selection:
         }
 
     def best(self, module: nn.Module) -> nn.Module:
-        """The module with the best weights: itself, where those are the last that were validated."""
+        """The module with the best weights: itself, where the last validated were the best."""
         is_last = self.record.last is not None and self.record.last == self.record.best
         if self.record.best is None or is_last:
             return module
@@ -110,7 +112,9 @@ class Selection:
         return chosen
 
     def result(self, best: nn.Module, last: nn.Module) -> Validation | None:
-        """What was found, given the modules with the best and the last weights; None if nothing was."""
+        """What was found, given the modules with the best and the last weights; None if nothing
+        was.
+        """
         record = self.record
         if record.best is None or record.last is None:
             return None

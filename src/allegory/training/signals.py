@@ -16,10 +16,11 @@ class Stop:
 
 @contextmanager
 def interrupts() -> Iterator[Stop]:
-    """Inside the block, the first SIGINT or SIGTERM sets `requested`; a second one acts as it did before.
+    """Inside the block, the first SIGINT or SIGTERM sets `requested`; a second one acts as it did
+    before.
 
-    Python delivers signals to the main thread only; in another thread nothing is caught, and nothing is
-    changed.
+    Python delivers signals to the main thread only; in another thread nothing is caught, and
+    nothing is changed.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,9 @@
-"""The loss of the averaged model on held-out items, which says which checkpoint is best and when a run overfits.
+"""The loss of the averaged model on held-out items, which says which checkpoint is best and when a
+run overfits.
 
-The same items and the same random numbers are used each time, so two checkpoints differ by their weights alone. How many
-items there are bounds the cost: a forward pass takes about a third of a training step, so n items, k times a run, cost
-n k / 3 of the run's items.
+The same items and the same random numbers are used each time, so two checkpoints differ by their
+weights alone. How many items there are bounds the cost: a forward pass takes about a third of a
+training step, so n items, k times a run, cost n k / 3 of the run's items.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def is_due(config: TrainingConfig, step: int, before: float, now: float) -> bool
 def item_count(config: TrainingConfig, step: int, images: int, seconds: float) -> int:
     """How many items cost a few per cent of the run, at least one batch.
 
-    Where the budget is in steps the number is a function of the config alone; the pace so far counts where the minutes
-    will end well before the steps.
+    Where the budget is in steps the number is a function of the config alone; the pace so far
+    counts where the minutes will end well before the steps.
 
     Args:
         config: budget and batch size.
@@ -68,7 +69,8 @@ class Validator:
     """Held-out items, and the loss of a module on them.
 
     Args:
-        items: tensors with one entry per item, as in a batch; None in the place of what the data have not.
+        items: tensors with one entry per item, as in a batch; None in the place of what the data
+            have not.
         config: batch size, and how often.
         device: of the module.
     """
@@ -78,7 +80,7 @@ class Validator:
         self.available = next(len(part) for part in items if part is not None)
 
     def losses(self, module: nn.Module, count: int) -> Float[Tensor, " count"]:
-        """The loss of each of the first `count` items in float64, by the same draws at each call."""
+        """The loss of each of the first `count` items in float64, by the same draws each time."""
         size = self.config.batch_size
         generator = torch.Generator(self.device).manual_seed(_SEED)
 

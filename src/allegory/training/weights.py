@@ -22,17 +22,21 @@ def load(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a module. ValueError names the first weight that does not fit."""
+    """Load a safetensors file into a module. ValueError names the first misfit."""
     fill(module, load(path), str(path))
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Give a module these weights. ValueError names the first that is missing, unknown or misshapen."""
+    """Give a module these weights.
+
+    ValueError names the first that is missing, unknown or misshapen.
+    """
     own = module.state_dict()
     for name in [*own, *weights]:
         mine, theirs = (tuple(w[name].shape) if name in w else "absent" for w in (own, weights))
         if mine != theirs:
             raise ValueError(
-                f"weight {name} is {theirs} in {source} and {mine} in the model: build the model as it was trained"
+                f"weight {name} is {theirs} in {source} and {mine} in the model: build the model "
+                "as it was trained"
             )
     module.load_state_dict(weights)

@@ -12,7 +12,7 @@ proves that no bit was lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ from torch import Tensor
 from .ans import OutOfBits, Stack, Words
 from .bins import Bins
 from .bits_back import CodableModel, CodingContext, pop_items, push_items
+
+OnStep = Callable[[int, int], None]
 
 _MARGIN = 1.2
 """Batches are so many times smaller than the bits of the stack would allow."""
@@ -76,6 +78,7 @@ def encode(
     *,
     batch: int = 100,
     seed: int = 0,
+    on_step: OnStep | None = None,
 ) -> Encoding:
     """Encode items.
 
@@ -86,6 +89,7 @@ def encode(
         bins: those of each latent.
         batch: the largest size of a batch.
         seed: of the initial words, and of the scrambling.
+        on_step: called with (items done, items in all) after each batch.
 
     Raises:
         ValueError: for no items, or a batch below 1.
@@ -95,7 +99,7 @@ def encode(
 
     words = _INITIAL_WORDS
     while True:
-        encoded = _attempt(model, index, values, bins, (batch, seed, words))
+        encoded = _attempt(model, index, values, bins, (batch, seed, words), on_step)
         if encoded is not None:
             return encoded
         words *= 2
@@ -107,6 +111,7 @@ def _attempt(
     values: Tensor,
     bins: tuple[Bins, ...],
     plan: tuple[int, int, int],
+    on_step: OnStep | None,
 ) -> Encoding | None:
     """All items, from so many initial words; None where one item alone runs out of bits."""
     batch, seed, words = plan
@@ -133,6 +138,8 @@ def _attempt(
         start += size
         sizes.append(size)
         nats.append(cost)
+        if on_step is not None:
+            on_step(start, len(index))
         affordable = int(stack.bits / (_MARGIN * bits_per_item))
         size = max(1, min(batch, len(index) - start, affordable))
 
@@ -146,6 +153,7 @@ def decode(
     shape: Sequence[int],
     values: Float[Tensor, " levels"],
     bins: tuple[Bins, ...],
+    on_step: OnStep | None = None,
 ) -> Int64[Tensor, "n *shape"]:
     """Decode the items that `encode` encoded.
 
@@ -155,6 +163,7 @@ def decode(
         shape: that of an item.
         values: the values in model space.
         bins: those of each latent.
+        on_step: called with (items done, items in all) after each batch.
 
     Raises:
         ValueError: when the bits do not end with the initial words: the model, or its
@@ -166,6 +175,8 @@ def decode(
         for batch, size in reversed(list(enumerate(encoding.sizes))):
             context = CodingContext(bins, encoding.seed, batch)
             parts.append(pop_items(stack, model, (size, *shape), values, context))
+            if on_step is not None:
+                on_step(sum(map(len, parts)), sum(encoding.sizes))
         intact = np.array_equal(stack.words, initial_words(encoding.seed, encoding.initial))
     except (OutOfBits, ValueError):
         intact = False
