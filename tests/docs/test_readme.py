@@ -33,5 +33,7 @@ def test_the_commands_are_understood(page):
         assert words[0] in COMMANDS, words
         try:
             parse(words)
+        except SystemExit as stop:  # after --help
+            assert not stop.code
         except ValueError as error:  # a run to be resumed, or a file of the reader's, is not there
             assert "no such" in str(error)

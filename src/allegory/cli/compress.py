@@ -74,7 +74,9 @@ class Compress:
 
         folder = RunFolder.open(Path(self.folder))
         spec = folder.spec
-        raw = _items(self.source, self.part, spec)[: self.limit]
+        with progress() as on_progress:
+            on_progress("loading data", 0, 1)
+            raw = _items(self.source, self.part, spec)[: self.limit]
         coding = CodingConfig(self.steps, self.batch, self.seed, not self.no_check)
         with progress() as on_progress:
             done = compress(folder, raw, coding, on_progress)

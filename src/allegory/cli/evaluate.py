@@ -57,6 +57,7 @@ class Evaluate(SamplerOptions, RunOptions):
         import torch
 
         from ..evaluation import EvaluationConfig
+        from ..progress import progress
 
         if self.limit < 2:
             raise ValueError(f"--limit {self.limit}: give at least 2 test items")
@@ -69,7 +70,9 @@ class Evaluate(SamplerOptions, RunOptions):
             importance=self.importance,
             sampler=self._sampler(model),
         )
-        dataset = folder.dataset(self.data)
+        with progress() as on_progress:
+            on_progress("loading data", 0, 1)
+            dataset = folder.dataset(self.data)
         some = dataset.test.take(torch.arange(min(self.limit, len(dataset.test))))
         report_on(folder, model, replace(dataset, test=some), config, as_json=self.json)
 

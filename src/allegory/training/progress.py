@@ -61,4 +61,5 @@ def bar(unit: str = "", terminal: bool | None = None) -> Iterator[Callback]:
         The callback to give to `train`.
     """
     with progress(terminal) as on_progress:
+        on_progress("loading data", 0, 1)
         yield shown_by(on_progress, unit)
