@@ -2,7 +2,7 @@
 
     python -m benchmarks.latent --data DIR                twenty minutes of training each
     python -m benchmarks.latent --data DIR --minutes 2    less
-    python -m benchmarks.latent --runs FOLDER      leaves the runs there; only measures what is there
+    python -m benchmarks.latent --runs FOLDER      leaves the runs there; measures those it finds
     python -m benchmarks.latent --json                    one JSON object
 
 The negative bound of all test images (binarized once, the same for both), with the standard error

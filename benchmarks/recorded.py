@@ -1,7 +1,9 @@
-"""The quantities that version 0.1.0 recorded in `fixtures/v0.1.0/numbers.npz`, computed by the present code.
+"""The quantities that version 0.1.0 recorded in `fixtures/v0.1.0/numbers.npz`, computed by the
+present code.
 
-Each function yields (key, tensor). A key RUN/WHAT_f64/DETAIL was computed in double precision, model and inputs; without
-`_f64` it is what users get, in float32. All noise is per item by seed, or INPUT below; nothing here trains.
+Each function yields (key, tensor). A key RUN/WHAT_f64/DETAIL was computed in double precision,
+model and inputs; without `_f64` it is what users get, in float32. All noise is per item by seed, or
+INPUT below; nothing here trains.
 """
 
 from __future__ import annotations
@@ -226,7 +228,9 @@ def predictions(case: Case) -> Numbers:
 
 
 def bounds(case: Case) -> Numbers:
-    """The variational bound of the first test items, labels hidden, and shown where there are any."""
+    """The variational bound of the first test items, labels hidden, and shown where there are
+    any.
+    """
     raw, seeds = case.raw, range(ITEMS)
     conditions = {"hidden": None} if case.truth is None else {"hidden": None, "shown": case.truth}
     for name, condition in conditions.items():
@@ -279,7 +283,9 @@ def flows(case: Case) -> Numbers:
 
 
 def objectives(case: Case) -> Numbers:
-    """Each weighted loss at given times and noise, and the gradient of the bound (or the dual loss)."""
+    """Each weighted loss at given times and noise, and the gradient of the bound (or the dual
+    loss).
+    """
     model = copy.deepcopy(case.double).requires_grad_(True)
     denoiser, path, labels = model.denoiser, model.denoiser.path, case.truth
     x0 = model.spec.encode(case.raw).double()
@@ -324,8 +330,8 @@ def latents(case: Case) -> Numbers:
 def paths() -> Numbers:
     """Every scale of a Level at seven times, and the times of every spacing."""
     columns = (
-        "log_snr", "alpha", "sigma", "dlog_snr", "alpha_sigma_dlog_snr", "dalpha", "dsigma", "drift",
-        "diffusion",
+        "log_snr", "alpha", "sigma", "dlog_snr", "alpha_sigma_dlog_snr", "dalpha", "dsigma",
+        "drift", "diffusion",
     )  # fmt: skip
     schedules = {
         "linear": LinearLogSNR(8, -5),

@@ -1,12 +1,14 @@
-"""Are the numbers of version 0.1.0 unchanged? Samples, bounds, likelihoods, losses, gradients and compressed files.
+"""Are the numbers of version 0.1.0 unchanged? Samples, bounds, likelihoods, losses, gradients and
+compressed files.
 
     python -m benchmarks unchanged            a table by quantity
     python -m benchmarks unchanged --json     one JSON object
 
-`fixtures/v0.1.0` holds ten small run folders that version 0.1.0 trained, what it computed with them (`recorded.py` says
-how), and files that it compressed. The runs are converted when they are opened. Deviations are relative to the largest
-number of a quantity; double precision is held to 1e-9, single precision to 1e-4 (rounding: the recorded numbers of two
-threads differ by 2e-5). A compressed file must decode to the same items, and its code words must be the same.
+`fixtures/v0.1.0` holds ten small run folders that version 0.1.0 trained, what it computed with them
+(`recorded.py` says how), and files that it compressed. The runs are converted when they are opened.
+Deviations are relative to the largest number of a quantity; double precision is held to 1e-9,
+single precision to 1e-4 (rounding: the recorded numbers of two threads differ by 2e-5). A
+compressed file must decode to the same items, and its code words must be the same.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def bound(key: str) -> float:
 
 
 def deviation(key: str, now: np.ndarray, then: np.ndarray) -> float:
-    """The largest deviation relative to the largest number; gradients of parameters in any order."""
+    """The largest deviation relative to the largest number; gradients of parameters in any
+    order.
+    """
     if "gradient-norms" in key:
         now, then = np.sort(now), np.sort(then)
     if now.shape != then.shape:
@@ -56,7 +60,9 @@ def deviation(key: str, now: np.ndarray, then: np.ndarray) -> float:
 
 
 def numbers() -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Each quantity: how many arrays, how many equal to the last bit, the largest deviation; and what failed."""
+    """Each quantity: how many arrays, how many equal to the last bit, the largest deviation; and
+    what failed.
+    """
     recorded_numbers = np.load(FIXTURES / "numbers.npz")
     then = {key: recorded_numbers[key] for key in recorded_numbers.files}
     table: dict[str, dict[str, float]] = defaultdict(
@@ -80,7 +86,9 @@ def numbers() -> tuple[dict[str, dict[str, float]], list[str]]:
 
 
 def files() -> dict[str, dict[str, bool]]:
-    """Each compressed file: whether it still decodes, and whether coding anew gives the same words."""
+    """Each compressed file: whether it still decodes, and whether coding anew gives the same
+    words.
+    """
     found = {}
     for file in sorted(FIXTURES.glob("*.bits")):
         folder, items = RunFolder.open(FIXTURES / file.stem), np.load(f"{file}.npy")

@@ -32,7 +32,8 @@ extensions = [
 exclude_patterns = ["_build", "_ext", "decisions/_*"]
 nitpicky = True
 
-# Pages: MyST markdown. A page with ```python blocks is executed when it is built (docs/_ext/python_blocks.py).
+# Pages: MyST markdown. A page with ```python blocks is executed when it is built
+# (docs/_ext/python_blocks.py).
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"

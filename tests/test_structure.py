@@ -1,4 +1,5 @@
-"""How the tests themselves are built: no test module imports another; each mutant's text is there."""
+"""How the tests themselves are built: no test module imports another; each mutant's text is
+there."""
 
 import ast
 from pathlib import Path

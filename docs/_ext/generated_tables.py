@@ -5,8 +5,8 @@
     ```{results}
     ```
 
-`registry` is the table of names and help lines of a `Registry`. `results` is one table for each file
-in benchmarks/results, with the command that made it.
+`registry` is the table of names and help lines of a `Registry`. `results` is one table for each
+file in benchmarks/results, with the command that made it.
 """
 
 from __future__ import annotations

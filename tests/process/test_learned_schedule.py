@@ -119,8 +119,8 @@ def drawn(count=7):
 
 @pytest.mark.parametrize("scaling", ["vp", "flow"])
 def test_one_backward_pass_serves_both_objectives(scaling):
-    """Interior: the gradient of VARIANCE_WEIGHT mean(l^2). Ends and network: that of mean(l). By plain
-    autograd, two passes.
+    """Interior: the gradient of VARIANCE_WEIGHT mean(l^2). Ends and network: that of mean(l). By
+    plain autograd, two passes.
     """
     model = Tiny(Path(in_float64(bent(LearnedSchedule(6, -5, units=8))), scaling))
     x0, t, eps = drawn()

@@ -90,7 +90,8 @@ def test_the_gradient_is_that_of_the_end_point(name, make):
 
 def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
-    # A descent amplifies rounding: of 4 seeds the errors fall 7 to 11 times, after half as long 5 to 7.
+    # A descent amplifies rounding: of 4 seeds the errors fall 7 to 11 times, after half as long 5
+    # to 7.
     config = TuningConfig(iterations=240, seed=1000)
     tuned = tune(three_modes(path), noise(path, 128 + 64), 5, config=config)
     assert tuned.after < tuned.before / 5

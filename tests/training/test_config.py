@@ -72,7 +72,7 @@ def test_progress_is_the_share_of_the_budget() -> None:
 )
 def test_the_decay_follows_its_formula(decay: str, shares: tuple[float, ...]) -> None:
     # cos(pi/3) = 1/2 and cos(2 pi/3) = -1/2, so the cosine is at 3/4 and 1/4 there.
-    config = TrainingConfig(steps=9, learning_rate=0.5, warmup=0, decay=decay)  # type: ignore[arg-type]
+    config = TrainingConfig(steps=9, learning_rate=0.5, warmup=0, decay=decay)
     for progress, share in zip((0, 1 / 3, 1 / 2, 2 / 3, 1), shares, strict=True):
         assert config.rate(5, progress) == pytest.approx(0.5 * share, abs=1e-15)
 

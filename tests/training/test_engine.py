@@ -63,7 +63,7 @@ def test_stopped_and_resumed_is_never_stopped_bit_for_bit(
 
 
 def test_a_longer_budget_goes_on_from_the_end(tmp_path: Path) -> None:
-    train(Toy(), Numbers(), TrainingConfig(steps=20, decay="none", **LONG), tmp_path / "whole")  # type: ignore[arg-type]
+    train(Toy(), Numbers(), TrainingConfig(steps=20, decay="none", **LONG), tmp_path / "whole")
     for steps in (8, 20):
         config = TrainingConfig(steps=steps, decay="none", **LONG)  # type: ignore[arg-type]
         train(Toy(), Numbers(), config, tmp_path / "halves", resume=steps > 8)

@@ -81,7 +81,7 @@ def test_precision_is_that_of_products_and_not_of_weights_or_loss(
             seen.append(out.dtype)
             return out**2
 
-    learner = Learner(Spy(), TrainingConfig(steps=1, precision=precision), Processes())  # type: ignore[arg-type]
+    learner = Learner(Spy(), TrainingConfig(steps=1, precision=precision), Processes())
     pair, _ = learner.step(Numbers(), 1e-3)
     assert seen == [inside] and pair.dtype == torch.float32
     assert {p.dtype for p in learner.model.parameters()} == {torch.float32}

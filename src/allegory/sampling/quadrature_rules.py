@@ -114,7 +114,9 @@ def _polynomial_integrals(
 def _lagrange_polynomials(
     nodes: Float[Tensor, "s k"], exists: Tensor, at: Float[Tensor, "s points"]
 ) -> tuple[Float[Tensor, "s k points"], Float[Tensor, "s k"]]:
-    """Numerator and denominator of prod (at - nodes_m)/(nodes_j - nodes_m) over other existing m."""
+    """Numerator and denominator of prod (at - nodes_m)/(nodes_j - nodes_m) over other existing
+    m.
+    """
     own = torch.eye(nodes.shape[1], dtype=torch.bool)
     factor = exists[:, :, None] & exists[:, None, :] & ~own  # (s, polynomial j, node m)
 
