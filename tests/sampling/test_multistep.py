@@ -51,6 +51,22 @@ def test_adams_integrates_polynomials_of_its_time(form, order, ahead):
             assert found.item() == pytest.approx(exact.item(), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("times", "degree"), [((0.7, 0.5, 0.25, 0.0), 1), ((0.5, 0.25, 0.2, 0.0), 0)]
+)
+@pytest.mark.parametrize("form", ["v", "flow"])
+def test_a_last_step_to_clean_data_has_order_two_unless_it_is_long(form, times, degree):
+    """A line is integrated exactly after a step of its length, after one of a quarter a constant."""
+    grid = LambdaNodes.of(PATHS["straight-flow"].levels(times))
+    c = FLOW_FORMS[form].time(grid.lam)
+    weights = adams_rule(FLOW_FORMS[form], 3, "form_time")(grid)[-1]
+    for power in range(degree + 1):
+        exact = (c[-1] ** (power + 1) - c[-2] ** (power + 1)) / (power + 1)
+        found = (weights * c[[-2, -3, -4]] ** power).sum()
+        assert found.item() == pytest.approx(exact.item(), rel=1e-9)
+    assert not weights[degree + 1 :].any()
+
+
 @pytest.mark.parametrize("form", FLOW_FORMS)
 def test_adams_integrates_polynomials_of_log_snr(form):
     """int (1 + y)^2 dc, the slope of c by a finite difference of an antiderivative: an
