@@ -25,13 +25,13 @@ _LINE_SECONDS = 10.0
 
 @runtime_checkable
 class OnProgress(Protocol):
-    """What a long function calls as it goes on.
+    """The callback of a long function.
 
     Args:
         stage: what is being done, e.g. "bits/dim of the test set".
         done: how much of it is done.
         total: how much there is to do.
-        note: more to show beside it, e.g. a loss.
+        note: more to show, e.g. a loss.
     """
 
     def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None: ...
@@ -100,7 +100,7 @@ class _Stages:
 
 
 class Lines:
-    """An `OnProgress` for log files: the last state, as a line when it is asked for.
+    """An `OnProgress` for log files: the last state as a line of text.
 
     Args:
         now: the clock, in seconds.

@@ -79,8 +79,8 @@ class SamplerOptions:
         """
         from ..process.guide import guides_named
 
-        asked = self.guide or ((default,) if default else ())
-        names = [name for name in asked if name not in _UNGUIDED]
+        given = self.guide or ((default,) if default else ())
+        names = [name for name in given if name not in _UNGUIDED]
         return ",".join(map(str, guides_named(",".join(names)))) if names else None
 
     def sampler(self, solver: Any, guide: str | None) -> Sampler:

@@ -1,4 +1,4 @@
-"""The command that words ask for: options read by tyro, and its complaints in one line."""
+"""Command-line arguments as the options of a command, read by tyro; its errors in one line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Command(Protocol):
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command that the words ask for. ValueError of one line for words that make no sense."""
+    """The command of these arguments. ValueError of one line for arguments that do not fit."""
     arguments = take_imports(arguments)
     if not arguments or arguments[0].startswith("-"):
         every = tuple(
@@ -118,7 +118,7 @@ def read(kind: type[T] | Any, words: Sequence[str], program: str, text: str | No
 
 
 def read_known(kind: type[T], words: Sequence[str], program: str) -> tuple[T, list[str]]:
-    """The same, with the words that the dataclass does not know returned beside it."""
+    """The options of `kind`, and the arguments that are not fields of it."""
     found: tuple[T, list[str]] = _tyro(kind, words, program, None, return_unknown_args=True)
     return found
 

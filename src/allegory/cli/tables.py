@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def note(quiet: bool, text: str) -> None:
-    """A line for people, left out where JSON is asked for."""
+    """Print a line of text, unless `quiet` (with --json)."""
     from rich.console import Console
 
     if not quiet:
@@ -21,7 +21,7 @@ def note(quiet: bool, text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """A line for people on standard error, beside any JSON."""
+    """Print a line of text on standard error, also with --json."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""`allegory train`: a recipe, every field of which is an option, into a run folder."""
+"""`allegory train`: a recipe, with every field as an option, into a run folder."""
 
 from __future__ import annotations
 
@@ -96,13 +96,12 @@ class Prepared:
         return kind
 
     def completed(self, options: Train) -> Training:
-        """What the words ask for. ValueError where they change a run that is resumed."""
+        """The run with the options applied. ValueError where they change a run that is resumed."""
         changed = {name: getattr(options, name) for name in _FIELDS}
         if options.resume and changed["model"] != self.begun.model:
             raise ValueError(
-                f"--model: {options.folder} was begun with {self.begun.model}; leave its fields "
-                "out, "
-                "or give another --out"
+                f"--model: {options.folder} was begun with {self.begun.model}; leave its "
+                "fields out, or give another --out"
             )
         run = replace(self.begun, **changed)
         run = with_budget(run, options.minutes, options.steps)
@@ -127,10 +126,10 @@ def prepare(options: Train) -> Prepared:
         return Prepared(options, run, description)
 
     begun = RunFolder.open(options.folder).run
-    asked, description = _recipe(options.recipe, options.data or begun.source)
+    own, description = _recipe(options.recipe, options.data or begun.source)
     words: dict[str, tuple[object, object, object]] = {
-        "RECIPE": (options.recipe, asked.recipe, begun.recipe),
-        "--data": (options.data, asked.source, begun.source),
+        "RECIPE": (options.recipe, own.recipe, begun.recipe),
+        "--data": (options.data, own.source, begun.source),
         "--seed": (options.seed, options.seed, begun.training.seed),
     }
     for name, (given, meant, began) in words.items():

@@ -63,7 +63,7 @@ def predictor_corrector(predictor: Solver, corrector: Kernel, name: str | None =
 
 
 def _constant_signal(levels: Sequence[Level]) -> list[Update]:
-    """x/alpha is kept; on clean data it is the posterior mean."""
+    """Identity predictor: x/alpha is constant; on clean data, the posterior mean."""
     return [
         ddim_update(to) if to.sigma == 0.0 else Update(to, state=to.alpha / here.alpha)
         for here, to in pairwise(levels)

@@ -27,7 +27,7 @@ def _noise_stds(to: Level, way: Sequence[Level]) -> tuple[Coefficient, ...]:
 
 
 def _doubled_eps(to: Level, here: Level) -> Coefficient:
-    """The coefficient of eps, beside alpha_to for x0, when the slope 2 eps is constant."""
+    """The coefficient of eps, with alpha_to for x0, when the slope 2 eps is constant."""
     return 2 * to.sigma - to.alpha * here.sigma / here.alpha
 
 

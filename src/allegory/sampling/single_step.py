@@ -104,14 +104,14 @@ def with_stages(places: StagePlaces, step: StagedStep) -> UpdatePlan:
 
 
 def _ancestral(eta: float) -> UpdatePlan:
-    """x0 and part of the noise kept, the rest of it drawn anew (Song et al. 2020, eq. 12, 16)."""
+    """alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z (Song et al. 2020, eq. 12, 16)."""
 
     def plan(levels: Sequence[Level]) -> list[Update]:
         updates = []
         for here, to in pairwise(levels):
             new = 0.0 if to.sigma == 0.0 else eta * added_noise_std(to.sigma, to, here)
-            kept = sqrt(to.sigma * to.sigma - new * new)
-            updates.append(Update(to, x0=to.alpha, eps=kept, noise=(new,)))
+            old = sqrt(to.sigma * to.sigma - new * new)
+            updates.append(Update(to, x0=to.alpha, eps=old, noise=(new,)))
         return updates
 
     return plan

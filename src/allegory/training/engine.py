@@ -189,11 +189,11 @@ class _Run:
         self.started = time.monotonic() - counters.seconds
         self.reported = (counters.seconds, counters.images)
         self.saved = counters.seconds
-        self.told = counters.seconds
+        self.called_back = counters.seconds
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is spent."""
+        """Fraction of the budget that is spent."""
         return self.config.progress(self.counters.step, self.counters.seconds)
 
     def spend(self, stop: Stop, callbacks: Sequence[Callback]) -> Result:
@@ -208,7 +208,7 @@ class _Run:
             step = self.counters.step
             if step == 1 or step % self.config.log_every == 0 or self.progress == 1:
                 self._report(rate, callbacks)
-            elif self.counters.seconds - self.told >= _SILENT_SECONDS:
+            elif self.counters.seconds - self.called_back >= _SILENT_SECONDS:
                 self._tell(callbacks)
             if is_due(self.config, step, before, self.progress):
                 self._validate()
@@ -229,7 +229,7 @@ class _Run:
         return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
 
     def _step(self, rate: float, stop: Stop) -> bool:
-        """One step by the clock of the first process; True if any process was asked to stop."""
+        """One step by the clock of the first process; True if any process received a stop signal."""
         pair, items = self.learner.step(self.batches, rate)
         self.pending.append(pair)
         self.counters.step += 1
@@ -276,7 +276,7 @@ class _Run:
     def _tell(self, callbacks: Sequence[Callback]) -> None:
         """Call the callbacks, with the loss of the last report."""
         now = self.counters
-        self.told = now.seconds
+        self.called_back = now.seconds
         if not self.first:
             return
         left = now.seconds * (1 - self.progress) / self.progress

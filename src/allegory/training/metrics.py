@@ -20,11 +20,11 @@ class Metrics:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in read_all(path) if line["step"] <= step]
+        lines = [line for line in read_all(path) if line["step"] <= step]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             new = path.with_suffix(".new")
-            new.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            new.write_text("".join(json.dumps(line) + "\n" for line in lines))
             os.replace(new, path)
         except OSError as error:
             raise self._failure(error) from error

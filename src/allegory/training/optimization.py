@@ -27,8 +27,7 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 @runtime_checkable
 class Batches(Protocol):
-    """An endless iterator of batches that can say where it stands, in JSON values, and go on from
-    there.
+    """An endless iterator of batches whose position can be saved and restored, in JSON values.
 
     With several processes each yields its own part of the batch, and `state_dict` is the same on
     all.

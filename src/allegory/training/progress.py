@@ -1,4 +1,4 @@
-"""What a training run reports while it goes on, and how that is shown."""
+"""Progress reports of a training run, and how they are shown."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,6 +1,4 @@
-"""The best checkpoint of a run by its validation loss: kept beside the last one, as
-`best.safetensors`.
-"""
+"""The best checkpoint of a run by its validation loss, written to `best.safetensors`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Stop:
-    """Has someone asked the run to stop?"""
+    """Whether the run has received a stop signal."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -87,9 +87,9 @@ def step_size(count: int, gamma: float) -> float:
 
 def variance_after(step: Tensor, count: int, gamma: float) -> Tensor:
     """The variance after `count` times a step, from gamma^2 on, in units of sigma^2."""
-    kept = (1 - step) ** (2 * count)
+    decay = (1 - step) ** (2 * count)
     own = 2 * step / (1 - (1 - step).square())
-    return kept * (gamma * gamma - own) + own
+    return decay * (gamma * gamma - own) + own
 
 
 def _normal(z: float) -> float:
