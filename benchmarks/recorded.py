@@ -38,6 +38,7 @@ from allegory.process import (
     LinearLogSNR,
     Path,
     Predict,
+    Prediction,
     RectifiedFlow,
     Rescaled,
     grid,
@@ -290,21 +291,23 @@ def objectives(case: Case) -> Numbers:
     denoiser, path, labels = model.denoiser, model.denoiser.path, case.truth
     x0 = model.spec.encode(case.raw).double()
     t, eps = (torch.arange(ITEMS, dtype=torch.float64) + 0.5) / ITEMS, INPUT(2, *x0.shape)
+    truth = Prediction.of(x0, eps, path.at(t, like=x0))
     for name in WEIGHTS:
         weight = weight_named(name, denoiser.data_std)
-        yield f"objective_f64/{name}", denoising_loss(denoiser, x0, t, eps, weight, labels)
+        yield f"objective_f64/{name}", denoising_loss(denoiser, truth, weight, labels)
 
-    costs = diffusion_loss(denoiser, x0, t, eps, labels).nats
+    costs = diffusion_loss(denoiser, truth, condition=labels)
     likely = reconstruction(path, model.decoder, x0, eps)
     prior = prior_matching(path, x0)
     yield "objective_f64/divergence-continuous", costs
-    nats = diffusion_loss(denoiser, x0, (20 * t).ceil() / 20, eps, labels, 20).nats
+    at_step = Prediction.of(x0, eps, path.at((20 * t).ceil() / 20, like=x0))
+    nats = diffusion_loss(denoiser, at_step, steps=20, condition=labels)
     yield "objective_f64/divergence-T20", nats
     yield "objective_f64/reconstruction", likely
     yield "objective_f64/prior", prior
     loss = (costs + prior - likely).mean()
     if case.name == "energy":
-        dual = dual_score_matching(denoiser, x0, t, eps, labels)
+        dual = dual_score_matching(denoiser, truth, labels)
         yield "objective_f64/dual", dual
         loss = dual.mean()
     loss.backward()

@@ -44,6 +44,7 @@ from allegory.process import (
     LearnedSchedule,
     LinearLogSNR,
     Path,
+    Prediction,
     Schedule,
     bits_per_dim,
     estimate,
@@ -104,7 +105,8 @@ def one_draw(vdm: VDM, x0: Tensor, draws: int) -> dict[str, float]:
     for _ in range(draws):
         t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
         eps = torch.randn(x0.shape, generator=generator)
-        rows.append(diffusion_loss(vdm.denoiser, x0, t, eps).nats)
+        truth = Prediction.of(x0, eps, vdm.denoiser.path.at(t, like=x0))
+        rows.append(diffusion_loss(vdm.denoiser, truth))
     bits = bits_per_dim(torch.stack(rows), vdm.spec)
     squares = estimate(
         (bits - bits.mean()).square().mean(0)

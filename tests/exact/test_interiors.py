@@ -18,6 +18,7 @@ from allegory.process import (
     LinearLogSNR,
     Mixture,
     Path,
+    Prediction,
     estimate,
 )
 from allegory.process.bound_terms import diffusion_loss, prior_matching
@@ -97,7 +98,8 @@ class Gaussian:
         path = Path(schedule)
         oracle = Mixture(torch.zeros(1, self.dims, dtype=F64), self.std, path=path)
         x0 = self.std * torch.randn(count, self.dims, dtype=F64)
-        return diffusion_loss(oracle, x0, torch.rand(count, dtype=F64), torch.randn_like(x0)).nats
+        level = path.at(torch.rand(count, dtype=F64), like=x0)
+        return diffusion_loss(oracle, Prediction.of(x0, torch.randn_like(x0), level))
 
 
 @pytest.mark.parametrize(

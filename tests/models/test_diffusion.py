@@ -9,7 +9,7 @@ import torch
 from tests.helpers.paths import bent
 from torch import nn
 
-from allegory import VDM, Denoiser, Empirical, Path
+from allegory import VDM, Denoiser, Empirical, Path, Prediction
 from allegory.data.spec import DataSpec
 from allegory.networks import Labels, MLPConfig
 from allegory.objectives import Elbo, normal_like, stratified_times
@@ -282,7 +282,7 @@ def gradients(vdm, raw, by):
     draws = torch.Generator().manual_seed(1)
     x0, path = vdm.spec.encode(raw), vdm.denoiser.path
     t, eps = stratified_times(len(x0), draws), normal_like(x0, draws)
-    diffusion = diffusion_loss(vdm.denoiser, x0, t, eps).nats
+    diffusion = diffusion_loss(vdm.denoiser, Prediction.of(x0, eps, path.at(t, like=x0)))
     some = x0[: Elbo().reconstructed]
     likely = reconstruction(path, vdm.decoder, some, normal_like(some, draws)).mean()
     nats = vdm.spec.dims * math.log(2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from allegory import VDM, Denoiser, Mixture, Path, grid, initial_noise, sample
+from allegory import VDM, Denoiser, Mixture, Path, Prediction, grid, initial_noise, sample
 from allegory.data import load
 from allegory.likelihood import flow_log_prob, variational_bound
 from allegory.likelihood.decoder import Continuous
@@ -90,7 +90,9 @@ def test_every_loss_reaches_the_weights(weight):
     x0, eps, t = X, torch.randn_like(X), torch.linspace(0.1, 0.9, 5).double()
 
     def loss():
-        return denoising_loss(energy, x0, t, eps, weight_named(weight, 0.5)).mean()
+        return denoising_loss(
+            energy, Prediction.of(x0, eps, PATH.at(t, like=x0)), weight_named(weight, 0.5)
+        ).mean()
 
     _check_gradient(energy, loss)
 
@@ -188,7 +190,9 @@ def test_every_network_is_an_energy_in_training(config, shape):
     )
 
     def loss():
-        return denoising_loss(energy, x0, t, eps, WEIGHTS["simple"]).mean()
+        return denoising_loss(
+            energy, Prediction.of(x0, eps, PATH.at(t, like=x0)), WEIGHTS["simple"]
+        ).mean()
 
     before = loss()
     before.backward()

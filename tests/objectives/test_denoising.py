@@ -43,6 +43,11 @@ T = torch.tensor([0.05, 0.2, 0.45, 0.7, 0.97], dtype=torch.float64)
 N = 24_000
 
 
+def true_pair(path, x0, eps, t=T):
+    """x0 and eps at the time t on the path."""
+    return Prediction.of(x0, eps, path.at(t, like=x0))
+
+
 def believing(x0_hat, path, target="x0"):
     """A Predict that predicts x0_hat and says so on the given target."""
 
@@ -97,7 +102,7 @@ def test_a_weight_is_the_published_one_on_every_target_that_its_paper_gives(name
     """
     path = PATHS[name]
     x0, eps, x0_hat, errors = case(path)
-    got = denoising_loss(believing(x0_hat, path), x0, T, eps, WEIGHTS[weight])
+    got = denoising_loss(believing(x0_hat, path), true_pair(path, x0, eps), WEIGHTS[weight])
     for target, factor in paper_weights(path)[weight]:
         torch.testing.assert_close(got, factor * errors[target], rtol=1e-7, atol=0)
 
@@ -106,7 +111,9 @@ def test_p2_with_its_own_k_and_gamma():
     path = PATHS["linear-vp"]
     x0, eps, x0_hat, errors = case(path)
     snr = torch.exp(path.schedule(T))
-    got = denoising_loss(believing(x0_hat, path), x0, T, eps, p2_weight(k=0.3, gamma=0.5))
+    got = denoising_loss(
+        believing(x0_hat, path), true_pair(path, x0, eps), p2_weight(k=0.3, gamma=0.5)
+    )
     torch.testing.assert_close(got, errors["eps"] / (0.3 + snr) ** 0.5)
 
 
@@ -132,7 +139,7 @@ def test_edm_is_the_expectation_over_ln_sigma(scaling, data_std):
     sigma = torch.exp(-wide.schedule(t) / 2)
     x0 = torch.zeros(N, 1, dtype=torch.float64)
     ours = denoising_loss(
-        believing(miss(sigma)[:, None], wide), x0, t, x0, EdmWeight(data_std)
+        believing(miss(sigma)[:, None], wide), true_pair(wide, x0, x0, t), EdmWeight(data_std)
     ).mean()
     z = torch.linspace(-10, 10, N, dtype=torch.float64)
     s = torch.exp(-1.2 + 1.2 * z)
@@ -172,7 +179,7 @@ def test_the_gradient_does_not_depend_on_the_target(weight, target, scaling):
     x0, eps, x0_hat = torch.randn(3, 5, 3, dtype=torch.float64)
     x0_hat.requires_grad_()
     chosen = weight_named(weight, 0.5)
-    loss = denoising_loss(believing(x0_hat, path, target), x0, T, eps, chosen)
+    loss = denoising_loss(believing(x0_hat, path, target), true_pair(path, x0, eps), chosen)
     (gradient,) = torch.autograd.grad(loss.sum(), x0_hat)
     factor = chosen(path.at(T))[:, None]
     torch.testing.assert_close(
@@ -201,7 +208,9 @@ def test_min_snr_of_v_is_finite_where_nothing_of_the_data_is_left(end):
         return Prediction.solve("v", x0_hat, x_t, t)
 
     assert (
-        denoising_loss(as_predict(predict, path), x0, t, eps, WEIGHTS["min_snr"]).isfinite().all()
+        denoising_loss(as_predict(predict, path), true_pair(path, x0, eps, t), WEIGHTS["min_snr"])
+        .isfinite()
+        .all()
     )
 
 
@@ -225,7 +234,7 @@ def test_the_elbo_knows_only_the_ends_of_the_schedule(schedule, scaling):
     start, end = schedule.ends
     expected = 0.5 * (math.log1p(std**2 * math.exp(start)) - math.log1p(std**2 * math.exp(end)))
     assert denoising_loss(
-        as_predict(exact, path), x0, t, eps, elbo_weight
+        as_predict(exact, path), true_pair(path, x0, eps, t), elbo_weight
     ).mean().item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -255,7 +264,10 @@ def test_the_condition_and_the_level_reach_the_predict():
         seen.append((x_t, t.alpha, condition))
         return Prediction.solve("eps", eps, x_t, t)
 
-    assert (denoising_loss(as_predict(predict, path), x0, T, eps, elbo_weight, labels) == 0).all()
+    assert (
+        denoising_loss(as_predict(predict, path), true_pair(path, x0, eps), elbo_weight, labels)
+        == 0
+    ).all()
     ((x_t, alpha, condition),) = seen
     assert condition is labels and alpha.shape == (5, 1)
     torch.testing.assert_close(x_t, path.at(T, like=x0).sigma * eps)

@@ -71,9 +71,9 @@ def test_exact_sliced_and_denoising_have_one_minimiser_on_a_gaussian():
         def predict(x, t, condition=None):
             return Prediction.solve("score", score(x), x, path.at(t, like=x))
 
-        return denoising_score_matching(
-            as_predict(predict, path), x0, torch.full((len(x0),), 0.4, dtype=torch.float64), eps
-        )
+        t = torch.full((len(x0),), 0.4, dtype=torch.float64)
+        truth = Prediction.of(x0, eps, path.at(t, like=x0))
+        return denoising_score_matching(as_predict(predict, path), truth)
 
     for loss in (
         lambda score: exact_score_matching(score, x_t),
@@ -172,12 +172,13 @@ def test_denoising_score_matching_is_the_squared_error_of_the_score():
     level = path.at(t, like=x0)
     x_t = level.mix(x0, eps)
     missed = (oracle(x_t, t).view("score") + eps / level.sigma).square().sum(1)
-    found = denoising_score_matching(oracle, x0, t, eps, lambda at: at.diffusion / 2)
+    truth = Prediction.of(x0, eps, level)
+    found = denoising_score_matching(oracle, truth, lambda at: at.diffusion / 2)
     torch.testing.assert_close(found, level.diffusion[:, 0] / 2 * missed)
-    plain = denoising_score_matching(oracle, x0, t, eps)
+    plain = denoising_score_matching(oracle, truth)
     torch.testing.assert_close(plain, level.sigma[:, 0] ** 2 / 2 * missed)
     torch.testing.assert_close(
-        2 * plain, denoising_loss(oracle, x0, t, eps, simple_weight)
+        2 * plain, denoising_loss(oracle, truth, simple_weight)
     )  # NCSN's loss, twice
 
 
@@ -193,8 +194,12 @@ def test_times_even_in_log_snr_keep_the_mean_and_lower_the_variance():
     assert (factor * t.square()).mean().item() == pytest.approx(1 / 3, rel=1e-2)
     oracle = Mixture(torch.zeros(1, 2).double(), 0.5, path=path)
     x0, eps = 0.5 * torch.randn(4000, 2).double(), torch.randn(4000, 2).double()
-    uniform = denoising_loss(oracle, x0, torch.rand(4000).double(), eps, elbo_weight)
-    even = factor * denoising_loss(oracle, x0, t, eps, elbo_weight)
+
+    def loss(t):
+        return denoising_loss(oracle, Prediction.of(x0, eps, path.at(t, like=x0)), elbo_weight)
+
+    uniform = loss(torch.rand(4000).double())
+    even = factor * loss(t)
     error = math.hypot(uniform.std().item(), even.std().item()) / math.sqrt(4000)
     assert abs(uniform.mean().item() - even.mean().item()) < 4 * error
     assert even.var() < uniform.var() / 2
@@ -247,6 +252,7 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
     oracle = Mixture(means, 0.3, path=path, weights=torch.tensor([0.3, 0.7]).double())
     x0, t = oracle.sample(range(n)), 0.1 + 0.8 * torch.rand(n, dtype=torch.float64)
     eps = torch.randn(n, 2, dtype=torch.float64)
+    truth = Prediction.of(x0, eps, path.at(t, like=x0))
 
     def loss(by):
         def energy(x, t, condition=None):
@@ -257,7 +263,7 @@ def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
 
         predict = as_predict(oracle, path)
         predict.energy = energy
-        return dual_score_matching(predict, x0, t, eps).detach()
+        return dual_score_matching(predict, truth).detach()
 
     at, up, down = loss(0.0), loss(0.05), loss(-0.05)
     assert abs((up - down).mean().item()) < 4 * (up - down).std().item() / math.sqrt(n)
@@ -285,5 +291,5 @@ def test_dual_score_matching_by_its_definition():
 
     missed = slope(lambda s: oracle.energy(x_t, s)) + slope(log_kernel)
     score = (oracle(x_t, t).eps - eps).square().sum(1)  # sigma grad E = E[eps | x_t]
-    found = dual_score_matching(oracle, x0, t, eps)
+    found = dual_score_matching(oracle, Prediction.of(x0, eps, path.at(t, like=x0)))
     torch.testing.assert_close(found, (score + missed.square()) / 2, rtol=1e-6, atol=1e-6)

@@ -76,10 +76,8 @@ def variational_bound(
     path = predict.path
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
-    losses = [
-        diffusion_loss(predict, x0, t.to(x0.device), noise.draw(x0), condition, steps).nats
-        for t in times
-    ]
+    truths = (Prediction.of(x0, noise.draw(x0), path.at(t.to(x0.device), like=x0)) for t in times)
+    losses = [diffusion_loss(predict, truth, steps=steps, condition=condition) for truth in truths]
     every_step = steps is not None and draws >= steps
     if every_step:
         divergences = tuple(loss / len(losses) for loss in losses)

@@ -13,7 +13,7 @@ from .denoising import (
     register_weight,
     weight_named,
 )
-from .draws import normal_like, random_signs, stratified_times, uniform_in_log_snr
+from .draws import draw_noised, normal_like, random_signs, stratified_times, uniform_in_log_snr
 from .elbo import Elbo
 from .score import (
     DualScoreMatching,
@@ -42,6 +42,7 @@ __all__ = [
     "contrastive_divergence",
     "denoising_loss",
     "denoising_score_matching",
+    "draw_noised",
     "dual_score_matching",
     "exact_score_matching",
     "fisher_divergence",

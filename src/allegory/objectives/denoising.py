@@ -38,7 +38,7 @@ from ..process.coefficients import exp
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .base import OBJECTIVES
-from .draws import normal_like, stratified_times
+from .draws import draw_noised
 
 Weight: TypeAlias = Callable[[Level], Tensor]
 """Level -> the weight of |x0_hat - x0|^2, broadcastable against the data."""
@@ -117,29 +117,24 @@ def sigmoid_weight(bias: float = -1.0) -> Weight:
 
 def denoising_loss(
     predict: Predict,
-    x0: Float[Tensor, "b *shape"],
-    t: Float[Tensor, " b"],
-    eps: Float[Tensor, "b *shape"],
+    truth: Prediction,
     weight: Weight,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
     """weight(log_snr) |x0_hat - x0|^2, summed over each item.
 
     Args:
-        predict: what is trained; its `path` mixes x0 and eps.
-        x0: clean data in model space.
-        t: one time per item, in [0, 1].
-        eps: standard normal noise.
+        predict: what is trained.
+        truth: clean data in model space and standard normal noise, at one time per item of the path
+            of `predict`: `Prediction.of(x0, eps, predict.path.at(t, like=x0))`.
         weight: the weight of |x0_hat - x0|^2 at a Level.
         condition: one entry per item, or None.
 
     Returns:
         The loss of each item.
     """
-    level = predict.path.at(t, like=x0)
-    truth = Prediction.of(x0, eps, level)
-    prediction = predict(truth.x_t, level, condition)
-    return (weight(level) * prediction.squared_error(truth, "x0")).flatten(1).sum(1)
+    prediction = predict(truth.x_t, truth.level, condition)
+    return (weight(truth.level) * prediction.squared_error(truth, "x0")).flatten(1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -179,9 +174,8 @@ class WeightedDenoising:
 
         Times and noise are drawn from the `generator`.
         """
-        t = stratified_times(len(x0), generator).to(x0.device)
-        eps = normal_like(x0, generator)
-        losses = denoising_loss(predict, x0, t, eps, self._weight(predict), condition)
+        truth = draw_noised(predict.path, x0, generator)
+        losses = denoising_loss(predict, truth, self._weight(predict), condition)
         return losses / x0[0].numel()
 
     def _weight(self, predict: Predict) -> Weight:

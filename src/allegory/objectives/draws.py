@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..process.path import Path, precise
+from ..process.prediction import Prediction
 
 
 def normal_like(x: Float[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
@@ -33,6 +34,21 @@ def stratified_times(count: int, generator: torch.Generator) -> Float[Tensor, " 
     dtype = precise(device)
     offset = torch.rand((), generator=generator, dtype=dtype, device=device)
     return (offset + torch.arange(count, dtype=dtype, device=device) / count) % 1
+
+
+def draw_noised(
+    path: Path, x0: Float[Tensor, "b *shape"], generator: torch.Generator
+) -> Prediction:
+    """x0 and standard normal noise at stratified times, one per item: what a loss compares with.
+
+    Args:
+        path: the forward process.
+        x0: clean data in model space.
+        generator: where the times, then the noise are drawn from.
+    """
+    t = stratified_times(len(x0), generator).to(x0.device)
+    eps = normal_like(x0, generator)
+    return Prediction.of(x0, eps, path.at(t, like=x0))
 
 
 def uniform_in_log_snr(

@@ -23,7 +23,7 @@ from ..process.learned_schedule import descending_variance
 from ..process.path import Path
 from ..process.prediction import Predict
 from .base import OBJECTIVES
-from .draws import normal_like, stratified_times
+from .draws import draw_noised, normal_like
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,10 @@ class Elbo:
         assert self.decoder is not None, "check() refuses an Elbo without a decoder"
         path = predict.path
         nats_per_bit = x0[0].numel() * math.log(2)
-        t = stratified_times(len(x0), generator).to(x0.device)
-        eps = normal_like(x0, generator)
 
         with descending_variance(path.schedule) as interior:
-            diffusion = diffusion_loss(predict, x0, t, eps, condition).nats
+            truth = draw_noised(path, x0, generator)
+            diffusion = diffusion_loss(predict, truth, condition=condition)
 
         interior.set_losses(diffusion / nats_per_bit)
 

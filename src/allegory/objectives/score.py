@@ -45,10 +45,10 @@ from torch import Tensor
 from ..numerics.trace import traces
 from ..process.coefficients import Coefficient
 from ..process.path import Level
-from ..process.prediction import Predict, energy_of
+from ..process.prediction import Predict, Prediction, energy_of
 from .base import OBJECTIVES
 from .denoising import Weight, check_fixed_schedule, denoising_loss
-from .draws import normal_like, stratified_times
+from .draws import draw_noised
 
 Score = Callable[[Tensor], Tensor]
 """x -> grad log p(x), item by item."""
@@ -128,19 +128,16 @@ def score_weighting(scale: Callable[[Level], Coefficient]) -> Weight:
 
 def denoising_score_matching(
     predict: Predict,
-    x0: Float[Tensor, "b *shape"],
-    t: Float[Tensor, " b"],
-    eps: Float[Tensor, "b *shape"],
+    truth: Prediction,
     scale: Callable[[Level], Coefficient] = lambda level: level.sigma * level.sigma / 2,
     condition: Tensor | None = None,
 ) -> Float[Tensor, " b"]:
     """lambda(t) |s(x_t, t) - grad log q(x_t | x0)|^2 (Song & Ermon 2019, eq. 5 and 6).
 
     Args:
-        predict: what is trained; its `path` mixes x0 and eps.
-        x0: clean data in model space.
-        t: one time per item, in [0, 1].
-        eps: standard normal noise.
+        predict: what is trained.
+        truth: clean data in model space and standard normal noise, at one time per item of the path
+            of `predict`: `Prediction.of(x0, eps, predict.path.at(t, like=x0))`.
         scale: lambda as a function of the Level, by default sigma^2/2. `level.diffusion / 2` gives
             nats, the likelihood weighting of ScoreFlow (Song et al. 2021).
         condition: one entry per item, or None.
@@ -148,15 +145,11 @@ def denoising_score_matching(
     Returns:
         The loss of each item.
     """
-    return denoising_loss(predict, x0, t, eps, score_weighting(scale), condition)
+    return denoising_loss(predict, truth, score_weighting(scale), condition)
 
 
 def dual_score_matching(
-    predict: Predict,
-    x0: Float[Tensor, "b *shape"],
-    t: Float[Tensor, " b"],
-    eps: Float[Tensor, "b *shape"],
-    condition: Tensor | None = None,
+    predict: Predict, truth: Prediction, condition: Tensor | None = None
 ) -> Float[Tensor, " b"]:
     """1/2 |sigma grad E - eps|^2 + 1/2 (dE/dl + d log q(x_t | x0)/dl)^2, l = log-SNR (Guth et al.
     2025).
@@ -166,10 +159,9 @@ def dual_score_matching(
     at low noise, down from the levels where the parts overlap, and the normaliser from t = 1.
 
     Args:
-        predict: a Predict with an energy that is differentiable in t; its `path` mixes x0 and eps.
-        x0: clean data in model space.
-        t: one time per item, in [0, 1].
-        eps: standard normal noise.
+        predict: a Predict with an energy that is differentiable in t.
+        truth: clean data in model space and standard normal noise, at one time per item of the path
+            of `predict`: `Prediction.of(x0, eps, predict.path.at(t, like=x0))`.
         condition: one entry per item, or None.
 
     Returns:
@@ -178,11 +170,14 @@ def dual_score_matching(
     Raises:
         ValueError: for a predict without an energy.
     """
+    x0, eps = truth.x0, truth.eps
+    times = torch.as_tensor(truth.level.t).detach().flatten().expand(len(x0))
+    with torch.no_grad():
+        level = predict.path.at(times, like=x0)
+        x_t = level.mix(x0, eps)
+
     with torch.enable_grad():
-        t = t.detach().requires_grad_()
-        with torch.no_grad():
-            level = predict.path.at(t.detach(), like=x0)
-            x_t = level.mix(x0, eps)
+        t = times.clone().requires_grad_()
         x_t.requires_grad_()
         in_x, in_t = torch.autograd.grad(
             energy_of(predict, x_t, t, condition).sum(),
@@ -227,9 +222,8 @@ class DualScoreMatching:
 
         Times and noise are drawn from the `generator`.
         """
-        t = stratified_times(len(x0), generator).to(x0.device)
-        eps = normal_like(x0, generator)
-        return dual_score_matching(predict, x0, t, eps, condition) / x0[0].numel()
+        truth = draw_noised(predict.path, x0, generator)
+        return dual_score_matching(predict, truth, condition) / x0[0].numel()
 
 
 def _slope_of_log_kernel(level: Level, x0: Tensor, eps: Tensor) -> Float[Tensor, " b"]:

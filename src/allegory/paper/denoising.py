@@ -17,6 +17,7 @@ from ..likelihood import Continuous, prior_matching, reconstruction
 from ..models import generate_top_down
 from ..process.bound import Bound
 from ..process.bound_terms import diffusion_loss
+from ..process.prediction import Prediction
 from .cases import Chain, chain
 from .chain import Paths, log_forward, log_prior, log_r, log_reverse, rule, total, trajectories
 from .check import Kind, Sides, bound, same, sampled, section
@@ -252,7 +253,8 @@ def _eq58_library() -> Sides:
 
     for i in range(1, steps + 1):
         time = torch.full((2 * dims,), i / steps, dtype=torch.float64)
-        terms.append(diffusion_loss(denoiser(case), x0, time, eps, steps=steps).nats.mean() / steps)
+        truth = Prediction.of(x0, eps, case.path.at(time, like=x0))
+        terms.append(diffusion_loss(denoiser(case), truth, steps=steps).mean() / steps)
 
     squared, variance = (
         float(case.x0.square().sum()),

@@ -125,13 +125,12 @@ def _eq110() -> Sides:
         return Prediction.solve("x0", case.guess, x_t, whole.path.at(t, like=x_t))
 
     time = torch.full((5,), (at - 1) / (whole.steps - 1), dtype=torch.float64)
-    found = diffusion_loss(
-        as_predict(predict, whole.path), case.x0, time, case.eps, steps=whole.steps - 1
-    )
+    truth = Prediction.of(case.x0, case.eps, whole.path.at(time, like=case.x0))
+    found = diffusion_loss(as_predict(predict, whole.path), truth, steps=whole.steps - 1)
     _, snr = _ratios()
     expected = 0.5 * (snr[at - 2] - snr[at - 1]) * (case.guess - case.x0).square().sum(1)
 
-    return same(found.nats / (whole.steps - 1), expected)
+    return same(found / (whole.steps - 1), expected)
 
 
 def _omega() -> tuple[LinearLogSNR, Float[Tensor, " n"], Float[Tensor, " n"]]:
@@ -164,7 +163,9 @@ def _eq110_continuous() -> Sides:
     slope = -11 * torch.exp(-omega)
     expected = -0.5 * slope * (case.guess - case.x0).square().sum(1)
 
-    return same(diffusion_loss(as_predict(predict, path), case.x0, t, case.eps).nats, expected)
+    truth = Prediction.of(case.x0, case.eps, path.at(t, like=case.x0))
+
+    return same(diffusion_loss(as_predict(predict, path), truth), expected)
 
 
 @SECTION.equation(111, "SNR(t) = exp(−ω(t)) on every scaling, as √SNR = α/σ", Kind.DEFINITION)

@@ -10,8 +10,6 @@ T/2 expm1(log_snr_s - log_snr_t), s = t - 1/T (VDM, eq. 14). Each is one draw pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,19 +19,6 @@ from .decoder import Decoder
 from .kernel import Gaussian, marginal
 from .path import Level, Path
 from .prediction import Predict, Prediction
-
-
-@dataclass(frozen=True, eq=False)
-class DiffusionTerm:
-    """The integrand of the diffusion loss at one time per item.
-
-    Args:
-        level: the time.
-        nats: the integrand, (batch,).
-    """
-
-    level: Level
-    nats: Float[Tensor, " b"]
 
 
 def prior_matching(path: Path, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -61,36 +46,38 @@ def reconstruction(
 
 def diffusion_loss(
     predict: Predict,
-    x0: Float[Tensor, "b *shape"],
-    t: Float[Tensor, " b"],
-    eps: Float[Tensor, "b *shape"],
-    condition: Tensor | None = None,
+    truth: Prediction,
+    *,
     steps: int | None = None,
-) -> DiffusionTerm:
+    condition: Tensor | None = None,
+) -> Float[Tensor, " b"]:
     """One draw of the diffusion term at one time per item; the term itself is its mean over t.
 
     Args:
         predict: the predictor, with its path.
-        x0: data in model space, shape (batch, *shape).
-        t: one time per item.
-        eps: standard-normal noise like x0.
-        condition: one row per item, or None.
+        truth: data in model space and standard normal noise at one time per item, on the same path:
+            `Prediction.of(x0, eps, predict.path.at(t, like=x0))`.
         steps: T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the
             slope of log-SNR.
+        condition: one row per item, or None.
 
     Returns:
-        The Level at t, and nats per item.
+        Nats per item.
     """
-    path = predict.path
-    level = path.at(t, like=x0)
-    truth = Prediction.of(x0, eps, level)
+    level = truth.level
     prediction = predict(truth.x_t, level, condition)
     error = prediction.squared_error(truth, "eps").flatten(1).sum(1)
 
     if steps is None:
         weight = -0.5 * torch.as_tensor(level.dlog_snr)
     else:
-        before = path.at((t - 1 / steps).clamp(min=0), like=x0)
+        before = _earlier(level, 1 / steps, like=truth.x0)
         weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
 
-    return DiffusionTerm(level, weight.reshape(-1) * error)
+    return weight.reshape(-1) * error
+
+
+def _earlier(level: Level, gap: float, like: Tensor) -> Level:
+    """The Level of the same path, `gap` before, but not before t = 0."""
+    t = (torch.as_tensor(level.t) - gap).clamp(min=0)
+    return level.path.at(t.flatten() if t.ndim else t, like=like)
