@@ -9,9 +9,11 @@ import torch
 from tests.helpers.paths import PATHS
 
 from allegory.process import LinearLogSNR, Path, Prediction
+from allegory.process.grid import grid as grid_of
 from allegory.sampling import SOLVERS
 from allegory.sampling.dpm_solver import dpmpp2m_weights
 from allegory.sampling.flow_forms import FLOW_FORMS, LambdaNodes
+from allegory.sampling.multistep import exponential_adams
 from allegory.sampling.quadrature_rules import adams_rule, per_step
 from allegory.sampling.unipc import unipc_rule
 
@@ -155,3 +157,14 @@ def test_dtime_dlambda_is_the_derivative_of_time(form):
     y, h = torch.linspace(-4, 4, 17, dtype=torch.float64), 1e-5
     slope = (FLOW_FORMS[form].time(y + h) - FLOW_FORMS[form].time(y - h)) / (2 * h)
     torch.testing.assert_close(FLOW_FORMS[form].dtime_dlambda(y), slope, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("steps", "order", "corrected"),
+    [(1, 3, False), (13, 3, False), (14, 4, True), (39, 4, True), (40, 5, True)],
+)
+def test_auto_is_adams_in_the_v_form_of_an_order_that_grows_with_the_steps(steps, order, corrected):
+    for name in ("linear-vp", "straight-flow"):
+        levels = grid_of(PATHS[name], steps, "angle").levels
+        same = exponential_adams("v", order, "form_time", corrected)
+        assert SOLVERS["auto"].plan(levels) == same.plan(levels)
