@@ -58,7 +58,7 @@ def test_adams_integrates_polynomials_of_its_time(form, order, ahead):
 )
 @pytest.mark.parametrize("form", ["v", "flow"])
 def test_a_last_step_to_clean_data_has_order_two_unless_it_is_long(form, times, degree):
-    """A line is integrated exactly after a step of its length, after one of a quarter a constant."""
+    """A line is integrated exactly after a step as long, a constant after one of a quarter."""
     grid = LambdaNodes.of(PATHS["straight-flow"].levels(times))
     c = FLOW_FORMS[form].time(grid.lam)
     weights = adams_rule(FLOW_FORMS[form], 3, "form_time")(grid)[-1]
