@@ -97,7 +97,7 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be {words}, got {value}")
 
     def progress(self, step: int, seconds: float) -> float:
-        """Fraction of the budget that is spent after `step` steps and `seconds` seconds, in [0, 1]."""
+        """Fraction of the budget spent after `step` steps and `seconds` seconds, in [0, 1]."""
         of_steps = 0.0 if self.steps is None else step / self.steps
         of_minutes = 0.0 if self.minutes is None else seconds / (60 * self.minutes)
         return min(1.0, max(of_steps, of_minutes))

@@ -229,7 +229,7 @@ class _Run:
         return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
 
     def _step(self, rate: float, stop: Stop) -> bool:
-        """One step by the clock of the first process; True if any process received a stop signal."""
+        """One step by the clock of the first process; True if any received a stop signal."""
         pair, items = self.learner.step(self.batches, rate)
         self.pending.append(pair)
         self.counters.step += 1
