@@ -219,6 +219,17 @@ def test_a_folder_without_images(fails, tmp_path):
     assert "--data" in fails("train", "images", "--steps", "1", "--out", tmp_path / "run")
 
 
+def test_a_run_of_a_later_format_or_with_a_part_from_outside(fails, trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    content = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(content | {"format": 99}))
+    assert "format 99 was written by allegory" in fails("info", copy)
+    content["run"]["model"]["network"]["kind"] = "MyNetwork"
+    (copy / "run.json").write_text(json.dumps(content))
+    assert "--import MODULE" in fails("sample", copy)
+
+
 def test_data_of_another_kind(fails, trained):
     assert "give data of that kind" in fails("evaluate", trained, "--data", "moons")
 
@@ -300,6 +311,11 @@ def test_overwriting_takes_the_old_report_along(trained, tmp_path):
         (["evaluate", "RUN", "--limit", "-3"], "--limit -3"),
         (["sample", "RUN", "--seeds", "0:99999999999999999999999"], "shorter range"),
         (["sample", "RUN", "--guide", "cfg:nan"], "a number"),
+        (["sample", "RUN", "--guide", "cgf:2"], "did you mean 'cfg'"),
+        (["evaluate", "RUN", "--guide", "clmap"], "did you mean 'clamp'"),
+        (["sample", "RUN", "--device", "gpu"], "device 'gpu': not on this machine"),
+        (["sample", "RUN", "--weights", "bset"], "did you mean 'best'"),
+        (["sample", "RUN", "--spacing", "kaaras"], "did you mean 'karras'"),
         (["train", "digits", "--steps", "1", "--seed", "99999999999999999999"], "2^63"),
         (["trian", "digits"], "did you mean 'train'"),
     ],

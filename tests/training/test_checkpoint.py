@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from allegory.training import TrainingError, discard, load_weights
-from allegory.training.checkpoint import Checkpoint, exists, read, recover, write
-from allegory.training.weights import load
+from allegory.training.checkpoint import Checkpoint, exists, read_checkpoint, recover, write
+from allegory.training.weights import read_weights
 
 
 def made(value: float) -> Checkpoint:
@@ -28,7 +28,7 @@ def made(value: float) -> Checkpoint:
 
 def value_of(folder: Path) -> float:
     """The value that all parts of the folder's checkpoint agree on."""
-    saved = read(folder)
+    saved = read_checkpoint(folder)
     parts = (saved.model["a"], saved.ema["a"], saved.optimizer["a.exp_avg"], saved.random["cpu"])
     values = {float(x) for part in parts for x in part.flatten()} | {
         float(saved.model["n"]),
@@ -101,7 +101,7 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     }
     state = {"float": 0.1 + 0.2, "tiny": 5e-324, "list": [[1 / 3, 2.0]], "big": 2**60, "text": "é"}
     write(tmp_path, Checkpoint(model, {}, {}, {"cpu": torch.get_rng_state()}, state))
-    saved = read(tmp_path)
+    saved = read_checkpoint(tmp_path)
     assert saved.state == state and list(saved.ema) == []
     assert torch.equal(saved.random["cpu"], torch.get_rng_state())
     assert set(saved.model) == set(model)
@@ -126,7 +126,7 @@ def test_a_cut_before_any_operation_leaves_the_last_or_the_next_checkpoint(
             write(run, made(2))
         found.append(value_of(run))
         for name in ("model.safetensors", "ema.safetensors"):
-            assert float(load(run / name)["n"]) in (1, 2)
+            assert float(read_weights(run / name)["n"]) in (1, 2)
         write(run, made(3))
         assert value_of(run) == 3
         assert {each.name for each in run.iterdir()} == {
@@ -217,7 +217,7 @@ def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "link", refuse)
     write(tmp_path, made(1))
     write(tmp_path, made(2))
-    assert value_of(tmp_path) == 2 and float(load(tmp_path / "ema.safetensors")["n"]) == 2
+    assert value_of(tmp_path) == 2 and float(read_weights(tmp_path / "ema.safetensors")["n"]) == 2
     assert not os.path.samefile(
         tmp_path / "ema.safetensors", tmp_path / "state" / "ema.safetensors"
     )
@@ -236,7 +236,7 @@ def test_damage_is_named_with_its_file_and_remedy(tmp_path: Path, name: str, dam
     if damage != "missing":
         path.write_bytes(content[:-3] if damage == "truncated" else b"[" + content[::-1])
     with pytest.raises(ValueError) as error:
-        read(tmp_path)
+        read_checkpoint(tmp_path)
     message = str(error.value)
     assert str(path) in message and "train again" in message and "\n" not in message
 
@@ -245,14 +245,14 @@ def test_no_run_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         assert not exists(folder)
         with pytest.raises(ValueError, match=r"holds no checkpoint.*train without resume"):
-            read(folder)
+            read_checkpoint(folder)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path, made(1))
     (tmp_path / "state" / "state.json").write_text('{"format": 99, "state": {}}')
     with pytest.raises(ValueError, match="not of format 2"):
-        read(tmp_path)
+        read_checkpoint(tmp_path)
 
 
 def test_discard_deletes_what_training_wrote_and_nothing_else(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write(tmp_path, Checkpoint(nn.Linear(2, 3).state_dict(), {}, {}, {}, {}))
     path = tmp_path / "model.safetensors"
     load_weights(module, path)
-    assert torch.equal(module.weight, load(path)["weight"])
+    assert torch.equal(module.weight, read_weights(path)["weight"])
     own = module.weight.clone()
     for other in (nn.Linear(2, 4), nn.Linear(2, 3, bias=False), nn.Sequential(nn.Linear(2, 3))):
         with pytest.raises(

@@ -12,9 +12,9 @@ from tests.training.toy import Numbers, Smooth, Toy
 from tests.training.two_processes import CONFIG
 
 from allegory.training import TrainingConfig, train
-from allegory.training.checkpoint import read
-from allegory.training.metrics import read as lines_of
-from allegory.training.weights import load
+from allegory.training.checkpoint import read_checkpoint as read
+from allegory.training.metrics import read_reports as lines_of
+from allegory.training.weights import read_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +68,7 @@ def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.M
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["smooth1", "smooth2", "toy", "halves"])
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
-    first, second = (load(folder / f"{name}-{rank}.safetensors") for rank in range(2))
+    first, second = (read_weights(folder / f"{name}-{rank}.safetensors") for rank in range(2))
     for key, value in first.items():
         if not key.startswith("norm.") or key in (
             "norm.weight",
@@ -83,7 +83,7 @@ def test_two_learn_what_one_learns_from_the_whole_batch(
 ) -> None:
     alone = Smooth()
     train(alone, Numbers(8), TrainingConfig(**{**vars(CONFIG), "accumulate": accumulate}), tmp_path)
-    together = load(folder / f"smooth{accumulate}-1.safetensors")
+    together = read_weights(folder / f"smooth{accumulate}-1.safetensors")
     for key, value in alone.state_dict().items():
         torch.testing.assert_close(together[key], value, rtol=0, atol=1e-6)
     logs = [lines_of(run / "metrics.jsonl") for run in (tmp_path, folder / f"smooth{accumulate}")]

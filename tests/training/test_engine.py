@@ -15,8 +15,8 @@ from tests.training.toy import Batch, Numbers, Smooth, Toy
 from torch import Tensor
 
 from allegory.training import Interrupted, Progress, Result, TrainingConfig, TrainingError, train
-from allegory.training.checkpoint import read
-from allegory.training.metrics import read as lines_of
+from allegory.training.checkpoint import read_checkpoint as read
+from allegory.training.metrics import read_reports as lines_of
 
 LONG = {"warmup": 3, "log_every": 4, "ema": 0.9}
 

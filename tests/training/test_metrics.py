@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from allegory.training import TrainingError
-from allegory.training.metrics import Metrics, read
+from allegory.training.metrics import Metrics, read_reports
 
 
 def test_lines_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
@@ -14,23 +14,25 @@ def test_lines_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
     lines = [{"step": step, "loss": 1 / 3 / step} for step in (10, 20, 30)]
     for line in lines:
         metrics.append(line)
-    assert read(path) == lines
+    assert read_reports(path) == lines
     Metrics(path, 20).append({"step": 21, "loss": 0.5})
-    assert read(path) == [*lines[:2], {"step": 21, "loss": 0.5}]
+    assert read_reports(path) == [*lines[:2], {"step": 21, "loss": 0.5}]
     Metrics(path, 0)
-    assert read(path) == [] and [each.name for each in path.parent.iterdir()] == ["metrics.jsonl"]
+    assert read_reports(path) == [] and [each.name for each in path.parent.iterdir()] == [
+        "metrics.jsonl"
+    ]
 
 
 def test_a_torn_line_ends_the_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2, "lo')
-    assert read(path) == [{"step": 1}]
+    assert read_reports(path) == [{"step": 1}]
     Metrics(path, 5).append({"step": 3})
-    assert read(path) == [{"step": 1}, {"step": 3}]
+    assert read_reports(path) == [{"step": 1}, {"step": 3}]
 
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
-    assert read(tmp_path / "metrics.jsonl") == []
+    assert read_reports(tmp_path / "metrics.jsonl") == []
 
 
 def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:

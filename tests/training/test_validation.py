@@ -11,8 +11,8 @@ from tests.training.toy import Batch, Numbers, Smooth, Toy
 from torch import Tensor, nn
 
 from allegory.training import Interrupted, TrainingConfig, train
-from allegory.training.checkpoint import read
-from allegory.training.metrics import read as reports
+from allegory.training.checkpoint import read_checkpoint as read
+from allegory.training.metrics import read_reports as reports
 from allegory.training.metrics import read_validation
 from allegory.training.validation import Validator, is_due, item_count
 

@@ -76,14 +76,14 @@ def parse(arguments: Sequence[str]) -> Command:
             Annotated[kind, subcommand(name, description=(kind.__doc__ or "").partition("\n")[0])]
             for name, kind in COMMANDS.items()
         )
-        chosen: Command = read(Union[every], arguments, _PROGRAM, _DESCRIPTION)  # noqa: UP007
+        chosen: Command = read_options(Union[every], arguments, _PROGRAM, _DESCRIPTION)  # noqa: UP007
         return chosen
 
     name, *rest = arguments
     kind = pick("command", name, COMMANDS)
     if kind is Train:
         return _parse_train(rest)
-    return read(kind, rest, f"{_PROGRAM} {name}")
+    return read_options(kind, rest, f"{_PROGRAM} {name}")
 
 
 def _parse_train(arguments: Sequence[str]) -> Command:
@@ -91,16 +91,18 @@ def _parse_train(arguments: Sequence[str]) -> Command:
     program = f"{_PROGRAM} train"
     named = bool(arguments) and not arguments[0].startswith("-")
     if not named and any(word in _HELP for word in arguments):
-        return read(Train, arguments, program)
+        return read_options(Train, arguments, program)
 
     words = [word for word in arguments if word not in _HELP]
     known, _ = read_known(Train, words, program)
     prepared = prepare(known)
-    full: Train = read(prepared.options_type(), arguments, program, prepared.description)
+    full: Train = read_options(prepared.options_type(), arguments, program, prepared.description)
     return prepared.completed(full)
 
 
-def read(kind: type[T] | Any, words: Sequence[str], program: str, text: str | None = None) -> T:
+def read_options(
+    kind: type[T] | Any, words: Sequence[str], program: str, text: str | None = None
+) -> T:
     """Words to a dataclass of options.
 
     Args:

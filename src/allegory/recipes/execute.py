@@ -13,7 +13,7 @@ from torch import nn
 
 from ..data import Dataset, DataSpec, load
 from ..training import Callback, Result, discard, load_weights, train
-from ..training.checkpoint import exists, read
+from ..training.checkpoint import exists, read_checkpoint
 from .config import Run
 from .run_folder import RunFolder
 from .serialize import to_json
@@ -182,7 +182,7 @@ def _check_resumable(path: Path, spec: DataSpec) -> None:
         raise ValueError(
             f"--resume: the data are {spec}, the run began with {began}; give the same data"
         )
-    read(path)
+    read_checkpoint(path)
 
 
 def _clear(path: Path) -> None:

@@ -23,7 +23,7 @@ from ..data import Dataset, DataSpec, load
 from ..lookup import pick
 from ..training import load_weights
 from ..training.checkpoint import BEST
-from ..training.metrics import read, read_validation
+from ..training.metrics import read_reports, read_validation
 from .config import Run
 from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
@@ -167,7 +167,7 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, float]]:
         """The reports in metrics.jsonl."""
-        return read(self.path / "metrics.jsonl")
+        return read_reports(self.path / "metrics.jsonl")
 
     def validation(self) -> list[dict[str, float]]:
         """The validations in metrics.jsonl: step, validation (the loss), best_step and best."""

@@ -33,7 +33,7 @@ from typing import Any
 from torch import Tensor
 
 from .errors import TrainingError
-from .weights import REMEDY, load
+from .weights import REMEDY, read_weights
 
 TENSORS = ("model", "ema", "optimizer", "random")
 PUBLISHED = ("model.safetensors", "ema.safetensors")
@@ -93,7 +93,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
         ) from error
 
 
-def read(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path) -> Checkpoint:
     """The checkpoint of a run folder. ValueError names what is missing or damaged."""
     state = next(
         (folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None
@@ -103,7 +103,7 @@ def read(folder: Path) -> Checkpoint:
             f"{folder} holds no checkpoint to resume from: train without resume, or give another "
             "folder"
         )
-    tensors = {name: load(state / f"{name}.safetensors") for name in TENSORS}
+    tensors = {name: read_weights(state / f"{name}.safetensors") for name in TENSORS}
     try:
         numbers = json.loads((state / "state.json").read_text())
     except (OSError, ValueError) as error:

@@ -28,7 +28,7 @@ from .config import TrainingConfig
 from .distributed import Processes
 from .errors import Interrupted, TrainingError
 from .metrics import Metrics
-from .optimization import Batch, Batches, Learner
+from .optimization import Batch, BatchStream, Learner
 from .progress import Callback, Progress
 from .rng_state import capture, isolated, restore
 from .selection import Record, Selection, Validation
@@ -64,7 +64,7 @@ class Result:
 
 def train(
     model: nn.Module,
-    batches: Batches,
+    batches: BatchStream,
     config: TrainingConfig,
     folder: Path | None = None,
     *,
@@ -105,7 +105,7 @@ def train(
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
     if folder is not None and not resume and checkpoint.exists(folder):
         raise ValueError(f"{folder} holds a run already: resume it, or give another folder")
-    saved = checkpoint.read(folder) if resume and folder is not None else None
+    saved = checkpoint.read_checkpoint(folder) if resume and folder is not None else None
     processes = Processes(config.device)
     with isolated(processes.device), interrupts() as stop:
         learner = Learner(model, config, processes)
@@ -131,7 +131,7 @@ class _Counters:
     validation: Record = field(default_factory=Record)
 
 
-def _start(learner: Learner, batches: Batches, saved: Checkpoint | None) -> _Counters:
+def _start(learner: Learner, batches: BatchStream, saved: Checkpoint | None) -> _Counters:
     """Seed a new run, or put a saved one back where it was."""
     learner.model.train()
     torch.manual_seed(learner.config.seed + learner.processes.rank)
@@ -169,7 +169,7 @@ class _Run:
     def __init__(
         self,
         learner: Learner,
-        batches: Batches,
+        batches: BatchStream,
         counters: _Counters,
         folder: Path | None,
         selection: Selection | None,

@@ -45,7 +45,7 @@ class Metrics:
         )
 
 
-def read(path: Path) -> list[dict[str, float]]:
+def read_reports(path: Path) -> list[dict[str, float]]:
     """The reports in a metrics file, up to the first line that a crash cut short; none if there is
     no file.
     """

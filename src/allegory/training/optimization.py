@@ -26,7 +26,7 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 
 @runtime_checkable
-class Batches(Protocol):
+class BatchStream(Protocol):
     """An endless iterator of batches whose position can be saved and restored, in JSON values.
 
     With several processes each yields its own part of the batch, and `state_dict` is the same on
@@ -104,7 +104,7 @@ class Learner:
         )
         self.ema = EMA(model, config.ema)
 
-    def step(self, batches: Batches, rate: float) -> tuple[Float[Tensor, "2"], int]:
+    def step(self, batches: BatchStream, rate: float) -> tuple[Float[Tensor, "2"], int]:
         """One optimizer step.
 
         Returns (loss, gradient norm before clipping) and the number of items seen.
@@ -125,7 +125,7 @@ class Learner:
         mean = torch.cat(losses).mean()
         return torch.stack([mean, norm]), sum(map(len, losses))
 
-    def _next(self, batches: Batches) -> Batch:
+    def _next(self, batches: BatchStream) -> Batch:
         batch = next(batches, None)
         if batch is None:
             raise TrainingError(

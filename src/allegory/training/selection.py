@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .checkpoint import BEST, write_weights
 from .validation import Validator, item_count
-from .weights import fill, load
+from .weights import fill, read_weights
 
 _ERRORS_APART = 2.0
 
@@ -106,7 +106,7 @@ class Selection:
         if self.folder is None:
             fill(chosen, self._best, "the best weights")
         else:
-            fill(chosen, load(self.folder / BEST), str(self.folder / BEST))
+            fill(chosen, read_weights(self.folder / BEST), str(self.folder / BEST))
         return chosen
 
     def result(self, best: nn.Module, last: nn.Module) -> Validation | None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 REMEDY = "restore it from a copy, or train again into an empty folder"
 
 
-def load(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file. ValueError if it is missing, truncated or no such file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, Tensor]:
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Load a safetensors file into a module. ValueError names the first misfit."""
-    fill(module, load(path), str(path))
+    fill(module, read_weights(path), str(path))
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

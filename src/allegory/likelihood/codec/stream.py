@@ -24,7 +24,7 @@ from .ans import OutOfBits, Stack, Words
 from .bins import Bins
 from .bits_back import CodableModel, CodingContext, pop_items, push_items
 
-OnStep = Callable[[int, int], None]
+_OnStep = Callable[[int, int], None]
 
 _MARGIN = 1.2
 """Batches are so many times smaller than the bits of the stack would allow."""
@@ -78,7 +78,7 @@ def encode(
     *,
     batch: int = 100,
     seed: int = 0,
-    on_step: OnStep | None = None,
+    on_step: _OnStep | None = None,
 ) -> Encoding:
     """Encode items.
 
@@ -111,7 +111,7 @@ def _attempt(
     values: Tensor,
     bins: tuple[Bins, ...],
     plan: tuple[int, int, int],
-    on_step: OnStep | None,
+    on_step: _OnStep | None,
 ) -> Encoding | None:
     """All items, from so many initial words; None where one item alone runs out of bits."""
     batch, seed, words = plan
@@ -153,7 +153,7 @@ def decode(
     shape: Sequence[int],
     values: Float[Tensor, " levels"],
     bins: tuple[Bins, ...],
-    on_step: OnStep | None = None,
+    on_step: _OnStep | None = None,
 ) -> Int64[Tensor, "n *shape"]:
     """Decode the items that `encode` encoded.
 
