@@ -13,7 +13,7 @@ The names below load on first use, so `import allegory` costs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from .data import Dataset as Dataset
