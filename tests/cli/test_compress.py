@@ -27,6 +27,7 @@ def packed(trained):
     return trained / "d.bin"
 
 
+@pytest.mark.thorough
 def test_digits_go_through_a_file_and_back(trained, packed, tmp_path):
     out = tmp_path / "d.npy"
     main(["decompress", str(trained), str(packed), str(out)])

@@ -128,6 +128,7 @@ def test_a_missing_file_or_function(fails, recipe, tmp_path):
     assert "no function 'other'" in fails("train", f"{recipe}:other")
 
 
+@pytest.mark.thorough
 def test_imports_register_parts_before_the_words_are_read(tmp_path):
     (tmp_path / "parts.py").write_text("print('registered')")
     command = [sys.executable, "-m", "allegory.cli", "recipes", "--json"]

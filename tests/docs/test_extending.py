@@ -68,6 +68,7 @@ def test_every_kind_of_part_is_one_file():
     assert len(table) == len(parts) == 8 and all(count == "1" for _, count in table)
 
 
+@pytest.mark.thorough
 def test_the_programs_and_the_commands_do_what_the_page_says(folder):
     trainings = [words for words in COMMANDS if words[0] == "train"]
     others = [words for words in COMMANDS if words[0] != "train"]

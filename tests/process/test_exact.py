@@ -64,9 +64,10 @@ def test_the_density_is_that_of_the_mixture_of_noised_normals(make):
     torch.testing.assert_close(oracle.log_prob(x, level), mixed.log_prob(x))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [mixture, full, "empirical"])
 def test_posterior_mean_and_covariance_by_importance_sampling(make):
-    """E and Cov of x0 given x_t from two hundred thousand prior draws, weighted by q(x_t | x0)."""
+    """E and Cov of x0 given x_t from many prior draws, weighted by q(x_t | x0)."""
     path = PATHS["cosine-vp"]
     oracle = (
         Empirical(torch.randn(6, 2, dtype=torch.float64), path, std=0.3)
@@ -75,7 +76,7 @@ def test_posterior_mean_and_covariance_by_importance_sampling(make):
     )
     (level,) = path.levels([0.5])
     x_t = torch.tensor([[0.4, -0.2]], dtype=torch.float64)
-    x0 = oracle.sample(range(200_000))
+    x0 = oracle.sample(range(50_000))
     weight = torch.softmax(-(x_t - level.alpha * x0).square().sum(1) / (2 * level.sigma**2), 0)
     mean = weight @ x0
     spread = (weight[:, None] * (x0 - mean)).T @ (x0 - mean)
@@ -117,7 +118,7 @@ def test_empirical_is_the_mixture_at_the_data(std):
 
 @pytest.mark.parametrize("make", [mixture, full])
 def test_samples_have_the_exact_moments(make):
-    path, n = PATHS["linear-vp"], 100_000
+    path, n = PATHS["linear-vp"], 40_000
     oracle = make(path)
     (level,) = path.levels([0.35])
     weights = oracle.log_weights.exp()

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.helpers.paths import PATHS
+from tests.helpers.paths import ENDLESS, ONE_PER_SCALING, PATHS
 
 from allegory.process.path import Path
 from allegory.process.prediction import TARGETS, Prediction, Target, edm_target, target_named
@@ -45,7 +45,7 @@ def test_every_target_gives_x0_and_eps_back_at_both_ends_and_between(name, targe
     torch.testing.assert_close(back.eps, eps, rtol=0, atol=max(loss, 1e-12))
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
 @pytest.mark.parametrize("given", TARGETS)
 @pytest.mark.parametrize("asked", TARGETS)
 def test_every_conversion_between_two_targets_with_one_time_per_item(name, given, asked):

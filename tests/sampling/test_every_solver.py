@@ -14,7 +14,7 @@ from allegory.process import grid
 from allegory.sampling import SOLVERS, initial_noise, invert, sample
 from allegory.sampling.tuning import LearnablePlan
 
-SCALINGS = ("linear-vp", "cosine-sub_vp", "straight-flow", "geometric-ve", "cosine_inf-vp")
+SCALINGS = ("cosine-sub_vp", "straight-flow", "geometric-ve")
 DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
 
 
@@ -30,7 +30,7 @@ class Small(torch.nn.Module):
 
 
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddpm_learned"])
-def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
+def test_few_steps_of_networks_in_float32_and_bfloat16(solver):
     torch.manual_seed(0)
     network = Small()
     for name in SCALINGS:
@@ -38,7 +38,7 @@ def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
         if solver in ("ncsn", "ncsn2") and not math.isfinite(path.schedule.ends[1]):
             continue  # refused: see test_correct.py
         x = initial_noise(path, (3,), range(4))
-        for steps in (1, 2, 3):
+        for steps in (1, 3):
             levels = grid(path, steps, "angle")
             ends = []
             for dtype in (torch.float32, torch.bfloat16):
@@ -56,6 +56,7 @@ def test_one_two_three_steps_of_networks_in_float32_and_bfloat16(solver):
             )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", DETERMINISTIC)
 def test_the_error_of_inversion_and_sampling_falls_with_the_steps(solver):
     """At least in proportion (Song et al. 2020, DDIM, section 5.4)."""
@@ -68,7 +69,7 @@ def test_the_error_of_inversion_and_sampling_falls_with_the_steps(solver):
         back = sample(oracle, invert(oracle, x0, walk, solver=solver), walk, solver=solver)
         return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
 
-    coarse, fine = error(40), error(160)
+    coarse, fine = error(30), error(120)
     assert fine < 0.05 and (fine < coarse / 3 or fine < 1e-9)
 
 

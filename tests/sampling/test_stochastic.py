@@ -71,6 +71,7 @@ def forgotten(solver, first, last):
     return last.alpha / first.alpha * log_gain.exp().item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", NAMES)
 @pytest.mark.parametrize(
     ("name", "times"),

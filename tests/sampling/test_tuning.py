@@ -88,6 +88,7 @@ def test_the_gradient_is_that_of_the_end_point(name, make):
             )
 
 
+@pytest.mark.thorough
 def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
     # A descent amplifies rounding: of 4 seeds the errors fall 7 to 11 times, after half as long 5
