@@ -69,7 +69,7 @@ def test_the_error_of_inversion_and_sampling_falls_with_the_steps(solver):
         back = sample(oracle, invert(oracle, x0, walk, solver=solver), walk, solver=solver)
         return (back / walk.levels[-1].alpha - x0).square().mean().sqrt().item()
 
-    coarse, fine = error(30), error(120)
+    coarse, fine = error(40), error(160)
     assert fine < 0.05 and (fine < coarse / 3 or fine < 1e-9)
 
 
