@@ -17,7 +17,7 @@ import torch
 from allegory import Mixture, Path
 from allegory.data import DataSpec
 from allegory.likelihood import Continuous, GaussianObservation, variational_bound
-from allegory.models import Hierarchy, generate_top_down, unroll
+from allegory.models import DiffusionChain, Hierarchy, generate_top_down, unroll
 from allegory.models.as_hierarchy import step_levels
 from allegory.process import Gaussian, LinearLogSNR, estimate
 from allegory.process.noise import Noise, Stream
@@ -78,7 +78,8 @@ def forms(count: int = 20_000, steps: int = 8) -> Figures:
     x, levels = oracle.sample(range(count)), step_levels(path, steps)
     here, there = (Noise(range(i * count, (i + 1) * count), (2,), Stream.BOUND) for i in (1, 2))
     chain = unroll(oracle, DataSpec((2,), -9, 9), Continuous(), steps).infer(x, here.draw)
-    matching = generate_top_down(oracle, x, Continuous(), levels, there.draw)
+    latents = DiffusionChain(oracle, Continuous(), levels)
+    matching = generate_top_down(latents, x, there.draw)
     gap, sampled = (
         estimate(chain.bound.total - other) for other in (matching.bound.total, matching.log_weight)
     )

@@ -31,7 +31,7 @@ from torch import Tensor
 from allegory.data import Batches, Dataset, load, log_density
 from allegory.data.densities import DENSITIES
 from allegory.models import VDM, Energy
-from allegory.models.contrastive import ContrastiveEnergy
+from allegory.models.contrastive import ContrastiveConfig, ContrastiveEnergy
 from allegory.recipes import DiffusionConfig, Run, execute, recipe_named
 from allegory.sampling.mcmc.langevin import Hamiltonian
 from allegory.training import TrainingConfig, train
@@ -79,15 +79,8 @@ def contrastive(method: str, run: Run, data: Dataset) -> tuple[Callable[[Tensor]
     network = run.model.network.build(data.spec.shape, None, outputs=1)
     kernel = Hamiltonian(STEP, LEAPFROGS)
     batch = run.training.batch_size
-    model = ContrastiveEnergy(
-        network,
-        data.spec,
-        method,
-        reference_std=REFERENCE,
-        kernel=kernel,
-        steps=CALLS,
-        chains=4 * batch,
-    )
+    config = ContrastiveConfig(method, REFERENCE, kernel, CALLS, chains=4 * batch)
+    model = ContrastiveEnergy(network, data.spec, config)
     training: TrainingConfig = replace(run.training, learning_rate=1e-3)
     result = train(model, Batches(data.train, batch, training.seed), training)
     assert isinstance(result.ema, ContrastiveEnergy)

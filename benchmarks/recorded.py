@@ -22,6 +22,7 @@ from torch import Tensor
 from allegory.data import Dataset, load
 from allegory.guidance import ClampX0, ClassifierFree, MixtureOfDensities, Product
 from allegory.likelihood import (
+    DequantizedFlow,
     FlowSolver,
     flow_bound,
     flow_log_prob,
@@ -47,6 +48,7 @@ from allegory.process.bound_terms import diffusion_loss, prior_matching, reconst
 from allegory.recipes import RunFolder
 from allegory.recipes.tuned_files import load_tuned
 from allegory.sampling import (
+    AdaptiveSolver,
     adaptive,
     initial_noise,
     invert,
@@ -165,7 +167,8 @@ def walks(case: Case) -> Numbers:
             found = sample(other, at, levels, solver=solver, condition=labels, seeds=PRECISE)
             yield f"split_f64/{scaling}/{solver}", found
 
-    found = adaptive(denoiser, x, tolerance=1e-3, condition=labels, data_std=denoiser.data_std)
+    chosen = AdaptiveSolver(tolerance=1e-3, data_std=denoiser.data_std)
+    found = adaptive(denoiser, x, chosen, condition=labels)
     yield "adaptive_f64/x", found.x
     yield "adaptive_f64/evaluations", found.evaluations
     levels = grid(path, STEPS, "log_snr")
@@ -278,7 +281,7 @@ def flows(case: Case) -> Numbers:
             yield f"flow_log_prob{suffix}/{how}-latent", flow.latent[:2]
             yield f"flow_log_prob{suffix}/{how}-evaluations", flow.evaluations
         for kind in ("normal", "uniform") if spec.levels is not None else ():
-            bound = flow_bound(denoiser, raw.to(dtype), spec, probe, kind=kind)
+            bound = flow_bound(denoiser, raw.to(dtype), DequantizedFlow(spec, probe, kind))
             yield f"flow_bound{suffix}/{kind}", bound.total
             yield f"flow_bound{suffix}/{kind}-evaluations", bound.evaluations
 

@@ -657,8 +657,8 @@ MUTANTS = {
     ),
     "flow bound, density of the draw": Mutant(
         "likelihood/dequantized_flow.py",
-        "flow.log_prob - dequantized.log_q",
-        "flow.log_prob + dequantized.log_q",
+        "found.log_prob - dequantized.log_q",
+        "found.log_prob + dequantized.log_q",
         "likelihood/test_dequantized_flow.py",
     ),
     # Objectives

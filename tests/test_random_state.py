@@ -10,10 +10,16 @@ import torch
 
 from allegory import Mixture
 from allegory.data import DataSpec
-from allegory.likelihood import FlowSolver, flow_bound, flow_log_prob, variational_bound
+from allegory.likelihood import (
+    DequantizedFlow,
+    FlowSolver,
+    flow_bound,
+    flow_log_prob,
+    variational_bound,
+)
 from allegory.likelihood.decoder import Continuous
 from allegory.models import VDM, Denoiser, Energy, LadderConfig, VAEConfig
-from allegory.models.contrastive import ContrastiveEnergy
+from allegory.models.contrastive import ContrastiveConfig, ContrastiveEnergy
 from allegory.networks import MLPConfig
 from allegory.objectives import (
     OBJECTIVES,
@@ -25,6 +31,7 @@ from allegory.objectives import (
 from allegory.process import LinearLogSNR, Path, grid
 from allegory.sampling import (
     SOLVERS,
+    AdaptiveSolver,
     Sampler,
     TuningConfig,
     adaptive,
@@ -83,12 +90,14 @@ SAMPLERS = {
     "sampler": lambda: Sampler("ddpm", 3).sample(ORACLE, (2,), seeds=SEEDS),
     "invert": lambda: invert(ORACLE, X0, BACK, solver="heun"),
     "picard": lambda: picard(ORACLE, X_T, GRID, solver="ddim").x,
-    "adaptive": lambda: adaptive(ORACLE, X_T, tolerance=1e-2).x,
+    "adaptive": lambda: adaptive(ORACLE, X_T, AdaptiveSolver(1e-2)).x,
     "tune": lambda: tune(ORACLE, X_T, 3, config=TuningConfig(3, 2, 2, 2)).grid.times,
     "mixture": lambda: ORACLE.sample(SEEDS, 0.5),
     "bound": lambda: variational_bound(ORACLE, X0, Continuous(), seeds=SEEDS, draws=2),
     "probes": lambda: flow_log_prob(ORACLE, X0, FlowSolver(1e-2, probes=1), seeds=SEEDS),
-    "flow bound": lambda: flow_bound(ORACLE, RAW, SPEC, FlowSolver(1e-2), draws=2, seeds=SEEDS),
+    "flow bound": lambda: flow_bound(
+        ORACLE, RAW, DequantizedFlow(SPEC, FlowSolver(1e-2), draws=2), seeds=SEEDS
+    ),
 }
 
 
@@ -120,8 +129,8 @@ MODELS = {
     "ladder": (
         lambda: LadderConfig(((2, 1), (4, 2)), channels=(4, 4)).build(PICTURE), PICTURES,
     ),
-    "nce": (lambda: ContrastiveEnergy(Quadratic(), PLANE, "nce"), POINTS),
-    "cd": (lambda: ContrastiveEnergy(Quadratic(), PLANE, "cd", steps=2), POINTS),
+    "nce": (lambda: ContrastiveEnergy(Quadratic(), PLANE), POINTS),
+    "cd": (lambda: ContrastiveEnergy(Quadratic(), PLANE, ContrastiveConfig("cd", steps=2)), POINTS),
 }  # fmt: skip
 """A model, and raw data for it."""
 

@@ -9,7 +9,13 @@ from tests.helpers.models import toy_digits, untrained
 from allegory import Mixture, Path
 from allegory.data import DataSpec, Items
 from allegory.evaluation import EvaluationConfig, compare_bounds, evaluate
-from allegory.likelihood import CategoricalObservation, FlowSolver, flow_bound, iwae_bound
+from allegory.likelihood import (
+    CategoricalObservation,
+    DequantizedFlow,
+    FlowSolver,
+    flow_bound,
+    iwae_bound,
+)
 from allegory.models import VDM, Denoiser, Hierarchy
 from allegory.process import Gaussian, LinearLogSNR, bits_per_dim
 
@@ -126,9 +132,7 @@ def test_importance_weights_of_a_diffusion_model_bound_it_too():
     own = flow_bound(
         model.denoiser,
         data.test.x,
-        data.spec,
-        FlowSolver(probes=0),
-        kind="normal",
+        DequantizedFlow(data.spec, FlowSolver(probes=0), kind="normal"),
     )
     assert flow.nats.mean == pytest.approx(-own.total.mean().item(), rel=1e-6)
     assert flow.evaluations == pytest.approx(own.evaluations.double().mean().item())

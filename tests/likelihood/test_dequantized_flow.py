@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from allegory.data import DataSpec
-from allegory.likelihood import FlowSolver, flow_bound
+from allegory.likelihood import DequantizedFlow, FlowSolver, flow_bound
 from allegory.process import LinearLogSNR, Mixture, Path
 
 SPEC = DataSpec((2,), 0.0, 4.0, 5)
@@ -37,7 +37,9 @@ def test_the_noise_of_t_0_gives_the_probability_of_the_levels_itself():
     )
     raw = torch.tensor([[0, 0], [1, 4], [3, 2]])
     bound = flow_bound(
-        levels_mixture(path, probability), raw.double(), SPEC, kind="normal", draws=2
+        levels_mixture(path, probability),
+        raw.double(),
+        DequantizedFlow(SPEC, kind="normal", draws=2),
     )
     expected = probability.log()[raw].sum(1)
     # 1e-2: N(0, I) stands for the mixture at t = 1; alpha = 2.5e-3 times |x_T| |x0| of some 2.
@@ -58,7 +60,7 @@ def test_both_kinds_bound_the_mass_of_the_bin(kind):
     values = torch.linspace(-1, 1, 5, dtype=torch.float64)
     mass = torch.stack([bin_mass(v, values, 0.3).mean() for v in values]).log()[raw].sum(1)
     many = raw.double().repeat(100, 1)  # 100 items of each: as many draws, in one batch
-    log_w = flow_bound(oracle, many, SPEC, kind=kind).total.reshape(100, 3)
+    log_w = flow_bound(oracle, many, DequantizedFlow(SPEC, kind=kind)).total.reshape(100, 3)
     weight = (log_w - mass).exp()
     assert ((weight.mean(0) - 1).abs() < 4 * weight.std(0) / 10 + 2e-3).all()
     assert (log_w.mean(0) < mass + 4 * log_w.std(0) / 10).all()
@@ -71,7 +73,7 @@ def test_the_uniform_bound_of_a_gaussian_in_closed_form():
     path = Path(LinearLogSNR(12, -12))
     oracle = Mixture(torch.zeros(1, 2, dtype=torch.float64), 0.4, path=path)
     raw = torch.tensor([[0, 2], [3, 3]])
-    bound = flow_bound(oracle, raw.double().repeat(50, 1), SPEC, draws=2)
+    bound = flow_bound(oracle, raw.double().repeat(50, 1), DequantizedFlow(SPEC, draws=2))
     assert (bound.total <= bound.importance + 1e-12).all()
     log_w = bound.log_weights.reshape(100, 2)
     c, s, step = SPEC.encode(raw).double(), 0.4, SPEC.step
@@ -86,8 +88,9 @@ def test_an_item_has_the_same_bound_alone_and_in_a_batch():
     path = Path(LinearLogSNR(8, -8))
     oracle = levels_mixture(path, torch.ones(5, dtype=torch.float64), 0.2)
     raw, solver = torch.tensor([[0, 2], [4, 1], [2, 2]], dtype=torch.float64), FlowSolver(probes=1)
-    together = flow_bound(oracle, raw, SPEC, solver, draws=2, seeds=range(20, 20 + len(raw)))
-    alone = flow_bound(oracle, raw[2:], SPEC, solver, draws=2, seeds=range(22, 22 + len(raw[2:])))
+    flow = DequantizedFlow(SPEC, solver, draws=2)
+    together = flow_bound(oracle, raw, flow, seeds=range(20, 20 + len(raw)))
+    alone = flow_bound(oracle, raw[2:], flow, seeds=range(22, 22 + len(raw[2:])))
     torch.testing.assert_close(together.log_weights[:, 2:], alone.log_weights, rtol=1e-9, atol=1e-9)
 
 
@@ -108,17 +111,17 @@ def test_every_draw_has_probes_of_its_own(monkeypatch):
     )
     monkeypatch.setattr("allegory.likelihood.dequantized_flow.Noise", still)
     found = flow_bound(
-        oracle, torch.tensor([[0.0, 2.0]]).double(), SPEC, FlowSolver(probes=1), draws=10
+        oracle,
+        torch.tensor([[0.0, 2.0]]).double(),
+        DequantizedFlow(SPEC, FlowSolver(probes=1), draws=10),
     )
     assert len(found.log_weights.unique()) > 1
 
 
 def test_bad_arguments_are_refused():
-    path = Path(LinearLogSNR(8, -8))
-    oracle, raw = levels_mixture(path, torch.ones(5, dtype=torch.float64)), torch.zeros(1, 2)
     with pytest.raises(ValueError, match="no bins"):
-        flow_bound(oracle, raw, DataSpec((2,), 0.0, 4.0))
+        DequantizedFlow(DataSpec((2,), 0.0, 4.0))
     with pytest.raises(ValueError, match="uniform"):
-        flow_bound(oracle, raw, SPEC, kind="unifrom")
+        DequantizedFlow(SPEC, kind="unifrom")
     with pytest.raises(ValueError, match="draws=0"):
-        flow_bound(oracle, raw, SPEC, draws=0)
+        DequantizedFlow(SPEC, draws=0)

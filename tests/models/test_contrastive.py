@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from allegory.data import DataSpec
-from allegory.models.contrastive import ContrastiveEnergy
+from allegory.models.contrastive import ContrastiveConfig, ContrastiveEnergy
 from allegory.networks import MLPConfig
 from allegory.sampling.mcmc.langevin import Hamiltonian
 
@@ -39,7 +39,7 @@ def test_noise_contrast_finds_the_normalised_density() -> None:
     """
     n, mean, std, s = 20_000, torch.tensor([0.2, -0.1]), 0.3, 0.8
     x = mean + std * torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
-    model = ContrastiveEnergy(Quadratic(), PLANE, "nce", reference_std=s)
+    model = ContrastiveEnergy(Quadratic(), PLANE, ContrastiveConfig(reference_std=s))
     optimizer = torch.optim.LBFGS(
         model.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-7
     )
@@ -89,9 +89,9 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
     torch.manual_seed(0)
     n, a = 4000, 3.0
     x = 0.4 * torch.randn(n, 2) + 0.5
-    model = ContrastiveEnergy(
-        Quadratic(a), PLANE, method, kernel=Hamiltonian(0.3, leapfrogs=4), steps=30, chains=n
-    )
+    kernel = Hamiltonian(0.3, leapfrogs=4)
+    config = ContrastiveConfig(method, kernel=kernel, steps=30, chains=n)
+    model = ContrastiveEnergy(Quadratic(a), PLANE, config)
     loss = model.loss((PLANE.decode(x), None), torch.Generator().manual_seed(0)).mean()
     (found,) = torch.autograd.grad(loss, model.network.a)
     exact = x.square().sum(1).mean() / 2 - 1 / (1 + a)
@@ -101,7 +101,9 @@ def test_converged_chains_give_the_gradient_of_maximum_likelihood(method: str) -
 
 
 def test_samples_are_those_of_the_energy() -> None:
-    model = ContrastiveEnergy(Quadratic(3.0), PLANE, kernel=Hamiltonian(0.3, leapfrogs=4))
+    model = ContrastiveEnergy(
+        Quadratic(3.0), PLANE, ContrastiveConfig(kernel=Hamiltonian(0.3, leapfrogs=4))
+    )
     x = PLANE.encode(model.sample(range(2000), sampler=30))
     # Precision 4: a variance of 1/4 per number, whose estimate from 4000 numbers has deviation
     # sqrt(2/4000)/4.
@@ -114,7 +116,7 @@ def test_samples_are_those_of_the_energy() -> None:
 def test_a_network_of_one_output_is_trained(method: str) -> None:
     torch.manual_seed(0)
     network = MLPConfig(width=8, depth=1).build((2,), None, outputs=1)
-    model = ContrastiveEnergy(network, PLANE, method, steps=2, chains=32)
+    model = ContrastiveEnergy(network, PLANE, ContrastiveConfig(method, steps=2, chains=32))
     before = None if model.replay is None else model.replay.chains.clone()
     loss = model.loss((torch.randn(16, 2), None), torch.Generator())
     loss.mean().backward()
@@ -126,25 +128,24 @@ def test_a_network_of_one_output_is_trained(method: str) -> None:
 def test_networks_and_numbers_that_do_not_fit_are_refused() -> None:
     network = MLPConfig(width=8, depth=1).build((2,))
     with pytest.raises(ValueError, match="did you mean 'nce'"):
-        ContrastiveEnergy(network, PLANE, "nec")
+        ContrastiveConfig("nec")
     with pytest.raises(ValueError, match="give a positive number"):
-        ContrastiveEnergy(network, PLANE, reference_std=0.0)
+        ContrastiveConfig(reference_std=0.0)
     with pytest.raises(ValueError, match="at least 1 step"):
-        ContrastiveEnergy(network, PLANE, "cd", steps=0)
+        ContrastiveConfig("cd", steps=0)
     with pytest.raises(ValueError, match="at least 1 chain"):
-        ContrastiveEnergy(network, PLANE, "pcd", chains=0)
+        ContrastiveEnergy(network, PLANE, ContrastiveConfig("pcd", chains=0))
     with pytest.raises(ValueError, match="one number per item"):
         ContrastiveEnergy(network, PLANE).energy(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="make the buffer larger"):
-        ContrastiveEnergy(Quadratic(), PLANE, "pcd", chains=4).loss(
+        ContrastiveEnergy(Quadratic(), PLANE, ContrastiveConfig("pcd", chains=4)).loss(
             (torch.zeros(5, 2), None), torch.Generator()
         )
 
 
 def test_chains_that_never_move_are_reported() -> None:
     """A step far too long: every negative would be where it began, and the loss mean nothing."""
-    model = ContrastiveEnergy(
-        MLPConfig(8, 1).build((2,), outputs=1), PLANE, "cd", kernel=Hamiltonian(200.0, 3), steps=2
-    )
+    config = ContrastiveConfig("cd", kernel=Hamiltonian(200.0, 3), steps=2)
+    model = ContrastiveEnergy(MLPConfig(8, 1).build((2,), outputs=1), PLANE, config)
     with pytest.warns(RuntimeWarning, match="every proposal was rejected"):
         model.loss((torch.randn(16, 2), None), torch.Generator())

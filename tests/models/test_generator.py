@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from allegory.data import DataSpec
-from allegory.models import VDM, ContrastiveEnergy, Denoiser, Energy, LadderConfig, VAEConfig
+from allegory.models import (
+    VDM,
+    ContrastiveConfig,
+    ContrastiveEnergy,
+    Denoiser,
+    Energy,
+    LadderConfig,
+    VAEConfig,
+)
 from allegory.networks import Labels, MLPConfig, PotentialConfig
 from allegory.objectives import OBJECTIVES, Objective, random_signs, stratified_times
 from allegory.process import LearnedSchedule, LinearLogSNR, Path
@@ -29,7 +37,7 @@ def diffusion(objective: str) -> VDM:
 
 def contrastive(method: str) -> ContrastiveEnergy:
     network = MLPConfig(8, 1).build((2,), outputs=1)
-    return ContrastiveEnergy(network, PLANE, method, steps=2, chains=32)
+    return ContrastiveEnergy(network, PLANE, ContrastiveConfig(method, steps=2, chains=32))
 
 
 MODELS = {

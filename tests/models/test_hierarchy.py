@@ -18,7 +18,7 @@ from allegory.likelihood import (
     log_mean_weight,
     variational_bound,
 )
-from allegory.models import Hierarchy, generate_top_down, unroll
+from allegory.models import DiffusionChain, Hierarchy, generate_top_down, unroll
 from allegory.models.as_hierarchy import step_levels
 from allegory.process import Gaussian, LinearLogSNR, estimate
 from allegory.process.noise import Noise, Stream
@@ -220,7 +220,8 @@ def both_ways(x, steps, seed):
     noise = Noise(range(seed, seed + len(x)), shape, Stream.BOUND)
     other = Noise(range(seed + len(x), seed + 2 * len(x)), shape, Stream.BOUND)
     up = unroll(oracle, FAR, Continuous(), steps).infer(x, noise.draw)
-    return up, generate_top_down(oracle, x, Continuous(), step_levels(PATH, steps), other.draw)
+    chain = DiffusionChain(oracle, Continuous(), step_levels(PATH, steps))
+    return up, generate_top_down(chain, x, other.draw)
 
 
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
@@ -287,7 +288,7 @@ def test_a_linear_gaussian_diffusion_has_one_bound_in_all_forms(steps):
     expected = expected_bound(PATH, steps, 0.8, 0.5)
     assert exact_mean(chain.infer, x, steps + 1) == pytest.approx(expected, rel=1e-9)
     matching = exact_mean(
-        lambda x0, draw: generate_top_down(oracle, x0, Continuous(), levels, draw),
+        lambda x0, draw: generate_top_down(DiffusionChain(oracle, Continuous(), levels), x0, draw),
         x,
         steps + 1,
     )

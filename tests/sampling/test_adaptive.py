@@ -9,7 +9,7 @@ from allegory import Mixture
 from allegory.process import grid
 from allegory.process.prediction import Prediction, as_predict
 from allegory.sampling import initial_noise, sample
-from allegory.sampling.adaptive import adaptive
+from allegory.sampling.adaptive import AdaptiveSolver, adaptive
 
 
 @pytest.mark.thorough
@@ -30,7 +30,7 @@ def test_the_error_follows_the_tolerance(name, end):
     truth = three_modes(path)(truth, walk.levels[-1]).x0 if end == "denoise" else truth
     errors, costs = [], []
     for tolerance in (1e-2, 1e-4, 1e-6):
-        found = adaptive(three_modes(path), x, tolerance=tolerance, end=end)
+        found = adaptive(three_modes(path), x, AdaptiveSolver(tolerance, end=end))
         errors.append((found.x - truth).square().mean(1).sqrt().median().item())
         costs.append(found.evaluations.double().mean().item())
     assert errors[1] < 1e-3 and errors[2] < 1e-5 and errors[2] < errors[1] < errors[0]
@@ -42,7 +42,7 @@ def test_exact_on_one_gaussian_of_the_size_of_the_data():
     path = PATHS["linear-vp"]
     unit = Mixture(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1).double(), path=path)
     x = torch.randn(5, 2, dtype=torch.float64)
-    found = adaptive(unit, x, tolerance=1e-8, end="min")
+    found = adaptive(unit, x, AdaptiveSolver(1e-8, end="min"))
     torch.testing.assert_close(found.x, x, rtol=1e-9, atol=1e-9)
     assert found.evaluations.max() <= 6
 
@@ -63,10 +63,10 @@ def test_alone_as_in_a_batch():
         )
 
     alike = as_predict(one_by_one, path)
-    together = adaptive(alike, x, tolerance=1e-4, end="min")
+    together = adaptive(alike, x, AdaptiveSolver(1e-4, end="min"))
     assert len(set(together.evaluations.tolist())) > 1
     for i in range(6):
-        alone = adaptive(alike, x[i : i + 1], tolerance=1e-4, end="min")
+        alone = adaptive(alike, x[i : i + 1], AdaptiveSolver(1e-4, end="min"))
         assert (
             torch.equal(alone.x[0], together.x[i])
             and alone.evaluations[0] == together.evaluations[i]
@@ -77,24 +77,21 @@ def test_each_item_keeps_its_condition():
     path = PATHS["linear-vp"]
     exact = three_modes(path)
     label = torch.tensor([0, 1, 2] * 4)
-    found = adaptive(
-        exact, initial_noise(path, (2,), range(12)).double(), tolerance=1e-3, condition=label
-    )
+    found = adaptive(exact, initial_noise(path, (2,), range(12)).double(), condition=label)
     nearest = (found.x[:, None] - exact.means.reshape(3, 2)).square().sum(2).argmin(1)
     assert torch.equal(nearest, label)
 
 
 def test_float32_and_pure_noise_at_the_start():
     path = PATHS["linear-vp"]
-    out = adaptive(three_modes(path), initial_noise(path, (2,), range(4)), tolerance=1e-3)
+    out = adaptive(three_modes(path), initial_noise(path, (2,), range(4)))
     assert out.x.dtype == torch.float32 and out.x.isfinite().all()
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan"), float("inf")])
 def test_bad_tolerance(tolerance):
-    path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match=r"tolerance=.*; give positive"):
-        adaptive(three_modes(path), torch.zeros(1, 2), tolerance=tolerance)
+        AdaptiveSolver(tolerance)
 
 
 def test_infinite_starts_ends_and_limits_are_refused():
@@ -102,6 +99,8 @@ def test_infinite_starts_ends_and_limits_are_refused():
     with pytest.raises(ValueError, match="log-SNR is infinite at t = 0"):
         adaptive(three_modes(straight), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="give 'denoise' or 'min'"):
-        adaptive(three_modes(path), torch.zeros(1, 2), end="zero")
+        AdaptiveSolver(end="zero")
     with pytest.raises(RuntimeError, match="needs more than 3 evaluations"):
-        adaptive(three_modes(path), torch.ones(1, 2).double(), tolerance=1e-8, limit=3)
+        adaptive(
+            three_modes(path), torch.ones(1, 2).double(), AdaptiveSolver(1e-8, max_evaluations=3)
+        )

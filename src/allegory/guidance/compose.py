@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..numerics.broadcast import expand_like
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
 
@@ -145,7 +146,7 @@ class MixtureOfDensities:
         x0 = torch.zeros_like(x_t)
         eps = torch.zeros_like(x_t)
         for responsibility, prediction in zip(responsibilities, predictions, strict=True):
-            r = responsibility.reshape(-1, *(1,) * (x_t.ndim - 1))
+            r = expand_like(responsibility, x_t)
             x0 = x0 + r * prediction.x0
             eps = eps + r * prediction.eps
         return Prediction.of(x0, eps, predictions[0].level)

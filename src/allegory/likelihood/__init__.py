@@ -4,10 +4,10 @@ from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from ..process.decoder import Decoder, Observation
 from .bound import loss_by_log_snr, variational_bound
 from .decoder import Continuous, Discretised
-from .dequantized_flow import FlowBound, flow_bound
+from .dequantized_flow import DequantizedFlow, FlowBound, flow_bound
 from .flow_ode import FlowLikelihood, FlowSolver, flow_log_prob, log_prob
 from .importance import HasLogWeights, iwae_bound, log_mean_weight
-from .inference import Inference, Latent, infer_bottom_up
+from .inference import Inference, Latent, LatentChain, infer_bottom_up
 from .observation import (
     Bernoulli,
     CategoricalObservation,
@@ -21,6 +21,7 @@ __all__ = [
     "CategoricalObservation",
     "Continuous",
     "Decoder",
+    "DequantizedFlow",
     "Discrete",
     "Discretised",
     "FlowBound",
@@ -30,6 +31,7 @@ __all__ = [
     "HasLogWeights",
     "Inference",
     "Latent",
+    "LatentChain",
     "LogisticMixture",
     "Observation",
     "diffusion_loss",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -31,6 +31,7 @@ from ..data.spec import DataSpec
 from ..lookup import pick
 from ..process.bound import bits_per_dim
 from ..process.noise import Noise, Stream, item_seeds
+from ..process.path import Path
 from ..process.prediction import Predict
 from .flow_ode import FlowSolver, flow_log_prob
 from .importance import log_mean_weight
@@ -72,15 +73,48 @@ class FlowBound:
         return bits_per_dim(-self.total, spec)
 
 
+@dataclass(frozen=True)
+class DequantizedFlow:
+    """How discrete data are spread over their bins, and the flow solved there.
+
+    Args:
+        spec: what the data are; it must have levels.
+        solver: how the ODE is solved.
+        kind: the density within a bin: "uniform", or "normal" for the noise of t = 0, truncated.
+        draws: how many points within the bins per item, each with probes of its own.
+
+    Raises:
+        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density),
+            an unknown kind, or draws below 1.
+    """
+
+    spec: DataSpec
+    solver: FlowSolver = field(default_factory=FlowSolver)
+    kind: str = "uniform"
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what has no bins, and no draws."""
+        pick("kind", self.kind, dict.fromkeys(_KINDS))
+        if self.draws < 1:
+            raise ValueError(f"draws={self.draws}; give at least 1")
+        if self.spec.levels is None:
+            raise ValueError(
+                "levels=None: continuous data have no bins to dequantize; "
+                "use flow_log_prob for their density"
+            )
+
+    def noise_std(self, path: Path) -> float | None:
+        """The standard deviation of the density within a bin; None for a uniform one."""
+        return math.exp(-self.solver.ends(path)[0] / 2) if self.kind == "normal" else None
+
+
 @torch.no_grad()
 def flow_bound(
     predict: Predict,
     raw: Shaped[Tensor, "b *shape"],
-    spec: DataSpec,
-    solver: FlowSolver | None = None,
+    flow: DequantizedFlow,
     *,
-    kind: str = "uniform",
-    draws: int = 1,
     seeds: Sequence[int] | None = None,
     condition: Tensor | None = None,
 ) -> FlowBound:
@@ -89,28 +123,17 @@ def flow_bound(
     Args:
         predict: the predictor, with its path.
         raw: discrete data, shape (batch, *shape).
-        spec: what the data are; it must have levels.
-        solver: how the ODE is solved; None for the defaults.
-        kind: the density within a bin: "uniform", or "normal" for the noise of t = 0, truncated.
-        draws: how many points within the bins per item, each with probes of its own.
+        flow: what the data are, how they are spread over their bins, and how the ODE is solved.
         seeds: one integer per item; 0, 1, 2, ... for None.
         condition: one row per item, or None.
 
-    Raises:
-        ValueError: for continuous data, which have no levels (`flow_log_prob` gives their density),
-            an unknown kind, or draws below 1.
-    """
-    pick("kind", kind, dict.fromkeys(_KINDS))
-    if draws < 1:
-        raise ValueError(f"draws={draws}; give at least 1")
-    if spec.levels is None:
-        raise ValueError(
-            "levels=None: continuous data have no bins to dequantize; "
-            "use flow_log_prob for their density"
-        )
+    Returns:
+        The log-weights of the draws, and the evaluations per item.
 
-    solver = solver or FlowSolver()
-    std = math.exp(-solver.ends(predict.path)[0] / 2) if kind == "normal" else None
+    Raises:
+        ValueError: for a path with an infinite end, or a wrong number of seeds.
+    """
+    std = flow.noise_std(predict.path)
     seeds = item_seeds(seeds, len(raw))
     noise = Noise(seeds, raw.shape[1:], Stream.BINS)
     dtype = torch.float64 if raw.dtype == torch.float64 else torch.float32
@@ -118,13 +141,13 @@ def flow_bound(
     log_weights = []
     evaluations = torch.zeros(len(raw), dtype=torch.int64, device=raw.device)
 
-    for number in range(draws):
-        dequantized = dequantize(raw, spec, noise.draw().double(), std)
+    for number in range(flow.draws):
+        dequantized = dequantize(raw, flow.spec, noise.draw().double(), std)
         x0 = dequantized.x.to(raw.device, dtype)
         # 2^32 apart, so that no two draws of any two items have a probe in common.
         probe_seeds = [seed + number * 2**32 for seed in seeds]
-        flow = flow_log_prob(predict, x0, solver, seeds=probe_seeds, condition=condition)
-        log_weights.append(flow.log_prob - dequantized.log_q.to(flow.prior))
-        evaluations += flow.evaluations
+        found = flow_log_prob(predict, x0, flow.solver, seeds=probe_seeds, condition=condition)
+        log_weights.append(found.log_prob - dequantized.log_q.to(found.prior))
+        evaluations += found.evaluations
 
     return FlowBound(torch.stack(log_weights), evaluations)

@@ -106,36 +106,49 @@ class Inference:
         return Bound(self.likelihood, costs[-1], tuple(costs[:-1]))
 
 
-def infer_bottom_up(
-    x0: Float[Tensor, "b *shape"],
-    up: Sequence[GaussianKernel],
-    down: Sequence[GaussianKernel],
-    observe: Emission,
-    prior_std: float,
-    draw: DrawNoise,
-) -> Inference:
-    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24).
+@dataclass(frozen=True, eq=False)
+class LatentChain:
+    """A Markov chain of L latents: its kernels up and down (Luo 2022, eq. 23 and 24).
 
     Args:
-        x0: data in model space, shape (batch, *shape).
         up: the L kernels q(z_1 | x), q(z_2 | z_1), ..., q(z_L | z_{L-1}).
         down: the L - 1 kernels p(z_1 | z_2), ..., p(z_{L-1} | z_L).
         observe: p(x | z_1).
         prior_std: of p(z_L) = N(0, prior_std^2 I).
+    """
+
+    up: Sequence[GaussianKernel]
+    down: Sequence[GaussianKernel]
+    observe: Emission
+    prior_std: float = 1.0
+
+
+def infer_bottom_up(
+    chain: LatentChain, x0: Float[Tensor, "b *shape"], draw: DrawNoise
+) -> Inference:
+    """Draw z_1..z_L of a Markov chain from the data upwards (Luo 2022, eq. 24).
+
+    Args:
+        chain: the kernels of the model.
+        x0: data in model space, shape (batch, *shape).
         draw: the noise.
+
+    Returns:
+        The draw of each latent, with its q and its p.
     """
     below = x0
     drawn: list[tuple[Tensor, Gaussian]] = []
-    for kernel in up:
+    for kernel in chain.up:
         q = kernel(below)
         below = q.draw(draw(q.mean))
         drawn.append((below, q))
 
     latents = [
         Latent(z, q, p_of(above), free=False)
-        for (z, q), p_of, (above, _) in zip(drawn[:-1], down, drawn[1:], strict=True)
+        for (z, q), p_of, (above, _) in zip(drawn[:-1], chain.down, drawn[1:], strict=True)
     ]
     top, q_top = drawn[-1]
-    latents.append(Latent(top, q_top, Gaussian(torch.zeros_like(top), prior_std), free=True))
+    prior = Gaussian(torch.zeros_like(top), chain.prior_std)
+    latents.append(Latent(top, q_top, prior, free=True))
 
-    return Inference(observe(drawn[0][0]).log_prob(x0), tuple(latents))
+    return Inference(chain.observe(drawn[0][0]).log_prob(x0), tuple(latents))

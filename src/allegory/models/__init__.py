@@ -1,8 +1,8 @@
 """Models: a network, or several, with the loss that trains them."""
 
-from .as_hierarchy import generate_top_down, unroll
+from .as_hierarchy import DiffusionChain, generate_top_down, unroll
 from .categorical_output import CategoricalOutput
-from .contrastive import ContrastiveEnergy
+from .contrastive import ContrastiveConfig, ContrastiveEnergy
 from .denoiser import Denoiser
 from .diffusion import VDM
 from .energy import Energy
@@ -16,8 +16,10 @@ __all__ = [
     "VAE",
     "VDM",
     "CategoricalOutput",
+    "ContrastiveConfig",
     "ContrastiveEnergy",
     "Denoiser",
+    "DiffusionChain",
     "Energy",
     "Hierarchy",
     "Ladder",

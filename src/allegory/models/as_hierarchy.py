@@ -17,6 +17,7 @@ form, and the bound is the one by denoising matching, eq. 58.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -80,25 +81,38 @@ def unroll(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class DiffusionChain:
+    """A diffusion model as the chain of its latents at given Levels (Luo 2022, eq. 49 to 52).
+
+    Args:
+        predict: the prediction of x0 and eps, with its path.
+        decoder: p(x | z_0).
+        levels: the Levels of the latents, the cleanest first.
+        condition: one entry per item, or None.
+    """
+
+    predict: Predict
+    decoder: Decoder
+    levels: Sequence[Level]
+    condition: Tensor | None = None
+
+
 def generate_top_down(
-    predict: Predict,
-    x0: Float[Tensor, "b *shape"],
-    decoder: Decoder,
-    levels: Sequence[Level],
-    draw: DrawNoise,
-    condition: Tensor | None = None,
+    chain: DiffusionChain, x0: Float[Tensor, "b *shape"], draw: DrawNoise
 ) -> Inference:
     """Draw z_T, ..., z_0 from q(z_T | x) and q(z_{i-1} | z_i, x) (Luo 2022, eq. 84); all costs are
     KLs (eq. 58).
 
     Args:
-        predict: the prediction of x0 and eps, with its path.
+        chain: the diffusion model and the Levels of its latents.
         x0: data in model space.
-        decoder: p(x | z_0).
-        levels: the Levels of the latents, the cleanest first.
         draw: standard normal noise like a tensor.
-        condition: one entry per item, or None.
+
+    Returns:
+        The draw of each latent, with its q and its p.
     """
+    predict, levels = chain.predict, chain.levels
     q = marginal(x0, levels[-1])
     z = q.draw(draw(x0))
     prior = Gaussian(torch.zeros_like(x0), predict.path.prior_std)
@@ -106,8 +120,8 @@ def generate_top_down(
 
     for s, t in reversed(tuple(pairwise(levels))):
         q = posterior(Prediction.solve("x0", x0, z, t), s)
-        p = posterior(predict(z, t, condition), s)
+        p = posterior(predict(z, t, chain.condition), s)
         z = q.draw(draw(x0))
         latents.append(Latent(z, q, p, free=True))
 
-    return Inference(decoder.observe(z, levels[0]).log_prob(x0), tuple(reversed(latents)))
+    return Inference(chain.decoder.observe(z, levels[0]).log_prob(x0), tuple(reversed(latents)))

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..numerics.broadcast import expand_like
 from ..process.coefficients import Coefficient
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
@@ -54,7 +55,7 @@ class CategoricalOutput:
             level: the Level of x_t.
         """
         logits = y.unflatten(1, (len(self.values), x_t.shape[1]))
-        values = self.values.to(x_t).reshape(-1, *(1,) * (x_t.ndim - 1))
+        values = expand_like(self.values.to(x_t), x_t)
         size = max(1, _CHUNK // (len(self.values) * max(1, x_t[:1].numel())))
 
         pieces = logits.split(size)

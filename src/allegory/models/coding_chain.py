@@ -30,6 +30,7 @@ from ..likelihood.decoder import Discretised
 from ..likelihood.inference import GaussianKernel
 from ..likelihood.level_placement import MeanOnly, Moments
 from ..likelihood.observation import CategoricalObservation
+from ..numerics.broadcast import expand_like
 from ..process.decoder import Decoder
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
@@ -80,7 +81,7 @@ class CodingChain:
         output = denoiser.output(z, denoiser.path.at(level, like=z)).to(z.dtype)
         logits = output.unflatten(1, (len(target.values), z.shape[1]))
         values = target.values.to(z)
-        mean, variance = _moments(logits, z, level, values.reshape(-1, *(1,) * (z.ndim - 1)))
+        mean, variance = _moments(logits, z, level, expand_like(values, z))
 
         def table() -> CategoricalObservation:
             kernel = Discretised(values).observe(z, level).logits

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Shaped
@@ -31,16 +32,18 @@ SAMPLING_STEPS = 200
 """Steps of the chains of samples, unless another number is given."""
 
 
-class ContrastiveEnergy(nn.Module):
-    """E(x) of clean data, from a network that puts out one number per item, (b,) or (b, 1).
+_KERNEL = Hamiltonian(0.05, leapfrogs=5)
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """How an energy of clean data is trained.
 
     Args:
-        network: forward(x, log_snr, condition); log_snr is always 0 and the condition None.
-        spec: what the data are.
         method: "cd" for chains from the data, "pcd" for chains that continue over the steps of
             training, "nce" for noise from q.
         reference_std: s of q = N(0, s^2 I), in model space; wider than the data.
-        kernel: the Markov kernel of the chains; None for Hamiltonian steps with Metropolis' rule.
+        kernel: the Markov kernel of the chains, by default Hamiltonian steps with Metropolis' rule.
         steps: calls of the kernel per step of training.
         chains: number of persistent chains.
 
@@ -48,35 +51,49 @@ class ContrastiveEnergy(nn.Module):
         ValueError: for an unknown method, and for numbers that do not fit.
     """
 
+    method: str = "nce"
+    reference_std: float = 1.0
+    kernel: Kernel = _KERNEL
+    steps: int = 10
+    chains: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        method_named(self.method)
+        if not self.reference_std > 0 or self.steps < 1:
+            raise ValueError(
+                f"reference_std={self.reference_std}, steps={self.steps}; give a positive number, "
+                "and at least 1 step"
+            )
+
+
+class ContrastiveEnergy(nn.Module):
+    """E(x) of clean data, from a network that puts out one number per item, (b,) or (b, 1).
+
+    Args:
+        network: forward(x, log_snr, condition); log_snr is always 0 and the condition None.
+        spec: what the data are.
+        config: how it is trained; None for `ContrastiveConfig()`.
+    """
+
     unit = "nats of contrast"
 
     def __init__(
-        self,
-        network: nn.Module,
-        spec: DataSpec,
-        method: str = "nce",
-        *,
-        reference_std: float = 1.0,
-        kernel: Kernel | None = None,
-        steps: int = 10,
-        chains: int = 1000,
+        self, network: nn.Module, spec: DataSpec, config: ContrastiveConfig | None = None
     ) -> None:
         super().__init__()
-        if not reference_std > 0 or steps < 1:
-            raise ValueError(
-                f"reference_std={reference_std}, steps={steps}; give a positive number, and at "
-                "least 1 step"
-            )
+        config = config or ContrastiveConfig()
+        method = method_named(config.method)
 
-        self.network, self.spec, self.method = network, spec, method_named(method)
-        self.reference_std, self.steps = reference_std, steps
-        self.kernel = kernel or Hamiltonian(0.05, leapfrogs=5)
+        self.network = network
+        self.spec = spec
+        self.config = config
         self.log_constant = nn.Parameter(torch.zeros(()), requires_grad=method == "nce")
-        self.replay = Replay(self._reference, chains) if method == "pcd" else None
+        self.replay = Replay(self._reference, config.chains) if method == "pcd" else None
 
     def energy(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """E(x) in nats, of x in model space."""
-        return self._tilt(x) + x.flatten(1).square().sum(1) / (2 * self.reference_std**2)
+        return self._tilt(x) + x.flatten(1).square().sum(1) / (2 * self.config.reference_std**2)
 
     def density(self) -> Density:
         """p(x) for `chain` and `run_chain`."""
@@ -89,7 +106,7 @@ class ContrastiveEnergy(nn.Module):
         d = self.spec.dims
         known = (
             self.log_constant
-            - d * math.log(self.reference_std * math.sqrt(2 * math.pi))
+            - d * math.log(self.config.reference_std * math.sqrt(2 * math.pi))
             + self.spec.log_scale
         )
         return -self.energy(self.spec.encode(raw)) + known
@@ -107,7 +124,7 @@ class ContrastiveEnergy(nn.Module):
             The loss of each item, in `unit`.
         """
         x = self.spec.encode(batch[0])
-        if self.method == "nce":
+        if self.config.method == "nce":
             noise = self._reference(len(x), generator).to(x)
             ratios = (self.log_constant - self._tilt(each) for each in (x, noise))  # log p - log q
             return torch.stack(noise_contrastive(*ratios)).sum(0)
@@ -148,8 +165,10 @@ class ContrastiveEnergy(nn.Module):
         parts = [*seed_batches(seeds, None, batch)]
         samples = []
         for done, (some, _) in enumerate(parts, start=1):
-            x = self.reference_std * Noise(some, self.spec.shape, Stream.START).draw()
-            end = run_chain(self.kernel, self.density(), x.to(device_of(self)), steps, seeds=some)
+            x = self.config.reference_std * Noise(some, self.spec.shape, Stream.START).draw()
+            end = run_chain(
+                self.config.kernel, self.density(), x.to(device_of(self)), steps, seeds=some
+            )
             samples.append(self.spec.decode(end.x).cpu())
             if on_step is not None:
                 on_step(done, len(parts))
@@ -163,8 +182,10 @@ class ContrastiveEnergy(nn.Module):
         """
         start = x if self.replay is None else self.replay.draw(len(x), generator).to(x)
         acceptance = AcceptanceCounter()
-        for _ in range(self.steps):
-            moved = self.kernel(self.density(), start, lambda like: normal_like(like, generator))
+        for _ in range(self.config.steps):
+            moved = self.config.kernel(
+                self.density(), start, lambda like: normal_like(like, generator)
+            )
             acceptance.add(moved.accepted)
             start = moved.x
 
@@ -178,9 +199,9 @@ class ContrastiveEnergy(nn.Module):
         """Draws from q = N(0, s^2 I)."""
         shape = (count, *self.spec.shape)
         drawn = torch.randn(shape, generator=generator, device=generator.device)
-        return self.reference_std * drawn
+        return self.config.reference_std * drawn
 
     def _tilt(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """phi(x/s); the network's own level is the middle of its range, always."""
-        y: Tensor = self.network(x / self.reference_std, x.new_zeros(len(x)), None)
+        y: Tensor = self.network(x / self.config.reference_std, x.new_zeros(len(x)), None)
         return energy_per_item(y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y, x)

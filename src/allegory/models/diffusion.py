@@ -21,7 +21,7 @@ from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
 from ..likelihood.codec import CodableModel
 from ..likelihood.decoder import Continuous, Discretised
-from ..likelihood.dequantized_flow import FlowBound, flow_bound
+from ..likelihood.dequantized_flow import DequantizedFlow, FlowBound, flow_bound
 from ..likelihood.flow_ode import FlowSolver, flow_log_prob
 from ..likelihood.level_placement import chain_costs, node_levels
 from ..objectives.base import NeedsDecoder, Objective, objective_named
@@ -264,15 +264,8 @@ class VDM(nn.Module):
         solver = solver or FlowSolver(data_std=self.denoiser.data_std)
         with evaluating(self):
             if self.spec.levels is not None:
-                return flow_bound(
-                    self.denoiser,
-                    x,
-                    self.spec,
-                    solver,
-                    kind="normal",
-                    seeds=seeds,
-                    condition=condition,
-                )
+                flow = DequantizedFlow(self.spec, solver, kind="normal")
+                return flow_bound(self.denoiser, x, flow, seeds=seeds, condition=condition)
             x0 = self.spec.encode(x)
             found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=condition)
 

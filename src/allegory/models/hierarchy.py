@@ -18,7 +18,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
-from ..likelihood.inference import DrawNoise, Emission, GaussianKernel, Inference, infer_bottom_up
+from ..likelihood.inference import (
+    DrawNoise,
+    Emission,
+    GaussianKernel,
+    Inference,
+    LatentChain,
+    infer_bottom_up,
+)
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 from .latent_variable import LatentVariableModel
@@ -79,9 +86,8 @@ class Hierarchy(LatentVariableModel):
 
     def infer(self, x0: Float[Tensor, "b *shape"], draw: DrawNoise) -> Inference:
         """z_1..z_L of x0 from the data upwards, by the numbers of `draw` (eq. 24)."""
-        return infer_bottom_up(
-            x0, self.kernels_up, self.kernels_down, self.observe, self.prior_std, draw
-        )
+        chain = LatentChain(self.kernels_up, self.kernels_down, self.observe, self.prior_std)
+        return infer_bottom_up(chain, x0, draw)
 
     def generate(self, count: int, draw: DrawNoise) -> Observation:
         """p(x | z) of `count` items: z_L from the prior, then down the chain by `draw` (eq. 23)."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..lookup import pick
+from ..numerics.broadcast import expand_like
 
 EnergyFunction = Callable[[Tensor], Tensor]
 """x (b, *shape) -> E(x) (b,)."""
@@ -131,7 +132,7 @@ class Replay(nn.Module):
         old = self.chains[self._drawn]
 
         anew = torch.rand(count, generator=generator, device=device) < self.fresh
-        chosen = anew.to(old.device).reshape(-1, *(1,) * (old.ndim - 1))
+        chosen = expand_like(anew.to(old.device), old)
         return torch.where(chosen, self.noise(count, generator).to(old), old)
 
     def put(self, x: Float[Tensor, "count *shape"]) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..likelihood import Continuous, prior_matching, reconstruction
-from ..models import generate_top_down
+from ..models import DiffusionChain, generate_top_down
 from ..process.bound import Bound
 from ..process.bound_terms import diffusion_loss
 from ..process.prediction import Prediction
@@ -275,7 +275,8 @@ def _eq58_library() -> Sides:
 def _eq58_descend() -> Sides:
     case, noise = denoised(), cubature(4, 2)
     x0 = case.x0.expand(len(noise), -1)
-    found = generate_top_down(denoiser(case), x0, Continuous(), case.levels[1:], in_turn(noise))
+    latents = DiffusionChain(denoiser(case), Continuous(), case.levels[1:])
+    found = generate_top_down(latents, x0, in_turn(noise))
 
     return same(found.bound.total.mean(), case.dense().elbo())
 

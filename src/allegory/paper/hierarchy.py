@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood import Inference, infer_bottom_up, log_mean_weight
+from ..likelihood import Inference, LatentChain, infer_bottom_up, log_mean_weight
 from .check import Kind, Sides, bound, same, sampled, section
 from .dense import Ladder, ladder
 from .rules import cubature, draws, in_turn, line, normal
@@ -108,9 +108,8 @@ def _library(case: Ladder, noise: Float[Tensor, "n t d"]) -> Inference:
     """The library's latents of a hierarchy, drawn bottom-up."""
     up, down = [layer.given for layer in case.up], [layer.given for layer in case.down]
 
-    return infer_bottom_up(
-        case.x.expand(len(noise), -1), up, down[1:], down[0], 1.0, in_turn(noise)
-    )
+    chain = LatentChain(up, down[1:], down[0])
+    return infer_bottom_up(chain, case.x.expand(len(noise), -1), in_turn(noise))
 
 
 @SECTION.equation(

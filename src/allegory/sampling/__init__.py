@@ -1,7 +1,7 @@
 """Samplers: solvers for the reverse process, their driver, and Markov chain Monte Carlo."""
 
 from ..process.noise import Noise
-from .adaptive import AdaptiveResult, adaptive
+from .adaptive import AdaptiveResult, AdaptiveSolver, adaptive
 from .churn import Churn, Interval, churn, restart
 from .driver import State, invert, sample, trajectory
 from .initial import initial_noise
@@ -26,6 +26,7 @@ __all__ = [
     "CORRECTORS",
     "SOLVERS",
     "AdaptiveResult",
+    "AdaptiveSolver",
     "BatchLangevin",
     "Churn",
     "Correction",

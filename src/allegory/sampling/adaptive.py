@@ -41,38 +41,69 @@ class AdaptiveResult:
     evaluations: Int64[Tensor, " b"]
 
 
+@dataclass(frozen=True)
+class AdaptiveSolver:
+    """How the probability flow is integrated by `adaptive`.
+
+    Args:
+        tolerance: bound of the error of a step, root mean square, in local standard deviations of
+            x_t.
+        data_std: standard deviation of the data; it decides where the steps lie, not what they
+            approximate.
+        end: "denoise" ends with the posterior mean at t = 0, "min" with the state there.
+        max_evaluations: the most evaluations of an item.
+
+    Raises:
+        ValueError: for numbers that are not positive, or infinite, and another end.
+    """
+
+    tolerance: float = 1e-3
+    data_std: float = 1.0
+    end: str = "denoise"
+    max_evaluations: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be integrated."""
+        numbers = (self.tolerance, self.data_std)
+        if not all(0 < number < math.inf for number in numbers) or self.max_evaluations < 1:
+            raise ValueError(
+                f"tolerance={self.tolerance}, data_std={self.data_std}, "
+                f"max_evaluations={self.max_evaluations}; give positive numbers, such as 1e-3, 1 "
+                "and 1000"
+            )
+        if self.end not in ("denoise", "min"):
+            raise ValueError(f"end={self.end!r}; give 'denoise' or 'min'")
+
+
 @torch.no_grad()
 def adaptive(
     predict: Predict,
     x_T: Float[Tensor, "b *shape"],
+    solver: AdaptiveSolver | None = None,
     *,
-    tolerance: float = 1e-3,
     condition: Tensor | None = None,
-    data_std: float = 1.0,
-    end: str = "denoise",
-    limit: int = 1000,
 ) -> AdaptiveResult:
     """The probability flow from t = 1 to t = 0, each item by steps of its own.
 
     Args:
         predict: the network, oracle or guided Predict; its path is the one that is sampled.
         x_T: shape (b, *shape), the state at t = 1.
-        tolerance: bound of the error of a step, root mean square, in local standard deviations of
-            x_t.
+        solver: tolerance, end and limit; None for `AdaptiveSolver()`.
         condition: passed to predict; None for no condition.
-        data_std: standard deviation of the data; it decides where the steps lie, not what they
-            approximate.
-        end: "denoise" ends with the posterior mean at t = 0, "min" with the state there.
-        limit: the most evaluations of an item.
 
     Returns:
         The items, and the evaluations that each took.
 
     Raises:
-        ValueError: for a tolerance that is not positive, or a path that is clean at t = 0.
+        ValueError: for no items, or a path that is clean at t = 0.
         RuntimeError: when an item needs more evaluations than the limit.
     """
-    _check(x_T, tolerance, data_std, end)
+    if x_T.ndim < 2 or len(x_T) == 0:
+        raise ValueError(
+            f"x_T: shape {tuple(x_T.shape)}; give at least one item, of at least one number"
+        )
+
+    solver = solver or AdaptiveSolver()
     path = predict.path
     start, terminal = path.schedule.ends
     if not math.isfinite(start):
@@ -87,31 +118,21 @@ def adaptive(
     alpha = path.scaling.scales(log_snr)[0].item()
     y = x_T.to(precise(x_T.device)) / alpha
 
-    field = _Field(FlowSlope(predict, x_T.dtype, condition), data_std)
+    field = _Field(FlowSlope(predict, x_T.dtype, condition), solver.data_std)
     first = field(y.new_full((len(y),), u_1), y, torch.arange(len(y), device=y.device))
-    angle = Angle(data_std, -1)
-    solution = AdaptiveIntegrator(field, u_0, angle, _HISTORY, tolerance, limit).run(first)
+    angle = Angle(solver.data_std, -1)
+    integrator = AdaptiveIntegrator(
+        field, u_0, angle, _HISTORY, solver.tolerance, solver.max_evaluations
+    )
+    solution = integrator.run(first)
 
     level = path.levels([0.0])[0]
     x = (level.alpha * solution.y).to(x_T.dtype)
-    if end == "min":
+    if solver.end == "min":
         return AdaptiveResult(x, solution.evaluations)
+
     x0 = predict(x, level, condition).x0.to(x_T.dtype)
     return AdaptiveResult(x0, solution.evaluations + 1)
-
-
-def _check(x_T: Tensor, tolerance: float, data_std: float, end: str) -> None:
-    """ValueError for arguments that do not fit."""
-    if not (0 < tolerance < math.inf and 0 < data_std < math.inf):
-        raise ValueError(
-            f"tolerance={tolerance}, data_std={data_std}; give positive numbers, such as 1e-3 and 1"
-        )
-    if end not in ("denoise", "min"):
-        raise ValueError(f"end={end!r}; give 'denoise' or 'min'")
-    if x_T.ndim < 2 or len(x_T) == 0:
-        raise ValueError(
-            f"x_T: shape {tuple(x_T.shape)}; give at least one item, of at least one number"
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...numerics.broadcast import expand_like
 from ...process.coefficients import weighted_sum
 from .target import Density, Draw, Transition
 
@@ -188,4 +189,4 @@ def _log_uniform(draw: Draw, x: Tensor) -> Float[Tensor, " b"]:
 
 def _where(chosen: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Item by item a where chosen, else b."""
-    return torch.where(chosen.reshape(-1, *(1,) * (b.ndim - 1)), a, b)
+    return torch.where(expand_like(chosen, b), a, b)
