@@ -130,7 +130,7 @@ def test_metrics_are_means_since_the_last_line(tmp_path: Path) -> None:
 def clocked(monkeypatch: pytest.MonkeyPatch, batches: Numbers) -> Numbers:
     """The engine's clock moves by one second with each batch."""
     ticks = SimpleNamespace(monotonic=lambda: 1000.0 + batches.position)
-    monkeypatch.setattr("allegory.training.engine.time", ticks)
+    monkeypatch.setattr("allegory.training.loop.time", ticks)
     return batches
 
 

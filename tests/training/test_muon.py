@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from allegory.training import TrainingConfig
 from allegory.training.distributed import Processes
-from allegory.training.muon import ITERATIONS, MOMENTUM, POLYNOMIAL, SIZE, Muon, polar
+from allegory.training.muon import (
+    MOMENTUM_DECAY,
+    POLAR_COEFFICIENTS,
+    POLAR_ITERATIONS,
+    STEP_RMS,
+    Muon,
+    polar,
+)
 from allegory.training.optimization import Learner
 
 BF16 = 2.0**-8
@@ -54,11 +61,11 @@ def test_polar_maps_each_singular_value_by_the_polynomial(shape: tuple[int, int]
     matrix = torch.randn(shape)
     u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
     s = s / matrix.double().norm()
-    a, b, c = POLYNOMIAL
-    for _ in range(ITERATIONS):
+    a, b, c = POLAR_COEFFICIENTS
+    for _ in range(POLAR_ITERATIONS):
         s = a * s + b * s**3 + c * s**5
     error = polar(matrix).double() - u @ torch.diag(s) @ v
-    assert torch.linalg.matrix_norm(error, 2) < 3 * ITERATIONS * BF16
+    assert torch.linalg.matrix_norm(error, 2) < 3 * POLAR_ITERATIONS * BF16
     assert s.min() > 0.65 and s.max() < 1.25
 
 
@@ -73,14 +80,14 @@ def test_kernels_follow_the_formula() -> None:
     w, m = kernel.detach().clone(), torch.zeros(4, 3, 2, 2)
     for _ in range(3):
         kernel.grad = torch.randn_like(kernel)
-        m = MOMENTUM * m + (1 - MOMENTUM) * kernel.grad
-        ahead = MOMENTUM * m + (1 - MOMENTUM) * kernel.grad
+        m = MOMENTUM_DECAY * m + (1 - MOMENTUM_DECAY) * kernel.grad
+        ahead = MOMENTUM_DECAY * m + (1 - MOMENTUM_DECAY) * kernel.grad
         step = polar(ahead.reshape(4, 12)).reshape(4, 3, 2, 2)
-        w = (1 - 0.1 * 0.5) * w - 0.1 * SIZE * math.sqrt(12) * step
+        w = (1 - 0.1 * 0.5) * w - 0.1 * STEP_RMS * math.sqrt(12) * step
         optimizer.step()
         # polar is computed from momenta that differ by float32 rounding, which bfloat16 may turn
         # into one of its own.
-        torch.testing.assert_close(kernel.detach(), w, rtol=0, atol=0.1 * SIZE * 10 * BF16)
+        torch.testing.assert_close(kernel.detach(), w, rtol=0, atol=0.1 * STEP_RMS * 10 * BF16)
 
 
 def test_the_rest_is_adamw() -> None:

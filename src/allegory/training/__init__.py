@@ -1,12 +1,14 @@
-"""The training engine for anything with `loss(batch, generator)`: moving average, checkpoints,
-validation, exact resume.
+"""Training of any module with `loss(batch, generator)`.
+
+Moving average, checkpoints, validation, and bit-exact resume.
 """
 
 from .checkpoint import discard
 from .config import TrainingConfig
 from .ema import EMA
-from .engine import Result, train
+from .engine import train
 from .errors import Interrupted, TrainingError
+from .loop import Result
 from .progress import Callback, Progress, bar
 from .selection import Validation
 from .weights import load_weights

@@ -1,24 +1,27 @@
-"""The run folder: what is in it, and how it stays whole.
+"""The files of a run folder, and their replacement as a whole.
 
-    RUN/state/               all that a bit-exact resume needs:
+    RUN/state/               the state for a bit-exact resume:
         model.safetensors      the weights of this step
         ema.safetensors        their moving average
-        optimizer.safetensors  the moments of AdamW, by name of the parameter
-        random.safetensors     states of the random generators, one row for each process
+        optimizer.safetensors  the moments of the optimizer, by name of the parameter
+        random.safetensors     states of the random generators, one row per process
         state.json             counters and the position in the data
-    RUN/model.safetensors    the same weights for readers (a hard link where the disk has them)
+    RUN/model.safetensors    the same weights (a hard link where the file system has them)
     RUN/ema.safetensors
     RUN/best.safetensors     the moving average at the lowest validation loss (`selection.py`)
-    RUN/metrics.jsonl        one line for each report (see `metrics.py`)
+    RUN/metrics.jsonl        one line per report (see `metrics.py`)
 
-A checkpoint is written beside the last one, brought to the disk, and put in its place by renaming:
+A checkpoint is written under other names, synchronised to the disk, and renamed:
 
-    write state.new/ and *.new | state -> state.old | state.new -> state | *.new -> * | delete
-    state.old
+    1. write state.new/ and *.new
+    2. rename state to state.old
+    3. rename state.new to state
+    4. rename *.new to *
+    5. delete state.old
 
-A cut left of the first bar leaves the last checkpoint, a cut right of the second the new one;
-between the two renames both are whole under other names, and a reader takes `state.old`. Nothing is
-pickled.
+After a failure in step 1 the last checkpoint is in place, after one in step 4 or 5 the new one;
+between steps 2 and 3 both are complete under other names, and `read_checkpoint` takes `state.old`.
+No file is a pickle.
 """
 
 import json
@@ -43,7 +46,15 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a bit-exact resume needs: four dictionaries of tensors, and numbers for JSON."""
+    """The state of a run for a bit-exact resume: four dictionaries of tensors, and JSON values.
+
+    Args:
+        model: the weights by name.
+        ema: their moving average by name.
+        optimizer: moments of the optimizer by PARAMETER.MOMENT.
+        random: states of the random generators by name, (processes, bytes) each.
+        state: counters, and the position in the data, as JSON values.
+    """
 
     model: Mapping[str, Tensor]
     ema: Mapping[str, Tensor]
@@ -53,10 +64,15 @@ class Checkpoint:
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint of a run folder by this one, all of it or nothing.
+    """Replace the checkpoint of a run folder, all of it or nothing.
 
-    Raises TrainingError if the disk is full or may not be written; the last complete checkpoint is
-    then untouched.
+    Args:
+        folder: the run folder; it is made if it is absent.
+        checkpoint: the new state.
+
+    Raises:
+        TrainingError: if the disk is full or cannot be written; the last complete checkpoint is
+            then untouched.
     """
     try:
         recover(folder)
@@ -75,8 +91,12 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Replace one file of weights, all of it or nothing.
 
+    Args:
+        path: the .safetensors file; its folder is made if it is absent.
+        weights: the tensors by name.
+
     Raises:
-        TrainingError: if the disk is full or may not be written.
+        TrainingError: if the disk is full or cannot be written.
     """
     from safetensors.torch import save
 
@@ -94,7 +114,11 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint of a run folder. ValueError names what is missing or damaged."""
+    """The checkpoint of a run folder.
+
+    Raises:
+        ValueError: for a folder without one, and for a file that is missing or damaged.
+    """
     state = next(
         (folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None
     )
@@ -103,11 +127,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder} holds no checkpoint to resume from: train without resume, or give another "
             "folder"
         )
+
     tensors = {name: read_weights(state / f"{name}.safetensors") for name in TENSORS}
     try:
         numbers = json.loads((state / "state.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{state / 'state.json'} is missing or damaged: {REMEDY}") from error
+
     if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
         raise ValueError(
             f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote "
@@ -117,7 +143,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def exists(folder: Path) -> bool:
-    """Does the folder hold weights or a checkpoint?"""
+    """Whether the folder holds weights or a checkpoint."""
     return any((folder / name).exists() for name in ("state", "state.old", *PUBLISHED))
 
 
@@ -125,33 +151,38 @@ def discard(folder: Path) -> None:
     """Delete the checkpoint, weights and metrics of a run folder, and nothing else in it."""
     for name in ("state", "state.old", "state.new"):
         shutil.rmtree(folder / name, ignore_errors=True)
+
     weights = (*PUBLISHED, BEST)
     for name in (*weights, *(f"{name}.new" for name in weights), "metrics.jsonl"):
         (folder / name).unlink(missing_ok=True)
 
 
 def recover(folder: Path) -> None:
-    """Remove what a failed write left, so that `state` is the last complete checkpoint."""
+    """Delete the remains of a failed write: `state` in `folder` is the last complete checkpoint."""
     state, old = folder / "state", folder / "state.old"
     if old.exists() and not state.exists():
         os.rename(old, state)
+
     for leftover in (old, folder / "state.new"):
         if leftover.exists():
             shutil.rmtree(leftover)
+
     for name in (*PUBLISHED, BEST):
         (folder / f"{name}.new").unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write all that can fail for want of room, under names that no reader looks at."""
+    """Write every file that may not fit on the disk, under names that no reader opens."""
     from safetensors.torch import save
 
     new = folder / "state.new"
     new.mkdir(parents=True)
     for name in TENSORS:
         _write_bytes(new / f"{name}.safetensors", save(_plain(getattr(checkpoint, name))))
+
     numbers = {"format": FORMAT, "state": checkpoint.state}
     _write_bytes(new / "state.json", json.dumps(numbers, allow_nan=False).encode())
+
     for name in PUBLISHED:
         try:
             os.link(new / name, folder / f"{name}.new")
@@ -161,21 +192,24 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU: tied weights share memory, which the format forbids, and a view may have
-    gaps.
+    """Contiguous copies on the CPU.
+
+    Tied weights overlap in memory, which the format forbids, and a view may have gaps.
     """
     return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 
 def _swap(folder: Path) -> None:
-    """Put what `_prepare` wrote in place, by renaming alone."""
+    """Rename the files of `_prepare` to the names that are read."""
     state, new, old = (folder / name for name in ("state", "state.new", "state.old"))
     if state.exists():
         os.rename(state, old)
     os.rename(new, state)
+
     for name in PUBLISHED:
         os.replace(folder / f"{name}.new", folder / name)
     _sync(folder)
+
     if old.exists():
         shutil.rmtree(old)
 
@@ -188,7 +222,7 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk (POSIX; elsewhere a folder cannot be opened)."""
+    """Synchronise the entries of a folder to the disk (on POSIX; elsewhere it cannot be opened)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

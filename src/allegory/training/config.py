@@ -1,7 +1,7 @@
-"""The choices of a training run, and the two curves that follow from them.
+"""The configuration of a training run, with its progress and its learning rate.
 
-A run has a budget: a number of steps, of minutes, or both, of which the one that is spent first
-ends the run. `progress` in [0, 1] is the spent share of the budget, the larger share where there
+A run has a budget: a number of steps, of minutes, or both, and the one that is spent first ends the
+run. `progress` in [0, 1] is the fraction of the budget that is spent, the larger one where there
 are both. The learning rate is a function of the step (for the warm-up) and of the progress (for the
 decay), so that a run ends with a learning rate of zero on any machine.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train: budget, optimizer, moving average, checkpoints.
+    """The configuration of a training run: budget, optimizer, moving average, checkpoints.
 
     All fields are plain JSON values.
 
@@ -97,18 +97,20 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be {words}, got {value}")
 
     def progress(self, step: int, seconds: float) -> float:
-        """Fraction of the budget spent after `step` steps and `seconds` seconds, in [0, 1]."""
+        """The fraction of the budget spent after `step` steps and `seconds` seconds, in [0, 1]."""
         of_steps = 0.0 if self.steps is None else step / self.steps
         of_minutes = 0.0 if self.minutes is None else seconds / (60 * self.minutes)
         return min(1.0, max(of_steps, of_minutes))
 
     def rate(self, step: int, progress: float) -> float:
-        """Learning rate of the next step: learning_rate * min(1, (step + 1) / warmup) *
-        decay(progress).
+        """The learning rate of the next step, learning_rate min(1, (step + 1) / warmup) decay(p).
 
-        decay: cosine (1 + cos(pi p)) / 2 (Loshchilov & Hutter 2017, eq. 5, without restarts),
-            linear 1 - p,
-        none 1.
+        decay(p) is (1 + cos(pi p)) / 2 for "cosine" (Loshchilov & Hutter 2017, eq. 5, without
+        restarts), 1 - p for "linear", and 1 for "none".
+
+        Args:
+            step: steps so far.
+            progress: p, the fraction of the budget that is spent, in [0, 1].
         """
         rise = min(1.0, (step + 1) / max(1, self.warmup))
         fall = {

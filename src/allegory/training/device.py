@@ -1,4 +1,4 @@
-"""Where a run computes, and in what precision: what "auto" means on this machine."""
+"""Device and precision of a run, and what "auto" means on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .config import TrainingConfig
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Flags of processors that multiply in bfloat16: x86 with AVX-512 or AMX, and Arm ("bf16")."""
+"""Flags of processors with bfloat16 products: x86 with AVX-512 or AMX, and Arm ("bf16")."""
 
 
 def torch_device(name: str) -> torch.device:
@@ -37,7 +37,7 @@ def torch_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices in bfloat16 itself, rather than by emulation."""
+    """Whether `device` has bfloat16 matrix products in hardware."""
     if device.type == "cuda":
         is_rocm = torch.version.hip is not None
         return is_rocm or torch.cuda.get_device_capability(device) >= (8, 0)
@@ -45,14 +45,22 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def uses_bf16(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether a run multiplies matrices in bfloat16: as its precision says; "auto" only where the
-    device can.
+    """Whether a run computes matrix products in bfloat16 on a device.
+
+    Args:
+        config: its `precision` decides; "auto" is bfloat16 where the device has it.
+        device: the device of the run.
     """
     return config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
 
 
 def described(config: TrainingConfig, device: torch.device) -> str:
-    """The device and precision of a run, in one line."""
+    """Device and precision of a run in one line.
+
+    Args:
+        config: the precision.
+        device: the device of the run.
+    """
     name = str(device) if device.type != "cuda" else torch.cuda.get_device_name(device)
     if config.precision == "auto":
         can = "has" if has_bf16(device) else "has no"

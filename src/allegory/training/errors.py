@@ -1,20 +1,15 @@
-"""What can end a training run early.
+"""Errors that end a training run early.
 
-A wrong argument is a `ValueError`, as everywhere. The two errors here happen to a run that was set
-up well.
+A wrong argument is a `ValueError`. The two errors here occur in a run with correct arguments.
 """
 
 
 class TrainingError(RuntimeError):
-    """The run cannot go on (a loss that is not finite, a disk that is full); the last checkpoint is
-    whole.
-    """
+    """A loss that is not finite, or a disk that is full; the last checkpoint is complete."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the step was finished and a checkpoint written before this was
-    raised.
+    """Ctrl-C or SIGTERM during training, raised after the step with a checkpoint written.
 
-    It is a `KeyboardInterrupt`, so that a script which trains and then goes on stops here unless it
-    asks not to.
+    It is a `KeyboardInterrupt`, so that a script stops here unless it handles it.
     """

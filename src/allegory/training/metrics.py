@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object for each report of a run, and for each validation.
+"""The file metrics.jsonl: one JSON object per report of a run, and per validation.
 
 A report has the keys step, images, loss, grad_norm, learning_rate, seconds, images_per_second; a
 validation has step, validation (the loss), best_step and best.
@@ -13,9 +13,14 @@ from .errors import TrainingError
 
 
 class Metrics:
-    """Appends lines to a file.
+    """A metrics file to which lines are appended.
 
-    Opening it cuts the file at `step`, so that a resumed run repeats no line.
+    Args:
+        path: the file; its folder is made if it is absent.
+        step: lines of later steps are deleted first, so that a resumed run repeats none.
+
+    Raises:
+        TrainingError: if the disk is full or cannot be written.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -30,7 +35,11 @@ class Metrics:
             raise self._failure(error) from error
 
     def append(self, line: Mapping[str, float | None]) -> None:
-        """Add one line. TrainingError if the disk is full or may not be written."""
+        """Append one line, a JSON object.
+
+        Raises:
+            TrainingError: if the disk is full or cannot be written.
+        """
         try:
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -46,19 +55,17 @@ class Metrics:
 
 
 def read_reports(path: Path) -> list[dict[str, float]]:
-    """The reports in a metrics file, up to the first line that a crash cut short; none if there is
-    no file.
-    """
+    """The reports in the metrics file `path`, in order; none without a file."""
     return [line for line in read_all(path) if "validation" not in line]
 
 
 def read_validation(path: Path) -> list[dict[str, float]]:
-    """The validations in a metrics file."""
+    """The validations in the metrics file `path`, in order; none without a file."""
     return [line for line in read_all(path) if "validation" in line]
 
 
 def read_all(path: Path) -> list[dict[str, float]]:
-    """All lines of a metrics file, in order."""
+    """All lines of the metrics file `path`, up to the first that is incomplete after a crash."""
     lines: list[dict[str, float]] = []
     if path.is_file():
         for text in path.read_text().splitlines():

@@ -1,18 +1,20 @@
 r"""Muon: momentum with orthogonal steps for matrices, AdamW for the rest (Jordan et al. 2024).
 
-The momentum M of a weight matrix is dominated by a few directions. Its polar factor U V^T, of M = U
-S V^T, has the same singular vectors and gives every direction the same step. A kernel of a
-convolution is the matrix (outputs, inputs x places). With g the gradient, b the momentum and n =
-max(rows, columns),
+The momentum M of a weight matrix is dominated by a few directions. Its polar factor U V^T, of
+M = U S V^T, has the same singular vectors and an equal step in every direction. The kernel of a
+convolution is flattened to the matrix (outputs, inputs x places). With g the gradient, b the decay
+of the momentum and n = max(rows, columns),
 
-    m <- b m + (1 - b) g        M = b m + (1 - b) g          (Nesterov's look ahead)
+    m <- b m + (1 - b) g
+    M = b m + (1 - b) g                  (Nesterov momentum)
     W <- (1 - rate decay) W - rate 0.2 sqrt(n) polar(M)
 
-A polar factor has the root mean square 1/sqrt(n), so that of a step is 0.2 rate, as is usual for
-AdamW, and one rate serves both (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4).
+The root mean square of a polar factor is 1 / sqrt(n), so that of a step is 0.2 rate, as is usual
+for AdamW, and one learning rate serves both (Liu et al. 2025, "Muon is scalable for LLM training",
+eq. 4).
 
-polar(M) is wanted to a few per cent only: a polynomial p(s) = 3.4445 s - 4.7750 s^3 + 2.0315 s^5,
-applied to M five times, takes singular values from [0.003, 1] of the norm to about [0.7, 1.2], by
+polar(M) is needed to a few per cent only: the polynomial p(s) = 3.4445 s - 4.7750 s^3 + 2.0315 s^5,
+applied to M five times, maps singular values in [0.003, 1] of the norm to about [0.7, 1.2], with
 matrix products alone.
 """
 
@@ -27,31 +29,48 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-ITERATIONS = 5
-SIZE = 0.2
-MOMENTUM = 0.95
-EPS = 1e-8
+POLAR_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of s, s^3 and s^5 in the polynomial of a Newton-Schulz iteration (Jordan et al. 2024)."""
+POLAR_ITERATIONS = 5
+"""Applications of the polynomial."""
+MOMENTUM_DECAY = 0.95
+"""Of the momentum per step."""
+STEP_RMS = 0.2
+"""Root mean square of a step at learning rate 1 (Liu et al. 2025, eq. 4)."""
+_ADAM_EPS = 1e-8
+"""AdamW's addend to the root of the second moment."""
 
 
 def polar(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """About U V^T of the matrix U S V^T: singular values near 1; 0 for 0. Computed in bfloat16."""
-    tall = matrix.shape[0] > matrix.shape[1]
+    """The polar factor U V^T of `matrix` = U S V^T, approximately; 0 for 0.
+
+    The singular values are near 1 (between 0.7 and 1.2); the products are computed in bfloat16.
+    """
+    is_tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix / matrix.norm().clamp(min=torch.finfo(matrix.dtype).tiny)).bfloat16()
-    x = x.T if tall else x
-    a, b, c = POLYNOMIAL
-    for _ in range(ITERATIONS):
+    x = x.T if is_tall else x
+
+    a, b, c = POLAR_COEFFICIENTS
+    for _ in range(POLAR_ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    factor: Tensor = (x.T if tall else x).to(matrix.dtype)
+
+    factor: Tensor = (x.T if is_tall else x).to(matrix.dtype)
     return factor
 
 
 class Muon(torch.optim.Optimizer):
     """Muon for kernels of convolutions (three axes and more), AdamW for all other parameters.
 
-    Vectors have no singular values, and tables of embeddings, first and last layers do better by
-    AdamW; in networks of linear layers alone this is AdamW. `betas` are AdamW's.
+    Vectors have no singular values, and embedding tables, first and last layers do better with
+    AdamW; for a network of linear layers alone this is AdamW.
+
+    Args:
+        parameters: the parameters to optimize.
+        lr: learning rate of both methods.
+        betas: decays of AdamW's first and second moments.
+        weight_decay: decoupled weight decay of both methods, relative to `lr`.
+        fused: whether AdamW runs as torch's fused kernel.
     """
 
     def __init__(
@@ -68,47 +87,52 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step from the gradients that are there."""
+        """One step along the gradients of the parameters; `closure` is not used."""
         for group in self.param_groups:
-            having = [p for p in group["params"] if p.grad is not None]
-            for parameter in having:
+            trained = [p for p in group["params"] if p.grad is not None]
+            for parameter in trained:
                 if parameter.ndim > 2:
-                    self._orthogonal(parameter, group)
-            self._adam([p for p in having if p.ndim <= 2], group)
+                    self._orthogonal_step(parameter, group)
 
-    def _orthogonal(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
+            self._adam_step([p for p in trained if p.ndim <= 2], group)
+
+    def _orthogonal_step(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
+        gradient = parameter.grad
         assert gradient is not None
+        state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        ahead = gradient.lerp(state["momentum"], MOMENTUM).flatten(1)
-        rate = group["lr"] * SIZE * math.sqrt(max(ahead.shape))
-        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(
-            polar(ahead).view_as(parameter), alpha=-rate
-        )
 
-    def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        state["momentum"].lerp_(gradient, 1 - MOMENTUM_DECAY)
+        ahead = gradient.lerp(state["momentum"], MOMENTUM_DECAY).flatten(1)
+
+        rate = group["lr"] * STEP_RMS * math.sqrt(max(ahead.shape))
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(polar(ahead).view_as(parameter), alpha=-rate)
+
+    def _adam_step(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for parameter in parameters:
             if not self.state[parameter]:
                 step = torch.zeros((), dtype=torch.float32, device=parameter.device)
                 zeros = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
                 self.state[parameter] = {"step": step, **zeros}
+        if not parameters:
+            return
+
         states = [self.state[parameter] for parameter in parameters]
-        if parameters:
-            adamw(
-                [*parameters],
-                [parameter.grad for parameter in parameters if parameter.grad is not None],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
-                [],
-                [state["step"] for state in states],
-                fused=group["fused"],
-                amsgrad=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                lr=group["lr"],
-                weight_decay=group["weight_decay"],
-                eps=EPS,
-                maximize=False,
-            )
+        adamw(
+            [*parameters],
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=group["fused"],
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=_ADAM_EPS,
+            maximize=False,
+        )

@@ -27,9 +27,9 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 @runtime_checkable
 class BatchStream(Protocol):
-    """An endless iterator of batches whose position can be saved and restored, in JSON values.
+    """An endless iterator of batches with a position that is saved and restored as JSON values.
 
-    With several processes each yields its own part of the batch, and `state_dict` is the same on
+    With several processes each yields its own part of the batch, and `state_dict` is the same in
     all.
     """
 
@@ -43,20 +43,18 @@ class BatchStream(Protocol):
 
 
 class Trainable(Protocol):
-    """What a module needs to be trained: a loss for each item of a batch, drawn from the generator
-    that is given.
-    """
+    """A module with a loss per item: a batch of b items and a generator give losses (b,)."""
 
     def loss(self, batch: Batch, generator: torch.Generator, /) -> Float[Tensor, " b"]: ...
 
 
 class Loss(nn.Module):
-    """model.loss as a forward, so that data parallelism sees it.
+    """`model.loss` as a forward pass, for data parallelism.
 
     Args:
         model: a module with `loss(batch, generator)`.
-        generator: where all random numbers of the loss come from, on the device of the model.
-        bf16: matrix products in bfloat16.
+        generator: source of all random numbers of the loss, on the device of the model.
+        bf16: whether matrix products are computed in bfloat16.
     """
 
     def __init__(self, model: nn.Module, generator: torch.Generator, bf16: bool) -> None:
@@ -66,10 +64,15 @@ class Loss(nn.Module):
         self.bf16 = bf16
 
     def forward(self, batch: Batch) -> Tensor:
-        """Loss of each item, (batch,), in float32 or more. ValueError for any other shape."""
+        """The losses of a `batch` of b items, (b,), in float32 or float64.
+
+        Raises:
+            ValueError: for losses of any other shape.
+        """
         device = next(self.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
             losses = cast(Trainable, self.model).loss(batch, self.generator)
+
         if losses.ndim != 1:
             shape = tuple(losses.shape)
             raise ValueError(
@@ -80,18 +83,29 @@ class Loss(nn.Module):
 
 
 class Learner:
-    """A model, its optimizer, its moving average and the generator of its losses: all that a step
-    changes.
+    """A model, its optimizer, its moving average and the generator of its losses.
+
+    Args:
+        model: a module with `loss(batch, generator)`; it is moved to the device and trained in
+            place.
+        config: optimizer, clipping, moving average, precision.
+        processes: the device, and the processes that average their gradients.
+
+    Raises:
+        ValueError: for a model without trained parameters.
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig, processes: Processes) -> None:
-        self.model, self.config, self.processes = model, config, processes
+        self.model = model
+        self.config = config
+        self.processes = processes
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(
                 f"model {type(model).__name__} has no parameter with requires_grad: nothing to "
                 "train"
             )
+
         self.generator = torch.Generator(processes.device)
         self.generator.manual_seed(config.seed + processes.rank)
         self.loss = processes.wrap(Loss(model, self.generator, uses_bf16(config, processes.device)))
@@ -107,7 +121,15 @@ class Learner:
     def step(self, batches: BatchStream, rate: float) -> tuple[Float[Tensor, "2"], int]:
         """One optimizer step.
 
-        Returns (loss, gradient norm before clipping) and the number of items seen.
+        Args:
+            batches: the stream; `accumulate` batches are taken from it.
+            rate: learning rate.
+
+        Returns:
+            The tensor (mean loss, norm of the gradient before clipping), and the number of items.
+
+        Raises:
+            TrainingError: for a stream that ends.
         """
         self.optimizer.zero_grad()
         losses: list[Tensor] = []
@@ -117,11 +139,13 @@ class Learner:
                 loss = self.loss(batch)
                 torch.autograd.backward(loss.mean() / self.config.accumulate)
             losses.append(loss.detach())
+
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.ema.update()
+
         mean = torch.cat(losses).mean()
         return torch.stack([mean, norm]), sum(map(len, losses))
 
@@ -131,16 +155,21 @@ class Learner:
             raise TrainingError(
                 "the batches came to an end before the run: give an iterator that starts over"
             )
+
         return tuple(
             part if part is None else part.to(self.processes.device, non_blocking=True)
             for part in batch
         )
 
     def checkpoint(self, random: Mapping[str, Tensor], state: Mapping[str, Any]) -> Checkpoint:
-        """What is here, with the state of the generators and the numbers of the run, for
-        `checkpoint.write`.
+        """The checkpoint of this state.
 
-        The optimizer's part has one entry NAME.MOMENT for each parameter and moment.
+        Args:
+            random: states of the random generators, see `rng_state.capture`.
+            state: counters of the run and position in the data, as JSON values.
+
+        Returns:
+            The checkpoint; its optimizer part has one entry PARAMETER.MOMENT per moment.
         """
         moments = {
             f"{name}.{moment}": value
@@ -151,9 +180,14 @@ class Learner:
         return Checkpoint(self.model.state_dict(), self.ema.state_dict(), moments, random, numbers)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go on from saved weights, average and moments. ValueError names what does not fit."""
+        """Restore the weights, the average and the moments of `saved`.
+
+        Raises:
+            ValueError: for a weight or moment that the model does not have, or of another shape.
+        """
         fill(self.model, saved.model, "the checkpoint")
         self.ema.load_state_dict(saved.ema, saved.state["ema_updates"])
+
         places = {name: place for place, name in enumerate(self.parameters)}
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in saved.optimizer.items():
@@ -164,5 +198,6 @@ class Learner:
                     "trained"
                 )
             moments.setdefault(places[name], {})[moment] = value
+
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -1,4 +1,4 @@
-"""Progress reports of a training run, and how they are shown."""
+"""Progress reports of a training run, and their display."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from ..progress import OnProgress, progress
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """A progress report of a run.
 
     Args:
         step: optimizer steps so far.
         images: items seen so far.
         loss: mean loss since the last report.
-        progress: spent share of the budget, in [0, 1].
+        progress: fraction of the budget that is spent, in [0, 1].
         seconds: time of all sessions of the run.
-        remaining: seconds left.
+        remaining: estimated seconds to the end of the budget.
     """
 
     step: int
@@ -32,11 +32,11 @@ Callback = Callable[[Progress], None]
 
 
 def shown_by(on_progress: OnProgress, unit: str = "") -> Callback:
-    """A callback for `train` that passes steps and loss on to a display.
+    """A callback for `train` that reports steps and loss to a display.
 
     Args:
         on_progress: the display; see `allegory.progress`.
-        unit: unit of the loss.
+        unit: unit of the loss; "" shows none.
 
     Returns:
         The callback. The total number of steps is an estimate where the budget is in minutes.
@@ -51,10 +51,10 @@ def shown_by(on_progress: OnProgress, unit: str = "") -> Callback:
 
 @contextmanager
 def bar(unit: str = "", terminal: bool | None = None) -> Iterator[Callback]:
-    """A progress bar on standard error (in a log file a line every ten seconds) for `train`.
+    """A progress bar for `train` on standard error; in a log file a line every ten seconds.
 
     Args:
-        unit: unit of the loss.
+        unit: unit of the loss; "" shows none.
         terminal: True for a bar, False for lines; None: a bar if standard error is a terminal.
 
     Yields:

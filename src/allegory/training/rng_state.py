@@ -1,9 +1,8 @@
-"""The states of a run's random generators: the one of its losses, and torch's global ones of the
-CPU and the GPU in use.
+"""The states of a run's random generators.
 
-A loss draws from its own generator. The global ones are used by layers with dropout; a run borrows
-them: they are seeded at its start, saved with each checkpoint, and given back as they were at its
-end.
+They are the generator of its losses, and torch's global ones of the CPU and the GPU in use, from
+which layers with dropout draw. The global ones are seeded at the start of a run, saved in each
+checkpoint, and restored to their earlier states at its end.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,14 +16,24 @@ from .distributed import Processes
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """What is drawn or seeded inside the block leaves the generators outside as they were."""
+    """Inside the block, draws and seeds do not change torch's global generators outside it.
+
+    Args:
+        device: the generator of this GPU is restored too; the CPU's always is.
+    """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 def capture(processes: Processes, generator: torch.Generator) -> dict[str, Tensor]:
-    """States of the generators, (processes, bytes) each: "loss", "cpu", and "cuda" where it is in
-    use.
+    """The states of the random generators of all processes.
+
+    Args:
+        processes: the group of processes, and the device.
+        generator: the generator of the losses.
+
+    Returns:
+        States (processes, bytes) by name: "loss", "cpu", and "cuda" on a GPU.
     """
     states = {"loss": generator.get_state(), "cpu": torch.get_rng_state()}
     if processes.device.type == "cuda":
@@ -33,12 +42,22 @@ def capture(processes: Processes, generator: torch.Generator) -> dict[str, Tenso
 
 
 def restore(states: Mapping[str, Tensor], processes: Processes, generator: torch.Generator) -> None:
-    """Put this process's generators back. ValueError if the run had another number of processes."""
+    """Restore the random generators of this process.
+
+    Args:
+        states: what `capture` returned.
+        processes: the group of processes, and the device.
+        generator: the generator of the losses.
+
+    Raises:
+        ValueError: for states of another number of processes.
+    """
     world = len(states["cpu"])
     if world != processes.world:
         raise ValueError(
             f"the run had {world} processes and now has {processes.world}: resume with {world}"
         )
+
     # Cloned: torch reads a state as a C structure, and a row of a file need not be aligned as one.
     mine = {name: rows[processes.rank].clone() for name, rows in states.items()}
     generator.set_state(mine["loss"])

@@ -20,14 +20,14 @@ _ERRORS_APART = 2.0
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found in a run.
+    """The validation losses of a run, best and last.
 
     Args:
         best_step: the step with the lowest validation loss.
         best: that loss.
         last: the loss at the last validation.
-        overfitted: whether the last loss is above the best by more than chance: by two standard
-            errors of the mean difference per item.
+        overfitted: whether the last loss is above the best by more than two standard errors of
+            the mean difference per item.
     """
 
     best_step: int
@@ -38,13 +38,13 @@ class Validation:
 
 @dataclass
 class Record:
-    """The state of validation in a run, all of it in a checkpoint.
+    """The state of validation in a run, saved in its checkpoints.
 
     Args:
-        items: how many items are in use; 0 before the first validation.
-        best_step: step of the lowest loss; 0 before it is known.
-        best: that loss.
-        last: the last loss; None if it was not finite.
+        items: number of held-out items in use; 0 before the first validation.
+        best_step: step of the lowest loss; 0 before the first validation.
+        best: that loss; None before the first validation.
+        last: the last loss; None before the first validation, or if it was not finite.
     """
 
     items: int = 0
@@ -54,12 +54,12 @@ class Record:
 
 
 class Selection:
-    """Validates a module during training, and keeps its best weights.
+    """The selection of the best weights by the validation loss, during training.
 
     Args:
         validator: the held-out items.
-        record: what is known from earlier sessions; it is changed in place.
-        folder: the run folder, where the best weights go; None keeps them in memory.
+        record: the state of validation, from earlier sessions; it is changed in place.
+        folder: the run folder, for the best weights; None holds them in memory.
     """
 
     def __init__(self, validator: Validator, record: Record, folder: Path | None) -> None:
@@ -68,7 +68,7 @@ class Selection:
         self._last_losses: Float[Tensor, " n"] | None = None
 
     def validate(self, module: nn.Module, step: int, images: int, seconds: float) -> dict[str, Any]:
-        """Compute the loss, and keep the weights if it is the lowest so far.
+        """Compute the validation loss, and save the weights if it is the lowest so far.
 
         Args:
             module: the averaged model, in eval mode.
@@ -89,7 +89,8 @@ class Selection:
         record.last = loss if math.isfinite(loss) else None
         if record.last is not None and (record.best is None or loss < record.best):
             record.best_step, record.best = step, loss
-            self._keep(module)
+            self._save(module)
+
         return {
             "step": step,
             "validation": record.last,
@@ -98,10 +99,11 @@ class Selection:
         }
 
     def best(self, module: nn.Module) -> nn.Module:
-        """The module with the best weights: itself, where the last validated were the best."""
+        """A copy of `module` with the best weights; `module` itself if its weights are the best."""
         is_last = self.record.last is not None and self.record.last == self.record.best
         if self.record.best is None or is_last:
             return module
+
         chosen = copy.deepcopy(module)
         if self.folder is None:
             fill(chosen, self._best, "the best weights")
@@ -110,8 +112,14 @@ class Selection:
         return chosen
 
     def result(self, best: nn.Module, last: nn.Module) -> Validation | None:
-        """What was found, given the modules with the best and the last weights; None if nothing
-        was.
+        """The validation losses, and whether the run overfitted.
+
+        Args:
+            best: the module with the best weights.
+            last: the module with the last weights.
+
+        Returns:
+            The losses; None without a finite one.
         """
         record = self.record
         if record.best is None or record.last is None:
@@ -122,12 +130,13 @@ class Selection:
         if self._last_losses is None:
             self._last_losses = self.validator.losses(last, record.items)
         difference = self._last_losses - self.validator.losses(best, record.items)
+
         count = len(difference)
         error = difference.std().item() / math.sqrt(count) if count > 1 else math.inf
         overfitted = difference.mean().item() > _ERRORS_APART * error
         return Validation(record.best_step, record.best, record.last, overfitted)
 
-    def _keep(self, module: nn.Module) -> None:
+    def _save(self, module: nn.Module) -> None:
         weights = module.state_dict()
         if self.folder is None:
             self._best = {name: value.clone() for name, value in weights.items()}

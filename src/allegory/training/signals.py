@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: finish the step first."""
+"""Ctrl-C and SIGTERM during training, which take effect after the current step."""
 
 import signal
 import threading
@@ -16,16 +16,16 @@ class Stop:
 
 @contextmanager
 def interrupts() -> Iterator[Stop]:
-    """Inside the block, the first SIGINT or SIGTERM sets `requested`; a second one acts as it did
-    before.
+    """Inside the block, the first SIGINT or SIGTERM sets `requested` and does nothing else.
 
-    Python delivers signals to the main thread only; in another thread nothing is caught, and
-    nothing is changed.
+    A second one is handled as before the block. Python delivers signals to the main thread only;
+    in another thread the block changes nothing.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(number: int, frame: FrameType | None) -> None:
@@ -34,6 +34,7 @@ def interrupts() -> Iterator[Stop]:
 
     for number in before:
         signal.signal(number, request)
+
     try:
         yield stop
     finally:

@@ -1,9 +1,9 @@
-"""The loss of the averaged model on held-out items, which says which checkpoint is best and when a
-run overfits.
+"""The loss of the averaged model on held-out items.
 
-The same items and the same random numbers are used each time, so two checkpoints differ by their
-weights alone. How many items there are bounds the cost: a forward pass takes about a third of a
-training step, so n items, k times a run, cost n k / 3 of the run's items.
+It selects the best checkpoint and shows overfitting. The items and the random numbers are the same
+each time, so that two checkpoints differ by their weights alone. A forward pass takes about a third
+of the time of a training step, so that n items validated k times cost as much as n k / 3 trained
+ones.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ from .rng_state import isolated
 _SEED = 2**31 - 1
 _TIMES_PER_RUN = 20
 _COST = 0.03
+"""Of all validations, relative to training."""
 _FORWARD_COST = 1 / 3
+"""Of a forward pass, relative to a training step."""
 
 
 def is_due(config: TrainingConfig, step: int, before: float, now: float) -> bool:
-    """Whether the step that was just made is one to validate after.
+    """Whether a validation is due after a step.
 
     Args:
-        config: `validation_every` steps; None is 20 times a run, 0 never.
+        config: `validation_every` steps; None is 20 times in the run, 0 never.
         step: steps so far.
-        before: spent share of the budget before the step.
-        now: and after it. The end of a run is always validated.
+        before: fraction of the budget that was spent before the step.
+        now: fraction of the budget that is spent after it; at 1 a validation is always due.
     """
     if config.validation_every == 0:
         return False
@@ -42,16 +44,19 @@ def is_due(config: TrainingConfig, step: int, before: float, now: float) -> bool
 
 
 def item_count(config: TrainingConfig, step: int, images: int, seconds: float) -> int:
-    """How many items cost a few per cent of the run, at least one batch.
+    """The number of items whose validations cost 3 per cent of the run; at least one batch.
 
-    Where the budget is in steps the number is a function of the config alone; the pace so far
-    counts where the minutes will end well before the steps.
+    With a budget in steps it is a function of the config alone; the pace so far matters only where
+    the minutes will end well before the steps.
 
     Args:
         config: budget and batch size.
         step: steps so far.
         images: items seen so far.
         seconds: time so far.
+
+    Returns:
+        The number of items.
     """
     per_step = images / step
     budget = math.inf if config.steps is None else config.steps * per_step
@@ -69,18 +74,28 @@ class Validator:
     """Held-out items, and the loss of a module on them.
 
     Args:
-        items: tensors with one entry per item, as in a batch; None in the place of what the data
-            have not.
-        config: batch size, and how often.
-        device: of the module.
+        items: tensors with one entry per item, as in a batch; None for a part that the data do not
+            have.
+        config: batch size, and steps between validations.
+        device: device of the module.
     """
 
     def __init__(self, items: Batch, config: TrainingConfig, device: torch.device) -> None:
-        self.items, self.config, self.device = items, config, device
+        self.items = items
+        self.config = config
+        self.device = device
         self.available = next(len(part) for part in items if part is not None)
 
     def losses(self, module: nn.Module, count: int) -> Float[Tensor, " count"]:
-        """The loss of each of the first `count` items in float64, by the same draws each time."""
+        """The losses of `module` on the first `count` items, with the same draws each time.
+
+        Args:
+            module: a module with `loss(batch, generator)`.
+            count: number of items.
+
+        Returns:
+            One loss per item, (count,), in float64 on the CPU.
+        """
         size = self.config.batch_size
         generator = torch.Generator(self.device).manual_seed(_SEED)
 

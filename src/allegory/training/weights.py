@@ -1,4 +1,4 @@
-"""Weights in safetensors files, and errors that say what is wrong with one."""
+"""Weights in safetensors files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,11 @@ REMEDY = "restore it from a copy, or train again into an empty folder"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file. ValueError if it is missing, truncated or no such file."""
+    """The tensors in the safetensors file `path`, by name.
+
+    Raises:
+        ValueError: for a file that is missing, truncated, or of another format.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -22,14 +26,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a module. ValueError names the first misfit."""
+    """Load the safetensors file `path` into `module`.
+
+    Raises:
+        ValueError: for a file that cannot be read, and for the first weight that does not fit.
+    """
     fill(module, read_weights(path), str(path))
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Give a module these weights.
+    """Load weights into a module.
 
-    ValueError names the first that is missing, unknown or misshapen.
+    Args:
+        module: the module, changed in place.
+        weights: its tensors by name.
+        source: where they come from, for the error.
+
+    Raises:
+        ValueError: for the first weight that is missing, unknown, or of another shape.
     """
     own = module.state_dict()
     for name in [*own, *weights]:

@@ -1,0 +1,250 @@
+"""The loop of a training run: steps, and what may be due between two steps.
+
+A report (a line of metrics.jsonl, and the callbacks), a validation, a checkpoint, or a stop may be
+due. On the CPU each loss is read after its step; on another device the losses stay there until one
+of the four is due, so that no step waits for them. The first loss that is not finite ends the run
+before a checkpoint is written.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint
+from .errors import Interrupted, TrainingError
+from .metrics import Metrics
+from .optimization import BatchStream, Learner
+from .progress import Callback, Progress
+from .rng_state import capture, isolated
+from .selection import Record, Selection, Validation
+from .signals import Stop
+from .validation import is_due
+
+_CALLBACK_SECONDS = 10.0
+"""The longest time between two calls of the callbacks."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a run.
+
+    Args:
+        ema: the averaged model, in eval mode, after the last step.
+        best: the averaged model at the step with the lowest validation loss; `ema` without
+            validation.
+        step: optimizer steps.
+        images: items seen.
+        seconds: time of all sessions.
+        loss: mean training loss in the last report.
+        validation: the validation losses; None without validation.
+    """
+
+    ema: nn.Module
+    best: nn.Module
+    step: int
+    images: int
+    seconds: float
+    loss: float
+    validation: Validation | None
+
+
+@dataclass
+class Counters:
+    """The numbers of the state of a run.
+
+    Args:
+        step: optimizer steps so far.
+        images: items seen so far.
+        seconds: time of all sessions.
+        loss: mean loss in the last report.
+        window: (loss, gradient norm) of each step since the last report.
+        validation: the state of validation.
+    """
+
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    window: list[list[float]] = field(default_factory=list)
+    validation: Record = field(default_factory=Record)
+
+
+class TrainingLoop:
+    """The loop of a run, from its first or a resumed step to the end of its budget.
+
+    Args:
+        learner: the model and its optimizer.
+        batches: the stream of batches.
+        counters: the numbers of the state so far; they are changed in place.
+        folder: the run folder; None writes nothing.
+        selection: validation and the best weights; None: no validation.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        batches: BatchStream,
+        counters: Counters,
+        folder: Path | None,
+        selection: Selection | None,
+    ) -> None:
+        self.learner = learner
+        self.batches = batches
+        self.counters = counters
+        self.folder = folder
+        self.selection = selection
+        self.config = learner.config
+        self.processes = learner.processes
+
+        self.first = self.processes.rank == 0
+        self.metrics = (
+            Metrics(folder / "metrics.jsonl", counters.step) if folder and self.first else None
+        )
+        self.pending: list[Tensor] = []  # the end of the window, still on the device
+
+        self.started = time.monotonic() - counters.seconds
+        self.reported = (counters.seconds, counters.images)
+        self.saved = counters.seconds
+        self.called_back = counters.seconds
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the budget that is spent, in [0, 1]."""
+        return self.config.progress(self.counters.step, self.counters.seconds)
+
+    def run(self, stop: Stop, callbacks: Sequence[Callback]) -> Result:
+        """The result of all steps to the end of the budget.
+
+        Args:
+            stop: whether the run has received a stop signal.
+            callbacks: called at each report, and every ten seconds, in the first process.
+
+        Raises:
+            Interrupted: after a stop signal, with a checkpoint written.
+        """
+        while self.progress < 1:
+            before = self.progress
+            rate = self.config.rate(self.counters.step, before)
+            stopped = self._step(rate, stop)
+
+            step = self.counters.step
+            if step == 1 or step % self.config.log_every == 0 or self.progress == 1:
+                self._report(rate, callbacks)
+            elif self.counters.seconds - self.called_back >= _CALLBACK_SECONDS:
+                self._call_back(callbacks)
+            if is_due(self.config, step, before, self.progress):
+                self._validate()
+            if stopped or self.counters.seconds - self.saved >= 60 * self.config.checkpoint_minutes:
+                self._save()
+            if stopped:
+                raise Interrupted(self._interruption())
+
+        self._save()
+        return self._result()
+
+    def _result(self) -> Result:
+        last = best = self.learner.ema.module
+        found = None
+        if self.selection is not None:
+            best = self.selection.best(last)
+            found = self.selection.result(best, last)
+
+        now = self.counters
+        return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
+
+    def _step(self, rate: float, stop: Stop) -> bool:
+        """One step by the clock of the first process; True if any received a stop signal."""
+        pair, items = self.learner.step(self.batches, rate)
+        self.pending.append(pair)
+        self.counters.step += 1
+        if self.processes.device.type == "cpu":
+            self._collect()
+
+        clock = time.monotonic() - self.started if self.first else 0.0
+        self.counters.seconds, images, stops = self.processes.sum(clock, items, stop.requested)
+        self.counters.images += int(images)
+        return stops > 0
+
+    def _collect(self) -> None:
+        """Copy the pending losses to the host. TrainingError at the first that is not finite."""
+        if not self.pending:
+            return
+
+        pairs: list[list[float]] = self.processes.mean(torch.stack(self.pending)).tolist()
+        for step, pair in enumerate(pairs, self.counters.step - len(pairs) + 1):
+            if not all(map(math.isfinite, pair)):
+                raise TrainingError(
+                    f"loss {pair[0]:g}, gradient norm {pair[1]:g} at step {step}: lower "
+                    f"learning_rate ({self.config.learning_rate:g}) or clip "
+                    f"({self.config.clip:g}), or check the data; the last checkpoint is untouched"
+                )
+
+        self.counters.window += pairs
+        self.pending.clear()
+
+    def _report(self, rate: float, callbacks: Sequence[Callback]) -> None:
+        """Write a line of metrics, means over the steps since the last report, and call back."""
+        self._collect()
+        now = self.counters
+        losses, norms = zip(*now.window, strict=True)
+        now.loss = math.fsum(losses) / len(losses)
+        norm = math.fsum(norms) / len(norms)
+        now.window = []
+
+        seconds = now.seconds - self.reported[0]
+        images = now.images - self.reported[1]
+        self.reported = (now.seconds, now.images)
+
+        if self.metrics is not None:
+            line = {"step": now.step, "images": now.images, "loss": now.loss, "grad_norm": norm}
+            times = {"seconds": now.seconds, "images_per_second": images / max(seconds, 1e-9)}
+            self.metrics.append({**line, "learning_rate": rate, **times})
+
+        self._call_back(callbacks)
+
+    def _call_back(self, callbacks: Sequence[Callback]) -> None:
+        """Call the callbacks, with the loss of the last report."""
+        now = self.counters
+        self.called_back = now.seconds
+        if not self.first:
+            return
+
+        left = now.seconds * (1 - self.progress) / self.progress
+        report = Progress(now.step, now.images, now.loss, self.progress, now.seconds, left)
+        with isolated(self.processes.device):
+            for callback in callbacks:
+                callback(report)
+
+    def _validate(self) -> None:
+        """Validate the averaged model, save it if it is the best, and write a line of metrics."""
+        if self.selection is None:
+            return
+
+        self._collect()
+        now = self.counters
+        average = self.learner.ema.module
+        line = self.selection.validate(average, now.step, now.images, now.seconds)
+        if self.metrics is not None:
+            self.metrics.append(line)
+
+    def _save(self) -> None:
+        """Write a checkpoint, if the run has a folder."""
+        self._collect()
+        self.saved = self.counters.seconds
+
+        if self.folder is not None:
+            random = capture(self.processes, self.learner.generator)
+            if self.first:
+                state = {"counters": asdict(self.counters), "batches": self.batches.state_dict()}
+                checkpoint.write(self.folder, self.learner.checkpoint(random, state))
+
+    def _interruption(self) -> str:
+        place = f"interrupted at step {self.counters.step}"
+        if self.folder is None:
+            return f"{place}; nothing was saved, because the run has no folder"
+        return f"{place}; the checkpoint is in {self.folder}: resume to go on"
