@@ -168,3 +168,14 @@ def test_auto_is_adams_in_the_v_form_of_an_order_that_grows_with_the_steps(steps
         levels = grid_of(PATHS[name], steps, "angle").levels
         same = exponential_adams("v", order, "form_time", corrected)
         assert SOLVERS["auto"].plan(levels) == same.plan(levels)
+
+
+def test_plms_at_equal_steps_of_sigma_over_alpha_is_adams_bashforth_of_order_four():
+    """Liu et al. 2022, eq. 12, and one order less for each prediction that is missing at first."""
+    u = torch.linspace(2, 0.5, 8, dtype=torch.float64)
+    levels = PATH.levels(PATH.schedule.inverse(-2 * u.log()))
+    adams_bashforth = exponential_adams("eps", 4, "form_time", corrected=False)
+    for found, exact in zip(
+        SOLVERS["plms"].plan(levels), adams_bashforth.plan(levels), strict=True
+    ):
+        assert found.history_weights == pytest.approx(exact.history_weights, rel=1e-7, abs=1e-12)

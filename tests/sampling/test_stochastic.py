@@ -297,17 +297,16 @@ def test_the_draws_of_seeds_add_up_to_one_exact_draw(name, solver):
 
 
 def test_seeds3_without_noise_and_doubling_is_a_third_order_rule():
-    """Weights of eps at 0, 1/3 and 2/3 of h: the integral of e^{-y} exact to first order in y,
-    and stages that agree.
-    """
+    """Its last two stages integrate eps exactly to first order: int y e^{h - y} dy by one node."""
     path = PATHS["linear-vp"]
     t, s = path.levels([0.6, 0.4])
-    h = (s.log_snr - t.log_snr) / 2
-    *_, end = SOLVERS["seeds3"].plan([t, s])
-    late = -end.eps / (2 * s.sigma)
-    y = torch.linspace(0, h, 20001, dtype=torch.float64)
-    exact = torch.trapezoid(y * (h - y).exp(), y).item()  # int y e^{h - y} dy
-    assert late * 2 / 3 * h == pytest.approx(exact, rel=1e-7)
+    whole = (s.log_snr - t.log_snr) / 2
+    _, middle, end = SOLVERS["seeds3"].plan([t, s])
+    for stage, h, node in ((middle, 2 / 3 * whole, whole / 3), (end, whole, 2 / 3 * whole)):
+        weight = -stage.eps / (2 * stage.to.sigma)
+        y = torch.linspace(0, h, 20001, dtype=torch.float64)
+        exact = torch.trapezoid(y * (h - y).exp(), y).item()
+        assert weight * node == pytest.approx(exact, rel=1e-7)
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])
