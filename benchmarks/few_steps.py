@@ -37,11 +37,11 @@ def trained(run: str | None) -> RunFolder:
 
 def fitted(model: VDM, evaluations: int) -> TunedSampler:
     """The sampler that `allegory tune` makes by default."""
-    config = TuningConfig(iterations=300, batch=16, held_out=64, seed=OTHER_SEEDS)
+    config = TuningConfig(evaluations, iterations=300, batch=16, held_out=64, seed=OTHER_SEEDS)
     seeds = range(OTHER_SEEDS, OTHER_SEEDS + 256 + 64)
     x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds)
     labels = torch.arange(len(seeds)) % 10
-    return tune(model.denoiser, x_T, evaluations, condition=labels, config=config)
+    return tune(model.denoiser, x_T, config, condition=labels)
 
 
 def measure(folder: RunFolder) -> dict[str, dict[str, float]]:

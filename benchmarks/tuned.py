@@ -11,6 +11,7 @@ median of the items' own RMSE, and the seconds that tuning took on one thread.
 import argparse
 import json
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from allegory.sampling import TunedSampler, TuningConfig, initial_noise, tune
 from .solvers import FINE, ITEMS, PATH, Isotropic, problems
 
 EVALUATIONS, OTHER_SEEDS = (5, 8, 10, 15, 20), 10**6
-CHOICE = TuningConfig(iterations=600, batch=128, held_out=64, end="min", seed=OTHER_SEEDS)
+CHOICE = TuningConfig(5, iterations=600, batch=128, held_out=64, end="min", seed=OTHER_SEEDS)
 
 
 def errors(
@@ -46,7 +47,7 @@ def measure(predict: Isotropic) -> dict[int, dict[str, float]]:
         start = time.perf_counter()
         seeds = range(OTHER_SEEDS, OTHER_SEEDS + 512 + CHOICE.held_out)
         x_T = initial_noise(PATH, (dims,), seeds).to(x)
-        tuned = tune(predict, x_T, evaluations, config=CHOICE)
+        tuned = tune(predict, x_T, replace(CHOICE, steps=evaluations))
         seconds = time.perf_counter() - start
         before = errors(predict, x, truth, "auto", evaluations)
         after = errors(predict, x, truth, tuned, evaluations)

@@ -91,7 +91,7 @@ SAMPLERS = {
     "invert": lambda: invert(ORACLE, X0, BACK, solver="heun"),
     "picard": lambda: picard(ORACLE, X_T, GRID, solver="ddim").x,
     "adaptive": lambda: adaptive(ORACLE, X_T, AdaptiveSolver(1e-2)).x,
-    "tune": lambda: tune(ORACLE, X_T, 3, config=TuningConfig(3, 2, 2, 2)).grid.times,
+    "tune": lambda: tune(ORACLE, X_T, TuningConfig(3, 3, 2, 2, 2)).grid.times,
     "mixture": lambda: ORACLE.sample(SEEDS, 0.5),
     "bound": lambda: variational_bound(ORACLE, X0, Continuous(), seeds=SEEDS, draws=2),
     "probes": lambda: flow_log_prob(ORACLE, X0, FlowSolver(1e-2, probes=1), seeds=SEEDS),

@@ -11,6 +11,7 @@ from allegory.data.spec import DataSpec
 from allegory.likelihood import Bernoulli, Discretised, GaussianObservation, LogisticMixture
 from allegory.likelihood.codec import (
     Bins,
+    BitsBackCode,
     Container,
     Normal,
     OutOfBits,
@@ -103,7 +104,7 @@ def bins_of(model, index, fineness=0.5):
 
 def code(model, index, batch=16, fineness=0.5, seed=0):
     bins = bins_of(model, index[:16], fineness)
-    return encode(model, index, model.spec.values, bins, batch=batch, seed=seed), bins
+    return encode(BitsBackCode(model, model.spec.values, bins), index, batch=batch, seed=seed), bins
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,7 +115,9 @@ def test_items_come_back(name, count):
     index = items(model, min(count, 8) if name == "twenty steps" else count)
     coded, bins = code(model, index)
     assert sum(coded.sizes) == len(index) and max(coded.sizes) <= 16
-    assert torch.equal(decode(coded, model, model.spec.shape, model.spec.values, bins), index)
+    assert torch.equal(
+        decode(BitsBackCode(model, model.spec.values, bins), coded, model.spec.shape), index
+    )
 
 
 @pytest.mark.parametrize("name", ["a VAE", "a logistic mixture", "twenty steps"])
@@ -248,11 +251,14 @@ def test_bins_are_powers_of_two_below_the_narrowest_gaussian():
 def test_arguments_are_checked():
     model = black_and_white()
     with pytest.raises(ValueError, match="at least one"):
-        encode(model, items(model, 1)[:0], model.spec.values, bins_of(model, items(model, 2)))
+        encode(
+            BitsBackCode(model, model.spec.values, bins_of(model, items(model, 2))),
+            items(model, 1)[:0],
+        )
     with pytest.raises(ValueError, match="exponents"):
         Bins((200,))
     with pytest.raises(ValueError, match="2 exponents for a latent of 4"):
-        encode(model, items(model, 1), model.spec.values, (Bins((-3, -3)),))
+        encode(BitsBackCode(model, model.spec.values, (Bins((-3, -3)),)), items(model, 1))
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**40])
@@ -278,7 +284,7 @@ def test_other_results_of_the_network_are_noticed():
         model.up[2],
     )
     with pytest.raises(ValueError, match="computed different Gaussians"):
-        decode(coded, model, model.spec.shape, model.spec.values, bins)
+        decode(BitsBackCode(model, model.spec.values, bins), coded, model.spec.shape)
 
 
 CONTAINER = Container({"a": [1, 2, 3], "b": None}, np.arange(1, 300, dtype=np.uint32))

@@ -7,7 +7,15 @@ import torch
 from allegory.data import DataSpec
 from allegory.models import CategoricalOutput
 from allegory.networks import DiTConfig, MLPConfig
-from allegory.recipes import RECIPES, DiffusionConfig, PathConfig, RunFolder, execute, recipe_named
+from allegory.recipes import (
+    RECIPES,
+    Destination,
+    DiffusionConfig,
+    PathConfig,
+    RunFolder,
+    execute,
+    recipe_named,
+)
 from allegory.recipes.run_folder import write_whole
 from allegory.recipes.serialize import from_json, to_json
 
@@ -70,13 +78,16 @@ def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
     assert first.step == 2
     kept = (folder.path / "ema.safetensors").read_bytes()
     with pytest.raises(ValueError, match="no such file"):
-        execute(replace(run, source="nowhere.npy"), folder.path, overwrite=True)
+        execute(replace(run, source="nowhere.npy"), Destination(folder.path, overwrite=True))
     assert (folder.path / "ema.safetensors").read_bytes() == kept
-    execute(replace(run, training=replace(run.training, seed=1)), folder.path, overwrite=True)
+    execute(
+        replace(run, training=replace(run.training, seed=1)),
+        Destination(folder.path, overwrite=True),
+    )
     assert (folder.path / "ema.safetensors").read_bytes() != kept
     assert RunFolder.open(folder.path).run.training.seed == 1
     with pytest.raises(ValueError, match="give the same data"):
-        execute(replace(run, source="digits"), folder.path, resume=True)
+        execute(replace(run, source="digits"), Destination(folder.path, resume=True))
 
 
 def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):
@@ -102,7 +113,7 @@ def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):
     assert from_json(json.loads(json.dumps(to_json(run)))) == run
     whole, _ = execute(run, tmp_path / "whole")
     execute(replace(run, training=replace(training, steps=3)), tmp_path / "halves")
-    halves, _ = execute(run, tmp_path / "halves", resume=True)
+    halves, _ = execute(run, Destination(tmp_path / "halves", resume=True))
     for name in ("model.safetensors", "ema.safetensors"):
         assert (whole.path / name).read_bytes() == (halves.path / name).read_bytes()
     schedule = whole.model().denoiser.path.schedule

@@ -72,7 +72,7 @@ def test_the_gradient_is_that_of_the_end_point(name, make):
     """Of all numbers (nodes, weights, scales, shifted levels) against central differences."""
     path, plan = PATHS[name], LearnablePlan(PATHS[name], 4)
     x = initial_noise(path, (2,), range(8)).double()
-    problem = _Problem(make(path), x, torch.zeros_like(x), None, TuningConfig())
+    problem = _Problem(make(path), x, torch.zeros_like(x), None, TuningConfig(3))
     loss = problem.errors(plan, slice(None), grad=True).log().mean()
     loss.backward()
     for parameter in plan.parameters():
@@ -93,8 +93,8 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
     # A descent amplifies rounding: of 4 seeds the errors fall 7 to 11 times, after half as long 5
     # to 7.
-    config = TuningConfig(iterations=240, seed=1000)
-    tuned = tune(three_modes(path), noise(path, 128 + 64), 5, config=config)
+    config = TuningConfig(5, iterations=240, seed=1000)
+    tuned = tune(three_modes(path), noise(path, 128 + 64), config)
     assert tuned.after < tuned.before / 5
     x = initial_noise(path, (2,), range(200)).double()
     truth = sample(three_modes(path), x, grid(path, 200, "angle"), solver="auto")
@@ -115,8 +115,8 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
 @pytest.mark.parametrize(("start", "end"), [(2, "zero"), (4, "denoise"), (2, "min")])
 def test_no_node_leaves_a_path_that_is_noisy_at_its_end(start, end):
     path = Path(LinearLogSNR(start, -9))
-    config = TuningConfig(iterations=50, held_out=8, batch=8, rate=0.5, end=end)
-    tuned = tune(three_modes(path), noise(path, 24 + 8), 8, config=config)
+    config = TuningConfig(8, iterations=50, held_out=8, batch=8, rate=0.5, end=end)
+    tuned = tune(three_modes(path), noise(path, 24 + 8), config)
     assert tuned.grid.steps == 8 and tuned.after <= tuned.before
 
 
@@ -125,14 +125,14 @@ def test_tuning_computes_gradients_where_the_caller_has_none(mode):
     path = PATHS["linear-vp"]
     exact = three_modes(path)
     with mode():
-        tuned = tune(exact, noise(path, 24), 3, config=TuningConfig(20, 8, 8))
+        tuned = tune(exact, noise(path, 24), TuningConfig(3, 20, 8, 8))
     assert tuned.after < tuned.before
 
 
 def test_a_tuning_that_brings_nothing_keeps_the_plan():
     path = PATHS["linear-vp"]
-    wild = TuningConfig(iterations=3, held_out=16, rate=1e3)
-    tuned = tune(three_modes(path), noise(path, 32), 3, config=wild)
+    wild = TuningConfig(3, iterations=3, held_out=16, rate=1e3)
+    tuned = tune(three_modes(path), noise(path, 32), wild)
     assert tuned.after == tuned.before
     walk, moves = LearnablePlan(path, 3).numbers()
     assert torch.equal(tuned.grid.times, walk.times)
@@ -158,24 +158,24 @@ def test_conditions_reach_the_predict():
         seen.update(condition.tolist())
         return three_modes(path)(x, t)
 
-    choice, x = TuningConfig(iterations=1, held_out=2), noise(path, 8)
-    tune(as_predict(predict, path), x, 2, condition=torch.arange(8), config=choice)
+    choice, x = TuningConfig(2, iterations=1, held_out=2), noise(path, 8)
+    tune(as_predict(predict, path), x, choice, condition=torch.arange(8))
     assert seen == set(range(8))
     with pytest.raises(ValueError, match="condition: 3 for 8 items"):
-        tune(as_predict(predict, path), x, 2, condition=torch.arange(3), config=choice)
+        tune(as_predict(predict, path), x, choice, condition=torch.arange(3))
 
 
 def test_bad_input():
     path = PATHS["linear-vp"]
     with pytest.raises(ValueError, match="steps=0"):
-        tune(three_modes(path), noise(path, 80), 0)
+        TuningConfig(0)
     with pytest.raises(ValueError, match="x_T: 8 items, of which held_out=64"):
-        tune(three_modes(path), noise(path, 8), 2)
+        tune(three_modes(path), noise(path, 8), TuningConfig(2))
     with pytest.raises(ValueError, match=r"iterations=0; give a positive"):
-        TuningConfig(iterations=0)
+        TuningConfig(2, iterations=0)
     with pytest.raises(ValueError, match="not finite"):
         broken = as_predict(lambda x, t, condition=None: three_modes(path)(x * torch.nan, t), path)
-        tune(broken, noise(path, 80), 2)
+        tune(broken, noise(path, 80), TuningConfig(2))
     walk, moves = LearnablePlan(path, 3).numbers()
     with pytest.raises(ValueError, match="has a plan for one grid"):
         sample(
@@ -199,4 +199,4 @@ def test_too_little_memory_is_said_in_words():
     with pytest.raises(
         ValueError, match="batch=32: too little memory for 2 evaluations with gradient; halve it"
     ):
-        tune(as_predict(greedy, path), noise(path, 128), 2)
+        tune(as_predict(greedy, path), noise(path, 128), TuningConfig(2))

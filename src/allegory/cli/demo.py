@@ -33,7 +33,7 @@ class Demo:
     def run(self) -> None:
         """Train, evaluate, write the report, and print the figures."""
         from ..evaluation import EvaluationConfig
-        from ..recipes import execute, recipe_named
+        from ..recipes import Destination, execute, recipe_named
         from ..sampling import Sampler
         from ..training import bar
         from ..training.device import torch_device
@@ -48,9 +48,7 @@ class Demo:
         with bar(run.unit) as show:
             folder, result = execute(
                 run,
-                Path(self.out),
-                resume=self.resume,
-                overwrite=self.overwrite,
+                Destination(Path(self.out), self.resume, self.overwrite),
                 callbacks=[said_once(begin), show],
             )
         for line in remarks(run, expected, result):

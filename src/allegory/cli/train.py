@@ -181,16 +181,14 @@ class Training:
 
     def run(self) -> None:
         """Train, and print what came of it."""
-        from ..recipes import execute
+        from ..recipes import Destination, execute
         from ..training import bar
 
         options = self.options
         with bar(self.settings.unit) as show:
             folder, result = execute(
                 self.settings,
-                options.folder,
-                resume=options.resume,
-                overwrite=options.overwrite,
+                Destination(options.folder, options.resume, options.overwrite),
                 initial=None if options.from_run is None else Path(options.from_run),
                 callbacks=[said_once(device_line(self.settings.training)), show],
             )

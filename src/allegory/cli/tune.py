@@ -82,7 +82,7 @@ class Tune(RunOptions):
         held_out = max(self.items // 4, 1)
         first = _FIRST_SEED + self.seed
         seeds = range(first, first + self.items + held_out)
-        config = TuningConfig(self.iterations, self.batch, held_out, seed=first)
+        config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
 
         device = device_of(model)
         classes = model.spec.classes if is_conditional(model) else None
@@ -97,8 +97,7 @@ class Tune(RunOptions):
             return tune(
                 sampler.guided(model.denoiser),
                 x_T,
-                self.steps,
+                config,
                 condition=labels,
-                config=config,
                 on_step=lambda done, total: on_progress("tuning", done, total),
             )

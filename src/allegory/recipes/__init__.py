@@ -2,7 +2,7 @@
 
 from . import digits, images, mnist, mnist_binary, plane, scores  # noqa: F401  they register
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
-from .execute import execute
+from .execute import Destination, execute
 from .registry import RECIPES, recipe, recipe_named
 from .run_folder import RunFolder
 from .serialize import CONFIGS
@@ -11,6 +11,7 @@ __all__ = [
     "CONFIGS",
     "MODELS",
     "RECIPES",
+    "Destination",
     "DiffusionConfig",
     "ModelConfig",
     "PathConfig",

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..data import DataSpec
 from ..likelihood.codec import (
     Bins,
+    BitsBackCode,
     CodableModel,
     Container,
     Encoding,
@@ -135,10 +136,8 @@ def compress(
     start = time.perf_counter()
     bins = _bins(chain, spec, index)
     coded = encode(
-        chain,
+        BitsBackCode(chain, spec.values, bins),
         index,
-        spec.values,
-        bins,
         batch=coding.batch,
         seed=coding.seed,
         on_step=partial(on_progress, "encoding"),
@@ -238,8 +237,9 @@ def _intact(
     """The decoded indices, None where they are not those that were encoded."""
     with _threads(header.machine["threads"]):
         try:
+            code = BitsBackCode(chain, spec.values, header.codec_bins)
             tell = partial(on_progress, "decoding")
-            index = decode(coded, chain, spec.shape, spec.values, header.codec_bins, tell)
+            index = decode(code, coded, spec.shape, on_step=tell)
         except ValueError:
             return None
     return index if checksum(index) == header.items else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,57 @@ from .run_folder import RunFolder
 from .serialize import to_json
 
 
+@dataclass(frozen=True)
+class Destination:
+    """The folder that a run is written to, and what is done where it holds a run already.
+
+    Args:
+        path: the run folder.
+        resume: continue the run in it.
+        overwrite: replace the run in it.
+
+    Raises:
+        ValueError: for both `resume` and `overwrite`.
+    """
+
+    path: Path
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse two answers."""
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite: give one of them")
+
+    def check(self) -> None:
+        """ValueError where starting, resuming or overwriting would harm what is in the folder."""
+        path = self.path
+        occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if occupied and not (self.resume or self.overwrite):
+            raise ValueError(
+                f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, "
+                "or another folder"
+            )
+        if occupied and self.overwrite and not (path / "run.json").is_file():
+            raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
+
+    def create(self, run: Run, spec: DataSpec) -> RunFolder:
+        """The folder with the run.json of a `run` on data of this `spec`, after `check`.
+
+        Raises:
+            ValueError: for a run that cannot be resumed.
+        """
+        if self.resume:
+            _check_resumable(self.path, spec)
+        elif self.overwrite:
+            _clear(self.path)
+        return RunFolder.create(self.path, run, spec)
+
+
 def execute(
     run: Run,
-    path: Path,
+    folder: Path | Destination,
     *,
-    resume: bool = False,
-    overwrite: bool = False,
     initial: Path | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[RunFolder, Result]:
@@ -34,9 +79,8 @@ def execute(
 
     Args:
         run: what to train.
-        path: the run folder.
-        resume: continue the run in the folder.
-        overwrite: replace the run in the folder.
+        folder: where the run is written to; a path must be a new one, a `Destination` may continue
+            or replace the run that is there.
         initial: another run whose weights training starts from; None: random weights.
         callbacks: called at each report.
 
@@ -44,10 +88,11 @@ def execute(
         The folder, and what training returns.
 
     Raises:
-        ValueError: when the folder holds a run already and neither `resume` nor `overwrite` is
-            given, or when data and model do not fit.
+        ValueError: when the folder holds a run that is neither to be continued nor replaced, or
+            when data and model do not fit.
     """
-    check_folder(path, resume, overwrite)
+    out = folder if isinstance(folder, Destination) else Destination(folder)
+    out.check()
 
     dataset = load(run.source)
     if initial is not None:
@@ -58,33 +103,11 @@ def execute(
         torch.manual_seed(run.training.seed)  # the initial weights
         model = run.build_model(dataset)
 
-    if initial is not None and not resume:
+    if initial is not None and not out.resume:
         load_weights(model, RunFolder.open(initial).weights)
 
-    folder = prepare_folder(path, run, dataset.spec, resume, overwrite)
-    return folder, train_in(path, run, model, dataset, callbacks)
-
-
-def prepare_folder(
-    path: Path, run: Run, spec: DataSpec, resume: bool, overwrite: bool
-) -> RunFolder:
-    """Write run.json into a folder that `check_folder` has accepted.
-
-    Args:
-        path: the run folder.
-        run: its choices.
-        spec: what its data are.
-        resume: to continue the run in it.
-        overwrite: to remove the run in it.
-
-    Raises:
-        ValueError: for a run that cannot be resumed.
-    """
-    if resume:
-        _check_resumable(path, spec)
-    elif overwrite:
-        _clear(path)
-    return RunFolder.create(path, run, spec)
+    written = out.create(run, dataset.spec)
+    return written, train_in(out.path, run, model, dataset, callbacks)
 
 
 def train_in(
@@ -149,30 +172,6 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
     for name, part in value.items():
         flat |= _flat(f"{prefix}.{name}", part)
     return flat
-
-
-def check_folder(path: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder where starting, resuming or overwriting would harm what is there.
-
-    Args:
-        path: the run folder.
-        resume: to continue the run in it.
-        overwrite: to replace the run in it.
-
-    Raises:
-        ValueError: for a folder that holds something else.
-    """
-    if resume and overwrite:
-        raise ValueError("--resume and --overwrite: give one of them")
-
-    occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
-    if occupied and not (resume or overwrite):
-        raise ValueError(
-            f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, "
-            "or another folder"
-        )
-    if occupied and overwrite and not (path / "run.json").is_file():
-        raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
 
 
 def _check_resumable(path: Path, spec: DataSpec) -> None:

@@ -13,7 +13,7 @@ from ..data import Dataset, load
 from ..training import Callback, Result, TrainingConfig, bar, load_weights
 from .config import Run
 from .derive import config_of
-from .execute import check_folder, prepare_folder, train_in
+from .execute import Destination, train_in
 from .run_folder import RunFolder
 
 
@@ -64,12 +64,12 @@ def train(
         )
 
     training = _training(config, minutes, steps, seed)
-    folder = None if out is None else Path(out)
+    folder = None if out is None else Destination(Path(out), resume, overwrite)
     if folder is None and (resume or overwrite):
         raise ValueError("resume and overwrite are about a folder; give out=FOLDER")
 
     if folder is not None:
-        check_folder(folder, resume, overwrite)
+        folder.check()
 
     dataset = load(data) if isinstance(data, str) else data
     spec = getattr(model, "spec", dataset.spec)
@@ -79,9 +79,11 @@ def train(
     run = Run("python", dataset.source, config_of(model), training)
 
     if folder is not None:
-        prepare_folder(folder, run, dataset.spec, resume, overwrite)
+        folder.create(run, dataset.spec)
     with bar(run.unit) as show:
-        result = train_in(folder, run, model, dataset, [show, *callbacks])
+        result = train_in(
+            None if folder is None else folder.path, run, model, dataset, [show, *callbacks]
+        )
 
     model.load_state_dict(result.best.state_dict())
     model.eval()

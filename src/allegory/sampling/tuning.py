@@ -44,6 +44,7 @@ class TuningConfig:
     """How a sampler is tuned.
 
     Args:
+        steps: evaluations of the sampler.
         iterations: steps of Adam.
         batch: items per step.
         held_out: how many items, the last ones, are kept for the validation error and not learned
@@ -56,6 +57,7 @@ class TuningConfig:
         ValueError: for a count that is no positive whole number, or a rate that is not positive.
     """
 
+    steps: int
     iterations: int = 400
     batch: int = 32
     held_out: int = 64
@@ -64,7 +66,7 @@ class TuningConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch", "held_out"):
+        for name in ("steps", "iterations", "batch", "held_out"):
             value = getattr(self, name)
             if value < 1 or value != int(value):
                 raise ValueError(f"{name}={value}; give a positive number, a whole one")
@@ -75,13 +77,12 @@ class TuningConfig:
 def tune(
     predict: Predict,
     x_T: Float[Tensor, "n *shape"],
-    steps: int,
+    config: TuningConfig,
     *,
     condition: Tensor | None = None,
-    config: TuningConfig | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> TunedSampler:
-    """A sampler of this many evaluations, fitted to `predict` by gradient.
+    """A sampler of a given number of evaluations, fitted to `predict` by gradient.
 
     Args:
         predict: the network, oracle or guided Predict; gradients flow through it, its weights are
@@ -89,19 +90,17 @@ def tune(
         x_T: shape (n, *shape), initial noise of the items to learn from and of config.held_out
             items to validate with; a few hundred. Its seeds should be none of those that are
             sampled later.
-        steps: evaluations of the sampler.
+        config: evaluations of the sampler, and how to tune it.
         condition: one per item of x_T; None for no condition.
-        config: how to tune; None means TuningConfig().
         on_step: called with (iterations done, iterations in all).
 
     Returns:
         The sampler with the lowest validation error; the untuned one if none was better.
 
     Raises:
-        ValueError: for steps below 1, a condition or items that do not fit, a predict that is not
-            finite, or too little memory for a batch.
+        ValueError: for a condition or items that do not fit, a predict that is not finite, or too
+            little memory for a batch.
     """
-    config = config or TuningConfig()
     if condition is not None and len(condition) != len(x_T):
         raise ValueError(
             f"condition: {len(condition)} for {len(x_T)} items of x_T; give one per item"
@@ -113,7 +112,7 @@ def tune(
         )
 
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
-        plan = LearnablePlan(predict.path, steps, config.end)
+        plan = LearnablePlan(predict.path, config.steps, config.end)
         problem = _Problem.of(predict, x_T.clone(), condition, config)
         before = problem.validation_error(plan)
         if not math.isfinite(before):

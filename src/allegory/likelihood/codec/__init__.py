@@ -4,10 +4,11 @@ from .ans import Normal, OutOfBits, Stack
 from .bins import Bins, choose_bins
 from .bits_back import Chain, CodableModel, CodingContext, TopDownModel, pop_items, push_items
 from .file import Container, fingerprint, pack, unpack
-from .stream import Encoding, decode, encode
+from .stream import BitsBackCode, Encoding, decode, encode
 
 __all__ = [
     "Bins",
+    "BitsBackCode",
     "Chain",
     "CodableModel",
     "CodingContext",

@@ -69,12 +69,25 @@ def initial_words(seed: int, count: int) -> Words:
     return words
 
 
+@dataclass(frozen=True, eq=False)
+class BitsBackCode:
+    """What encoder and decoder have in common.
+
+    Args:
+        model: p and q.
+        values: the values of the data in model space.
+        bins: those of each latent.
+    """
+
+    model: CodableModel
+    values: Float[Tensor, " levels"]
+    bins: tuple[Bins, ...]
+
+
 @torch.no_grad()
 def encode(
-    model: CodableModel,
+    code: BitsBackCode,
     index: Int64[Tensor, "n *shape"],
-    values: Float[Tensor, " levels"],
-    bins: tuple[Bins, ...],
     *,
     batch: int = 100,
     seed: int = 0,
@@ -83,10 +96,8 @@ def encode(
     """Encode items.
 
     Args:
-        model: p and q.
+        code: the model, and how its latents are coded.
         index: the items, as numbers of their values.
-        values: the values in model space.
-        bins: those of each latent.
         batch: the largest size of a batch.
         seed: of the initial words, and of the scrambling.
         on_step: called with (items done, items in all) after each batch.
@@ -99,17 +110,15 @@ def encode(
 
     words = _INITIAL_WORDS
     while True:
-        encoded = _attempt(model, index, values, bins, (batch, seed, words), on_step)
+        encoded = _attempt(code, index, (batch, seed, words), on_step)
         if encoded is not None:
             return encoded
         words *= 2
 
 
 def _attempt(
-    model: CodableModel,
+    code: BitsBackCode,
     index: Tensor,
-    values: Tensor,
-    bins: tuple[Bins, ...],
     plan: tuple[int, int, int],
     on_step: _OnStep | None,
 ) -> Encoding | None:
@@ -126,7 +135,8 @@ def _attempt(
         trial = stack.copy()
         some = index[start : start + size]
         try:
-            cost = push_items(trial, model, some, values, CodingContext(bins, seed, len(sizes)))
+            context = CodingContext(code.bins, seed, len(sizes))
+            cost = push_items(trial, code.model, some, code.values, context)
         except OutOfBits:
             if size == 1:
                 return None
@@ -148,21 +158,18 @@ def _attempt(
 
 @torch.no_grad()
 def decode(
+    code: BitsBackCode,
     encoding: Encoding,
-    model: CodableModel,
     shape: Sequence[int],
-    values: Float[Tensor, " levels"],
-    bins: tuple[Bins, ...],
+    *,
     on_step: _OnStep | None = None,
 ) -> Int64[Tensor, "n *shape"]:
     """Decode the items that `encode` encoded.
 
     Args:
+        code: that of `encode`.
         encoding: what `encode` returned.
-        model: p and q.
         shape: that of an item.
-        values: the values in model space.
-        bins: those of each latent.
         on_step: called with (items done, items in all) after each batch.
 
     Raises:
@@ -173,8 +180,8 @@ def decode(
     parts: list[Tensor] = []
     try:
         for batch, size in reversed(list(enumerate(encoding.sizes))):
-            context = CodingContext(bins, encoding.seed, batch)
-            parts.append(pop_items(stack, model, (size, *shape), values, context))
+            context = CodingContext(code.bins, encoding.seed, batch)
+            parts.append(pop_items(stack, code.model, (size, *shape), code.values, context))
             if on_step is not None:
                 on_step(sum(map(len, parts)), sum(encoding.sizes))
         intact = np.array_equal(stack.words, initial_words(encoding.seed, encoding.initial))
