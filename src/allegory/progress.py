@@ -1,8 +1,8 @@
-"""Progress of long computations: what is being done, done of total, and the time that is left.
+"""Progress of long computations: stage, done of total, and the time that is left.
 
-A long function takes `on_progress`, a callable of (stage, done, total), and calls it whenever it
-has got further. Here is the one that shows it: a bar in a terminal, and elsewhere (in a log file) a
-line every ten seconds. Standard output stays free for results.
+A long function calls its argument `on_progress` with (stage, done, total). The displays in this
+module write to standard error: bars in a terminal, and elsewhere (in a log file) a line every ten
+seconds.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ class OnProgress(Protocol):
     """The callback of a long function.
 
     Args:
-        stage: what is being done, e.g. "bits/dim of the test set".
-        done: how much of it is done.
-        total: how much there is to do.
-        note: more to show, e.g. a loss.
+        stage: name of the computation, e.g. "bits/dim of the test set".
+        done: the amount that is done, in any unit.
+        total: the whole amount, in that unit.
+        note: further text, e.g. a loss.
     """
 
     def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None: ...
 
 
 def silent(stage: str, done: float, total: float, note: str = "", /) -> None:
-    """Show nothing: the default of functions that take `on_progress`."""
+    """An `OnProgress` that shows nothing, whatever `stage`, `done`, `total` and `note` are."""
 
 
 @contextmanager
 def progress(terminal: bool | None = None) -> Iterator[OnProgress]:
-    """Show progress on standard error while the block runs.
+    """A display of progress on standard error inside the block.
 
     Args:
         terminal: True for bars, False for lines; None: bars if standard error is a terminal.
 
     Yields:
-        The callable to give to a function as its `on_progress`.
+        The argument `on_progress` of a long function.
     """
     if sys.stderr.isatty() if terminal is None else terminal:
         with _bars() as bars:
@@ -63,7 +63,7 @@ def progress(terminal: bool | None = None) -> Iterator[OnProgress]:
 
 @dataclass(frozen=True)
 class _Known:
-    """The last that was heard of a stage, and when and where it began."""
+    """The last progress of a stage, and the time and the progress at its first call."""
 
     stage: str
     done: float
@@ -73,15 +73,16 @@ class _Known:
     first: float
 
     def left(self, now: float) -> str:
-        """The time that is left at the pace so far, or nothing while there is no pace."""
+        """The time that is left at the pace so far; "" without progress since the first call."""
         if self.done <= self.first:
             return ""
+
         seconds = (now - self.began) * (self.total - self.done) / (self.done - self.first)
         return f"{clock(seconds)} left"
 
 
 class _Stages:
-    """What is known of each stage.
+    """The progress of each stage.
 
     Args:
         now: the clock, in seconds.
@@ -92,15 +93,15 @@ class _Stages:
         self.last: _Known | None = None
         self._began: dict[str, tuple[float, float]] = {}
 
-    def hear(self, stage: str, done: float, total: float, note: str) -> _Known:
-        """Note how far a stage is."""
+    def update(self, stage: str, done: float, total: float, note: str) -> _Known:
+        """The progress of a stage, recorded."""
         began, first = self._began.setdefault(stage, (self.now(), done))
         self.last = _Known(stage, done, total, note, began, first)
         return self.last
 
 
 class Lines:
-    """An `OnProgress` for log files: the last state as a line of text.
+    """An `OnProgress` for log files: the last progress as a line of text.
 
     Args:
         now: the clock, in seconds.
@@ -110,31 +111,33 @@ class Lines:
         self._stages = _Stages(now)
 
     def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None:
-        self._stages.hear(stage, done, total, note)
+        self._stages.update(stage, done, total, note)
 
     def line(self) -> str:
         """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; "" before the first call."""
         known = self._stages.last
         if known is None:
             return ""
+
         done = f"{known.done:.0f} of {known.total:.0f}"
         parts = (done, known.note, known.left(self._stages.now()))
         return f"{known.stage}: {', '.join(filter(None, parts))}"
 
     @contextmanager
     def every(self, seconds: float) -> Iterator[None]:
-        """Print the line again and again from a thread, also while nobody calls."""
+        """Print the line every `seconds` seconds from a thread, also between two calls."""
         ended = threading.Event()
 
-        def tell() -> None:
+        def print_lines() -> None:
             wait = min(_FIRST_LINE_SECONDS, seconds)
             while not ended.wait(wait):
                 wait = seconds
                 if self.line():
                     print(self.line(), file=sys.stderr, flush=True)
 
-        thread = threading.Thread(target=tell, daemon=True)
+        thread = threading.Thread(target=print_lines, daemon=True)
         thread.start()
+
         try:
             yield
         finally:
@@ -151,7 +154,7 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: float, total: float, note: str = "", /) -> None:
-        known = self._stages.hear(stage, done, total, note)
+        known = self._stages.update(stage, done, total, note)
         if stage not in self._tasks:
             self._tasks[stage] = self._display.add_task(stage, note="", left="")
 
@@ -176,7 +179,7 @@ def _bars() -> Iterator[_Bars]:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on."""
+    """A time of `seconds` as m:ss, or from an hour on as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

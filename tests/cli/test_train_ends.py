@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from allegory.cli import main
-from allegory.cli.train import expected_steps, remarks
+from allegory.cli.train_report import expected_steps, remarks
 from allegory.recipes import RunFolder, recipe_named
 from allegory.training import TrainingConfig, Validation
 

@@ -1,8 +1,8 @@
 """The command line.
 
-Text becomes objects in `arguments.py`, once; everything heavy is imported when a command runs.
+`parse.py` turns arguments into commands; large packages are imported when a command runs.
 
-A mistake is one line on standard error that names the value and the remedy, and exit status 2.
+An error of the user is one line on standard error with the value and the remedy, and exit status 2.
 Ctrl-C in training writes a checkpoint first and exits with 130.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `allegory` command."""
+    """The entry point of `allegory`; `arguments` of None are those of the command line."""
     try:
         from .parse import parse
 
@@ -25,12 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _plain(error: Exception) -> str:
-    """One line for an error a user can mend; anything unforeseen keeps its traceback."""
+    """The line of an error that the user can correct; any other is raised, with its traceback."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; pip install 'allegory[all]'"
     if isinstance(error, OSError):
         reason = f"{error.filename or 'disk'}: {error.strerror or error}"
         return f"{reason}; make room, or choose a folder that can be written"
+
     from ..training import TrainingError
 
     if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):

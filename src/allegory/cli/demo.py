@@ -1,4 +1,4 @@
-"""`allegory demo`: the main job on bundled data."""
+"""The command `allegory demo`: training, samples and evaluation on bundled data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Demo:
         from ..training import bar
         from ..training.device import torch_device
         from .evaluate import DEFAULT_GUIDE, report_on
-        from .train import device_line, remarks, said_once
+        from .train_report import device_line, printed_once, remarks
 
         run = recipe_named("digits")
         expected = run.training
@@ -49,7 +49,7 @@ class Demo:
             folder, result = execute(
                 run,
                 Destination(Path(self.out), self.resume, self.overwrite),
-                callbacks=[said_once(begin), show],
+                callbacks=[printed_once(begin), show],
             )
         for line in remarks(run, expected, result):
             tables.remark(line)

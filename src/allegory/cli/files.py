@@ -1,4 +1,4 @@
-"""Files that commands write: pictures, arrays, the report."""
+"""Output files of the commands: pictures, arrays, the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = (".png", ".npz", ".npy")
 
 
 def check_kind(out: Path) -> None:
-    """ValueError for a file that samples cannot be written to."""
+    """Raise ValueError for a file `out` with a suffix that samples cannot be written with."""
     if out.suffix not in KINDS:
         raise ValueError(
             f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)"
@@ -32,13 +32,21 @@ def check_kind(out: Path) -> None:
 
 
 def free_name(folder: Path) -> Path:
-    """The first of samples-1.png, samples-2.png, ... that is not there yet."""
+    """The first of samples-1.png, samples-2.png, ... that is absent in `folder`."""
     return next(file for i in count(1) if not (file := folder / f"samples-{i}.png").exists())
 
 
 def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) -> None:
-    """Samples as a picture, or as arrays (`x` and `labels` in an .npz)."""
+    """Write samples as a picture, or as arrays (`x` and `labels` in an .npz).
+
+    Args:
+        out: the file; its suffix decides. Its folder is made if it is absent.
+        raw: samples (n, *shape) in the data's own unit.
+        labels: classes (n,); None: no classes.
+        spec: shape and range of the items.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
+
     file = BytesIO()
     if out.suffix == ".png":
         _write_png(file, sample_grid(raw, labels, spec))
@@ -48,6 +56,7 @@ def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) 
         np.savez(file, x=raw.numpy())
     else:
         np.savez(file, x=raw.numpy(), labels=labels.numpy())
+
     write_whole(out, file.getvalue())
 
 
@@ -56,14 +65,14 @@ def _write_png(file: BytesIO, figure: Figure) -> None:
 
 
 def free_file(name: str, overwrite: bool) -> Path:
-    """The file OUT of a command.
+    """The path of the argument OUT of a command.
 
     Args:
-        name: its name, as given.
-        overwrite: whether it may replace a file.
+        name: the argument.
+        overwrite: whether an existing file is replaced.
 
     Raises:
-        ValueError: where it cannot be written, before anything is computed.
+        ValueError: for a folder, an existing file without `overwrite`, or a folder that is absent.
     """
     out = Path(name)
     if out.exists() and (out.is_dir() or not overwrite):
@@ -74,11 +83,21 @@ def free_file(name: str, overwrite: bool) -> Path:
 
 
 def write_report(folder: RunFolder, model: Model, dataset: Dataset, found: Evaluation) -> Path:
-    """report.html in the run folder: the figures, every picture, and how each was made."""
+    """Write report.html in the run folder: the figures of the evaluation, and the pictures.
+
+    Args:
+        folder: the run.
+        model: its model.
+        dataset: the data of the evaluation.
+        found: the evaluation.
+
+    Returns:
+        The path of the report.
+    """
     kind = "diffusion model" if isinstance(model, HasTrajectory) else "model"
     title = f"allegory: {folder.run.recipe}, a {kind} of {dataset.name}"
+    pictures = sections(model, dataset, found, folder.metrics())
+
     page = folder.path / "report.html"
-    write_whole(
-        page, report(title, found.rows(), sections(model, dataset, found, folder.metrics()))
-    )
+    write_whole(page, report(title, found.rows(), pictures))
     return page

@@ -1,6 +1,6 @@
-"""Code from outside the package: modules that register parts, and files with recipes.
+"""Import of code from outside the package: modules that register parts, and files with recipes.
 
-An error in such a file is one line that names the file and the line in it.
+An error in such a file is reported in one line, with the file and the line number.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ _OPTION = "--import"
 
 
 def take_imports(arguments: Sequence[str]) -> list[str]:
-    """Import what `--import MODULE` and `--import=MODULE` name, and return the other words.
+    """Import the modules of `--import MODULE` and `--import=MODULE`.
+
+    Args:
+        arguments: the arguments of the command line.
+
+    Returns:
+        The other arguments.
 
     Raises:
-        ValueError: where a module is missing, or fails.
+        ValueError: for a module that is missing, or that raises an error.
     """
     rest: list[str] = []
     words = iter(arguments)
@@ -38,13 +44,17 @@ def take_imports(arguments: Sequence[str]) -> list[str]:
 
 
 def import_module(name: str) -> ModuleType:
-    """A module by its dotted name, found from the working folder too, or by the path of its file.
+    """The module with this name.
+
+    Args:
+        name: a dotted name, looked up in the working folder too, or the path of a .py file.
 
     Raises:
         ValueError: for a file or module that is missing, or that raises an error.
     """
     if name.endswith(".py"):
         return import_file(Path(name))
+
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -58,7 +68,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module in a file; each file is run once.
+    """The module in the file `path`; each file is executed once.
 
     Raises:
         ValueError: for a file that is missing, or that raises an error.
@@ -84,7 +94,7 @@ def import_file(path: Path) -> ModuleType:
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Inside the block, an error in the code of this file becomes a ValueError with the line."""
+    """Inside the block, an error in the file `path` is raised as a ValueError with its line."""
     try:
         yield
     except SyntaxError as error:
@@ -100,27 +110,23 @@ def errors_of(path: Path) -> Iterator[None]:
 
 
 def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
-    """The recipe function that "FILE.py" or "FILE.py:FUNCTION" names; None for any other text.
+    """The file and the recipe function of "FILE.py" or "FILE.py:FUNCTION"; None for other text.
 
     Without a name it is the one function of the file that is annotated to return a `Run`, or the
     only function.
 
+    Args:
+        text: RECIPE of the command line.
+
     Raises:
-        ValueError: where the file has no such function, or several.
+        ValueError: for a file without such a function, or with several.
     """
     file, _, name = text.partition(".py")
     if not file or (name and not name.startswith(":")) or not text.startswith(f"{file}.py"):
         return None
-    path = Path(f"{file}.py")
-    module = import_file(path)
 
-    own = {
-        key: value
-        for key, value in vars(module).items()
-        if callable(value)
-        and not isinstance(value, type)
-        and getattr(value, "__module__", None) == module.__name__
-    }
+    path = Path(f"{file}.py")
+    own = _functions(import_file(path))
     public = {key: value for key, value in own.items() if not key.startswith("_")}
     if name:
         wanted = name.removeprefix(":")
@@ -136,6 +142,17 @@ def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
     if not candidates:
         raise ValueError(f"{path}: no function in it; define one that returns a Run")
     raise ValueError(f"{path}: functions {', '.join(candidates)}; name one, {path}:FUNCTION")
+
+
+def _functions(module: ModuleType) -> dict[str, Callable[..., object]]:
+    """The functions that a module defines itself, by name."""
+    return {
+        key: value
+        for key, value in vars(module).items()
+        if callable(value)
+        and not isinstance(value, type)
+        and getattr(value, "__module__", None) == module.__name__
+    }
 
 
 def _returns_run(function: Callable[..., object]) -> bool:

@@ -1,4 +1,4 @@
-"""`allegory info`: what a run is."""
+"""The command `allegory info`: the description of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Info:
     """Print as JSON."""
 
     def run(self) -> None:
-        """Print what run.json, metrics.jsonl and the weights say."""
+        """Print the description."""
         from ..recipes import RunFolder
         from . import tables
 
@@ -31,6 +31,7 @@ class Info:
         if self.json:
             print(json.dumps(about, indent=2))
             return
+
         shown = {name: value for name, value in about.items() if name not in ("model", "training")}
         tables.show(
             False, shown | _flat("model", about["model"]) | _flat("training", about["training"])
@@ -38,13 +39,14 @@ class Info:
 
 
 def describe(folder: RunFolder) -> dict[str, Any]:
-    """What a run is, as JSON values by name."""
+    """The description of the run in `folder`, as JSON values by name."""
     from ..recipes.serialize import to_json
 
     content = json.loads((folder.path / "run.json").read_text())
     lines = folder.metrics()
     last = lines[-1] if lines else {}
     model = folder.run.model.build(folder.spec)
+
     return {
         "run": str(folder.path),
         "recipe": folder.run.recipe,
@@ -65,6 +67,7 @@ def _flat(prefix: str, value: Any) -> dict[str, object]:
     """A tree of fields as dotted names."""
     if not isinstance(value, dict):
         return {prefix: value}
+
     flat: dict[str, object] = {}
     for name, part in value.items():
         flat |= {prefix: part} if name == "kind" else _flat(f"{prefix}.{name}", part)

@@ -1,4 +1,4 @@
-"""Command-line arguments as the options of a command, read by tyro; its errors in one line."""
+"""The parser of the command line (by tyro), with errors of one line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Command(Protocol):
-    """What words become: something to run.
+    """The options of a command, and its `run()`.
 
     A class with `epilog()` prints more below its help.
     """
@@ -69,14 +69,20 @@ class Command(Protocol):
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command of these arguments. ValueError of one line for arguments that do not fit."""
+    """The command of these `arguments`.
+
+    Raises:
+        ValueError: in one line, for arguments that do not fit.
+        SystemExit: after `--help` has been printed.
+    """
     arguments = take_imports(arguments)
     if not arguments or arguments[0].startswith("-"):
         every = tuple(
             Annotated[kind, subcommand(name, description=(kind.__doc__ or "").partition("\n")[0])]
             for name, kind in COMMANDS.items()
         )
-        chosen: Command = read_options(Union[every], arguments, _PROGRAM, _DESCRIPTION)  # noqa: UP007
+        command: Any = Union[every]  # noqa: UP007
+        chosen: Command = read_options(command, arguments, _PROGRAM, _DESCRIPTION)
         return chosen
 
     name, *rest = arguments
@@ -87,7 +93,7 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _parse_train(arguments: Sequence[str]) -> Command:
-    """Read the words twice: which recipe it is, and then the fields of that recipe."""
+    """The command `train`, parsed twice: first the recipe, then the fields of that recipe."""
     program = f"{_PROGRAM} train"
     named = bool(arguments) and not arguments[0].startswith("-")
     if not named and any(word in _HELP for word in arguments):
@@ -103,13 +109,16 @@ def _parse_train(arguments: Sequence[str]) -> Command:
 def read_options(
     kind: type[T] | Any, words: Sequence[str], program: str, text: str | None = None
 ) -> T:
-    """Words to a dataclass of options.
+    """The options of a dataclass from words of the command line.
 
     Args:
         kind: the dataclass.
-        words: the command line.
-        program: what the help calls the program.
-        text: description for the help; None: the dataclass's docstring.
+        words: the arguments.
+        program: name of the program in the help.
+        text: description in the help; None: the docstring of the dataclass.
+
+    Returns:
+        An instance of `kind`.
 
     Raises:
         ValueError: in one line, for words that do not fit.
@@ -120,7 +129,19 @@ def read_options(
 
 
 def read_known(kind: type[T], words: Sequence[str], program: str) -> tuple[T, list[str]]:
-    """The options of `kind`, and the arguments that are not fields of it."""
+    """The options of a dataclass, and the words that are not fields of it.
+
+    Args:
+        kind: the dataclass.
+        words: the arguments.
+        program: name of the program in the help.
+
+    Returns:
+        An instance of `kind`, and the other words.
+
+    Raises:
+        ValueError: in one line, for a value that does not fit.
+    """
     found: tuple[T, list[str]] = _tyro(kind, words, program, None, return_unknown_args=True)
     return found
 
@@ -153,6 +174,7 @@ def _tyro(
         if stop.code in (0, None):
             getattr(kind, "epilog", lambda: None)()
             raise
+
     with _wide_terminal(), warnings.catch_warnings(), redirect_stderr(io.StringIO()) as complaint:
         warnings.simplefilter("ignore")
         with suppress(SystemExit):
@@ -162,7 +184,7 @@ def _tyro(
 
 @contextmanager
 def _wide_terminal() -> Iterator[None]:
-    """So wide that no line of a complaint is wrapped."""
+    """Inside the block, the terminal is so wide that no line of an error is wrapped."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = _WIDE
     try:
@@ -175,7 +197,7 @@ def _wide_terminal() -> Iterator[None]:
 
 
 def _one_line(box: str, program: str) -> str:
-    """The first sentence of tyro's boxed complaint, in plain words where it speaks of types."""
+    """The first sentence of tyro's boxed error, in plain words where it is about types."""
     lines = [re.sub(r"^[|│]\s*|\s*[|│]$", "", line).strip() for line in box.splitlines()[1:]]
     lines = [line for line in lines if line.strip("╰╯─+- ")]
     said = lines[0].rstrip(".") if lines else "these words make no sense"
@@ -200,7 +222,7 @@ def _one_line(box: str, program: str) -> str:
 
 
 def _expected(option: str, lines: Sequence[str]) -> str:
-    """What values an option takes, from the help that tyro prints under a complaint."""
+    """The kind of value that an option takes, from the help that tyro prints below an error."""
     usage = next((line for line in lines if line.startswith(option + " ")), "")
     several = "[" in usage or len(usage.split()) > 2
     if "INT" in usage:

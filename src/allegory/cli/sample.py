@@ -1,4 +1,4 @@
-"""`allegory sample`: samples of a run, as a picture or as arrays."""
+"""The command `allegory sample`: samples of a run, as a picture or as arrays."""
 
 from __future__ import annotations
 
@@ -45,18 +45,13 @@ class Sample(SamplerOptions, RunOptions):
         from ..models.base import HasTrajectory, is_conditional
         from ..progress import progress
         from . import tables
-        from .files import check_kind, free_name, save_samples
+        from .files import save_samples
 
         if self.count < 1:
             raise ValueError(f"--count {self.count}: give at least 1")
         folder, model = self.open()
         seeds = _seeds(self.seeds, self.count)
-        out = Path(self.out) if self.out else free_name(folder.path / "samples")
-        check_kind(out)
-        if out.exists() and not self.overwrite:
-            raise ValueError(
-                f"--out {self.out!r}: exists already; give --overwrite or another file"
-            )
+        out = self._file(folder)
 
         sampler = None
         figures: dict[str, object] = {"samples": len(seeds)}
@@ -78,10 +73,20 @@ class Sample(SamplerOptions, RunOptions):
         save_samples(out, raw.cpu(), labels, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
+    def _file(self, folder: RunFolder) -> Path:
+        """The file to write. ValueError if it exists, or for its suffix."""
+        from .files import check_kind, free_name
+
+        out = Path(self.out) if self.out else free_name(folder.path / "samples")
+        check_kind(out)
+        if out.exists() and not self.overwrite:
+            raise ValueError(
+                f"--out {self.out!r}: exists already; give --overwrite or another file"
+            )
+        return out
+
     def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
-        """The sampler that was asked for; without a solver, the one tuned for so many steps if
-        there is one.
-        """
+        """The sampler of the options; without a solver, one tuned for the steps if there is one."""
         from ..recipes.tuned_files import load_tuned
 
         guide = self.guide_text()
@@ -122,13 +127,14 @@ def _seeds(text: str | None, count: int) -> range:
 
 
 def _labels(label: int | None, count: int, classes: int | None) -> Tensor | None:
-    """This class for all, or all classes in turn; none where the data have none."""
+    """The labels of `count` samples: one class, or all classes in turn; None without classes."""
     import torch
 
     if classes is None:
         if label is not None:
             raise ValueError(f"--label {label}: this run has no classes; leave it out")
         return None
+
     if label is None:
         return torch.arange(count) % classes
     if not 0 <= label < classes:

@@ -1,4 +1,4 @@
-"""What commands print: a table for people, JSON for programs."""
+"""Output of the commands: tables, or JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def note(quiet: bool, text: str) -> None:
-    """Print a line of text, unless `quiet` (with --json)."""
+    """Print the line `text`, except if `quiet` (with --json)."""
     from rich.console import Console
 
     if not quiet:
@@ -21,15 +21,16 @@ def note(quiet: bool, text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print a line of text on standard error, also with --json."""
+    """Print the line `text` on standard error, also with --json."""
     print(text, file=sys.stderr, flush=True)
 
 
 def show(as_json: bool, figures: Mapping[str, object]) -> None:
-    """Named figures, one a line."""
+    """Print named `figures`, one per line; as a JSON object if `as_json`."""
     if as_json:
         print(json.dumps(figures, indent=2))
         return
+
     from rich.console import Console
     from rich.table import Table
 
@@ -40,10 +41,17 @@ def show(as_json: bool, figures: Mapping[str, object]) -> None:
 
 
 def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
-    """The figures of an evaluation, and where its report is."""
+    """Print the figures of an evaluation, and the path of its report.
+
+    Args:
+        as_json: print a JSON object in place of a table.
+        found: the evaluation.
+        page: path of the report.
+    """
     if as_json:
         print(json.dumps(found.to_dict() | {"report": str(page)}, indent=2))
         return
+
     from rich.console import Console
     from rich.table import Table
 
@@ -54,6 +62,7 @@ def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
     table.add_column("unit")
     for name, value, error, unit in found.rows():
         table.add_row(name, f"{value:.3f}", "" if error is None else f"{error:.3f}", unit)
+
     console = Console()
     console.print(table)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)

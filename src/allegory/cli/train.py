@@ -1,4 +1,4 @@
-"""`allegory train`: a recipe, with every field as an option, into a run folder."""
+"""The command `allegory train`: a recipe with every field as an option, and a run folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from tyro.conf import arg
 
 from . import tables
 from .imports import errors_of, recipe_in
+from .train_report import device_line, printed_once, remarks, validation_figures
 
 if TYPE_CHECKING:
     from ..recipes import Run
-    from ..training import Callback, Progress, Result, TrainingConfig
+    from ..training import TrainingConfig
 
 _FIELDS = ("model", "training")
-_FEW = 0.8
-"""A run with less than this share of the steps that its recipe expects says so."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ class Train:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Options, and the run whose fields the other words may change.
+    """The common options, and the run whose fields are the further options.
 
     Args:
         options: the options that every recipe has.
-        begun: the recipe's run, or the one in the folder where it is resumed.
-        description: what the recipe is.
+        begun: the recipe's run, or with --resume the one in the folder.
+        description: docstring of the recipe, for the help.
     """
 
     options: Train
@@ -96,13 +95,21 @@ class Prepared:
         return kind
 
     def completed(self, options: Train) -> Training:
-        """The run with the options applied. ValueError where they change a run that is resumed."""
+        """The run with `options` applied.
+
+        Args:
+            options: an instance of `options_type()`.
+
+        Raises:
+            ValueError: for options that change the model of a resumed run.
+        """
         changed = {name: getattr(options, name) for name in _FIELDS}
         if options.resume and changed["model"] != self.begun.model:
             raise ValueError(
                 f"--model: {options.folder} was begun with {self.begun.model}; leave its "
                 "fields out, or give another --out"
             )
+
         run = replace(self.begun, **changed)
         run = with_budget(run, options.minutes, options.steps)
         given = {"seed": options.seed, "device": options.device}
@@ -114,10 +121,13 @@ class Prepared:
 
 
 def prepare(options: Train) -> Prepared:
-    """The recipe, or with --resume the run in the folder.
+    """The run of the recipe, or with --resume the run in the folder.
+
+    Args:
+        options: the options that every recipe has.
 
     Raises:
-        ValueError: for an unknown recipe, or words that fit another run than the one to resume.
+        ValueError: for an unknown recipe, or options of another run than the one to resume.
     """
     from ..recipes import RunFolder
 
@@ -127,12 +137,13 @@ def prepare(options: Train) -> Prepared:
 
     begun = RunFolder.open(options.folder).run
     own, description = _recipe(options.recipe, options.data or begun.source)
-    words: dict[str, tuple[object, object, object]] = {
+    choices: dict[str, tuple[object, object, object]] = {
         "RECIPE": (options.recipe, own.recipe, begun.recipe),
         "--data": (options.data, own.source, begun.source),
         "--seed": (options.seed, options.seed, begun.training.seed),
     }
-    for name, (given, meant, began) in words.items():
+
+    for name, (given, meant, began) in choices.items():
         if given is not None and meant != began:
             raise ValueError(
                 f"{name} {given}: {options.folder} was begun with {began}; give that, or another "
@@ -142,7 +153,7 @@ def prepare(options: Train) -> Prepared:
 
 
 def _recipe(name: str, data: str | None) -> tuple[Run, str]:
-    """The run of a recipe by its name or of a user's file, and what its docstring says."""
+    """The run of a recipe, by its name or from a user's file, and the docstring of the recipe."""
     from ..recipes import RECIPES, Run, recipe_named
 
     own = recipe_in(name)
@@ -159,20 +170,31 @@ def _recipe(name: str, data: str | None) -> tuple[Run, str]:
 
 
 def with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
-    """The run with another budget, where one is given: it replaces both steps and minutes."""
+    """A run with another budget.
+
+    Args:
+        run: the run.
+        minutes: budget in minutes; None: no limit.
+        steps: budget in optimizer steps; None: no limit. With both None the budget is unchanged,
+            else it replaces both.
+
+    Returns:
+        The run.
+    """
     if minutes is None and steps is None:
         return run
+
     return replace(run, training=replace(run.training, minutes=minutes, steps=steps))
 
 
 @dataclass(frozen=True)
 class Training:
-    """A run to carry out, and where.
+    """A run to execute, with its folder.
 
     Args:
-        options: folder, and how to print.
+        options: folder, and format of the output.
         settings: the run.
-        expected: the recipe's own training, which says how many steps its budget should bring.
+        expected: the recipe's own training configuration, with its expected pace.
     """
 
     options: Train
@@ -180,7 +202,7 @@ class Training:
     expected: TrainingConfig
 
     def run(self) -> None:
-        """Train, and print what came of it."""
+        """Train, and print the figures."""
         from ..recipes import Destination, execute
         from ..training import bar
 
@@ -190,7 +212,7 @@ class Training:
                 self.settings,
                 Destination(options.folder, options.resume, options.overwrite),
                 initial=None if options.from_run is None else Path(options.from_run),
-                callbacks=[said_once(device_line(self.settings.training)), show],
+                callbacks=[printed_once(device_line(self.settings.training)), show],
             )
 
         figures: dict[str, object] = {
@@ -205,75 +227,3 @@ class Training:
         for line in remarks(self.settings, self.expected, result):
             tables.remark(line)
         tables.note(options.json, f"next: allegory evaluate {folder.path}")
-
-
-def device_line(training: TrainingConfig) -> str:
-    """Device and precision of a run, in one line. ValueError for a device that is absent."""
-    from ..training.device import described, torch_device
-
-    return f"training in {described(training, torch_device(training.device))}"
-
-
-def said_once(text: str) -> Callback:
-    """A callback of training that prints a line when training has begun."""
-    said: list[str] = []
-
-    def say(now: Progress) -> None:
-        if not said:
-            said.append(text)
-            tables.remark(text)
-
-    return say
-
-
-def validation_figures(result: Result) -> dict[str, object]:
-    """What validation found, as named figures; none without it."""
-    found = result.validation
-    if found is None:
-        return {}
-    return {
-        "validation loss": found.last,
-        "best validation loss": found.best,
-        "at step": found.best_step,
-        "overfitted": found.overfitted,
-    }
-
-
-def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
-    """What the user should know of a run that has ended: too few steps, overfitting.
-
-    Args:
-        run: the run.
-        expected: the recipe's own training; with both a number of steps and of minutes it says how
-            many steps a minute should bring.
-        result: what came of it.
-    """
-    lines = []
-    wanted = expected_steps(run.training, expected)
-    if wanted is not None and result.step < _FEW * wanted:
-        lines.append(
-            f"only {result.step:,} steps in the time, where the recipe expects about "
-            f"{wanted:,.0f}: the figures will be "
-            f"worse than it says; go on with --resume --training.steps {wanted:.0f} "
-            "--training.minutes None"
-        )
-
-    found = result.validation
-    if found is not None and found.best_step < result.step and found.overfitted:
-        lines.append(
-            f"overfitted: the validation loss was lowest at step {found.best_step:,} "
-            f"({found.best:.4f} {run.unit}) and "
-            f"ended at {found.last:.4f}; the run's model is that of step {found.best_step:,} "
-            "(best.safetensors)"
-        )
-    return lines
-
-
-def expected_steps(training: TrainingConfig, expected: TrainingConfig) -> float | None:
-    """How many steps a run should have made, by the recipe's pace; None where the recipe does not
-    say.
-    """
-    if training.minutes is None or expected.steps is None or expected.minutes is None:
-        return None
-    by_pace = expected.steps * training.minutes / expected.minutes
-    return by_pace if training.steps is None else min(by_pace, training.steps)
