@@ -30,7 +30,7 @@ def mosaic(x: np.ndarray) -> np.ndarray:
     return canvas
 
 
-def main() -> None:
+def draw_picture() -> None:
     """Draw the samples and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    draw_picture()

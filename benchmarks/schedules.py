@@ -75,7 +75,7 @@ def choice(arguments: argparse.Namespace) -> Run:
     minutes = None if arguments.steps else arguments.seconds / 60
     return replace(
         run,
-        model=replace(run.model, network=network, row=arguments.row, path=path),
+        model=replace(run.model, network=network, target=arguments.row, path=path),
         training=replace(run.training, minutes=minutes, steps=arguments.steps),
     )
 
