@@ -23,7 +23,8 @@ from allegory.evaluation.reference_codecs import other_codecs
 from allegory.models import VDM
 from allegory.process import bits_per_dim
 from allegory.recipes import RunFolder, execute, recipe_named
-from allegory.recipes.compress import CodingConfig, compress, decompress
+from allegory.recipes.compress import compress, decompress
+from allegory.recipes.compressed import CodingConfig
 
 Table = dict[str, dict[str, float]]
 

@@ -24,7 +24,8 @@ import torch
 
 from allegory.likelihood.codec import unpack
 from allegory.recipes import RunFolder
-from allegory.recipes.compress import CodingConfig, compress, decompress
+from allegory.recipes.compress import compress, decompress
+from allegory.recipes.compressed import CodingConfig
 
 from . import recorded
 

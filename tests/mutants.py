@@ -239,13 +239,13 @@ MUTANTS = {
         "sampling/test_driver.py",
     ),
     "oracle, responsibilities": Mutant(
-        "process/exact.py",
+        "process/mixture.py",
         "- 0.5 * quadratic",
         "- quadratic",
         _ORACLE,
     ),
     "oracle, covariance": Mutant(
-        "process/exact.py",
+        "process/mixture.py",
         "(sigma * sigma) * self.variances / variance",
         "sigma * self.variances / variance",
         _ORACLE,

@@ -18,7 +18,7 @@ from allegory.evaluation import (
     pixel_histogram,
     sliced_wasserstein,
 )
-from allegory.evaluation.evaluate import proportion, sample_accuracy
+from allegory.evaluation.sample_quality import proportion, sample_accuracy
 from allegory.sampling import Sampler
 
 SAMPLER = Sampler("ddim", steps=3, guide="cfg:1.5")

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from allegory.networks import UNetConfig
-from allegory.networks.unet import PixelAttention, ResBlock, Resolution, UNetModule, resolutions
+from allegory.networks.unet import Resolution, UNetModule, resolutions
+from allegory.networks.unet_blocks import PixelAttention, ResBlock
 
 
 class Nothing(nn.Module):

@@ -8,9 +8,10 @@ from allegory.models import as_hierarchy
 from allegory.process import kernel, scaling
 from allegory.process.betas import Betas
 from allegory.process.bound import Bound
-from allegory.process.exact import ExactDensity, Mixture
+from allegory.process.exact import ExactDensity
 from allegory.process.kernel import Gaussian
 from allegory.process.learned_schedule import LearnedSchedule
+from allegory.process.mixture import Mixture
 from allegory.process.path import Level
 from allegory.process.prediction import Prediction
 from allegory.process.schedule import Cosine, LinearLogSNR

@@ -5,7 +5,7 @@ import torch
 from tests.helpers.paths import PATHS
 
 from allegory.process.empirical import Empirical
-from allegory.process.exact import Mixture
+from allegory.process.mixture import Mixture
 from allegory.process.path import Path
 from allegory.process.schedule import LinearLogSNR
 

@@ -10,7 +10,8 @@ from allegory.likelihood.codec import pack, unpack
 from allegory.models import LadderConfig
 from allegory.networks import UNetConfig
 from allegory.recipes import DiffusionConfig, PathConfig, Run, RunFolder
-from allegory.recipes.compress import CodingConfig, compress, decompress
+from allegory.recipes.compress import compress, decompress
+from allegory.recipes.compressed import CodingConfig
 from allegory.training import TrainingConfig
 
 pytest.importorskip("constriction")

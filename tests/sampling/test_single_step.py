@@ -19,8 +19,8 @@ from tests.helpers.gaussian import (
 from tests.helpers.paths import ENDLESS, ONE_PER_SCALING, PATHS
 
 from allegory.process.betas import Betas
-from allegory.process.exact import Mixture
 from allegory.process.grid import grid
+from allegory.process.mixture import Mixture
 from allegory.process.path import Path
 from allegory.process.schedule import Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..data import DataSpec
-    from ..recipes.compress import Compressed
+    from ..recipes.compressed import Compressed
 
 _PARTS = ("train", "validation", "test")
 _ARRAYS = (".npy", ".npz")
@@ -64,7 +64,8 @@ class Compress:
         from ..evaluation.reference_codecs import other_codecs
         from ..progress import progress
         from ..recipes import RunFolder
-        from ..recipes.compress import CodingConfig, compress
+        from ..recipes.compress import compress
+        from ..recipes.compressed import CodingConfig
         from ..recipes.run_folder import write_whole
         from .files import free_file
 

@@ -1,12 +1,14 @@
-"""How good is a model? Bits/dim, samples, and what both are compared with."""
+"""Evaluation of models: bits/dim, quality of samples, and references for both."""
 
 from .baselines import pixel_histogram
 from .compare import BoundEstimate, compare_bounds
 from .config import BoundConfig, EvaluationConfig
 from .distances import frechet, sliced_wasserstein
-from .evaluate import Accuracy, Distance, Evaluation, Measure, evaluate, sample_accuracy
+from .evaluate import evaluate
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
+from .result import Accuracy, Distance, Evaluation, Measure
+from .sample_quality import sample_accuracy
 
 __all__ = [
     "Accuracy",

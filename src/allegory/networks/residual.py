@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from .embeddings import zeroed
-from .unet import group_norm
+from .unet_blocks import group_norm
 
 
 class Residual(nn.Module):

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from .attention import Attention
 from .condition import Condition
-from .embeddings import Inputs, modulate, zeroed
+from .embeddings import Inputs, zeroed
 from .registry import NETWORKS, constructor
+from .unet_blocks import PixelAttention, ResBlock, group_norm
 
 
 @dataclass(frozen=True)
@@ -76,61 +75,6 @@ class UNetConfig:
             outputs: output channels; None means those of the items.
         """
         return UNetModule(self, shape, condition, outputs)
-
-
-class ResBlock(nn.Module):
-    """skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))) (1 + scale) + shift))).
-
-    The last convolution is zero at first, and scale and shift come from the embedding.
-
-    Args:
-        inner: input channels.
-        outer: output channels.
-        dim: width of the embedding.
-        dropout: probability of dropping a unit.
-    """
-
-    def __init__(self, inner: int, outer: int, dim: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = group_norm(inner)
-        self.conv = nn.Conv2d(inner, outer, 3, padding=1)
-        self.film = zeroed(nn.Linear(dim, 2 * outer))
-        self.inner_norm = group_norm(outer)
-        self.dropout = nn.Dropout(dropout)
-        self.last = zeroed(nn.Conv2d(outer, outer, 3, padding=1))
-        self.skip = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
-
-    def forward(
-        self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
-    ) -> Float[Tensor, "b d y x"]:
-        """The features h after the block; shift and scale come from the embedding."""
-        shift, scale = self.film(embedding)[..., None, None].chunk(2, dim=1)
-
-        inside = self.conv(silu(self.norm(h)))
-        inside = silu(modulate(self.inner_norm(inside), shift, scale))
-        out: Tensor = self.skip(h) + self.last(self.dropout(inside))
-        return out
-
-
-class PixelAttention(nn.Module):
-    """h + attention among the pixels of GroupNorm(h), its last layer zero.
-
-    Args:
-        channels: of h.
-        heads: attention heads.
-    """
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.norm = group_norm(channels)
-        self.attention = Attention(channels, heads)
-        zeroed(self.attention.out)
-
-    def forward(self, h: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        """The features h after attention."""
-        tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))
-        out: Tensor = h + tokens.transpose(1, 2).view_as(h)
-        return out
 
 
 class Stage(nn.Module):
@@ -272,11 +216,6 @@ class UNetModule(nn.Module):
         return out
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm in 8 groups, or in as many as divide both 8 and the channels."""
-    return nn.GroupNorm(gcd(8, channels), channels)
-
-
 def embedding_width(config: UNetConfig) -> int:
     """Width of the embedding for this config, 4 times the channels (Ho et al. 2020)."""
     return 4 * config.channels
@@ -307,7 +246,5 @@ def resolutions(shape: Sequence[int], count: int) -> list[int]:
 
 UNet = constructor("UNet", UNetConfig)
 NETWORKS.register(
-    "unet",
-    UNetConfig,
-    "U-Net of residual blocks, for images of 8x8 to 64x64 (Ho et al. 2020)",
+    "unet", UNetConfig, "U-Net of residual blocks, for images of 8x8 to 64x64 (Ho et al. 2020)"
 )

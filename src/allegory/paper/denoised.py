@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.exact import Mixture
+from ..process.mixture import Mixture
 from .cases import Chain, chain
 from .dense import LadderLayer
 

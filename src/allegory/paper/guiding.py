@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..guidance import ClassifierFree
-from ..process.exact import Mixture
 from ..process.kernel import posterior
+from ..process.mixture import Mixture
 from .cases import chain
 from .check import Kind, Sides, same, section
 from .denoised import layers

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.exact import Mixture
+from ..process.mixture import Mixture
 from ..process.path import Level, Path
 from ..process.prediction import Prediction
 from .cases import chain

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..process.exact import Mixture
+from ..process.mixture import Mixture
 from ..process.path import Path
 from ..process.prediction import Prediction
 from ..process.schedule import Geometric

@@ -1,8 +1,9 @@
 """Figures of a model, one function each, and a report that holds them."""
 
-from .bound import bound_terms, bounds_compared, loss_over_log_snr
+from .bound import bound_terms, bounds_compared
 from .curve import training_curve
 from .field import energy_surface, score_field
+from .loss_by_noise import loss_over_log_snr
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections

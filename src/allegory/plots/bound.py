@@ -1,19 +1,13 @@
-"""Figures of the bound: its terms, other bounds, and the diffusion term by noise level."""
+"""Figures of the bound: its terms, and other bounds of the same items."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jaxtyping import Float, Int64, Shaped
-from torch import Tensor
-
 from ..evaluation.compare import BoundEstimate
 from ..evaluation.likelihood import Likelihood
-from ..likelihood.bound import loss_by_log_snr
-from ..models.base import HasTrajectory, device_of, evaluating
-from ..process.bound import Estimate, bits_per_dim
+from ..process.bound import Estimate
 from .style import BLUE, GREEN, GREY, INK, ORANGE, blank, number, styled
 
 if TYPE_CHECKING:
@@ -64,6 +58,12 @@ def bound_terms(
         axes.barh(y, total.mean, height=0.42, color=GREY, alpha=0.45)
         _total(axes, y, total, "")
 
+    _label_terms(axes, names)
+    return page
+
+
+def _label_terms(axes: Axes, names: Sequence[str]) -> None:
+    """Axes and legend of the bars, one per name."""
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="bits/dim", ylim=(len(names) - 0.35, -0.6))
@@ -74,8 +74,6 @@ def bound_terms(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2, handlelength=1.2
     )
     axes.tick_params(axis="y", length=0)
-
-    return page
 
 
 def _bar(axes: Axes, y: int, terms: Mapping[str, Estimate]) -> None:
@@ -148,111 +146,34 @@ def bounds_compared(bounds: Sequence[BoundEstimate]) -> Figure:
     axes = page.subplots()
 
     for y, one in enumerate(bounds):
-        gap = one.difference
-        axes.errorbar(
-            gap.mean,
-            y,
-            xerr=gap.error,
-            fmt="o",
-            color=INK if one is own else BLUE,
-            capsize=4,
-            elinewidth=1.4,
-        )
-        words = (
-            ""
-            if one is own
-            else f"{'+' if gap.mean > 0 else ''}{number(gap.mean, 3)} ± {gap.error:.3f}"
-        )
-        axes.annotate(
-            words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center"
-        )
+        _difference(axes, y, one, one is own)
 
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(bounds)), [one.name for one in bounds])
-    wide = max(abs(one.difference.mean) for one in bounds) > _LINEAR_RANGE
-    if wide:
+    is_wide = max(abs(one.difference.mean) for one in bounds) > _LINEAR_RANGE
+    if is_wide:
         axes.set_xscale("symlog", linthresh=_LINEAR_RANGE)
-    axes.set(
-        xlabel="bits/dim less those of the reference" + (" (symmetric log scale)" if wide else ""),
-        ylim=(len(bounds) - 0.5, -0.5),
-    )
+    scale = " (symmetric log scale)" if is_wide else ""
+    axes.set(xlabel=f"bits/dim less those of the reference{scale}", ylim=(len(bounds) - 0.5, -0.5))
     axes.margins(x=0.25)
     axes.tick_params(axis="y", length=0)
 
     return page
 
 
-@styled
-def loss_over_log_snr(
-    model: HasTrajectory,
-    raw: Shaped[Tensor, "n *shape"],
-    labels: Int64[Tensor, " n"] | None = None,
-    *,
-    seed: int = 0,
-    points: int = 24,
-) -> Figure:
-    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also when they
-    are given.
-
-    The curve is 1/2 E|eps - eps_hat|^2 (Luo 2022, eq. 110, in continuous time), the area under it
-    the diffusion term.
-
-    Args:
-        model: a diffusion model whose path has finite ends.
-        raw: raw items.
-        labels: one label per item, or None.
-        seed: item i draws from seed + i.
-        points: values of log-SNR.
-
-    Raises:
-        ValueError: for fewer than two items, which have no standard error.
-    """
-    if len(raw) < 2:
-        raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two")
-
-    page = blank(3.9, "The bound by noise level")
-    axes = page.subplots()
-    curves = (
-        {"p(x)": (None, BLUE)}
-        if labels is None
-        else {"p(x)": (None, BLUE), "p(x | label)": (labels, ORANGE)}
+def _difference(axes: Axes, y: int, one: BoundEstimate, is_reference: bool) -> None:
+    """A dot with its error bar, and its value except for the reference."""
+    gap = one.difference
+    axes.errorbar(
+        gap.mean,
+        y,
+        xerr=gap.error,
+        fmt="o",
+        color=INK if is_reference else BLUE,
+        capsize=4,
+        elinewidth=1.4,
     )
 
-    for name, (condition, color) in curves.items():
-        log_snr, bits = _curve(model, raw, condition, seed, points)
-        mean, error = bits.mean(1), bits.std(1) / math.sqrt(len(raw))
-        start, end = model.denoiser.path.schedule.ends
-        area = mean.mean().item() * (start - end)
-        axes.plot(
-            log_snr, mean, color=color, linewidth=2, label=f"{name}: area {area:.2f} bits/dim"
-        )
-        axes.fill_between(log_snr, mean - error, mean + error, color=color, alpha=0.25, linewidth=0)
-
-    axes.set(
-        xlabel="log-SNR   (noise on the left, data on the right)",
-        ylabel="bits/dim per unit of log-SNR",
-    )
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0)
-    axes.legend()
-
-    return page
-
-
-def _curve(
-    model: HasTrajectory, raw: Tensor, condition: Tensor | None, seed: int, points: int
-) -> tuple[Float[Tensor, " points"], Float[Tensor, "points n"]]:
-    device = device_of(model)
-    x0 = model.spec.encode(raw.to(device))
-    labels = None if condition is None else condition.to(device)
-
-    with evaluating(model):
-        log_snr, nats = loss_by_log_snr(
-            model.denoiser,
-            x0,
-            seeds=range(seed, seed + len(x0)),
-            points=points,
-            condition=labels,
-        )
-
-    return log_snr, bits_per_dim(nats, model.spec).cpu()
+    sign = "+" if gap.mean > 0 else ""
+    words = "" if is_reference else f"{sign}{number(gap.mean, 3)} ± {gap.error:.3f}"
+    axes.annotate(words, (gap.mean + gap.error, y), (8, 0), textcoords="offset points", va="center")

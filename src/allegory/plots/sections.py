@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..data.dataset import Dataset, Items
-from ..evaluation.evaluate import Evaluation
 from ..evaluation.likelihood import Likelihood
+from ..evaluation.result import Evaluation
 from ..models.base import HasTrajectory, Model, has_bound
-from .bound import bound_terms, bounds_compared, loss_over_log_snr
+from .bound import bound_terms, bounds_compared
 from .curve import training_curve
 from .items import is_image, is_plane
+from .loss_by_noise import loss_over_log_snr
 from .plane import plane_sections
 from .report import Section
 from .samples import sample_grid

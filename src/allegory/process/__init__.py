@@ -3,10 +3,11 @@
 from .betas import Betas, LinearBeta, LinearBetaSubVP
 from .bound import Bound, Estimate, bits_per_dim, estimate
 from .empirical import Empirical
-from .exact import ExactDensity, Mixture
+from .exact import ExactDensity
 from .grid import SPACINGS, Grid, grid
 from .kernel import Gaussian, marginal, posterior, transition
 from .learned_schedule import LearnedSchedule
+from .mixture import Mixture
 from .path import Level, Path
 from .prediction import (
     TARGETS,

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -33,6 +32,7 @@ from ..likelihood.codec import (
 from ..models.base import CanCode
 from ..process.noise import Noise, Stream
 from ..progress import OnProgress, silent
+from .compressed import CodingConfig, Compressed
 from .compressed_header import (
     Header,
     checksum,
@@ -46,90 +46,29 @@ _UNREADABLE = "its header holds what `allegory compress` never writes; make the 
 _ITEMS_FOR_BINS = 16
 
 
-@dataclass(frozen=True)
-class CodingConfig:
-    """The choices of an encoder.
-
-    Args:
-        steps: the most latents of a diffusion model; None means the model's default. Others take
-            none.
-        batch: the most items that the network sees at once.
-        seed: of the first bits.
-        check: whether the file is decoded once.
-
-    Raises:
-        ValueError: for a negative seed.
-    """
-
-    steps: int | None = None
-    batch: int = 100
-    seed: int = 0
-    check: bool = True
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}: give 0 or more")
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """The bytes of a file, and their cost.
-
-    Args:
-        content: the bytes.
-        items: the number of items.
-        dims: dimensions per item.
-        gross_bits: bits of all code words.
-        net_bits: without the first bits.
-        bound_bits: -log2 of the densities at the coded latents, a draw of the bound for all items.
-        evaluations: of the network per item.
-        encode_seconds: time to encode.
-        decode_seconds: time to decode; None without the check.
-    """
-
-    content: bytes
-    items: int
-    dims: int
-    gross_bits: int
-    net_bits: int
-    bound_bits: float
-    evaluations: int
-    encode_seconds: float
-    decode_seconds: float | None
-
-    @property
-    def numbers(self) -> int:
-        """The number of dimensions of all items, by which bits/dim divides."""
-        return self.items * self.dims
-
-
 def compress(
     folder: RunFolder,
     raw: Shaped[Tensor, "n *shape"],
     coding: CodingConfig,
     on_progress: OnProgress = silent,
 ) -> Compressed:
-    """Code raw items.
+    """The file that encodes raw items, by bits-back coding with the model of a run.
 
     Args:
-        folder: the run whose model codes them.
+        folder: the run.
         raw: items of the run's data, (n, *shape).
         coding: the choices of the encoder.
         on_progress: called as on_progress(stage, done, total).
+
+    Returns:
+        The bytes, and their cost.
 
     Raises:
         ValueError: for other items than the run's, continuous data, or a model that cannot code.
     """
     spec = folder.spec
-    if spec.levels is None:
-        raise ValueError(
-            "the run's data are continuous: a density is no code; train on data of finitely many "
-            "levels"
-        )
-    spec.check(raw)
-
+    index = _indices(raw, spec)
     model = _coder(folder)
-    index = spec.index(raw)
     nodes = model.coding_nodes(spec.values[index[:_ITEMS_FOR_BINS]], coding.steps)
     chain = model.coding_chain(nodes)
 
@@ -187,6 +126,17 @@ def decompress(
     return folder.spec.decode(folder.spec.values[index])
 
 
+def _indices(raw: Tensor, spec: DataSpec) -> Int64[Tensor, "n *shape"]:
+    """The indices of the levels of raw items. ValueError for continuous or other data."""
+    if spec.levels is None:
+        raise ValueError(
+            "the run's data are continuous: a density is no code; train on data of finitely many "
+            "levels"
+        )
+    spec.check(raw)
+    return spec.index(raw)
+
+
 def _coder(folder: RunFolder) -> CanCode:
     """The run's model. ValueError for one that cannot code."""
     model = folder.model()
@@ -196,7 +146,7 @@ def _coder(folder: RunFolder) -> CanCode:
 
 
 def _check(folder: RunFolder, content: bytes, index: Tensor, on_progress: OnProgress) -> float:
-    """Seconds to decode. ValueError where the items do not come back."""
+    """The seconds to decode. ValueError for items other than those encoded."""
     start = time.perf_counter()
     if not torch.equal(_decode(folder, content, "the new file", on_progress), index):
         raise ValueError("the new file does not give the items back; nothing was written")
@@ -238,8 +188,8 @@ def _intact(
     with _threads(header.machine["threads"]):
         try:
             code = BitsBackCode(chain, spec.values, header.codec_bins)
-            tell = partial(on_progress, "decoding")
-            index = decode(code, coded, spec.shape, on_step=tell)
+            on_step = partial(on_progress, "decoding")
+            index = decode(code, coded, spec.shape, on_step=on_step)
         except ValueError:
             return None
     return index if checksum(index) == header.items else None
@@ -247,7 +197,7 @@ def _intact(
 
 @torch.no_grad()
 def _bins(chain: CodableModel, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
-    """Bins that suit the latents of the first items."""
+    """The bins chosen by the latents of the first items."""
     x0 = spec.values[index[:_ITEMS_FOR_BINS]]
     noise = Noise(range(len(x0)), spec.shape, Stream.BOUND)
     return choose_bins(chain.infer(x0, noise.draw).latents)
@@ -255,7 +205,7 @@ def _bins(chain: CodableModel, spec: DataSpec, index: Tensor) -> tuple[Bins, ...
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """So many threads inside the block."""
+    """Inside the block, torch has `count` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -72,10 +72,7 @@ def train(
         folder.check()
 
     dataset = load(data) if isinstance(data, str) else data
-    spec = getattr(model, "spec", dataset.spec)
-    if spec != dataset.spec:
-        raise ValueError(f"data: {dataset.spec} is not what the model is for, {spec}")
-
+    _check_spec(model, dataset)
     run = Run("python", dataset.source, config_of(model), training)
 
     if folder is not None:
@@ -116,6 +113,13 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
 
     load_weights(model, run.weights)
     return model.eval()
+
+
+def _check_spec(model: nn.Module, dataset: Dataset) -> None:
+    """ValueError for data of another kind than the model's."""
+    spec = getattr(model, "spec", dataset.spec)
+    if spec != dataset.spec:
+        raise ValueError(f"data: {dataset.spec} is not what the model is for, {spec}")
 
 
 def _training(

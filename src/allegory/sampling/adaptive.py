@@ -20,7 +20,7 @@ from torch import Tensor
 from ..numerics.adaptive_ode import AdaptiveIntegrator
 from ..numerics.local_gaussian import Angle, Point
 from ..process.flow_field import FlowSlope
-from ..process.path import precise
+from ..process.path import Path, precise
 from ..process.prediction import Predict
 
 _HISTORY = 4
@@ -98,20 +98,10 @@ def adaptive(
         ValueError: for no items, or a path that is clean at t = 0.
         RuntimeError: when an item needs more evaluations than the limit.
     """
-    if x_T.ndim < 2 or len(x_T) == 0:
-        raise ValueError(
-            f"x_T: shape {tuple(x_T.shape)}; give at least one item, of at least one number"
-        )
-
-    solver = solver or AdaptiveSolver()
     path = predict.path
+    _check(path, x_T)
+    solver = solver or AdaptiveSolver()
     start, terminal = path.schedule.ends
-    if not math.isfinite(start):
-        raise ValueError(
-            "path: log-SNR is infinite at t = 0, and adaptive() needs a finite end; "
-            "use sample(..., solver='auto'), or a schedule with a finite start"
-        )
-
     u_1 = math.exp(-max(terminal / 2, -_LARGEST_LAMBDA))
     u_0 = math.exp(-start / 2)
     log_snr = torch.tensor(-2 * math.log(u_1), dtype=torch.float64)
@@ -133,6 +123,20 @@ def adaptive(
 
     x0 = predict(x, level, condition).x0.to(x_T.dtype)
     return AdaptiveResult(x0, solution.evaluations + 1)
+
+
+def _check(path: Path, x_T: Tensor) -> None:
+    """ValueError for no items, or a path that is clean at t = 0."""
+    if x_T.ndim < 2 or len(x_T) == 0:
+        raise ValueError(
+            f"x_T: shape {tuple(x_T.shape)}; give at least one item, of at least one number"
+        )
+
+    if not math.isfinite(path.schedule.ends[0]):
+        raise ValueError(
+            "path: log-SNR is infinite at t = 0, and adaptive() needs a finite end; "
+            "use sample(..., solver='auto'), or a schedule with a finite start"
+        )
 
 
 @dataclass(frozen=True, eq=False)

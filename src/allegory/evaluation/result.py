@@ -1,0 +1,144 @@
+"""The result of an evaluation: its figures with standard errors and units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import Any, NamedTuple
+
+from ..data.dataset import Items
+from ..process.bound import Estimate
+from .compare import BoundEstimate
+from .config import EvaluationConfig
+from .likelihood import Likelihood
+
+
+class Measure(NamedTuple):
+    """A figure with its standard error (None without one) and its unit ("" for a pure number)."""
+
+    name: str
+    value: float
+    error: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The distances of samples and of as many training items from the test set, in model units."""
+
+    samples: float
+    train: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy of a classifier of real items on the labels of samples.
+
+    Args:
+        total: fraction of the samples that are classified as their label.
+        by_class: that fraction by label.
+        real: accuracy of the classifier on the test set.
+    """
+
+    total: Estimate
+    by_class: tuple[float, ...]
+    real: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The figures of a model on a data set, from `evaluate`. Bits/dim are of the test set.
+
+    Args:
+        dataset: the name of the data set.
+        config: the figures and how they were computed; with the numbers of importance weights and
+            compared items that were used.
+        likelihood: the bound of p(x), term by term; None for a model without a bound.
+        conditional: that of p(x | label), for data of several classes.
+        label_cost: bits/dim for the label itself.
+        histogram: bits/dim by the histogram of each number alone; None for continuous data.
+        bounds: other bounds of the first test items.
+        accuracy: accuracy of the samples' labels; None without labels.
+        frechet: Fréchet distance of the samples.
+        sliced_wasserstein: sliced Wasserstein distance of the samples.
+        seconds: time of each part.
+        generated: the samples.
+    """
+
+    dataset: str
+    config: EvaluationConfig
+    likelihood: Likelihood | None
+    conditional: Likelihood | None
+    label_cost: float | None
+    histogram: Estimate | None
+    bounds: tuple[BoundEstimate, ...]
+    accuracy: Accuracy | None
+    frechet: Distance
+    sliced_wasserstein: Distance
+    seconds: dict[str, float]
+    generated: Items
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the samples."""
+        return range(self.config.seed, self.config.seed + len(self.generated))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the samples."""
+        skipped = ("generated", "config")
+        values = {name: value for name, value in vars(self).items() if name not in skipped}
+        config = asdict(replace(self.config, sampler=None))
+        sampler = self.config.sampler
+        config["sampler"] = None if sampler is None else sampler.to_dict()
+
+        return {name: _plain(value) for name, value in values.items()} | {"config": config}
+
+    def rows(self) -> list[Measure]:
+        """The figures in reading order."""
+        per_second = len(self.generated) / max(self.seconds["sampling"], 1e-9)
+        speed = Measure("sampling speed", per_second, None, "items/s")
+        return [*self._likelihoods(), *self._qualities(), speed]
+
+    def _likelihoods(self) -> Iterator[Measure]:
+        """The bounds, and their references."""
+        if self.likelihood is not None:
+            nats = self.likelihood.nats
+            yield _bits("bits/dim, p(x)", self.likelihood.total)
+            yield Measure("nats, p(x)", nats.mean, nats.error, "nats")
+            for number, cost in enumerate(self.likelihood.latents, start=1):
+                yield _bits(f"  cost of z{number}", cost)
+        if self.conditional is not None and self.label_cost is not None:
+            with_label = self.conditional.total
+            both = Estimate(with_label.mean + self.label_cost, with_label.error)
+            yield _bits("bits/dim, p(x | label)", with_label)
+            yield _bits("bits/dim, p(x, label)", both)
+        if self.histogram is not None:
+            yield _bits("bits/dim, histogram of each number", self.histogram)
+
+        for one in self.bounds:
+            yield _bits(f"{one.name} ({self.config.compared} items)", one.bits)
+
+    def _qualities(self) -> Iterator[Measure]:
+        """The quality of the samples."""
+        if self.accuracy is not None:
+            total, real = self.accuracy.total, self.accuracy.real
+            shown = "samples that show their label"
+            yield Measure(shown, 100 * total.mean, 100 * total.error, "%")
+            yield Measure("the same classifier on real test items", 100 * real, None, "%")
+        for name, distance in (
+            ("Fréchet", self.frechet),
+            ("sliced Wasserstein", self.sliced_wasserstein),
+        ):
+            yield Measure(f"{name} distance, samples to test", distance.samples, None, "")
+            yield Measure(f"{name} distance, train to test", distance.train, None, "")
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, also inside a tuple, as dicts."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _bits(name: str, value: Estimate) -> Measure:
+    return Measure(name, value.mean, value.error, "bits/dim")

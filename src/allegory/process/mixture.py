@@ -1,0 +1,150 @@
+"""Gaussian mixtures, computed in the eigenbasis of each covariance (equations in `exact.py`)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .exact import ExactDensity
+from .path import Level, Path
+
+
+class Mixture(ExactDensity):
+    """A Gaussian mixture with its exact denoiser, density and samples.
+
+    Args:
+        means: one per component, shape (k, *shape of an item).
+        stds: a number, one per component (k,), or (k, *shape) for diagonal covariances; None with
+            `covariances`.
+        path: the forward process of x_t.
+        weights: one positive number per component, normalised here; None for equal weights.
+        covariances: full covariances over flattened items, (k, d, d), in place of `stds`.
+        labels: the label of each component, for a condition.
+
+    Raises:
+        ValueError: for shapes that do not fit, or widths that are not positive.
+    """
+
+    variances: Tensor
+    axes: Tensor | None
+
+    def __init__(
+        self,
+        means: Float[Tensor, "k *shape"],
+        stds: Tensor | float | None,
+        *,
+        path: Path,
+        weights: Tensor | None = None,
+        covariances: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> None:
+        super().__init__(means, weights, path, labels)
+        if (stds is None) == (covariances is None):
+            raise ValueError("give either stds or covariances")
+
+        axes = None
+        if covariances is not None:
+            variances, axes = torch.linalg.eigh(_covariances(covariances, means))
+        else:
+            variances = _diagonal(torch.as_tensor(stds, dtype=means.dtype), means).square()
+        if not bool((variances > 0).all()):
+            raise ValueError(
+                f"stds, covariances: smallest variance {variances.min():g}; "
+                "give positive widths (Empirical takes std=0)"
+            )
+
+        self.register_buffer("variances", variances)
+        self.register_buffer("axes", axes)
+
+    def _gaps(self, x: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """x_t - alpha m_k in the eigenbasis of component k, and V_k there: both (b, k, d)."""
+        alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
+        gap = x[:, None] - alpha * self.means
+        gap = gap if self.axes is None else torch.einsum("bkd,kde->bke", gap, self.axes)
+        return gap, (alpha * alpha) * self.variances + sigma * sigma
+
+    def _back(self, rotated: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+        return rotated if self.axes is None else torch.einsum("bke,kde->bkd", rotated, self.axes)
+
+    def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
+        gap, variance = self._gaps(x, level)
+        quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
+        return self._log_weights(condition) - 0.5 * quadratic
+
+    def _components(
+        self, x: Tensor, level: Level, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """r_k, mu_k and sigma V_k^-1 (x_t - alpha m_k)."""
+        gap, variance = self._gaps(x, level)
+        scaled_gap = gap / variance
+        mean = self.means + self._back(_deeper(level.alpha) * self.variances * scaled_gap)
+        noise = self._back(_deeper(level.sigma) * scaled_gap)
+        return self._log_joint(x, level, condition).softmax(1)[..., None], mean, noise
+
+    def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        r, mean, noise = self._components(x, level, condition)
+        return (r * mean).sum(1), (r * noise).sum(1)
+
+    def _deviation(self, chosen: Tensor, noise: Tensor) -> Tensor:
+        scaled = self.variances[chosen].sqrt() * noise
+        if self.axes is None:
+            return scaled
+        return torch.einsum("be,bde->bd", scaled, self.axes[chosen])
+
+    def covariance(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Float[Tensor, "b d d"]:
+        """Cov[x0 | x_t], over flattened items.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
+        x = x_t.flatten(1)
+        level = self.path.at(t, like=x)
+        r, mean, _ = self._components(x, level, condition)
+        _, variance = self._gaps(x, level)
+        r = r[..., 0]
+
+        sigma = _deeper(level.sigma)
+        within = ((sigma * sigma) * self.variances / variance).expand(len(x), -1, -1)
+        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        axes = eye.expand(len(self.means), -1, -1) if self.axes is None else self.axes
+        inside = torch.einsum("bk,bke,kde,kfe->bdf", r, within, axes, axes)
+
+        centred = mean - (r[..., None] * mean).sum(1, keepdim=True)
+        return inside + torch.einsum("bk,bkd,bkf->bdf", r, centred, centred)
+
+
+def _deeper(scale: Tensor | float) -> Tensor | float:
+    """A scale of shape (b, 1) as (b, 1, 1), to meet (b, k, d)."""
+    return scale[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+
+
+def _diagonal(stds: Tensor, means: Tensor) -> Float[Tensor, "k d"]:
+    """Widths as (k, d): from a number, one per component, or one per component and coordinate."""
+    if stds.shape == means.shape:
+        return stds.flatten(1)
+    if stds.ndim == 0 or stds.shape == means.shape[:1]:
+        return stds.reshape(-1, 1).expand(len(means), means.flatten(1).shape[1]).contiguous()
+    raise ValueError(
+        f"stds: shape {tuple(stds.shape)} for means {tuple(means.shape)}; "
+        "give a number, (k,) or the shape of means"
+    )
+
+
+def _covariances(given: Tensor, means: Tensor) -> Float[Tensor, "k d d"]:
+    """The matrices, once they are known to be one symmetric matrix per component."""
+    dims = means.flatten(1).shape[1]
+    fits = given.shape == (len(means), dims, dims)
+    if not fits or not torch.allclose(given, given.mT, rtol=1e-5, atol=1e-8):
+        raise ValueError(
+            f"covariances: shape {tuple(given.shape)}; "
+            f"give a symmetric matrix each, ({len(means)}, {dims}, {dims})"
+        )
+
+    return given
