@@ -6,8 +6,13 @@ from allegory.cli import main
 
 
 @pytest.fixture
-def fails(capsys):
-    """Run a command that must fail with status 2 and one line; return that line."""
+def fails(capsys, monkeypatch):
+    """Run a command that must fail with status 2 and one line; return that line.
+
+    On a busy machine a line of progress may come before it; here the first one comes too late.
+    """
+    monkeypatch.setattr("allegory.progress._FIRST_LINE_SECONDS", 600.0)
+    monkeypatch.setattr("allegory.progress._LINE_SECONDS", 600.0)
 
     def run(*arguments):
         capsys.readouterr()
