@@ -1,8 +1,8 @@
 """What the digits network should predict: the same U-Net and budget, three readings of its output.
 
-    python -m benchmarks.rows                 90 seconds of training each
-    python -m benchmarks.rows --seconds 20    less
-    python -m benchmarks.rows --json          one JSON object
+    python -m benchmarks.targets                 90 seconds of training each
+    python -m benchmarks.targets --seconds 20    less
+    python -m benchmarks.targets --json          one JSON object
 
 Test bits/dim with the labels hidden and given, and the images seen. Dropout is 0.1: at this budget
 nothing overfits.
