@@ -34,7 +34,7 @@ class ClampX0:
             raise ValueError(f"low={self.low}, high={self.high}; give low < high")
 
     def __call__(self, base: Predict) -> Guided:
-        """The clamped Predict."""
+        """The clamped Predict of `base`."""
         return Guided(base, self)
 
     def __str__(self) -> str:

@@ -60,7 +60,13 @@ class Product:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The Prediction whose score is the weighted sum of the terms' scores."""
+        """The Prediction whose score is the weighted sum of the terms' scores.
+
+        Args:
+            x_t: states, (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: passed to all terms.
+        """
         predictions = [term(x_t, t, condition) for term in self.terms]
         eps = torch.zeros_like(x_t)
         for weight, prediction in zip(self._weights, predictions, strict=True):
@@ -139,7 +145,13 @@ class MixtureOfDensities:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The terms' predictions, weighted by their responsibilities for x_t."""
+        """The terms' predictions, weighted by their responsibilities for x_t.
+
+        Args:
+            x_t: states, (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: passed to all terms.
+        """
         responsibilities = self._log_joint(x_t, t, condition).softmax(0)
         predictions = [term(x_t, t, condition) for term in self.terms]
 
@@ -201,7 +213,13 @@ class FixedCondition:
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
-        """The base's prediction under the fixed condition; the given one is ignored."""
+        """The base's prediction under the fixed condition.
+
+        Args:
+            x_t: states, (b, *shape).
+            t: one time, one per item, or a Level.
+            condition: ignored.
+        """
         return self.base(x_t, t, self._for_each(x_t))
 
     def energy(

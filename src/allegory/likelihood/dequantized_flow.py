@@ -75,7 +75,7 @@ class FlowBound:
 
 @dataclass(frozen=True)
 class DequantizedFlow:
-    """How discrete data are spread over their bins, and the flow solved there.
+    """The density of discrete data within their bins, and the solver of the flow there.
 
     Args:
         spec: what the data are; it must have levels.
@@ -105,7 +105,7 @@ class DequantizedFlow:
             )
 
     def noise_std(self, path: Path) -> float | None:
-        """The standard deviation of the density within a bin; None for a uniform one."""
+        """The standard deviation of the density within a bin on `path`; None for a uniform one."""
         return math.exp(-self.solver.ends(path)[0] / 2) if self.kind == "normal" else None
 
 

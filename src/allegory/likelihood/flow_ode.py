@@ -108,7 +108,7 @@ class FlowSolver:
         return start, end
 
     def uses_exact_trace(self, dims: int) -> bool:
-        """Whether the trace is exact for items of so many dimensions."""
+        """Whether the trace is exact for items of `dims` dimensions."""
         return self.probes == 0 or (self.probes is None and dims <= _MAX_EXACT_DIMS)
 
 

@@ -83,7 +83,7 @@ class CategoricalObservation(Table):
         return self.logits.log_softmax(-1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log p(x0_i | z) in nats."""
+        """The sum over i of log p(x0_i | z) for items `x0`, in nats."""
         index = level_index(x0, self.logits.shape[-1])
         return self.log_pmf.gather(-1, index[..., None]).flatten(1).sum(1)
 
@@ -104,7 +104,7 @@ class Bernoulli:
         return torch.stack([logsigmoid(-self.logits), logsigmoid(self.logits)], -1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log s(+-logit_i) in nats, with the sign of x0_i."""
+        """The sum over i of log s(+-logit_i) for items `x0`, in nats, with the sign of x0_i."""
         return logsigmoid(x0.sign() * self.logits).flatten(1).sum(1)
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -146,7 +146,7 @@ class LogisticMixture(Table):
         return torch.stack([self._log_bins(v.expand(self.means[:, 0].shape)) for v in values], -1)
 
     def log_prob(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """sum_i log p(x0_i | z) in nats."""
+        """The sum over i of log p(x0_i | z) for items `x0`, in nats."""
         return self._log_bins(x0).flatten(1).sum(1)
 
     def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:

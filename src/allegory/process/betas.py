@@ -117,6 +117,7 @@ class Betas(Schedule):
         return (right - left) * (len(self._table) - 1)
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """The time at which the log-SNR is `log_snr`."""
         nodes = self._nodes(log_snr)
         i = torch.searchsorted(-nodes, -log_snr.to(nodes.dtype), right=True) - 1
         i = i.clamp(0, len(nodes) - 2)

@@ -27,7 +27,7 @@ class Guide(Protocol):
     """
 
     def __call__(self, base: Predict, /) -> Predict:
-        """The guided Predict."""
+        """The guided Predict of `base`."""
         ...
 
 

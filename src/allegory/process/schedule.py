@@ -152,6 +152,7 @@ class Geometric(Schedule):
         return self.line.slope(t)
 
     def inverse(self, log_snr: Float[Tensor, "*t"]) -> Float[Tensor, "*t"]:
+        """The time at which the log-SNR is `log_snr`."""
         return self.line.inverse(log_snr)
 
     def extra_repr(self) -> str:

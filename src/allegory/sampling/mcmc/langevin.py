@@ -60,7 +60,7 @@ class Langevin:
         _check(self.step, self.count)
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """The items after the kernel."""
+        """The items `x` after the kernel of `density`, with noise from `draw`."""
         c = self.step * density.scale**2
         noise = math.sqrt(2 * c)
         for _ in range(self.count):
@@ -90,7 +90,7 @@ class BatchLangevin:
         _check(self.snr, self.count)
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """The items after the kernel."""
+        """The items `x` after the kernel of `density`, with noise from `draw`."""
         for _ in range(self.count):
             score = density.score(x)
             z = draw(x)
@@ -125,7 +125,7 @@ class Hamiltonian:
             raise ValueError(f"leapfrogs={self.leapfrogs}; give at least 1, which is MALA")
 
     def __call__(self, density: Density, x: Float[Tensor, "b *shape"], draw: Draw) -> Transition:
-        """The items after the kernel."""
+        """The items `x` after the kernel of `density`, with noise from `draw`."""
         score = density.score(x)
         log_p = density.log_density(x)
         accepted = torch.zeros_like(log_p)

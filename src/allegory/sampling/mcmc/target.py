@@ -79,6 +79,7 @@ class NoisedDensity:
         return float(self.level.sigma)
 
     def score(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """grad log p at the items `x`, (b, *shape)."""
         self.prediction = self.predict(x, self.level, self.condition)
         return self.prediction.view("score")
 
