@@ -18,7 +18,7 @@ import tempfile
 import time
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "allegory.cli"]
+COMMAND = [sys.executable, "-m", "allegory"]
 
 
 def timed(*arguments: str) -> tuple[float, str]:

@@ -251,7 +251,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "allegory.cli",
+        "allegory",
         "train",
         "digits",
         "--steps",

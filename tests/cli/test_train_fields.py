@@ -61,6 +61,14 @@ def test_help_of_a_recipe_has_its_fields_defaults_and_figure(capsys):
         assert words in said
 
 
+def test_help_needs_no_data(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "images", "--help"])
+    assert not stop.value.code
+    said = capsys.readouterr().out
+    assert "--model.network.channels" in said and "{None}|FLOAT" not in said.split("model opt")[0]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -131,7 +139,7 @@ def test_a_missing_file_or_function(fails, recipe, tmp_path):
 @pytest.mark.thorough
 def test_imports_register_parts_before_the_words_are_read(tmp_path):
     (tmp_path / "parts.py").write_text("print('registered')")
-    command = [sys.executable, "-m", "allegory.cli", "recipes", "--json"]
+    command = [sys.executable, "-m", "allegory", "recipes", "--json"]
     for words in (["--import", "parts"], ["--import=parts.py"]):
         done = subprocess.run(
             [*command, *words], cwd=tmp_path, capture_output=True, text=True, check=True

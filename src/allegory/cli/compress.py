@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
+from .options import optional
+
 if TYPE_CHECKING:
     from jaxtyping import Shaped
     from torch import Tensor
@@ -40,9 +42,9 @@ class Compress:
     """File to write."""
     part: str = "test"
     """train, validation or test, of a source that has sets."""
-    limit: int | None = None
+    limit: Annotated[int | None, optional("INT")] = None
     """At most so many items."""
-    steps: int | None = None
+    steps: Annotated[int | None, optional("INT")] = None
     """At most so many steps of a diffusion model (20 by default), one evaluation per item each;
     more save bits.
     """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from . import tables
+from .options import optional
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Demo:
 
     out: str = "runs/demo"
     """Run folder."""
-    minutes: float | None = None
+    minutes: Annotated[float | None, optional("FLOAT")] = None
     """At most so many minutes of training; by default those of the recipe, whose steps end first on
     an idle machine.
     """
@@ -51,7 +53,7 @@ class Demo:
                 Destination(Path(self.out), self.resume, self.overwrite),
                 callbacks=[printed_once(begin), show],
             )
-        for line in remarks(run, expected, result):
+        for line in remarks(run, expected, result, f"allegory train digits --out {folder.path}"):
             tables.remark(line)
 
         model = folder.model().to(torch_device(self.device))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions
+from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -22,15 +22,14 @@ _DENSITY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(SamplerOptions, RunOptions):
-    """Evaluate a run on its test data: bits/dim by term, sample quality, and a report.html with
-    pictures.
+    """Evaluate a run on its test data: bits/dim by term, sample quality, report.html.
 
     What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples.
     Samples are drawn by dpmpp2m, and where there are labels with the guide cfg:2; --guide none
     leaves it out.
     """
 
-    data: str | None = None
+    data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the run's own, of the same kind."""
     draws: int = 64
     """Noise levels per test item in the bound; the standard error and the time fall with it."""
@@ -42,10 +41,9 @@ class Evaluate(SamplerOptions, RunOptions):
     """The likelihood of the first so many test items is evaluated in every way (VLB at T = 10, 100,
     1000 and infinity, IWAE, ODE); 0 leaves this out, which saves most of the time.
     """
-    importance: int | None = None
-    """Importance weights per item (IWAE).
-
-    By default 50, none for diffusion, where a weight takes 100 steps.
+    importance: Annotated[int | None, optional("INT")] = None
+    """Importance weights per item (IWAE). By default 50, none for diffusion, where a weight takes
+    100 steps.
     """
     seed: int = 0
     """Seed of noise levels, noise and samples."""

@@ -32,10 +32,10 @@ class Info:
             print(json.dumps(about, indent=2))
             return
 
-        shown = {name: value for name, value in about.items() if name not in ("model", "training")}
-        tables.show(
-            False, shown | _flat("model", about["model"]) | _flat("training", about["training"])
-        )
+        flat: dict[str, object] = {}
+        for name, value in about.items():
+            flat |= _flat(name, value)
+        tables.show(False, flat)
 
 
 def describe(folder: RunFolder) -> dict[str, Any]:

@@ -19,15 +19,25 @@ DEFAULT_SOLVER = "dpmpp2m"
 _UNGUIDED = ("none", "cfg:1", "cfg:1.0")
 
 
+def optional(metavar: str, name: str | None = None) -> Any:
+    """An option whose default, None, leaves the choice to the command; its text says which.
+
+    Args:
+        metavar: what stands for the value in the help.
+        name: the option's name where it is not the field's.
+    """
+    return arg(name=name, metavar=metavar, help_behavior_hint="")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The run that a command is about, its weights, and the device."""
 
     folder: Annotated[str, arg(metavar="RUN")]
     """Run folder."""
-    weights: str | None = None
-    """best (the moving average at the lowest validation loss), ema (after the last step) or last
-    (no average); by default best where there was validation, else ema.
+    weights: Annotated[str | None, optional("NAME")] = None
+    """best (the moving average at the lowest validation loss), ema (the same after the last step)
+    or last (no average); by default best where there was validation, else ema.
     """
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
@@ -46,26 +56,23 @@ class RunOptions:
 class SamplerOptions:
     """How a diffusion model is sampled. None leaves the choice to the command."""
 
-    steps: int | None = None
-    """Steps, 25 by default.
-
-    Most solvers evaluate the network once per step; the list of solvers says which do not.
+    steps: Annotated[int | None, optional("INT")] = None
+    """Steps, 25 by default. Most solvers evaluate the network once per step; the list of solvers
+    says which do not.
     """
-    solver: str | None = None
+    solver: Annotated[str | None, optional("NAME")] = None
     """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16,
     ddim+mala.
     """
-    spacing: str | None = None
+    spacing: Annotated[str | None, optional("NAME")] = None
     """Where the steps lie, such as log_snr, angle or karras; by default as suits the solver."""
-    scaling: str | None = None
-    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve.
-
-    One network serves all four.
+    scaling: Annotated[str | None, optional("NAME")] = None
+    """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One
+    network serves all four.
     """
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
-    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided.
-
-    Repeat it for several.
+    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided. Repeat it for
+    several, the innermost first.
     """
 
     def guide_text(self, default: str | None = None) -> str | None:

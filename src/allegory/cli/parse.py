@@ -101,7 +101,7 @@ def _parse_train(arguments: Sequence[str]) -> Command:
 
     words = [word for word in arguments if word not in _HELP]
     known, _ = read_known(Train, words, program)
-    prepared = prepare(known)
+    prepared = prepare(known, only_help=len(words) < len(arguments))
     full: Train = read_options(prepared.options_type(), arguments, program, prepared.description)
     return prepared.completed(full)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions
+from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,11 +29,11 @@ class Sample(SamplerOptions, RunOptions):
 
     count: int = 100
     """Number of samples."""
-    label: int | None = None
+    label: Annotated[int | None, optional("INT")] = None
     """Draw this class only; by default all classes in turn."""
-    seeds: str | None = None
-    """A:B, one seed per sample; sample i depends on seed i alone."""
-    out: str | None = None
+    seeds: Annotated[str | None, optional("A:B")] = None
+    """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
+    out: Annotated[str | None, optional("FILE")] = None
     """File to write (RUN/samples/samples-1.png, -2, ... if not given)."""
     overwrite: bool = False
     """Replace --out if it exists."""
@@ -57,7 +57,7 @@ class Sample(SamplerOptions, RunOptions):
         figures: dict[str, object] = {"samples": len(seeds)}
         if isinstance(model, HasTrajectory):
             sampler = self._sampler(folder, model)
-            figures |= sampler.to_dict()
+            figures |= {key: value for key, value in sampler.to_dict().items() if value is not None}
         else:
             self.refuse()
 

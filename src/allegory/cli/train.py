@@ -11,6 +11,7 @@ from tyro.conf import arg
 
 from . import tables
 from .imports import errors_of, recipe_in
+from .options import optional
 from .train_report import device_line, printed_once, remarks, validation_figures
 
 if TYPE_CHECKING:
@@ -31,26 +32,24 @@ class Train:
 
     recipe: Annotated[str, arg(metavar="RECIPE")]
     """Name of the recipe, or a file of your own. It comes first."""
-    data: str | None = None
+    data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name,
-    digits, moons, ...
-
-    ?size=32 and ?binarize=dynamic may follow, as in 'folder?binarize=dynamic'.
+    digits, moons, ... A size or a binarization may follow, as in 'folder?size=32' and
+    'folder?binarize=dynamic'.
     """
-    out: str | None = None
+    out: Annotated[str | None, optional("RUN")] = None
     """Run folder (runs/RECIPE if not given)."""
-    minutes: float | None = None
+    minutes: Annotated[float | None, optional("FLOAT")] = None
     """Train for so many minutes, instead of the recipe's own budget."""
-    steps: int | None = None
-    """Train for so many steps; such a run is reproducible bit for bit.
-
-    With --minutes too, what is spent first ends it.
+    steps: Annotated[int | None, optional("INT")] = None
+    """Train for so many steps; such a run is reproducible bit for bit. With --minutes too, what is
+    spent first ends it.
     """
-    seed: int | None = None
+    seed: Annotated[int | None, optional("INT")] = None
     """Seed of weights, data order and noise."""
-    device: str | None = None
+    device: Annotated[str | None, optional("NAME")] = None
     """auto (a GPU if there is one; the default), cpu, cuda, cuda:1, ..."""
-    from_run: Annotated[str | None, arg(name="from", metavar="RUN")] = None
+    from_run: Annotated[str | None, optional("RUN", name="from")] = None
     """Start from the weights of another run of the same model (fine-tuning)."""
     resume: bool = False
     """Go on with the run in --out."""
@@ -120,11 +119,12 @@ class Prepared:
         return Training(options, replace(run, training=training), self.begun.training)
 
 
-def prepare(options: Train) -> Prepared:
+def prepare(options: Train, *, only_help: bool = False) -> Prepared:
     """The run of the recipe, or with --resume the run in the folder.
 
     Args:
-        options: the options that every recipe has.
+        options: which recipe, and on what data.
+        only_help: the fields are wanted, not a run; a recipe that needs data does without.
 
     Raises:
         ValueError: for an unknown recipe, or options of another run than the one to resume.
@@ -132,7 +132,7 @@ def prepare(options: Train) -> Prepared:
     from ..recipes import RunFolder
 
     if not options.resume:
-        run, description = _recipe(options.recipe, options.data)
+        run, description = _recipe(options.recipe, options.data, only_help)
         return Prepared(options, run, description)
 
     begun = RunFolder.open(options.folder).run
@@ -152,11 +152,14 @@ def prepare(options: Train) -> Prepared:
     return Prepared(options, begun, description)
 
 
-def _recipe(name: str, data: str | None) -> tuple[Run, str]:
+def _recipe(name: str, data: str | None, only_help: bool = False) -> tuple[Run, str]:
     """The run of a recipe, by its name or from a user's file, and the docstring of the recipe."""
     from ..recipes import RECIPES, Run, recipe_named
+    from ..recipes.registry import needs_data
 
     own = recipe_in(name)
+    if only_help and data is None and needs_data(RECIPES.named(name) if own is None else own[1]):
+        data = "DATA"
     if own is None:
         run = recipe_named(name, data)
         return run, inspect.getdoc(RECIPES[name.partition(":")[0]]) or ""
@@ -218,12 +221,13 @@ class Training:
         figures: dict[str, object] = {
             "run": str(folder.path),
             "steps": result.step,
-            "images": result.images,
+            "items": result.images,
             "seconds": result.seconds,
             "loss": result.loss,
             "unit": self.settings.unit,
         }
         tables.show(options.json, figures | validation_figures(result))
-        for line in remarks(self.settings, self.expected, result):
+        command = f"allegory train {options.recipe} --out {folder.path}"
+        for line in remarks(self.settings, self.expected, result, command):
             tables.remark(line)
         tables.note(options.json, f"next: allegory evaluate {folder.path}")

@@ -54,7 +54,7 @@ def validation_figures(result: Result) -> dict[str, object]:
     }
 
 
-def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
+def remarks(run: Run, expected: TrainingConfig, result: Result, command: str) -> list[str]:
     """Remarks on a run that has ended: too few steps, overfitting.
 
     Args:
@@ -62,6 +62,7 @@ def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
         expected: the recipe's own training configuration; where it has steps and minutes, they are
             the pace that the recipe expects.
         result: the result of the run.
+        command: the command that continues the run, without --resume.
 
     Returns:
         One line per remark.
@@ -71,8 +72,8 @@ def remarks(run: Run, expected: TrainingConfig, result: Result) -> list[str]:
     if wanted is not None and result.step < _FEW_STEPS * wanted:
         lines.append(
             f"only {result.step:,} steps in the time, where the recipe expects about "
-            f"{wanted:,.0f}: the figures will be worse than it says; go on with --resume "
-            f"--training.steps {wanted:.0f} --training.minutes None"
+            f"{wanted:,.0f}: the figures will be worse than it says; go on with {command} "
+            f"--resume --training.steps {wanted:.0f} --training.minutes None"
         )
 
     found = result.validation

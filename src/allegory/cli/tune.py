@@ -28,9 +28,8 @@ class Tune(RunOptions):
     steps: int = 8
     """Number of steps, each one evaluation of the network."""
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
-    """A guide that the sampler is for, such as cfg:2; 1 is unguided.
-
-    May be given several times, the innermost first.
+    """A guide that the sampler is for, such as cfg:2; 1 is unguided. Repeat it for several, the
+    innermost first.
     """
     iterations: int = 300
     """Steps of the optimisation."""

@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from .options import optional
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +26,11 @@ class Verify:
     Exits with 1 if one fails. Says where a printed line does not hold as it stands.
     """
 
-    section: str | None = None
+    section: Annotated[str | None, optional("NAME")] = None
     """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr,
     interpretations, ...
     """
-    equation: int | None = None
+    equation: Annotated[int | None, optional("INT")] = None
     """One equation, by its number, 1 to 170."""
     json: bool = False
     """Print the figures as JSON."""

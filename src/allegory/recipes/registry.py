@@ -33,6 +33,12 @@ def first_line(function: Recipe) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
+def needs_data(function: Callable[..., object]) -> bool:
+    """Whether the first parameter of a recipe, its data, has no default."""
+    parameters = list(inspect.signature(function).parameters.values())
+    return bool(parameters) and parameters[0].default is inspect.Parameter.empty
+
+
 def recipe_named(name: str, data: str | None = None) -> Run:
     """The Run of a recipe.
 
@@ -48,7 +54,7 @@ def recipe_named(name: str, data: str | None = None) -> Run:
     function = RECIPES.named(name)
     if data is not None:
         return function(data)
-    if inspect.signature(function).parameters["data"].default is inspect.Parameter.empty:
+    if needs_data(function):
         raise ValueError(
             f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
         )

@@ -1,0 +1,5 @@
+"""`python -m allegory` is the `allegory` command."""
+
+from .cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""`python -m allegory.cli` is the `allegory` command."""
-
-from . import main
-
-main()
