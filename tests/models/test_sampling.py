@@ -53,7 +53,8 @@ def test_labels_and_guidance_change_the_samples():
 
 def test_one_label_for_all():
     model = untrained(SPEC, conditional=True)
-    assert model.sample(range(3), 2).equal(model.sample(range(3), torch.full((3,), 2)))
+    three = model.sample(range(3), torch.full((3,), 2))
+    assert model.sample(range(3), 2).equal(three) and model.sample(range(3), [2, 2, 2]).equal(three)
 
 
 def test_progress_runs_over_all_batches():

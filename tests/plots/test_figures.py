@@ -132,6 +132,14 @@ def test_a_column_of_the_grid_is_a_class():
     np.testing.assert_allclose(page[0, [0, 3, 6]], [0.0, 0.5, 1.0])
     np.testing.assert_allclose(page[3, [0, 3, 6]], [0.0, 0.5, 1.0])
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0", "1", "2"]
+    assert "6 of 7 samples, one column per class" in words(figure)
+
+
+def test_samples_of_one_class_fill_a_square():
+    spec = DataSpec((1, 2, 2), 0.0, 2.0, 3, 3)
+    figure = sample_grid(torch.zeros(16, 1, 2, 2), torch.full((16,), 2), spec)
+    assert figure.axes[0].images[0].get_array().shape == (11, 11)
+    assert "16 samples of class 2" in words(figure)
 
 
 def test_mosaic_places_pictures_in_reading_order():

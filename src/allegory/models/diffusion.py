@@ -153,7 +153,7 @@ class VDM(nn.Module):
     def sample(
         self,
         seeds: Sequence[int],
-        condition: Tensor | int | None = None,
+        condition: Tensor | Sequence[int] | int | None = None,
         sampler: Sampler | None = None,
         *,
         batch: int = 250,
@@ -330,9 +330,12 @@ class VDM(nn.Module):
         return labels.masked_fill(hidden, -1)
 
 
-def labels_of(condition: Tensor | int | None, count: int) -> Tensor | None:
-    """The `condition` of `count` items: a tensor as it is, or one number for all items."""
-    return torch.full((count,), condition) if isinstance(condition, int) else condition
+def labels_of(condition: Tensor | Sequence[int] | int | None, count: int) -> Tensor | None:
+    """The `condition` of `count` items as a tensor: labels of any kind, or one for all items."""
+    if condition is None or isinstance(condition, Tensor):
+        return condition
+    labels = torch.as_tensor(condition)
+    return labels.expand(count) if labels.ndim == 0 else labels
 
 
 def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

@@ -28,11 +28,12 @@ def sample_grid(
     spec: DataSpec,
     real: Shaped[Tensor, "m *shape"] | None = None,
 ) -> Figure:
-    """Samples: images by class, one column per class; points over the real ones; others as rows.
+    """Samples: images, one column per class if there are several; points over the real ones;
+    others as rows.
 
     Args:
         raw: raw samples.
-        labels: their labels; without labels images fill a square.
+        labels: their labels; images without labels, or of one class, fill a square.
         spec: what they are.
         real: items of the data set, for points only.
 
@@ -55,18 +56,21 @@ def sample_grid(
 
 
 def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
-    """One mosaic: its columns are the classes, if there are labels."""
-    if labels is None:
+    """One mosaic: its columns are the classes, if there are several."""
+    names: list[str] = []
+    classes = raw[:0] if labels is None else labels.unique()[:_MAX_CLASSES]
+    if labels is None or len(classes) == 1:
         columns = math.ceil(math.sqrt(min(len(raw), _MAX_IMAGES)))
-        chosen, title, names = raw[: columns * columns], "Samples", []
+        chosen = raw[: columns * columns]
+        title = "samples" if labels is None else f"samples of class {int(classes[0])}"
     else:
-        classes = labels.unique()[:_MAX_CLASSES]
         rows = min(_MAX_ROWS, *(int((labels == label).sum()) for label in classes))
         by_class = torch.stack([raw[labels == label][:rows] for label in classes], dim=1)
         columns, chosen = len(classes), by_class.flatten(0, 1)
-        title, names = "Samples, one column per class", [str(int(label)) for label in classes]
+        title, names = "samples, one column per class", [str(int(label)) for label in classes]
+    shown = f"{len(chosen)}" if len(chosen) == len(raw) else f"{len(chosen)} of {len(raw)}"
     tall = -(-len(chosen) // columns) * spec.shape[1] / (columns * spec.shape[2])
-    page = blank(min(12.0, 0.9 + 7.6 * tall), title)
+    page = blank(min(12.0, 0.9 + 7.6 * tall), f"{shown} {title}")
     axes = page.subplots()
     show_image(axes, mosaic(spec.encode(chosen), columns))
     axes.set_xticks(

@@ -47,8 +47,8 @@ class Destination:
         occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
         if occupied and not (self.resume or self.overwrite):
             raise ValueError(
-                f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite, "
-                "or another folder"
+                f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite "
+                "(in Python resume=True, overwrite=True), or another folder"
             )
         if occupied and self.overwrite and not (path / "run.json").is_file():
             raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")

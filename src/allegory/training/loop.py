@@ -44,8 +44,8 @@ class Result:
         validation: the validation losses; None without validation.
     """
 
-    ema: nn.Module
-    best: nn.Module
+    ema: nn.Module = field(repr=False)
+    best: nn.Module = field(repr=False)
     step: int
     images: int
     seconds: float
