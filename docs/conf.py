@@ -41,6 +41,7 @@ nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress, and warnings with the paths of one machine
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
 # The paper list.
