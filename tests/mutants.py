@@ -663,31 +663,31 @@ MUTANTS = {
     ),
     # Objectives
     "weight of the bound": Mutant(
-        "objectives/denoising.py",
+        "objectives/weights.py",
         "-0.5 * level.dlog_snr * exp(level.log_snr)",
         "-level.dlog_snr * exp(level.log_snr)",
         "objectives/test_denoising.py",
     ),
     "weight min_snr": Mutant(
-        "objectives/denoising.py",
+        "objectives/weights.py",
         ".clamp(max=ceiling)",
         ".clamp(min=ceiling)",
         "objectives/test_denoising.py",
     ),
     "weight p2": Mutant(
-        "objectives/denoising.py",
+        "objectives/weights.py",
         "/ (k + simple_weight(level)) ** gamma",
         "* (k + simple_weight(level)) ** gamma",
         "objectives/test_denoising.py",
     ),
     "weight edm": Mutant(
-        "objectives/denoising.py",
+        "objectives/weights.py",
         "self.data_std**-2",
         "self.data_std**2",
         "objectives/test_denoising.py",
     ),
     "weight sigmoid": Mutant(
-        "objectives/denoising.py",
+        "objectives/weights.py",
         "torch.sigmoid(bias - ",
         "torch.sigmoid(bias + ",
         "objectives/test_denoising.py",

@@ -21,7 +21,7 @@ from allegory.objectives import (
     stratified_times,
     weight_named,
 )
-from allegory.objectives.denoising import (
+from allegory.objectives.weights import (
     elbo_weight,
     min_snr_weight,
     p2_weight,

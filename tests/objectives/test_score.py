@@ -21,7 +21,8 @@ from allegory.objectives import (
     sliced_score_matching,
     uniform_in_log_snr,
 )
-from allegory.objectives.denoising import denoising_loss, elbo_weight, simple_weight
+from allegory.objectives.denoising import denoising_loss
+from allegory.objectives.weights import elbo_weight, simple_weight
 from allegory.process import Cosine, LinearLogSNR, as_predict, marginal
 
 D = 3

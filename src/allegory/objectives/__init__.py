@@ -1,18 +1,8 @@
-"""Training objectives: the bound, weighted denoising losses, score matching, and the losses of
-energies.
-"""
+"""Training objectives: the bound, weighted denoising losses, score matching, losses of energies."""
 
 from .base import OBJECTIVES, NeedsDecoder, Objective, objective_named
 from .contrastive import Replay, contrastive_divergence, noise_contrastive
-from .denoising import (
-    WEIGHTS,
-    EdmWeight,
-    Weight,
-    WeightedDenoising,
-    denoising_loss,
-    register_weight,
-    weight_named,
-)
+from .denoising import WeightedDenoising, denoising_loss, register_weight
 from .draws import draw_noised, normal_like, random_signs, stratified_times, uniform_in_log_snr
 from .elbo import Elbo
 from .score import (
@@ -26,6 +16,7 @@ from .score import (
     score_weighting,
     sliced_score_matching,
 )
+from .weights import WEIGHTS, EdmWeight, Weight, weight_named
 
 __all__ = [
     "OBJECTIVES",

@@ -47,8 +47,9 @@ from ..process.coefficients import Coefficient
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
 from .base import OBJECTIVES
-from .denoising import Weight, check_fixed_schedule, denoising_loss
+from .denoising import check_fixed_schedule, denoising_loss
 from .draws import draw_noised
+from .weights import Weight
 
 Score = Callable[[Tensor], Tensor]
 """x -> grad log p(x), item by item."""
