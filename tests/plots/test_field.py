@@ -13,7 +13,8 @@ from allegory.data import Dataset, DataSpec, Items
 from allegory.models import VDM, Denoiser, Energy
 from allegory.networks import MLPConfig
 from allegory.plots import energy_surface, field, plane, score_field, walkers
-from allegory.plots.field import ARROWS, FACES, PIXELS, lattice, noise_levels
+from allegory.plots.field import ARROWS, FACES, PIXELS
+from allegory.plots.noised_plane import lattice, noise_levels
 from allegory.plots.plane import plane_sections
 from allegory.process import Cosine, Empirical, Geometric, LinearLogSNR, Mixture, Path, as_predict
 

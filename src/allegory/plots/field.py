@@ -19,11 +19,11 @@ from torch import Tensor
 
 from ..data.spec import DataSpec
 from ..models.base import HasEnergy, device_of
-from ..process.empirical import Empirical
-from ..process.path import Level, Path
+from ..process.path import Level
 from ..process.prediction import Predict
 from ..sampling.mcmc.target import NoisedDensity, energy_per_item
-from .items import is_plane, show_points
+from .items import show_points
+from .noised_plane import lattice, log_noised_density, noise_levels, points
 from .style import FAINT, INK, bare, blank, number, styled
 
 if TYPE_CHECKING:
@@ -40,12 +40,6 @@ FACES = 141
 MAX_POINTS = 2000
 """Items whose density is computed."""
 _SHOWN_POINTS = 150
-_BATCH = 1024
-_MAX_NOISE = 0.7
-_MIN_NOISE = 0.06
-"""sigma/alpha of the noisiest and of the cleanest field, in standard deviations of the data: with
-more noise there is one cloud, with less there are single points.
-"""
 WELL = 15.0
 """Nats above its minimum at which an energy is cut off: in 2 dimensions p is e^-15 of its largest
 there.
@@ -141,74 +135,6 @@ def energy_surface(predict: HasEnergy, raw: Shaped[Tensor, "n *shape"], spec: Da
     _contours(page.add_subplot(place[1]), x, height, items[:_SHOWN_POINTS])
 
     return page
-
-
-def points(raw: Shaped[Tensor, "n *shape"], spec: DataSpec) -> Float[Tensor, "n 2"]:
-    """The `raw` items of this `spec` in model space.
-
-    ValueError unless they are points of the plane, and some.
-    """
-    check_plane(spec)
-    if tuple(raw.shape[1:]) != spec.shape or len(raw) == 0:
-        raise ValueError(f"raw: shape {tuple(raw.shape)}; give at least one point, (n, 2)")
-    return spec.encode(raw).cpu()
-
-
-def check_plane(spec: DataSpec) -> None:
-    """ValueError unless the items of the `spec` are points of the plane."""
-    if not is_plane(spec.shape):
-        raise ValueError(
-            f"spec: items of shape {spec.shape}, and only points of the plane, (2,), can be seen "
-            "this way; use "
-            "`noising`, `trajectory` or `sample_grid`, which show items of any shape"
-        )
-
-
-def noise_levels(path: Path, x0: Float[Tensor, "n 2"], count: int) -> tuple[Level, ...]:
-    """`count` Levels from noisy to clean, by the standard deviation of the items x0.
-
-    sigma/alpha is geometric from 0.7 of it to 0.06 of it; one is the cleanest alone. Those beyond
-    the ends of the path are taken at its end, once. ValueError for none.
-    """
-    if count < 1:
-        raise ValueError(f"levels={count}; give at least 1")
-
-    std = max(float(x0.std(0, correction=0).square().mean().sqrt()), 1e-3)
-    wanted = -2 * torch.linspace(
-        math.log(_MIN_NOISE * std), math.log(_MAX_NOISE * std), count, dtype=torch.float64
-    )
-    start, end = path.schedule.ends
-    log_snr = wanted.clamp(end, start).unique()  # from the lowest, which is the noisiest
-
-    with torch.no_grad():
-        return path.levels(path.schedule.inverse(log_snr).clamp(0, 1))
-
-
-def lattice(reach: float, count: int) -> Float[Tensor, "n 2"]:
-    """count x count points of the square of half-width `reach`, row by row from below, each from
-    the left.
-    """
-    line = torch.linspace(-reach, reach, count)
-    up, across = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([across.flatten(), up.flatten()], 1)
-
-
-def log_noised_density(
-    predict: Predict, level: Level, data: Float[Tensor, "k 2"], x: Float[Tensor, "n 2"]
-) -> Float[Tensor, " n"]:
-    """log p(x_t) up to a constant.
-
-    Args:
-        predict: with an energy it gives the density itself.
-        level: the Level of x_t.
-        data: items, whose density under the path's noise is taken for a predict without an energy.
-        x: the points x_t.
-    """
-    own = NoisedDensity(predict, level).log_density if hasattr(predict, "energy") else None
-    of = own or (lambda part: Empirical(data, level.path).log_prob(part, level))
-    device = device_of(predict) if own else data.device
-    with torch.no_grad():
-        return torch.cat([of(part.to(device)).float().cpu() for part in x.split(_BATCH)])
 
 
 def _reach(x0: Float[Tensor, "n 2"]) -> float:

@@ -22,8 +22,8 @@ from ..sampling.mcmc.langevin import Langevin
 from ..sampling.mcmc.ncsn import step_size
 from ..sampling.mcmc.target import NoisedDensity
 from ..sampling.predictor_corrector import annealed
-from .field import check_plane
 from .items import show_points
+from .noised_plane import check_plane
 from .style import BLUE, INK, ORANGE, blank, number, styled
 
 if TYPE_CHECKING:
