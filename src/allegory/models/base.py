@@ -306,6 +306,12 @@ def has_bound(model: object) -> bool:
     return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
 
 
+def refuse_number(seeds: object) -> None:
+    """ValueError for seeds that are one number, as if it were the number of items."""
+    if isinstance(seeds, int):
+        raise ValueError(f"seeds={seeds}: give one integer per item, e.g. seeds=range({seeds})")
+
+
 def seed_batches(
     seeds: Sequence[int], condition: Tensor | None, batch: int
 ) -> Iterator[tuple[Sequence[int], Tensor | None]]:
@@ -319,6 +325,7 @@ def seed_batches(
     Raises:
         ValueError: without seeds, for a batch below 1, or a condition of another length.
     """
+    refuse_number(seeds)
     if len(seeds) == 0:
         raise ValueError("seeds: none; give one integer per item, e.g. seeds=range(64)")
     if batch < 1:

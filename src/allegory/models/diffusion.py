@@ -31,7 +31,7 @@ from ..process.decoder import Decoder
 from ..sampling.driver import OnStep, State
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
-from .base import device_of, evaluating, seed_batches
+from .base import device_of, evaluating, refuse_number, seed_batches
 from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
@@ -172,7 +172,10 @@ class VDM(nn.Module):
             ValueError: without seeds, for a condition of another length, a batch below 1, and what
                 the sampler refuses.
         """
-        parts = [*seed_batches(seeds, labels_of(condition, len(seeds)), batch)]
+        if isinstance(sampler, str):
+            raise ValueError(f"sampler={sampler!r}: give a Sampler, e.g. Sampler({sampler!r})")
+
+        parts = [*seed_batches(seeds, labels_of(condition, seeds), batch)]
         samples = []
         for number, (some, labels) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
@@ -330,12 +333,15 @@ class VDM(nn.Module):
         return labels.masked_fill(hidden, -1)
 
 
-def labels_of(condition: Tensor | Sequence[int] | int | None, count: int) -> Tensor | None:
-    """The `condition` of `count` items as a tensor: labels of any kind, or one for all items."""
+def labels_of(
+    condition: Tensor | Sequence[int] | int | None, seeds: Sequence[int]
+) -> Tensor | None:
+    """The labels of the items of these seeds as a tensor; one label may stand for all items."""
+    refuse_number(seeds)
     if condition is None or isinstance(condition, Tensor):
         return condition
     labels = torch.as_tensor(condition)
-    return labels.expand(count) if labels.ndim == 0 else labels
+    return labels.expand(len(seeds)) if labels.ndim == 0 else labels
 
 
 def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
