@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from numbers import Integral
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -30,9 +31,14 @@ def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name in table:
         return table[name]
 
-    close = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(str(name), table, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(table)}")
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Registry(Mapping[str, T]):
         Raises:
             ValueError: when the name is taken.
         """
-        if name in self._registered:
+        if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered already; choose another name")
 
         self._registered[name] = Entry(value, help, make, parameter)

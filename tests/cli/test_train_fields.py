@@ -120,6 +120,9 @@ def test_a_recipe_of_ones_own(recipe, tmp_path, capsys):
         ("\nimport nothing_of_this_name\n", "line 2: ModuleNotFoundError"),
         ("def a():\n    b = 1\n    return b / 0\n", "line 3: ZeroDivisionError"),
         ("def a(:\n    pass\n", "line 1"),
+        ("\nimport sys\nsys.exit(3)\n", "line 3: SystemExit: 3"),
+        ("def a(one, two):\n    pass\n", "TypeError: a() missing 2 required"),
+        ("\0", "null bytes"),
     ],
 )
 def test_a_recipe_file_with_an_error(fails, tmp_path, text, says):
@@ -129,6 +132,13 @@ def test_a_recipe_file_with_an_error(fails, tmp_path, text, says):
     assert str(file) in said
     assert says in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_file_in_a_folder_whose_name_contains_its_suffix(fails, tmp_path):
+    folder = tmp_path / "my.pyproject"
+    folder.mkdir()
+    (folder / "mine.py").write_text("x = 3\n")
+    assert "no function in it" in fails("train", folder / "mine.py")
 
 
 def test_a_missing_file_or_function(fails, recipe, tmp_path):
@@ -147,7 +157,42 @@ def test_imports_register_parts_before_the_words_are_read(tmp_path):
         assert done.stdout.startswith("registered")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\n1 / 0\n", "line 2: ZeroDivisionError"),
+        ("def f(:\n", "line 1: invalid syntax"),
+        ("from allegory import nothing_here\n", "line 1: ImportError"),
+        ("raise SystemExit(4)\n", "line 1: SystemExit: 4"),
+        ("import no_such_module_here\n", "line 1: ModuleNotFoundError"),
+    ],
+)
+def test_an_imported_module_with_an_error(fails, tmp_path, monkeypatch, text, says):
+    name = f"bad_module_{abs(hash(says))}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(text)
+    for module in (name, f"{name}.py"):
+        said = fails("--import", module, "recipes")
+        assert f"{name}.py" in said
+        assert says in said
+
+
+def test_a_name_of_the_package_cannot_be_taken_by_an_import(tmp_path):
+    """In a new process, where nothing has loaded the package's own guides yet."""
+    file = tmp_path / "taken.py"
+    file.write_text(
+        "from allegory.process.guide import GUIDES\n"
+        "GUIDES.register('cfg', lambda predict: predict, 'another cfg')\n"
+    )
+    command = [sys.executable, "-m", "allegory", "--import", str(file), "recipes"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "line 2: ValueError: guide 'cfg' is registered already" in done.stderr
+
+
 def test_imports_that_fail(fails, tmp_path):
+    assert "no such module" in fails("recipes", "--import", ".relative")
     (tmp_path / "bad.py").write_text("\n1 / 0\n")
     assert "line 2: ZeroDivisionError" in fails("--import", tmp_path / "bad.py", "recipes")
     assert "no such module" in fails("recipes", "--import", "no_such_module_here")

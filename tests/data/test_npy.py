@@ -122,7 +122,7 @@ GOOD = RNG.normal(size=(40, 2))
         ({"x_test": GOOD, "y_test": np.zeros(40, int)}, "name the one to learn from x"),
         ({"x": GOOD, "y": np.zeros(39, int)}, "one label an item"),
         ({"x": GOOD, "y": np.zeros(40)}, "labels: dtype float64"),
-        ({"x": GOOD, "y": np.arange(40) - 1}, r"labels: values in \[-1"),
+        ({"x": GOOD, "y": np.arange(40) - 1}, "labels: smallest -1"),
         ({"x": GOOD, "y": np.zeros(40, int), "x_test": GOOD}, "label all sets or none"),
         ({"x": GOOD, "x_test": GOOD[:, :1]}, r"test: x: items of shape \(1,\)"),
         ({"x": GOOD, "x_test": np.zeros((40, 2), np.uint8)}, "save all sets alike"),

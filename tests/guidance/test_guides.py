@@ -84,8 +84,8 @@ def test_names():
         ClampX0(1, 0)
 
 
-def test_a_registry_imports_the_modules_that_fill_it_when_it_is_first_read():
+@pytest.mark.parametrize("use", ["named", "register"])
+def test_a_registry_imports_the_modules_that_fill_it_when_it_is_first_used(use):
     registry = Registry("module", modules=("no_such_module_of_ours",))
-    registry.register("one", 1, "the first")
     with pytest.raises(ModuleNotFoundError):
-        registry.named("one")
+        registry.named("one") if use == "named" else registry.register("one", 1, "the first")

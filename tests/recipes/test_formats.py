@@ -65,6 +65,43 @@ def test_a_later_format_is_refused_with_the_version_that_wrote_it(tmp_path):
     assert "damaged" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((), [1]),
+        ((), 3),
+        (("format",), True),
+        (("run",), []),
+        (("run",), None),
+        (("run", "training"), None),
+        (("run", "model"), None),
+        (("run", "model", "network"), None),
+        (("run", "model", "path"), None),
+    ],
+)
+def test_a_file_with_other_values_is_damaged(tmp_path, place, value):
+    folder = Path(shutil.copytree(OLD / "energy", tmp_path / "run"))
+    content = json.loads((folder / "run.json").read_text())
+    content = {"": {**content, "run": to_json(RunFolder.open(folder).run), "format": RUN_FORMAT}}
+    inner = content
+    for name in ("", *place)[:-1]:
+        inner = inner[name]
+    inner[("", *place)[-1]] = value
+    (folder / "run.json").write_text(json.dumps(content[""]))
+
+    with pytest.raises(ValueError, match="json is damaged"):
+        RunFolder.open(folder).model()
+
+
+def test_versions_of_another_form_do_not_hide_a_later_format(tmp_path):
+    folder = Path(shutil.copytree(OLD / "energy", tmp_path / "run"))
+    content = json.loads((folder / "run.json").read_text())
+    content |= {"format": RUN_FORMAT + 1, "versions": ["9.1"]}
+    (folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="written by allegory another version"):
+        RunFolder.open(folder)
+
+
 def test_a_file_compressed_by_format_1_decodes_with_its_run():
     pytest.importorskip("constriction")
     content = (OLD / "vae.bits").read_bytes()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -57,14 +58,24 @@ def import_module(name: str) -> ModuleType:
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
+    if name.startswith(".") or not _is_found(name):
         raise ValueError(
             f"{_OPTION} {name}: no such module; check its name, or give the path of a .py file"
-        ) from None
+        )
+    with errors_of(None, f"{_OPTION} {name}"):
+        return importlib.import_module(name)
+
+
+def _is_found(name: str) -> bool:
+    """Whether there is a module of this name; the packages that it is in are imported."""
+    package, dot, _ = name.rpartition(".")
+    if dot and not _is_found(package):
+        return False
+    try:
+        with errors_of(None, f"{_OPTION} {name}"):
+            return name in sys.modules or importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def import_file(path: Path) -> ModuleType:
@@ -93,20 +104,44 @@ def import_file(path: Path) -> ModuleType:
 
 
 @contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """Inside the block, an error in the file `path` is raised as a ValueError with its line."""
+def errors_of(path: Path | None, name: str = "") -> Iterator[None]:
+    """Inside the block, an error in a user's code becomes a ValueError with file and line.
+
+    Args:
+        path: the file; None where a module is imported by its name.
+        name: what failed, where no line of the user's code is known.
+    """
     try:
         yield
     except SyntaxError as error:
-        place = f"{error.filename or path}, line {error.lineno}"
+        place = str(error.filename or path or name)
+        place += "" if error.lineno is None else f", line {error.lineno}"
         raise ValueError(f"{place}: {error.msg}; mend it there") from None
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename) == path.resolve()]
-        lines = lines or [frame.lineno for frame in frames if Path(frame.filename) == path]
-        if not lines:
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        found = _place(error, path)
+        if found is not None:
+            raise ValueError(f"{found}: {reason}; mend it there") from None
+        if path is None and isinstance(error, ModuleNotFoundError):
             raise
-        raise ValueError(f"{path}, line {lines[-1]}: {type(error).__name__}: {error}") from None
+        raise ValueError(f"{path or name}: {reason}; mend it there") from None
+
+
+def _place(error: BaseException, path: Path | None) -> str | None:
+    """File and line of the last call in a file, or outside this package and its environment."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if path is not None:
+        own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+        return f"{path}, line {own[-1].lineno}" if own else None
+
+    ours = str(Path(__file__).parents[1])
+    own = [
+        frame
+        for frame in frames
+        if Path(frame.filename).is_file()
+        and not frame.filename.startswith((ours, sys.prefix, sys.base_prefix))
+    ]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else None
 
 
 def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
@@ -121,19 +156,18 @@ def recipe_in(text: str) -> tuple[Path, Callable[..., object]] | None:
     Raises:
         ValueError: for a file without such a function, or with several.
     """
-    file, _, name = text.partition(".py")
-    if not file or (name and not name.startswith(":")) or not text.startswith(f"{file}.py"):
+    file, colon, name = file_and_function(text)
+    if not file:
         return None
 
-    path = Path(f"{file}.py")
+    path = Path(file)
     own = _functions(import_file(path))
     public = {key: value for key, value in own.items() if not key.startswith("_")}
-    if name:
-        wanted = name.removeprefix(":")
-        if wanted not in own:
+    if colon:
+        if name not in own:
             names = ", ".join(public) or "none"
-            raise ValueError(f"{path}: no function {wanted!r}; its functions are {names}")
-        return path, own[wanted]
+            raise ValueError(f"{path}: no function {name!r}; its functions are {names}")
+        return path, own[name]
 
     typed = {key: value for key, value in public.items() if _returns_run(value)}
     candidates = typed or public
@@ -153,6 +187,12 @@ def _functions(module: ModuleType) -> dict[str, Callable[..., object]]:
         and not isinstance(value, type)
         and getattr(value, "__module__", None) == module.__name__
     }
+
+
+def file_and_function(text: str) -> tuple[str, str, str]:
+    """File, colon and function of "FILE.py" or "FILE.py:FUNCTION"; three times "" otherwise."""
+    found = re.fullmatch(r"(.*[^/]\.py)(?:(:)(.*))?", text)
+    return ("", "", "") if found is None else (found[1], found[2] or "", found[3] or "")
 
 
 def _returns_run(function: Callable[..., object]) -> bool:

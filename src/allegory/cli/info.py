@@ -45,7 +45,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
     content = json.loads((folder.path / "run.json").read_text())
     lines = folder.metrics()
     last = lines[-1] if lines else {}
-    model = folder.run.model.build(folder.spec)
+    model = folder.untrained()
 
     return {
         "run": str(folder.path),

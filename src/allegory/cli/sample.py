@@ -47,8 +47,8 @@ class Sample(SamplerOptions, RunOptions):
         from . import tables
         from .files import save_samples
 
-        if self.count < 1:
-            raise ValueError(f"--count {self.count}: give at least 1")
+        if not 1 <= self.count <= _MOST_SAMPLES:
+            raise ValueError(f"--count {self.count}: give 1 to {_MOST_SAMPLES:,}")
         folder, model = self.open()
         seeds = _seeds(self.seeds, self.count)
         out = self._file(folder)

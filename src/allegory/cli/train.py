@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from . import tables
-from .imports import errors_of, recipe_in
+from .imports import errors_of, file_and_function, recipe_in
 from .options import optional
 from .train_report import device_line, printed_once, remarks, validation_figures
 
@@ -61,7 +61,8 @@ class Train:
     @property
     def folder(self) -> Path:
         """The run folder."""
-        plain = Path(self.recipe.partition(".py")[0]).name if ".py" in self.recipe else self.recipe
+        file, _, _ = file_and_function(self.recipe)
+        plain = Path(file).stem if file else self.recipe
         return Path(self.out or f"runs/{plain.replace(':', '-')}")
 
     def run(self) -> None:

@@ -21,6 +21,7 @@ from jaxtyping import Int64, Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..lookup import is_whole
 from .items import Items
 from .spec import DataSpec
 from .splits import count_classes
@@ -57,14 +58,16 @@ def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
         ValueError: for fewer than two axes, or a type that is not numeric.
     """
     array = _as_numpy("x", x)
-    if array.ndim < 2:
+    if levels is not None and not is_whole(levels):
+        raise ValueError(f"levels={levels}: give a whole number, or None for continuous data")
+    if array.ndim < 2 or 0 in array.shape[1:]:
         raise ValueError(
             f"x: shape {array.shape}; give items along the first axis "
             "and their numbers along the others"
         )
 
     if array.dtype.kind == "b" or (array.dtype.kind in "iu" and levels is not None):
-        array = _whole(array, levels or 2)
+        array = _whole(array, 2 if levels is None else levels)
 
     if array.dtype == np.uint8:
         return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
@@ -91,6 +94,8 @@ def labels_from(labels: Any, count: int) -> Int64[Tensor, " n"]:
     array = _as_numpy("labels", labels)
     if array.dtype.kind not in "iu":
         raise ValueError(f"labels: dtype {array.dtype}; save integers from 0")
+    if array.size and array.min() < 0:
+        raise ValueError(f"labels: smallest {array.min()}; give integers from 0")
     if array.shape != (count,):
         raise ValueError(f"labels: shape {array.shape} for {count} items; give one label an item")
     return torch.from_numpy(array.astype(np.int64))
@@ -132,7 +137,8 @@ def spec_of(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
 def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
     """The values as a numpy array. ValueError for lists of different lengths and for objects."""
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        dense = values.detach().cpu().to_dense()
+        return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
 
     try:
         array = np.asarray(values)

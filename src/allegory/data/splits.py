@@ -5,7 +5,8 @@ permutation is drawn from numpy's RandomState, whose stream is frozen, so the se
 every machine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -64,8 +65,9 @@ def split_by_fractions(
     Raises:
         ValueError: for fractions that do not sum to 1, or too few items.
     """
-    train, validation, test = fractions
-    if min(fractions) < 0 or train <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    numbers = isinstance(fractions, Sequence) and all(isinstance(each, Real) for each in fractions)
+    train, validation, test = fractions if numbers and len(fractions) == 3 else (0.0, 0.0, 0.0)
+    if not (train > 0 <= min(validation, test) and abs(train + validation + test - 1) <= 1e-6):
         raise ValueError(
             f"split={fractions}: give three fractions that sum to 1, e.g. (0.9, 0.05, 0.05)"
         )

@@ -340,7 +340,12 @@ def labels_of(
     refuse_number(seeds)
     if condition is None or isinstance(condition, Tensor):
         return condition
-    labels = torch.as_tensor(condition)
+    try:
+        labels = torch.as_tensor(condition)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"condition={condition!r}: give one label for all items, or one per item"
+        ) from None
     return labels.expand(len(seeds)) if labels.ndim == 0 else labels
 
 

@@ -73,6 +73,8 @@ def constructor(
     """
 
     def build(spec: ItemSpec, /, *fields: _P.args, **named: _P.kwargs) -> nn.Module:
+        if not isinstance(spec, ItemSpec):
+            raise ValueError(f"spec: a {type(spec).__name__}; give the DataSpec, e.g. data.spec")
         return config(*fields, **named).build(spec.shape, label_condition(spec))
 
     first = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_ONLY)

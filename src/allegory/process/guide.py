@@ -7,7 +7,7 @@ a guide that is a value: it supplies the path, and the energy where the guide ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, final, runtime_checkable
@@ -84,7 +84,9 @@ GUIDES: Registry[Guide] = Registry("guide", modules=("allegory.guidance",))
 """The guides by name, such as "cfg:2"."""
 
 
-def guides_named(guide: str | Guide | tuple[Guide, ...] | None) -> tuple[Guide, ...]:
+def guides_named(
+    guide: str | Guide | Sequence[str | Guide] | None,
+) -> tuple[Guide, ...]:
     """The guides that are meant, the innermost first.
 
     Args:
@@ -92,10 +94,15 @@ def guides_named(guide: str | Guide | tuple[Guide, ...] | None) -> tuple[Guide, 
             "cfg:2,clamp".
 
     Raises:
-        ValueError: for an unknown name, or a number that does not fit.
+        ValueError: for an unknown name, a number that does not fit, or what is no guide.
     """
     if guide is None:
         return ()
     if isinstance(guide, str):
         return tuple(GUIDES.named(name.strip()) for name in guide.split(","))
-    return guide if isinstance(guide, tuple) else (guide,)
+    if isinstance(guide, Sequence):
+        return tuple(each for one in guide for each in guides_named(one))
+    if isinstance(guide, type) or not callable(guide):
+        name = guide.__name__ if isinstance(guide, type) else repr(guide)
+        raise ValueError(f"guide={name}: give a guide, such as ClassifierFree(2.0), or its name")
+    return (guide,)

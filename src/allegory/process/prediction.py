@@ -320,11 +320,23 @@ class FunctionPredict:
             condition: one row per item, or None for no condition.
         """
         if self.target is None:
-            found: Prediction = self.function(x_t, t, condition)
+            found = self.function(x_t, t, condition)
+            if not isinstance(found, Prediction):
+                raise ValueError(
+                    f"function: returned {type(found).__name__}; return a Prediction, or say what "
+                    "the tensor is, e.g. as_predict(function, path, target='eps')"
+                )
             return found
 
         level = self.path.at(t, like=x_t)
-        return Prediction.solve(self.target, self.function(x_t, level, condition), x_t, level)
+        output = self.function(x_t, level, condition)
+        if not isinstance(output, Tensor) or output.shape != x_t.shape:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"function: returned {shape} for x_t of shape {tuple(x_t.shape)}; return a tensor "
+                "of that shape"
+            )
+        return Prediction.solve(self.target, output, x_t, level)
 
 
 def as_predict(

@@ -193,12 +193,23 @@ class Run:
         source: the data, as `allegory.data.load` reads them; "" for data in memory.
         model: the choice of the model.
         training: how it is trained.
+
+    Raises:
+        ValueError: for a model or a training that is no config.
     """
 
     recipe: str
     source: str
     model: ModelConfig
     training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, type) or not isinstance(self.model, ModelConfig):
+            raise ValueError(
+                f"model={self.model!r}: give a config of a model, such as DiffusionConfig(...)"
+            )
+        if not isinstance(self.training, TrainingConfig):
+            raise ValueError(f"training={self.training!r}: give a TrainingConfig(...)")
 
     @property
     def unit(self) -> str:

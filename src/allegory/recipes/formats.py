@@ -40,10 +40,14 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         UnknownFormat: for a later format; the message names the version that wrote it.
     """
     number = content.get("format", 1)
+    if isinstance(number, bool):
+        raise ValueError(f"format {number} is no number")
     if number == RUN_FORMAT:
         return content
     if number != 1:
-        wrote = content.get("versions", {}).get("allegory", "another version")
+        versions = content.get("versions")
+        named = versions.get("allegory") if isinstance(versions, dict) else None
+        wrote = named or "another version"
         raise UnknownFormat(
             f"format {number} was written by allegory {wrote}, and this version reads up to "
             f"{RUN_FORMAT}; install that version"

@@ -103,6 +103,8 @@ class RunFolder:
         try:
             content = current_format(json.loads((path / "run.json").read_text()))
             run = from_json(content["run"])
+            if not isinstance(run, Run):
+                raise ValueError("it describes no run")
             spec = DataSpec.from_dict(content["data"])
             return cls(path, run, spec, which)
         except (NotRegistered, UnknownFormat) as error:
@@ -111,10 +113,8 @@ class RunFolder:
             raise ValueError(
                 f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
             ) from None
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
-            raise ValueError(
-                f"{path / 'run.json'} is damaged ({error}); restore it or train again"
-            ) from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from None
 
     @property
     def weights(self) -> Path:
@@ -134,15 +134,16 @@ class RunFolder:
             ValueError: for a folder without weights, or a damaged one.
         """
         weights = self.weights
-        try:
-            model = self.run.model.build(self.spec)
-        except TypeError as error:
-            raise ValueError(
-                f"{self.path / 'run.json'} is damaged ({error}); restore it or train again"
-            ) from None
-
+        model = self.untrained()
         load_weights(model, weights)
         return model.eval()
+
+    def untrained(self) -> Any:
+        """A new model of this run. ValueError for a run.json that is damaged."""
+        try:
+            return self.run.model.build(self.spec)
+        except (AttributeError, TypeError) as error:
+            raise _damaged(self.path, error) from None
 
     def dataset(self, source: str | None = None) -> Dataset:
         """The run's data, or others of the same kind.
@@ -172,6 +173,10 @@ class RunFolder:
     def validation(self) -> list[dict[str, float]]:
         """The validations in metrics.jsonl: step, validation (the loss), best_step and best."""
         return read_validation(self.path / "metrics.jsonl")
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path / 'run.json'} is damaged ({error}); restore it or train again")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

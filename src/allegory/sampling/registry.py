@@ -163,6 +163,9 @@ def solver_named(name: str | Solver) -> Solver:
     if isinstance(name, Solver):
         return name
 
+    if not isinstance(name, str):
+        raise ValueError(f"solver={name!r}: give a Solver, or a name such as 'dpmpp2m'")
+
     predictor, plus, corrector = name.partition("+")
     if plus:
         return predictor_corrector(solver_named(predictor), CORRECTORS.named(corrector), name)

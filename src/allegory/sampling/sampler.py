@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import pick
+from ..lookup import is_whole, pick
 from ..process.grid import ENDS, SPACINGS, Grid, grid
 from ..process.guide import Guide, guides_named
 from ..process.path import Path
@@ -51,7 +51,7 @@ class Sampler:
     spacing: str | None = None
     end: str | None = None
     scaling: str | None = None
-    guide: str | Guide | tuple[Guide, ...] | None = None
+    guide: str | Guide | Sequence[str | Guide] | None = None
 
     def __post_init__(self) -> None:
         guides_named(self.guide)
@@ -66,7 +66,7 @@ class Sampler:
             return
 
         solver_named(self.solver)
-        if self.steps < 1 or self.steps != int(self.steps):
+        if not is_whole(self.steps) or self.steps < 1:
             raise ValueError(f"steps={self.steps}; give a whole number, at least 1")
         for name, table in (
             ("spacing", SPACINGS),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..lookup import is_whole
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -66,9 +68,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise ValueError("a run needs a budget, got steps=None, minutes=None: give one or both")
-        self._require(
-            "at least 1", lambda value: value >= 1, "steps", "batch_size", "accumulate", "log_every"
-        )
+        counts = ("steps", "batch_size", "accumulate", "log_every")
+        self._require("a whole number", is_whole, *counts, "warmup", "validation_every", "seed")
+        self._require("at least 1", lambda value: value >= 1, *counts)
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
         not_negative = ("weight_decay", "warmup", "validation_every")

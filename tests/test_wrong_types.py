@@ -1,0 +1,97 @@
+"""Values of the wrong type: a ValueError that names the argument and the remedy.
+
+The tests check types by themselves, so these calls are made in a process without that check.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+BEGIN = """
+import numpy as np
+import torch
+import allegory as al
+from allegory.recipes import Run, recipe_named
+
+torch.manual_seed(0)
+x = torch.linspace(-1, 1, 60).view(20, 3)
+data = al.Dataset.from_arrays(x, list(range(4)) * 5)
+toy = recipe_named("toy").model
+path = al.Path.cosine()
+grid = al.grid(path, steps=2)
+model = al.VDM(al.Denoiser(al.MLP(data.spec, width=8, depth=1), path, target="v"), data.spec)
+"""
+
+REFUSED = {
+    "Run('a', 'moons', None, al.TrainingConfig(steps=1))": "model=None: give a config of a model",
+    "Run('a', 'moons', toy, {'steps': 3})": "training={'steps': 3}: give a TrainingConfig",
+    "al.TrainingConfig(steps=2.5)": "steps must be a whole number, got 2.5",
+    "al.TrainingConfig(steps='3')": "steps must be a whole number, got 3",
+    "al.TrainingConfig(steps=3, batch_size=True)": "batch_size must be a whole number",
+    "al.Sampler(steps=float('nan'))": "steps=nan; give a whole number",
+    "al.Sampler(steps=float('inf'))": "steps=inf; give a whole number",
+    "al.Sampler(steps='3')": "steps=3; give a whole number",
+    "al.Sampler(steps=2.0)": "steps=2.0; give a whole number",
+    "al.Sampler(None)": "solver=None: give a Solver",
+    "al.Sampler(guide=3)": "guide=3: give a guide",
+    "al.Sampler(guide=al.ClassifierFree)": "guide=ClassifierFree: give a guide",
+    "al.Sampler(guide=['cfg:2', 'clampp'])": "unknown guide 'clampp'; did you mean 'clamp'",
+    "al.Sampler(spacing=3)": "unknown spacing 3",
+    "al.Dataset.from_arrays(x, split=(0.5, 0.5))": "give three fractions that sum to 1",
+    "al.Dataset.from_arrays(x, split=0.9)": "give three fractions that sum to 1",
+    "al.Dataset.from_arrays(x, split=(float('nan'), 0.5, 0.5))": "give three fractions",
+    "al.Dataset.from_arrays(x > 0, levels=0)": "levels=0: integers may take 2 to 256",
+    "al.Dataset.from_arrays(x > 0, levels=2.5)": "levels=2.5: give a whole number",
+    "al.Dataset.from_arrays(x[:, :0])": "x: shape (20, 0)",
+    "al.Dataset.from_arrays(x, [-1] * 20)": "labels: smallest -1; give integers from 0",
+    "al.UNet(data)": "spec: a Dataset; give the DataSpec, e.g. data.spec",
+    "model.sample(3)": "seeds=3: give one integer per item",
+    "model.sample([1], 'x')": "condition='x': give one label for all items",
+    "model.sample([1, 2], [1, 2, 3])": "3 labels for 2 seeds",
+    "model.sample([1], 1, 'ddim')": "sampler='ddim': give a Sampler",
+    "al.sample(al.as_predict(lambda x, t, c: x, path), x, grid)": "target='eps'",
+    "al.sample(al.as_predict(lambda x, t, c: x[:, :1], path, 'x0'), x, grid)": (
+        "returned (20, 1) for x_t of shape (20, 3)"
+    ),
+    "al.sample(al.as_predict(lambda x, t, c: None, path, 'x0'), x, grid)": "returned NoneType",
+}
+
+EQUAL = {
+    "model.sample([1, 2], [3, 0])": "model.sample([1, 2], torch.tensor([3, 0]))",
+    "model.sample([1, 2], np.array([3, 0]))": "model.sample([1, 2], torch.tensor([3, 0]))",
+    "model.sample([1, 2], np.int64(3))": "model.sample([1, 2], 3)",
+    "al.Dataset.from_arrays(x.bfloat16()).train.x": (
+        "al.Dataset.from_arrays(x.bfloat16().float()).train.x"
+    ),
+}
+
+PROGRAM = """
+for code in {codes!r}:
+    try:
+        print(repr(eval(code)).replace(chr(10), " "))
+    except ValueError as error:
+        print("refused:", error)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers():
+    codes = [*REFUSED, *EQUAL, *EQUAL.values()]
+    command = [sys.executable, "-c", BEGIN + PROGRAM.format(codes=codes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(zip(codes, done.stdout.splitlines(), strict=True))
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_a_wrong_value_is_refused_with_a_remedy(answers, code):
+    assert answers[code].startswith("refused:")
+    assert REFUSED[code] in answers[code]
+
+
+@pytest.mark.parametrize("code", EQUAL)
+def test_another_form_of_the_same_value_is_taken(answers, code):
+    assert answers[code].startswith("tensor")
+    assert answers[code] == answers[EQUAL[code]]
