@@ -605,7 +605,7 @@ MUTANTS = {
         "numerics/local_gaussian.py",
         "(self.scale**2 + u * u) / self.scale",
         "(self.scale**2 + u * u)",
-        "likelihood/test_flow_ode.py",
+        "numerics/test_local_gaussian.py",
     ),
     "local gaussian, rest of the volume": Mutant(
         "numerics/local_gaussian.py",
