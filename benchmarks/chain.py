@@ -5,7 +5,8 @@ VAE, hierarchy, diffusion in T steps and in continuous time.
     python -m benchmarks.chain            a table
     python -m benchmarks.chain --json     one JSON object
 
-Everything is exact but the draws, so a difference beside its standard error is all there is to see.
+Two figures are a difference in nats and its standard error, where the name does not say otherwise.
+Everything is exact but the draws.
 """
 
 import json

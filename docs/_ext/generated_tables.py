@@ -5,12 +5,14 @@
     ```{results}
     ```
 
-`registry` is the table of names and help lines of a `Registry`. `results` is one table for each
-file in benchmarks/results, with the command that made it.
+`registry` is the table of names and help lines of a `Registry`. `results` is a section for each
+file in benchmarks/results that holds a figure: the command that made it, what its script says of
+itself, and the tables.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 from importlib import import_module
@@ -23,7 +25,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from allegory.lookup import Registry
 
-RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+RESULTS = BENCHMARKS / "results"
 
 
 class Markdown(SphinxDirective):
@@ -54,15 +57,37 @@ class RegistryTable(Markdown):
         return registry.markdown()
 
 
+def measured(figures: Any) -> Any:
+    """The figures without what was not measured: None, and dictionaries of nothing else."""
+    if not isinstance(figures, dict):
+        return figures
+    kept = {name: measured(value) for name, value in figures.items()}
+    return {name: value for name, value in kept.items() if value not in (None, {})}
+
+
+def about(script: Path) -> list[str]:
+    """What the docstring of a script says, without its indented examples."""
+    if not script.is_file():
+        return []
+    paragraphs = (ast.get_docstring(ast.parse(script.read_text())) or "").split("\n\n")
+    prose = [text for text in paragraphs if not text.startswith(" ")]
+    return [line for text in prose for line in (*text.splitlines(), "")]
+
+
+def cell(text: Any) -> str:
+    """Text inside a table."""
+    return str(text).replace("|", "\\|")
+
+
 def number(value: Any) -> str:
-    """A cell."""
+    """A figure as a cell."""
     if value is None:
         return ""
     if isinstance(value, list):
         return " / ".join(number(each) for each in value)
     if isinstance(value, bool) or not isinstance(value, float):
-        return str(value)
-    return f"{value:.4g}"
+        return cell(value)
+    return f"{value:.3g}"
 
 
 def tables(figures: Any, heading: str = "") -> list[str]:
@@ -77,10 +102,12 @@ def tables(figures: Any, heading: str = "") -> list[str]:
         columns = list(dict.fromkeys(column for row in inner for column in row))
         lines = [f"| {heading} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for name, row in figures.items():
-            lines.append(f"| {name} | {' | '.join(number(row.get(each)) for each in columns)} |")
+            lines.append(
+                f"| {cell(name)} | {' | '.join(number(row.get(each)) for each in columns)} |"
+            )
         return [*lines, ""]
     lines = [f"| {heading} | |", "|---|---|"]
-    lines += [f"| {name} | {number(value)} |" for name, value in figures.items()]
+    lines += [f"| {cell(name)} | {number(value)} |" for name, value in figures.items()]
     return [*lines, ""]
 
 
@@ -94,8 +121,8 @@ class TopNames(Markdown):
             thing = getattr(top, name)
             home = str(getattr(thing, "__module__", "allegory")).split(".")
             package = home[1] if home[1:] else "allegory"
-            first = (inspect.getdoc(thing) or "").splitlines()[:1]
-            what = "".join(first).replace("|", "\\|").replace("*", "\\*")
+            first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+            what = cell(" ".join(first.split())).replace("*", "\\*")
             lines.append(f"| `{name}` | {what} | [{package}]({package}.md) |")
         return "\n".join(lines)
 
@@ -107,8 +134,10 @@ class Results(Markdown):
         lines: list[str] = []
         for path in sorted(RESULTS.glob("*.json")):
             self.env.note_dependency(str(path))
-            figures = json.loads(path.read_text())
-            lines += ["", f"**`python -m benchmarks {path.stem}`**", "", *tables(figures)]
+            figures = measured(json.loads(path.read_text()))
+            if figures:
+                lines += ["", f"**`python -m benchmarks {path.stem}`**", ""]
+                lines += [*about(BENCHMARKS / f"{path.stem}.py"), *tables(figures)]
         return "\n".join(lines) or "No results are in this copy of the repository."
 
 
