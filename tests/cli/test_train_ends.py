@@ -68,6 +68,13 @@ def test_weights_of_another_model_are_refused(fails, first, tmp_path):
     assert not out.exists()
 
 
+def test_a_run_is_not_replaced_by_its_own_continuation(fails, first):
+    before = (first / "best.safetensors").read_bytes()
+    said = fails("train", "toy", "--from", first, "--out", first, "--overwrite", *NARROW)
+    assert "give another --out" in said
+    assert (first / "best.safetensors").read_bytes() == before
+
+
 def budget(steps, minutes):
     return TrainingConfig(steps=steps, minutes=minutes)
 

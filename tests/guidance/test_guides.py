@@ -7,9 +7,12 @@ import torch
 from tests.helpers.paths import PATHS
 
 from allegory import Mixture, Prediction
+from allegory.cli.options import SamplerOptions
 from allegory.guidance import GUIDES, ClampX0, ClassifierFree, Guide, Guided
-from allegory.lookup import Registry
+from allegory.lookup import Entry, Registry
 from allegory.process import as_predict, energy_of
+from allegory.process.guide import guide_names
+from allegory.sampling import Sampler
 
 PATH = PATHS["cosine-vp"]
 ORACLE = Mixture(
@@ -89,3 +92,16 @@ def test_a_registry_imports_the_modules_that_fill_it_when_it_is_first_used(use):
     registry = Registry("module", modules=("no_such_module_of_ours",))
     with pytest.raises(ModuleNotFoundError):
         registry.named("one") if use == "named" else registry.register("one", 1, "the first")
+
+
+def unchanged(predict):
+    return predict
+
+
+def test_a_function_is_a_guide_by_its_registered_name(monkeypatch):
+    monkeypatch.setitem(GUIDES._registered, "unchanged", Entry(unchanged, "a function"))
+    for guide in ("unchanged", unchanged, ["unchanged"]):
+        assert guide_names(guide) == ("unchanged",)
+        assert Sampler(guide=guide).to_dict()["guide"] == "unchanged"
+    assert guide_names("cfg, unchanged,clamp:2") == ("cfg:2", "unchanged", "clamp:2")
+    assert SamplerOptions(guide=("unchanged", "cfg:3")).guide_text() == "unchanged,cfg:3"

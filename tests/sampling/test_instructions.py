@@ -253,3 +253,42 @@ def test_a_sampler_takes_a_solver_from_outside():
     x_T = initial_noise(PATH, (2,), range(3)).double()
     expected = Sampler("ddim", 5).sample(gaussian(PATH), x_T)
     assert torch.equal(Sampler(solver, 5).sample(gaussian(PATH), x_T, seeds=range(3)), expected)
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """An instruction that calls the network, and returns what a test says."""
+
+    to: Level
+    returned: object
+    stage: bool = False
+
+    def apply(self, loop):
+        loop.prediction()
+        return self.returned(loop.x)
+
+
+@dataclass(frozen=True)
+class Blind:
+    """An instruction that never calls the network."""
+
+    to: Level
+    stage: bool = False
+
+    def apply(self, loop):
+        return loop.x
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (lambda levels: [Faulty(to, lambda x: x[:1]) for to in levels[1:]], r"returned \(1, 2\)"),
+        (lambda levels: [Blind(to) for to in levels[1:]], "makes no prediction"),
+        (lambda levels: [], "no instructions"),
+    ],
+)
+def test_a_faulty_plan_is_refused_with_a_remedy(plan, says):
+    path = PATHS["cosine-vp"]
+    predict = as_predict(lambda x, t, c: torch.zeros_like(x), path, "x0")
+    with pytest.raises(ValueError, match=says):
+        sample(predict, torch.ones(3, 2), grid(path, steps=2), solver=Solver("faulty", plan, 1))

@@ -84,11 +84,11 @@ class SamplerOptions:
         Raises:
             ValueError: for an unknown guide.
         """
-        from ..process.guide import guides_named
+        from ..process.guide import guide_names
 
         given = self.guide or ((default,) if default else ())
         names = [name for name in given if name not in _UNGUIDED]
-        return ",".join(map(str, guides_named(",".join(names)))) if names else None
+        return ",".join(guide_names(",".join(names))) if names else None
 
     def sampler(self, solver: Any, guide: str | None) -> Sampler:
         """The Sampler of these options.

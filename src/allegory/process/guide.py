@@ -106,3 +106,33 @@ def guides_named(
         name = guide.__name__ if isinstance(guide, type) else repr(guide)
         raise ValueError(f"guide={name}: give a guide, such as ClassifierFree(2.0), or its name")
     return (guide,)
+
+
+def guide_names(guide: str | Guide | Sequence[str | Guide] | None) -> tuple[str, ...]:
+    """The text of each guide: what it says of itself where `GUIDES` reads that, such as "cfg:2",
+    else the name that it was given or registered by.
+
+    Args:
+        guide: as in `guides_named`.
+
+    Raises:
+        ValueError: as `guides_named`.
+    """
+    if guide is None:
+        return ()
+    if isinstance(guide, str):
+        names = [name.strip() for name in guide.split(",")]
+        return tuple(_text(GUIDES.named(name), name) for name in names)
+    if isinstance(guide, Sequence):
+        return tuple(name for one in guide for name in guide_names(one))
+
+    registered = (name for name in GUIDES if GUIDES[name] is guide)
+    return (_text(guide, next(registered, str(guide))),)
+
+
+def _text(guide: Guide, name: str) -> str:
+    try:
+        GUIDES.named(str(guide))
+    except ValueError:
+        return name
+    return str(guide)

@@ -95,6 +95,8 @@ def execute(
     out.check()
 
     dataset = load(run.source)
+    if initial is not None and initial.resolve() == out.path.resolve():
+        raise ValueError(f"--from {initial}: is the run in --out itself; give another --out")
     if initial is not None:
         run = with_model_of(run, initial)
     run = run.resolved(dataset)

@@ -88,7 +88,11 @@ def trajectory(
         done += 1
         if on_step is not None:
             on_step(done, len(levels) - 1)
-        assert loop.last_prediction is not None, "the first update of a plan evaluates the network"
+        if loop.last_prediction is None:
+            raise ValueError(
+                f"solver {solver.name!r}: its first step makes no prediction; let an instruction "
+                "call loop.prediction(), or loop.record() one of its own"
+            )
         yield State(loop.x, loop.level, loop.last_prediction)
 
 

@@ -71,6 +71,8 @@ class SamplingLoop:
             Each instruction after it was applied; `x`, `level` and `last_prediction` are then those
             after it.
         """
+        if not plan:
+            raise ValueError("plan: no instructions; a solver plans one or more per step")
         stored = max([0, *(getattr(each, "history_length", 0) for each in plan)])
         draws = max([0, *(getattr(each, "noise_length", 0) for each in plan)])
         self.history = new_history(stored, self.x, grad)
@@ -79,7 +81,14 @@ class SamplingLoop:
         for instruction in plan:
             # The grad mode is set around the work only: it must not leak to the caller at a yield.
             with torch.set_grad_enabled(grad):
-                self.x = instruction.apply(self).to(self.x.dtype)
+                x = instruction.apply(self)
+            if not isinstance(x, Tensor) or x.shape != self.x.shape:
+                returned = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+                raise ValueError(
+                    f"instruction {type(instruction).__name__}: returned {returned} for a state "
+                    f"of shape {tuple(self.x.shape)}; return the new state, of that shape"
+                )
+            self.x = x.to(self.x.dtype)
             self.level = instruction.to
             self._predicted = False
             yield instruction

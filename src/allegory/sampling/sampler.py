@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..lookup import is_whole, pick
 from ..process.grid import ENDS, SPACINGS, Grid, grid
-from ..process.guide import Guide, guides_named
+from ..process.guide import Guide, guide_names, guides_named
 from ..process.path import Path
 from ..process.prediction import Predict
 from ..process.rescale import Rescaled
@@ -85,6 +85,11 @@ class Sampler:
         """The Predict that is sampled: predict under the guides, on a path of that scaling."""
         for guide in self.guides:
             predict = guide(predict)
+            if not isinstance(predict, Predict):
+                raise ValueError(
+                    f"guide {guide}: returned {type(predict).__name__}; return a Predict, a "
+                    "callable with the path of the guided one"
+                )
         if self.scaling is None or self.scaling == predict.path.scaling.name:
             return predict
         return Rescaled(predict, self.scaling)
@@ -195,7 +200,7 @@ class Sampler:
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as text and numbers; a tuned solver is "tuned" (`TunedSampler.to_dict`)."""
-        guides = ",".join(map(str, self.guides))
+        guides = ",".join(guide_names(self.guide))
         return {
             "solver": self._solver.name,
             "steps": self.steps,
