@@ -83,15 +83,12 @@ def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
 
 def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:
     """The cloud of samples; with real points also these, and the samples over their density."""
-    page = blank(
-        3.2,
-        "Samples"
-        if real is None
-        else "Real points (left), samples (middle), samples over the real density",
-    )
     if real is None:
-        show_points(page.subplots(), spec.encode(raw), ORANGE)
+        page, x = blank(5.0, f"{len(raw)} samples"), spec.encode(raw)
+        show_points(page.subplots(), x, ORANGE, 1.1 * x.abs().max().item() or 1.0)
         return page
+
+    page = blank(3.2, "Real points (left), samples (middle), samples over the real density")
     reach = 1.1 * spec.encode(real).abs().max().item()
     left, middle, right = page.subplots(1, 3)
     count = min(len(raw), len(real))
