@@ -99,6 +99,7 @@ def test_evaluate_writes_a_report_of_one_file(trained, capsys):
     assert "data:image/" in page and "http" not in page.replace("http://www.w3.org", "")
 
 
+@pytest.mark.thorough
 def test_a_toy_end_to_end(tmp_path, capsys):
     out = tmp_path / "toy"
     main(["train", "toy", "--data", "moons", "--steps", "3", "--out", str(out)])

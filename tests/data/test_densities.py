@@ -25,6 +25,7 @@ def test_every_toy_has_one() -> None:
     assert set(DENSITIES) == set(TOYS)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", DENSITIES)
 def test_a_density_integrates_to_one_and_is_that_of_the_samples(name: str) -> None:
     """Its integral is 1, and the mean of log p over samples is the integral of p log p (within four

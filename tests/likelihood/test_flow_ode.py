@@ -218,6 +218,7 @@ def test_gradients_are_those_of_the_density():
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.thorough
 def test_the_gradient_through_rejected_steps_is_a_finite_difference():
     """Loose steps, some of them rejected: the solver's own derivative, up to the steps it holds
     fixed.

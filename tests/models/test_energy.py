@@ -241,6 +241,7 @@ def test_bad_input_is_refused():
     assert math.isfinite(energies()[0].energy(X, 0.0).sum().item())
 
 
+@pytest.mark.thorough
 def test_a_vdm_of_dual_weight_learns_the_constant():
     """Data N(0, 0.2^2 I) under data_std = 0.6: after 300 steps log p at t = 0 is right to 0.15
     nats, constant included.

@@ -224,6 +224,7 @@ def both_ways(x, steps, seed):
     return up, generate_top_down(chain, x, other.draw)
 
 
+@pytest.mark.thorough
 def test_unrolled_diffusion_has_the_bound_of_denoising_matching():
     """The generic bound (eq. 29, 37), eq. 57 and eq. 58 have one mean on the same model; so has the
     VDM's estimator.

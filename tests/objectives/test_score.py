@@ -243,6 +243,7 @@ def test_bad_input_is_refused():
         uniform_in_log_snr(PATHS["straight-flow"], 8, torch.Generator())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["linear-vp", "cosine-sub_vp", "linear-ve", "learned-flow"])
 def test_dual_score_matching_has_the_log_density_for_its_minimum(name):
     """The gradient there is 0 within 4 standard errors, in a direction that weighs one mode up; and

@@ -116,6 +116,7 @@ def test_empirical_is_the_mixture_at_the_data(std):
         torch.testing.assert_close(oracle.log_prob(x, given), narrow.log_prob(x, given))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [mixture, full])
 def test_samples_have_the_exact_moments(make):
     path, n = PATHS["linear-vp"], 40_000

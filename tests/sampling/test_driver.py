@@ -62,6 +62,7 @@ def test_start_has_the_spread_of_the_prior():
     assert x.std().item() == pytest.approx(path.prior_std, rel=4 / (2 * 40_000) ** 0.5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", ["ddim", "euler", "heun", "dpmpp2m"])
 def test_encoding_is_undone_and_better_with_more_steps(solver):
     """DDIM paper, section 5.4: the reconstruction error falls as steps are added."""

@@ -112,6 +112,7 @@ def test_the_end_on_a_gaussian(solver, scaling):
     assert abs(std) < WITHIN[0] and mean < WITHIN[1], (std, mean, WITHIN)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize(
     "solver", ["reverse_diffusion", "reverse_diffusion:0", "euler_maruyama", "euler_maruyama:0"]

@@ -162,6 +162,7 @@ def test_ddim_is_the_published_update(eta):
     torch.testing.assert_close(last_state(ddim(eta), oracle, [t, s], [x], lambda like: z), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", [*FEW, *STOCHASTIC])
 def test_few_steps_are_finite_at_every_end(solver):
     """One step begins and ends at once, three have a history: at finite and at infinite ends."""

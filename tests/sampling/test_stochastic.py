@@ -119,6 +119,7 @@ def test_end_mean_and_std_on_a_gaussian(name, solver):
     assert math.sqrt(variance) == pytest.approx(STD, rel=0.03)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", KINDS)
 def test_few_steps_are_finite_at_every_end(solver):
     """One step begins and ends at once, three have a history: at finite and at infinite ends."""

@@ -34,6 +34,7 @@ def test_a_new_plan_is_that_of_auto(name, steps):
         assert mine.to.t == pytest.approx(its.to.t, abs=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["linear-vp", "cosine_inf-vp", "straight-flow", "geometric-ve"])
 def test_ends_without_noise_and_without_signal(name):
     """Where an end is infinite a level of 1e-7 stands for it."""

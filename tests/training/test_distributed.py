@@ -77,6 +77,7 @@ def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
             assert torch.equal(value, second[key]), key
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_learn_what_one_learns_from_the_whole_batch(
     folder: Path, tmp_path: Path, accumulate: int
@@ -94,6 +95,7 @@ def test_two_learn_what_one_learns_from_the_whole_batch(
         )
 
 
+@pytest.mark.thorough
 def test_each_process_draws_its_own_noise_and_resumes_its_own_stream(folder: Path) -> None:
     whole, halves = read(folder / "toy"), read(folder / "halves")
     assert whole.random["cpu"].shape[0] == 2
@@ -103,6 +105,7 @@ def test_each_process_draws_its_own_noise_and_resumes_its_own_stream(folder: Pat
             assert torch.equal(value, getattr(halves, part)[key]), (part, key)
 
 
+@pytest.mark.thorough
 def test_another_number_of_processes_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="the run had 2 processes and now has 1: resume with 2"):
         train(Toy(), Numbers(16), CONFIG, folder / "toy", resume=True)
