@@ -47,6 +47,7 @@ REFUSED = {
     "al.Dataset.from_arrays(x, [-1] * 20)": "labels: smallest -1; give integers from 0",
     "al.UNet(data)": "spec: a Dataset; give the DataSpec, e.g. data.spec",
     "model.sample(3)": "seeds=3: give one integer per item",
+    "model.bound(data.test.x, seeds=[1, 2, 3])": "seeds: 3 for 1 items; give one integer per item",
     "model.sample([1], 'x')": "condition='x': give one label for all items",
     "model.sample([1, 2], [1, 2, 3])": "3 labels for 2 seeds",
     "model.sample([1], 1, 'ddim')": "sampler='ddim': give a Sampler",
