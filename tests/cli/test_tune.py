@@ -34,6 +34,7 @@ def refused(capsys, *words):
     return said
 
 
+@pytest.mark.thorough
 def test_sample_uses_it_for_its_number_of_steps_only(run, tmp_path, capsys):
     tuned, name = drawn(run, tmp_path / "a.npy", capsys, "--steps", "3")
     assert name == "tuned"

@@ -222,6 +222,7 @@ KINDS = ("ddim", "ddpm", "euler", "heun", "epsab2c", "vab4c")
 """What a solver asks of a target: x0 and eps, their slopes in t, each of them alone, v."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [*ONE_PER_SCALING, *ENDLESS])
 def test_solvers_of_every_kind_on_every_target_are_finite_in_few_steps(name):
     """From one end of the path to the other; and an item is the same alone and in a batch."""

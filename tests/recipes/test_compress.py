@@ -52,12 +52,14 @@ def packed(folder):
     return compress(folder, raw_items(), CodingConfig(steps=4, batch=3))
 
 
+@pytest.mark.thorough
 def test_items_come_back_with_dtype_and_order(folder, packed):
     assert torch.equal(decompress(folder, packed.content, "file"), raw_items())
     assert packed.items == 7 and packed.numbers == 7 * 16 and packed.evaluations <= 5
     assert packed.decode_seconds is not None and packed.gross_bits > packed.net_bits
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", ["edm", "x0"])
 def test_targets_without_logits_code_too(tmp_path, target):
     other = run_folder(tmp_path, replace(DIFFUSION, target=target))

@@ -29,6 +29,7 @@ class Small(torch.nn.Module):
         return self.layer(x) * log_snr[:, None].sigmoid().to(x)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddpm_learned"])
 def test_few_steps_of_networks_in_float32_and_bfloat16(solver):
     torch.manual_seed(0)

@@ -105,6 +105,7 @@ WITHIN = BIAS + 4 / math.sqrt(2 * 2 * ITEMS), BIAS + 4 / math.sqrt(ITEMS)
 """With four standard errors: of log std, over two coordinates, and of the mean of either."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("solver", NAMES)
 def test_the_end_on_a_gaussian(solver, scaling):
