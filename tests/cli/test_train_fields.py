@@ -88,6 +88,13 @@ def test_a_bad_field_is_one_line(fails, tmp_path, words, says):
     assert not out.exists()
 
 
+def test_a_budget_by_two_kinds_of_options_is_refused(fails, tmp_path):
+    out = tmp_path / "run"
+    words = ("--minutes", "1", "--training.steps", "5")
+    assert "give --steps instead" in fails("train", "toy", "--out", out, *words)
+    assert not out.exists()
+
+
 def test_a_resumed_run_keeps_its_model_and_may_change_its_training(fails, tmp_path):
     out = tmp_path / "run"
     main(["train", "toy", "--out", str(out), "--steps", "2", "--model.network.width", "16"])

@@ -111,6 +111,7 @@ class Prepared:
             )
 
         run = replace(self.begun, **changed)
+        _check_budget(options, run, self.begun)
         run = with_budget(run, options.minutes, options.steps)
         given = {"seed": options.seed, "device": options.device}
         changes: dict[str, Any] = {
@@ -171,6 +172,18 @@ def _recipe(name: str, data: str | None, only_help: bool = False) -> tuple[Run, 
     if not isinstance(made, Run):
         raise ValueError(f"{name}: returned {type(made).__name__}; return a Run")
     return made, inspect.getdoc(function) or ""
+
+
+def _check_budget(options: Train, run: Run, begun: Run) -> None:
+    """ValueError for a budget that is given by both kinds of options."""
+    fields = ("minutes", "steps")
+    short = any(getattr(options, name) is not None for name in fields)
+    long = [n for n in fields if getattr(run.training, n) != getattr(begun.training, n)]
+    if short and long:
+        raise ValueError(
+            f"--training.{long[0]}: --minutes or --steps is given too, and replaces both parts of "
+            f"the budget; give --{long[0]} instead"
+        )
 
 
 def with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:
