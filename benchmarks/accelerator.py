@@ -37,7 +37,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import allegory as al
 from allegory.data import load
-from allegory.evaluation import evaluate_bound
+from allegory.evaluation import BoundConfig, evaluate_bound
 from allegory.networks import UNetConfig
 from allegory.process import LinearLogSNR, grid
 from allegory.recipes import execute, recipe_named
@@ -275,7 +275,7 @@ def demo(device: torch.device, size: Size) -> Table:
         trained, result = execute(run, Path(folder) / "run")
         vdm = trained.model().to(device)
     draws = 32 if size.demo else 1
-    bits = evaluate_bound(vdm, test, seed=0, draws=draws).total
+    bits = evaluate_bound(vdm, test, BoundConfig(draws=draws)).total
     return {
         "steps": result.step,
         "images": result.images,
