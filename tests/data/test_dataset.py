@@ -5,10 +5,11 @@ for bit.
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from allegory.data import Batches, Dataset, DataSpec, Items
+from allegory.data import Batches, Dataset, DataSpec, Items, load
 
 
 def arrays(n: int = 10) -> Items:
@@ -115,3 +116,14 @@ def test_a_dataset_is_printed_without_its_numbers() -> None:
     text = repr(Dataset("some", spec, arrays(), arrays(), Items(torch.zeros(3, 2))))
     assert "train=Items(10 of shape (2,), float32, labelled)" in text
     assert "test=Items(3 of shape (2,), float32)" in text and "tensor" not in text
+
+
+def test_all_items_of_a_file_are_its_test_items_unless_it_has_a_test_set(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (60, 1, 2, 2)).astype(np.uint8)
+    np.save(tmp_path / "plain.npy", x)
+    np.savez(tmp_path / "named.npz", x=x[:40], x_test=x[40:])
+    plain, named = load(str(tmp_path / "plain.npy")), load(str(tmp_path / "named.npz"))
+    assert not plain.has_own_test and named.has_own_test
+    assert plain.all_as_test().test.x.equal(torch.from_numpy(x))
+    assert plain.test.x.equal(torch.from_numpy(x)[plain.test.index])
+    assert named.all_as_test().test.x.equal(torch.from_numpy(x[40:]))

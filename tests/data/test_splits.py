@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from allegory.data import Items
-from allegory.data.splits import complete, count_classes, split
+from allegory.data.splits import complete, count_classes, split, subset, together
 
 
 def numbered(n: int, start: int = 0) -> Items:
@@ -56,3 +56,20 @@ def test_classes_are_counted_over_all_sets() -> None:
     assert count_classes([Items(torch.zeros(2, 1))] * 2) is None
     with pytest.raises(ValueError, match="label all sets or none"):
         count_classes([numbered(3), Items(torch.zeros(2, 1))])
+
+
+def test_the_parts_of_one_set_are_put_together_in_its_order():
+    x, labels = torch.arange(50)[:, None], torch.arange(50) % 3
+    whole = together(complete({"train": Items(x, labels)}))
+    assert whole.x.equal(x) and whole.labels.equal(labels) and whole.index.equal(torch.arange(50))
+    named = complete({"train": Items(x[:40], labels[:40]), "test": Items(x[40:], labels[40:])})
+    assert named[2].index is None and together(named).x.equal(x[:40])
+
+
+def test_a_subset_is_the_same_every_time_and_of_all_classes():
+    items = Items(torch.arange(500)[:, None], torch.arange(500) // 250)
+    some = subset(items, 200)
+    assert some.index.equal(some.x[:, 0]) and some.index.diff().min() > 0
+    assert some.x.equal(subset(items, 200).x) and 80 <= int(some.labels.sum()) <= 120
+    assert some.index[:3].tolist() == sorted(np.random.RandomState(0).permutation(500)[:200])[:3]
+    assert subset(items, 500).x.equal(items.x)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .arrays import from_memory
 from .batches import Batches
 from .items import BatchTransform, Items
 from .spec import DataSpec
-from .splits import split_by_fractions
+from .splits import split_by_fractions, together
 
 __all__ = ["Batches", "Dataset", "Items"]
 
@@ -82,6 +82,21 @@ class Dataset:
         """
         items, spec = from_memory(x, labels, levels)
         return cls(name, spec, *split_by_fractions(items, split, seed))
+
+    @property
+    def has_own_test(self) -> bool:
+        """Whether the test items are a set of the source, not held out of its training set."""
+        return self.test.index is None
+
+    def all_as_test(self) -> Dataset:
+        """The same data with all items as test items, in the order of the file or folder.
+
+        Where the source has a test set of its own, the data set as it is. No item is left that is
+        no test item, so nothing should be fitted to the training set of the result.
+        """
+        if self.has_own_test:
+            return self
+        return replace(self, test=together([self.train, self.validation, self.test]))
 
     def batches(self, batch_size: int, seed: int, process: tuple[int, int] = (0, 1)) -> Batches:
         """Training batches for ever, in an order that depends on the seed alone.

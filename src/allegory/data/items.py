@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
@@ -18,11 +19,14 @@ class Items:
         labels: the class of each item, (n,), integers from 0; None for unlabelled data.
         stored: what the `BatchTransform` of the data set makes x from, one entry per item;
             None means x itself.
+        index: where each item stands in the file or folder that it was taken from, (n,), from 0;
+            None means in the order of x.
     """
 
     x: Shaped[Tensor, "n *shape"]
     labels: Int64[Tensor, " n"] | None = None
     stored: Shaped[Tensor, "n *stored"] | None = None
+    index: Int64[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -38,7 +42,12 @@ class Items:
         """The items at the places of the index, in its order."""
         labels = None if self.labels is None else self.labels[index]
         stored = None if self.stored is None else self.stored[index]
-        return Items(self.x[index], labels, stored)
+        places = None if self.index is None else self.index[index]
+        return Items(self.x[index], labels, stored, places)
+
+    def numbered(self) -> Items:
+        """The same items with their index, whatever is taken from them later."""
+        return self if self.index is not None else replace(self, index=torch.arange(len(self)))
 
 
 @runtime_checkable

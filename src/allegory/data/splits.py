@@ -6,6 +6,7 @@ every machine.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -78,6 +79,8 @@ def split_by_fractions(
 def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
     """Training, validation and test items; what `parts` lacks is held out of "train".
 
+    Items of "train" have their index in it; those of other sets have none.
+
     Raises:
         ValueError: without "train".
     """
@@ -90,8 +93,38 @@ def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
     validation = 0 if "validation" in parts else held_out
     test = 0 if "test" in parts else held_out
 
-    train, held_validation, held_test = split(parts["train"], validation, test)
+    train, held_validation, held_test = split(parts["train"].numbered(), validation, test)
     return train, parts.get("validation", held_validation), parts.get("test", held_test)
+
+
+def together(sets: Sequence[Items]) -> Items:
+    """The items that `complete` took from one set, in the order of their index."""
+    parts = [part for part in sets if part.index is not None]
+    index = torch.cat([part.index for part in parts if part.index is not None])
+    labels = [part.labels for part in parts if part.labels is not None]
+
+    joined = Items(torch.cat([part.x for part in parts]), torch.cat(labels) if labels else None)
+    return replace(joined, index=index).take(index.argsort())
+
+
+def subset(items: Items, count: int) -> Items:
+    """At most `count` of the items, chosen at random but always the same, in their own order.
+
+    Items are often sorted by class, so that the first of them stand for one class. The choice is
+    the first entries of RandomState(0).permutation(n).
+
+    Args:
+        items: all items.
+        count: how many to choose; all are returned where there are no more.
+
+    Returns:
+        The items, with their index.
+    """
+    items = items.numbered()
+    if count >= len(items):
+        return items
+    chosen = np.random.RandomState(0).permutation(len(items))[:count]
+    return items.take(torch.from_numpy(np.sort(chosen).astype(np.int64)))
 
 
 def count_classes(parts: Iterable[Items]) -> int | None:
