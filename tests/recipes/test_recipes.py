@@ -16,7 +16,6 @@ from allegory.recipes import (
     execute,
     recipe_named,
 )
-from allegory.recipes.run_folder import write_whole
 from allegory.recipes.serialize import from_json, to_json
 
 
@@ -88,19 +87,6 @@ def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
     assert RunFolder.open(folder.path).run.training.seed == 1
     with pytest.raises(ValueError, match="give the same data"):
         execute(replace(run, source="digits"), Destination(folder.path, resume=True))
-
-
-def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):
-    target = tmp_path / "run.json"
-    write_whole(target, "old")
-
-    def full(self, data):
-        raise OSError(28, "No space left on device", str(self))
-
-    monkeypatch.setattr(type(target), "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(target, "new")
-    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
 
 
 def test_a_run_with_a_learned_schedule_resumes_bit_for_bit(tmp_path):

@@ -14,7 +14,14 @@ import torch
 from torch import nn
 
 from allegory.training import TrainingError, discard, load_weights
-from allegory.training.checkpoint import Checkpoint, exists, read_checkpoint, recover, write
+from allegory.training.checkpoint import (
+    Checkpoint,
+    exists,
+    read_checkpoint,
+    recover,
+    write,
+    write_weights,
+)
 from allegory.training.weights import read_weights
 
 
@@ -65,7 +72,7 @@ class Disk:
                 deletes and arguments[1] != -1
             )  # rmtree names files relative to an open folder
         return inside and (
-            event in ("os.mkdir", "os.link") or (event == "open" and "w" in str(arguments[1]))
+            event in ("os.mkdir", "os.link") or (event == "open" and arguments[2] & os.O_CREAT)
         )
 
     @contextmanager
@@ -262,6 +269,69 @@ def test_discard_deletes_what_training_wrote_and_nothing_else(tmp_path: Path) ->
     discard(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"] and not exists(tmp_path)
     discard(tmp_path)
+
+
+LINKS = ("state", "state.old", "state.new", "model.safetensors.new", "ema.safetensors.new")
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("leads", ["file", "folder", "nowhere"])
+def test_a_link_among_the_names_is_not_followed(tmp_path: Path, name: str, leads: str) -> None:
+    """What it leads to is untouched, and the link is replaced or deleted."""
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    write(run, made(1))
+    if name.startswith("state"):
+        shutil.rmtree(run / "state")
+    write(outside / "folder", made(7))
+    (outside / "file").write_text("precious")
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+
+    (run / name).symlink_to(outside / leads)
+    if name in ("state", "state.old"):
+        with pytest.raises(ValueError, match=r"is a link|holds no checkpoint"):
+            read_checkpoint(run)
+    write(run, made(2))
+    assert value_of(run) == 2 and not os.path.lexists(run / LINKS[1])
+    assert not any(path.is_symlink() for path in run.rglob("*"))
+
+    (run / name).unlink() if (run / name).is_file() else None
+    discard(run)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in outside.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "ema.safetensors", "best.safetensors"])
+def test_weights_replace_regular_files_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / name).symlink_to("precious")
+    with pytest.raises(ValueError, match=rf"{name} is a link"):
+        write_weights(tmp_path / name, {})
+    if name != "best.safetensors":
+        with pytest.raises(ValueError, match=rf"{name} is a link"):
+            write(tmp_path, made(1))
+    assert (tmp_path / "precious").read_text() == "mine"
+
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name} is a FIFO"):
+        write_weights(tmp_path / name, {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    write(tmp_path, made(1))
+    (tmp_path / "state" / name).unlink()
+    os.mkfifo(tmp_path / "state" / name)
+    with pytest.raises(ValueError, match=rf"{name} is a FIFO"):
+        read_checkpoint(tmp_path)
+
+
+def test_what_a_killed_writer_left_is_deleted(tmp_path: Path) -> None:
+    write(tmp_path, made(1))
+    for name in (".best.safetensors.0123abcd.new", ".run.json.0123abcd.new"):
+        (tmp_path / name).write_text("half")
+    write(tmp_path, made(2))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

@@ -64,11 +64,11 @@ class Compress:
         import torch
 
         from ..evaluation.reference_codecs import other_codecs
+        from ..files import write_whole
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import compress
         from ..recipes.compressed import CodingConfig
-        from ..recipes.run_folder import write_whole
         from .files import free_file
 
         out = free_file(self.out, self.overwrite)

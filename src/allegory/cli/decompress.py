@@ -35,10 +35,10 @@ class Decompress:
         """Decode and write the items."""
         import numpy as np
 
+        from ..files import write_whole
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import decompress
-        from ..recipes.run_folder import write_whole
         from . import tables
         from .files import free_file
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ..data import Dataset, DataSpec
 from ..evaluation import Evaluation
+from ..files import check_replaceable, write_whole
 from ..models.base import HasTrajectory, Model
 from ..plots import report, sample_grid, sections
 from ..recipes import RunFolder
-from ..recipes.run_folder import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,11 +72,13 @@ def free_file(name: str, overwrite: bool) -> Path:
         overwrite: whether an existing file is replaced.
 
     Raises:
-        ValueError: for a folder, an existing file without `overwrite`, or a folder that is absent.
+        ValueError: for a folder, an existing file without `overwrite`, a folder that is absent,
+            and a link or a device.
     """
     out = Path(name)
     if out.exists() and (out.is_dir() or not overwrite):
         raise ValueError(f"OUT {name!r}: exists already; give --overwrite or another file")
+    check_replaceable(out)
     if not out.parent.is_dir():
         raise ValueError(f"OUT {name!r}: no such folder; make it, or give another file")
     return out

@@ -75,10 +75,14 @@ class Sample(SamplerOptions, RunOptions):
 
     def _file(self, folder: RunFolder) -> Path:
         """The file to write. ValueError if it exists, or for its suffix."""
+        from ..files import check_replaceable, make_folder
         from .files import check_kind, free_name
 
+        if not self.out:
+            make_folder(folder.path / "samples")
         out = Path(self.out) if self.out else free_name(folder.path / "samples")
         check_kind(out)
+        check_replaceable(out)
         if out.exists() and not self.overwrite:
             raise ValueError(
                 f"--out {self.out!r}: exists already; give --overwrite or another file"

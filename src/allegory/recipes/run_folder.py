@@ -10,7 +10,6 @@ report.html         from `allegory evaluate`
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 
 from .. import __version__
 from ..data import Dataset, DataSpec, load
+from ..files import write_whole
 from ..lookup import pick
 from ..training import load_weights
 from ..training.checkpoint import BEST
@@ -177,21 +177,3 @@ class RunFolder:
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(f"{path / 'run.json'} is damaged ({error}); restore it or train again")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file as a whole: under another name first, then renamed, so a cut leaves the old one.
-
-    Args:
-        path: the file.
-        content: what it will hold.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    new = path.with_name(path.name + ".new")
-
-    try:
-        new.write_bytes(data)
-        os.replace(new, path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise

@@ -7,9 +7,10 @@ import json
 import re
 from pathlib import Path
 
+from ..files import make_folder, write_whole
 from ..process.path import Path as Process
 from ..sampling import TunedSampler
-from .run_folder import RunFolder, write_whole
+from .run_folder import RunFolder
 
 
 def tuned_file(folder: RunFolder, steps: int, guide: str | None = None) -> Path:
@@ -37,7 +38,7 @@ def save_tuned(folder: RunFolder, tuned: TunedSampler, guide: str | None = None)
     """
     file = tuned_file(folder, tuned.grid.steps, guide)
     content = {"weights": _fingerprint(folder)} | tuned.to_dict()
-    file.parent.mkdir(exist_ok=True)
+    make_folder(file.parent)
     write_whole(file, json.dumps(content, indent=1) + "\n")
     return file
 

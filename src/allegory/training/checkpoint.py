@@ -21,7 +21,8 @@ A checkpoint is written under other names, synchronised to the disk, and renamed
 
 After a failure in step 1 the last checkpoint is in place, after one in step 4 or 5 the new one;
 between steps 2 and 3 both are complete under other names, and `read_checkpoint` takes `state.old`.
-No file is a pickle.
+No file is a pickle. Links among these names are never followed in writing: `state` as a link is
+refused, and a remainder that is a link is deleted, not what it leads to.
 """
 
 import json
@@ -35,12 +36,21 @@ from typing import Any
 
 from torch import Tensor
 
+from ..files import (
+    check_replaceable,
+    read_json,
+    remove_leftovers,
+    sync_folder,
+    write_new,
+    write_whole,
+)
 from .errors import TrainingError
 from .weights import REMEDY, read_weights
 
 TENSORS = ("model", "ema", "optimizer", "random")
 PUBLISHED = ("model.safetensors", "ema.safetensors")
 BEST = "best.safetensors"
+_WHOLE = (BEST, "metrics.jsonl", "run.json")
 FORMAT = 2
 
 
@@ -73,7 +83,11 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         TrainingError: if the disk is full or cannot be written; the last complete checkpoint is
             then untouched.
+        ValueError: where a link, a folder or a device has the name of a file of weights.
     """
+    for name in PUBLISHED:
+        check_replaceable(folder / name)
+
     try:
         recover(folder)
         _prepare(folder, checkpoint)
@@ -97,14 +111,13 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
     Raises:
         TrainingError: if the disk is full or cannot be written.
+        ValueError: where the path is a link, a folder or a device.
     """
     from safetensors.torch import save
 
-    new = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_bytes(new, save(_plain(weights)))
-        os.replace(new, path)
+        write_whole(path, save(_plain(weights)), sync=True)
     except OSError as error:
         reason = error.strerror or error
         raise TrainingError(
@@ -119,20 +132,25 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         ValueError: for a folder without one, and for a file that is missing or damaged.
     """
-    state = next(
-        (folder / name for name in ("state", "state.old") if (folder / name).is_dir()), None
-    )
+    state = next((folder / name for name in ("state", "state.old") if _is_own(folder / name)), None)
+    if state is None and (folder / "state").is_symlink():
+        raise ValueError(
+            f"{folder / 'state'} is a link, and a checkpoint is a folder: move the folder here"
+        )
     if state is None:
         raise ValueError(
             f"{folder} holds no checkpoint to resume from: train without resume, or give another "
             "folder"
         )
 
+    for name in PUBLISHED:
+        check_replaceable(folder / name)
+
     tensors = {name: read_weights(state / f"{name}.safetensors") for name in TENSORS}
     try:
-        numbers = json.loads((state / "state.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{state / 'state.json'} is missing or damaged: {REMEDY}") from error
+        numbers = read_json(state / "state.json")
+    except ValueError as error:
+        raise ValueError(f"{error}: {REMEDY}") from None
 
     if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
         raise ValueError(
@@ -150,25 +168,34 @@ def exists(folder: Path) -> bool:
 def discard(folder: Path) -> None:
     """Delete the checkpoint, weights and metrics of a run folder, and nothing else in it."""
     for name in ("state", "state.old", "state.new"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-    weights = (*PUBLISHED, BEST)
-    for name in (*weights, *(f"{name}.new" for name in weights), "metrics.jsonl"):
+        _remove(folder / name)
+    for name in (*PUBLISHED, *(f"{name}.new" for name in PUBLISHED), BEST, "metrics.jsonl"):
         (folder / name).unlink(missing_ok=True)
+    remove_leftovers(folder, (*_WHOLE, "report.html"))
 
 
 def recover(folder: Path) -> None:
     """Delete the remains of a failed write: `state` in `folder` is the last complete checkpoint."""
     state, old = folder / "state", folder / "state.old"
-    if old.exists() and not state.exists():
+    if _is_own(old) and not _is_own(state):
+        _remove(state)
         os.rename(old, state)
 
-    for leftover in (old, folder / "state.new"):
-        if leftover.exists():
-            shutil.rmtree(leftover)
+    for leftover in (old, folder / "state.new", *(folder / f"{name}.new" for name in PUBLISHED)):
+        _remove(leftover)
+    remove_leftovers(folder, _WHOLE)
 
-    for name in (*PUBLISHED, BEST):
-        (folder / f"{name}.new").unlink(missing_ok=True)
+
+def _is_own(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder or a file; of a link, the link."""
+    if _is_own(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
@@ -178,17 +205,18 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     new = folder / "state.new"
     new.mkdir(parents=True)
     for name in TENSORS:
-        _write_bytes(new / f"{name}.safetensors", save(_plain(getattr(checkpoint, name))))
+        content = save(_plain(getattr(checkpoint, name)))
+        write_new(new / f"{name}.safetensors", content, sync=True)
 
     numbers = {"format": FORMAT, "state": checkpoint.state}
-    _write_bytes(new / "state.json", json.dumps(numbers, allow_nan=False).encode())
+    write_new(new / "state.json", json.dumps(numbers, allow_nan=False), sync=True)
 
     for name in PUBLISHED:
         try:
             os.link(new / name, folder / f"{name}.new")
         except OSError:  # a file system without hard links
-            _write_bytes(folder / f"{name}.new", (new / name).read_bytes())
-    _sync(new)
+            write_new(folder / f"{name}.new", (new / name).read_bytes(), sync=True)
+    sync_folder(new)
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -202,30 +230,11 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _swap(folder: Path) -> None:
     """Rename the files of `_prepare` to the names that are read."""
     state, new, old = (folder / name for name in ("state", "state.new", "state.old"))
-    if state.exists():
+    if os.path.lexists(state):
         os.rename(state, old)
     os.rename(new, state)
 
     for name in PUBLISHED:
         os.replace(folder / f"{name}.new", folder / name)
-    _sync(folder)
-
-    if old.exists():
-        shutil.rmtree(old)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Synchronise the entries of a folder to the disk (on POSIX; elsewhere it cannot be opened)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_folder(folder)
+    _remove(old)

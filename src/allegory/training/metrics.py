@@ -6,10 +6,16 @@ validation has step, validation (the loss), best_step and best.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from ..files import append, open_regular, parse_json, write_whole
+from ..lookup import is_whole
 from .errors import TrainingError
+
+_LONGEST_LINE = 2**16
+_REPORTED = ("images", "loss", "seconds")
 
 
 class Metrics:
@@ -21,16 +27,15 @@ class Metrics:
 
     Raises:
         TrainingError: if the disk is full or cannot be written.
+        ValueError: where the path is a link, a folder, a device or a FIFO.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        lines = [line for line in read_all(path) if line["step"] <= step]
+        lines = [json.dumps(line) + "\n" for line in _lines(path) if line["step"] <= step]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            os.replace(new, path)
+            write_whole(path, "".join(lines))
         except OSError as error:
             raise self._failure(error) from error
 
@@ -41,8 +46,7 @@ class Metrics:
             TrainingError: if the disk is full or cannot be written.
         """
         try:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(line) + "\n")
+            append(self.path, json.dumps(line) + "\n")
         except OSError as error:
             raise self._failure(error) from error
 
@@ -56,21 +60,45 @@ class Metrics:
 
 def read_reports(path: Path) -> list[dict[str, float]]:
     """The reports in the metrics file `path`, in order; none without a file."""
-    return [line for line in read_all(path) if "validation" not in line]
+    return [line for line in _lines(path) if "validation" not in line]
 
 
 def read_validation(path: Path) -> list[dict[str, float]]:
     """The validations in the metrics file `path`, in order; none without a file."""
-    return [line for line in read_all(path) if "validation" in line]
+    return [line for line in _lines(path) if "validation" in line]
 
 
-def read_all(path: Path) -> list[dict[str, float]]:
-    """All lines of the metrics file `path`, up to the first that is incomplete after a crash."""
-    lines: list[dict[str, float]] = []
-    if path.is_file():
-        for text in path.read_text().splitlines():
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics file, up to the first that is incomplete after a crash, or no line of
+    ours.
+
+    ValueError for a path that is no regular file.
+    """
+    if not os.path.lexists(path):
+        return
+
+    with open_regular(path) as file:
+        while text := file.readline(_LONGEST_LINE):
             try:
-                lines.append(json.loads(text))
+                line = parse_json(text, "a line")
             except ValueError:
-                break
-    return lines
+                return
+            if not text.endswith(b"\n") or not _is_line(line):
+                return
+            yield line
+
+
+def _is_line(line: Any) -> bool:
+    """Whether a JSON value is a report or a validation."""
+    if not isinstance(line, dict) or not is_whole(line.get("step")):
+        return False
+
+    numbers = {name for name, value in line.items() if _is_number(value)}
+    if "validation" in line:
+        empty = {name for name in ("validation", "best") if line.get(name) is None}
+        return {"validation", "best_step", "best"} <= numbers | empty
+    return numbers.issuperset(_REPORTED) and len(numbers) == len(line)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

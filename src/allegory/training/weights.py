@@ -5,6 +5,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..files import check_readable
+
 REMEDY = "restore it from a copy, or train again into an empty folder"
 
 
@@ -18,7 +20,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_readable(path)
         return load_file(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: {REMEDY}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror or error}): {REMEDY}") from error
     except SafetensorError as error:
