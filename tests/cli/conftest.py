@@ -1,5 +1,6 @@
 """What tests of the command line share."""
 
+import numpy as np
 import pytest
 
 from allegory.cli import main
@@ -26,3 +27,18 @@ def fails(capsys, monkeypatch):
         return line
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A run of three steps on small images of two classes, and its data: (run, file)."""
+    folder = tmp_path_factory.mktemp("small")
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    x = random.integers(0, 128, (60, 1, 4, 4)) + 120 * labels[:, None, None, None]
+    np.savez(folder / "data.npz", x=x.astype(np.uint8), labels=labels)
+
+    words = ["--steps", "3", "--model.network.channels", "8", "--training.batch_size", "8"]
+    data = ["--data", str(folder / "data.npz")]
+    main(["train", "images", *data, "--out", str(folder / "run"), *words])
+    return folder / "run", folder / "data.npz"

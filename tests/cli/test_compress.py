@@ -83,3 +83,14 @@ def test_mistakes_have_one_line(trained, packed, tmp_path, fails):
     assert "no such file" in fails("decompress", trained, tmp_path / "no.bin", tmp_path / "o.npy")
     shutil.copy(packed, out)
     assert "exists already" in fails("decompress", trained, packed, out)
+
+
+def test_an_interruption_after_writing_says_so(trained, tmp_path, monkeypatch, capsys):
+    def stop(index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("allegory.evaluation.reference_codecs.other_codecs", stop)
+    with pytest.raises(SystemExit) as end:
+        main(["compress", str(trained), "digits", str(tmp_path / "d.bin"), *QUICK])
+    assert end.value.code == 130 and "d.bin is written and whole" in capsys.readouterr().err
+    assert (tmp_path / "d.bin").is_file()

@@ -86,7 +86,11 @@ class Compress:
         write_whole(out, done.content)
 
         few_levels = (spec.levels or 0) <= 256
-        others = other_codecs(spec.index(raw).to(torch.uint8)) if few_levels else {}
+        try:
+            others = other_codecs(spec.index(raw).to(torch.uint8)) if few_levels else {}
+        except KeyboardInterrupt:
+            written = f"{out} is written and whole; only the comparison with other codes is missing"
+            raise KeyboardInterrupt(written) from None
         _show(self.json, figures(done, spec, out), others, done.numbers)
 
 
@@ -125,7 +129,6 @@ def figures(done: Compressed, spec: DataSpec, out: Path) -> dict[str, float | in
 def _show(
     as_json: bool, own: dict[str, float | int | str | None], others: dict[str, int], numbers: int
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from . import tables
@@ -142,7 +145,7 @@ def _show(
     rows = {"allegory, net": net, "allegory, the file": whole} | others
     for name, size in sorted(rows.items(), key=lambda row: row[1]):
         table.add_row(name, f"{size:,}", f"{8 * size / numbers:.3f}")
-    Console().print(table)
+    tables.console().print(table)
 
 
 def _items(source: str, part: str, spec: DataSpec) -> Shaped[Tensor, "n *shape"]:

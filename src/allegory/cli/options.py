@@ -4,7 +4,6 @@ model.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,13 +119,13 @@ class SamplerOptions:
     @staticmethod
     def epilog() -> None:
         """Print the solvers and guides by name, as they are registered, below the help."""
-        from rich.console import Console
         from rich.table import Table
 
         from ..process.guide import GUIDES
         from ..sampling import SOLVERS
+        from . import tables
 
-        console = Console(file=sys.stdout)
+        console = tables.console()
         registries: dict[str, Any] = {"solvers": SOLVERS, "guides": GUIDES}
         for title, registry in registries.items():
             table = Table(title=title, title_justify="left", show_header=False, box=None)

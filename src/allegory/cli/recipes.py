@@ -18,10 +18,10 @@ class Recipes:
 
     def run(self) -> None:
         """Print the list."""
-        from rich.console import Console
         from rich.table import Table
 
         from ..recipes import RECIPES
+        from . import tables
 
         lines = {name: RECIPES.entry(name).help for name in RECIPES}
         if self.json:
@@ -31,4 +31,4 @@ class Recipes:
         table = Table(show_header=False, box=None, pad_edge=False)
         for name, line in lines.items():
             table.add_row(name, line)
-        Console().print(table)
+        tables.console().print(table)

@@ -6,18 +6,32 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..evaluation import Evaluation
+
+
+def console(**choices: Any) -> Console:
+    """A console on standard output, with the `choices` of rich.
+
+    A reader that has gone raises BrokenPipeError, where rich would exit with 1.
+    """
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Output(**choices)
 
 
 def note(quiet: bool, text: str) -> None:
     """Print the line `text`, except if `quiet` (with --json)."""
-    from rich.console import Console
-
     if not quiet:
-        Console().print(text, soft_wrap=True, highlight=False)
+        console().print(text, soft_wrap=True, highlight=False)
 
 
 def remark(text: str) -> None:
@@ -31,13 +45,12 @@ def show(as_json: bool, figures: Mapping[str, object]) -> None:
         print(json.dumps(figures, indent=2))
         return
 
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in figures.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+    console().print(table)
 
 
 def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
@@ -52,7 +65,6 @@ def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
         print(json.dumps(found.to_dict() | {"report": str(page)}, indent=2))
         return
 
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="evaluation", title_justify="left")
@@ -63,6 +75,6 @@ def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
     for name, value, error, unit in found.rows():
         table.add_row(name, f"{value:.3f}", "" if error is None else f"{error:.3f}", unit)
 
-    console = Console()
-    console.print(table)
-    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    output = console()
+    output.print(table)
+    output.print(f"report: {page}", soft_wrap=True, highlight=False)

@@ -42,8 +42,8 @@ class Train:
     minutes: Annotated[float | None, optional("FLOAT")] = None
     """Train for so many minutes, instead of the recipe's own budget."""
     steps: Annotated[int | None, optional("INT")] = None
-    """Train for so many steps; such a run is reproducible bit for bit. With --minutes too, what is
-    spent first ends it.
+    """Train for so many steps; with the same number of threads such a run is reproducible bit for
+    bit. With --minutes too, what is spent first ends it.
     """
     seed: Annotated[int | None, optional("INT")] = None
     """Seed of weights, data order and noise."""

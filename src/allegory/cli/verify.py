@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,15 +82,10 @@ def _figures(results: tuple[Result, ...], seconds: float) -> dict[str, object]:
 
 
 def _print(results: tuple[Result, ...], seconds: float) -> None:
-    from rich.console import Console
-
     from ..paper import LAST, SECTIONS
+    from . import tables
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a mathematical sign shows "?".
-        sys.stdout.reconfigure(errors="replace")
-
-    console = Console()
+    console = tables.console()
     shown = ""
     for result in results:
         if result.section != shown:

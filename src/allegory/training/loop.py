@@ -142,7 +142,7 @@ class TrainingLoop:
             if stopped or self.counters.seconds - self.saved >= 60 * self.config.checkpoint_minutes:
                 self._save()
             if stopped:
-                raise Interrupted(self._interruption())
+                raise Interrupted(self._interruption(), stop.number)
 
         self._save()
         return self._result()

@@ -8,10 +8,11 @@ from types import FrameType
 
 
 class Stop:
-    """Whether the run has received a stop signal."""
+    """Whether the run has received a stop signal, and which."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.number: int = signal.SIGINT
 
 
 @contextmanager
@@ -30,6 +31,7 @@ def interrupts() -> Iterator[Stop]:
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.requested = True
+        stop.number = number
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
