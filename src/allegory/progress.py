@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .launch import is_first
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -49,8 +51,12 @@ def progress(terminal: bool | None = None) -> Iterator[OnProgress]:
         terminal: True for bars, False for lines; None: bars if standard error is a terminal.
 
     Yields:
-        The argument `on_progress` of a long function.
+        The argument `on_progress` of a long function; of several processes the first shows it.
     """
+    if not is_first():
+        yield silent
+        return
+
     if sys.stderr.isatty() if terminal is None else terminal:
         with _bars() as bars:
             yield bars

@@ -17,6 +17,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
+from ..launch import is_first, process_count
+
 _CLOSED_PIPE = 141
 _LETTERS = "allegory-letters"
 """The error handler of an output that cannot show a sign: é becomes e, and others "?"."""
@@ -40,9 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     try:
-        from .parse import parse
+        if process_count() > 1:
+            from .together import run_together
 
-        parse(arguments).run()
+            run_together(arguments)
+        else:
+            from .parse import parse
+
+            parse(arguments).run()
     finally:
         # A reader that has gone, as in `allegory verify | head -1`, is noticed here at the latest.
         if sys.stdout is not None:
@@ -110,5 +117,7 @@ def _refused(error: OSError) -> str:
 
 
 def _fail(message: str, status: int) -> None:
-    print(f"allegory: {message}", file=sys.stderr)
+    interrupted = status != 2
+    if is_first() or not interrupted:  # one signal interrupts all processes
+        print(f"allegory: {message}", file=sys.stderr)
     raise SystemExit(status)

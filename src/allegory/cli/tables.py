@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..launch import is_first
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -35,8 +37,9 @@ def note(quiet: bool, text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print the line `text` on standard error, also with --json."""
-    print(text, file=sys.stderr, flush=True)
+    """Print the line `text` on standard error, also with --json; only in the first process."""
+    if is_first():
+        print(text, file=sys.stderr, flush=True)
 
 
 def show(as_json: bool, figures: Mapping[str, object]) -> None:

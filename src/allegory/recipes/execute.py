@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..data import Dataset, DataSpec, load
-from ..training import Callback, Result, discard, load_weights, train
+from ..training import Callback, Processes, Result, discard, load_weights, train
 from ..training.checkpoint import exists, read_checkpoint
 from .config import Run
 from .run_folder import RunFolder
@@ -92,8 +92,17 @@ def execute(
             when data and model do not fit.
     """
     out = folder if isinstance(folder, Destination) else Destination(folder)
-    out.check()
+    processes = Processes(run.training.device)
+    processes.first(out.check)
 
+    run, dataset, model = processes.every(lambda: _built(run, out, initial))
+    processes.first(lambda: out.create(run, dataset.spec))
+    result = train_in(out.path, run, model, dataset, callbacks)
+    return RunFolder(out.path, run, dataset.spec), result
+
+
+def _built(run: Run, out: Destination, initial: Path | None) -> tuple[Run, Dataset, nn.Module]:
+    """The run with nothing left open, its data, and its model with the initial weights."""
     dataset = load(run.source)
     if initial is not None and initial.resolve() == out.path.resolve():
         raise ValueError(f"--from {initial}: is the run in --out itself; give another --out")
@@ -107,9 +116,7 @@ def execute(
 
     if initial is not None and not out.resume:
         load_weights(model, RunFolder.open(initial).weights)
-
-    written = out.create(run, dataset.spec)
-    return written, train_in(out.path, run, model, dataset, callbacks)
+    return run, dataset, model
 
 
 def train_in(
@@ -128,7 +135,11 @@ def train_in(
         dataset: its data.
         callbacks: called at each report.
     """
-    batches = dataset.batches(run.training.batch_size, run.training.seed)
+    processes = Processes(run.training.device)
+    part = (processes.rank, processes.world)
+    batches = processes.every(
+        lambda: dataset.batches(run.training.batch_size, run.training.seed, part)
+    )
     held_out = dataset.validation
 
     return train(
@@ -139,6 +150,7 @@ def train_in(
         resume=path is not None and exists(path),
         callbacks=callbacks,
         validation=(held_out.x, held_out.labels) if len(held_out) else None,
+        processes=processes,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..data import Dataset, load
-from ..training import Callback, Result, TrainingConfig, bar, load_weights
+from ..training import Callback, Processes, Result, TrainingConfig, bar, load_weights
 from .config import Run
 from .derive import config_of
 from .execute import Destination, train_in
@@ -68,19 +68,20 @@ def train(
     if folder is None and (resume or overwrite):
         raise ValueError("resume and overwrite are about a folder; give out=FOLDER")
 
+    processes = Processes(training.device)
     if folder is not None:
-        folder.check()
+        processes.first(folder.check)
 
-    dataset = load(data) if isinstance(data, str) else data
-    _check_spec(model, dataset)
+    dataset = processes.every(lambda: _checked_data(model, data))
     run = Run("python", dataset.source, config_of(model), training)
 
     if folder is not None:
-        folder.create(run, dataset.spec)
+        written = folder
+        processes.first(lambda: written.create(run, dataset.spec))
+
+    path = None if folder is None else folder.path
     with bar(run.unit) as show:
-        result = train_in(
-            None if folder is None else folder.path, run, model, dataset, [show, *callbacks]
-        )
+        result = train_in(path, run, model, dataset, [show, *callbacks])
 
     model.load_state_dict(result.best.state_dict())
     model.eval()
@@ -113,6 +114,13 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
 
     load_weights(model, run.weights)
     return model.eval()
+
+
+def _checked_data(model: nn.Module, data: Dataset | str) -> Dataset:
+    """The data, loaded if they are text. ValueError if they are not what the model is for."""
+    dataset = load(data) if isinstance(data, str) else data
+    _check_spec(model, dataset)
+    return dataset
 
 
 def _check_spec(model: nn.Module, dataset: Dataset) -> None:

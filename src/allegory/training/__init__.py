@@ -5,9 +5,10 @@ Moving average, checkpoints, validation, and bit-exact resume.
 
 from .checkpoint import discard
 from .config import TrainingConfig
+from .distributed import Processes
 from .ema import EMA
 from .engine import train
-from .errors import Interrupted, TrainingError
+from .errors import FailedElsewhere, Interrupted, TrainingError
 from .loop import Result
 from .progress import Callback, Progress, bar
 from .selection import Validation
@@ -16,7 +17,9 @@ from .weights import load_weights
 __all__ = [
     "EMA",
     "Callback",
+    "FailedElsewhere",
     "Interrupted",
+    "Processes",
     "Progress",
     "Result",
     "TrainingConfig",

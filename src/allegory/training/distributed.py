@@ -1,9 +1,11 @@
-"""The device of a run, and its group of processes (data parallelism, by accelerate).
+"""The device of a run, and the processes that train it together (data parallelism, by accelerate).
 
-There is one process, or several started by `accelerate launch`: each has the whole model and its
-own part of every batch, and the gradients are averaged over the processes. Only this module imports
-accelerate.
+There is one process, or several that `torchrun` or `accelerate launch` has started: each has the
+whole model and its own part of every batch, and the gradients are averaged over the processes. Only
+this module imports accelerate.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,37 +14,43 @@ import torch
 from torch import Tensor, nn
 
 from .device import torch_device
+from .group import Group
 
 
-class Processes:
-    """The process group that accelerate finds in the environment, and the device of this process.
+class Processes(Group):
+    """The processes that train a run together, and the device of this process.
 
     Args:
-        device: its name; "auto" is the one that accelerate finds.
+        device: its name; "auto" is a GPU if there is one, in each process another.
 
     Raises:
-        ValueError: for a device that this machine does not have, or one by name where there are
+        ValueError: for a device that this machine does not have, or a GPU by name where there are
             several processes.
-        ImportError: without accelerate.
+        TrainingError: if the other processes do not come.
+        ModuleNotFoundError: without accelerate.
     """
 
     def __init__(self, device: str = "auto") -> None:
         try:
             from accelerate import Accelerator  # type: ignore[import-untyped]
         except ImportError as error:
-            raise ImportError("training needs accelerate: pip install 'allegory[train]'") from error
+            raise ModuleNotFoundError(
+                "training needs accelerate: pip install 'allegory[train]'", name="accelerate"
+            ) from error
 
-        # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.
-        self._accelerator = Accelerator(mixed_precision="no")
-        self.device: torch.device = self._accelerator.device
-        self.world: int = self._accelerator.num_processes
-        self.rank: int = self._accelerator.process_index
-
-        if device != "auto" and self.world > 1:
+        super().__init__()
+        several = self.world > 1
+        if several and device not in ("auto", "cpu"):
             raise ValueError(
                 f"device {device!r} with {self.world} processes: leave it out, each finds its own"
             )
-        self._is_chosen = device != "auto"
+
+        # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.
+        on_cpu = several and (device == "cpu" or not torch.cuda.is_available())
+        self._accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
+        self.device: torch.device = self._accelerator.device
+
+        self._is_chosen = device != "auto" and not several
         if self._is_chosen:
             self.device = torch_device(device)
 

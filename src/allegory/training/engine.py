@@ -35,6 +35,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     validation: Batch | None = None,
+    processes: Processes | None = None,
 ) -> Result:
     """Train a model in place.
 
@@ -47,6 +48,7 @@ def train(
         callbacks: called at each report, and every ten seconds, in the first process.
         validation: held-out items as one batch; their loss selects the best checkpoint. None: no
             validation.
+        processes: the processes that train together; None: those that the environment describes.
 
     Returns:
         The averaged models, last and best, and the counters.
@@ -57,11 +59,15 @@ def train(
         TrainingError: at the first loss or gradient that is not finite, and for a full disk.
         Interrupted: after Ctrl-C or SIGTERM, with a checkpoint written.
     """
-    _check(model, folder, resume)
-    saved = checkpoint.read_checkpoint(folder) if resume and folder is not None else None
-    processes = Processes(config.device)
+    processes = processes or Processes(config.device)
 
-    with isolated(processes.device), interrupts() as stop:
+    def read() -> Checkpoint | None:
+        _check(model, folder, resume)
+        return checkpoint.read_checkpoint(folder) if resume and folder is not None else None
+
+    saved = processes.every(read)
+
+    with isolated(processes.device), interrupts() as stop, processes.connected():
         learner = Learner(model, config, processes)
         counters = _start(learner, batches, saved)
         selection = _selection(validation, learner, counters, folder)

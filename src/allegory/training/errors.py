@@ -1,6 +1,6 @@
 """Errors that end a training run early.
 
-A wrong argument is a `ValueError`. The two errors here occur in a run with correct arguments.
+A wrong argument is a `ValueError`. The errors here occur in a run with correct arguments.
 """
 
 import signal
@@ -8,6 +8,10 @@ import signal
 
 class TrainingError(RuntimeError):
     """A loss that is not finite, or a disk that is full; the last checkpoint is complete."""
+
+
+class FailedElsewhere(TrainingError, ValueError):
+    """The error of another process of the run, which ends all of them; that one reports it."""
 
 
 class Interrupted(KeyboardInterrupt):

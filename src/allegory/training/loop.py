@@ -8,7 +8,7 @@ before a checkpoint is written.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -102,9 +102,10 @@ class TrainingLoop:
         self.processes = learner.processes
 
         self.first = self.processes.rank == 0
-        self.metrics = (
-            Metrics(folder / "metrics.jsonl", counters.step) if folder and self.first else None
-        )
+        self.metrics: Metrics | None = None
+        if folder is not None:
+            lines = folder / "metrics.jsonl"
+            self.metrics = self.processes.first(lambda: Metrics(lines, counters.step))
         self.pending: list[Tensor] = []  # the end of the window, still on the device
 
         self.started = time.monotonic() - counters.seconds
@@ -178,11 +179,12 @@ class TrainingLoop:
         pairs: list[list[float]] = self.processes.mean(torch.stack(self.pending)).tolist()
         for step, pair in enumerate(pairs, self.counters.step - len(pairs) + 1):
             if not all(map(math.isfinite, pair)):
-                raise TrainingError(
+                error = TrainingError(
                     f"loss {pair[0]:g}, gradient norm {pair[1]:g} at step {step}: lower "
                     f"learning_rate ({self.config.learning_rate:g}) or clip "
                     f"({self.config.clip:g}), or check the data; the last checkpoint is untouched"
                 )
+                raise self.processes.alike(error)
 
         self.counters.window += pairs
         self.pending.clear()
@@ -200,12 +202,19 @@ class TrainingLoop:
         images = now.images - self.reported[1]
         self.reported = (now.seconds, now.images)
 
-        if self.metrics is not None:
-            line = {"step": now.step, "images": now.images, "loss": now.loss, "grad_norm": norm}
-            times = {"seconds": now.seconds, "images_per_second": images / max(seconds, 1e-9)}
-            self.metrics.append({**line, "learning_rate": rate, **times})
-
+        line = {"step": now.step, "images": now.images, "loss": now.loss, "grad_norm": norm}
+        times = {"seconds": now.seconds, "images_per_second": images / max(seconds, 1e-9)}
+        self._write_line({**line, "learning_rate": rate, **times})
         self._call_back(callbacks)
+
+    def _write_line(self, line: Mapping[str, float | None]) -> None:
+        """Append a line to the metrics, if the run has a folder."""
+        if self.folder is not None:
+            self.processes.first(lambda: self._append(line))
+
+    def _append(self, line: Mapping[str, float | None]) -> None:
+        if self.metrics is not None:
+            self.metrics.append(line)
 
     def _call_back(self, callbacks: Sequence[Callback]) -> None:
         """Call the callbacks, with the loss of the last report."""
@@ -222,15 +231,17 @@ class TrainingLoop:
 
     def _validate(self) -> None:
         """Validate the averaged model, save it if it is the best, and write a line of metrics."""
+        self._collect()
+        self.processes.first(self._validate_average)
+
+    def _validate_average(self) -> None:
         if self.selection is None:
             return
 
-        self._collect()
         now = self.counters
         average = self.learner.ema.module
         line = self.selection.validate(average, now.step, now.images, now.seconds)
-        if self.metrics is not None:
-            self.metrics.append(line)
+        self._append(line)
 
     def _save(self) -> None:
         """Write a checkpoint, if the run has a folder."""
@@ -239,9 +250,12 @@ class TrainingLoop:
 
         if self.folder is not None:
             random = capture(self.processes, self.learner.generator)
-            if self.first:
-                state = {"counters": asdict(self.counters), "batches": self.batches.state_dict()}
-                checkpoint.write(self.folder, self.learner.checkpoint(random, state))
+            self.processes.first(lambda: self._write_checkpoint(random))
+
+    def _write_checkpoint(self, random: Mapping[str, Tensor]) -> None:
+        if self.folder is not None:
+            state = {"counters": asdict(self.counters), "batches": self.batches.state_dict()}
+            checkpoint.write(self.folder, self.learner.checkpoint(random, state))
 
     def _interruption(self) -> str:
         place = f"interrupted at step {self.counters.step}"
