@@ -104,7 +104,7 @@ def test_a_foreign_state_is_refused(state: dict[str, int]) -> None:
 
 
 def test_a_dataset_names_the_set_that_is_wrong() -> None:
-    spec = DataSpec(shape=(2,), low=0.0, high=100.0, classes=10)
+    spec = DataSpec(shape=(2,), low=0.0, high=100.0, classes=10, bounded=True)
     good, bad = arrays(), Items(torch.full((1, 2), -1.0))
     assert len(Dataset("fine", spec, good, good, good).train) == 10
     with pytest.raises(ValueError, match="broken, test: x: values in"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from allegory.data import load
+from allegory.data import DataSpec, load
 from allegory.recipes import RunFolder
 from allegory.recipes.compress import decompress
 from allegory.recipes.formats import RUN_FORMAT
@@ -112,3 +112,31 @@ def test_a_file_compressed_by_format_1_decodes_with_its_run():
             pytest.skip("written on another kind of processor")
         raise
     assert torch.equal(items, load("digits").test.x[:20])
+
+
+def test_the_range_of_format_2_becomes_a_scaling(tmp_path):
+    """Of continuous data; levels keep theirs. Names, columns and fingerprint were not written."""
+    folder = Path(shutil.copytree(OLD / "moons_learned", tmp_path / "run"))
+    content = json.loads((folder / "run.json").read_text())
+    content |= {"run": to_json(RunFolder.open(folder).run), "format": 2}
+    (folder / "run.json").write_text(json.dumps(content))
+
+    opened = RunFolder.open(folder)
+    assert (opened.spec.low, opened.spec.high, opened.spec.bounded) == (-4.0, 4.0, False)
+    assert (opened.spec.class_names, opened.spec.columns, opened.fingerprint) == (None, None, None)
+    opened.spec.check(torch.tensor([[4.5, 0.0]]))
+    assert RunFolder.open(OLD / "vae").spec.levels == load("digits").spec.levels
+
+
+def test_format_3_has_names_columns_fingerprint_and_threads(tmp_path):
+    run = RunFolder.open(OLD / "energy").run
+    spec = DataSpec((2,), (0.0, 5.0), (1.0, 9.0), None, 2, (0, 7), ("a", "b"), bounded=True)
+    RunFolder.create(tmp_path / "run", run, spec, "0123")
+    opened = RunFolder.open(tmp_path / "run")
+    assert (opened.spec, opened.fingerprint, opened.run) == (spec, "0123", run)
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert content["versions"]["threads"] == torch.get_num_threads()
+
+    (tmp_path / "run" / "run.json").write_text(json.dumps(content | {"fingerprint": 3}))
+    with pytest.raises(ValueError, match=r"run.json is damaged \(fingerprint 3 is no text\)"):
+        RunFolder.open(tmp_path / "run")

@@ -1,28 +1,44 @@
 """What the raw items are, and the affine map between them and the model.
 
-A model sees x in [-1, 1]; the data are v in [low, high]. The map is exact at both ends and in the
-middle,
+A model sees x in units of its own; the data are v. The map takes low to -1 and high to 1,
 
-    x = (2 v - low - high) / (high - low)        v = (low + high + x (high - low)) / 2,
+    x = (v - centre) / half        v = centre + half x
+    centre = (low + high) / 2      half = (high - low) / 2,
 
-so a density of x becomes one of v by a constant: log p(v) = log p(x) + dims log(2 / (high - low)),
-in nats.
+with one pair of ends for all numbers of an item, or one for each. It is computed in float64, so
+that numbers of a large offset, such as time stamps, keep their digits. A density of x becomes one
+of v by a constant: log p(v) = log p(x) - sum log half over the numbers, in nats.
 
 Discrete data take `levels` equally spaced values. Level k is at low + k (high - low) / (levels -
 1), that is at x = -1 + k step with step = 2 / (levels - 1). A likelihood of discrete data is a
 probability: it has no Jacobian.
+
+The range is a law for discrete data, and for continuous data whose bounds were declared. Otherwise
+it is a scaling: numbers beyond it are as good as others, and samples may lie there.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Float, Float32, Float64, Int64, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
+
+from . import classes as class_labels
+from .classes import ClassName
+from .columns import Ends
+from .spec_fields import check_fields, check_items, described, plain_values, values_of
+
+_DIGITS = 8.0
+"""float32 is enough where no end of the range is farther from 0 than so many half widths."""
+_SMALL, _LARGE = 1e-30, 1e30
+"""Half widths between which float32 has all its digits."""
 
 
 @dataclass(frozen=True)
@@ -31,36 +47,35 @@ class DataSpec:
 
     Args:
         shape: of one item.
-        low: the smallest number, mapped to -1.
-        high: the largest number, mapped to 1.
+        low: mapped to -1: the smallest level or bound, or the lower end of the scaling; one number,
+            or one for each number of the item in the order of `flatten`.
+        high: mapped to 1, likewise.
         levels: how many equally spaced values a number can take; None means continuous.
         classes: the number of classes; None means unlabelled.
+        class_names: the value of each class in the data (text, whole numbers or booleans); None
+            means 0 to classes - 1.
+        columns: names of the numbers of an item of one axis; None means without names.
+        bounded: whether low and high bound continuous data by law.
 
     Raises:
         ValueError: for a description that no data can meet.
     """
 
     shape: tuple[int, ...]
-    low: float
-    high: float
+    low: Ends
+    high: Ends
     levels: int | None = None
     classes: int | None = None
+    class_names: tuple[ClassName, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    bounded: bool = False
 
     def __post_init__(self) -> None:
-        if not self.shape or min(self.shape) < 1:
-            raise ValueError(
-                f"shape={self.shape}: give at least one axis, each of length 1 or more"
-            )
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(
-                f"low={self.low}, high={self.high}: give two finite numbers, low below high"
-            )
-        if self.levels is not None and self.levels < 2:
-            raise ValueError(f"levels={self.levels}: give 2 or more, or None for continuous data")
-        if self.classes is not None and self.classes < 1:
-            raise ValueError(
-                f"classes={self.classes}: give 1 or more, or None for data without labels"
-            )
+        check_fields(self)
+
+    def __str__(self) -> str:
+        """The description in a few words, e.g. "items (1, 8, 8), 17 levels, classes 0 to 9"."""
+        return described(self)
 
     @property
     def dims(self) -> int:
@@ -80,21 +95,38 @@ class DataSpec:
     @property
     def log_scale(self) -> float:
         """log |d encode / d raw| in nats per item: log p(raw) = log p(encode(raw)) + log_scale."""
-        return self.dims * math.log(2.0 / (self.high - self.low))
+        if isinstance(self.low, float) and isinstance(self.high, float):
+            return self.dims * math.log(2.0 / (self.high - self.low))
+        return -self._half.log().sum().item()
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """The dtype of raw continuous items: float32 where it keeps their digits, else float64."""
+        half = self._half.abs()
+        reach = self._centre.abs() + half
+        is_enough = (reach <= _DIGITS * half) & (half > _SMALL) & (half < _LARGE)
+        return torch.float32 if bool(is_enough.all()) else torch.float64
+
+    @property
+    def range_is_law(self) -> bool:
+        """Whether numbers outside of low to high are refused."""
+        return self.levels is not None or self.bounded
 
     def encode(self, raw: Shaped[Tensor, "*any"]) -> Float32[Tensor, "*any"]:
-        """x = (2 raw - low - high) / (high - low), for raw of any dtype."""
-        number = raw if raw.is_floating_point() else raw.float()
-        return ((2.0 * number - (self.low + self.high)) / (self.high - self.low)).float()
+        """x = (raw - centre) / half in float64, as float32, for raw of any dtype."""
+        number = _double(raw)
+        centre, half = self._centre.to(number.device), self._half.to(number.device)
+        return ((number - centre) / half).float().to(raw.device)
 
     def decode(self, x: Float[Tensor, "*any"]) -> Shaped[Tensor, "*any"]:
         """Raw items from x in model space.
 
         For discrete data it is the nearest level, clamped to the range; for continuous data it is
-        the inverse of `encode`, not clamped.
+        the inverse of `encode`, clamped to bounds that were declared.
 
         Returns:
-            uint8 where every level is one of 0..255, else float32 or float64.
+            uint8 where every level is one of 0..255; continuous data as float64 where x is, or
+            where float32 would lose their digits (`dtype`); else float32.
 
         Raises:
             ValueError: for NaN in discrete data.
@@ -102,16 +134,35 @@ class DataSpec:
         # Arithmetic in bfloat16 would lose levels that x still tells apart.
         x = x if x.dtype == torch.float64 else x.float()
         if self.levels is None:
-            return (self.low + self.high + x * (self.high - self.low)) / 2.0
+            return self._continuous(x)
         if bool(x.isnan().any()):
             raise ValueError("x: holds NaN, which is near no level; look for the step that made it")
         raw = self._raw(((x + 1.0) / self.step).round().clamp(0, self.levels - 1))
-        return raw.to(torch.uint8) if self._whole and 0 <= self.low < self.high <= 255 else raw
+        return raw.to(torch.uint8) if self.has_bytes else raw
 
     def index(self, raw: Shaped[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
         """The index of the level of each raw number, 0 for low to levels - 1 for high."""
         number = raw if raw.is_floating_point() else raw.float()
-        return ((number - self.low) / (self.high - self.low) * (self._levels() - 1)).round().long()
+        low, high = self._ends()
+        return ((number - low) / (high - low) * (self._levels() - 1)).round().long()
+
+    def class_index(self, labels: Any) -> Int64[Tensor, "*any"]:
+        """The index of the class of each label, from 0.
+
+        Args:
+            labels: values of classes as the data have them, one or an array; the text of a value
+                stands for it.
+
+        Raises:
+            ValueError: for a value that is no class; it lists the classes.
+        """
+        if self.classes is None:
+            raise ValueError(f"class {labels}: these data have no classes; leave it out")
+        return class_labels.class_index(labels, self.class_names, self.classes)
+
+    def class_values(self, index: Int64[Tensor, "*any"]) -> Shaped[NDArray[Any], "*any"]:
+        """The values in the data of classes that are given by their index."""
+        return class_labels.class_values(index, self.class_names)
 
     def check(
         self, raw: Shaped[Tensor, "n *shape"], labels: Shaped[Tensor, "*n"] | None = None
@@ -120,51 +171,71 @@ class DataSpec:
 
         Args:
             raw: items, (n, *shape).
-            labels: one per item, or None.
+            labels: indices of classes, one per item, or None.
 
         Raises:
             ValueError: with the first thing wrong and the remedy.
         """
-        if len(raw) == 0:
-            raise ValueError("x: no items; give at least one")
-        if tuple(raw.shape[1:]) != self.shape:
-            raise ValueError(
-                f"x: items of shape {tuple(raw.shape[1:])}, expected {self.shape}; "
-                "reshape the array"
-            )
-
-        if not bool(raw.isfinite().all()):
-            raise ValueError("x: holds NaN or infinite values; remove or replace those items")
-
-        low, high = raw.min().item(), raw.max().item()
-        if low < self.low or high > self.high:
-            raise ValueError(
-                f"x: values in [{low:g}, {high:g}], outside [{self.low:g}, {self.high:g}]; "
-                "rescale it"
-            )
-        if self.levels is not None and not self._on_grid(raw):
-            raise ValueError(
-                f"x: values between the {self.levels} levels of [{self.low:g}, {self.high:g}]; "
-                "round them, or use levels=None for continuous data"
-            )
-
-        if labels is not None:
-            self._check_labels(labels, len(raw))
+        check_items(self, raw, labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, the inverse of `from_dict`."""
-        return asdict(self) | {"shape": list(self.shape)}
+        return plain_values(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSpec:
-        """The DataSpec that `to_dict` wrote. ValueError when a field is missing or unknown."""
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            raise ValueError(
-                f"fields {sorted(values)}: expected {sorted(names)}; "
-                "write them with DataSpec.to_dict"
-            )
-        return cls(**{**values, "shape": tuple(values["shape"])})
+        """The DataSpec that `to_dict` wrote.
+
+        Raises:
+            ValueError: for a field that is missing, unknown or of another kind.
+        """
+        return cls(**values_of(cls, values))
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether every level is a whole number of 0 to 255."""
+        low, high = self._ends()
+        return self.is_whole and 0 <= low < high <= 255
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every level is a whole number."""
+        low, high = self._ends()
+        return low.is_integer() and ((high - low) / (self._levels() - 1)).is_integer()
+
+    def on_grid(self, raw: Shaped[Tensor, "n *shape"]) -> bool:
+        """Whether each number is a level, up to the rounding of float32."""
+        low, high = self._ends()
+        is_integer_grid = self.is_whole and high - low == self._levels() - 1
+        if is_integer_grid and not raw.is_floating_point():
+            return True
+        # A level that was rounded to float32 is off by this much at most.
+        slack = 2.0**-23 * max(abs(low), abs(high))
+        return bool(((raw - self._raw(self.index(raw).double())).abs() <= slack).all())
+
+    def ends(self) -> tuple[Float64[Tensor, "*shape"], Float64[Tensor, "*shape"]]:
+        """low and high as tensors, of the shape of an item where each number has its own."""
+        low, high = (torch.tensor(end, dtype=torch.float64) for end in (self.low, self.high))
+        return (low.view(self.shape), high.view(self.shape)) if low.ndim else (low, high)
+
+    @cached_property
+    def _centre(self) -> Tensor:
+        low, high = self.ends()
+        return low / 2 + high / 2
+
+    @cached_property
+    def _half(self) -> Tensor:
+        low, high = self.ends()
+        return high / 2 - low / 2
+
+    def _continuous(self, x: Tensor) -> Tensor:
+        """centre + half x, computed in float64."""
+        number = _double(x)
+        raw = self._centre.to(number.device) + self._half.to(number.device) * number
+        if self.bounded:
+            low, high = (end.to(number.device) for end in self.ends())
+            raw = raw.clamp(low, high)
+        return raw if torch.float64 in (x.dtype, self.dtype) else raw.float().to(x.device)
 
     def _levels(self) -> int:
         if self.levels is None:
@@ -173,39 +244,17 @@ class DataSpec:
             )
         return self.levels
 
+    def _ends(self) -> tuple[float, float]:
+        """low and high of discrete data, one for all numbers."""
+        assert isinstance(self.low, float) and isinstance(self.high, float), "levels are numbers"
+        return self.low, self.high
+
     def _raw(self, index: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         """The raw value of level k; k (high - low) first, so that whole levels come out whole."""
-        return self.low + index * (self.high - self.low) / (self._levels() - 1)
+        low, high = self._ends()
+        return low + index * (high - low) / (self._levels() - 1)
 
-    @property
-    def _whole(self) -> bool:
-        """Whether every level is a whole number."""
-        width = (self.high - self.low) / (self._levels() - 1)
-        return float(self.low).is_integer() and width.is_integer()
 
-    def _on_grid(self, raw: Shaped[Tensor, "n *shape"]) -> bool:
-        """Whether each number is a level, up to the rounding of float32."""
-        is_integer_grid = self._whole and self.high - self.low == self._levels() - 1
-        if is_integer_grid and not raw.is_floating_point():
-            return True
-        # A level that was rounded to float32 is off by this much at most.
-        slack = 2.0**-23 * max(abs(self.low), abs(self.high))
-        return bool(((raw - self._raw(self.index(raw).double())).abs() <= slack).all())
-
-    def _check_labels(self, labels: Shaped[Tensor, "*n"], count: int) -> None:
-        if self.classes is None:
-            raise ValueError(
-                "labels: given for data without classes; set classes, or leave the labels out"
-            )
-        if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(f"labels: dtype {labels.dtype}; give integers 0 to {self.classes - 1}")
-        if tuple(labels.shape) != (count,):
-            raise ValueError(
-                f"labels: shape {tuple(labels.shape)} for {count} items; give one label an item"
-            )
-
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= self.classes:
-            raise ValueError(
-                f"labels: values in [{low}, {high}]; give integers 0 to {self.classes - 1}"
-            )
+def _double(x: Tensor) -> Tensor:
+    """x in float64, on the CPU where the device has none (mps)."""
+    return (x.cpu() if x.device.type == "mps" else x).double()

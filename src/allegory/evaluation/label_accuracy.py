@@ -1,8 +1,8 @@
 """The label accuracy of samples: a classifier of real items says whether a sample shows its label.
 
-It is a support vector machine with the kernel exp(-gamma |a - b|^2) on numbers scaled to [0, 1], C
-= 10 and gamma = 1 / (dims variance) (Cortes & Vapnik 1995), independent of the model that is
-evaluated.
+It is a support vector machine with the kernel exp(-gamma |a - b|^2) on numbers scaled so that low
+is 0 and high 1, C = 10 and gamma = 1 / (dims variance) (Cortes & Vapnik 1995), independent of the
+model that is evaluated.
 """
 
 from __future__ import annotations
@@ -70,7 +70,5 @@ class LabelClassifier:
 
 
 def _scaled(raw: Tensor, spec: DataSpec) -> NDArray[np.float64]:
-    flat: NDArray[np.float64] = (
-        ((raw.double() - spec.low) / (spec.high - spec.low)).flatten(1).numpy()
-    )
+    flat: NDArray[np.float64] = ((spec.encode(raw).double() + 1.0) / 2.0).flatten(1).numpy()
     return flat

@@ -1,13 +1,15 @@
-"""The formats of `run.json`, and the conversion from the one before.
+"""The formats of `run.json`, and the conversion of earlier ones.
 
-Format 1 is that of version 0.1.0, which wrote no number. It has other names for the same choices.
+1: version 0.1.0, which wrote no number. It has other names for the same choices.
+2: version 0.2.0. The range of continuous data was that of all items; here it is a scaling.
+3: the present one: class names, columns and bounds of the data, and their fingerprint.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 
 _KINDS = {
     "ModelChoice": "DiffusionConfig",
@@ -24,6 +26,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     "PathChoice": {"arguments": {}},
     "Training": {"validation_every": None, "device": "auto"},
 }
+_ADDED_TO_DATA: dict[str, Any] = {"class_names": None, "columns": None, "bounded": False}
 
 
 class UnknownFormat(ValueError):
@@ -44,7 +47,7 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"format {number} is no number")
     if number == RUN_FORMAT:
         return content
-    if number != 1:
+    if number not in (1, 2):
         versions = content.get("versions")
         named = versions.get("allegory") if isinstance(versions, dict) else None
         wrote = named or "another version"
@@ -53,7 +56,9 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
             f"{RUN_FORMAT}; install that version"
         )
 
-    return {**content, "run": _from_format_1(content["run"]), "format": RUN_FORMAT}
+    run = _from_format_1(content["run"]) if number == 1 else content["run"]
+    data = {**content["data"], **_ADDED_TO_DATA}
+    return {**content, "run": run, "data": data, "fingerprint": None, "format": RUN_FORMAT}
 
 
 def _from_format_1(value: Any) -> Any:

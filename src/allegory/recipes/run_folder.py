@@ -43,21 +43,26 @@ class RunFolder:
         spec: what its data are.
         which: the weights that `model` takes: "best", "ema" or "last"; None is the best by
             validation where the run was validated, else "ema".
+        fingerprint: of its data (`Dataset.fingerprint`); None where it was not written.
     """
 
     path: Path
     run: Run
     spec: DataSpec
     which: str | None = None
+    fingerprint: str | None = None
 
     @classmethod
-    def create(cls, path: Path, run: Run, spec: DataSpec) -> RunFolder:
+    def create(
+        cls, path: Path, run: Run, spec: DataSpec, fingerprint: str | None = None
+    ) -> RunFolder:
         """Make the folder and write run.json.
 
         Args:
             path: the folder.
             run: its choices, with nothing left open.
             spec: what its data are.
+            fingerprint: of its data (`Dataset.fingerprint`); None leaves it out.
 
         Raises:
             OSError: when the disk refuses.
@@ -68,16 +73,18 @@ class RunFolder:
             "allegory": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
         }
         content = {
             "format": RUN_FORMAT,
             "run": to_json(run),
             "data": spec.to_dict(),
+            "fingerprint": fingerprint,
             "versions": versions,
         }
 
         write_whole(path / "run.json", json.dumps(content, indent=2) + "\n")
-        return cls(path, run, spec)
+        return cls(path, run, spec, fingerprint=fingerprint)
 
     @classmethod
     def open(cls, path: Path, which: str | None = None) -> RunFolder:
@@ -106,7 +113,10 @@ class RunFolder:
             if not isinstance(run, Run):
                 raise ValueError("it describes no run")
             spec = DataSpec.from_dict(content["data"])
-            return cls(path, run, spec, which)
+            fingerprint = content["fingerprint"]
+            if not isinstance(fingerprint, str | None):
+                raise ValueError(f"fingerprint {fingerprint} is no text")
+            return cls(path, run, spec, which, fingerprint)
         except (NotRegistered, UnknownFormat) as error:
             raise ValueError(f"{path / 'run.json'}: {error}") from None
         except FileNotFoundError:
