@@ -177,7 +177,7 @@ def _array(source: str, spec: DataSpec) -> Shaped[Tensor, "n *shape"]:
     import numpy as np
     import torch
 
-    from ..data.npy import read_arrays
+    from ..data.array_files import read_arrays
 
     arrays = read_arrays(Path(source))
     if "x" not in arrays:

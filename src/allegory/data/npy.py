@@ -6,19 +6,13 @@ mean `x` and `y`. Labels are integers from 0. A missing set is held out of the t
 (`splits.py`).
 """
 
-import zipfile
-import zlib
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .array_files import Arrays, read_arrays
 from .arrays import items_from, labels_from, spec_of
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
-
-_Named = dict[str, NDArray[np.generic]]
 
 
 def array_file(path: Path) -> Dataset:
@@ -32,31 +26,7 @@ def array_file(path: Path) -> Dataset:
     return Dataset(path.stem, spec, train, validation, test)
 
 
-def read_arrays(path: Path) -> _Named:
-    """The arrays of the file at path by name; a single one is called x."""
-    try:
-        content = np.load(path, allow_pickle=False)
-        arrays = (
-            {"x": content}
-            if isinstance(content, np.ndarray)
-            else {name: content[name] for name in content.files}
-        )
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"{path}: holds Python objects, which are never unpickled; save plain numbers"
-            ) from None
-
-        reason = (
-            isinstance(error, OSError) and error.strerror
-        ) or "cut short, or not numpy's format"
-        raise ValueError(
-            f"{path}: cannot be read ({reason}); write it again with numpy.save or numpy.savez"
-        ) from None
-    return {"x": next(iter(arrays.values()))} if len(arrays) == 1 else arrays
-
-
-def _parts(arrays: _Named) -> dict[str, Items]:
+def _parts(arrays: Arrays) -> dict[str, Items]:
     """The sets of the file. The training set is x or x_train, any other x_<set>."""
     parts = {}
     for ending, part in {
