@@ -1,6 +1,8 @@
 """Bits-back coding: what was pushed comes back, bit by bit, and costs what the bound says."""
 
 import math
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -334,3 +336,31 @@ def test_a_fingerprint_knows_every_weight_and_the_choice():
     with torch.no_grad():
         model.bias[1] += 1e-6
     assert fingerprint(model, "a") != first
+
+
+def packed_header(deflated):
+    """A file with right checksums and this header."""
+    sizes = struct.pack("<HIQ", 2, len(deflated), 1)
+    body = deflated + bytes(4)
+    checks = [struct.pack("<I", zlib.crc32(part)) for part in (sizes, body)]
+    return b"\x89ALLEGO\n" + sizes + checks[0] + body + checks[1]
+
+
+@pytest.mark.parametrize(
+    ("deflated", "said"),
+    [
+        (zlib.compress(b" " * 2**24 + b"{}"), "longer than 1,048,576 bytes"),
+        (zlib.compress(b"[" * 10**5), "nested deeper"),
+        (zlib.compress(b"[]"), "holds no names"),
+        (zlib.compress(b"null"), "holds no names"),
+        (zlib.compress(b'{"a": NaN}'), "NaN"),
+        (zlib.compress(b"\xff"), "header"),
+        (zlib.compress(b"{}")[:-1], "does not end"),
+        (zlib.compress(b"{}") + b"x", "does not end"),
+        (b"{}", "not deflated"),
+        (b"", "does not end"),
+    ],
+)
+def test_a_header_that_is_none_is_refused(deflated, said):
+    with pytest.raises(ValueError, match=said):
+        unpack(packed_header(deflated), "file")

@@ -1,7 +1,9 @@
 """A run as a code: items through a file and back, and files that are refused."""
 
+import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from allegory.networks import UNetConfig
 from allegory.recipes import DiffusionConfig, PathConfig, Run, RunFolder
 from allegory.recipes.compress import compress, decompress
 from allegory.recipes.compressed import CodingConfig
+from allegory.recipes.compressed_header import this_machine
 from allegory.training import TrainingConfig
 
 pytest.importorskip("constriction")
@@ -124,22 +127,99 @@ def test_other_floating_point_results_are_noticed(folder, packed, monkeypatch):
         decompress(folder, packed.content, "file")
 
 
+MACHINE = this_machine()
+UNREADABLE = "its header holds what"
+MANY = "too many for"
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        {"sizes": [-1]},
-        {"sizes": []},
-        {"bins": []},
-        {"nodes": None},
-        {"initial": 0},
-        {"machine": {}},
-        {"seed": "a"},
+        ({"sizes": [-1]}, UNREADABLE),
+        ({"sizes": []}, UNREADABLE),
+        ({"sizes": [True]}, UNREADABLE),
+        ({"sizes": [2**50]}, UNREADABLE),
+        ({"sizes": {"1": 1}}, UNREADABLE),
+        ({"sizes": [10**6]}, MANY),
+        ({"sizes": [1] * 10**5}, MANY),
+        ({"sizes": [101]}, "give --batch 101"),
+        ({"bins": []}, UNREADABLE),
+        ({"bins": [[]]}, UNREADABLE),
+        ({"bins": [["-3"]]}, UNREADABLE),
+        ({"bins": [[-101]]}, UNREADABLE),
+        ({"bins": [[-3]] * 2}, "bins of 2 latents"),
+        ({"bins": [[-3]] * 1001}, "1001 latents"),
+        ({"bins": lambda bins: [[-3] * 15, *bins[1:]]}, "15 exponents"),
+        ({"nodes": None}, UNREADABLE),
+        ({"nodes": [3]}, UNREADABLE),
+        ({"nodes": [5, 4, 3]}, UNREADABLE),
+        ({"nodes": [0, 129]}, UNREADABLE),
+        ({"nodes": [0, None]}, UNREADABLE),
+        ({"nodes": ["0", "5"]}, UNREADABLE),
+        ({"initial": 0}, UNREADABLE),
+        ({"initial": 10**12}, MANY),
+        ({"initial": 10**13}, UNREADABLE),
+        ({"initial": 4.0}, UNREADABLE),
+        ({"machine": {}}, UNREADABLE),
+        ({"machine": []}, UNREADABLE),
+        ({"machine": MACHINE | {"threads": 0}}, UNREADABLE),
+        ({"machine": MACHINE | {"threads": 4096}}, UNREADABLE),
+        ({"machine": MACHINE | {"threads": True}}, UNREADABLE),
+        ({"machine": MACHINE | {"torch": "\x1b]0;owned\a"}}, UNREADABLE),
+        ({"machine": MACHINE | {"torch": []}}, UNREADABLE),
+        ({"items": -1}, UNREADABLE),
+        ({"items": None}, UNREADABLE),
+        ({"data": "digits"}, UNREADABLE),
+        ({"model": 7}, UNREADABLE),
+        ({"seed": "a"}, UNREADABLE),
+        ({"seed": -1}, UNREADABLE),
+        ({"seed": 2**64}, UNREADABLE),
+        ({"seed": 10**4000}, "beyond 2.64"),
     ],
 )
-def test_a_header_made_to_harm_is_refused(folder, packed, wrong):
+def test_a_header_made_to_harm_is_refused(folder, packed, wrong, said):
     container = unpack(packed.content, "file")
-    with pytest.raises(ValueError, match="its header holds what"):
-        decompress(folder, pack(replace(container, header={**container.header, **wrong})), "file")
+    ours = container.header
+    new = {name: each(ours[name]) if callable(each) else each for name, each in wrong.items()}
+    content = pack(replace(container, header={**ours, **new}))
+    with pytest.raises(ValueError, match=said) as caught:
+        decompress(folder, content, "file")
+    assert str(caught.value).startswith("file: ") and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("missing", ["model", "sizes", "nodes", "machine", "items"])
+def test_a_header_that_lacks_a_value_is_refused(folder, packed, missing):
+    container = unpack(packed.content, "file")
+    header = {name: value for name, value in container.header.items() if name != missing}
+    with pytest.raises(ValueError, match=UNREADABLE):
+        decompress(folder, pack(replace(container, header=header)), "file")
+
+
+def test_more_threads_than_a_machine_can_take_are_refused(folder, packed, monkeypatch):
+    """So many threads end the process; those of a large machine are refused on a small one."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    container = unpack(packed.content, "file")
+    header = {**container.header, "machine": MACHINE | {"threads": 129}}
+    with pytest.raises(ValueError, match="129 threads, and this machine can take 128"):
+        decompress(folder, pack(replace(container, header=header)), "file")
+
+
+def test_a_file_of_larger_batches_is_read_on_request(folder, packed):
+    largest = max(unpack(packed.content, "file").header["sizes"])
+    with pytest.raises(ValueError, match=f"give --batch {largest}"):
+        decompress(folder, packed.content, "file", batch=largest - 1)
+    found = decompress(folder, packed.content, "file", batch=largest)
+    assert torch.equal(found, raw_items())
+
+
+def test_other_bits_end_decoding(folder, packed):
+    """Random bits decode to items until they are used up, without a warning."""
+    container = unpack(packed.content, "file")
+    random = np.random.default_rng(0).integers(1, 2**32, len(container.words), dtype=np.uint32)
+    for words in (random, random[:1], np.zeros(9, np.uint32), random[:0]):
+        with warnings.catch_warnings(), pytest.raises(ValueError, match="file: "):
+            warnings.simplefilter("error")
+            decompress(folder, pack(replace(container, words=words)), "file")
 
 
 def test_data_of_another_kind_are_refused(folder):

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+_MOST_BYTES = 2**32
+
 
 @dataclass(frozen=True)
 class Decompress:
@@ -26,6 +28,8 @@ class Decompress:
     """The compressed file."""
     out: Annotated[str, arg(metavar="OUT")]
     """.npy file to write."""
+    batch: int = 100
+    """Most items that the network may see at once: that of `compress`, where it was larger."""
     overwrite: bool = False
     """Replace OUT if it exists."""
     json: bool = False
@@ -35,7 +39,7 @@ class Decompress:
         """Decode and write the items."""
         import numpy as np
 
-        from ..files import write_whole
+        from ..files import read_bytes, write_whole
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import decompress
@@ -51,10 +55,13 @@ class Decompress:
             raise ValueError(
                 f"IN {self.source!r}: no such file; give one that `allegory compress` wrote"
             )
+        if self.batch < 1:
+            raise ValueError(f"--batch {self.batch}: give at least 1")
 
         start = time.perf_counter()
         with progress() as on_progress:
-            raw = decompress(folder, source.read_bytes(), self.source, on_progress)
+            content = read_bytes(source, _MOST_BYTES)
+            raw = decompress(folder, content, self.source, on_progress, self.batch)
         file = io.BytesIO()
         np.save(file, raw.numpy())
         write_whole(out, file.getvalue())

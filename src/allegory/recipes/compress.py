@@ -12,27 +12,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from ..data import DataSpec
 from ..likelihood.codec import (
+    MOST_HEADER,
     Bins,
     BitsBackCode,
     CodableModel,
     Container,
-    Encoding,
+    UnfitBins,
     choose_bins,
     decode,
     encode,
     pack,
     unpack,
 )
+from ..likelihood.codec.ans import Words
+from ..likelihood.level_placement import NODES
 from ..models.base import CanCode
 from ..process.noise import Noise, Stream
 from ..progress import OnProgress, silent
-from .compressed import CodingConfig, Compressed
+from .compressed import MOST_ITEMS, CodingConfig, Compressed
 from .compressed_header import (
     Header,
     checksum,
@@ -44,6 +48,8 @@ from .run_folder import RunFolder
 
 _UNREADABLE = "its header holds what `allegory compress` never writes; make the file anew"
 _ITEMS_FOR_BINS = 16
+_DIGITS = 8
+"""Bytes of the header for each number of a latent: the exponent of its bins."""
 
 
 def compress(
@@ -95,6 +101,7 @@ def compress(
         machine=this_machine(),
     )
     content = pack(Container(header.to_dict(), coded.words))
+    written = _read(spec, content, "the new file", coding.batch)
     return Compressed(
         content=content,
         items=len(index),
@@ -104,12 +111,16 @@ def compress(
         bound_bits=coded.nats.sum().item() / math.log(2),
         evaluations=1 if nodes is None else len(nodes),
         encode_seconds=seconds,
-        decode_seconds=_check(folder, content, index, on_progress) if coding.check else None,
+        decode_seconds=_check(folder, written, index, on_progress) if coding.check else None,
     )
 
 
 def decompress(
-    folder: RunFolder, content: bytes, name: str, on_progress: OnProgress = silent
+    folder: RunFolder,
+    content: bytes,
+    name: str,
+    on_progress: OnProgress = silent,
+    batch: int = MOST_ITEMS,
 ) -> Shaped[Tensor, "n *shape"]:
     """The raw items of a file.
 
@@ -118,11 +129,14 @@ def decompress(
         content: the bytes of the file.
         name: of the file, for messages.
         on_progress: called as on_progress(stage, done, total).
+        batch: the largest number of items that the network may see at once.
 
     Raises:
-        ValueError: for a file that is damaged, of another model, or of another machine.
+        ValueError: for a file that is damaged, of another model, of another machine, or of larger
+            batches.
     """
-    index = _decode(folder, content, name, on_progress)
+    header, words = _read(folder.spec, content, name, batch)
+    index = _decode(folder, header, words, name, on_progress)
     return folder.spec.decode(folder.spec.values[index])
 
 
@@ -145,51 +159,68 @@ def _coder(folder: RunFolder) -> CanCode:
     return model
 
 
-def _check(folder: RunFolder, content: bytes, index: Tensor, on_progress: OnProgress) -> float:
+def _check(
+    folder: RunFolder, written: tuple[Header, Words], index: Tensor, on_progress: OnProgress
+) -> float:
     """The seconds to decode. ValueError for items other than those encoded."""
     start = time.perf_counter()
-    if not torch.equal(_decode(folder, content, "the new file", on_progress), index):
+    if not torch.equal(_decode(folder, *written, "the new file", on_progress), index):
         raise ValueError("the new file does not give the items back; nothing was written")
     return time.perf_counter() - start
 
 
+def _read(spec: DataSpec, content: bytes, name: str, batch: int) -> tuple[Header, Words]:
+    """Header and bits of a file, after what can be said without the model. ValueError otherwise."""
+    container = unpack(content, name, MOST_HEADER + _DIGITS * NODES * spec.dims)
+    try:
+        header = Header.from_dict(container.header)
+    except ValueError as error:
+        raise ValueError(f"{name}: {_UNREADABLE} ({error})") from None
+
+    try:
+        header.check(len(container.words), batch)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return header, container.words
+
+
 def _decode(
-    folder: RunFolder, content: bytes, name: str, on_progress: OnProgress
+    folder: RunFolder, header: Header, words: Words, name: str, on_progress: OnProgress
 ) -> Int64[Tensor, "n *shape"]:
     """The indices of the levels."""
-    container = unpack(content, name)
     model = _coder(folder)
-    if container.header.get("model") != model_fingerprint(folder, model):
+    if header.model != model_fingerprint(folder, model):
         raise ValueError(
             f"{name}: made by another model than {folder.path}; give the run that it was made with"
         )
 
     try:
-        header = Header.from_dict(container.header)
         chain = model.coding_chain(header.nodes)
+        code = BitsBackCode(chain, folder.spec.values, header.codec_bins)
+        index = _intact(header, code, words, folder.spec, on_progress)
     except ValueError as error:
         raise ValueError(f"{name}: {_UNREADABLE} ({error})") from None
 
-    coded = header.encoding(container.words)
-    index = _intact(header, chain, coded, folder.spec, on_progress)
     if index is None:
         raise ValueError(f"{name}: {why_results_differ(header.machine, this_machine())}")
     return index
 
 
 def _intact(
-    header: Header,
-    chain: CodableModel,
-    coded: Encoding,
-    spec: DataSpec,
-    on_progress: OnProgress,
+    header: Header, code: BitsBackCode, words: Words, spec: DataSpec, on_progress: OnProgress
 ) -> Tensor | None:
-    """The decoded indices, None where they are not those that were encoded."""
-    with _threads(header.machine["threads"]):
+    """The decoded indices, None where they are not those that were encoded.
+
+    UnfitBins as in `decode`.
+    """
+    coded = header.encoding(words)
+    on_step = partial(on_progress, "decoding")
+    # Other bits than `encode` wrote may decode to numbers that overflow.
+    with _threads(header.machine["threads"]), np.errstate(all="ignore"):
         try:
-            code = BitsBackCode(chain, spec.values, header.codec_bins)
-            on_step = partial(on_progress, "decoding")
             index = decode(code, coded, spec.shape, on_step=on_step)
+        except UnfitBins:
+            raise
         except ValueError:
             return None
     return index if checksum(index) == header.items else None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_ITEMS = 100
+"""How many items the network sees at once, unless told."""
+
 
 @dataclass(frozen=True)
 class CodingConfig:
@@ -17,17 +20,17 @@ class CodingConfig:
         check: whether the file is decoded once.
 
     Raises:
-        ValueError: for a negative seed.
+        ValueError: for a seed outside 0 to 2^64 - 1.
     """
 
     steps: int | None = None
-    batch: int = 100
+    batch: int = MOST_ITEMS
     seed: int = 0
     check: bool = True
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}: give 0 or more")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed={self.seed}: give 0 to 2^64 - 1")
 
 
 @dataclass(frozen=True)

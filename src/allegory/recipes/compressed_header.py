@@ -1,11 +1,16 @@
-"""The header of a compressed file: which model wrote it, and what decoding needs."""
+"""The header of a compressed file: which model wrote it, and what decoding needs.
+
+Its values are compared with their ranges, and with the bits that are there, before a model is built
+or memory is taken.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..files import read_json
 from ..likelihood.codec import Bins, Encoding, fingerprint
+from ..likelihood.codec.ans import Words
+from ..likelihood.codec.bins import MAX_EXPONENT, MIN_EXPONENT
+from ..likelihood.level_placement import NODES
 from ..models.base import CanCode
 from .run_folder import RunFolder
+
+MOST_THREADS = 128
+"""Threads that every machine sets; one of more than 32 processors sets 4 for each."""
+
+_MOST_COUNT = 2**40
+_MOST_LATENTS = 1000
+_MOST_TEXT = 100
+_BITS = 32
+"""Bits of a word."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +72,51 @@ class Header:
         Raises:
             ValueError: for values that `to_dict` never writes.
         """
-        try:
-            counts = [
-                *values["sizes"],
-                values["initial"],
-                values["machine"]["threads"],
-                values["seed"] + 1,
-            ]
-            lists = [values["sizes"], values["bins"], *values["bins"]]
-            nodes = values["nodes"]
-            is_ours = (
-                all(isinstance(each, list) and each for each in lists)
-                and (nodes is None or isinstance(nodes, list))
-                and all(type(count) is int and count > 0 for count in counts)
-            )
-            if not is_ours:
-                raise ValueError("a number or list is out of its range")
+        fields = _Fields(values)
+        nodes = values.get("nodes", ())
+        return cls(
+            model=_text("model", values.get("model")),
+            data=fields.object("data"),
+            items=fields.whole("items", 0, 2**32 - 1),
+            sizes=fields.wholes("sizes", 1, _MOST_COUNT),
+            seed=fields.whole("seed", 0, 2**64 - 1),
+            initial=fields.whole("initial", 1, _MOST_COUNT),
+            nodes=None if nodes is None else fields.wholes("nodes", 0, NODES - 1),
+            bins=fields.exponents("bins"),
+            machine=_machine(fields.object("machine")),
+        )
 
-            return cls(
-                **{name: values[name] for name in ("model", "data", "items", "seed", "initial")},
-                sizes=tuple(values["sizes"]),
-                nodes=None if nodes is None else tuple(nodes),
-                bins=tuple(tuple(exponents) for exponents in values["bins"]),
-                machine=values["machine"],
+    def check(self, words: int, batch: int) -> None:
+        """Compare the counts with the bits that are there.
+
+        An item takes a bit at least. All bits of the first words come back in decoding, so a file
+        of fewer words than half of them holds nothing.
+
+        Args:
+            words: the number of words.
+            batch: the largest batch that the network may see.
+
+        Raises:
+            ValueError: for counts that do not fit, with the remedy.
+        """
+        items, largest, threads = sum(self.sizes), max(self.sizes), self.machine["threads"]
+        if items > _BITS * words or self.initial > 2 * words:
+            raise ValueError(
+                f"it names {items:,} items and {self.initial:,} first words, too many for "
+                f"{words:,} words of bits; make the file anew"
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a value is missing or of another type ({error})") from None
+        if largest > batch:
+            raise ValueError(
+                f"made with batches of {largest:,} items; give --batch {largest} if they fit into "
+                "memory"
+            )
+
+        most = max(MOST_THREADS, 4 * (os.cpu_count() or 1))
+        if threads > most:
+            raise ValueError(
+                f"made with {threads:,} threads, and this machine can take {most}; decode it on "
+                "one of as many processors"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -95,7 +132,7 @@ class Header:
             "machine": dict(self.machine),
         }
 
-    def encoding(self, words: Any) -> Encoding:
+    def encoding(self, words: Words) -> Encoding:
         """The code words with what reading them takes."""
         return Encoding(words, self.sizes, self.seed, self.initial, torch.zeros(0))
 
@@ -103,6 +140,76 @@ class Header:
     def codec_bins(self) -> tuple[Bins, ...]:
         """The bins of each latent."""
         return tuple(Bins(exponents) for exponents in self.bins)
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """JSON values by name, each with the kind and range that it must have.
+
+    Args:
+        values: the values.
+    """
+
+    values: Mapping[str, Any]
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        """A whole number. ValueError for anything else, or one out of its range."""
+        return _whole(name, self.values.get(name), least, most)
+
+    def wholes(self, name: str, least: int, most: int) -> tuple[int, ...]:
+        """A list of whole numbers that is not empty. ValueError for anything else."""
+        return tuple(_whole(name, each, least, most) for each in self._list(name))
+
+    def exponents(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """A list of lists of exponents of bins. ValueError for anything else."""
+        rows = self._list(name)
+        if len(rows) > _MOST_LATENTS:
+            raise ValueError(f"{name}: {len(rows)} latents, and there are at most {_MOST_LATENTS}")
+        return tuple(_Fields({name: row}).wholes(name, MIN_EXPONENT, MAX_EXPONENT) for row in rows)
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        """Values by name. ValueError for anything else."""
+        found = self.values.get(name)
+        if not isinstance(found, dict):
+            raise ValueError(f"{name} is {_kind(found)}, not values by name")
+        return found
+
+    def _list(self, name: str) -> Sequence[Any]:
+        found = self.values.get(name)
+        if not isinstance(found, list) or not found:
+            raise ValueError(f"{name} is {_kind(found)}, not a list of numbers")
+        return found
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} holds {_kind(value)}, not a whole number from {least} to {most}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    """A short text that can be printed. ValueError for anything else."""
+    if not isinstance(value, str) or len(value) > _MOST_TEXT or not value.isprintable():
+        raise ValueError(f"{name} holds {_kind(value)}, not a short text")
+    return value
+
+
+def _machine(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `this_machine` returned, elsewhere: texts, and the number of threads."""
+    threads = _Fields(values).whole("threads", 1, 1024)
+    texts = {
+        _text("machine", name): _text("machine", text)
+        for name, text in values.items()
+        if name != "threads"
+    }
+    return {**texts, "threads": threads}
+
+
+def _kind(value: Any) -> str:
+    """A value in an error: a number itself, else its kind."""
+    if value is None or isinstance(value, (int, float)):
+        return repr(value)
+    return f"a {type(value).__name__} of {len(value)}"
 
 
 def model_fingerprint(folder: RunFolder, model: CanCode) -> str:
@@ -115,7 +222,7 @@ def model_fingerprint(folder: RunFolder, model: CanCode) -> str:
         folder: the run.
         model: its model.
     """
-    written = json.loads((folder.path / "run.json").read_text())
+    written = read_json(folder.path / "run.json")
     choice = {"model": written["run"]["model"], "data": written["data"]}
     assert isinstance(model, nn.Module), "a run's model is a module"
     return fingerprint(model, json.dumps(choice, sort_keys=True))

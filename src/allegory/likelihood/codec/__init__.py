@@ -1,12 +1,13 @@
 """Bits-back coding: a latent-variable model as a lossless code, from a stack of bits to a file."""
 
 from .ans import Normal, OutOfBits, Stack
-from .bins import Bins, choose_bins
+from .bins import Bins, UnfitBins, choose_bins
 from .bits_back import Chain, CodableModel, CodingContext, TopDownModel, pop_items, push_items
-from .file import Container, fingerprint, pack, unpack
+from .file import MOST_HEADER, Container, fingerprint, pack, unpack
 from .stream import BitsBackCode, Encoding, decode, encode
 
 __all__ = [
+    "MOST_HEADER",
     "Bins",
     "BitsBackCode",
     "Chain",
@@ -18,6 +19,7 @@ __all__ = [
     "OutOfBits",
     "Stack",
     "TopDownModel",
+    "UnfitBins",
     "choose_bins",
     "decode",
     "encode",

@@ -24,8 +24,12 @@ from .ans import Floats, Ints, Normal, Stack
 
 FINENESS = 0.5
 """The width of a bin is at most so many standard deviations."""
-_MIN_EXPONENT = -100
-_MAX_EXPONENT = 100
+MIN_EXPONENT = -100
+MAX_EXPONENT = 100
+
+
+class UnfitBins(ValueError):
+    """Bins of another number of latents, or of latents of another size."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,10 @@ class Bins:
 
     def __post_init__(self) -> None:
         """ValueError for widths that no latent has."""
-        fine = all(_MIN_EXPONENT <= e <= _MAX_EXPONENT for e in self.exponents)
+        fine = all(MIN_EXPONENT <= e <= MAX_EXPONENT for e in self.exponents)
         if not self.exponents or not fine:
             raise ValueError(
-                f"exponents {self.exponents[:4]}: "
-                f"give some, from {_MIN_EXPONENT} to {_MAX_EXPONENT}"
+                f"exponents {self.exponents[:4]}: give some, from {MIN_EXPONENT} to {MAX_EXPONENT}"
             )
 
     def draw(self, stack: Stack, q: Gaussian, key: tuple[int, ...]) -> Float[Tensor, "b *shape"]:
@@ -105,7 +108,7 @@ class Bins:
         exponents = np.asarray(self.exponents, dtype=np.int64)
         numbers = like[0].numel()
         if len(exponents) not in (1, numbers):
-            raise ValueError(
+            raise UnfitBins(
                 f"{len(exponents)} exponents for a latent of {numbers} numbers; "
                 "give one, or one for each"
             )

@@ -27,12 +27,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...files import parse_json
 from .ans import Words
 
 _MAGIC = b"\x89ALLEGO\n"
 _VERSION = 2
 _PREFIX = struct.Struct("<8sHIQI")
 _CHECK = struct.Struct("<I")
+
+MOST_HEADER = 2**20
+"""The longest header, inflated, in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +63,16 @@ def pack(container: Container) -> bytes:
     return _MAGIC + sizes + _CHECK.pack(zlib.crc32(sizes)) + body + _CHECK.pack(zlib.crc32(body))
 
 
-def unpack(content: bytes, name: str) -> Container:
+def unpack(content: bytes, name: str, most_header: int = MOST_HEADER) -> Container:
     """The container of a file.
+
+    A checksum is no signature: anybody can write a file with a right one, so the header is inflated
+    and read within bounds.
 
     Args:
         content: the bytes of the file.
         name: what the file is called in messages.
+        most_header: the longest header, inflated, in bytes.
 
     Raises:
         ValueError: for a file that is cut short, altered, or not of this format.
@@ -81,9 +89,28 @@ def unpack(content: bytes, name: str) -> Container:
     body = content[_PREFIX.size : -_CHECK.size]
     if zlib.crc32(body) != _CHECK.unpack(content[-_CHECK.size :])[0]:
         raise ValueError(f"{name}: altered, its checksum does not match; copy it again")
-    header = json.loads(zlib.decompress(body[:header_size]))
+
+    text = _inflate(body[:header_size], most_header, name)
+    header = parse_json(text, f"{name}: its header")
+    if not isinstance(header, dict):
+        raise ValueError(f"{name}: its header holds no names; make the file anew")
 
     return Container(header, np.frombuffer(body, "<u4", offset=header_size).astype(np.uint32))
+
+
+def _inflate(deflated: bytes, most: int, name: str) -> bytes:
+    """The header as text, of at most so many bytes. ValueError for a longer one, or none."""
+    stream = zlib.decompressobj()
+    try:
+        text = stream.decompress(deflated, most + 1)
+    except zlib.error:
+        raise ValueError(f"{name}: its header is not deflated; make the file anew") from None
+
+    if len(text) > most:
+        raise ValueError(f"{name}: its header is longer than {most:,} bytes; make the file anew")
+    if not stream.eof or stream.unused_data:
+        raise ValueError(f"{name}: its header does not end where it should; make the file anew")
+    return text
 
 
 def _sizes(content: bytes, name: str) -> tuple[int, int]:

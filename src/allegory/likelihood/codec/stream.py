@@ -21,8 +21,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .ans import OutOfBits, Stack, Words
-from .bins import Bins
-from .bits_back import CodableModel, CodingContext, pop_items, push_items
+from .bins import Bins, UnfitBins
+from .bits_back import CodableModel, CodingContext, TopDownModel, pop_items, push_items
 
 _OnStep = Callable[[int, int], None]
 
@@ -77,11 +77,21 @@ class BitsBackCode:
         model: p and q.
         values: the values of the data in model space.
         bins: those of each latent.
+
+    Raises:
+        UnfitBins: for bins of another number of latents.
     """
 
     model: CodableModel
     values: Float[Tensor, " levels"]
     bins: tuple[Bins, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse bins of another number of latents."""
+        model = self.model
+        latents = model.levels if isinstance(model, TopDownModel) else len(model.kernels_up)
+        if len(self.bins) != latents:
+            raise UnfitBins(f"bins of {len(self.bins)} latents, and the model has {latents}")
 
 
 @torch.no_grad()
@@ -173,18 +183,21 @@ def decode(
         on_step: called with (items done, items in all) after each batch.
 
     Raises:
+        UnfitBins: for bins of latents of another size.
         ValueError: when the bits do not end with the initial words: the model, or its
             floating-point results, are not those of `encode`.
     """
-    stack = Stack(encoding.words)
     parts: list[Tensor] = []
     try:
+        stack = Stack(encoding.words)
         for batch, size in reversed(list(enumerate(encoding.sizes))):
             context = CodingContext(code.bins, encoding.seed, batch)
             parts.append(pop_items(stack, code.model, (size, *shape), code.values, context))
             if on_step is not None:
                 on_step(sum(map(len, parts)), sum(encoding.sizes))
         intact = np.array_equal(stack.words, initial_words(encoding.seed, encoding.initial))
+    except UnfitBins:
+        raise
     except (OutOfBits, ValueError):
         intact = False
 
