@@ -72,13 +72,13 @@ def free_file(name: str, overwrite: bool) -> Path:
         overwrite: whether an existing file is replaced.
 
     Raises:
-        ValueError: for a folder, an existing file without `overwrite`, a folder that is absent,
-            and a link or a device.
+        ValueError: for a folder, a link or a device, an existing file without `overwrite`, or a
+            folder that is absent.
     """
     out = Path(name)
-    if out.exists() and (out.is_dir() or not overwrite):
-        raise ValueError(f"OUT {name!r}: exists already; give --overwrite or another file")
     check_replaceable(out)
+    if out.exists() and not overwrite:
+        raise ValueError(f"OUT {name!r}: exists already; give --overwrite or another file")
     if not out.parent.is_dir():
         raise ValueError(f"OUT {name!r}: no such folder; make it, or give another file")
     return out
