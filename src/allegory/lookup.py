@@ -41,6 +41,20 @@ def is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+class Note(UserWarning):
+    """What was skipped of somebody's data, and why; the command line prints it in one line."""
+
+
+def printable(text: object) -> str:
+    """The text as one line for messages: what would move a cursor or colour a terminal is escaped.
+
+    Names of files, columns and classes come from anywhere and may hold any character.
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text)
+    )
+
+
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """One registered object: the object, its help line, and how a number after a colon changes it.

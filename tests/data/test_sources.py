@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.helpers.registries import forget_additions
 
+from allegory import cli
 from allegory.data import SOURCES, Dataset, load
+from allegory.lookup import Note
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,7 @@ from allegory.data import SOURCES, Dataset, load
         ("moons?size=32", r"leave \?size out"),
         ("digits?colour=3", "unknown option 'colour=3'"),
         ("digits?binarize", "unknown option 'binarize'"),
+        ("digits?binarize=\x1b[31m", r"'binarize=\\x1b\[31m'; there are \?binarize=dynamic and"),
         ("moons?seed=first", "unknown option 'seed=first'; give a whole number"),
         ("digits:3", "write it as 'digits'"),
         ("hub", "write it as 'hub:NAME'"),
@@ -105,3 +109,34 @@ def test_a_source_from_outside_is_loaded_by_name_with_its_options(monkeypatch) -
 def test_every_source_has_a_line_of_help() -> None:
     table = SOURCES.markdown()
     assert all(f"| `{name}` | " in table and SOURCES.entry(name).help for name in SOURCES)
+
+
+def test_notes_are_warned_of(tmp_path: Path) -> None:
+    three_images_and_a_text(tmp_path)
+    with pytest.warns(Note, match=r": 1 file is no image \(\.txt\) and was skipped"):
+        load(str(tmp_path))
+
+
+def test_the_command_line_prints_a_note_in_one_line_and_escapes_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "\x1b[31mred"
+    folder.mkdir()
+    three_images_and_a_text(folder)
+    monkeypatch.setattr(cli, "_run", lambda arguments: load(*arguments))
+    cli.main([str(folder)])
+    said = capsys.readouterr().err
+    assert said == "\\x1b[31mred: 1 file is no image (.txt) and was skipped\n"
+
+    (folder / "0.png").write_bytes(b"")
+    for place in (str(folder), str(folder / "\x1b[31m.csv")):
+        with pytest.raises(SystemExit):
+            cli.main([place])
+        said = capsys.readouterr().err.removesuffix("\n")
+        assert said.startswith("allegory: ") and said.isprintable() and "\\x1b[31m" in said
+
+
+def three_images_and_a_text(folder: Path) -> None:
+    for i in range(3):
+        Image.fromarray(np.full((4, 4), i, np.uint8)).save(folder / f"{i}.png")
+    (folder / "a.txt").write_text("no image")

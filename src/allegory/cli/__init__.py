@@ -15,9 +15,12 @@ import errno
 import os
 import sys
 import unicodedata
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from ..launch import is_first, process_count
+from ..lookup import Note, printable
 
 _CLOSED_PIPE = 141
 _LETTERS = "allegory-letters"
@@ -31,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of `allegory`; `arguments` of None are those of the command line."""
     _show_any_text()
     try:
-        _run(sys.argv[1:] if arguments is None else arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt as stop:
         _fail(str(stop) or "interrupted", 128 + int(getattr(stop, "number", 2)))
     except BrokenPipeError:
@@ -71,6 +76,15 @@ def _letters(error: UnicodeError) -> tuple[str, int]:
     text = error.object[error.start : error.end]
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return plain or "?" * len(text), error.end
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print a warning: a note on data in one line, all others as Python does."""
+    if not issubclass(category, Note):
+        file, line = place[:2]
+        print(warnings.formatwarning(message, category, file, line), end="", file=sys.stderr)
+    elif is_first():
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def _leave_closed_pipe() -> None:
@@ -119,5 +133,5 @@ def _refused(error: OSError) -> str:
 def _fail(message: str, status: int) -> None:
     interrupted = status != 2
     if is_first() or not interrupted:  # one signal interrupts all processes
-        print(f"allegory: {message}", file=sys.stderr)
+        print(f"allegory: {printable(message)}", file=sys.stderr)
     raise SystemExit(status)

@@ -26,6 +26,7 @@ class Dataset:
         test: items that figures are computed on.
         transform: makes the raw items of each training batch; None returns them as they are.
         source: the text that `load` reads them from; "" for data in memory.
+        notes: what was skipped and why, a sentence each.
 
     Raises:
         ValueError: for a set that does not agree with the spec.
@@ -38,6 +39,7 @@ class Dataset:
     test: Items
     transform: BatchTransform | None = None
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every set against the spec, once, here: nothing downstream checks data again."""

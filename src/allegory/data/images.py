@@ -1,164 +1,178 @@
-"""Images from bytes and folders, decoded once, as uint8 (n, c, h, w) with 256 levels.
+"""Image folders, as uint8 (n, c, h, w) with 256 levels (`pixels.py` says how images are decoded).
 
-Grey images have one channel and all others three; one colour image among grey ones makes all of
-them colour. Palettes are resolved, and grey if they hold greys only. Transparency is dropped, and
-of an animation the first frame is taken. Images of more than 8 bits are refused. The 70,000 PNGs of
-MNIST (28x28) take 3 to 5 seconds on one core.
+The subfolder of the root that holds an image is its class. Folders `train`, `validation` and `test`
+are sets, with the classes below them. Hidden files and files of other kinds are skipped, which the
+notes of the data set say. The 70,000 PNGs of MNIST (28x28) take about 5 seconds on one core.
 """
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
-from numpy.typing import NDArray
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from ..lookup import printable
 from .dataset import Dataset
+from .encoded import Encoded
+from .folders import Found, files_below, set_folders, skipped
 from .items import Items
+from .pixels import decode_images
 from .spec import DataSpec
-from .splits import SET_NAMES, complete, count_classes
+from .splits import complete, count_classes
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-_GREY_MODES = ("1", "L", "LA")
-_PALETTE_MODES = ("P", "PA")
-_COLOUR_MODES = (*_PALETTE_MODES, "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_MOST_NAMES = 10  # in one message
+
+Images = dict[Path, str]
+"""Images with the class of each, "" for an image in the root itself."""
 
 
-def image_folder(path: Path, *, size: int | None = None) -> Dataset:
+def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") -> Dataset:
     """The images in a folder; the subfolder of the root that holds an image is its class.
 
-    Classes are numbered by name; there are none where images lie in the root itself. Folders
-    `train`, `validation` and `test` are sets, with the classes below them.
+    Classes are those of the training images, in order of name; there are none where images lie in
+    the root itself.
 
     Args:
         path: the folder.
         size: crop each image to its centred square and resize it to size x size; None leaves it.
+        alpha: "drop" leaves transparency out; "keep" makes four channels of every image.
 
     Raises:
-        ValueError: without images, for images of different sizes, or one that cannot be read.
+        ValueError: without images, for images of different sizes or one that cannot be read, and
+            for a class that has no training images.
     """
-    files = {part: found for part, root in _roots(path).items() if (found := _images(root))}
+    found = files_below(path)
+    roots = set_folders(path)
+    sets = {part: _images(found, root) for part, root in roots.items()}
+    files = {part: images for part, images in sets.items() if images}
     if not files:
         raise ValueError(
-            f"{path}: no images ({', '.join(_SUFFIXES)}) in the folder; check the path"
+            f"{printable(path)}: no images ({', '.join(_SUFFIXES)}) in the folder; check the path"
         )
 
-    names = sorted({name for found in files.values() for name in found.values() if name})
-    parts = {}
-    for part, found in files.items():
-        labels = (
-            torch.tensor([names.index(name) for name in found.values()])
-            if all(found.values())
-            else None
-        )
-        parts[part] = Items(decode_images(list(found), size), labels)
+    names = _class_names(path, files)
+    encoded = [Encoded(str(file), file) for images in files.values() for file in images]
+    decoded = decode_images(encoded, size, alpha)
 
-    return image_dataset(path.name, parts)
+    labels = {
+        part: torch.tensor([names.index(name) for name in images.values()]) if names else None
+        for part, images in files.items()
+    }
+    counts = {part: len(images) for part, images in files.items()}
+    notes = [*_notes(path, found, roots, sets), *transparency_note(decoded.transparent, alpha)]
+    return image_dataset(path.name, sets_of(decoded.x, counts, labels), names, notes)
 
 
-def image_dataset(name: str, parts: dict[str, Items], classes: int | None = None) -> Dataset:
+def image_dataset(
+    name: str,
+    parts: Mapping[str, Items],
+    class_names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+) -> Dataset:
     """A data set of uint8 images.
 
     Args:
         name: of the data set.
         parts: its sets by name; what is missing is held out of "train".
-        classes: the number of classes where it is known; None counts them.
+        class_names: of the classes by index; None counts them.
+        notes: what was skipped, and why.
     """
     train, validation, test = complete(parts)
     counted = count_classes([train, validation, test])
-    spec = DataSpec(
-        tuple(train.x.shape[1:]), 0.0, 255.0, 256, counted and max(counted, classes or 0)
-    )
-    return Dataset(name, spec, train, validation, test)
+    classes = len(class_names) if counted and class_names else counted
+
+    spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes)
+    return Dataset(name, spec, train, validation, test, notes=tuple(notes))
 
 
-def decode_images(
-    files: Sequence[bytes | Path], size: int | None = None
-) -> UInt8[Tensor, "n c h w"]:
-    """Pixels of encoded images.
+def sets_of(
+    x: UInt8[Tensor, "n *shape"],
+    counts: Mapping[str, int],
+    labels: Mapping[str, Int64[Tensor, " m"] | None],
+) -> dict[str, Items]:
+    """The sets of images that were decoded together.
 
     Args:
-        files: paths, or the bytes of files.
-        size: the centred square of each is resized to size x size (bicubic); None leaves them.
-
-    Raises:
-        ValueError: for a file that cannot be read, or images of different sizes.
+        x: all images, one set after the other.
+        counts: how many images each set has.
+        labels: the labels of each set, or None.
     """
-    if size is not None and size < 1:
-        raise ValueError(f"size={size}: give 1 pixel or more")
-
-    pixels = [_pixels(file, size, number) for number, file in enumerate(files)]
-    sizes = sorted({image.shape[:2] for image in pixels})
-    if len(sizes) > 1:
-        smallest, largest = (f"{height}x{width}" for height, width in (sizes[0], sizes[-1]))
-        raise ValueError(
-            f"images of different sizes, {smallest} to {largest}; "
-            "add ?size=32 to crop and resize them"
-        )
-
-    if all(image.ndim == 2 for image in pixels):
-        return torch.from_numpy(np.stack(pixels)[:, None])
-
-    colour = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, 2) for image in pixels]
-    return torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2).contiguous()
+    pieces = x.split(list(counts.values()))
+    return {part: Items(piece, labels[part]) for part, piece in zip(counts, pieces, strict=True)}
 
 
-def _roots(path: Path) -> dict[str, Path]:
-    """The folder of each set: the folder itself, unless there is one named `train` in it."""
-    if not (path / "train").is_dir():
-        return {"train": path}
-    return {part: path / name for name, part in SET_NAMES.items() if (path / name).is_dir()}
+def transparency_note(transparent: int, alpha: str) -> list[str]:
+    """A sentence where transparency was dropped.
+
+    Args:
+        transparent: how many images have pixels that are not opaque.
+        alpha: "drop" or "keep".
+    """
+    if transparent == 0 or alpha == "keep":
+        return []
+    subject = "1 image has" if transparent == 1 else f"{transparent} images have"
+    return [f"{subject} transparent pixels: transparency was dropped; keep it with ?alpha=keep"]
 
 
-def _images(root: Path) -> dict[Path, str]:
-    """Each image below root, in order of name, with its class, "" for an image in root itself."""
-    found = sorted(
-        file for file in root.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()
-    )
-    places = {file: file.relative_to(root).parts for file in found}
+def _images(found: Found, root: Path) -> Images:
+    """Each image below root with its class, in order of name."""
+    files = [file for file in found.files if _is_image(file) and file.is_relative_to(root)]
+    places = {file: file.relative_to(root).parts for file in files}
     return {file: parts[0] if len(parts) > 1 else "" for file, parts in places.items()}
 
 
-def _pixels(file: bytes | Path, size: int | None, number: int) -> NDArray[np.uint8]:
-    """(h, w) for a grey image, (h, w, 3) for any other."""
-    from PIL import Image
-
-    name = f"image {number}" if isinstance(file, bytes) else str(file)
-
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-            mode = _mode(opened.mode, name)
-            image: Any = opened if opened.mode == mode else opened.convert(mode)
-            if size is not None:
-                image = _centred_square(image).resize((size, size), Image.Resampling.BICUBIC)
-
-            pixels = np.asarray(image)
-            is_grey = opened.mode in _PALETTE_MODES and bool((pixels == pixels[:, :, :1]).all())
-            return pixels[:, :, 0] if is_grey else pixels
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "damaged, or not an image"
-        raise ValueError(f"{name}: cannot be read ({reason}); replace or remove it") from None
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in _SUFFIXES
 
 
-def _centred_square(image: Any) -> Any:
-    """The largest centred square of an image."""
-    width, height = image.size
-    side = min(width, height)
-    left = (width - side) // 2
-    top = (height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+def _class_names(path: Path, files: Mapping[str, Images]) -> list[str] | None:
+    """The classes of the training images, None where images lie outside of folders of classes."""
+    labelled = [part for part, images in files.items() if all(images.values())]
+    if not labelled:
+        return None
+    if len(labelled) < len(files):
+        raise ValueError(
+            f"{printable(path)}: {', '.join(labelled)} has a folder for each class, and another "
+            "set has not; give folders to all sets or to none"
+        )
+
+    names = sorted({*files.get("train", {}).values()})
+    for part, images in files.items():
+        unknown = sorted({*images.values()} - {*names})
+        if unknown and names:
+            raise ValueError(
+                f"{printable(path)}: {part} holds images of {_listed(unknown)}, and train has none "
+                f"of them ({_listed(names)}); add training images, or take that folder away"
+            )
+    return names or None
 
 
-def _mode(mode: str, name: str) -> str:
-    """L or RGB for the mode of an image. ValueError for one of more than 8 bits."""
-    if mode in _GREY_MODES:
-        return "L"
-    if mode in _COLOUR_MODES:
-        return "RGB"
-    raise ValueError(
-        f"{name}: pixels of kind {mode}, not 8 bits; convert it, or save a float array as .npy"
-    )
+def _listed(names: Sequence[str]) -> str:
+    more = ["..."] if len(names) > _MOST_NAMES else []
+    return ", ".join([printable(name) for name in names[:_MOST_NAMES]] + more)
+
+
+def _notes(
+    path: Path, found: Found, roots: Mapping[str, Path], sets: Mapping[str, Images]
+) -> list[str]:
+    """What was left out of a folder, one sentence each."""
+    images = [file for file in found.files if _is_image(file)]
+    others = [file.suffix.lower() or "no suffix" for file in found.files if not _is_image(file)]
+    inside = {file for found_images in sets.values() for file in found_images}
+    outside = [file.relative_to(path).parts[0] for file in images if file not in inside]
+    empty = [roots[part].name for part, found_images in sets.items() if not found_images]
+    classes = {name for found_images in sets.values() for name in found_images.values()}
+
+    notes = [
+        *skipped(others, "file is no image", "files are no images"),
+        *found.notes(),
+        *skipped(outside, "image is in no set", "images are in no set"),
+        *skipped(empty, "folder of a set holds no images", "folders of sets hold no images"),
+    ]
+    if "" in classes and len(classes) > 1:
+        notes.append(
+            "images lie beside the folders as well as in them: the folders are not taken as classes"
+        )
+    return notes

@@ -15,8 +15,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from .dataset import Dataset
-from .images import decode_images, image_dataset
+from .encoded import Encoded
+from .images import image_dataset
 from .items import Items
+from .pixels import decode_images
 from .splits import SET_NAMES
 
 
@@ -127,7 +129,8 @@ def _items(table: Any, size: int | None) -> Items:
         row = [bool(file) for file in files].index(False)
         raise ValueError(f"column {image!r}: row {row} is empty; remove it")
 
-    return Items(decode_images(files, size), None if label is None else _labels(table, label))
+    named = [Encoded(f"image {row}", file) for row, file in enumerate(files)]
+    return Items(decode_images(named, size).x, None if label is None else _labels(table, label))
 
 
 def _labels(table: Any, column: str) -> Int64[Tensor, " n"]:
@@ -164,6 +167,6 @@ def _label_column(table: Any) -> str | None:
     return "label" if "label" in table.features else next(iter(typed), None)
 
 
-def _known_classes(table: Any) -> int | None:
+def _known_classes(table: Any) -> list[str] | None:
     label = _label_column(table)
-    return getattr(table.features[label], "num_classes", None) if label else None
+    return getattr(table.features[label], "names", None) if label else None

@@ -7,9 +7,10 @@ A name is looked up in `SOURCES`. Anything else is a path:
 - a folder of images: one class per subfolder (`images.py`)
 
 Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
-its centred square and resize it to 32x32) or `moons?seed=3`. `?binarize=dynamic` and
-`?binarize=static` make black and white images of 256 levels, whatever the source (`binarize.py`).
-Several are joined: `folder?size=32&binarize=dynamic`.
+its centred square and resize it to 32x32) or `moons?seed=3`. Two are for images of any source:
+`?binarize=dynamic` and `?binarize=static` make black and white images of 256 levels
+(`binarize.py`), and `?flip=horizontal`, `?flip=vertical` and `?flip=both` mirror training images at
+random (`flips.py`). Several are joined: `folder?size=32&binarize=dynamic`.
 
 A source from outside the package is a function that returns a Dataset:
 
@@ -24,15 +25,18 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..lookup import Registry, pick
+from ..lookup import Note, Registry, pick, printable
 from .binarize import MODES, binarize
 from .bundled import handwritten_digits
 from .dataset import Dataset
+from .flips import FLIPS, flip
+from .folders import files_below
 from .images import image_folder
 from .npy import array_file
 from .parquet import hub, parquet
@@ -60,6 +64,13 @@ for _name, _points in TOYS.items():
 SOURCES.register("hub", hub, "hub:owner/name, a data set of images of the Hugging Face hub")
 
 
+_FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...]]] = {
+    "binarize": (binarize, MODES),
+    "flip": (flip, FLIPS),
+}
+"""Options for images of any source, in the order in which they are applied, with their values."""
+
+
 def load(source: str, seed: int = 0) -> Dataset:
     """The data set of this name or path, with its options (see the head of the module).
 
@@ -69,25 +80,30 @@ def load(source: str, seed: int = 0) -> Dataset:
         seed: for sources that draw their items, such as the toys; an option of that name takes
             precedence.
 
+    Returns:
+        The data set. What was skipped is in its notes, each of which is warned of.
+
     Raises:
         ValueError: for an unknown source or option, a missing library, or data that cannot be read.
     """
     place, options = _options(source)
-    mode = options.pop("binarize", None)
-    if mode is not None and mode not in MODES:
-        raise ValueError(
-            f"data source {source!r}: unknown option 'binarize={mode}'; there are "
-            f"{' and '.join(f'?binarize={each}' for each in MODES)}"
-        )
+    steps = [
+        (change, value)
+        for name, (change, values) in _FOR_IMAGES.items()
+        if (value := _choice(source, name, options.pop(name, None), values)) is not None
+    ]
 
     try:
         dataset = _read(source, place, options, seed)
-        dataset = dataset if mode is None else binarize(dataset, mode)
+        for change, value in steps:
+            dataset = change(dataset, value)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
         ) from None
 
+    for note in dataset.notes:
+        warnings.warn(f"{printable(dataset.name)}: {note}", Note, stacklevel=2)
     return replace(dataset, source=source if seed == 0 else _with_seed(source, seed))
 
 
@@ -115,6 +131,17 @@ def _options(source: str) -> tuple[str, dict[str, str]]:
     return place, options
 
 
+def _choice(source: str, name: str, value: str | None, values: tuple[str, ...]) -> str | None:
+    """The value of an option, None where it is absent. ValueError for one that is not known."""
+    if value is not None and value not in values:
+        known = [f"?{name}={each}" for each in values]
+        raise ValueError(
+            f"data source {source!r}: unknown option '{name}={printable(value)}'; there are "
+            f"{', '.join(known[:-1])} and {known[-1]}"
+        )
+    return value
+
+
 def _read(source: str, place: str, options: dict[str, str], seed: int) -> Dataset:
     read, arguments = _source_at(place)
     types = _option_types(read)
@@ -122,7 +149,7 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
     values: dict[str, Any] = {"seed": seed} if "seed" in types else {}
     for name, text in options.items():
         if name not in types:
-            known = ", ".join(f"?{each}=" for each in (*types, "binarize"))
+            known = ", ".join(f"?{each}=" for each in (*types, *_FOR_IMAGES))
             raise ValueError(
                 f"data source {source!r}: unknown option '{name}={text}'; "
                 f"leave ?{name} out, or choose from {known}"
@@ -157,10 +184,11 @@ def _path_source(place: str) -> tuple[Source, tuple[Path]]:
             raise ValueError(f"data source {place!r}: no such file or folder; check the path")
         pick(SOURCES.kind, place, SOURCES)
 
-    if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
+    if path.suffix == ".parquet" and not path.is_dir():
         return parquet, (path,)
     if path.is_dir():
-        return image_folder, (path,)
+        has_tables = any(file.suffix == ".parquet" for file in files_below(path).files)
+        return parquet if has_tables else image_folder, (path,)
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(
             f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
