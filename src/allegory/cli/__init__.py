@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show_any_text()
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("default", Note)
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt as stop:
