@@ -174,7 +174,7 @@ def test_json_of_ours_is_read(tmp_path):
 def written_in(module: Path) -> set[str]:
     """The calls in a module that write a file, by the name of what is called.
 
-    `np.save(file, ...)` and the like are to a BytesIO of that name.
+    `np.save(file, ...)` and the like are to a BytesIO of that name, `save(plain)` returns bytes.
     """
     names = {"write_text", "write_bytes", "touch", "NamedTemporaryFile", "save_file", "tofile"}
     found = set()
@@ -186,8 +186,9 @@ def written_in(module: Path) -> set[str]:
         modes = [each.value for each in node.args[1:2] if isinstance(each, ast.Constant)]
         modes += [each.value.value for each in node.keywords if each.arg == "mode"]
         to_file = called == "open" and any(set(str(mode)) & set("wax+") for mode in modes)
-        to_memory = bool(node.args) and getattr(node.args[0], "id", "file") == "file"
-        saves = called in ("save", "savez", "savefig") and not to_memory
+        to_file = to_file and getattr(node.args[0], "attr", "") != "devnull"
+        to = getattr(node.args[0], "id", "") if node.args else "arguments"
+        saves = called in ("save", "savez", "savefig") and to not in ("file", "plain", "")
         if called in names or to_file or saves:
             found.add(called)
     return found

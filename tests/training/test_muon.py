@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tests.training.toy import Batch
 from torch import Tensor, nn
 
 from allegory.training import TrainingConfig
+from allegory.training.counters import Counters
 from allegory.training.distributed import Processes
 from allegory.training.muon import (
     MOMENTUM_DECAY,
@@ -121,7 +123,8 @@ def test_a_resumed_run_takes_the_same_steps() -> None:
     batches = Pictures()
     for _ in range(2):
         one.step(batches, 0.05)
-    saved = copy.deepcopy(one.checkpoint({}, {}))
+    state = {"counters": asdict(Counters(step=2)), "batches": {}}
+    saved = copy.deepcopy(one.checkpoint({}, state))
     assert "conv.weight.momentum" in saved.optimizer and "out.weight.exp_avg" in saved.optimizer
     two.restore(saved)
     for learner in (one, two):

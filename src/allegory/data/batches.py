@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from ..lookup import is_whole
 from .items import BatchTransform, Items
 
 
@@ -88,7 +89,8 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
             ValueError: for a state that these data cannot have made.
         """
         epoch, position = state.get("epoch", -1), state.get("position", -1)
-        if epoch < 0 or not 0 <= position <= len(self.items):
+        whole = is_whole(epoch) and is_whole(position)
+        if not whole or epoch < 0 or not 0 <= position <= len(self.items):
             raise ValueError(
                 f"state={dict(state)}: no place in {len(self.items)} items; "
                 "resume with the same data"

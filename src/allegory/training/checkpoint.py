@@ -30,7 +30,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Checkpoint:
         optimizer: moments of the optimizer by PARAMETER.MOMENT.
         random: states of the random generators by name, (processes, bytes) each.
         state: counters, and the position in the data, as JSON values.
+        metadata: words that the files of weights hold beside the tensors.
     """
 
     model: Mapping[str, Tensor]
@@ -71,6 +72,7 @@ class Checkpoint:
     optimizer: Mapping[str, Tensor]
     random: Mapping[str, Tensor]
     state: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -102,22 +104,23 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+def write_weights(
+    path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Replace one file of weights, all of it or nothing.
 
     Args:
         path: the .safetensors file; its folder is made if it is absent.
         weights: the tensors by name.
+        metadata: words that the file holds beside them.
 
     Raises:
         TrainingError: if the disk is full or cannot be written.
         ValueError: where the path is a link, a folder or a device.
     """
-    from safetensors.torch import save
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(_plain(weights)), sync=True)
+        write_whole(path, _packed(weights, metadata or {}), sync=True)
     except OSError as error:
         reason = error.strerror or error
         raise TrainingError(
@@ -146,7 +149,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for name in PUBLISHED:
         check_replaceable(folder / name)
 
-    tensors = {name: read_weights(state / f"{name}.safetensors") for name in TENSORS}
+    model, ema, optimizer, random = (
+        read_weights(state / f"{name}.safetensors") for name in TENSORS
+    )
     try:
         numbers = read_json(state / "state.json")
     except ValueError as error:
@@ -157,7 +162,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{state / 'state.json'} is not of format {FORMAT}: resume with the version that wrote "
             "it"
         )
-    return Checkpoint(**tensors, state=numbers["state"])
+    if not isinstance(numbers.get("state"), dict):
+        raise ValueError(f"{state / 'state.json'} holds no state: {REMEDY}")
+    return Checkpoint(model, ema, optimizer, random, numbers["state"])
 
 
 def exists(folder: Path) -> bool:
@@ -200,12 +207,11 @@ def _remove(path: Path) -> None:
 
 def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     """Write every file that may not fit on the disk, under names that no reader opens."""
-    from safetensors.torch import save
-
     new = folder / "state.new"
     new.mkdir(parents=True)
     for name in TENSORS:
-        content = save(_plain(getattr(checkpoint, name)))
+        metadata = checkpoint.metadata if name in ("model", "ema") else {}
+        content = _packed(getattr(checkpoint, name), metadata)
         write_new(new / f"{name}.safetensors", content, sync=True)
 
     numbers = {"format": FORMAT, "state": checkpoint.state}
@@ -219,12 +225,15 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     sync_folder(new)
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU.
+def _packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a safetensors file, of contiguous copies on the CPU.
 
     Tied weights overlap in memory, which the format forbids, and a view may have gaps.
     """
-    return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    return save(plain, dict(metadata) or None)
 
 
 def _swap(folder: Path) -> None:

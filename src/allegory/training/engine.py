@@ -16,12 +16,13 @@ from torch import nn
 from . import checkpoint
 from .checkpoint import BEST, Checkpoint
 from .config import TrainingConfig
+from .counters import Counters, Record, saved_numbers
 from .distributed import Processes
-from .loop import Counters, Result, TrainingLoop
+from .loop import Result, TrainingLoop
 from .optimization import Batch, BatchStream, Learner
 from .progress import Callback
 from .rng_state import isolated, restore
-from .selection import Record, Selection
+from .selection import Selection
 from .signals import interrupts
 from .validation import Validator
 
@@ -94,12 +95,12 @@ def _start(learner: Learner, batches: BatchStream, saved: Checkpoint | None) -> 
     if saved is None:
         return Counters()
 
+    numbers = saved_numbers(saved.state)
     learner.restore(saved)
-    batches.load_state_dict(saved.state["batches"])
+    batches.load_state_dict(numbers.batches)
     restore(saved.random, learner.processes, learner.generator)
 
-    counters = dict(saved.state["counters"])
-    return Counters(**counters | {"validation": Record(**counters.get("validation", {}))})
+    return numbers.counters
 
 
 def _selection(

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoint
+from .counters import Counters
 from .errors import Interrupted, TrainingError
 from .metrics import Metrics
 from .optimization import BatchStream, Learner
 from .progress import Callback, Progress
 from .rng_state import capture, isolated
-from .selection import Record, Selection, Validation
+from .selection import Selection, Validation
 from .signals import Stop
 from .validation import is_due
 
@@ -51,27 +52,6 @@ class Result:
     seconds: float
     loss: float
     validation: Validation | None
-
-
-@dataclass
-class Counters:
-    """The numbers of the state of a run.
-
-    Args:
-        step: optimizer steps so far.
-        images: items seen so far.
-        seconds: time of all sessions.
-        loss: mean loss in the last report.
-        window: (loss, gradient norm) of each step since the last report.
-        validation: the state of validation.
-    """
-
-    step: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
-    window: list[list[float]] = field(default_factory=list)
-    validation: Record = field(default_factory=Record)
 
 
 class TrainingLoop:
@@ -246,6 +226,7 @@ class TrainingLoop:
     def _save(self) -> None:
         """Write a checkpoint, if the run has a folder."""
         self._collect()
+        self.learner.check_finite(self.counters.step)
         self.saved = self.counters.seconds
 
         if self.folder is not None:

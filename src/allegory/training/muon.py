@@ -29,6 +29,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from .moments import adam_moments
+
 POLAR_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of s, s^3 and s^5 in the polynomial of a Newton-Schulz iteration (Jordan et al. 2024)."""
 POLAR_ITERATIONS = 5
@@ -85,6 +87,12 @@ class Muon(torch.optim.Optimizer):
             parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": fused}
         )
 
+    def moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """The moments of a `parameter` before its first step."""
+        if parameter.ndim > 2:
+            return {"momentum": torch.zeros_like(parameter)}
+        return adam_moments(parameter)
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step along the gradients of the parameters; `closure` is not used."""
@@ -100,8 +108,7 @@ class Muon(torch.optim.Optimizer):
         gradient = parameter.grad
         assert gradient is not None
         state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
+        state.update(state or self.moments(parameter))
 
         state["momentum"].lerp_(gradient, 1 - MOMENTUM_DECAY)
         ahead = gradient.lerp(state["momentum"], MOMENTUM_DECAY).flatten(1)
@@ -112,10 +119,7 @@ class Muon(torch.optim.Optimizer):
 
     def _adam_step(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for parameter in parameters:
-            if not self.state[parameter]:
-                step = torch.zeros((), dtype=torch.float32, device=parameter.device)
-                zeros = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
-                self.state[parameter] = {"step": step, **zeros}
+            self.state[parameter].update(self.state[parameter] or self.moments(parameter))
         if not parameters:
             return
 

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from .checkpoint import Checkpoint
 from .config import TrainingConfig
+from .counters import saved_numbers
 from .device import uses_bf16
 from .distributed import Processes
 from .ema import EMA
 from .errors import TrainingError
+from .moments import check_moments, new_moments
 from .muon import Muon
-from .weights import fill
+from .weights import fill, item_metadata, not_finite
 
 Batch = tuple[Tensor | None, ...]
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon}
@@ -174,30 +176,57 @@ class Learner:
         moments = {
             f"{name}.{moment}": value
             for name, parameter in self.parameters.items()
-            for moment, value in self.optimizer.state.get(parameter, {}).items()
+            for moment, value in self._moments(parameter).items()
         }
-        numbers = {**state, "ema_updates": self.ema.updates}
-        return Checkpoint(self.model.state_dict(), self.ema.state_dict(), moments, random, numbers)
+        return Checkpoint(
+            self.model.state_dict(),
+            self.ema.state_dict(),
+            moments,
+            random,
+            {**state, "ema_updates": self.ema.updates},
+            item_metadata(self.model),
+        )
 
     def restore(self, saved: Checkpoint) -> None:
         """Restore the weights, the average and the moments of `saved`.
 
         Raises:
-            ValueError: for a weight or moment that the model does not have, or of another shape.
+            ValueError: for a weight or moment that is missing or that the model does not have, of
+                another shape or dtype, or not finite; and for counters out of their range.
         """
+        numbers = saved_numbers(saved.state)
         fill(self.model, saved.model, "the checkpoint")
-        self.ema.load_state_dict(saved.ema, saved.state["ema_updates"])
+        self.ema.load_state_dict(saved.ema, numbers.ema_updates)
 
-        places = {name: place for place, name in enumerate(self.parameters)}
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: dict[str, dict[str, Tensor]] = {name: {} for name in self.parameters}
         for key, value in saved.optimizer.items():
-            name, moment = key.rsplit(".", 1)
-            if name not in places:
+            name, _, moment = key.rpartition(".")
+            if name not in moments:
                 raise ValueError(
                     f"the checkpoint trained {name} and the model does not: build it as it was "
                     "trained"
                 )
-            moments.setdefault(places[name], {})[moment] = value
+            moments[name][moment] = value
+
+        for name, parameter in self.parameters.items():
+            own = new_moments(self.optimizer, parameter)
+            check_moments(name, own, moments[name], numbers.counters.step)
 
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state = dict(enumerate(moments.values()))
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def check_finite(self, step: int) -> None:
+        """TrainingError where the weights or their average are not finite after this `step`."""
+        for weights in (self.parameters, self.ema.state_dict()):
+            for name in not_finite(weights):
+                raise TrainingError(
+                    f"weight {name} is not finite after step {step}: lower learning_rate "
+                    f"({self.config.learning_rate:g}), or check the data; the last checkpoint is "
+                    "untouched"
+                )
+
+    def _moments(self, parameter: nn.Parameter) -> Mapping[str, Tensor]:
+        """The moments of a parameter; before its first step those that the optimizer makes."""
+        found: Mapping[str, Tensor] = self.optimizer.state.get(parameter, {})
+        return found or new_moments(self.optimizer, parameter)

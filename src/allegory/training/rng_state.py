@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .distributed import Processes
+from .weights import REMEDY
 
 
 @contextmanager
@@ -50,8 +51,13 @@ def restore(states: Mapping[str, Tensor], processes: Processes, generator: torch
         generator: the generator of the losses.
 
     Raises:
-        ValueError: for states of another number of processes.
+        ValueError: for states of another number of processes, missing, or damaged.
     """
+    own = {"loss": generator.get_state(), "cpu": torch.get_rng_state()}
+    if processes.device.type == "cuda" and "cuda" in states:
+        own["cuda"] = torch.cuda.get_rng_state(processes.device)
+    _check(states, own)
+
     world = len(states["cpu"])
     if world != processes.world:
         raise ValueError(
@@ -60,7 +66,19 @@ def restore(states: Mapping[str, Tensor], processes: Processes, generator: torch
 
     # Cloned: torch reads a state as a C structure, and a row of a file need not be aligned as one.
     mine = {name: rows[processes.rank].clone() for name, rows in states.items()}
-    generator.set_state(mine["loss"])
-    torch.set_rng_state(mine["cpu"])
-    if processes.device.type == "cuda" and "cuda" in mine:
-        torch.cuda.set_rng_state(mine["cuda"], processes.device)
+    try:
+        generator.set_state(mine["loss"])
+        torch.set_rng_state(mine["cpu"])
+        if "cuda" in own:
+            torch.cuda.set_rng_state(mine["cuda"], processes.device)
+    except RuntimeError as error:
+        raise ValueError(f"the random states of the checkpoint are damaged: {REMEDY}") from error
+
+
+def _check(states: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """ValueError where saved states are not of the sizes of this process's own."""
+    rows = {len(each) if each.ndim else 0 for each in states.values()}
+    for name, mine in own.items():
+        theirs = states.get(name, torch.empty(0))
+        if theirs.dtype != mine.dtype or theirs.shape[1:] != mine.shape or len(rows) != 1:
+            raise ValueError(f"random state {name!r} of the checkpoint is damaged: {REMEDY}")

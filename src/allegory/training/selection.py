@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .checkpoint import BEST, write_weights
+from .counters import Record
 from .validation import Validator, item_count
-from .weights import fill, read_weights
+from .weights import fill, item_metadata, read_weights
 
 _ERRORS_APART = 2.0
 
@@ -34,23 +35,6 @@ class Validation:
     best: float
     last: float
     overfitted: bool
-
-
-@dataclass
-class Record:
-    """The state of validation in a run, saved in its checkpoints.
-
-    Args:
-        items: number of held-out items in use; 0 before the first validation.
-        best_step: step of the lowest loss; 0 before the first validation.
-        best: that loss; None before the first validation.
-        last: the last loss; None before the first validation, or if it was not finite.
-    """
-
-    items: int = 0
-    best_step: int = 0
-    best: float | None = None
-    last: float | None = None
 
 
 class Selection:
@@ -141,4 +125,4 @@ class Selection:
         if self.folder is None:
             self._best = {name: value.clone() for name, value in weights.items()}
         else:
-            write_weights(self.folder / BEST, weights)
+            write_weights(self.folder / BEST, weights, item_metadata(module))
