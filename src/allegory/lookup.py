@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from numbers import Integral
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -53,6 +53,22 @@ def printable(text: object) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text)
     )
+
+
+def check_count(name: str, value: object, least: int, most: int) -> None:
+    """Refuse a number of things that is no whole number, or that no machine can hold.
+
+    Args:
+        name: the argument.
+        value: its value.
+        least: the smallest number that means something.
+        most: the largest.
+
+    Raises:
+        ValueError: for any other value.
+    """
+    if not is_whole(value) or not least <= cast(int, value) <= most:
+        raise ValueError(f"{name}={value}; give a whole number, {least} to {most:,}")
 
 
 @dataclass(frozen=True)

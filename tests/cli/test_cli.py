@@ -311,7 +311,7 @@ def test_overwriting_takes_the_old_report_along(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["evaluate", "RUN", "--limit", "-3"], "--limit -3"),
+        (["evaluate", "RUN", "--limit", "-3"], "limit=-3"),
         (["sample", "RUN", "--seeds", "0:99999999999999999999999"], "shorter range"),
         (["sample", "RUN", "--guide", "cfg:nan"], "a number"),
         (["sample", "RUN", "--guide", "cgf:2"], "did you mean 'cfg'"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
     from ..data import Dataset
+    from ..evaluation import Evaluation, EvaluationConfig
     from ..recipes import RunFolder
     from ..sampling import Sampler
 
@@ -17,6 +19,10 @@ DEFAULT_GUIDE = "cfg:2"
 _DENSITY = (
     "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit."
     " They change with the unit and may be negative; a code needs levels."
+)
+
+_LEARNED = (
+    "the run learned from most of these items; leave --data out to measure those that it did not"
 )
 
 
@@ -30,16 +36,18 @@ class Evaluate(SamplerOptions, RunOptions):
     """
 
     data: Annotated[str | None, optional("DATA")] = None
-    """Data instead of the run's own, of the same kind."""
+    """Data instead of the test set of the run, of the same kind: all items of a file or folder, or
+    its test set where it has one (a folder `test`, an array `x_test`).
+    """
     draws: int = 64
     """Noise levels per test item in the bound; the standard error and the time fall with it."""
     samples: int = 500
     """Samples to judge."""
-    limit: int = 10_000
-    """At most so many test items."""
+    limit: Annotated[int | None, optional("INT")] = None
+    """At most so many items, chosen at random but always the same; all if not given."""
     compared: int = 200
-    """The likelihood of the first so many test items is evaluated in every way (VLB at T = 10, 100,
-    1000 and infinity, IWAE, ODE); 0 leaves this out, which saves most of the time.
+    """The likelihood of so many of these items, chosen likewise, is evaluated in every way (VLB at
+    T = 10, 100, 1000 and infinity, IWAE, ODE); 0 leaves this out, which saves most of the time.
     """
     importance: Annotated[int | None, optional("INT")] = None
     """Importance weights per item (IWAE). By default 50, none for diffusion, where a weight takes
@@ -47,32 +55,54 @@ class Evaluate(SamplerOptions, RunOptions):
     """
     seed: int = 0
     """Seed of noise levels, noise and samples."""
+    per_item: Annotated[str | None, optional("FILE")] = None
+    """A .csv file to write: for each measured item its place in the file, its label, its nats and
+    bits/dim, and the terms of its bound.
+    """
+    overwrite: bool = False
+    """Replace the file of --per-item if it exists."""
     json: bool = False
     """Print the figures as JSON."""
 
     def run(self) -> None:
         """Evaluate, write the report, and print the figures."""
-        import torch
-
         from ..evaluation import EvaluationConfig
+        from ..models.base import has_bound
         from ..progress import progress
+        from . import tables
 
-        if self.limit < 2:
-            raise ValueError(f"--limit {self.limit}: give at least 2 test items")
-        folder, model = self.open()
         config = EvaluationConfig(
             seed=self.seed,
             draws=self.draws,
             samples=self.samples,
             compared=self.compared,
             importance=self.importance,
-            sampler=self._sampler(model),
+            limit=self.limit,
         )
+        scores = self._scores()
+        folder, model = self.open()
+        if scores is not None and not has_bound(model):
+            raise ValueError(f"--per-item {self.per_item}: this model has no bound; leave it out")
+
+        config = replace(config, sampler=self._sampler(model))
         with progress() as on_progress:
             on_progress("loading data", 0, 1)
             dataset = folder.dataset(self.data)
-        some = dataset.test.take(torch.arange(min(self.limit, len(dataset.test))))
-        report_on(folder, model, replace(dataset, test=some), config, as_json=self.json)
+        if self.data is not None and not dataset.has_own_test:
+            dataset, config = dataset.all_as_test(), replace(config, reference=False)
+            if dataset.source == folder.run.source:
+                tables.remark(f"--data {self.data}: {_LEARNED}")
+        report_on(folder, model, dataset, config, as_json=self.json, scores=scores)
+
+    def _scores(self) -> Path | None:
+        """The file for the scores of the items. ValueError for one that cannot be written."""
+        from .files import free_file
+
+        if self.per_item is None:
+            return None
+        if not self.per_item.endswith(".csv"):
+            raise ValueError(f"--per-item {self.per_item!r}: give a name that ends in .csv")
+        return free_file(self.per_item, self.overwrite, "--per-item")
 
     def _sampler(self, model: Any) -> Sampler | None:
         """How a diffusion model is sampled; None for other models."""
@@ -86,7 +116,13 @@ class Evaluate(SamplerOptions, RunOptions):
 
 
 def report_on(
-    folder: RunFolder, model: Any, dataset: Dataset, config: Any, *, as_json: bool
+    folder: RunFolder,
+    model: Any,
+    dataset: Dataset,
+    config: EvaluationConfig,
+    *,
+    as_json: bool,
+    scores: Path | None = None,
 ) -> None:
     """Evaluate a model, write report.html, and print the figures.
 
@@ -94,20 +130,35 @@ def report_on(
         folder: the run.
         model: its model.
         dataset: the data, whose test set figures are computed on.
-        config: an `EvaluationConfig`.
+        config: the figures and how they are computed.
         as_json: print JSON in place of tables.
+        scores: a file for the likelihood of each item; None writes none.
     """
     from ..evaluation import evaluate
+    from ..evaluation.evaluate import measured
+    from ..files import write_whole
     from ..progress import progress
     from . import tables
     from .files import write_report
 
     with progress() as on_progress:
         found = evaluate(model, dataset, config, on_progress=on_progress)
+        if scores is not None and found.scores is not None:
+            write_whole(scores, found.scores.csv())
         on_progress("report", 0, 1)
-        page = write_report(folder, model, dataset, found)
+        page = write_report(folder, model, measured(dataset, config), found)
         on_progress("report", 1, 1)
 
-    tables.evaluation(as_json, found, page)
+    files = {"report": page} | ({} if scores is None else {"per item": scores})
+    tables.evaluation(as_json, found, _measured(found, dataset), files)
     if folder.spec.levels is None:
         tables.note(as_json, _DENSITY)
+
+
+def _measured(found: Evaluation, dataset: Dataset) -> str:
+    """Which items were measured, in words."""
+    whole, count = found.measured == found.available, f"{found.available:,}"
+    share = f"all {count}" if whole else f"{found.measured:,} of the {count}"
+    chosen = "" if whole else ", chosen at random"
+    items = "test items" if found.config.reference else "items"
+    return f"{share} {items} of {dataset.source or dataset.name}{chosen}"

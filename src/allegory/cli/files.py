@@ -64,12 +64,13 @@ def _write_png(file: BytesIO, figure: Figure) -> None:
     figure.savefig(file, format="png", dpi=200)
 
 
-def free_file(name: str, overwrite: bool) -> Path:
-    """The path of the argument OUT of a command.
+def free_file(name: str, overwrite: bool, argument: str = "OUT") -> Path:
+    """The path of a file that a command writes.
 
     Args:
-        name: the argument.
+        name: the value of the argument.
         overwrite: whether an existing file is replaced.
+        argument: the argument, for errors.
 
     Raises:
         ValueError: for a folder, a link or a device, an existing file without `overwrite`, or a
@@ -78,9 +79,9 @@ def free_file(name: str, overwrite: bool) -> Path:
     out = Path(name)
     check_replaceable(out)
     if out.exists() and not overwrite:
-        raise ValueError(f"OUT {name!r}: exists already; give --overwrite or another file")
+        raise ValueError(f"{argument} {name!r}: exists already; give --overwrite or another file")
     if not out.parent.is_dir():
-        raise ValueError(f"OUT {name!r}: no such folder; make it, or give another file")
+        raise ValueError(f"{argument} {name!r}: no such folder; make it, or give another file")
     return out
 
 

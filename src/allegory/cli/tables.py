@@ -33,7 +33,7 @@ def console(**choices: Any) -> Console:
 def note(quiet: bool, text: str) -> None:
     """Print the line `text`, except if `quiet` (with --json)."""
     if not quiet:
-        console().print(text, soft_wrap=True, highlight=False)
+        console().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def remark(text: str) -> None:
@@ -48,36 +48,42 @@ def show(as_json: bool, figures: Mapping[str, object]) -> None:
         print(json.dumps(figures, indent=2))
         return
 
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else escape(str(value)))
     console().print(table)
 
 
-def evaluation(as_json: bool, found: Evaluation, page: Path) -> None:
-    """Print the figures of an evaluation, and the path of its report.
+def evaluation(as_json: bool, found: Evaluation, measured: str, files: Mapping[str, Path]) -> None:
+    """Print the figures of an evaluation, and what was written.
 
     Args:
         as_json: print a JSON object in place of a table.
         found: the evaluation.
-        page: path of the report.
+        measured: which items, in words.
+        files: the files that were written, by what they are.
     """
     if as_json:
-        print(json.dumps(found.to_dict() | {"report": str(page)}, indent=2))
+        written = {name.replace(" ", "_"): str(file) for name, file in files.items()}
+        print(json.dumps(found.to_dict() | {"items": measured} | written, indent=2))
         return
 
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="evaluation", title_justify="left")
+    table = Table(title=escape(f"evaluation: {measured}"), title_justify="left")
     table.add_column("figure")
     for column in ("value", "standard error"):
         table.add_column(column, justify="right")
     table.add_column("unit")
     for name, value, error, unit in found.rows():
-        table.add_row(name, f"{value:.3f}", "" if error is None else f"{error:.3f}", unit)
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+        table.add_row(name, shown, "" if error is None else f"{error:.3f}", unit)
 
     output = console()
     output.print(table)
-    output.print(f"report: {page}", soft_wrap=True, highlight=False)
+    for name, file in files.items():
+        output.print(f"{name}: {file}", soft_wrap=True, highlight=False, markup=False)

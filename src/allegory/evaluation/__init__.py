@@ -5,6 +5,7 @@ from .compare import BoundEstimate, compare_bounds
 from .config import BoundConfig, EvaluationConfig
 from .distances import frechet, sliced_wasserstein
 from .evaluate import evaluate
+from .item_scores import ItemScores, item_scores
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
 from .result import Accuracy, Distance, Evaluation, Measure
@@ -17,6 +18,7 @@ __all__ = [
     "Distance",
     "Evaluation",
     "EvaluationConfig",
+    "ItemScores",
     "LabelClassifier",
     "Likelihood",
     "Measure",
@@ -24,6 +26,7 @@ __all__ = [
     "evaluate",
     "evaluate_bound",
     "frechet",
+    "item_scores",
     "label_cost",
     "pixel_histogram",
     "sample_accuracy",

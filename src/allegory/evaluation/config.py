@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
+from ..lookup import check_count
 from ..progress import OnProgress
 from ..sampling.driver import OnStep
 from ..sampling.sampler import Sampler
+
+MOST = 1_000_000
+"""The largest number of samples."""
+MOST_DRAWS = 100_000
+"""The largest number of draws or importance weights per item."""
 
 
 @dataclass(frozen=True)
@@ -17,14 +24,20 @@ class EvaluationConfig:
         seed: item i of the test set and sample i draw from seed + i.
         draws: evaluations of the network per item for each bound.
         samples: number of samples; each class equally often where there are several.
-        compared: the first so many test items are evaluated by every bound that the model has; 0
-            for no comparison.
+        compared: so many test items are evaluated by every bound that the model has; 0 for no
+            comparison.
         importance: importance weights per compared item. None is 50, or 0 for a model in continuous
             time, where one weight takes 100 evaluations.
         sampler: how a model with steps is sampled; None for its default.
+        limit: at most so many test items are measured; None measures all.
+        reference: whether the training set is used for a reference: its histogram, its distances
+            from the test set, and a classifier's accuracy. False where its items are test items.
+
+    `limit` and `compared` choose at random, but always the same items (`data.splits.subset`).
 
     Raises:
-        ValueError: for fewer than two samples, one compared item, or negative numbers.
+        ValueError: for fewer than two samples or items, negative numbers, and numbers that no
+            machine can hold.
     """
 
     seed: int = 0
@@ -33,21 +46,20 @@ class EvaluationConfig:
     compared: int = 200
     importance: int | None = None
     sampler: Sampler | None = None
+    limit: int | None = None
+    reference: bool = True
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if self.samples < 2:
-            raise ValueError(f"samples={self.samples}; give at least 2")
-        if self.draws < 1:
-            raise ValueError(f"draws={self.draws}; give at least 1")
-        if self.compared < 0 or self.compared == 1:
-            raise ValueError(
-                f"compared={self.compared}; give 0, for no comparison, or at least 2 items"
-            )
-        if self.seed < 0 or (self.importance is not None and self.importance < 0):
-            raise ValueError(
-                f"importance={self.importance}, seed={self.seed}; give no negative number"
-            )
+        check_count("seed", self.seed, 0, 2**63 - 1 - MOST)
+        check_count("draws", self.draws, 1, MOST_DRAWS)
+        check_count("samples", self.samples, 2, MOST)
+        if self.compared != 0:
+            check_count("compared", self.compared, 2, sys.maxsize)
+        if self.importance is not None:
+            check_count("importance", self.importance, 0, MOST_DRAWS)
+        if self.limit is not None:
+            check_count("limit", self.limit, 2, sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -60,12 +72,21 @@ class BoundConfig:
         steps: the model with so many steps; None for continuous time, and for models that have no
             steps.
         labelled: log p(x | label) in place of log p(x).
+
+    Raises:
+        ValueError: for numbers that mean nothing, or that no machine can hold.
     """
 
     seed: int = 0
     draws: int = 32
     steps: int | None = None
     labelled: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        check_count("draws", self.draws, 1, MOST_DRAWS)
+        if self.steps is not None:
+            check_count("steps", self.steps, 1, MOST_DRAWS)
 
 
 def stage(on_progress: OnProgress | None, name: str) -> OnStep | None:

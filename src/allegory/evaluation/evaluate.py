@@ -10,14 +10,17 @@ from dataclasses import replace
 import torch
 
 from ..data.dataset import Dataset, Items
+from ..data.splits import subset
 from ..models.base import HasTrajectory, Model, has_bound, is_conditional
-from ..process.bound import Estimate
+from ..process.bound import Bound, Estimate
 from ..progress import OnProgress
 from ..sampling.sampler import Sampler
 from .baselines import pixel_histogram
 from .compare import BoundEstimate, compare_bounds, importance_weights
 from .config import BoundConfig, EvaluationConfig, stage
-from .likelihood import Likelihood, evaluate_bound, label_cost
+from .item_scores import scores_of
+from .likelihood import Likelihood, label_cost, likelihood_of
+from .likelihood import bounds as item_bounds
 from .result import Evaluation
 from .sample_quality import compare_samples
 
@@ -34,6 +37,7 @@ def evaluate(
     Args:
         model: any model (`models.base`).
         dataset: the data; bits/dim are of its test set, and samples are compared with both sets.
+            `dataset.all_as_test()`, with `reference=False`, measures every item of a file.
         config: the figures and how they are computed; None for `EvaluationConfig()`.
         on_progress: called as on_progress(stage, done, total).
 
@@ -41,14 +45,18 @@ def evaluate(
         The figures; without a likelihood for a model without a bound.
 
     Raises:
-        ValueError: for data that do not fit the model.
+        ValueError: for data that do not fit the model, fewer than two test items, and samples that
+            are not finite.
     """
-    config = _resolved(model, dataset, config or EvaluationConfig())
+    config = config or EvaluationConfig()
+    available = len(dataset.test)
+    dataset = measured(dataset, config)
+    config = _resolved(model, dataset, config)
     seconds: dict[str, float] = {}
 
     with _timed(seconds, "likelihood"):
-        likelihood = _likelihood(model, dataset, config, on_progress, labelled=False)
-        conditional = _likelihood(model, dataset, config, on_progress, labelled=True)
+        hidden, likelihood = _likelihood(model, dataset, config, on_progress, labelled=False)
+        shown, conditional = _likelihood(model, dataset, config, on_progress, labelled=True)
 
     with _timed(seconds, "comparison of bounds"):
         bounds = _bounds(model, dataset, config, on_progress)
@@ -57,22 +65,41 @@ def evaluate(
         generated = _generate(model, config, on_progress)
 
     with _timed(seconds, "comparison of samples"):
-        found = compare_samples(generated, dataset, config.seed, on_progress)
+        found = compare_samples(generated, dataset, config, on_progress)
 
     return Evaluation(
         dataset=dataset.name,
         config=config,
+        measured=len(dataset.test),
+        available=available,
         likelihood=likelihood,
         conditional=conditional,
         label_cost=None if conditional is None else label_cost(dataset.spec),
-        histogram=_histogram(dataset),
+        histogram=_histogram(dataset, config),
         bounds=bounds,
         accuracy=found.accuracy,
         frechet=found.frechet,
         sliced_wasserstein=found.sliced_wasserstein,
         seconds=seconds,
         generated=generated,
+        scores=None if hidden is None else scores_of(model, dataset.test, hidden, shown),
     )
+
+
+def measured(dataset: Dataset, config: EvaluationConfig) -> Dataset:
+    """The data set with the test items that `config.limit` leaves.
+
+    Raises:
+        ValueError: for fewer than two test items, whose figures have no standard error.
+    """
+    if len(dataset.test) < 2:
+        raise ValueError(
+            f"{dataset.name}: {len(dataset.test)} test item; a standard error needs at least two, "
+            "measure data that hold more"
+        )
+    if config.limit is None:
+        return dataset
+    return replace(dataset, test=subset(dataset.test, config.limit))
 
 
 def _resolved(model: Model, dataset: Dataset, config: EvaluationConfig) -> EvaluationConfig:
@@ -95,22 +122,26 @@ def _likelihood(
     on_progress: OnProgress | None,
     *,
     labelled: bool,
-) -> Likelihood | None:
-    """The bound of p(x), or of p(x | label) if `labelled`, over the test set; None without one."""
+) -> tuple[Bound | None, Likelihood | None]:
+    """The bound of p(x), or of p(x | label) if `labelled`, of each test item and over the set.
+
+    None and None without one.
+    """
     if not has_bound(model) or (labelled and not _labelled(model, dataset.test)):
-        return None
+        return None, None
     name = "likelihood given the label" if labelled else "likelihood"
     chosen = BoundConfig(config.seed, config.draws, labelled=labelled)
-    return evaluate_bound(model, dataset.test, chosen, on_step=stage(on_progress, name))
+    bound = item_bounds(model, dataset.test, chosen, on_step=stage(on_progress, name))
+    return bound, likelihood_of(model, bound, chosen)
 
 
 def _bounds(
     model: Model, dataset: Dataset, config: EvaluationConfig, on_progress: OnProgress | None
 ) -> tuple[BoundEstimate, ...]:
-    """Several bounds of the first `config.compared` test items; none for fewer than two."""
+    """Several bounds of `config.compared` test items; none for fewer than two."""
     if config.compared < 2:
         return ()
-    some = dataset.test.take(torch.arange(config.compared))
+    some = subset(dataset.test, config.compared)
     return compare_bounds(model, some, config, on_progress=on_progress)
 
 
@@ -118,8 +149,8 @@ def _labelled(model: Model, items: Items) -> bool:
     return is_conditional(model) and items.labels is not None
 
 
-def _histogram(dataset: Dataset) -> Estimate | None:
-    if dataset.spec.levels is None:
+def _histogram(dataset: Dataset, config: EvaluationConfig) -> Estimate | None:
+    if dataset.spec.levels is None or not config.reference:
         return None
     return pixel_histogram(dataset.train, dataset.test, dataset.spec)
 

@@ -89,20 +89,35 @@ def evaluate_bound(
             steps for a model without them, and `labelled` without labels.
     """
     config = config or BoundConfig()
-    bound = bounds(model, items, config, on_step=on_step)
+    return likelihood_of(model, bounds(model, items, config, on_step=on_step), config)
+
+
+def likelihood_of(model: Model, bound: Bound, config: BoundConfig) -> Likelihood:
+    """The means of a bound over its items, with standard errors.
+
+    Args:
+        model: the model whose bound it is.
+        bound: that of every item, from `bounds`.
+        config: how it was computed.
+    """
     spec = model.spec
-    levels = (*bound.divergences, bound.prior)
-    named = levels if isinstance(model, HasLatents) and len(levels) <= _MAX_NAMED_LATENTS else ()
+    named = named_latents(model, bound)
     parts = bound.terms(spec) | {"total": bound.bits_per_dim(spec), "nats": -bound.total}
 
     return Likelihood(
         **{name: estimate(part) for name, part in parts.items()},
         latents=tuple(estimate(bits_per_dim(level, spec)) for level in named),
-        count=len(items),
+        count=len(bound.prior),
         draws=config.draws,
         steps=config.steps,
         labelled=config.labelled,
     )
+
+
+def named_latents(model: Model, bound: Bound) -> tuple[Tensor, ...]:
+    """The costs of z_1..z_L of a hierarchy of few latents, in nats; none for other models."""
+    levels = (*bound.divergences, bound.prior)
+    return levels if isinstance(model, HasLatents) and len(levels) <= _MAX_NAMED_LATENTS else ()
 
 
 def bounds(

@@ -10,6 +10,7 @@ from ..data.dataset import Items
 from ..process.bound import Estimate
 from .compare import BoundEstimate
 from .config import EvaluationConfig
+from .item_scores import ItemScores
 from .likelihood import Likelihood
 
 
@@ -24,10 +25,13 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Distance:
-    """The distances of samples and of as many training items from the test set, in model units."""
+    """The distances of samples and of as many training items from the test set, in model units.
+
+    `train` is None without a reference.
+    """
 
     samples: float
-    train: float
+    train: float | None
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,12 @@ class Accuracy:
     Args:
         total: fraction of the samples that are classified as their label.
         by_class: that fraction by label.
-        real: accuracy of the classifier on the test set.
+        real: accuracy of the classifier on the test set; None without a reference.
     """
 
     total: Estimate
     by_class: tuple[float, ...]
-    real: float
+    real: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,20 +57,26 @@ class Evaluation:
         dataset: the name of the data set.
         config: the figures and how they were computed; with the numbers of importance weights and
             compared items that were used.
+        measured: how many test items the figures are of.
+        available: how many there are.
         likelihood: the bound of p(x), term by term; None for a model without a bound.
         conditional: that of p(x | label), for data of several classes.
         label_cost: bits/dim for the label itself.
-        histogram: bits/dim by the histogram of each number alone; None for continuous data.
-        bounds: other bounds of the first test items.
+        histogram: bits/dim by the histogram of each number alone; None for continuous data, and
+            without a reference.
+        bounds: other bounds of `config.compared` of the test items.
         accuracy: accuracy of the samples' labels; None without labels.
         frechet: Fréchet distance of the samples.
         sliced_wasserstein: sliced Wasserstein distance of the samples.
         seconds: time of each part.
         generated: the samples.
+        scores: the likelihood of each test item; None for a model without a bound.
     """
 
     dataset: str
     config: EvaluationConfig
+    measured: int
+    available: int
     likelihood: Likelihood | None
     conditional: Likelihood | None
     label_cost: float | None
@@ -77,6 +87,7 @@ class Evaluation:
     sliced_wasserstein: Distance
     seconds: dict[str, float]
     generated: Items
+    scores: ItemScores | None
 
     @property
     def seeds(self) -> range:
@@ -84,8 +95,8 @@ class Evaluation:
         return range(self.config.seed, self.config.seed + len(self.generated))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without the samples."""
-        skipped = ("generated", "config")
+        """Plain JSON values, without the samples and the scores of the items."""
+        skipped = ("generated", "config", "scores")
         values = {name: value for name, value in vars(self).items() if name not in skipped}
         config = asdict(replace(self.config, sampler=None))
         sampler = self.config.sampler
@@ -97,7 +108,8 @@ class Evaluation:
         """The figures in reading order."""
         per_second = len(self.generated) / max(self.seconds["sampling"], 1e-9)
         speed = Measure("sampling speed", per_second, None, "items/s")
-        return [*self._likelihoods(), *self._qualities(), speed]
+        items = Measure(f"test items measured, of {self.available}", self.measured, None, "items")
+        return [items, *self._likelihoods(), *self._qualities(), speed]
 
     def _likelihoods(self) -> Iterator[Measure]:
         """The bounds, and their references."""
@@ -124,13 +136,15 @@ class Evaluation:
             total, real = self.accuracy.total, self.accuracy.real
             shown = "samples that show their label"
             yield Measure(shown, 100 * total.mean, 100 * total.error, "%")
-            yield Measure("the same classifier on real test items", 100 * real, None, "%")
+            if real is not None:
+                yield Measure("the same classifier on real test items", 100 * real, None, "%")
         for name, distance in (
             ("Fréchet", self.frechet),
             ("sliced Wasserstein", self.sliced_wasserstein),
         ):
             yield Measure(f"{name} distance, samples to test", distance.samples, None, "")
-            yield Measure(f"{name} distance, train to test", distance.train, None, "")
+            if distance.train is not None:
+                yield Measure(f"{name} distance, train to test", distance.train, None, "")
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.dataset import Dataset, Items
+from ..models.base import check_finite
 from ..process.bound import Estimate
 from ..progress import OnProgress
-from .config import stage
+from .config import EvaluationConfig, stage
 from .distances import frechet, sliced_wasserstein
 from .label_accuracy import LabelClassifier
 from .result import Accuracy, Distance
@@ -35,58 +36,78 @@ class SampleQuality:
 
 
 def compare_samples(
-    generated: Items, dataset: Dataset, seed: int, on_progress: OnProgress | None
+    generated: Items, dataset: Dataset, config: EvaluationConfig, on_progress: OnProgress | None
 ) -> SampleQuality:
     """The label accuracy of samples, and their distances from the test set.
 
     Args:
         generated: the samples, with labels for the accuracy.
         dataset: the data. As many training items as samples are compared too, as a reference.
-        seed: seed of the choice of training items, and of the projections.
+        config: seed of the choice of training items and of the projections, and whether there is a
+            reference.
         on_progress: called as on_progress(stage, done, total).
 
     Returns:
         The figures.
+
+    Raises:
+        ValueError: for samples that are not finite.
     """
     report = stage(on_progress, "comparison of samples") or (lambda done, total: None)
+    check_finite(generated.x, "the model")
+    seed, encode = config.seed, dataset.spec.encode
+    samples, test = encode(generated.x), encode(dataset.test.x)
+
     order = np.random.default_rng(seed).permutation(len(dataset.train))[: len(generated)]
-    real = dataset.train.x[torch.from_numpy(order)]
-    encode = dataset.spec.encode
-    samples, train, test = (encode(raw) for raw in (generated.x, real, dataset.test.x))
+    train = None
+    if config.reference and len(order) > 1:
+        train = encode(dataset.train.x[torch.from_numpy(order)])
 
     report(0, 3)
-    accuracy = None if generated.labels is None else sample_accuracy(generated, dataset, seed)
+    accuracy = None
+    if generated.labels is not None and _has_classes(dataset.train):
+        accuracy = sample_accuracy(generated, dataset, seed, reference=config.reference)
     report(1, 3)
-    gaussian = Distance(frechet(samples, test), frechet(train, test))
+    gaussian = Distance(frechet(samples, test), None if train is None else frechet(train, test))
     report(2, 3)
     sliced = Distance(
-        sliced_wasserstein(samples, test, seed), sliced_wasserstein(train, test, seed)
+        sliced_wasserstein(samples, test, seed),
+        None if train is None else sliced_wasserstein(train, test, seed),
     )
     report(3, 3)
 
     return SampleQuality(accuracy, gaussian, sliced)
 
 
-def sample_accuracy(generated: Items, dataset: Dataset, seed: int) -> Accuracy:
+def _has_classes(items: Items) -> bool:
+    """Whether a classifier can be fitted to the items: they have two labels at least."""
+    return items.labels is not None and len(items.labels.unique()) > 1
+
+
+def sample_accuracy(
+    generated: Items, dataset: Dataset, seed: int, *, reference: bool = True
+) -> Accuracy:
     """The accuracy of a classifier, fitted on the training set, on the labels of samples.
 
     Args:
         generated: samples with the labels of their condition.
         dataset: labelled data.
         seed: seed of the choice of training items, where there are very many.
+        reference: whether its accuracy on the test set is computed too.
 
     Returns:
         The accuracy in all, by class, and on the test set.
     """
     classifier = LabelClassifier.fit(dataset.train, dataset.spec, seed)
-    assert generated.labels is not None and dataset.test.labels is not None
+    assert generated.labels is not None
     right = (classifier.predict(generated.x) == generated.labels).double()
     by_class = [
         right[generated.labels == label].mean().item() for label in generated.labels.unique()
     ]
-    real = classifier.accuracy(dataset.test.x, dataset.test.labels)
-
-    return Accuracy(proportion(right), tuple(by_class), real)
+    test = dataset.test
+    if not reference or test.labels is None:
+        return Accuracy(proportion(right), tuple(by_class), None)
+    return Accuracy(proportion(right), tuple(by_class), classifier.accuracy(test.x, test.labels))
 
 
 def proportion(right: Float[Tensor, " n"]) -> Estimate:

@@ -50,6 +50,7 @@ __all__ = [
     "HasStepBound",
     "HasTrajectory",
     "Model",
+    "check_finite",
     "device_of",
     "evaluating",
     "has_bound",
@@ -310,6 +311,26 @@ def refuse_number(seeds: object) -> None:
     """ValueError for seeds that are one number, as if it were the number of items."""
     if isinstance(seeds, int):
         raise ValueError(f"seeds={seeds}: give one integer per item, e.g. seeds=range({seeds})")
+
+
+def check_finite(samples: Tensor, how: object) -> Tensor:
+    """The samples, refused where one of them holds NaN or an infinite value.
+
+    Args:
+        samples: in model space or raw, (n, *shape).
+        how: how they were made, for the error.
+
+    Raises:
+        ValueError: for samples that are not finite.
+    """
+    broken = int((~samples.isfinite()).flatten(1).any(1).sum())
+    if broken:
+        raise ValueError(
+            f"samples by {how}: {broken} of {len(samples)} hold NaN or infinite numbers; take other"
+            " weights (best, ema, last), a smaller scale of the guide, or another solver with more"
+            " steps, or train again with a smaller learning_rate"
+        )
+    return samples
 
 
 def seed_batches(

@@ -28,10 +28,10 @@ from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
 from ..process.decoder import Decoder
-from ..sampling.driver import OnStep, State
+from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
-from .base import device_of, evaluating, refuse_number, seed_batches
+from .base import check_finite, device_of, evaluating, refuse_number, seed_batches
 from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
@@ -169,18 +169,19 @@ class VDM(nn.Module):
             on_step: called as on_step(done, total) over the steps of all batches.
 
         Raises:
-            ValueError: without seeds, for a condition of another length, a batch below 1, and what
-                the sampler refuses.
+            ValueError: without seeds, for a condition of another length, a batch below 1, what the
+                sampler refuses, and samples that are not finite.
         """
         if isinstance(sampler, str):
             raise ValueError(f"sampler={sampler!r}: give a Sampler, e.g. Sampler({sampler!r})")
 
+        how = (sampler or Sampler()).describe()
         parts = [*seed_batches(seeds, labels_of(condition, seeds), batch)]
         samples = []
         for number, (some, labels) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
-            *_, last = self.trajectory(some, labels, sampler, on_step=report)
-            samples.append(self.spec.decode(last.x).cpu())
+            x = last_state(self.trajectory(some, labels, sampler, on_step=report)).x
+            samples.append(self.spec.decode(check_finite(x, how)).cpu())
 
         return torch.cat(samples)
 

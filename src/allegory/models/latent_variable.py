@@ -21,7 +21,7 @@ from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.noise import Noise, Stream, item_seeds
 from ..sampling.driver import OnStep
-from .base import evaluating, seed_batches
+from .base import check_finite, evaluating, seed_batches
 
 
 class LatentVariableModel(nn.Module, ABC):
@@ -145,7 +145,8 @@ class LatentVariableModel(nn.Module, ABC):
             on_step: called as on_step(batches done, batches).
 
         Raises:
-            ValueError: without seeds, for a batch below 1, a condition or a sampler.
+            ValueError: without seeds, for a batch below 1, a condition or a sampler, and samples
+                that are not finite.
         """
         _refuse(condition, sampler)
         parts = [*seed_batches(seeds, None, batch)]
@@ -156,7 +157,7 @@ class LatentVariableModel(nn.Module, ABC):
                 draw = Noise(some, self.spec.shape, Stream.START).draw
                 observation = self.generate(len(some), draw)
                 drawn = observation.draw(draw(observation.mean))
-                samples.append(self.spec.decode(drawn).cpu())
+                samples.append(self.spec.decode(check_finite(drawn, "one draw")).cpu())
                 if on_step is not None:
                     on_step(done, len(parts))
 

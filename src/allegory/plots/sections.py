@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..data.dataset import Dataset, Items
+from ..data.splits import subset
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
 from ..models.base import HasTrajectory, Model, has_bound
@@ -83,10 +84,10 @@ def _accuracy(evaluation: Evaluation) -> str:
     if evaluation.accuracy is None:
         return ""
     total, real = evaluation.accuracy.total, evaluation.accuracy.real
+    versus = "" if real is None else f", and in {100 * real:.1f} % of the real test items"
     return (
         " A support vector machine that was fitted on real items finds the wanted label in"
-        f" {100 * total.mean:.1f} % of all {len(evaluation.generated)} samples, and in"
-        f" {100 * real:.1f} % of the real test items."
+        f" {100 * total.mean:.1f} % of all {len(evaluation.generated)} samples{versus}."
     )
 
 
@@ -122,7 +123,7 @@ def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
 
 def _noising(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Section:
     path = model.denoiser.path
-    some = dataset.test.x[: 2 if is_image(dataset.spec.shape) else _MAX_POINTS]
+    some = subset(dataset.test, 2 if is_image(dataset.spec.shape) else _MAX_POINTS).x
     start, end = path.schedule.ends
 
     return Section(
@@ -181,7 +182,7 @@ def _compared(evaluation: Evaluation) -> Section:
 def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Section:
     test = dataset.test
     labels = None if evaluation.conditional is None or test.labels is None else test.labels
-    some = Items(test.x[:_CURVE_ITEMS], None if labels is None else labels[:_CURVE_ITEMS])
+    some = subset(Items(test.x, labels), _CURVE_ITEMS)
     gap = (
         " The area between the two curves is the information in the label."
         if labels is not None

@@ -7,7 +7,8 @@ the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,6 +95,12 @@ def trajectory(
                 "call loop.prediction(), or loop.record() one of its own"
             )
         yield State(loop.x, loop.level, loop.last_prediction)
+
+
+def last_state(states: Iterable[State]) -> State:
+    """The last of the states of a trajectory; the others are not kept."""
+    (last,) = deque(states, maxlen=1)
+    return last
 
 
 def as_grid(predict: Predict, grid: Grid | Sequence[float] | Tensor) -> Grid:

@@ -10,18 +10,21 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import is_whole, pick
+from ..lookup import check_count, pick
 from ..process.grid import ENDS, SPACINGS, Grid, grid
 from ..process.guide import Guide, guide_names, guides_named
 from ..process.path import Path
 from ..process.prediction import Predict
 from ..process.rescale import Rescaled
 from ..process.scaling import SCALINGS
-from .driver import OnStep, State, trajectory
+from .driver import OnStep, State, last_state, trajectory
 from .initial import initial_noise
 from .registry import solver_named
 from .solver import Solver
 from .tuned_sampler import TunedSampler
+
+MOST_STEPS = 100_000
+"""The largest number of steps."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Sampler:
             None for no guide.
 
     Raises:
-        ValueError: for an unknown name, steps below 1, or a choice that a TunedSampler makes
-            itself.
+        ValueError: for an unknown name, a number of steps that is none from 1 to 100,000, or a
+            choice that a TunedSampler makes itself.
     """
 
     solver: str | Solver | TunedSampler = "dpmpp2m"
@@ -66,8 +69,7 @@ class Sampler:
             return
 
         solver_named(self.solver)
-        if not is_whole(self.steps) or self.steps < 1:
-            raise ValueError(f"steps={self.steps}; give a whole number, at least 1")
+        check_count("steps", self.steps, 1, MOST_STEPS)
         for name, table in (
             ("spacing", SPACINGS),
             ("end", dict.fromkeys(ENDS)),
@@ -186,8 +188,8 @@ class Sampler:
         Raises:
             ValueError: as `trajectory`.
         """
-        *_, last = self.trajectory(predict, x_T, seeds=seeds, condition=condition, on_step=on_step)
-        return last.x
+        states = self.trajectory(predict, x_T, seeds=seeds, condition=condition, on_step=on_step)
+        return last_state(states).x
 
     def describe(self) -> str:
         """One line for reports, such as "dpmpp2m, 25 steps, cfg:2"."""

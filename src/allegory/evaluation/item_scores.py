@@ -1,0 +1,112 @@
+"""The likelihood of each item, as a table: which items a model finds likely, and which strange."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.dataset import Items
+from ..models.base import Model, is_conditional
+from ..process.bound import Bound, bits_per_dim
+from ..sampling.driver import OnStep
+from .config import BoundConfig
+from .likelihood import bounds, named_latents
+
+
+@dataclass(frozen=True, eq=False)
+class ItemScores:
+    """The bound of the negative log-likelihood of each item, one row per item.
+
+    Args:
+        columns: by name, each of shape (n,):
+
+            - `index`: where the item stands in its file, folder or set, from 0;
+            - `label`: its class, where there are labels;
+            - `nats`: the bound of -log p(x), lower is more likely;
+            - `bits_per_dim`: the same in bits per number of the item;
+            - the terms of the bound in bits/dim, which add up to `bits_per_dim`: `reconstruction`,
+              `prior` and `diffusion`, or `reconstruction`, `z1`, `z2`, ... of a hierarchy;
+            - `nats_given_label`, `bits_per_dim_given_label`: those of p(x | label), where the model
+              takes labels.
+    """
+
+    columns: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.columns["index"])
+
+    def csv(self) -> str:
+        """The table as text: a line of names, then a line per item."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(zip(*(column.tolist() for column in self.columns.values()), strict=True))
+        return file.getvalue()
+
+
+def item_scores(
+    model: Model,
+    items: Items,
+    config: BoundConfig | None = None,
+    *,
+    on_step: OnStep | None = None,
+) -> ItemScores:
+    """The bound of every item, as `evaluate` computes it.
+
+    Args:
+        model: a model with a bound.
+        items: raw items; p(x | label) is evaluated too where they have labels and the model takes
+            them.
+        config: seed and draws; None for `BoundConfig()`.
+        on_step: called as on_step(items done, items).
+
+    Returns:
+        A row per item, in the order of the items.
+
+    Raises:
+        ValueError: for a model without a bound, and for fewer than two items.
+    """
+    config = config or BoundConfig()
+    hidden = BoundConfig(config.seed, config.draws, config.steps)
+    bound = bounds(model, items, hidden, on_step=on_step)
+    if not is_conditional(model) or items.labels is None:
+        return scores_of(model, items, bound)
+
+    shown = BoundConfig(config.seed, config.draws, config.steps, labelled=True)
+    return scores_of(model, items, bound, bounds(model, items, shown, on_step=on_step))
+
+
+def scores_of(
+    model: Model, items: Items, bound: Bound, given_label: Bound | None = None
+) -> ItemScores:
+    """The table of bounds that have been computed.
+
+    Args:
+        model: the model whose bounds they are.
+        items: the items.
+        bound: that of p(x), per item.
+        given_label: that of p(x | label); None without.
+    """
+    spec = model.spec
+    columns = {"index": torch.arange(len(items)) if items.index is None else items.index}
+    if items.labels is not None:
+        columns["label"] = items.labels
+
+    columns |= {"nats": -bound.total, "bits_per_dim": bound.bits_per_dim(spec)}
+    latents = named_latents(model, bound)
+    terms = bound.terms(spec)
+    if latents:
+        terms = {"reconstruction": terms["reconstruction"]}
+    columns |= terms
+    columns |= {f"z{i}": bits_per_dim(nats, spec) for i, nats in enumerate(latents, start=1)}
+
+    if given_label is not None:
+        columns["nats_given_label"] = -given_label.total
+        columns["bits_per_dim_given_label"] = given_label.bits_per_dim(spec)
+    return ItemScores(columns)
