@@ -92,7 +92,7 @@ class Evaluate(SamplerOptions, RunOptions):
             dataset, config = dataset.all_as_test(), replace(config, reference=False)
             if dataset.source == folder.run.source:
                 tables.remark(f"--data {self.data}: {_LEARNED}")
-        report_on(folder, model, dataset, config, as_json=self.json, scores=scores)
+        report_on(folder, model, dataset, config, Output(self.json, scores))
 
     def _scores(self) -> Path | None:
         """The file for the scores of the items. ValueError for one that cannot be written."""
@@ -115,14 +115,21 @@ class Evaluate(SamplerOptions, RunOptions):
         return self.sampler(self.solver or DEFAULT_SOLVER, guide)
 
 
+@dataclass(frozen=True)
+class Output:
+    """What an evaluation prints and writes, besides the report.
+
+    Args:
+        json: print JSON in place of a table.
+        scores: a file for the likelihood of each item; None writes none.
+    """
+
+    json: bool = False
+    scores: Path | None = None
+
+
 def report_on(
-    folder: RunFolder,
-    model: Any,
-    dataset: Dataset,
-    config: EvaluationConfig,
-    *,
-    as_json: bool,
-    scores: Path | None = None,
+    folder: RunFolder, model: Any, dataset: Dataset, config: EvaluationConfig, output: Output
 ) -> None:
     """Evaluate a model, write report.html, and print the figures.
 
@@ -131,8 +138,7 @@ def report_on(
         model: its model.
         dataset: the data, whose test set figures are computed on.
         config: the figures and how they are computed.
-        as_json: print JSON in place of tables.
-        scores: a file for the likelihood of each item; None writes none.
+        output: what is printed and written.
     """
     from ..evaluation import evaluate
     from ..evaluation.evaluate import measured
@@ -143,16 +149,16 @@ def report_on(
 
     with progress() as on_progress:
         found = evaluate(model, dataset, config, on_progress=on_progress)
-        if scores is not None and found.scores is not None:
-            write_whole(scores, found.scores.csv())
+        if output.scores is not None and found.scores is not None:
+            write_whole(output.scores, found.scores.csv())
         on_progress("report", 0, 1)
         page = write_report(folder, model, measured(dataset, config), found)
         on_progress("report", 1, 1)
 
-    files = {"report": page} | ({} if scores is None else {"per item": scores})
-    tables.evaluation(as_json, found, _measured(found, dataset), files)
+    files = {"report": page} | ({} if output.scores is None else {"per item": output.scores})
+    tables.evaluation(output.json, found, _measured(found, dataset), files)
     if folder.spec.levels is None:
-        tables.note(as_json, _DENSITY)
+        tables.note(output.json, _DENSITY)
 
 
 def _measured(found: Evaluation, dataset: Dataset) -> str:

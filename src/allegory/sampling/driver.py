@@ -98,7 +98,7 @@ def trajectory(
 
 
 def last_state(states: Iterable[State]) -> State:
-    """The last of the states of a trajectory; the others are not kept."""
+    """The last of the states of a trajectory; no other is held in memory."""
     (last,) = deque(states, maxlen=1)
     return last
 
