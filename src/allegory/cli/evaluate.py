@@ -164,7 +164,7 @@ def report_on(
 def _measured(found: Evaluation, dataset: Dataset) -> str:
     """Which items were measured, in words."""
     whole, count = found.measured == found.available, f"{found.available:,}"
-    share = f"all {count}" if whole else f"{found.measured:,} of the {count}"
+    some = f"all {count}" if whole else f"{found.measured:,} of the {count}"
     chosen = "" if whole else ", chosen at random"
     items = "test items" if found.config.reference else "items"
-    return f"{share} {items} of {dataset.source or dataset.name}{chosen}"
+    return f"{some} {items} of {dataset.source or dataset.name}{chosen}"

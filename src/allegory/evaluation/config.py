@@ -10,9 +10,9 @@ from ..progress import OnProgress
 from ..sampling.driver import OnStep
 from ..sampling.sampler import Sampler
 
-MOST = 1_000_000
+MAX_SAMPLES = 1_000_000
 """The largest number of samples."""
-MOST_DRAWS = 100_000
+MAX_DRAWS = 100_000
 """The largest number of draws or importance weights per item."""
 
 
@@ -51,13 +51,13 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        check_count("seed", self.seed, 0, 2**63 - 1 - MOST)
-        check_count("draws", self.draws, 1, MOST_DRAWS)
-        check_count("samples", self.samples, 2, MOST)
+        check_count("seed", self.seed, 0, 2**63 - 1 - MAX_SAMPLES)
+        check_count("draws", self.draws, 1, MAX_DRAWS)
+        check_count("samples", self.samples, 2, MAX_SAMPLES)
         if self.compared != 0:
             check_count("compared", self.compared, 2, sys.maxsize)
         if self.importance is not None:
-            check_count("importance", self.importance, 0, MOST_DRAWS)
+            check_count("importance", self.importance, 0, MAX_DRAWS)
         if self.limit is not None:
             check_count("limit", self.limit, 2, sys.maxsize)
 
@@ -84,9 +84,9 @@ class BoundConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        check_count("draws", self.draws, 1, MOST_DRAWS)
+        check_count("draws", self.draws, 1, MAX_DRAWS)
         if self.steps is not None:
-            check_count("steps", self.steps, 1, MOST_DRAWS)
+            check_count("steps", self.steps, 1, MAX_DRAWS)
 
 
 def stage(on_progress: OnProgress | None, name: str) -> OnStep | None:

@@ -23,7 +23,7 @@ from .registry import solver_named
 from .solver import Solver
 from .tuned_sampler import TunedSampler
 
-MOST_STEPS = 100_000
+MAX_STEPS = 100_000
 """The largest number of steps."""
 
 
@@ -69,7 +69,7 @@ class Sampler:
             return
 
         solver_named(self.solver)
-        check_count("steps", self.steps, 1, MOST_STEPS)
+        check_count("steps", self.steps, 1, MAX_STEPS)
         for name, table in (
             ("spacing", SPACINGS),
             ("end", dict.fromkeys(ENDS)),
