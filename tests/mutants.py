@@ -718,15 +718,33 @@ MUTANTS = {
     ),
     "stratified times": Mutant(
         "objectives/draws.py",
-        "device=device) / count) % 1",
-        "device=device) / (2 * count)) % 1",
+        "device=device) / shape[0]) % 1",
+        "device=device) / (2 * shape[0])) % 1",
         "objectives/test_denoising.py models/test_diffusion.py",
     ),
     "a draw from the global generator": Mutant(
-        "objectives/draws.py",
-        "torch.randn(x.shape, generator=generator,",
-        "torch.randn(x.shape,",
+        "numerics/generators.py",
+        "torch.randn(shape, generator=generator,",
+        "torch.randn(shape,",
         "test_random_state.py",
+    ),
+    "rows of the first process for all": Mutant(
+        "numerics/generators.py",
+        ".narrow(axis, rank * count, count)",
+        ".narrow(axis, 0, count)",
+        "numerics/test_generators.py models/test_generator.py",
+    ),
+    "reconstruction in several processes": Mutant(
+        "objectives/elbo.py",
+        ".sum() * world / count",
+        ".sum() / count",
+        "models/test_generator.py",
+    ),
+    "a mask for each process": Mutant(
+        "numerics/dropout.py",
+        "return draw_rows(draw, x.shape, self.generator)",
+        "return draw(x.shape, self.generator)",
+        "numerics/test_dropout.py models/test_generator.py",
     ),
     # Guidance
     "guidance scale": Mutant(

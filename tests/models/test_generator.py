@@ -1,5 +1,5 @@
 """No loss reads the global random generator: the generator that is given alone decides, for every
-objective and model.
+objective and model; and an item has the same noise in any number of processes.
 """
 
 import copy
@@ -17,7 +17,9 @@ from allegory.models import (
     LadderConfig,
     VAEConfig,
 )
-from allegory.networks import Labels, MLPConfig, PotentialConfig
+from allegory.networks import DiTConfig, Labels, MLPConfig, PotentialConfig, UNetConfig
+from allegory.numerics.dropout import dropout_drawn_from
+from allegory.numerics.generators import BatchGenerator
 from allegory.objectives import OBJECTIVES, Objective, random_signs, stratified_times
 from allegory.process import LearnedSchedule, LinearLogSNR, Path
 
@@ -40,12 +42,22 @@ def contrastive(method: str) -> ContrastiveEnergy:
     return ContrastiveEnergy(network, PLANE, ContrastiveConfig(method, steps=2, chains=32))
 
 
+def pictured(config: UNetConfig | DiTConfig) -> VDM:
+    """A diffusion model of pictures with this network, which has dropout."""
+    network = config.build((1, 8, 8), Labels(3))
+    return VDM(Denoiser(network, Path(LinearLogSNR(6, -5)), "v", 0.5), PICTURES)
+
+
 MODELS = {
     **{name: lambda name=name: diffusion(name) for name in NAMED},
     **{name: lambda name=name: contrastive(name) for name in ("cd", "pcd", "nce")},
     "vae": lambda: VAEConfig((4,), 16, 1).build(PICTURES),
     "hierarchy": lambda: VAEConfig((4, 4), 16, 1).build(PICTURES),
     "ladder": lambda: LadderConfig(((2, 2), (0, 4)), channels=(4, 4)).build(PICTURES),
+}
+WITH_DROPOUT = {
+    "unet": lambda: pictured(UNetConfig(8, (1, 1), 1, dropout=0.3)),
+    "dit": lambda: pictured(DiTConfig(2, 8, 1, 1, dropout=0.3)),
 }
 
 
@@ -71,6 +83,46 @@ def test_the_loss_depends_on_its_generator_alone(name: str) -> None:
         assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(losses[0], losses[1])
     assert not torch.equal(losses[0], losses[2])
+
+
+def loss_of(model: torch.nn.Module, batch: tuple, seed: int, rank: int, world: int) -> torch.Tensor:
+    """The losses of a process, with their gradients in the model."""
+    draws, masks = (BatchGenerator(torch.device("cpu"), seed, rank, world) for _ in range(2))
+    part = slice(rank * 16 // world, (rank + 1) * 16 // world)
+    with dropout_drawn_from(model, masks):
+        losses = model.loss(tuple(each[part] for each in batch), draws)
+    (losses.mean() / world).backward()
+    return losses.detach()
+
+
+@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("name", [*MODELS, *WITH_DROPOUT])
+def test_an_item_has_the_same_noise_in_any_number_of_processes(
+    name: str, world: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "allegory.objectives.contrastive.gather_rows",
+        lambda rows, generator: torch.cat([rows] * getattr(generator, "world", 1)),
+    )
+    torch.manual_seed(3)
+    alone = perturbed((MODELS | WITH_DROPOUT)[name]()).train()
+    batch = (torch.randint(2, (16, *alone.spec.shape)).float(), torch.randint(3, (16,)))
+    several = [copy.deepcopy(alone) for _ in range(world)]
+
+    # A plain generator, and torch's own for the masks, are what one process has.
+    torch.manual_seed(5)
+    whole = copy.deepcopy(alone).loss(batch, torch.Generator().manual_seed(5)).detach()
+    assert torch.equal(loss_of(alone, batch, 5, 0, 1), whole)
+
+    parts = [loss_of(model, batch, 5, rank, world) for rank, model in enumerate(several)]
+    if name == "elbo":  # the reconstruction of the first eight items is shared out
+        torch.testing.assert_close(torch.cat(parts).mean(), whole.mean())
+    else:
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
+    for one, *others in zip(*(model.parameters() for model in (alone, *several)), strict=True):
+        if one.grad is not None:
+            gradient = torch.stack([other.grad for other in others]).sum(0)
+            torch.testing.assert_close(gradient, one.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_every_registered_objective_is_tested_here() -> None:

@@ -19,6 +19,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..data.spec import DataSpec
+from ..numerics.generators import draw_rows, normal
 from ..objectives.contrastive import Replay, contrastive_divergence, method_named, noise_contrastive
 from ..objectives.draws import normal_like
 from ..process.noise import Noise, Stream
@@ -192,13 +193,12 @@ class ContrastiveEnergy(nn.Module):
         acceptance.warn()
 
         if self.replay is not None:
-            self.replay.put(start)
+            self.replay.put(start, generator)
         return start
 
     def _reference(self, count: int, generator: torch.Generator) -> Tensor:
         """Draws from q = N(0, s^2 I)."""
-        shape = (count, *self.spec.shape)
-        drawn = torch.randn(shape, generator=generator, device=generator.device)
+        drawn = draw_rows(normal, (count, *self.spec.shape), generator)
         return self.config.reference_std * drawn
 
     def _tilt(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:

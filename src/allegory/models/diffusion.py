@@ -24,6 +24,7 @@ from ..likelihood.decoder import Continuous, Discretised
 from ..likelihood.dequantized_flow import DequantizedFlow, FlowBound, flow_bound
 from ..likelihood.flow_ode import FlowSolver, flow_log_prob
 from ..likelihood.level_placement import chain_costs, node_levels
+from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
@@ -329,7 +330,7 @@ class VDM(nn.Module):
         """The labels, hidden (-1) with probability `label_dropout`."""
         if labels is None or self.label_dropout == 0:
             return labels
-        drawn = torch.rand(labels.shape, generator=generator, device=generator.device)
+        drawn = draw_rows(uniform, labels.shape, generator)
         hidden = (drawn < self.label_dropout).to(labels.device)
         return labels.masked_fill(hidden, -1)
 

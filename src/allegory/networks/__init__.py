@@ -1,5 +1,6 @@
 """Networks: forward(x, log_snr, condition) -> an array like x. They know no diffusion."""
 
+from ..numerics.dropout import Dropout
 from .condition import Condition, Labels, Picture, Vector
 from .dit import DiT, DiTConfig
 from .embeddings import InputFourier, LevelEmbedding
@@ -14,6 +15,7 @@ __all__ = [
     "Condition",
     "DiT",
     "DiTConfig",
+    "Dropout",
     "InputFourier",
     "Labels",
     "LevelEmbedding",

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from ..numerics.dropout import Dropout
 from .attention import Attention
 from .condition import Condition
 from .embeddings import Inputs, modulate, zeroed
@@ -84,7 +85,7 @@ class TransformerBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from ..numerics.dropout import Dropout
 from .attention import Attention
 from .embeddings import modulate, zeroed
 
@@ -30,7 +31,7 @@ class ResBlock(nn.Module):
         self.conv = nn.Conv2d(inner, outer, 3, padding=1)
         self.film = zeroed(nn.Linear(dim, 2 * outer))
         self.inner_norm = group_norm(outer)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.last = zeroed(nn.Conv2d(outer, outer, 3, padding=1))
         self.skip = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
 

@@ -27,6 +27,7 @@ from torch.nn.functional import softplus
 
 from ..lookup import pick
 from ..numerics.broadcast import expand_like
+from ..numerics.generators import draw_rows, gather_rows, processes_of, uniform
 
 EnergyFunction = Callable[[Tensor], Tensor]
 """x (b, *shape) -> E(x) (b,)."""
@@ -119,32 +120,46 @@ class Replay(nn.Module):
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "count *shape"]:
         """The states of `count` different chains, chosen by the `generator`.
 
+        Where several processes share a batch, each has other ones.
+
         ValueError for more than there are.
         """
-        if count > len(self.chains):
+        source, rank, world = processes_of(generator)
+        if count * world > len(self.chains):
             raise ValueError(
-                f"count={count}: there are {len(self.chains)} chains; make the buffer larger"
+                f"count={count * world}: there are {len(self.chains)} chains; make the buffer "
+                "larger"
             )
 
-        device = generator.device
-        order = torch.randperm(len(self.chains), generator=generator, device=device)
-        self._drawn = order[:count].to(self.chains.device)
-        old = self.chains[self._drawn]
+        order = torch.randperm(len(self.chains), generator=source, device=source.device)
+        self._drawn = order[: count * world].to(self.chains.device)
+        old = self.chains[self._drawn[rank * count : (rank + 1) * count]]
 
-        anew = torch.rand(count, generator=generator, device=device) < self.fresh
+        anew = draw_rows(uniform, (count,), generator) < self.fresh
         chosen = expand_like(anew.to(old.device), old)
         return torch.where(chosen, self.noise(count, generator).to(old), old)
 
-    def put(self, x: Float[Tensor, "count *shape"]) -> None:
-        """Set the states x of the chains that were drawn last.
+    def put(
+        self, x: Float[Tensor, "count *shape"], generator: torch.Generator | None = None
+    ) -> None:
+        """Set the states of the chains that were drawn last, in all processes that share a batch.
 
-        ValueError for another number of them.
+        Args:
+            x: the states.
+            generator: that of `draw`; None means a process that has a batch to itself.
+
+        Raises:
+            ValueError: for another number of them.
         """
+        x = x.detach().to(self.chains)
+        if generator is not None:
+            x = gather_rows(x, generator)
+
         if len(x) != len(self._drawn):
             raise ValueError(
                 f"x: {len(x)} items, {len(self._drawn)} chains were drawn last; give one for each"
             )
-        self.chains[self._drawn] = x.detach().to(self.chains)
+        self.chains[self._drawn] = x
 
 
 METHODS = ("cd", "pcd", "nce")

@@ -2,25 +2,27 @@ r"""The random draws of a training loss, all from the generator that is given: t
 probes.
 
 A loss reads no global random state. Two calls with generators in the same state draw the same
-numbers, and the training engine saves the state of its generator in each checkpoint.
+numbers, and the training engine saves the state of its generator in each checkpoint. Where several
+processes share a batch, an item has the noise that it has in one process (`draw_rows`).
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..numerics.generators import draw_rows, normal
 from ..process.path import Path, precise
 from ..process.prediction import Prediction
 
 
 def normal_like(x: Float[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
     """Standard normal numbers in the shape, dtype and place of x, from the `generator`."""
-    drawn = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
-    return drawn.to(x.device)
+    return draw_rows(partial(normal, dtype=x.dtype), x.shape, generator).to(x.device)
 
 
 def stratified_times(count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
@@ -30,10 +32,13 @@ def stratified_times(count: int, generator: torch.Generator) -> Float[Tensor, " 
     One random number serves the batch, so the loss of a batch varies far less than with independent
     times (Kingma et al. 2021, appendix). float64, on the generator's device.
     """
-    device = generator.device
-    dtype = precise(device)
-    offset = torch.rand((), generator=generator, dtype=dtype, device=device)
-    return (offset + torch.arange(count, dtype=dtype, device=device) / count) % 1
+
+    def draw(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
+        device, dtype = source.device, precise(source.device)
+        offset = torch.rand((), generator=source, dtype=dtype, device=device)
+        return (offset + torch.arange(*shape, dtype=dtype, device=device) / shape[0]) % 1
+
+    return draw_rows(draw, (count,), generator)
 
 
 def draw_noised(
@@ -98,6 +103,8 @@ def random_signs(
     Returns:
         Numbers of -1 and 1.
     """
-    shape = (count, *like.shape)
-    bits = torch.randint(0, 2, shape, generator=generator, device=generator.device)
-    return bits.to(like) * 2 - 1
+
+    def draw(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
+        return torch.randint(0, 2, shape, generator=source, device=source.device)
+
+    return draw_rows(draw, (count, *like.shape), generator, axis=1).to(like) * 2 - 1

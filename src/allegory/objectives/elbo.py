@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..numerics.generators import processes_of
 from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from ..process.decoder import Decoder
 from ..process.learned_schedule import descending_variance
@@ -79,11 +80,26 @@ class Elbo:
 
         interior.set_losses(diffusion / nats_per_bit)
 
-        some = x0[: self.reconstructed]
-        likely = reconstruction(path, self.decoder, some, normal_like(some, generator))
-        total = likely.mean().expand(len(x0)) - prior_matching(path, x0) - diffusion
+        likely = self._reconstruction(path, x0, generator)
+        total = likely.expand(len(x0)) - prior_matching(path, x0) - diffusion
 
         return -total / nats_per_bit
+
+    def _reconstruction(self, path: Path, x0: Tensor, generator: torch.Generator) -> Tensor:
+        """The mean of log p(x | z_0) over the first items of the batch, in nats.
+
+        Of several processes that share a batch, each has the sum over its own of these items, such
+        that the mean over the processes is that of the batch.
+        """
+        assert self.decoder is not None
+        source, rank, world = processes_of(generator)
+        count = min(self.reconstructed, world * len(x0))
+        eps = normal_like(x0[:1].expand(count, *x0.shape[1:]), source)
+
+        mine = eps[rank * len(x0) : (rank + 1) * len(x0)]
+        noise = mine if len(mine) else eps[:1]  # a decoder takes one item at least
+        likely = reconstruction(path, self.decoder, x0[: len(noise)], noise)
+        return likely[: len(mine)].sum() * world / count
 
 
 def check_finite_ends(path: Path) -> None:

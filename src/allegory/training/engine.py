@@ -10,9 +10,9 @@ change the run.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from ..numerics.dropout import dropout_drawn_from
 from . import checkpoint
 from .checkpoint import BEST, Checkpoint
 from .config import TrainingConfig
@@ -21,7 +21,7 @@ from .distributed import Processes
 from .loop import Result, TrainingLoop
 from .optimization import Batch, BatchStream, Learner
 from .progress import Callback
-from .rng_state import isolated, restore
+from .rng_state import isolated
 from .selection import Selection
 from .signals import interrupts
 from .validation import Validator
@@ -72,7 +72,9 @@ def train(
         learner = Learner(model, config, processes)
         counters = _start(learner, batches, saved)
         selection = _selection(validation, learner, counters, folder)
-        return TrainingLoop(learner, batches, counters, folder, selection).run(stop, callbacks)
+        loop = TrainingLoop(learner, batches, counters, folder, selection)
+        with dropout_drawn_from(model, learner.generators.dropout):
+            return loop.run(stop, callbacks)
 
 
 def _check(model: nn.Module, folder: Path | None, resume: bool) -> None:
@@ -91,14 +93,14 @@ def _check(model: nn.Module, folder: Path | None, resume: bool) -> None:
 def _start(learner: Learner, batches: BatchStream, saved: Checkpoint | None) -> Counters:
     """The counters of a run, after seeding a new one or restoring a saved one."""
     learner.model.train()
-    torch.manual_seed(learner.config.seed + learner.processes.rank)
+    learner.generators.start()
     if saved is None:
         return Counters()
 
     numbers = saved_numbers(saved.state)
     learner.restore(saved)
     batches.load_state_dict(numbers.batches)
-    restore(saved.random, learner.processes, learner.generator)
+    learner.generators.restore(saved.random, numbers.counters.step)
 
     return numbers.counters
 

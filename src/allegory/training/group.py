@@ -95,8 +95,8 @@ class Group:
             if self.world == 1 or not _is_of_connection(error):
                 raise
             raise TrainingError(
-                "another process has ended before the run: see its message, then start all of them "
-                "again; with --resume they go on from the last checkpoint"
+                "another process has ended, and the run with it: see its message, then start all "
+                "of them again; with --resume they go on from the last checkpoint"
             ) from error
 
     def leave(self) -> None:

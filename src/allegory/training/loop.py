@@ -21,7 +21,7 @@ from .errors import Interrupted, TrainingError
 from .metrics import Metrics
 from .optimization import BatchStream, Learner
 from .progress import Callback, Progress
-from .rng_state import capture, isolated
+from .rng_state import isolated
 from .selection import Selection, Validation
 from .signals import Stop
 from .validation import is_due
@@ -230,7 +230,7 @@ class TrainingLoop:
         self.saved = self.counters.seconds
 
         if self.folder is not None:
-            random = capture(self.processes, self.learner.generator)
+            random = self.learner.generators.capture()
             self.processes.first(lambda: self._write_checkpoint(random))
 
     def _write_checkpoint(self, random: Mapping[str, Tensor]) -> None:

@@ -21,6 +21,7 @@ from .ema import EMA
 from .errors import TrainingError
 from .moments import check_moments, new_moments
 from .muon import Muon
+from .rng_state import Generators
 from .weights import fill, item_metadata, not_finite
 
 Batch = tuple[Tensor | None, ...]
@@ -85,7 +86,7 @@ class Loss(nn.Module):
 
 
 class Learner:
-    """A model, its optimizer, its moving average and the generator of its losses.
+    """A model, its optimizer, its moving average and its random generators.
 
     Args:
         model: a module with `loss(batch, generator)`; it is moved to the device and trained in
@@ -108,9 +109,9 @@ class Learner:
                 "train"
             )
 
-        self.generator = torch.Generator(processes.device)
-        self.generator.manual_seed(config.seed + processes.rank)
-        self.loss = processes.wrap(Loss(model, self.generator, uses_bf16(config, processes.device)))
+        self.generators = Generators(processes, config.seed)
+        bf16 = uses_bf16(config, processes.device)
+        self.loss = processes.wrap(Loss(model, self.generators.loss, bf16))
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters.values(),
             lr=config.learning_rate,
@@ -167,7 +168,7 @@ class Learner:
         """The checkpoint of this state.
 
         Args:
-            random: states of the random generators, see `rng_state.capture`.
+            random: states of the random generators, see `rng_state.Generators`.
             state: counters of the run and position in the data, as JSON values.
 
         Returns:
