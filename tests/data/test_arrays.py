@@ -17,12 +17,15 @@ def everything(dataset: Dataset) -> torch.Tensor:
 @pytest.mark.parametrize(
     "make", [np.asarray, torch.from_numpy, lambda x: torch.from_numpy(x).requires_grad_()]
 )
-def test_floats_are_continuous_between_their_ends(make):
+def test_floats_are_continuous_and_scaled_by_their_training_items(make):
     dataset = Dataset.from_arrays(make(FLOATS.copy()))
     assert (
         dataset.spec.shape == (3,) and dataset.spec.levels is None and dataset.spec.classes is None
     )
-    assert (dataset.spec.low, dataset.spec.high) == (FLOATS.min(), FLOATS.max())
+    mean, std = (f(dataset.train.x.double().numpy(), 0) for f in (np.mean, np.std))
+    assert dataset.spec.low == pytest.approx(mean - 2 * std, rel=1e-12)
+    assert dataset.spec.high == pytest.approx(mean + 2 * std, rel=1e-12)
+    assert not dataset.spec.bounded and dataset.notes == ()
     assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [90, 5, 5]
     assert everything(dataset).dtype == torch.float32
     assert sorted(everything(dataset)[:, 0].tolist()) == sorted(FLOATS[:, 0].tolist())
@@ -65,14 +68,19 @@ def test_labels_stay_with_their_items_and_the_seed_moves_them():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((np.arange(80).reshape(40, 2),), "dtype int64; save uint8"),
         ((np.arange(80).reshape(40, 2), None, 80), None),
         ((np.arange(80).reshape(40, 2), None, 40), r"integers in \[0, 79\]; 40 levels are 0 to 39"),
         ((np.arange(80).reshape(40, 2), None, 1000), "2 to 256 values"),
         ((-np.arange(80).reshape(40, 2), None, 40), r"integers in \[-79, 0\]"),
         ((FLOATS, None, 4), "round them"),
         ((FLOATS[:, 0],), r"shape \(100,\)"),
-        ((FLOATS * np.nan,), "NaN"),
+        ((FLOATS * np.nan,), "column 0: NaN or infinite in 90 items"),
+        ((FLOATS.astype(complex),), "dtype complex"),
+        ((np.where(FLOATS > 9, 0, [1.0, 3.0, 2.0]),), "column 0: every number is 1"),
+        ((FLOATS.astype(float) * 1e300,), "column 0: numbers such as .* are too large"),
+        ((FLOATS, np.arange(100)), "labels: 100 classes for 100 items"),
+        ((FLOATS, np.arange(100) + 2**40), "labels: 100 classes for 100 items"),
+        ((FLOATS, [None] * 100), "labels: dtype object"),
         ((FLOATS[:2],), "leave none to train on"),
         ((FLOATS[:0],), "no items"),
         (([[1.0], [1.0, 2.0]],), "lists of different lengths"),
@@ -110,3 +118,112 @@ def test_a_transform_makes_each_batch():
     assert torch.equal(torch.where(same[:, None], given, given.flip(1)), made)
     assert 20 < int(same.sum()) < 70
     assert torch.equal(made, next(flipped.batches(90, seed=0))[0])
+
+
+TABLE = np.stack(
+    [RNG.normal(50_000, 20_000, 400), RNG.normal(0.5, 0.1, 400), 1e8 + RNG.normal(0, 5, 400)], 1
+)
+
+
+def test_each_column_of_a_table_has_its_own_scale():
+    dataset = Dataset.from_arrays(TABLE, columns=["income", "rate", "time"])
+    x = dataset.spec.encode(dataset.train.x)
+    torch.testing.assert_close(x.mean(0), torch.zeros(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(x.std(0, unbiased=False), torch.full((3,), 0.5), rtol=1e-6, atol=0)
+    assert dataset.spec.columns == ("income", "rate", "time")
+
+
+def test_numbers_of_a_large_offset_are_loaded_whole():
+    dataset = Dataset.from_arrays(TABLE)
+    assert everything(dataset).dtype == torch.float64
+    assert sorted(everything(dataset)[:, 2].tolist()) == sorted(TABLE[:, 2].tolist())
+    assert len(dataset.spec.encode(everything(dataset))[:, 2].unique()) > 395
+    assert Dataset.from_arrays(TABLE[:, :2]).train.x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5), (6, 5), (30,)])
+def test_pictures_have_one_scale_and_others_one_for_each_number(shape):
+    x = RNG.normal(size=(60, *shape)) * np.arange(1, 1 + np.prod(shape)).reshape(shape)
+    dataset = Dataset.from_arrays(x)
+    std = dataset.spec.encode(dataset.train.x).std(0, unbiased=False)
+    overall = dataset.spec.encode(dataset.train.x).std(unbiased=False).item()
+    assert overall == pytest.approx(0.5, rel=1e-5)
+    assert isinstance(dataset.spec.low, float) == (len(shape) == 3)
+    assert (float(std.max() / std.min()) < 1.0001) == (len(shape) < 3)
+
+
+def test_only_training_items_scale():
+    x = RNG.normal(size=(1000, 1))
+    dataset = Dataset.from_arrays(x)
+    outside = x.copy()
+    held_out = np.isin(x[:, 0].astype(np.float32), dataset.test.x.numpy())
+    outside[held_out] += 1e6
+    moved = Dataset.from_arrays(outside)
+    assert moved.spec == dataset.spec and moved.test.x.min() > 1e5
+
+
+def test_whole_numbers_are_continuous_unless_levels_are_declared():
+    whole = RNG.integers(-5, 1000, (60, 2))
+    dataset = Dataset.from_arrays(whole)
+    assert dataset.spec.levels is None and dataset.spec.shape == (2,)
+    assert sorted(everything(dataset)[:, 0].tolist()) == sorted(whole[:, 0].tolist())
+    assert "whole numbers (int64) are read as continuous" in dataset.notes[0]
+
+
+def test_bounds_are_a_law():
+    x = RNG.random((60, 3))
+    dataset = Dataset.from_arrays(x, bounds=(0, 1))
+    assert (dataset.spec.low, dataset.spec.high, dataset.spec.bounded) == (0.0, 1.0, True)
+    assert Dataset.from_arrays(x, bounds=([0, 0, -1], (1, 2, 3))).spec.high == (1.0, 2.0, 3.0)
+    with pytest.raises(ValueError, match=r"values in \[.*\], outside \[0, 0.5\]"):
+        Dataset.from_arrays(x, bounds=(0, 0.5))
+    with pytest.raises(ValueError, match="declare levels, or save floats"):
+        Dataset.from_arrays((x * 9).astype(np.uint8), bounds=(0, 9))
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["dog", "cat"], ("cat", "dog")),
+        ([7, 0], (0, 7)),
+        ([-1, 1], (-1, 1)),
+        ([2**40, 10_000_000], (10_000_000, 2**40)),
+        ([True, False], (False, True)),
+        ([1, 0], None),
+        (np.array(["b", "a"], dtype=object), ("a", "b")),
+        (np.array([b"b", b"a"]), ("a", "b")),
+    ],
+)
+def test_labels_of_any_kind(values, names):
+    labels = np.asarray(values)[np.arange(60) % 2]
+    dataset = Dataset.from_arrays(np.arange(60.0)[:, None], labels)
+    assert (dataset.spec.classes, dataset.spec.class_names) == (2, names)
+    for part in dataset.sets:
+        found = dataset.spec.class_values(part.labels)
+        expected = labels[part.x[:, 0].long().numpy()]
+        assert found.astype(str).tolist() == np.asarray(expected.tolist()).astype(str).tolist()
+
+
+def test_a_data_frame_has_names_and_labels():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": np.arange(60), "b": RNG.normal(size=60)})
+    frame["kind"] = np.where(frame["a"] % 2 == 0, "even", "odd")
+    for labels, x in (("kind", frame), (frame["kind"], frame[["a", "b"]])):
+        dataset = Dataset.from_arrays(x, labels)
+        assert dataset.spec.columns == ("a", "b") and dataset.spec.class_names == ("even", "odd")
+        assert torch.equal(dataset.train.labels, dataset.train.x[:, 0].long() % 2)
+    with pytest.raises(ValueError, match="column 'kind': object, no numbers"):
+        Dataset.from_arrays(frame)
+    with pytest.raises(ValueError, match="labels='colour': no such column; there are a, b, kind"):
+        Dataset.from_arrays(frame, "colour")
+    frame.loc[[3, 5, 7], "b"] = np.nan
+    with pytest.raises(ValueError, match=r"column 'b': NaN or infinite in [123] items?"):
+        Dataset.from_arrays(frame, "kind")
+
+
+def test_named_fields_are_columns():
+    x = np.zeros(40, [("low", "f4"), ("high", "i2")])
+    x["low"], x["high"] = RNG.normal(size=40), np.arange(40)
+    dataset = Dataset.from_arrays(x)
+    assert dataset.spec.columns == ("low", "high") and dataset.spec.shape == (2,)
+    assert sorted(everything(dataset)[:, 1].tolist()) == list(range(40))

@@ -57,17 +57,16 @@ def test_bytes_are_images_of_256_levels(
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(60, 1), (60, 4, 2), (60, 2, 2, 2, 2)])
+@pytest.mark.parametrize("shape", [(60, 1), (60, 4, 2), (60, 3, 4, 2), (60, 2, 2, 2, 2)])
 def test_floats_of_any_shape_are_continuous(
     tmp_path: Path, shape: tuple[int, ...], dtype: type
 ) -> None:
     array = RNG.normal(size=shape).astype(dtype)
     dataset = load(save(tmp_path, anything=array))
     assert dataset.spec.levels is None and dataset.spec.shape == shape[1:]
-    assert (dataset.spec.low, dataset.spec.high) == (
-        float(np.float32(array.min())),
-        float(np.float32(array.max())),
-    )
+    assert isinstance(dataset.spec.low, float) == (len(shape) == 4)
+    std = dataset.spec.encode(dataset.train.x).std(unbiased=False).item()
+    assert std == pytest.approx(0.5, rel=1e-5)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (54, 3, 3)
     assert same_items(dataset, array.astype(np.float32))
 
@@ -91,13 +90,38 @@ def test_sets_of_the_file_are_kept(tmp_path: Path, train: str) -> None:
     assert np.array_equal(dataset.test.x.numpy(), x[40:50])
     dataset = load(save(tmp_path, **arrays, x_validation=x[50:], labels_validation=y[50:]))
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (40, 10, 10)
-    # The range is that of all sets, so nothing that is held out lies outside it.
-    assert (dataset.spec.low, dataset.spec.high) == (0.0, 59.0)
+    # The scaling is that of the training items.
+    mean, std = np.arange(40).mean(), np.arange(40).std()
+    assert dataset.spec.low == pytest.approx((mean - 2 * std,), rel=1e-12)
+    assert dataset.spec.high == pytest.approx((mean + 2 * std,), rel=1e-12)
 
 
 def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
     path = save(tmp_path, x=RNG.normal(size=(50, 2)))
     assert torch.equal(everything(load(path)), everything(load(path, seed=5)))
+
+
+def test_levels_and_bounds_are_declared(tmp_path: Path) -> None:
+    path = save(tmp_path, x=RNG.integers(0, 17, (40, 8, 8)))
+    spec = load(f"{path}?levels=17").spec
+    assert (spec.low, spec.high, spec.levels, spec.shape) == (0.0, 16.0, 17, (1, 8, 8))
+    with pytest.raises(ValueError, match=r"16 levels are 0 to 15"):
+        load(f"{path}?levels=16")
+    with pytest.raises(ValueError, match=r"given together"):
+        load(f"{path}?low=0")
+
+    path = save(tmp_path, x=RNG.random((40, 2)))
+    spec = load(f"{path}?low=0&high=1").spec
+    assert (spec.low, spec.high, spec.bounded) == (0.0, 1.0, True)
+    with pytest.raises(ValueError, match=r"outside \[0, 0.1\]"):
+        load(f"{path}?low=0&high=0.1")
+
+
+def test_classes_are_those_of_the_training_set(tmp_path: Path) -> None:
+    labels = np.array(["dog", "cat"])[np.arange(40) % 2]
+    dataset = load(save(tmp_path, x=GOOD, labels=labels, x_test=GOOD, labels_test=["dog"] * 40))
+    assert dataset.spec.class_names == ("cat", "dog")
+    assert dataset.test.labels is not None and dataset.test.labels.tolist() == [1] * 40
 
 
 GOOD = RNG.normal(size=(40, 2))
@@ -112,9 +136,8 @@ GOOD = RNG.normal(size=(40, 2))
         ({"x": GOOD[:, 0]}, r"shape \(40,\)"),
         ({"x": np.where(np.arange(80).reshape(40, 2) == 33, np.nan, GOOD)}, "NaN"),
         ({"x": np.where(np.arange(80).reshape(40, 2) == 33, np.inf, GOOD)}, "infinite"),
-        ({"x": GOOD * 1e300}, "infinite"),
-        ({"x": np.ones((40, 2))}, "every number is 1"),
-        ({"x": np.arange(80).reshape(40, 2)}, "dtype int64; save uint8"),
+        ({"x": GOOD * 1e300}, "column 0: numbers such as .* are too large"),
+        ({"x": np.ones((40, 2))}, "column 0: every number is 1"),
         ({"x": GOOD.astype(complex)}, "dtype complex128"),
         ({"x": np.full((40, 2), "a")}, "dtype <U1"),
         ({"x": np.zeros((40, 8, 8, 7), np.uint8)}, "no axis of 1, 3 or 4 channels"),
@@ -122,7 +145,12 @@ GOOD = RNG.normal(size=(40, 2))
         ({"x_test": GOOD, "y_test": np.zeros(40, int)}, "name the one to learn from x"),
         ({"x": GOOD, "y": np.zeros(39, int)}, "one label an item"),
         ({"x": GOOD, "y": np.zeros(40)}, "labels: dtype float64"),
-        ({"x": GOOD, "y": np.arange(40) - 1}, "labels: smallest -1"),
+        ({"x": GOOD, "y": np.arange(40) - 1}, "labels: 40 classes for 40 items"),
+        (
+            {"x": GOOD, "y": np.arange(40) % 2, "x_test": GOOD, "y_test": np.arange(40) % 3},
+            r"test: class 2: not known; the classes are 0 to 1 \(those of the training set\)",
+        ),
+        ({"x": GOOD, "x_test": GOOD, "y_test": np.zeros(40, int)}, "label all sets or none"),
         ({"x": GOOD, "y": np.zeros(40, int), "x_test": GOOD}, "label all sets or none"),
         ({"x": GOOD, "x_test": GOOD[:, :1]}, r"test: x: items of shape \(1,\)"),
         ({"x": GOOD, "x_test": np.zeros((40, 2), np.uint8)}, "save all sets alike"),

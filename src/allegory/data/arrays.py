@@ -1,140 +1,189 @@
-"""From arrays of numbers to raw items, labels and their DataSpec.
+"""From arrays of numbers to raw items and their DataSpec.
 
-- Whole numbers (n, h, w) are images (1, h, w).
-- Whole numbers (n, c, h, w) or (n, h, w, c) are images (c, h, w). The channel axis is the one of
-length 1, 3
-  or 4; where both are, the array is taken as (n, c, h, w).
-- All others are items as they are.
+- Levels (n, h, w) are images (1, h, w); (n, c, h, w) or (n, h, w, c) are images (c, h, w). The
+  channel axis is the one of length 1, 3 or 4; where both are, the array is taken as (n, c, h, w).
+- All others are items as they are; a table with names gives the names of its columns.
 
-uint8 has 256 levels (0..255) unless told otherwise, bool has 2, and floats are continuous, from the
-smallest to the largest number of all sets.
+uint8 has 256 levels (0..255) unless told otherwise, and bool has 2. Floats are continuous, and so
+are other whole numbers, unless levels are declared. Continuous numbers are scaled by their training
+items (`columns.py`); a range is declared where it is a law.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..lookup import is_whole
+from .classes import ClassName, are_counted, label_array
+from .columns import Ends, check_finite, scaling
 from .items import Items
 from .spec import DataSpec
-from .splits import count_classes
+from .tables import columns_of
 
 _CHANNELS = (1, 3, 4)
 
 
-def from_memory(x: Any, labels: Any, levels: int | None) -> tuple[Items, DataSpec]:
-    """Items and their DataSpec from arrays in memory.
+@dataclass(frozen=True)
+class Declared:
+    """What is declared about arrays, because they do not say it.
 
     Args:
-        x: numpy array or torch tensor, (n, *shape).
-        labels: integers from 0, (n,), or None.
         levels: how many values a number can take; None takes that from the type.
-    """
-    array = _as_numpy("x", x)
-    if array.dtype.kind == "b" and levels is None:
-        levels = 2
-
-    raw = items_from(array, levels)
-    classes = None if labels is None else labels_from(labels, len(raw))
-    items = Items(raw, classes)
-    return items, spec_of([items], levels)
-
-
-def items_from(x: Any, levels: int | None = None) -> Shaped[Tensor, "n *shape"]:
-    """Raw items: uint8 for whole numbers up to 255, else float32.
-
-    Args:
-        x: numpy array or torch tensor, (n, *shape).
-        levels: how many values a number can take; None takes that from the type.
+        bounds: the lowest and the highest possible number, each one for all numbers of an item or
+            one for each; None for no bounds.
+        columns: names of the numbers of an item of one axis; None for no names.
 
     Raises:
-        ValueError: for fewer than two axes, or a type that is not numeric.
+        ValueError: for levels that are no whole number, or bounds that are not two.
     """
-    array = _as_numpy("x", x)
-    if levels is not None and not is_whole(levels):
-        raise ValueError(f"levels={levels}: give a whole number, or None for continuous data")
+
+    levels: int | None = None
+    bounds: tuple[Any, Any] | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.levels is not None and not is_whole(self.levels):
+            raise ValueError(
+                f"levels={self.levels}: give a whole number, or None for continuous data"
+            )
+        if self.bounds is not None and (
+            not isinstance(self.bounds, list | tuple) or len(self.bounds) != 2
+        ):
+            raise ValueError(f"bounds={self.bounds}: give two, the lowest and the highest number")
+
+
+@dataclass(frozen=True, eq=False)
+class RawItems:
+    """Items of an array, with labels as the data have them.
+
+    Args:
+        x: raw items, uint8, float32 or float64.
+        labels: values of their classes, (n,), or None.
+        declared: what was declared, with levels and columns of the array itself.
+        notes: how the numbers were taken, a sentence each.
+    """
+
+    x: Shaped[Tensor, "n *shape"]
+    labels: NDArray[np.generic] | None
+    declared: Declared
+    notes: tuple[str, ...] = ()
+
+
+def raw_items(x: Any, labels: Any, declared: Declared) -> RawItems:
+    """Items of an array or table.
+
+    Args:
+        x: numpy array, torch tensor, table with named columns, or lists, (n, *shape).
+        labels: of their classes, (n,), or the name of the column of a table; None for no labels.
+        declared: what is declared about them.
+
+    Raises:
+        ValueError: for fewer than two axes, numbers of another type, or labels that are none.
+    """
+    columns, x, labels = columns_of(x, labels)
+    array = as_numpy("x", x)
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise ValueError(
             f"x: shape {array.shape}; give items along the first axis "
             "and their numbers along the others"
         )
 
-    if array.dtype.kind == "b" or (array.dtype.kind in "iu" and levels is not None):
-        array = _whole(array, 2 if levels is None else levels)
-
-    if array.dtype == np.uint8:
-        return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
-    if array.dtype.kind != "f":
-        raise ValueError(
-            f"x: dtype {array.dtype}; save uint8 for 256 levels or float32 for continuous data"
+    by_type = {"u1": 256, "b1": 2}.get(array.dtype.str[1:])
+    levels = by_type if declared.levels is None else declared.levels
+    notes: tuple[str, ...] = ()
+    if array.dtype.kind in "iu" and levels is None:
+        notes = (
+            f"whole numbers ({array.dtype}) are read as continuous; where they are levels from 0, "
+            "declare how many with levels (?levels=N in a source)",
         )
 
-    # What is too large for float32 becomes infinite, which `spec_of` refuses.
-    with np.errstate(over="ignore"):
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    found = None if labels is None else _labels(labels, len(array))
+    complete = replace(declared, levels=levels, columns=declared.columns or columns)
+    return RawItems(_tensor(array, levels), found, complete, notes)
 
 
-def labels_from(labels: Any, count: int) -> Int64[Tensor, " n"]:
-    """Labels as int64.
-
-    Args:
-        labels: numpy array or torch tensor of integers, or a list of them, (n,).
-        count: the number of items.
-
-    Raises:
-        ValueError: for a type that is not integer, or another number of labels than items.
-    """
-    array = _as_numpy("labels", labels)
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"labels: dtype {array.dtype}; save integers from 0")
-    if array.size and array.min() < 0:
-        raise ValueError(f"labels: smallest {array.min()}; give integers from 0")
-    if array.shape != (count,):
-        raise ValueError(f"labels: shape {array.shape} for {count} items; give one label an item")
-    return torch.from_numpy(array.astype(np.int64))
-
-
-def spec_of(parts: Sequence[Items], levels: int | None = None) -> DataSpec:
-    """The one DataSpec that all sets share.
+def spec_of(
+    sets: Sequence[Items], declared: Declared, names: tuple[ClassName, ...] | None = None
+) -> DataSpec:
+    """The one DataSpec that all sets share, scaled by the training items.
 
     Args:
-        parts: the sets, as `items_from` made them.
-        levels: how many values a number can take; None means 256 for uint8 and continuous for
-            floats.
+        sets: training items, and others.
+        declared: what is declared about them.
+        names: values of their classes by index; None without labels.
 
     Raises:
         ValueError: for an empty set, sets of different types, or numbers that are not finite or all
             alike.
     """
-    if any(len(part) == 0 for part in parts):
+    if any(len(part) == 0 for part in sets):
         raise ValueError("x: no items; give at least one in every set")
-    if len({part.x.dtype for part in parts}) > 1:
+    if len({part.x.dtype == torch.uint8 for part in sets}) > 1:
         raise ValueError("x: uint8 in one set and float in another; save all sets alike")
 
-    classes = count_classes(parts)
-    shape = tuple(parts[0].x.shape[1:])
-    if parts[0].x.dtype == torch.uint8:
-        levels = levels or 256
-        return DataSpec(shape, 0.0, levels - 1.0, levels, classes)
+    train = sets[0].x
+    shape = tuple(train.shape[1:])
+    for part in sets:
+        check_finite(part.x, declared.columns if shape == tuple(part.x.shape[1:]) else None)
 
-    low = min(part.x.min().item() for part in parts)
-    high = max(part.x.max().item() for part in parts)
-    if not np.isfinite([low, high]).all():
-        raise ValueError("x: holds NaN or infinite values; remove or replace those items")
+    low, high, levels = _range(train, sets, declared)
+    stored = None if names is None or are_counted(names) else names
+    return DataSpec(
+        shape,
+        low,
+        high,
+        levels,
+        None if names is None else len(names),
+        stored,
+        declared.columns,
+        bounded=declared.bounds is not None and levels is None,
+    )
+
+
+def narrowed(items: Items, spec: DataSpec) -> Items:
+    """Continuous items as float32 where that keeps their digits."""
+    return items if spec.levels is not None else replace(items, x=items.x.to(spec.dtype))
+
+
+def _range(
+    train: Tensor, sets: Sequence[Items], declared: Declared
+) -> tuple[Ends, Ends, int | None]:
+    """low, high and the number of levels."""
+    if train.dtype == torch.uint8:
+        if declared.bounds is not None:
+            raise ValueError(
+                "bounds: are for continuous numbers, and these are levels from 0; "
+                "declare levels, or save floats"
+            )
+        assert declared.levels is not None, "uint8 items have levels"
+        return 0.0, declared.levels - 1.0, declared.levels
+
+    if declared.bounds is not None:
+        low, high = (
+            end if np.ndim(end) == 0 else tuple(np.ravel(end).tolist()) for end in declared.bounds
+        )
+        return low, high, declared.levels
+    if declared.levels is None:
+        return *scaling(train, declared.columns), None
+
+    low, high = (
+        min(part.x.min().item() for part in sets),
+        max(part.x.max().item() for part in sets),
+    )
     if low == high:
-        raise ValueError(f"x: every number is {low:g}; a density needs numbers that vary")
+        raise ValueError(f"x: every number is {low:g}; levels need numbers that vary")
+    return low, high, declared.levels
 
-    return DataSpec(shape, low, high, levels, classes)
 
-
-def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
+def as_numpy(name: str, values: Any) -> NDArray[np.generic]:
     """The values as a numpy array. ValueError for lists of different lengths and for objects."""
     if isinstance(values, Tensor):
         dense = values.detach().cpu().to_dense()
@@ -149,22 +198,43 @@ def _as_numpy(name: str, values: Any) -> NDArray[np.generic]:
 
     if array.dtype.kind == "O":
         raise ValueError(f"{name}: holds Python objects; give an array of numbers")
-
     return array
 
 
-def _whole(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
+def _labels(labels: Any, count: int) -> NDArray[np.generic]:
+    """Values of classes. ValueError for another kind, or another number of them than items."""
+    array = label_array(labels)
+    if array.shape != (count,):
+        raise ValueError(f"labels: shape {array.shape} for {count} items; give one label an item")
+    return array
+
+
+def _tensor(array: NDArray[np.generic], levels: int | None) -> Shaped[Tensor, "n *shape"]:
+    """uint8 for levels, else float32 or float64."""
+    if array.dtype.kind in "biu" and levels is not None:
+        array = _levels(array, levels)
+    if array.dtype == np.uint8:
+        return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"x: dtype {array.dtype}; save whole numbers or floats")
+
+    wide = np.float32 if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else np.float64
+    with np.errstate(over="ignore"):  # longdouble: infinite numbers are refused later
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=wide))
+
+
+def _levels(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
     """Integers 0 to levels - 1 as uint8. ValueError for others, and for more than 256 levels."""
-    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if not 2 <= levels <= 256:
         raise ValueError(
-            f"levels={levels}: integers may take 2 to 256 values; convert x to float32 for more, "
-            "or for continuous data"
+            f"levels={levels}: integers may take 2 to 256 values; for more, give floats"
         )
+    if array.size == 0:
+        return array.astype(np.uint8)
 
+    low, high = int(array.min()), int(array.max())
     if low < 0 or high >= levels:
         raise ValueError(f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}")
-
     return array.astype(np.uint8)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from .arrays import from_memory
+from . import fingerprint as content
+from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
+from .classes import class_index, class_names
+from .conversion import conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
 from .splits import split_by_fractions, together
+from .tables import column_names
 
 __all__ = ["Batches", "Dataset", "Items"]
 
@@ -57,33 +63,86 @@ class Dataset:
         labels: Any = None,
         *,
         levels: int | None = None,
+        bounds: tuple[Any, Any] | None = None,
+        columns: Sequence[str] | None = None,
         split: tuple[float, float, float] = (0.9, 0.05, 0.05),
         seed: int = 0,
         name: str = "arrays",
     ) -> Dataset:
-        """A data set from arrays in memory.
+        """A data set from arrays in memory, or from a table with named columns.
+
+        Continuous numbers are scaled by the mean and standard deviation of the training items, each
+        number of an item by its own, pictures (n, channels, height, width) by one of all.
 
         Args:
-            x: numpy array or torch tensor (n, *shape), one item per entry of the first axis. Images
-                are (n, channels, height, width); for whole numbers, (n, height, width) and (n,
-                height, width, channels) are recognised.
-            labels: integers from 0, (n,), one class per item; None for unlabelled data.
-            levels: how many equally spaced values a number can take: 0 to levels - 1 for integers,
-                from the smallest to the largest number for floats. None means 256 for uint8, 2 for
-                bool and continuous for floats.
+            x: numpy array or torch tensor (n, *shape), one item per entry of the first axis, or a
+                data frame. Images are (n, channels, height, width); for levels, (n, height, width)
+                and (n, height, width, channels) are recognised.
+            labels: the class of each item, (n,): whole numbers, text or booleans, or the name of a
+                column of the data frame; None for unlabelled data.
+            levels: how many equally spaced values a number can take: 0 to levels - 1 for whole
+                numbers, from the smallest to the largest number for floats. None means 256 for
+                uint8, 2 for bool and continuous for all others.
+            bounds: the lowest and the highest number that are possible, by law, each one for all
+                numbers of an item or one for each; None where there is no such law.
+            columns: names of the numbers of an item of one axis; a data frame has them.
             split: fractions of training, validation and test items, which sum to 1. Each set has
                 one item at least.
             seed: of the permutation that assigns the items to the sets.
             name: for reports.
 
         Returns:
-            The data set, float items as float32.
+            The data set; continuous items as float32, or float64 where that keeps more digits.
 
         Raises:
-            ValueError: for arrays that are not numbers of one shape, or integers without `levels`.
+            ValueError: for arrays that are not numbers of one shape, numbers that are not finite or
+                never vary, and labels that are no classes.
         """
-        items, spec = from_memory(x, labels, levels)
-        return cls(name, spec, *split_by_fractions(items, split, seed))
+        raw = raw_items(x, labels, Declared(levels, bounds, column_names(columns)))
+
+        names = None if raw.labels is None else class_names(raw.labels)
+        index = None if names is None else class_index(raw.labels, names, len(names))
+        sets = split_by_fractions(Items(raw.x, index).numbered(), split, seed)
+        spec = spec_of(sets, raw.declared, names)
+        train, validation, test = (narrowed(items, spec) for items in sets)
+        return cls(name, spec, train, validation, test, notes=raw.notes)
+
+    @property
+    def sets(self) -> tuple[Items, Items, Items]:
+        """Training, validation and test items."""
+        return self.train, self.validation, self.test
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The number of items, and a hash of their content: the same wherever the data lie."""
+        return content.fingerprint(self.sets)
+
+    def as_spec(self, spec: DataSpec) -> Dataset:
+        """The same items under the description that a run learned.
+
+        Columns are put into its order by their names, labels become its indices by the values of
+        the classes, and the range is its range.
+
+        Args:
+            spec: of the run.
+
+        Raises:
+            ValueError: for items of another shape, columns, levels or classes, and numbers outside
+                of a range that is a law.
+        """
+        if spec == self.spec:
+            return self
+        convert, notes = conversion(self.spec, spec, self.sets)
+        train, validation, test = map(convert, self.sets)
+
+        return replace(
+            self,
+            spec=spec,
+            train=train,
+            validation=validation,
+            test=test,
+            notes=(*self.notes, *notes),
+        )
 
     @property
     def has_own_test(self) -> bool:

@@ -1,46 +1,84 @@
-"""Items from .npy and .npz files. Nothing is unpickled, so a file can hold numbers only.
+"""Items from .npy and .npz files. Nothing is unpickled, so a file can hold numbers and text only.
 
-uint8 and float arrays are read as `arrays.py` says. An .npz holds `x` (or one array of any name)
-with `labels` or `y`, and may hold `x_validation` and `x_test` with theirs; `x_train` and `y_train`
-mean `x` and `y`. Labels are integers from 0. A missing set is held out of the training set
-(`splits.py`).
+Arrays are read as `arrays.py` says. An .npz holds `x` (or one array of any name) with `labels` or
+`y`, and may hold `x_validation` and `x_test` with theirs; `x_train` and `y_train` mean `x` and `y`.
+Labels are whole numbers, text or booleans, and classes are those of the training set. A missing set
+is held out of the training set (`splits.py`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .array_files import Arrays, read_arrays
-from .arrays import items_from, labels_from, spec_of
+from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
+from .classes import ClassName, are_counted, class_index, class_names
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
 
 
-def array_file(path: Path) -> Dataset:
-    """The data set in the .npy or .npz file at path. ValueError for what is no array of numbers."""
+def array_file(
+    path: Path, *, levels: int | None = None, low: float | None = None, high: float | None = None
+) -> Dataset:
+    """The data set in a .npy or .npz file.
+
+    Args:
+        path: the file.
+        levels: how many values a number can take; None means 256 for uint8, else continuous.
+        low: the lowest possible number, a law; None for no bounds.
+        high: the highest possible number, likewise.
+
+    Raises:
+        ValueError: for what is no array of numbers, and labels that are no classes.
+    """
     arrays = read_arrays(path)
+    if (low is None) != (high is None):
+        raise ValueError(f"{path}: ?low= and ?high= are given together, or both left out")
     try:
-        train, validation, test = complete(_parts(arrays))
-        spec = spec_of([train, validation, test])
+        declared = Declared(levels, None if low is None else (low, high))
+
+        raw = _sets(arrays, declared)
+        labels = raw["train"].labels
+        names = None if labels is None else class_names(labels)
+        found = complete(_indexed(raw, names))
+        spec = spec_of(found, raw["train"].declared, names)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return Dataset(path.stem, spec, train, validation, test)
+
+    train, validation, test = (narrowed(items, spec) for items in found)
+    return Dataset(path.stem, spec, train, validation, test, notes=raw["train"].notes)
 
 
-def _parts(arrays: Arrays) -> dict[str, Items]:
+def _sets(arrays: Arrays, declared: Declared) -> dict[str, RawItems]:
     """The sets of the file. The training set is x or x_train, any other x_<set>."""
-    parts = {}
+    sets = {}
     for ending, part in {
         "": "train",
         **{f"_{name}": part for name, part in SET_NAMES.items()},
     }.items():
         if f"x{ending}" in arrays:
-            items = items_from(arrays[f"x{ending}"])
             labels = arrays.get(f"labels{ending}", arrays.get(f"y{ending}"))
-            parts[part] = Items(items, None if labels is None else labels_from(labels, len(items)))
+            sets[part] = raw_items(arrays[f"x{ending}"], labels, declared)
 
-    if "train" not in parts:
+    if "train" not in sets:
         raise ValueError(
             f"arrays {', '.join(sorted(arrays)) or 'none'}; name the one to learn from x"
         )
+    return sets
 
-    return parts
+
+def _indexed(sets: Mapping[str, RawItems], names: tuple[ClassName, ...] | None) -> dict[str, Items]:
+    """The sets with labels as indices of the classes of the training set."""
+    stored = None if names is None or are_counted(names) else names
+    found = {}
+    for part, raw in sets.items():
+        labels = None
+        if (raw.labels is None) != (names is None):
+            raise ValueError("labels: one set has them and another has not; label all sets or none")
+        if raw.labels is not None and names is not None:
+            try:
+                labels = class_index(raw.labels, stored, len(names))
+            except ValueError as error:
+                raise ValueError(f"{part}: {error} (those of the training set)") from None
+        found[part] = Items(raw.x, labels)
+    return found

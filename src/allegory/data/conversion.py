@@ -1,0 +1,101 @@
+"""The items of a data set under the description that a run learned: same columns, same classes.
+
+A run keeps the names of its columns and the values of its classes. New data bring their own: their
+columns are put into the order of the run, their labels become the run's indices, and their range
+is the run's. What has no place there is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from .items import Items
+from .spec import DataSpec
+
+
+def conversion(
+    own: DataSpec, spec: DataSpec, sets: Sequence[Items]
+) -> tuple[Callable[[Items], Items], tuple[str, ...]]:
+    """The map of items to another spec, and notes on what it leaves out.
+
+    Args:
+        own: what the items are described by.
+        spec: what they should be described by.
+        sets: all items; only classes that occur are mapped.
+
+    Returns:
+        A function of items, and a sentence for each thing that it leaves out.
+
+    Raises:
+        ValueError: for items of another shape, columns, levels or classes.
+    """
+    order = _order(own, spec)
+    _check_levels(own, spec)
+    classes, notes = _classes(own, spec, sets)
+
+    def convert(items: Items) -> Items:
+        x = items.x if order is None else items.x[:, order]
+        if spec.levels is not None and spec.has_bytes and x.dtype != torch.uint8:
+            spec.check(x)
+            x = x.to(torch.uint8)
+        labels = None if items.labels is None or classes is None else classes[items.labels]
+        return replace(items, x=x, labels=labels)
+
+    return convert, notes
+
+
+def _order(own: DataSpec, spec: DataSpec) -> Tensor | None:
+    """The place of each column of spec in own; None where they are the same."""
+    if own.columns is None or spec.columns is None or own.columns == spec.columns:
+        if own.shape != spec.shape:
+            raise ValueError(f"items of shape {own.shape}, and the run learned {spec.shape}")
+        return None
+
+    missing = [name for name in spec.columns if name not in own.columns]
+    more = [name for name in own.columns if name not in spec.columns]
+    if missing or more:
+        raise ValueError(
+            f"columns {', '.join(own.columns)}, and the run learned {', '.join(spec.columns)}; "
+            + (f"add {missing[0]!r}" if missing else f"leave {more[0]!r} out")
+        )
+    return torch.tensor([own.columns.index(name) for name in spec.columns])
+
+
+def _check_levels(own: DataSpec, spec: DataSpec) -> None:
+    """Refuse levels that the run does not have.
+
+    Levels that were not declared (256 by the type, or none) are those of the run, if its check of
+    the numbers says so.
+    """
+    if own.levels == spec.levels or (spec.levels is not None and own.levels in (None, 256)):
+        return
+    mine, theirs = (
+        "continuous numbers" if each is None else f"{each} levels"
+        for each in (own.levels, spec.levels)
+    )
+    raise ValueError(f"{mine}, and the run learned {theirs}; save them alike")
+
+
+def _classes(
+    own: DataSpec, spec: DataSpec, sets: Sequence[Items]
+) -> tuple[Int64[Tensor, " classes"] | None, tuple[str, ...]]:
+    """The index in spec of each class of own, and a note where there are no labels to map."""
+    labels = [items.labels for items in sets if items.labels is not None]
+    if own.classes is None or not labels:
+        note = "the data have no labels, so figures of classes are left out"
+        return None, (note,) if spec.classes is not None else ()
+    if spec.classes is None:
+        return None, ("the run learned no classes, so labels are left out",)
+
+    present = torch.cat(labels).unique()
+    table = torch.full((own.classes,), -1)
+    try:
+        table[present] = spec.class_index(own.class_values(present))
+    except ValueError as error:
+        raise ValueError(f"{error}; leave items of other classes out") from None
+    return table, ()

@@ -1,0 +1,68 @@
+"""Tables with named columns, as arrays: data frames (pandas, polars, ...) and structured arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def column_names(columns: Any) -> tuple[str, ...] | None:
+    """A list of names as a tuple. ValueError for what is no list."""
+    if columns is None:
+        return None
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise ValueError(f"columns={columns}: give a list of names")
+    return tuple(columns)
+
+
+def columns_of(x: Any, labels: Any = None) -> tuple[tuple[str, ...] | None, Any, Any]:
+    """The names of the columns, the numbers and the labels of a table; arrays are left alone.
+
+    Args:
+        x: a data frame (anything with `columns` and `to_numpy`), a numpy array with named fields,
+            or an array without names.
+        labels: one per item, or the name of the column that holds them; None for no labels.
+
+    Returns:
+        The names, or None; an array (n, columns); the labels.
+
+    Raises:
+        ValueError: for a column that holds no numbers, or that is not there.
+    """
+    table = _columns(x)
+    if table is None:
+        return None, x, labels
+
+    if isinstance(labels, str):
+        if labels not in table:
+            raise ValueError(f"labels={labels!r}: no such column; there are {', '.join(table)}")
+        labels = table.pop(labels)
+    if not table:
+        raise ValueError("x: a table without columns of numbers; give at least one")
+
+    odd = [name for name, column in table.items() if column.dtype.kind not in "biuf"]
+    if odd:
+        raise ValueError(
+            f"column {odd[0]!r}: {table[odd[0]].dtype}, no numbers; leave it out, or give its name "
+            "as labels"
+        )
+    return tuple(table), np.stack([*table.values()], axis=1), labels
+
+
+def _columns(x: Any) -> dict[str, NDArray[np.generic]] | None:
+    """The columns of a table by name; None for an array without names."""
+    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+        names = [*x.columns]
+        columns: Mapping[Any, Any] = {name: x[name].to_numpy() for name in names}
+    elif isinstance(x, np.ndarray) and x.dtype.names is not None:
+        names = [*x.dtype.names]
+        columns = {name: x[name] for name in names}
+    else:
+        return None
+
+    if len({*map(str, names)}) < len(names) or any(each.ndim != 1 for each in columns.values()):
+        raise ValueError("x: a table with two columns of one name; give each column its own")
+    return {str(name): np.asarray(column) for name, column in columns.items()}
