@@ -16,6 +16,9 @@ from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
+MAX_PARAMETER = 1_000_000
+"""The largest size of the number in "name:number"; arithmetic in float32 holds what it makes."""
+
 
 def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Look up `table[name]`.
@@ -154,10 +157,15 @@ class Registry(Mapping[str, T]):
         if entry.make is None or not colon:
             raise ValueError(f"{self.kind} {text!r}: no number follows {name!r}; write {name!r}")
 
+        meaning = entry.parameter
         try:
-            return entry.make(float(number))
+            value = float(number)
+            made = entry.make(value)
+            if abs(value) > MAX_PARAMETER:
+                meaning += f", at most {MAX_PARAMETER:,} in size"
+                raise ValueError(f"{value} is too large for float32 arithmetic")
+            return made
         except ValueError as error:
-            meaning = entry.parameter
             raise ValueError(f"{self.kind} {text!r}: after '{name}:' comes {meaning}") from error
 
     def entry(self, name: str) -> Entry[T]:

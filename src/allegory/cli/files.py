@@ -27,7 +27,8 @@ def check_kind(out: Path) -> None:
     """Raise ValueError for a file `out` with a suffix that samples cannot be written with."""
     if out.suffix not in KINDS:
         raise ValueError(
-            f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays)"
+            f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays),"
+            " or a folder, FOLDER/ (a picture per sample)"
         )
 
 

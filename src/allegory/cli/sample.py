@@ -20,7 +20,8 @@ _MOST_SAMPLES = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(SamplerOptions, RunOptions):
-    """Draw samples from a run: a picture (.png), or arrays (.npz, .npy).
+    """Draw samples from a run: one picture of all (.png), arrays (.npz, .npy), or a folder of
+    pictures (FOLDER/), one for each sample.
 
     Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
     and the same guide, else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options
@@ -34,21 +35,27 @@ class Sample(SamplerOptions, RunOptions):
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
     out: Annotated[str | None, optional("FILE")] = None
-    """File to write (RUN/samples/samples-1.png, -2, ... if not given)."""
+    """File to write (RUN/samples/samples-1.png, -2, ... if not given); or a folder, for a PNG file
+    per sample that is named by its seed, in a subfolder for each class.
+    """
+    batch: int = 250
+    """Samples that are computed at once; halve it when memory is short."""
     overwrite: bool = False
-    """Replace --out if it exists."""
+    """Replace --out if it exists; in a folder, the pictures of the same seeds."""
     json: bool = False
     """Print the figures as JSON."""
 
     def run(self) -> None:
         """Draw the samples and write them."""
-        from ..models.base import HasTrajectory, is_conditional
+        from ..lookup import check_count
+        from ..models.base import HasTrajectory, check_finite, is_conditional
         from ..progress import progress
         from . import tables
         from .files import save_samples
+        from .pictures import is_folder, save_pictures
 
-        if not 1 <= self.count <= _MOST_SAMPLES:
-            raise ValueError(f"--count {self.count}: give 1 to {_MOST_SAMPLES:,}")
+        check_count("--count", self.count, 1, _MOST_SAMPLES)
+        check_count("--batch", self.batch, 1, _MOST_SAMPLES)
         folder, model = self.open()
         seeds = _seeds(self.seeds, self.count)
         out = self._file(folder)
@@ -68,15 +75,25 @@ class Sample(SamplerOptions, RunOptions):
                 seeds,
                 labels,
                 sampler,
+                batch=self.batch,
                 on_step=lambda done, total: on_progress("sampling", done, total),
             )
-        save_samples(out, raw.cpu(), labels, folder.spec)
+            samples = check_finite(raw, "this run").cpu()
+            if is_folder(str(self.out or out)):
+                save_pictures(out, samples, seeds, labels, folder.spec, on_progress)
+            else:
+                save_samples(out, samples, labels, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
     def _file(self, folder: RunFolder) -> Path:
-        """The file to write. ValueError if it exists, or for its suffix."""
+        """The file or folder to write. ValueError if it exists, or for its suffix."""
         from ..files import check_replaceable, make_folder
         from .files import check_kind, free_name
+        from .pictures import check_folder, is_folder
+
+        if self.out and is_folder(self.out):
+            check_folder(Path(self.out), folder.spec, self.overwrite)
+            return Path(self.out)
 
         if not self.out:
             make_folder(folder.path / "samples")
@@ -127,6 +144,8 @@ def _seeds(text: str | None, count: int) -> range:
         )
     if not seeds:
         raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
+    if seeds.start < 0 or seeds.stop > 2**63:
+        raise ValueError(f"--seeds {text!r}: give seeds from 0 to 2^63 - 1, e.g. 0:64")
     return seeds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -53,10 +54,17 @@ class ClampX0:
         return replace(clamped, variance_fraction=prediction.variance_fraction)
 
 
+def _symmetric(bound: float) -> ClampX0:
+    """Clamping to [-bound, bound]. ValueError for a bound that is infinite or not above 0."""
+    if not 0.0 < bound < math.inf:
+        raise ValueError(f"bound={bound}; give a finite number above 0")
+    return ClampX0(-bound, bound)
+
+
 GUIDES.register(
     "clamp",
     ClampX0(),
     "the predicted x0 clamped to [-1, 1], or to [-r, r] (Ho et al. 2020)",
-    make=lambda bound: ClampX0(-bound, bound),
-    parameter="r, a number above 0",
+    make=_symmetric,
+    parameter="r, a finite number above 0",
 )

@@ -9,7 +9,6 @@ write 1 + w.)
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..lookup import MAX_PARAMETER
 from ..process.guide import GUIDES, Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
@@ -34,15 +34,18 @@ class ClassifierFree:
         needs_condition: True; a `Sampler` refuses this guide without a condition.
 
     Raises:
-        ValueError: for a scale that is not finite.
+        ValueError: for a scale that is no number, or too large for float32.
     """
 
     scale: float
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.scale):
-            raise ValueError(f"guidance scale {self.scale}: give a finite number; 1 is unguided")
+        if not abs(self.scale) <= MAX_PARAMETER:
+            raise ValueError(
+                f"guidance scale {self.scale}: give a number of at most {MAX_PARAMETER:,} in "
+                "size; 1 is unguided"
+            )
 
     def __call__(self, base: Predict) -> Guided:
         """The guided Predict; without a condition it is the base."""

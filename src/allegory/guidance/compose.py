@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..lookup import MAX_PARAMETER
 from ..numerics.broadcast import expand_like
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
@@ -251,9 +252,11 @@ def _check(terms: Sequence[Predict], weights: Sequence[float] | None, least: flo
     if len(terms) == 0:
         raise ValueError("terms: none; give at least one")
     if weights is not None and (
-        len(weights) != len(terms) or not all(math.isfinite(w) and w > least for w in weights)
+        len(weights) != len(terms)
+        or not all(abs(w) <= MAX_PARAMETER and w > least for w in weights)
     ):
         above = "positive" if least == 0 else "finite"
         raise ValueError(
-            f"weights: {list(weights)} for {len(terms)} terms; give one {above} number each"
+            f"weights: {list(weights)} for {len(terms)} terms; give one {above} number each, of at "
+            f"most {MAX_PARAMETER:,} in size"
         )

@@ -1,8 +1,8 @@
 """Random numbers per item: an item draws the same from its seed alone and in any batch.
 
 Draws are made on the CPU in float32 and then moved and cast, so the device, the dtype and the
-neighbours of an item do not change them. Any whole number is a seed: numpy hashes all 64 bits of
-it, where torch would keep 32.
+neighbours of an item do not change them. Any whole number of 64 bits is a seed: numpy hashes
+all of it, where torch would keep 32.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class Noise:
 
 
 def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
-    """Seed and stream as three words of 32 bits, so that no two pairs have the same words."""
+    """Seed and stream as three words of 32 bits, so that no two pairs have the same words.
+
+    ValueError for a seed that is negative or has more than 64 bits, which would be another's.
+    """
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seeds: {seed} is none; give whole numbers from 0 to 2^64 - 1")
     low, high = seed % 2**32, seed // 2**32 % 2**32
     return np.random.SeedSequence([int(stream), low, high])
