@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
-from ..data import DataSpec
+from ..data import DataSpec, Items
 from ..files import make_folder, write_whole
 from ..plots.items import is_image
 from ..progress import OnProgress
@@ -56,9 +56,8 @@ def check_folder(out: Path, spec: DataSpec, overwrite: bool) -> None:
 
 def save_pictures(
     out: Path,
-    raw: Shaped[Tensor, "n *shape"],
+    samples: Items,
     seeds: Sequence[int],
-    labels: Int64[Tensor, " n"] | None,
     spec: DataSpec,
     on_progress: OnProgress,
 ) -> None:
@@ -66,23 +65,23 @@ def save_pictures(
 
     Args:
         out: the folder, made if it is absent.
-        raw: samples in the data's own unit.
+        samples: in the data's own unit; without labels there are no folders of classes.
         seeds: one per sample.
-        labels: indices of classes; None: no folders of classes.
         spec: range and classes of the items.
         on_progress: called as on_progress(stage, done, total).
     """
     out.mkdir(parents=True, exist_ok=True)
-    names = [""] * len(raw)
-    if labels is not None:
-        names = [folder_name(str(value)) for value in spec.class_values(labels).tolist()]
+    names = [""] * len(samples)
+    if samples.labels is not None:
+        values = spec.class_values(samples.labels).tolist()
+        names = [folder_name(str(value)) for value in values]
     for name in {*names} - {""}:
         make_folder(out / name)
 
     digits = max(_DIGITS, len(str(max(seeds))))
-    for done, (pixels, seed, name) in enumerate(zip(raw, seeds, names, strict=True), start=1):
+    for done, (pixels, seed, name) in enumerate(zip(samples.x, seeds, names, strict=True), start=1):
         write_whole(out / name / f"{seed:0{digits}}.png", _png(_bytes(pixels, spec)))
-        on_progress("writing pictures", done, len(raw))
+        on_progress("writing pictures", done, len(samples))
 
 
 def folder_name(value: str) -> str:

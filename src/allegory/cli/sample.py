@@ -47,6 +47,7 @@ class Sample(SamplerOptions, RunOptions):
 
     def run(self) -> None:
         """Draw the samples and write them."""
+        from ..data import Items
         from ..lookup import check_count
         from ..models.base import HasTrajectory, check_finite, is_conditional
         from ..progress import progress
@@ -80,7 +81,7 @@ class Sample(SamplerOptions, RunOptions):
             )
             samples = check_finite(raw, "this run").cpu()
             if is_folder(str(self.out or out)):
-                save_pictures(out, samples, seeds, labels, folder.spec, on_progress)
+                save_pictures(out, Items(samples, labels), seeds, folder.spec, on_progress)
             else:
                 save_samples(out, samples, labels, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
