@@ -62,7 +62,7 @@ def check_count(name: str, value: object, least: int, most: int) -> None:
     """Refuse a number of things that is no whole number, or that no machine can hold.
 
     Args:
-        name: the argument.
+        name: the argument, or an option of the command line, such as "--count".
         value: its value.
         least: the smallest number that means something.
         most: the largest.
@@ -71,7 +71,8 @@ def check_count(name: str, value: object, least: int, most: int) -> None:
         ValueError: for any other value.
     """
     if not is_whole(value) or not least <= cast(int, value) <= most:
-        raise ValueError(f"{name}={value}; give a whole number, {least} to {most:,}")
+        shown = f"{name} {value}" if name.startswith("--") else f"{name}={value}"
+        raise ValueError(f"{shown}; give a whole number, {least} to {most:,}")
 
 
 @dataclass(frozen=True)

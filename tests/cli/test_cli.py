@@ -149,7 +149,7 @@ def test_bad_training_arguments(fails, tmp_path, arguments, says):
     ("arguments", "says"),
     [
         (["--count", "0"], "--count 0"),
-        (["--count", "1000000000"], "give 1 to 1,000,000"),
+        (["--count", "1000000000"], "a whole number, 1 to 1,000,000"),
         (["--device", "meta"], "device 'meta'"),
         (["--steps", "0"], "steps=0"),
         (["--label", "12"], "give 0 to 9"),
