@@ -168,7 +168,7 @@ def test_data_of_mostly_zeros_are_read(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_into_memory(tmp_path: Path, monkeypatch) -> None:
     """A file with holes may be as large as it likes; so may an honest one on a small machine."""
-    monkeypatch.setattr(array_files, "_free_memory", lambda: 300)
+    monkeypatch.setattr(array_files, "free_memory", lambda: 300)
     np.save(tmp_path / "a.npy", GOOD)
     np.savez(tmp_path / "b.npz", x=GOOD)
     for name in ("a.npy", "b.npz"):

@@ -29,6 +29,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..files import open_regular
+from .memory import free_memory
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -212,26 +213,12 @@ def _fill(stream: Any, target: memoryview) -> None:
 
 def _check_memory(size: int) -> None:
     """Refuse what takes more than half of the memory that is free."""
-    free = _free_memory()
+    free = free_memory()
     if free is not None and size > free / 2:
         raise _Refused(
             f"its arrays take {size:,} bytes, more than half of the {free:,} that are free; "
             "give fewer items, or a smaller type"
         )
-
-
-def _free_memory() -> int | None:
-    """The memory that is free in bytes, None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 class _Counted:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..lookup import printable
 
@@ -38,6 +38,19 @@ class Encoded(NamedTuple):
 
     name: str
     content: bytes | Path
+
+
+@runtime_checkable
+class EncodedImages(Protocol):
+    """Images that can be gone through several times, a list of them or what reads them anew."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def __iter__(self) -> Iterator[Encoded]:
+        """Each image with its name."""
+        ...
 
 
 class Header(NamedTuple):

@@ -13,13 +13,14 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ..lookup import printable
+from .classes import ClassName, are_counted
 from .dataset import Dataset
 from .encoded import Encoded
 from .folders import Found, files_below, set_folders, skipped
 from .items import Items
 from .pixels import decode_images
 from .spec import DataSpec
-from .splits import complete, count_classes
+from .splits import complete
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _MOST_NAMES = 10  # in one message
@@ -68,7 +69,7 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
 def image_dataset(
     name: str,
     parts: Mapping[str, Items],
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[ClassName] | None = None,
     notes: Sequence[str] = (),
 ) -> Dataset:
     """A data set of uint8 images.
@@ -76,14 +77,14 @@ def image_dataset(
     Args:
         name: of the data set.
         parts: its sets by name; what is missing is held out of "train".
-        class_names: of the classes by index; None counts them.
+        class_names: values of the classes by index; None without labels.
         notes: what was skipped, and why.
     """
     train, validation, test = complete(parts)
-    counted = count_classes([train, validation, test])
-    classes = len(class_names) if counted and class_names else counted
+    classes = None if class_names is None else len(class_names)
+    named = None if class_names is None or are_counted(tuple(class_names)) else tuple(class_names)
 
-    spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes)
+    spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes, named)
     return Dataset(name, spec, train, validation, test, notes=tuple(notes))
 
 

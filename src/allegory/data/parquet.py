@@ -1,172 +1,229 @@
-"""Tables of images: parquet files in the layout of the Hugging Face hub, and the hub itself.
+"""Tables: parquet files, in the layout of the Hugging Face hub or any other, and the hub itself.
 
 A row holds an encoded image (the column whose feature is an image, else the one named `image` or
-`img`) and perhaps a label (the column `label`, else the first whose feature is a class). All other
-columns are left alone.
+`img`) and perhaps a label (the column `label`, else the first whose feature is a class). A table
+without images whose columns are all numbers, the label aside, is one of numbers: an item holds
+those of a row. The options `image`, `label` and `columns` choose other columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..lookup import printable
+from .arrays import Declared, narrowed, raw_items, spec_of
+from .classes import ClassName, class_index, class_names
 from .dataset import Dataset
-from .encoded import Encoded
-from .images import image_dataset
+from .folders import files_below, skipped
+from .images import image_dataset, sets_of, transparency_note
 from .items import Items
+from .parquet_files import Table, file_table, hub_table
 from .pixels import decode_images
-from .splits import SET_NAMES
+from .splits import SET_NAMES, complete
+from .table_columns import (
+    Chosen,
+    ImageCells,
+    Joined,
+    TableOptions,
+    chosen_columns,
+    label_values,
+    number_values,
+)
+
+_Labelled = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None]
+"""The labels of each set as indices, and the values of the classes."""
 
 
-def parquet(path: Path, *, size: int | None = None) -> Dataset:
-    """The images of a parquet file, or of a folder with train*.parquet and perhaps other sets.
+def parquet(path: Path, *, options: TableOptions) -> Dataset:
+    """The items of a parquet file, or of a folder with train*.parquet and perhaps other sets.
 
     Args:
         path: the file or folder.
-        size: the centred square of each image is resized to size x size; None leaves it.
+        options: what is read of it.
 
     Raises:
-        ValueError: for files that cannot be read.
+        ValueError: for files that cannot be read, or that hold neither images nor numbers.
     """
-    import datasets
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    if not path.is_dir():
+        return from_tables(path.stem, printable(path), {"train": file_table([path])}, options, ())
 
+    found = files_below(path)
     files: dict[str, list[Path]] = {}
-    for file in [path] if path.is_file() else sorted(path.rglob("*.parquet")):
-        named = (part for prefix, part in SET_NAMES.items() if file.stem.startswith(prefix))
-        part = "train" if path.is_file() else next(named, None)
-        if part is not None:
-            files.setdefault(part, []).append(file)
+    for file in found.files:
+        if file.suffix == ".parquet":
+            files.setdefault(_set_of(file.stem), []).append(file)
 
-    tables = {}
-    for part, found in files.items():
-        try:
-            tables[part] = datasets.Dataset(
-                pa.concat_tables([pq.read_table(file) for file in found])
-            )
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"{path}, {part}: not whole parquet files of one kind ({reason}); write them again"
-            ) from None
-
-    return from_tables(path.stem if path.is_file() else path.name, str(path), tables, size)
+    others = [file.suffix for file in found.files if file.suffix != ".parquet"]
+    strays = [file.name for file in files.pop("", [])]
+    notes = [
+        *skipped(others, "file is no parquet table", "files are no parquet tables"),
+        *skipped(strays, "table is of no set", "tables are of no set"),
+        *found.notes(),
+    ]
+    tables = {part: file_table(parts) for part, parts in files.items()}
+    return from_tables(path.name, printable(path), tables, options, notes)
 
 
-def hub(name: str, *, size: int | None = None) -> Dataset:
+def hub(name: str, *, options: TableOptions) -> Dataset:
     """A data set of the Hugging Face hub, downloaded on first use and cached by `datasets`.
 
     Args:
         name: owner/name.
-        size: the centred square of each image is resized to size x size; None leaves it.
+        options: what is read of it.
 
     Raises:
         ValueError: for a data set that cannot be loaded.
     """
     import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
-        tables = datasets.load_dataset(name)
+        splits = datasets.load_dataset(name)
     except (OSError, ValueError) as error:
         # No network, no such data set, a full disk, a choice of several.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"hub:{name}: not loaded ({reason}); check the name and the network, "
-            "or give a local folder"
+            f"hub:{printable(name)}: not loaded ({printable(reason)}); check the name and the "
+            "network, or give a local folder"
         ) from None
 
-    return from_tables(name.split("/")[-1], f"hub:{name}", tables, size)
+    folders = [Path(HF_HUB_CACHE), Path(datasets.config.HF_CACHE_HOME)]
+    known = {
+        SET_NAMES[split]: hub_table(splits[split], folders)
+        for split in splits
+        if split in SET_NAMES
+    }
+    notes = skipped(
+        [split for split in splits if split not in SET_NAMES],
+        "split is no set",
+        "splits are no sets",
+    )
+    return from_tables(name.split("/")[-1], f"hub:{printable(name)}", known, options, notes)
 
 
-def from_tables(name: str, source: str, tables: Mapping[str, Any], size: int | None) -> Dataset:
-    """A data set from tables of images; sets of unknown names are ignored.
+def from_tables(
+    name: str,
+    source: str,
+    tables: Mapping[str, Table],
+    options: TableOptions,
+    notes: Sequence[str],
+) -> Dataset:
+    """A data set from tables.
 
     Args:
         name: of the data set.
         source: what error messages call it.
-        tables: one `datasets.Dataset` per set.
-        size: the centred square of each image is resized to size x size; None leaves it.
+        tables: one per set, by its name.
+        options: what is read of them.
+        notes: what was skipped.
     """
-    parts = {}
-    classes = None
+    if "train" not in tables:
+        raise ValueError(
+            f"{source}: found {', '.join(tables) or 'no set'}: a training set is needed; "
+            "add one named train"
+        )
 
     try:
-        for split, table in tables.items():
-            if split in SET_NAMES:
-                parts[SET_NAMES[split]] = _items(table, size)
-                classes = classes or _known_classes(table)
-        return image_dataset(name, parts, classes)
+        if not all(table.rows for table in tables.values()):
+            raise ValueError("x: no items; give at least one in every set")
+        chosen = chosen_columns(tables["train"], options)
+        for part, table in tables.items():
+            _check_set(part, table, tables["train"], chosen)
+        labels, names = _labels(tables, chosen.label)
+
+        if chosen.image is not None:
+            cells = {part: ImageCells(table, chosen.image, part) for part, table in tables.items()}
+            return _images(name, cells, options, (labels, names), notes)
+        if options.size is not None or options.alpha != "drop":
+            raise ValueError("?size and ?alpha are for images, and this is a table of numbers")
+        numbers = {part: number_values(table, chosen.numbers) for part, table in tables.items()}
+        declared = Declared(options.levels, _bounds(options), chosen.numbers)
+        return _numbers(name, numbers, declared, (labels, names), notes)
     except ValueError as error:
+        if str(error).startswith(source):
+            raise
         raise ValueError(f"{source}: {error}") from None
 
 
-def _items(table: Any, size: int | None) -> Items:
-    """The images and labels of one set."""
-    import datasets
-    import pyarrow as pa
+def _images(
+    name: str,
+    cells: Mapping[str, ImageCells],
+    options: TableOptions,
+    labelled: _Labelled,
+    notes: Sequence[str],
+) -> Dataset:
+    """A data set of the images in a column."""
+    for option in ("levels", "low", "high"):
+        if getattr(options, option) is not None:
+            raise ValueError(f"?{option} is for tables of numbers, and this holds images")
 
-    if len(table) == 0:
-        raise ValueError("x: no items; give at least one in every set")
-
-    image = _image_column(table)
-    label = _label_column(table)
-
-    try:
-        table = table.cast_column(image, datasets.Image(decode=False))
-    except (pa.ArrowException, TypeError, ValueError):
-        raise ValueError(
-            f"column {image!r}: holds no encoded images; save numbers as .npz"
-        ) from None
-
-    cells = table.with_format("arrow")[:][image].to_pylist()
-    files = [cell and (cell["bytes"] or (cell["path"] and Path(cell["path"]))) for cell in cells]
-    if not all(files):
-        row = [bool(file) for file in files].index(False)
-        raise ValueError(f"column {image!r}: row {row} is empty; remove it")
-
-    named = [Encoded(f"image {row}", file) for row, file in enumerate(files)]
-    return Items(decode_images(named, size).x, None if label is None else _labels(table, label))
+    decoded = decode_images(Joined(tuple(cells.values())), options.size, options.alpha)
+    counts = {part: len(each) for part, each in cells.items()}
+    sets = sets_of(decoded.x, counts, labelled[0])
+    lost = transparency_note(decoded.transparent, options.alpha)
+    return image_dataset(name, sets, labelled[1], (*notes, *lost))
 
 
-def _labels(table: Any, column: str) -> Int64[Tensor, " n"]:
-    values = table.with_format("arrow")[:][column].to_numpy()
-    if values.dtype.kind not in "iu":
-        raise ValueError(
-            f"column {column!r}: labels must be integers from 0, without gaps; found {values.dtype}"
-        )
-    return torch.from_numpy(values.astype(np.int64))
+def _numbers(
+    name: str,
+    numbers: Mapping[str, NDArray[np.generic]],
+    declared: Declared,
+    labelled: _Labelled,
+    notes: Sequence[str],
+) -> Dataset:
+    """A data set of the numbers in the rows."""
+    raw = {part: raw_items(x, None, declared) for part, x in numbers.items()}
+    sets = complete({part: Items(each.x, labelled[0][part]) for part, each in raw.items()})
+
+    train = raw["train"]
+    spec = spec_of(sets, train.declared, labelled[1])
+    first, second, third = (narrowed(items, spec) for items in sets)
+    return Dataset(name, spec, first, second, third, notes=(*notes, *train.notes))
 
 
-def _image_column(table: Any) -> str:
-    import datasets
+def _labels(tables: Mapping[str, Table], column: str | None) -> _Labelled:
+    """The labels of each set as indices, and the values of the classes."""
+    if column is None:
+        return dict.fromkeys(tables), None
 
-    typed = [
-        name for name, feature in table.features.items() if isinstance(feature, datasets.Image)
-    ]
-    named = [name for name in ("image", "img") if name in table.features]
-    if not (typed or named):
-        columns = ", ".join(table.features)
-        raise ValueError(
-            f"columns {columns}: none holds images; name it image, or save numbers as .npz"
-        )
-
-    return (typed or named)[0]
-
-
-def _label_column(table: Any) -> str | None:
-    import datasets
-
-    typed = [
-        name for name, feature in table.features.items() if isinstance(feature, datasets.ClassLabel)
-    ]
-    return "label" if "label" in table.features else next(iter(typed), None)
+    found = {part: label_values(table, column) for part, table in tables.items()}
+    values, known = found["train"]
+    names = class_names(values) if known is None else tuple(known)
+    indices: dict[str, Int64[Tensor, " n"] | None] = {}
+    for part, (each, _) in found.items():
+        try:
+            indices[part] = class_index(each, names, len(names))
+        except ValueError as error:
+            raise ValueError(f"{part}, column {printable(column)!r}: {error}") from None
+    return indices, names
 
 
-def _known_classes(table: Any) -> list[str] | None:
-    label = _label_column(table)
-    return getattr(table.features[label], "names", None) if label else None
+def _bounds(options: TableOptions) -> tuple[float, float] | None:
+    if options.low is None and options.high is None:
+        return None
+    if options.low is None or options.high is None:
+        raise ValueError("?low= and ?high= are given together, or both left out")
+    return options.low, options.high
+
+
+def _check_set(part: str, table: Table, train: Table, chosen: Chosen) -> None:
+    """Refuse a set without the columns of the training set."""
+    for name in (chosen.image, chosen.label, *chosen.numbers):
+        if name is None:
+            continue
+        mine = table.schema.field(name).type if name in table.columns else "no such column"
+        theirs = train.schema.field(name).type
+        if mine != theirs:
+            raise ValueError(
+                f"{part}, column {printable(name)!r}: {mine}, and the training set has {theirs}; "
+                "write all sets alike"
+            )
+
+
+def _set_of(stem: str) -> str:
+    """The set of a file of this name, "" for none."""
+    return next((part for prefix, part in SET_NAMES.items() if stem.startswith(prefix)), "")

@@ -11,8 +11,8 @@ that differ, or that take more memory than there is, are refused from headers al
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,15 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .encoded import GREY_MODES, PALETTE_MODES, Encoded, header, load_turned, opened_image
+from .encoded import (
+    GREY_MODES,
+    PALETTE_MODES,
+    Encoded,
+    EncodedImages,
+    header,
+    load_turned,
+    opened_image,
+)
 from .memory import check_memory
 
 ALPHA = ("drop", "keep")
@@ -44,9 +52,7 @@ class Decoded:
     transparent: int
 
 
-def decode_images(
-    images: Collection[Encoded], size: int | None = None, alpha: str = "drop"
-) -> Decoded:
+def decode_images(images: EncodedImages, size: int | None = None, alpha: str = "drop") -> Decoded:
     """Pixels of encoded images; they are gone through twice, for the headers and for the pixels.
 
     Args:
@@ -60,7 +66,7 @@ def decode_images(
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: give 1 pixel or more")
-    if not images:
+    if len(images) == 0:
         raise ValueError("x: no items; give at least one in every set")
     if alpha not in ALPHA:
         raise ValueError(f"alpha={alpha!r}: give {' or '.join(ALPHA)}")
@@ -83,29 +89,33 @@ def decode_images(
     return Decoded(torch.from_numpy(pixels[:, :1].copy() if is_grey else pixels), transparent)
 
 
-def _common_shape(
-    images: Collection[Encoded], size: int | None, alpha: str
-) -> tuple[int, int, int]:
+def _common_shape(images: EncodedImages, size: int | None, alpha: str) -> tuple[int, int, int]:
     """(c, h, w) of all images, from their headers. ValueError where they do not fit together."""
     sizes: set[tuple[int, ...]] = set()
-    channels = 1
+    channels = 4 if alpha == "keep" else 1
     for image in images:
         found = header(image)
         channels = max(channels, found.channels)
+        is_first = not sizes
         sizes.add((found.height, found.width) if size is None else (size, size))
+        if is_first:
+            _check_size(len(images), (channels, *next(iter(sizes))), size)
 
     if len(sizes) > 1:
         raise _different_sizes(sizes)
     height, width = next(iter(sizes))
-    shape = (4 if alpha == "keep" else channels, height, width)
+    _check_size(len(images), (channels, height, width), size)
+    return channels, height, width
 
+
+def _check_size(count: int, shape: tuple[int, ...], size: int | None) -> None:
+    """Refuse so many images of a shape that they do not fit into memory."""
     each = "x".join(str(number) if number < 10**9 else f"{number:.0e}" for number in shape)
     check_memory(
-        len(images) * shape[0] * height * width,
-        f"{len(images)} images of {each}",
+        count * math.prod(shape),
+        f"{count} images of {each}",
         "add ?size=32 to crop and resize them" if size is None else "give a smaller ?size",
     )
-    return shape
 
 
 def _different_sizes(sizes: set[tuple[int, ...]]) -> ValueError:

@@ -3,7 +3,7 @@
 A name is looked up in `SOURCES`. Anything else is a path:
 
 - `file.npy`, `file.npz`: uint8 images, or floats of any shape (`npy.py`)
-- `file.parquet`, or a folder with `train*.parquet`: tables of images (`parquet.py`)
+- `file.parquet`, or a folder with `train*.parquet`: tables of images or numbers (`parquet.py`)
 - a folder of images: one class per subfolder (`images.py`)
 
 Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import typing
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ for _name, _points in TOYS.items():
         functools.partial(toy_dataset, _name),
         f"points in the plane: {(_points.__doc__ or '').splitlines()[0]}",
     )
-SOURCES.register("hub", hub, "hub:owner/name, a data set of images of the Hugging Face hub")
+SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub")
 
 
 _FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...]]] = {
@@ -156,7 +158,7 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
             )
         values[name] = _value(source, name, text, types[name])
 
-    return read(*arguments, **values)
+    return read(*arguments, **_grouped(read, values))
 
 
 def _source_at(place: str) -> tuple[Source, tuple[Any, ...]]:
@@ -198,15 +200,36 @@ def _path_source(place: str) -> tuple[Source, tuple[Path]]:
 
 
 def _option_types(source: Source) -> dict[str, type]:
+    """The options of a source with their types."""
+    types: dict[str, type] = {}
+    for name, kind in _keywords(source).items():
+        if is_dataclass(kind):
+            hints = typing.get_type_hints(kind)
+            types |= {field.name: _plain_type(hints[field.name]) for field in fields(kind)}
+        else:
+            types[name] = _plain_type(kind)
+    return types
+
+
+def _grouped(source: Source, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of options as arguments: those of a dataclass become one of its instances."""
+    arguments = dict(values)
+    for name, kind in _keywords(source).items():
+        if is_dataclass(kind):
+            own = {field.name for field in fields(kind)} & {*arguments}
+            arguments[name] = typing.cast(type, kind)(**{each: arguments.pop(each) for each in own})
+    return arguments
+
+
+def _keywords(source: Source) -> dict[str, Any]:
     """The keyword-only parameters of a source with their types."""
     function = source.func if isinstance(source, functools.partial) else source
     hints = typing.get_type_hints(function)
-    names = [
-        name
+    return {
+        name: hints.get(name, str)
         for name, parameter in inspect.signature(source).parameters.items()
         if parameter.kind == parameter.KEYWORD_ONLY
-    ]
-    return {name: _plain_type(hints.get(name, str)) for name in names}
+    }
 
 
 def _plain_type(hint: Any) -> type:
@@ -222,11 +245,12 @@ def _value(source: str, name: str, text: str, kind: type) -> Any:
     if kind is bool and text in ("true", "false"):
         return text == "true"
 
-    try:
-        if kind is not bool:
-            return kind(text)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        value = kind(text)
+        if kind is not bool and not (isinstance(value, float) and not math.isfinite(value)):
+            return value
 
     wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-    raise ValueError(f"data source {source!r}: unknown option '{name}={text}'; give {wanted}")
+    raise ValueError(
+        f"data source {source!r}: unknown option '{name}={printable(text)}'; give {wanted}"
+    )
