@@ -94,3 +94,13 @@ def test_an_interruption_after_writing_says_so(trained, tmp_path, monkeypatch, c
         main(["compress", str(trained), "digits", str(tmp_path / "d.bin"), *QUICK])
     assert end.value.code == 130 and "d.bin is written and whole" in capsys.readouterr().err
     assert (tmp_path / "d.bin").is_file()
+
+
+def test_the_weights_are_those_that_are_named(trained, packed, tmp_path, fails):
+    out = tmp_path / "last.bin"
+    main(["compress", str(trained), "digits", str(out), "--weights", "last", *QUICK])
+    assert out.read_bytes() != packed.read_bytes()
+    said = fails("decompress", trained, out, tmp_path / "a.npy")
+    assert "the weights (best, ema, last) that it was made with" in said
+    main(["decompress", str(trained), str(out), str(tmp_path / "a.npy"), "--weights", "last"])
+    assert np.array_equal(np.load(tmp_path / "a.npy"), load("digits").test.x[:3].numpy())

@@ -75,11 +75,18 @@ def test_a_damaged_file_is_refused(run, tmp_path, capsys, content):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--steps", "0"), "--steps 0: give at least 1"),
+        (("--steps", "0"), "steps=0; give a whole number, 1 to 1,000"),
         (("--guide", "cfg:2"), "no classes; leave it out"),
-        (("--iterations", "0"), "iterations=0; give a positive"),
-        (("--batch", "-1"), "batch=-1; give a positive"),
+        (("--iterations", "0"), "iterations=0; give a whole number"),
+        (("--batch", "-1"), "batch=-1; give a whole number"),
     ],
 )
 def test_bad_input(run, capsys, words, says):
     assert says in refused(capsys, "tune", str(run), *words)
+
+
+@pytest.mark.parametrize("name", ["steps", "iterations", "batch", "items", "seed"])
+def test_numbers_that_mean_nothing_are_refused_at_once(capsys, tmp_path, name):
+    for value in ("-1", str(10**20)):
+        said = refused(capsys, "tune", str(tmp_path), f"--{name}", value)
+        assert f"{name}" in said and f"{value}; give a whole number" in said

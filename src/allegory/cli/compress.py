@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,8 +29,8 @@ class Compress:
 
     Decoding needs the very same floating-point results: the same run, the same version of torch and
     the same kind of processor. The number of threads and the batch sizes are recorded and set
-    again. The file is decoded once before it is written, and a decoder that gets other results says
-    so. Labels are not coded.
+    again; the processor computes, not a GPU. The file is decoded once before it is written, and a
+    decoder that gets other results says so. Labels are not coded.
     """
 
     folder: Annotated[str, arg(metavar="RUN")]
@@ -43,11 +44,13 @@ class Compress:
     part: str = "test"
     """train, validation or test, of a source that has sets."""
     limit: Annotated[int | None, optional("INT")] = None
-    """At most so many items."""
+    """The first so many items only."""
     steps: Annotated[int | None, optional("INT")] = None
     """At most so many steps of a diffusion model (20 by default), one evaluation per item each;
     more save bits.
     """
+    weights: Annotated[str | None, optional("NAME")] = None
+    """best, ema or last, as in `sample`; decompress needs the same."""
     batch: int = 100
     """Most items that the network sees at once."""
     seed: int = 0
@@ -65,6 +68,7 @@ class Compress:
 
         from ..evaluation.reference_codecs import other_codecs
         from ..files import write_whole
+        from ..lookup import check_count
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import compress
@@ -72,15 +76,15 @@ class Compress:
         from .files import free_file
 
         out = free_file(self.out, self.overwrite)
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"--limit {self.limit}: give at least 1")
+        if self.limit is not None:
+            check_count("--limit", self.limit, 1, sys.maxsize)
+        coding = CodingConfig(self.steps, self.batch, self.seed, not self.no_check)
 
-        folder = RunFolder.open(Path(self.folder))
+        folder = RunFolder.open(Path(self.folder), self.weights)
         spec = folder.spec
         with progress() as on_progress:
             on_progress("loading data", 0, 1)
             raw = _items(self.source, self.part, spec)[: self.limit]
-        coding = CodingConfig(self.steps, self.batch, self.seed, not self.no_check)
         with progress() as on_progress:
             done = compress(folder, raw, coding, on_progress)
         write_whole(out, done.content)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
+
+from .options import optional
 
 _MOST_BYTES = 2**32
 
@@ -28,6 +31,8 @@ class Decompress:
     """The compressed file."""
     out: Annotated[str, arg(metavar="OUT")]
     """.npy file to write."""
+    weights: Annotated[str | None, optional("NAME")] = None
+    """best, ema or last, as they were for `compress`."""
     batch: int = 100
     """Most items that the network may see at once: that of `compress`, where it was larger."""
     overwrite: bool = False
@@ -40,6 +45,7 @@ class Decompress:
         import numpy as np
 
         from ..files import read_bytes, write_whole
+        from ..lookup import check_count
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import decompress
@@ -49,14 +55,13 @@ class Decompress:
         out = free_file(self.out, self.overwrite)
         if out.suffix != ".npy":
             raise ValueError(f"OUT {self.out!r}: give a name that ends in .npy")
-        folder = RunFolder.open(Path(self.folder))
+        folder = RunFolder.open(Path(self.folder), self.weights)
         source = Path(self.source)
         if not source.is_file():
             raise ValueError(
                 f"IN {self.source!r}: no such file; give one that `allegory compress` wrote"
             )
-        if self.batch < 1:
-            raise ValueError(f"--batch {self.batch}: give at least 1")
+        check_count("--batch", self.batch, 1, sys.maxsize)
 
         start = time.perf_counter()
         with progress() as on_progress:

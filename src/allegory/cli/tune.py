@@ -11,7 +11,7 @@ from .options import RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
     from ..models.base import HasTrajectory
-    from ..sampling import TunedSampler
+    from ..sampling import TunedSampler, TuningConfig
 
 _FIRST_SEED = 10**6
 """The items that a sampler is fitted to have seeds far from those that people count from 0."""
@@ -44,12 +44,17 @@ class Tune(RunOptions):
 
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
+        from ..lookup import check_count
         from ..models.base import HasTrajectory
         from ..recipes.tuned_files import save_tuned
+        from ..sampling import TuningConfig
         from . import tables
 
-        if self.steps < 1:
-            raise ValueError(f"--steps {self.steps}: give at least 1")
+        check_count("--items", self.items, 1, 1_000_000)
+        check_count("--seed", self.seed, 0, 2**62)
+        held_out = max(self.items // 4, 1)
+        first = _FIRST_SEED + self.seed
+        config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
         folder, model = self.open()
         if not isinstance(model, HasTrajectory):
             raise ValueError(
@@ -57,7 +62,7 @@ class Tune(RunOptions):
                 "tune"
             )
         guide = SamplerOptions(guide=self.guide).guide_text()
-        tuned = self._fit(model, guide)
+        tuned = self._fit(model, guide, config)
         file = save_tuned(folder, tuned, guide)
 
         figures = {
@@ -69,20 +74,17 @@ class Tune(RunOptions):
         tables.show(self.json, figures)
         tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
 
-    def _fit(self, model: HasTrajectory, guide: str | None) -> TunedSampler:
+    def _fit(self, model: HasTrajectory, guide: str | None, config: TuningConfig) -> TunedSampler:
+        """The sampler, fitted to items whose seeds begin at that of the `config`."""
         import torch
 
         from ..models.base import device_of, is_conditional
         from ..progress import progress
-        from ..sampling import Sampler, TuningConfig, initial_noise, tune
+        from ..sampling import Sampler, initial_noise, tune
 
         for parameter in model.denoiser.parameters():
             parameter.requires_grad_(False)
-        held_out = max(self.items // 4, 1)
-        first = _FIRST_SEED + self.seed
-        seeds = range(first, first + self.items + held_out)
-        config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
-
+        seeds = range(config.seed, config.seed + self.items + config.held_out)
         device = device_of(model)
         classes = model.spec.classes if is_conditional(model) else None
         sampler = Sampler(guide=guide)

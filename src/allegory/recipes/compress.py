@@ -191,7 +191,8 @@ def _decode(
     model = _coder(folder)
     if header.model != model_fingerprint(folder, model):
         raise ValueError(
-            f"{name}: made by another model than {folder.path}; give the run that it was made with"
+            f"{name}: made by another model than {folder.path}, or by other of its weights; give "
+            "the run and the weights (best, ema, last) that it was made with"
         )
 
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..lookup import check_count
+
 MOST_ITEMS = 100
 """How many items the network sees at once, unless told."""
 
@@ -20,7 +22,7 @@ class CodingConfig:
         check: whether the file is decoded once.
 
     Raises:
-        ValueError: for a seed outside 0 to 2^64 - 1.
+        ValueError: for a seed outside 0 to 2^64 - 1, and for a batch that no machine can hold.
     """
 
     steps: int | None = None
@@ -29,6 +31,7 @@ class CodingConfig:
     check: bool = True
 
     def __post_init__(self) -> None:
+        check_count("batch", self.batch, 1, 1_000_000)
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed={self.seed}: give 0 to 2^64 - 1")
 

@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..lookup import check_count
 from ..process.grid import grid
 from ..process.prediction import Predict
 from .driver import sample
@@ -37,6 +38,10 @@ from .tuned_sampler import TunedSampler
 _TEACHER_STEPS = 100
 _WARM_UP = 20
 _SMALLEST_SQUARED_ERROR = 1e-24
+
+
+_LARGEST = {"steps": 1000, "iterations": 10_000_000, "batch": 1_000_000, "held_out": 1_000_000}
+"""The largest counts; a plan of more steps has no use."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class TuningConfig:
         seed: of the order in which items are drawn.
 
     Raises:
-        ValueError: for a count that is no positive whole number, or a rate that is not positive.
+        ValueError: for a count that is no whole number from 1 to what a machine can hold, or a rate
+            that is not positive.
     """
 
     steps: int
@@ -66,10 +72,8 @@ class TuningConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "iterations", "batch", "held_out"):
-            value = getattr(self, name)
-            if value < 1 or value != int(value):
-                raise ValueError(f"{name}={value}; give a positive number, a whole one")
+        for name, largest in _LARGEST.items():
+            check_count(name, getattr(self, name), 1, largest)
         if not 0 < self.rate < math.inf:
             raise ValueError(f"rate={self.rate}; give a positive number")
 
@@ -116,7 +120,11 @@ def tune(
         problem = _Problem.of(predict, x_T.clone(), condition, config)
         before = problem.validation_error(plan)
         if not math.isfinite(before):
-            raise ValueError("predict: not finite on the way; look for NaN in the network")
+            raise ValueError(
+                "predict: NaN or infinite numbers on the way from noise to samples; take other "
+                "weights (best, ema, last) or a smaller scale of the guide, or train again with a "
+                "smaller learning_rate"
+            )
 
         best, after = plan.numbers(), before
         problem.fit(plan, on_step)
