@@ -233,7 +233,7 @@ def test_data_of_another_kind_are_refused(folder):
             compress(folder, raw, CodingConfig(steps=2))
     with pytest.raises(ValueError, match="steps=0"):
         compress(folder, raw_items(1), CodingConfig(steps=0))
-    with pytest.raises(ValueError, match="batches of 0"):
+    with pytest.raises(ValueError, match="batch=0"):
         compress(folder, raw_items(1), CodingConfig(steps=2, batch=0))
 
 
