@@ -16,8 +16,9 @@ import secrets
 import stat
 from collections.abc import Collection
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 MOST_JSON = 16 * 2**20
 """The largest JSON file that is read, in bytes."""
@@ -162,7 +163,7 @@ def remove_leftovers(folder: Path, names: Collection[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for reading; a link to one may stand for it.
 
     Raises:

@@ -125,6 +125,9 @@ def _list(value: list[Any], hint: Any, origin: Any, place: str, make: Make | Non
     if len(parts) != len(value):
         raise WrongKind(f"{place} has {len(value)} entries, expected {len(parts)}")
 
+    if set(parts) <= {int, float, str, bool} and all(map(_fits, value, parts, parts)):
+        return value if origin is list else tuple(value)
+
     made = [
         typed(each, part, f"{place}[{index}]", make)
         for index, (each, part) in enumerate(zip(value, parts, strict=True))

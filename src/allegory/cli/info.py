@@ -40,9 +40,10 @@ class Info:
 
 def describe(folder: RunFolder) -> dict[str, Any]:
     """The description of the run in `folder`, as JSON values by name."""
+    from ..files import read_json
     from ..recipes.serialize import to_json
 
-    content = json.loads((folder.path / "run.json").read_text())
+    content = read_json(folder.path / "run.json")
     lines = folder.metrics()
     last = lines[-1] if lines else {}
     model = folder.untrained()

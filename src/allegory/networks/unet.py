@@ -118,12 +118,13 @@ class Resolution(nn.Module):
         super().__init__()
         width = widths[0]
         size = sizes[0]
-        entering = [inner] + [width] * (config.blocks - 1)
-        self.down = nn.ModuleList(Stage(config, channels, width, size) for channels in entering)
+        self.down = nn.ModuleList(
+            Stage(config, width if index else inner, width, size) for index in range(config.blocks)
+        )
         self.inside: Smaller | Stage = (
             Smaller(config, widths, sizes) if len(widths) > 1 else Stage(config, width, width, size)
         )
-        self.up = nn.ModuleList(Stage(config, 2 * width, width, size) for _ in entering)
+        self.up = nn.ModuleList(Stage(config, 2 * width, width, size) for _ in range(config.blocks))
 
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]

@@ -10,6 +10,7 @@ report.html         from `allegory evaluate`
 from __future__ import annotations
 
 import json
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ import torch
 
 from .. import __version__
 from ..data import Dataset, DataSpec, load
-from ..files import write_whole
+from ..files import read_json, write_whole
 from ..lookup import pick
 from ..training import load_weights
 from ..training.checkpoint import BEST
 from ..training.metrics import read_reports, read_validation
+from .build import WrongSize, build_like
 from .config import Run
 from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
@@ -31,6 +33,9 @@ from .serialize import NotRegistered, from_json, to_json
 WEIGHT_FILES = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
 """Files of weights: their moving average at the lowest validation loss and at the last step, and
 the weights themselves at the last step."""
+
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
+"""What else than a ValueError a config raises whose fields have values that nobody has checked."""
 
 
 @dataclass(frozen=True)
@@ -107,23 +112,23 @@ class RunFolder:
                 f"make one with `allegory train RECIPE --out {path}`"
             )
 
+        file = path / "run.json"
+        if not os.path.lexists(file):
+            raise ValueError(
+                f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
+            )
+
         try:
-            content = current_format(json.loads((path / "run.json").read_text()))
-            run = from_json(content["run"])
-            if not isinstance(run, Run):
-                raise ValueError("it describes no run")
+            content = current_format(read_json(file))
+            run = from_json(content["run"], Run)
             spec = DataSpec.from_dict(content["data"])
             fingerprint = content["fingerprint"]
             if not isinstance(fingerprint, str | None):
                 raise ValueError(f"fingerprint {fingerprint} is no text")
             return cls(path, run, spec, which, fingerprint)
         except (NotRegistered, UnknownFormat) as error:
-            raise ValueError(f"{path / 'run.json'}: {error}") from None
-        except FileNotFoundError:
-            raise ValueError(
-                f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
-            ) from None
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file}: {error}") from None
+        except (ValueError, *DAMAGE) as error:
             raise _damaged(path, error) from None
 
     @property
@@ -149,10 +154,16 @@ class RunFolder:
         return model.eval()
 
     def untrained(self) -> Any:
-        """A new model of this run. ValueError for a run.json that is damaged."""
+        """A new model of this run, of the size of its weights where there are some.
+
+        Raises:
+            ValueError: for a run.json that is damaged, or was changed to ask for another size.
+        """
+        names = (*WEIGHT_FILES.values(), "state/model.safetensors")
+        files = [self.path / name for name in names if os.path.lexists(self.path / name)]
         try:
-            return self.run.model.build(self.spec)
-        except (AttributeError, TypeError) as error:
+            return build_like(self.run.model, self.spec, files[0] if files else None)
+        except (WrongSize, *DAMAGE) as error:
             raise _damaged(self.path, error) from None
 
     def dataset(self, source: str | None = None) -> Dataset:
@@ -186,4 +197,5 @@ class RunFolder:
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"{path / 'run.json'} is damaged ({error}); restore it or train again")
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return ValueError(f"{path / 'run.json'} is damaged ({reason}); restore it or train again")

@@ -7,12 +7,14 @@ another: those of `NETWORKS` and `MODELS`, the parts of a `Run`, and what is in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..lookup import Registry
 from ..networks import NETWORKS
 from ..training import TrainingConfig
+from ..typed import fields_of, typed
 from .config import MODELS, PathConfig, Run
 
 CONFIGS: Registry[type] = Registry("kind")
@@ -52,35 +54,33 @@ def to_json(value: Any) -> Any:
     return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def from_json(value: Any) -> Any:
+def from_json(value: Any, hint: Any = Any, place: str = "run") -> Any:
     """The value that `to_json` wrote; lists come back as tuples.
+
+    Args:
+        value: the JSON values.
+        hint: the type that the value has.
+        place: where it stands, for messages.
+
+    Returns:
+        The value, each field of it of the kind that the dataclass says.
 
     Raises:
         NotRegistered: for a class that is not registered.
-        ValueError: for fields that are unknown or missing.
+        ValueError: for fields that are unknown, missing, or of another kind.
     """
-    if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
-    if not isinstance(value, dict):
-        return value
+    return typed(value, hint, place, _made)
 
-    given = {name: from_json(item) for name, item in value.items() if name != "kind"}
-    if "kind" not in value:
-        return given
 
+def _made(value: Mapping[str, Any], place: str) -> Any:
+    """The config of an object that says its kind."""
     kinds = config_kinds()
-    name = str(value["kind"])
+    name = str(value["kind"])[:80]
     if name not in kinds:
         raise NotRegistered(
             f"kind {name!r} is not registered; import the module that registers it, "
             "e.g. allegory --import MODULE sample RUN"
         )
 
-    kind = kinds[name]
-    odd = sorted(set(given) ^ {field.name for field in fields(kind)})
-    if odd:
-        raise ValueError(
-            f"{name}: fields {odd} are unknown or missing; use the version that wrote it"
-        )
-
-    return kind(**given)
+    given = {field: item for field, item in value.items() if field != "kind"}
+    return fields_of(kinds[name], given, place, _made)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
-from ..files import make_folder, write_whole
+from ..files import make_folder, open_regular, read_json, write_whole
 from ..process.path import Path as Process
 from ..sampling import TunedSampler
 from .run_folder import RunFolder
@@ -61,17 +62,25 @@ def load_tuned(
         ValueError: for a damaged file.
     """
     file = tuned_file(folder, steps, guide)
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
 
+    present = _fingerprint(folder)
     try:
-        content = json.loads(file.read_text())
-        if content["weights"] != _fingerprint(folder):
+        content = read_json(file)
+        if not isinstance(content, dict) or not isinstance(content.get("weights"), str):
+            raise ValueError("it does not say for which weights it is")
+        if content.pop("weights") != present:
             return None
-        return TunedSampler.from_dict(path, content)
-    except (KeyError, TypeError, ValueError) as error:
+
+        tuned = TunedSampler.from_dict(path, content)
+        if tuned.grid.steps != steps:
+            raise ValueError(f"it has {tuned.grid.steps} steps")
+        return tuned
+    except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); delete it, or tune again") from None
 
 
 def _fingerprint(folder: RunFolder) -> str:
-    return hashlib.sha256(folder.weights.read_bytes()).hexdigest()
+    with open_regular(folder.weights) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -185,7 +185,7 @@ class Learner:
             moments,
             random,
             {**state, "ema_updates": self.ema.updates},
-            item_metadata(self.model),
+            item_metadata(getattr(self.model, "spec", None)),
         )
 
     def restore(self, saved: Checkpoint) -> None:

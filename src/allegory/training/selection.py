@@ -125,4 +125,5 @@ class Selection:
         if self.folder is None:
             self._best = {name: value.clone() for name, value in weights.items()}
         else:
-            write_weights(self.folder / BEST, weights, item_metadata(module))
+            metadata = item_metadata(getattr(module, "spec", None))
+            write_weights(self.folder / BEST, weights, metadata)

@@ -23,6 +23,8 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+ITEM_METADATA = ("shape", "levels", "classes")
+"""What a file of weights says of the items of its model."""
 _MOST_HEADER = 2**24
 """The largest header that is read, in bytes; one of 100,000 tensors has less."""
 
@@ -156,13 +158,15 @@ def not_finite(weights: Mapping[str, Tensor]) -> list[str]:
     return [name for name, is_finite in zip(numbers, finite, strict=True) if not is_finite]
 
 
-def item_metadata(module: nn.Module) -> dict[str, str]:
-    """What a file of weights says of the items of a model with a `spec`: their shape, as "1,8,8".
+def item_metadata(spec: object) -> dict[str, str]:
+    """What a file of weights says of the items of its model: their shape, as "1,8,8".
 
     Their numbers of levels and classes are in it too, where they have them.
+
+    Args:
+        spec: the `spec` of the model; None for a model without.
     """
-    spec = getattr(module, "spec", None)
-    found = {name: getattr(spec, name, None) for name in ("shape", "levels", "classes")}
+    found = {name: getattr(spec, name, None) for name in ITEM_METADATA}
     if isinstance(found["shape"], tuple):
         found["shape"] = ",".join(map(str, found["shape"]))
     return {name: str(value) for name, value in found.items() if value is not None}
