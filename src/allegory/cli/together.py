@@ -27,7 +27,7 @@ def run_together(words: Sequence[str]) -> None:
         ValueError: for a command other than `train`, and what the command raises.
         SystemExit: in all processes but the one that has the message.
     """
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when torch is imported
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # read when torch is imported
     from ..training import FailedElsewhere
     from ..training.group import Group
 

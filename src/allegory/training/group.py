@@ -8,6 +8,8 @@ leave the others waiting. Later one may wait long for another that loads or vali
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -107,21 +109,46 @@ class Group:
 
 def _form() -> None:
     """Wait until all processes have met. TrainingError if they do not."""
+    if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
+        raise TrainingError(
+            "RANK and WORLD_SIZE are set, and MASTER_ADDR or MASTER_PORT is not: start several "
+            "processes with torchrun, or unset RANK"
+        )
+
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         own = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
         torch.cuda.set_device(own)
 
     backend = "cpu:gloo,cuda:nccl" if has_gpu else "gloo"
+    end = time.monotonic() + FORMING_SECONDS
     try:
-        distributed.init_process_group(backend, timeout=timedelta(seconds=FORMING_SECONDS))
+        _await_store(end)
+        left = timedelta(seconds=max(1.0, end - time.monotonic()))
+        distributed.init_process_group(backend, timeout=left)
         distributed.all_reduce(torch.zeros(1))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, OSError) as error:
         raise TrainingError(
             f"not all {process_count()} processes were there within {FORMING_SECONDS:g} s: see "
             "the messages of the others, then start all of them again"
         ) from error
     distributed.distributed_c10d._set_pg_timeout(_WAIT)
+
+
+def _await_store(end: float) -> None:
+    """Wait until the first process listens, at most to this `end`; torch's own wait is longer."""
+    if os.environ["RANK"] == "0":
+        return
+
+    address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    while True:
+        try:
+            socket.create_connection(address, timeout=1.0).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def _is_of_connection(error: RuntimeError) -> bool:
