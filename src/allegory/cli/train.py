@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from ..launch import missing_processes
 from . import tables
 from .imports import errors_of, file_and_function, recipe_in
 from .options import optional
@@ -224,6 +225,8 @@ class Training:
         from ..training import bar
 
         options = self.options
+        if alone := missing_processes():
+            tables.remark(alone)
         with bar(self.settings.unit) as show:
             folder, result = execute(
                 self.settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..launch import process_count
 from . import tables
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _FEW_STEPS = 0.8
 
 
 def device_line(training: TrainingConfig) -> str:
-    """Device and precision of a run in one line.
+    """Device, precision and processes of a run in one line.
 
     Args:
         training: the configuration of the run.
@@ -25,7 +26,9 @@ def device_line(training: TrainingConfig) -> str:
     """
     from ..training.device import described, torch_device
 
-    return f"training in {described(training, torch_device(training.device))}"
+    count = process_count()
+    processes = f", in {count} processes" if count > 1 else ""
+    return f"training in {described(training, torch_device(training.device))}{processes}"
 
 
 def printed_once(text: str) -> Callback:
