@@ -137,7 +137,7 @@ def test_unknown_names_suggest_the_closest(fails, trained):
         (["--minutes", "-3"], "minutes must be above 0"),
         (["--steps", "many"], "--steps"),
         (["--stpes", "5"], "--stpes"),
-        (["--resume", "--steps", "2"], "no such folder"),
+        (["--resume", "--steps", "2"], "holds no run to go on with"),
     ],
 )
 def test_bad_training_arguments(fails, tmp_path, arguments, says):
@@ -278,8 +278,9 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path):
 
 def test_resuming_with_other_words_is_refused_and_changes_nothing(fails, trained):
     before = (trained / "run.json").read_bytes()
-    for words in (["--seed", "7"], ["--data", "moons"]):
-        assert "was begun with" in fails("train", "digits", "--out", trained, "--resume", *words)
+    again = ("train", "digits", "--out", trained, "--resume")
+    assert "was begun with 0" in fails(*again, "--seed", "7")
+    assert "24000 items, not 1797" in fails(*again, "--data", "moons")
     assert "was begun with digits" in fails("train", "toy", "--out", trained, "--resume")
     assert (trained / "run.json").read_bytes() == before
 

@@ -92,7 +92,9 @@ def test_a_recipe_with_both_budgets_says_how_many_steps_a_minute_should_bring():
 def test_a_run_with_far_fewer_steps_than_expected_says_so(steps, few):
     recipe = budget(1000, 2.0)
     run = SimpleNamespace(training=recipe, unit="bits/dim")
-    said = remarks(run, recipe, SimpleNamespace(step=steps, validation=None), "allegory train x")
+    said = remarks(
+        run, recipe, SimpleNamespace(step=steps, began=0, validation=None), "allegory train x"
+    )
     assert bool(said) is few
     assert not few or ("only 700 steps" in said[0] and "allegory train x --resume" in said[0])
 
@@ -100,7 +102,7 @@ def test_a_run_with_far_fewer_steps_than_expected_says_so(steps, few):
 def test_overfitting_is_said_with_steps_and_values():
     run = recipe_named("digits")
     found = Validation(best_step=1200, best=1.7, last=1.9, overfitted=True)
-    said = remarks(run, run.training, SimpleNamespace(step=10**6, validation=found), "")
+    said = remarks(run, run.training, SimpleNamespace(step=10**6, began=0, validation=found), "")
     assert len(said) == 1
     for words in ("step 1,200 (1.7000 bits/dim)", "ended at 1.9000", "best.safetensors"):
         assert words in said[0]

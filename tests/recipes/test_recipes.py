@@ -85,7 +85,7 @@ def test_overwriting_starts_anew_and_a_mistake_leaves_the_old_run(tmp_path):
     )
     assert (folder.path / "ema.safetensors").read_bytes() != kept
     assert RunFolder.open(folder.path).run.training.seed == 1
-    with pytest.raises(ValueError, match="give the same data"):
+    with pytest.raises(ValueError, match="other data than"):
         execute(replace(run, source="digits"), Destination(folder.path, resume=True))
 
 

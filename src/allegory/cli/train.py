@@ -50,10 +50,12 @@ class Train:
     """Seed of weights, data order and noise."""
     device: Annotated[str | None, optional("NAME")] = None
     """auto (a GPU if there is one; the default), cpu, cuda, cuda:1, ..."""
+    checkpoint_minutes: Annotated[float | None, optional("FLOAT")] = None
+    """Minutes between checkpoints, 5 by default; the first comes within a minute."""
     from_run: Annotated[str | None, optional("RUN", name="from")] = None
     """Start from the weights of another run of the same model (fine-tuning)."""
     resume: bool = False
-    """Go on with the run in --out."""
+    """Go on with the run in --out from its last checkpoint, from step 0 where there is none yet."""
     overwrite: bool = False
     """Replace the run in --out."""
     json: bool = False
@@ -114,7 +116,11 @@ class Prepared:
         run = replace(self.begun, **changed)
         _check_budget(options, run, self.begun)
         run = with_budget(run, options.minutes, options.steps)
-        given = {"seed": options.seed, "device": options.device}
+        given = {
+            "seed": options.seed,
+            "device": options.device,
+            "checkpoint_minutes": options.checkpoint_minutes,
+        }
         changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None
         }
@@ -132,17 +138,17 @@ def prepare(options: Train, *, only_help: bool = False) -> Prepared:
     Raises:
         ValueError: for an unknown recipe, or options of another run than the one to resume.
     """
-    from ..recipes import RunFolder
+    from ..recipes import Destination, RunFolder
 
     if not options.resume:
         run, description = _recipe(options.recipe, options.data, only_help)
         return Prepared(options, run, description)
 
+    Destination(options.folder, options.resume, options.overwrite).check()
     begun = RunFolder.open(options.folder).run
     own, description = _recipe(options.recipe, options.data or begun.source)
     choices: dict[str, tuple[object, object, object]] = {
         "RECIPE": (options.recipe, own.recipe, begun.recipe),
-        "--data": (options.data, own.source, begun.source),
         "--seed": (options.seed, options.seed, begun.training.seed),
     }
 
@@ -152,6 +158,8 @@ def prepare(options: Train, *, only_help: bool = False) -> Prepared:
                 f"{name} {given}: {options.folder} was begun with {began}; give that, or another "
                 "--out"
             )
+    if options.data is not None:
+        begun = replace(begun, source=own.source)
     return Prepared(options, begun, description)
 
 

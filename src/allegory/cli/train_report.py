@@ -58,7 +58,7 @@ def validation_figures(result: Result) -> dict[str, object]:
 
 
 def remarks(run: Run, expected: TrainingConfig, result: Result, command: str) -> list[str]:
-    """Remarks on a run that has ended: too few steps, overfitting.
+    """Remarks on a run that has ended: nothing to do, too few steps, overfitting.
 
     Args:
         run: the run.
@@ -70,6 +70,12 @@ def remarks(run: Run, expected: TrainingConfig, result: Result, command: str) ->
     Returns:
         One line per remark.
     """
+    if result.began == result.step:
+        return [
+            f"nothing to do: the run has had its budget, with {result.step:,} steps; to go on give "
+            "--resume with a larger --steps or --minutes"
+        ]
+
     lines = []
     wanted = expected_steps(run.training, expected)
     if wanted is not None and result.step < _FEW_STEPS * wanted:

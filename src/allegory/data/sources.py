@@ -42,6 +42,7 @@ from .folders import files_below
 from .images import image_folder
 from .npy import array_file
 from .parquet import hub, parquet
+from .places import MissingData, absolute
 from .toys import TOYS, toy_dataset
 
 Source = Callable[..., Dataset]
@@ -106,7 +107,8 @@ def load(source: str, seed: int = 0) -> Dataset:
 
     for note in dataset.notes:
         warnings.warn(f"{printable(dataset.name)}: {note}", Note, stacklevel=2)
-    return replace(dataset, source=source if seed == 0 else _with_seed(source, seed))
+    source = source if seed == 0 else _with_seed(source, seed)
+    return replace(dataset, source=source if _is_named(place) else absolute(source))
 
 
 def _with_seed(source: str, seed: int) -> str:
@@ -161,6 +163,11 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
     return read(*arguments, **_grouped(read, values))
 
 
+def _is_named(place: str) -> bool:
+    """Whether a place is in `SOURCES`, and no path."""
+    return place.partition(":")[0] in SOURCES
+
+
 def _source_at(place: str) -> tuple[Source, tuple[Any, ...]]:
     """The function that reads a place, and its positional arguments."""
     name, _, argument = place.partition(":")
@@ -183,7 +190,7 @@ def _path_source(place: str) -> tuple[Source, tuple[Path]]:
     path = Path(place).expanduser()
     if not place or not path.exists():
         if path.suffix or len(path.parts) > 1:
-            raise ValueError(f"data source {place!r}: no such file or folder; check the path")
+            raise MissingData(f"data source {place!r}: no such file or folder; check the path")
         pick(SOURCES.kind, place, SOURCES)
 
     if path.suffix == ".parquet" and not path.is_dir():

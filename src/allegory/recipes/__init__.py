@@ -2,7 +2,8 @@
 
 from . import digits, images, mnist, mnist_binary, plane, scores  # noqa: F401  they register
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
-from .execute import Destination, execute
+from .destination import Destination
+from .execute import execute
 from .registry import RECIPES, recipe, recipe_named
 from .run_folder import RunFolder
 from .serialize import CONFIGS

@@ -2,68 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from ..data import Dataset, DataSpec, load
-from ..training import Callback, Processes, Result, discard, load_weights, train
-from ..training.checkpoint import exists, read_checkpoint
+from ..data import Dataset, load
+from ..training import Callback, Processes, Result, load_weights, train
 from .config import Run
+from .destination import Destination, OpenDestination
+from .differences import with_model_of
 from .run_folder import RunFolder
-from .serialize import to_json
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The folder that a run is written to, and what is done where it holds a run already.
-
-    Args:
-        path: the run folder.
-        resume: continue the run in it.
-        overwrite: replace the run in it.
-
-    Raises:
-        ValueError: for both `resume` and `overwrite`.
-    """
-
-    path: Path
-    resume: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse two answers."""
-        if self.resume and self.overwrite:
-            raise ValueError("--resume and --overwrite: give one of them")
-
-    def check(self) -> None:
-        """ValueError where starting, resuming or overwriting would harm what is in the folder."""
-        path = self.path
-        occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        if occupied and not (self.resume or self.overwrite):
-            raise ValueError(
-                f"--out {str(path)!r}: exists already; give --resume to go on, --overwrite "
-                "(in Python resume=True, overwrite=True), or another folder"
-            )
-        if occupied and self.overwrite and not (path / "run.json").is_file():
-            raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
-
-    def create(self, run: Run, spec: DataSpec) -> RunFolder:
-        """The folder with the run.json of a `run` on data of this `spec`, after `check`.
-
-        Raises:
-            ValueError: for a run that cannot be resumed.
-        """
-        if self.resume:
-            _check_resumable(self.path, spec)
-        elif self.overwrite:
-            _clear(self.path)
-        return RunFolder.create(self.path, run, spec)
 
 
 def execute(
@@ -75,7 +27,7 @@ def execute(
 ) -> tuple[RunFolder, Result]:
     """Train the run in a folder, or continue what is there.
 
-    Nothing on disk is touched before everything has been built.
+    Nothing on disk is touched before everything has been built, and a saved state restored.
 
     Args:
         run: what to train.
@@ -88,118 +40,99 @@ def execute(
         The folder, and what training returns.
 
     Raises:
-        ValueError: when the folder holds a run that is neither to be continued nor replaced, or
-            when data and model do not fit.
+        ValueError: when the folder holds a run that is neither to be continued nor replaced, when
+            another process trains in it, or when data and model do not fit.
     """
     out = folder if isinstance(folder, Destination) else Destination(folder)
+    _check_initial(initial, out)
     processes = Processes(run.training.device)
-    processes.first(out.check)
 
-    run, dataset, model = processes.every(lambda: _built(run, out, initial))
-    processes.first(lambda: out.create(run, dataset.spec))
-    result = train_in(out.path, run, model, dataset, callbacks)
-    return RunFolder(out.path, run, dataset.spec), result
+    with out.opened(processes) as opened:
+        built = processes.every(lambda: _built(run, opened, initial))
+        result = train_in(opened, built, processes, callbacks)
+    return RunFolder.open(out.path), result
 
 
-def _built(run: Run, out: Destination, initial: Path | None) -> tuple[Run, Dataset, nn.Module]:
-    """The run with nothing left open, its data, and its model with the initial weights."""
-    dataset = load(run.source)
-    if initial is not None and initial.resolve() == out.path.resolve():
-        raise ValueError(f"--from {initial}: is the run in --out itself; give another --out")
+@dataclass(frozen=True)
+class Built:
+    """A run that is ready to be trained.
+
+    Args:
+        run: its choices, with nothing left open.
+        model: its model, with the initial weights.
+        dataset: its data.
+    """
+
+    run: Run
+    model: nn.Module
+    dataset: Dataset
+
+
+def _built(run: Run, out: OpenDestination, initial: Path | None) -> Built:
+    """The run with its data and its model.
+
+    Args:
+        run: what to train.
+        out: the folder, with the run to continue if there is one.
+        initial: another run, whose weights are the initial ones.
+    """
+    begun = out.begun
+    is_in_place = begun is not None and run.source == begun.run.source
+    dataset = out.data(begun.load() if begun and is_in_place else load(run.source))
     if initial is not None:
         run = with_model_of(run, initial)
-    run = run.resolved(dataset)
+    run = replace(run.resolved(dataset), source=dataset.source)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)  # the initial weights
         model = run.build_model(dataset)
-
-    if initial is not None and not out.resume:
+    if initial is not None:
         load_weights(model, RunFolder.open(initial).weights)
-    return run, dataset, model
+    return Built(run, model, dataset)
 
 
 def train_in(
-    path: Path | None,
-    run: Run,
-    model: nn.Module,
-    dataset: Dataset,
+    out: OpenDestination | None,
+    built: Built,
+    processes: Processes,
     callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Train a model in a prepared folder; a checkpoint that is there is continued.
+    """Train a model into a folder; a checkpoint that is there is continued.
 
     Args:
-        path: the folder; None writes nothing.
-        run: its choices.
-        model: its model.
-        dataset: its data.
+        out: the folder; None writes nothing.
+        built: the run.
+        processes: the processes that train it.
         callbacks: called at each report.
+
+    Raises:
+        ValueError: where the run to continue has another model or other data.
     """
-    processes = Processes(run.training.device)
+    run, dataset = built.run, built.dataset
     part = (processes.rank, processes.world)
     batches = processes.every(
         lambda: dataset.batches(run.training.batch_size, run.training.seed, part)
     )
     held_out = dataset.validation
+    output = None if out is None else processes.every(partial(out.output, run, dataset))
 
     return train(
-        model,
+        built.model,
         batches,
         run.training,
-        path,
-        resume=path is not None and exists(path),
+        output,
+        resume=out is not None and out.is_resumed,
         callbacks=callbacks,
         validation=(held_out.x, held_out.labels) if len(held_out) else None,
         processes=processes,
     )
 
 
-def with_model_of(run: Run, path: Path) -> Run:
-    """The run with the model of another one, whose weights it will start from.
-
-    Args:
-        run: its model may leave fields open, as None.
-        path: folder of the other run.
-
-    Raises:
-        ValueError: where the models differ; it names the first field that does.
-    """
-    other = RunFolder.open(path).run
-    mine, theirs = (_flat("model", to_json(each.model)) for each in (run, other))
-
-    for name in {**theirs, **mine}:
-        value, wanted = mine.get(name), theirs.get(name)
-        if value != wanted and (name not in mine or value is not None):
-            raise ValueError(
-                f"--from {path}: its {name} is {wanted} and here it is {value}; "
-                "weights fit the same model only"
-            )
-
-    return replace(run, model=other.model)
-
-
-def _flat(prefix: str, value: Any) -> dict[str, Any]:
-    """A tree of fields as dotted names."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for name, part in value.items():
-        flat |= _flat(f"{prefix}.{name}", part)
-    return flat
-
-
-def _check_resumable(path: Path, spec: DataSpec) -> None:
-    """ValueError, before anything is written, for a damaged checkpoint or other data."""
-    began = RunFolder.open(path).spec
-    if spec != began:
+def _check_initial(initial: Path | None, out: Destination) -> None:
+    """ValueError for weights to start from that cannot be taken."""
+    if initial is not None and out.resume:
         raise ValueError(
-            f"--resume: the data are {spec}, the run began with {began}; give the same data"
+            f"--from {initial}: --resume goes on with the weights in {out.path}; give one of them"
         )
-    read_checkpoint(path)
-
-
-def _clear(path: Path) -> None:
-    """Remove what a run writes, and nothing else."""
-    discard(path)
-    (path / "report.html").unlink(missing_ok=True)
-    shutil.rmtree(path / "samples", ignore_errors=True)
+    if initial is not None and initial.resolve() == out.path.resolve():
+        raise ValueError(f"--from {initial}: is the run in --out itself; give another --out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from ..data import Dataset, load
 from ..training import Callback, Processes, Result, TrainingConfig, bar, load_weights
 from .config import Run
 from .derive import config_of
-from .execute import Destination, train_in
+from .destination import Destination, OpenDestination
+from .execute import Built, train_in
 from .run_folder import RunFolder
 
 
@@ -69,19 +71,12 @@ def train(
         raise ValueError("resume and overwrite are about a folder; give out=FOLDER")
 
     processes = Processes(training.device)
-    if folder is not None:
-        processes.first(folder.check)
-
-    dataset = processes.every(lambda: _checked_data(model, data))
-    run = Run("python", dataset.source, config_of(model), training)
-
-    if folder is not None:
-        written = folder
-        processes.first(lambda: written.create(run, dataset.spec))
-
-    path = None if folder is None else folder.path
-    with bar(run.unit) as show:
-        result = train_in(path, run, model, dataset, [show, *callbacks])
+    with nullcontext() if folder is None else folder.opened(processes) as opened:
+        dataset = processes.every(lambda: _checked_data(model, data, opened))
+        run = Run("python", dataset.source, config_of(model), training)
+        with bar(run.unit) as show:
+            built = Built(run, model, dataset)
+            result = train_in(opened, built, processes, [show, *callbacks])
 
     model.load_state_dict(result.best.state_dict())
     model.eval()
@@ -116,9 +111,11 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
     return model.eval()
 
 
-def _checked_data(model: nn.Module, data: Dataset | str) -> Dataset:
+def _checked_data(model: nn.Module, data: Dataset | str, out: OpenDestination | None) -> Dataset:
     """The data, loaded if they are text. ValueError if they are not what the model is for."""
     dataset = load(data) if isinstance(data, str) else data
+    if out is not None:
+        dataset = out.data(dataset)
     _check_spec(model, dataset)
     return dataset
 

@@ -20,6 +20,7 @@ import torch
 
 from .. import __version__
 from ..data import Dataset, DataSpec, load
+from ..data.places import MissingData
 from ..files import read_json, write_whole
 from ..lookup import pick
 from ..training import load_weights
@@ -175,10 +176,7 @@ class RunFolder:
         Raises:
             ValueError: for data of another kind, or a run that learned data in memory.
         """
-        if source is None and not self.run.source:
-            raise ValueError(f"RUN {str(self.path)!r}: learned data in memory; give --data")
-
-        dataset = load(source or self.run.source)
+        dataset = self.load(source)
         if dataset.spec != self.spec:
             raise ValueError(
                 f"--data: {dataset.spec} is not what the run learned, {self.spec}; "
@@ -186,6 +184,24 @@ class RunFolder:
             )
 
         return dataset
+
+    def load(self, source: str | None = None) -> Dataset:
+        """The run's data, or others, with the description that they have by themselves.
+
+        Args:
+            source: other data, as `allegory.data.load` reads them; None means those of the run.
+
+        Raises:
+            ValueError: for data that cannot be read, or a run that learned data in memory.
+        """
+        if source is None and not self.run.source:
+            raise ValueError(f"RUN {str(self.path)!r}: learned data in memory; give --data")
+
+        try:
+            return load(source or self.run.source)
+        except MissingData as error:
+            remedy = "" if source else "; if the data have moved, give --data with the new path"
+            raise ValueError(f"{error}{remedy}") from None
 
     def metrics(self) -> list[dict[str, float]]:
         """The reports in metrics.jsonl."""

@@ -9,8 +9,8 @@ from .distributed import Processes
 from .ema import EMA
 from .engine import train
 from .errors import FailedElsewhere, Interrupted, TrainingError
-from .loop import Result
 from .progress import Callback, Progress, bar
+from .result import Result
 from .selection import Validation
 from .weights import load_weights
 

@@ -45,6 +45,7 @@ from ..files import (
     write_whole,
 )
 from .errors import TrainingError
+from .packing import packed
 from .weights import REMEDY, read_weights
 
 TENSORS = ("model", "ema", "optimizer", "random")
@@ -83,8 +84,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         checkpoint: the new state.
 
     Raises:
-        TrainingError: if the disk is full or cannot be written; the last complete checkpoint is
-            then untouched.
+        TrainingError: if the disk is full or cannot be written; the last complete checkpoint, if
+            there is one, is then untouched.
         ValueError: where a link, a folder or a device has the name of a file of weights.
     """
     for name in PUBLISHED:
@@ -98,9 +99,14 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         with suppress(OSError):
             recover(folder)
         reason = error.strerror or error
-        raise TrainingError(
-            f"the checkpoint could not be written to {folder} ({reason}); "
+        last = (
             "the last complete one is untouched: make room or allow writing, then resume"
+            if has_state(folder)
+            else "it would have been the first: make room or allow writing, then resume, which "
+            "begins at step 0"
+        )
+        raise TrainingError(
+            f"the checkpoint could not be written to {folder} ({reason}); {last}"
         ) from error
 
 
@@ -120,12 +126,11 @@ def write_weights(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, _packed(weights, metadata or {}), sync=True)
+        write_whole(path, packed(weights, metadata or {}), sync=True)
     except OSError as error:
         reason = error.strerror or error
         raise TrainingError(
-            f"{path} could not be written ({reason}); the last complete checkpoint is untouched: "
-            "make room or allow writing, then resume"
+            f"{path} could not be written ({reason}): make room or allow writing, then resume"
         ) from error
 
 
@@ -172,6 +177,11 @@ def exists(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("state", "state.old", *PUBLISHED))
 
 
+def has_state(folder: Path) -> bool:
+    """Whether the folder holds a checkpoint that a run can go on from."""
+    return any(os.path.lexists(folder / name) for name in ("state", "state.old"))
+
+
 def discard(folder: Path) -> None:
     """Delete the checkpoint, weights and metrics of a run folder, and nothing else in it."""
     for name in ("state", "state.old", "state.new"):
@@ -211,7 +221,7 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
     new.mkdir(parents=True)
     for name in TENSORS:
         metadata = checkpoint.metadata if name in ("model", "ema") else {}
-        content = _packed(getattr(checkpoint, name), metadata)
+        content = packed(getattr(checkpoint, name), metadata)
         write_new(new / f"{name}.safetensors", content, sync=True)
 
     numbers = {"format": FORMAT, "state": checkpoint.state}
@@ -223,17 +233,6 @@ def _prepare(folder: Path, checkpoint: Checkpoint) -> None:
         except OSError:  # a file system without hard links
             write_new(folder / f"{name}.new", (new / name).read_bytes(), sync=True)
     sync_folder(new)
-
-
-def _packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a safetensors file, of contiguous copies on the CPU.
-
-    Tied weights overlap in memory, which the format forbids, and a view may have gaps.
-    """
-    from safetensors.torch import save
-
-    plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    return save(plain, dict(metadata) or None)
 
 
 def _swap(folder: Path) -> None:

@@ -36,7 +36,8 @@ class TrainingConfig:
         precision: "fp32", "bf16" (matrix products in bfloat16), or "auto": bfloat16 where the
             device has it.
         accumulate: batches per optimizer step.
-        checkpoint_minutes: minutes between checkpoints.
+        checkpoint_minutes: minutes between checkpoints; the first one of a run comes after a minute
+            at most.
         log_every: steps between lines of metrics.jsonl.
         validation_every: steps between validations; None: about 20 times in the run, 0: never.
         seed: of the random numbers that the loss draws.

@@ -8,6 +8,7 @@ change the run.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -18,9 +19,11 @@ from .checkpoint import BEST, Checkpoint
 from .config import TrainingConfig
 from .counters import Counters, Record, saved_numbers
 from .distributed import Processes
-from .loop import Result, TrainingLoop
+from .loop import TrainingLoop
 from .optimization import Batch, BatchStream, Learner
+from .output import Output, unshared
 from .progress import Callback
+from .result import Result
 from .rng_state import isolated
 from .selection import Selection
 from .signals import interrupts
@@ -31,7 +34,7 @@ def train(
     model: nn.Module,
     batches: BatchStream,
     config: TrainingConfig,
-    folder: Path | None = None,
+    folder: Path | Output | None = None,
     *,
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
@@ -44,7 +47,8 @@ def train(
         model: a module with `loss(batch, generator)`, one loss per item.
         batches: an endless iterator of batches with a position that can be saved.
         config: budget in steps or minutes, optimizer, and so on.
-        folder: the run folder, for checkpoints and metrics; None writes nothing.
+        folder: the run folder, for checkpoints and metrics; a path is refused where it holds a run,
+            unless that is resumed, an `Output` prepares its folder itself. None writes nothing.
         resume: whether to continue the run in the folder.
         callbacks: called at each report, and every ten seconds, in the first process.
         validation: held-out items as one batch; their loss selects the best checkpoint. None: no
@@ -62,22 +66,26 @@ def train(
     """
     processes = processes or Processes(config.device)
 
-    def read() -> Checkpoint | None:
+    def read() -> tuple[Output | None, Checkpoint | None]:
         _check(model, folder, resume)
-        return checkpoint.read_checkpoint(folder) if resume and folder is not None else None
+        output = unshared(folder) if isinstance(folder, Path) else folder
+        return output, checkpoint.read_checkpoint(output.path) if output and resume else None
 
-    saved = processes.every(read)
+    output, saved = processes.every(read)
 
     with isolated(processes.device), interrupts() as stop, processes.connected():
         learner = Learner(model, config, processes)
-        counters = _start(learner, batches, saved)
-        selection = _selection(validation, learner, counters, folder)
-        loop = TrainingLoop(learner, batches, counters, folder, selection)
+        counters = processes.every(lambda: _start(learner, batches, saved))
+        if output is not None:
+            processes.first(partial(output.begin, counters))
+
+        selection = _selection(validation, learner, counters, output)
+        loop = TrainingLoop(learner, batches, counters, output, selection)
         with dropout_drawn_from(model, learner.generators.dropout):
             return loop.run(stop, callbacks)
 
 
-def _check(model: nn.Module, folder: Path | None, resume: bool) -> None:
+def _check(model: nn.Module, folder: Path | Output | None, resume: bool) -> None:
     """Raise ValueError for a model without a loss, or a folder that does not fit `resume`."""
     if not callable(getattr(model, "loss", None)):
         raise ValueError(
@@ -86,7 +94,7 @@ def _check(model: nn.Module, folder: Path | None, resume: bool) -> None:
         )
     if resume and folder is None:
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
-    if folder is not None and not resume and checkpoint.exists(folder):
+    if isinstance(folder, Path) and not resume and checkpoint.exists(folder):
         raise ValueError(f"{folder} holds a run already: resume it, or give another folder")
 
 
@@ -106,19 +114,24 @@ def _start(learner: Learner, batches: BatchStream, saved: Checkpoint | None) -> 
 
 
 def _selection(
-    validation: Batch | None, learner: Learner, counters: Counters, folder: Path | None
+    validation: Batch | None, learner: Learner, counters: Counters, output: Output | None
 ) -> Selection | None:
     """The selection of the best weights, in the first process; None without validation.
 
-    Without validation, best weights of an earlier session are deleted.
+    Best weights in the folder that are not in the record, of a session that died or was validated,
+    are deleted.
     """
     if learner.processes.rank != 0:
         return None
-    if validation is not None and learner.config.validation_every != 0:
-        validator = Validator(validation, learner.config, learner.processes.device)
-        return Selection(validator, counters.validation, folder)
 
-    counters.validation = Record()
-    if folder is not None:
+    is_validated = validation is not None and learner.config.validation_every != 0
+    if not is_validated:
+        counters.validation = Record()
+    folder = None if output is None else output.path
+    if folder is not None and counters.validation.best is None:
         (folder / BEST).unlink(missing_ok=True)
-    return None
+
+    if validation is None or not is_validated:
+        return None
+    validator = Validator(validation, learner.config, learner.processes.device)
+    return Selection(validator, counters.validation, folder)

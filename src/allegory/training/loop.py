@@ -7,51 +7,32 @@ before a checkpoint is written.
 """
 
 import math
+import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import checkpoint
 from .counters import Counters
 from .errors import Interrupted, TrainingError
 from .metrics import Metrics
 from .optimization import BatchStream, Learner
+from .output import Output
 from .progress import Callback, Progress
+from .result import Result
 from .rng_state import isolated
-from .selection import Selection, Validation
+from .selection import Selection
 from .signals import Stop
 from .validation import is_due
 
 _CALLBACK_SECONDS = 10.0
 """The longest time between two calls of the callbacks."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a run.
-
-    Args:
-        ema: the averaged model, in eval mode, after the last step.
-        best: the averaged model at the step with the lowest validation loss; `ema` without
-            validation.
-        step: optimizer steps.
-        images: items seen.
-        seconds: time of all sessions.
-        loss: mean training loss in the last report.
-        validation: the validation losses; None without validation.
-    """
-
-    ema: nn.Module = field(repr=False)
-    best: nn.Module = field(repr=False)
-    step: int
-    images: int
-    seconds: float
-    loss: float
-    validation: Validation | None
+_FIRST_CHECKPOINT_MINUTES = 1.0
+"""The longest time to the first checkpoint of a run."""
 
 
 class TrainingLoop:
@@ -61,7 +42,7 @@ class TrainingLoop:
         learner: the model and its optimizer.
         batches: the stream of batches.
         counters: the numbers of the state so far; they are changed in place.
-        folder: the run folder; None writes nothing.
+        output: the run folder; None writes nothing.
         selection: validation and the best weights; None: no validation.
     """
 
@@ -70,28 +51,31 @@ class TrainingLoop:
         learner: Learner,
         batches: BatchStream,
         counters: Counters,
-        folder: Path | None,
+        output: Output | None,
         selection: Selection | None,
     ) -> None:
         self.learner = learner
         self.batches = batches
         self.counters = counters
-        self.folder = folder
+        self.output = output
         self.selection = selection
         self.config = learner.config
         self.processes = learner.processes
 
         self.first = self.processes.rank == 0
         self.metrics: Metrics | None = None
-        if folder is not None:
-            lines = folder / "metrics.jsonl"
+        if output is not None:
+            lines = output.path / "metrics.jsonl"
             self.metrics = self.processes.first(lambda: Metrics(lines, counters.step))
         self.pending: list[Tensor] = []  # the end of the window, still on the device
 
         self.started = time.monotonic() - counters.seconds
         self.reported = (counters.seconds, counters.images)
-        self.saved = counters.seconds
         self.called_back = counters.seconds
+
+        self.began = counters.step
+        first_minutes = _FIRST_CHECKPOINT_MINUTES if counters.step == 0 else math.inf
+        self.save_at = counters.seconds + 60 * min(first_minutes, self.config.checkpoint_minutes)
 
     @property
     def progress(self) -> float:
@@ -120,12 +104,12 @@ class TrainingLoop:
                 self._call_back(callbacks)
             if is_due(self.config, step, before, self.progress):
                 self._validate()
-            if stopped or self.counters.seconds - self.saved >= 60 * self.config.checkpoint_minutes:
-                self._save()
-            if stopped:
-                raise Interrupted(self._interruption(), stop.number)
+            if stopped is not None or self.counters.seconds >= self.save_at:
+                self._save(stop)
+            if stopped is not None:
+                raise Interrupted(self._interruption(), stopped)
 
-        self._save()
+        self._save(stop)
         return self._result()
 
     def _result(self) -> Result:
@@ -136,10 +120,10 @@ class TrainingLoop:
             found = self.selection.result(best, last)
 
         now = self.counters
-        return Result(last, best, now.step, now.images, now.seconds, now.loss, found)
+        return Result(last, best, now.step, now.images, now.seconds, now.loss, found, self.began)
 
-    def _step(self, rate: float, stop: Stop) -> bool:
-        """One step by the clock of the first process; True if any received a stop signal."""
+    def _step(self, rate: float, stop: Stop) -> int | None:
+        """One step by the clock of the first process; the stop signal that any has received."""
         pair, items = self.learner.step(self.batches, rate)
         self.pending.append(pair)
         self.counters.step += 1
@@ -147,9 +131,13 @@ class TrainingLoop:
             self._collect()
 
         clock = time.monotonic() - self.started if self.first else 0.0
-        self.counters.seconds, images, stops = self.processes.sum(clock, items, stop.requested)
+        self.counters.seconds, images, stops, terminations = self.processes.sum(
+            clock, items, stop.requested, stop.terminated
+        )
         self.counters.images += int(images)
-        return stops > 0
+        if stops == 0:
+            return None
+        return signal.SIGTERM if terminations else signal.SIGINT
 
     def _collect(self) -> None:
         """Copy the pending losses to the host. TrainingError at the first that is not finite."""
@@ -189,12 +177,13 @@ class TrainingLoop:
 
     def _write_line(self, line: Mapping[str, float | None]) -> None:
         """Append a line to the metrics, if the run has a folder."""
-        if self.folder is not None:
+        if self.output is not None:
             self.processes.first(lambda: self._append(line))
 
     def _append(self, line: Mapping[str, float | None]) -> None:
         if self.metrics is not None:
-            self.metrics.append(line)
+            with self._writing():
+                self.metrics.append(line)
 
     def _call_back(self, callbacks: Sequence[Callback]) -> None:
         """Call the callbacks, with the loss of the last report."""
@@ -220,26 +209,32 @@ class TrainingLoop:
 
         now = self.counters
         average = self.learner.ema.module
-        line = self.selection.validate(average, now.step, now.images, now.seconds)
+        with self._writing():
+            line = self.selection.validate(average, now.step, now.images, now.seconds)
         self._append(line)
 
-    def _save(self) -> None:
-        """Write a checkpoint, if the run has a folder."""
+    def _save(self, stop: Stop) -> None:
+        """Write a checkpoint, if the run has a folder. TrainingError for weights not finite."""
         self._collect()
         self.learner.check_finite(self.counters.step)
-        self.saved = self.counters.seconds
+        self.save_at = self.counters.seconds + 60 * self.config.checkpoint_minutes
 
-        if self.folder is not None:
+        if self.output is not None:
             random = self.learner.generators.capture()
-            self.processes.first(lambda: self._write_checkpoint(random))
+            with stop.writing():
+                self.processes.first(lambda: self._write_checkpoint(random))
 
     def _write_checkpoint(self, random: Mapping[str, Tensor]) -> None:
-        if self.folder is not None:
+        if self.output is not None:
             state = {"counters": asdict(self.counters), "batches": self.batches.state_dict()}
-            checkpoint.write(self.folder, self.learner.checkpoint(random, state))
+            with self._writing():
+                checkpoint.write(self.output.path, self.learner.checkpoint(random, state))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.output is None else self.output.writing()
 
     def _interruption(self) -> str:
         place = f"interrupted at step {self.counters.step}"
-        if self.folder is None:
+        if self.output is None:
             return f"{place}; nothing was saved, because the run has no folder"
-        return f"{place}; the checkpoint is in {self.folder}: resume to go on"
+        return f"{place}; the checkpoint is in {self.output.path}: resume to go on"

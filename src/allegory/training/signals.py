@@ -8,19 +8,38 @@ from types import FrameType
 
 
 class Stop:
-    """Whether the run has received a stop signal, and which."""
+    """The stop signals that the run has received."""
 
     def __init__(self) -> None:
-        self.requested = False
-        self.number: int = signal.SIGINT
+        self.received: list[signal.Signals] = []
+        self.is_writing = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has arrived."""
+        return bool(self.received)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether SIGTERM has arrived."""
+        return signal.SIGTERM in self.received
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside the block, a second signal is ignored, so that a checkpoint is written whole."""
+        self.is_writing = True
+        try:
+            yield
+        finally:
+            self.is_writing = False
 
 
 @contextmanager
 def interrupts() -> Iterator[Stop]:
-    """Inside the block, the first SIGINT or SIGTERM sets `requested` and does nothing else.
+    """Inside the block, the first SIGINT and the first SIGTERM are noted, and do nothing else.
 
-    A second one is handled as before the block. Python delivers signals to the main thread only;
-    in another thread the block changes nothing.
+    A second one of a kind is handled as before the block, except while a checkpoint is written.
+    Python delivers signals to the main thread only; in another thread the block changes nothing.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -30,9 +49,12 @@ def interrupts() -> Iterator[Stop]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
-        stop.number = number
-        signal.signal(number, before[signal.Signals(number)])
+        received = signal.Signals(number)
+        if received not in stop.received:
+            stop.received.append(received)
+        elif not stop.is_writing:
+            signal.signal(number, before[received])
+            signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, request)

@@ -1,0 +1,90 @@
+"""Where two runs differ: their models by the name of a field, their data by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..data import Dataset
+from .config import Run
+from .run_folder import RunFolder
+from .serialize import to_json
+
+
+def with_model_of(run: Run, path: Path) -> Run:
+    """The run with the model of another one, whose weights it will start from.
+
+    Args:
+        run: its model may leave fields open, as None.
+        path: folder of the other run.
+
+    Raises:
+        ValueError: where the models differ; it names the first field that does.
+    """
+    other = RunFolder.open(path).run
+    for name, value, wanted in _differences(run, other):
+        if value is not None:
+            raise ValueError(
+                f"--from {path}: its {name} is {wanted} and here it is {value}; "
+                "weights fit the same model only"
+            )
+
+    return replace(run, model=other.model)
+
+
+def check_same_model(run: Run, begun: Run, path: Path) -> None:
+    """ValueError where a run to be continued has another model now.
+
+    Args:
+        run: the run as it is now.
+        begun: the run as it began.
+        path: its folder.
+    """
+    for name, value, wanted in _differences(run, begun):
+        raise ValueError(
+            f"--resume: {path} was begun with {name}={wanted} and here it is {value}; "
+            "give the same model, or another folder"
+        )
+
+
+def data_to_continue(dataset: Dataset, begun: RunFolder) -> Dataset:
+    """The data of a run to be continued, under the description that the run began with.
+
+    Args:
+        dataset: the data as they are now.
+        begun: the run.
+
+    Raises:
+        ValueError: for other data than the run began with.
+    """
+    now, then = dataset.fingerprint, begun.fingerprint
+    if then not in (None, now):
+        counts = [(text or "").partition(" ")[0] for text in (now, then)]
+        is_count = counts[0] != counts[1]
+        differs = f"{counts[0]} items, not {counts[1]}" if is_count else "other content"
+        raise ValueError(
+            f"--data {dataset.source or dataset.name}: other data than {begun.path} began with "
+            f"({differs}); give the same data, or another folder"
+        )
+    return dataset.as_spec(begun.spec)
+
+
+def _differences(run: Run, other: Run) -> Iterator[tuple[str, Any, Any]]:
+    """The fields in which the models of two runs differ: name, value of one, value of the other."""
+    mine, theirs = (_flat("model", to_json(each.model)) for each in (run, other))
+    for name in {**theirs, **mine}:
+        value, wanted = (each.get(name, "absent") for each in (mine, theirs))
+        if value != wanted:
+            yield name, value, wanted
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    """A tree of fields as dotted names."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for name, part in value.items():
+        flat |= _flat(f"{prefix}.{name}", part)
+    return flat
