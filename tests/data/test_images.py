@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 from allegory.data import Dataset, load
+from allegory.data import pixels as decoding
 from allegory.data.encoded import Encoded
 from allegory.data.pixels import Decoded, decode_images
 
@@ -385,6 +387,37 @@ def test_more_than_the_memory_is_refused_by_headers(
         decoded(bomb(1000, 1000), bomb(1000, 1000), size=size)
 
 
+def test_images_that_all_are_too_large_are_refused_by_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many rows a table may claim."""
+
+    class Many:
+        seen = 0
+
+        def __len__(self) -> int:
+            return 10**7
+
+        def __iter__(self) -> Iterator[Encoded]:
+            for _ in range(3):
+                self.seen += 1
+                yield Encoded("image", bomb(9000, 9000))
+
+    many = Many()
+    with pytest.raises(ValueError, match="10000000 images of 1x9000x9000 take"):
+        decode_images(many)
+    assert many.seen == 1
+
+
+def test_what_libtiff_says_of_damage_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """The code table of the compressed pixels is overwritten."""
+    content = bytearray(encoded(grey(20, 20), "TIFF", compression="tiff_lzw"))
+    content[10:60] = b"\xff" * 50
+    with pytest.raises(ValueError, match="image 0: cannot be read"):
+        decoded(bytes(content))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_text_bomb_is_refused_by_name(tmp_path: Path) -> None:
     """A PNG whose comment takes 100 MB."""
     text = b"zTXtcomment\0\0" + zlib.compress(bytes(100_000_000), 1)
@@ -395,10 +428,14 @@ def test_a_text_bomb_is_refused_by_name(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_jpegs_are_reduced_as_they_are_decoded() -> None:
-    """A ramp comes out the same as from the whole image, to 2 of 256 levels."""
+def test_jpegs_are_reduced_as_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ramp comes out the same as from the whole image, to 2 of 256 levels, without its memory."""
     ramp = np.linspace(0, 255, 512).astype(np.uint8)[None, :].repeat(512, 0)
     photo = encoded(ramp, "JPEG", quality=95)
     whole = Image.open(io.BytesIO(photo)).resize((16, 16), Image.Resampling.BICUBIC)
+
+    sizes = []
+    turn = decoding.load_turned
+    monkeypatch.setattr(decoding, "load_turned", lambda each: (turn(each), sizes.append(each.size)))
     error = decoded(photo, size=16).x[0, 0].numpy().astype(int) - np.asarray(whole)
-    assert np.abs(error).max() <= 2
+    assert np.abs(error).max() <= 2 and sizes == [(64, 64)]

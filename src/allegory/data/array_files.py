@@ -29,6 +29,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..files import open_regular
+from ..lookup import printable
 from .memory import free_memory
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -87,11 +88,11 @@ def read_arrays(path: Path) -> Arrays:
         try:
             arrays = _arrays(file)
         except _Refused as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{printable(path)}: {error}") from None
         except _DAMAGED as error:
             system = error.strerror if isinstance(error, OSError) else None
             reason = system or "not numpy's format, or damaged"
-            raise ValueError(f"{path}: cannot be read ({reason}); {_REMEDY}") from None
+            raise ValueError(f"{printable(path)}: cannot be read ({reason}); {_REMEDY}") from None
     return {"x": next(iter(arrays.values()))} if len(arrays) == 1 else arrays
 
 

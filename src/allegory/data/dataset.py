@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..lookup import printable
 from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
@@ -54,7 +55,7 @@ class Dataset:
             try:
                 self.spec.check(items.x, items.labels)
             except ValueError as error:
-                raise ValueError(f"{self.name}, {part}: {error}") from None
+                raise ValueError(f"{printable(self.name)}, {part}: {error}") from None
 
     @classmethod
     def from_arrays(

@@ -9,6 +9,7 @@ is held out of the training set (`splits.py`).
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..lookup import printable
 from .array_files import Arrays, read_arrays
 from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
 from .classes import ClassName, are_counted, class_index, class_names
@@ -33,7 +34,9 @@ def array_file(
     """
     arrays = read_arrays(path)
     if (low is None) != (high is None):
-        raise ValueError(f"{path}: ?low= and ?high= are given together, or both left out")
+        raise ValueError(
+            f"{printable(path)}: ?low= and ?high= are given together, or both left out"
+        )
     try:
         declared = Declared(levels, None if low is None else (low, high))
 
@@ -43,7 +46,7 @@ def array_file(
         found = complete(_indexed(raw, names))
         spec = spec_of(found, raw["train"].declared, names)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{printable(path)}: {error}") from None
 
     train, validation, test = (narrowed(items, spec) for items in found)
     return Dataset(path.stem, spec, train, validation, test, notes=raw["train"].notes)

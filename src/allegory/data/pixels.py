@@ -158,6 +158,8 @@ def _centred_square(image: Any) -> Any:
     """The largest centred square of an image."""
     width, height = image.size
     side = min(width, height)
+    if width == height:
+        return image
     left = (width - side) // 2
     top = (height - side) // 2
     return image.crop((left, top, left + side, top + side))
