@@ -12,6 +12,7 @@ BEGIN = """
 import numpy as np
 import torch
 import allegory as al
+from allegory.evaluation import evaluate, item_scores
 from allegory.recipes import Run, recipe_named
 
 torch.manual_seed(0)
@@ -71,9 +72,43 @@ REFUSED = {
         "returned (20, 1) for x_t of shape (20, 3)"
     ),
     "al.sample(al.as_predict(lambda x, t, c: None, path, 'x0'), x, grid)": "returned NoneType",
+    "al.load(np.zeros((5, 2)))": "source: of type ndarray; give a name or path",
+    "al.load(3)": "source: of type int (3); give a name or path",
+    "al.train(model, x, steps=1)": "data: of type Tensor; give a Dataset",
+    "al.train(model, data, minutes='x')": "minutes: of type str ('x'); give a number of minutes",
+    "al.train(model, data, steps=1, config=3)": "config: of type int (3); give a TrainingConfig",
+    "al.train(model, data, steps=1, out=3)": "out: of type int (3); give the path",
+    "al.train(model, data, steps=1, callbacks=3)": "callbacks: of type int (3); give a list",
+    "al.open(np.zeros(3))": "folder: of type ndarray; give the path of a run folder",
+    "al.Denoiser(al.MLP(data.spec), 'cosine')": "path: of type str ('cosine'); give a Path",
+    "al.Path('cosine')": "schedule: of type str; give a Schedule",
+    "al.VDM(al.MLP(data.spec), data.spec)": "give a Denoiser, e.g. Denoiser(network, Path",
+    "al.VDM(model.denoiser, data)": "spec: of type Dataset; give a DataSpec",
+    "al.grid('cosine', 3)": "path: of type str ('cosine'); give a Path",
+    "al.sample(model, x, grid)": "predict: of type VDM; give its denoiser",
+    "al.variational_bound(al.MLP(data.spec), x, None)": "give a Predict, which `as_predict` makes",
+    "al.flow_log_prob(model, x)": "predict: of type VDM; give its denoiser",
+    "al.sample(model.denoiser, range(3), grid)": "x_T: of type range; give a tensor",
+    "al.initial_noise(path, 2, range(3))": "shape: of type int (2); give the shape of one item",
+    "al.initial_noise(path, (2,), 3)": "seeds=3: give one integer per item",
+    "al.Mixture([[0.0]], 0.2, path=path)": "means: of type list; give a tensor",
+    "al.ClassifierFree('2')": "scale: of type str ('2'); give a number",
+    "al.ClassifierFree(1e300)": "give a number of at most 1,000,000 in size",
+    "model.bound(x.numpy())": "x: of type ndarray; give a torch tensor of items",
+    "model.bound(x, condition='cat')": "condition='cat': give one label for all items",
+    "model.bound(x, draws='3')": "draws=3; give a whole number",
+    "model.sample([1.5])": "seeds: 1.5 is none; give one integer per item",
+    "model.sample([-1])": "seeds: -1 is none; give whole numbers from 0 to 2^64 - 1",
+    "model.sample([2**64])": "seeds: 18446744073709551616 is none",
+    "model.sample([1], sampler=3)": "sampler: of type int (3); give a Sampler",
+    "evaluate(model, x)": "dataset: of type Tensor; give a Dataset",
+    "evaluate(model, data, 3)": "config: of type int (3); give an EvaluationConfig",
+    "item_scores(model, x)": "items: of type Tensor; give Items",
 }
 
 EQUAL = {
+    "model.bound(x, condition=3).total": ("model.bound(x, torch.full((20,), 3)).total"),
+    "model.sample(torch.tensor([1, 2]))": "model.sample([1, 2])",
     "model.sample([1, 2], [3, 0])": "model.sample([1, 2], torch.tensor([3, 0]))",
     "model.sample([1, 2], np.array([3, 0]))": "model.sample([1, 2], torch.tensor([3, 0]))",
     "model.sample([1, 2], np.int64(3))": "model.sample([1, 2], 3)",

@@ -58,6 +58,30 @@ def printable(text: object) -> str:
     )
 
 
+def check_type(name: str, value: object, kinds: type | tuple[type, ...], remedy: str) -> None:
+    """Refuse a value of another kind than those that an argument takes.
+
+    Args:
+        name: the argument.
+        value: its value.
+        kinds: the types that it may have.
+        remedy: what to give.
+
+    Raises:
+        ValueError: for a value of another kind.
+    """
+    if not isinstance(value, kinds):
+        what = value.__name__ if isinstance(value, type) else type(value).__name__
+        shown = f" ({value!r})" if isinstance(value, str | int | float) else ""
+        raise ValueError(f"{name}: of type {what}{shown}; give {remedy}")
+
+
+def refuse_number(seeds: object) -> None:
+    """ValueError for seeds that are one number, as if it were the number of items."""
+    if isinstance(seeds, int):
+        raise ValueError(f"seeds={seeds}: give one integer per item, e.g. seeds=range({seeds})")
+
+
 def check_count(name: str, value: object, least: int, most: int) -> None:
     """Refuse a number of things that is no whole number, or that no machine can hold.
 

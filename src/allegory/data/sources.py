@@ -25,6 +25,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import os
 import typing
 import warnings
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..lookup import Note, Registry, pick, printable
+from ..lookup import Note, Registry, check_type, pick, printable
 from .binarize import MODES, binarize
 from .bundled import handwritten_digits
 from .dataset import Dataset
@@ -74,7 +75,7 @@ _FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...]]
 """Options for images of any source, in the order in which they are applied, with their values."""
 
 
-def load(source: str, seed: int = 0) -> Dataset:
+def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
     """The data set of this name or path, with its options (see the head of the module).
 
     Args:
@@ -89,6 +90,9 @@ def load(source: str, seed: int = 0) -> Dataset:
     Raises:
         ValueError: for an unknown source or option, a missing library, or data that cannot be read.
     """
+    remedy = "a name or path, such as 'digits'; arrays become data by Dataset.from_arrays"
+    check_type("source", source, (str, os.PathLike), remedy)
+    source = os.fspath(source)
     place, options = _options(source)
     steps = [
         (change, value)

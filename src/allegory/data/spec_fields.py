@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..lookup import is_whole
+from ..lookup import check_type, is_whole
 from .classes import check_class_names, classes_text
 from .columns import check_finite, number_name
 
@@ -55,6 +55,7 @@ def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
     Raises:
         ValueError: with the first thing wrong and the remedy.
     """
+    check_type("x", raw, Tensor, "a torch tensor of items, e.g. torch.as_tensor(x)")
     if len(raw) == 0:
         raise ValueError("x: no items; give at least one")
     if tuple(raw.shape[1:]) != spec.shape:

@@ -11,6 +11,7 @@ import torch
 
 from ..data.dataset import Dataset, Items
 from ..data.splits import subset
+from ..lookup import check_type
 from ..models.base import HasTrajectory, Model, has_bound, is_conditional
 from ..process.bound import Bound, Estimate
 from ..progress import OnProgress
@@ -48,7 +49,9 @@ def evaluate(
         ValueError: for data that do not fit the model, fewer than two test items, and samples that
             are not finite.
     """
+    check_type("dataset", dataset, Dataset, "a Dataset, e.g. allegory.load('digits')")
     config = config or EvaluationConfig()
+    check_type("config", config, EvaluationConfig, "an EvaluationConfig, or None")
     available = len(dataset.test)
     dataset = measured(dataset, config)
     config = _resolved(model, dataset, config)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..data.dataset import Items
 from ..data.spec import DataSpec
+from ..lookup import check_type
 from ..models.base import HasBound, HasLatents, HasStepBound, Model, device_of, evaluating
 from ..process.bound import Bound, Estimate, bits_per_dim, estimate
 from ..sampling.driver import OnStep
@@ -127,6 +128,7 @@ def bounds(
 
     `model`, `items`, `config`, `on_step` and errors are those of `evaluate_bound`.
     """
+    check_type("items", items, Items, "Items, e.g. data.test or Items(x)")
     if not isinstance(model, HasBound):
         raise ValueError(f"model: {type(model).__name__} has no method `bound`")
     if config.labelled and items.labels is None:

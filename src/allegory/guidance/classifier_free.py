@@ -10,13 +10,14 @@ write 1 + w.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import MAX_PARAMETER
+from ..lookup import MAX_PARAMETER, check_type
 from ..process.guide import GUIDES, Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
@@ -41,6 +42,7 @@ class ClassifierFree:
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        check_type("scale", self.scale, Real, "a number; 1 is unguided")
         if not abs(self.scale) <= MAX_PARAMETER:
             raise ValueError(
                 f"guidance scale {self.scale}: give a number of at most {MAX_PARAMETER:,} in "

@@ -23,12 +23,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..lookup import check_count
 from ..process.bound import Bound
 from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from ..process.decoder import Decoder
 from ..process.noise import Noise, Stream, item_seeds
-from ..process.prediction import Predict, Prediction
+from ..process.prediction import Predict, Prediction, check_predict
 
+MAX_DRAWS = 100_000
+"""The largest number of draws, and of steps."""
 _RECONSTRUCTION_DRAWS = 8
 """The reconstruction is the mean over at most so many draws of noise."""
 
@@ -70,9 +73,11 @@ def variational_bound(
     Raises:
         ValueError: for draws or steps below 1, or a wrong number of seeds.
     """
-    if draws < 1 or (steps is not None and steps < 1):
-        raise ValueError(f"draws={draws}, steps={steps}; give at least 1 of each")
+    check_count("draws", draws, 1, MAX_DRAWS)
+    if steps is not None:
+        check_count("steps", steps, 1, MAX_DRAWS)
 
+    check_predict(predict)
     path = predict.path
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)

@@ -39,7 +39,7 @@ from ..process.flow_field import FlowSlope
 from ..process.kernel import Gaussian
 from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Path, precise
-from ..process.prediction import Predict
+from ..process.prediction import Predict, check_predict
 
 _MAX_EXACT_DIMS = 128
 """Up to so many dimensions the trace is exact by default."""
@@ -203,6 +203,7 @@ def flow_log_prob(
         ValueError: for infinite ends, or x0 without items or of whole numbers.
         RuntimeError: when an item needs more evaluations than the solver's limit.
     """
+    check_predict(predict)
     solver = solver or FlowSolver()
     path = predict.path
     start, end = solver.ends(path)

@@ -34,6 +34,7 @@ from ..likelihood.dequantized_flow import FlowBound
 from ..likelihood.flow_ode import FlowSolver
 from ..likelihood.importance import HasLogWeights
 from ..likelihood.inference import DrawNoise, Inference
+from ..lookup import refuse_number
 from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.path import Level, Path
@@ -305,12 +306,6 @@ def has_bound(model: object) -> bool:
     infinite end).
     """
     return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
-
-
-def refuse_number(seeds: object) -> None:
-    """ValueError for seeds that are one number, as if it were the number of items."""
-    if isinstance(seeds, int):
-        raise ValueError(f"seeds={seeds}: give one integer per item, e.g. seeds=range({seeds})")
 
 
 def check_finite(samples: Tensor, how: object) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..process.coefficients import Coefficient, sqrt
-from ..process.path import Level, Path
+from ..process.path import Level, Path, check_path
 from ..process.prediction import Prediction, Target, target_named
 from .categorical_output import CategoricalOutput
 from .learned_variance import LearnedVariance
@@ -28,7 +28,8 @@ class Denoiser(nn.Module):
         data_std: standard deviation of the data in model space.
 
     Raises:
-        ValueError: when the target cannot be trained on the path, or data_std is not positive.
+        ValueError: for what is no Path, a target that cannot be trained on it, or a data_std that
+            is not positive.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Denoiser(nn.Module):
         data_std: float = 1.0,
     ) -> None:
         super().__init__()
+        check_path(path)
         if not data_std > 0:
             raise ValueError(
                 f"data_std={data_std}; give the positive standard deviation of the data"

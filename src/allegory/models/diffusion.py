@@ -24,6 +24,7 @@ from ..likelihood.decoder import Continuous, Discretised
 from ..likelihood.dequantized_flow import DequantizedFlow, FlowBound, flow_bound
 from ..likelihood.flow_ode import FlowSolver, flow_log_prob
 from ..likelihood.level_placement import chain_costs, node_levels
+from ..lookup import check_type, refuse_number
 from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
@@ -32,7 +33,7 @@ from ..process.decoder import Decoder
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
-from .base import check_finite, device_of, evaluating, refuse_number, seed_batches
+from .base import check_finite, device_of, evaluating, seed_batches
 from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
@@ -66,6 +67,12 @@ class VDM(nn.Module):
         label_dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if not hasattr(denoiser, "path"):
+            raise ValueError(
+                f"denoiser: of type {type(denoiser).__name__}; give a Denoiser, e.g. "
+                "Denoiser(network, Path.cosine())"
+            )
+        check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout={label_dropout}; give a fraction from 0 to 1")
 
@@ -175,9 +182,12 @@ class VDM(nn.Module):
         """
         if isinstance(sampler, str):
             raise ValueError(f"sampler={sampler!r}: give a Sampler, e.g. Sampler({sampler!r})")
+        if sampler is not None:
+            check_type("sampler", sampler, Sampler, "a Sampler, or None")
 
         how = (sampler or Sampler()).describe()
-        parts = [*seed_batches(seeds, labels_of(condition, seeds), batch)]
+        refuse_number(seeds)
+        parts = [*seed_batches(seeds, labels_of(condition, len(seeds)), batch)]
         samples = []
         for number, (some, labels) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
@@ -209,6 +219,7 @@ class VDM(nn.Module):
         """
         check_finite_ends(self.denoiser.path)
         self.spec.check(x)
+        condition = labels_of(condition, len(x))
         return variational_bound(
             self.denoiser,
             self.spec.encode(x),
@@ -266,6 +277,7 @@ class VDM(nn.Module):
             ValueError: for a path with an infinite end, and items that do not fit the data.
         """
         self.spec.check(x)
+        condition = labels_of(condition, len(x))
         solver = solver or FlowSolver(data_std=self.denoiser.data_std)
         with evaluating(self):
             if self.spec.levels is not None:
@@ -335,20 +347,20 @@ class VDM(nn.Module):
         return labels.masked_fill(hidden, -1)
 
 
-def labels_of(
-    condition: Tensor | Sequence[int] | int | None, seeds: Sequence[int]
-) -> Tensor | None:
-    """The labels of the items of these seeds as a tensor; one label may stand for all items."""
-    refuse_number(seeds)
-    if condition is None or isinstance(condition, Tensor):
-        return condition
+def labels_of(condition: Tensor | Sequence[int] | int | None, count: int) -> Tensor | None:
+    """The labels of `count` items as a tensor; one label may stand for all items.
+
+    ValueError for what is no label, and for another number of labels than items.
+    """
+    if condition is None:
+        return None
     try:
         labels = torch.as_tensor(condition)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
             f"condition={condition!r}: give one label for all items, or one per item"
         ) from None
-    return labels.expand(len(seeds)) if labels.ndim == 0 else labels
+    return labels.expand(count) if labels.ndim == 0 else labels
 
 
 def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

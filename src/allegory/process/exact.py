@@ -26,8 +26,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..lookup import check_type
 from .noise import Noise, Stream
-from .path import Level, Path
+from .path import Level, Path, check_path
 from .prediction import Prediction
 
 
@@ -52,6 +53,8 @@ class ExactDensity(nn.Module, ABC):
         self, means: Tensor, weights: Tensor | None, path: Path, labels: Tensor | None
     ) -> None:
         super().__init__()
+        check_type("means", means, Tensor, "a tensor (components, *shape of an item)")
+        check_path(path)
         if means.ndim < 2 or len(means) == 0:
             raise ValueError(
                 f"means: shape {tuple(means.shape)}; give (components, *shape of an item)"

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..lookup import Registry, pick
-from .path import Level, Path
+from ..lookup import Registry, check_count, pick
+from .path import Level, Path, check_path
 
 Spacing = Callable[[Path, int], Tensor]
 """(path, count) -> count times from 1 down to 0, float64."""
@@ -142,6 +142,10 @@ SPACINGS.register(
 ENDS = ("zero", "denoise", "min")
 
 
+MAX_STEPS = 100_000
+"""The largest number of steps."""
+
+
 def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "zero") -> Grid:
     """The Levels of a sampler with so many steps, one evaluation each.
 
@@ -155,8 +159,8 @@ def grid(path: Path, steps: int, spacing: str | Spacing = "time", end: str = "ze
         ValueError: for steps below 1, an unknown name, or a spacing that the ends of this path do
             not allow.
     """
-    if steps < 1 or steps != int(steps):
-        raise ValueError(f"steps={steps}; give a whole number, at least 1")
+    check_path(path)
+    check_count("steps", steps, 1, MAX_STEPS)
 
     pick("end", end, dict.fromkeys(ENDS))
     place = _named(spacing) if isinstance(spacing, str) else spacing

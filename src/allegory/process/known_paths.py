@@ -22,11 +22,16 @@ class KnownPaths(nn.Module):
         scaling: how alpha and sigma share it: "vp", "sub_vp", "flow", "ve", or a Scaling.
 
     Raises:
-        ValueError: for an unknown scaling.
+        ValueError: for what is no schedule, and an unknown scaling.
     """
 
     def __init__(self, schedule: Schedule, scaling: str | Scaling = "vp") -> None:
         super().__init__()
+        if not all(hasattr(schedule, name) for name in ("ends", "slope", "inverse")):
+            raise ValueError(
+                f"schedule: of type {type(schedule).__name__}; give a Schedule, such as "
+                "LinearLogSNR(10, -10), or take a known process, e.g. Path.cosine()"
+            )
         self.schedule = schedule
         self.scaling = scaling_named(scaling) if isinstance(scaling, str) else scaling
 

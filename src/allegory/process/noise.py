@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from operator import index
 
 import numpy as np
 import torch
@@ -88,7 +89,11 @@ def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
 
     ValueError for a seed that is negative or has more than 64 bits, which would be another's.
     """
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seeds: {seed} is none; give whole numbers from 0 to 2^64 - 1")
-    low, high = seed % 2**32, seed // 2**32 % 2**32
+    try:
+        number = index(seed)
+    except TypeError:
+        raise ValueError(f"seeds: {seed!r} is none; give one integer per item") from None
+    if not 0 <= number < 2**64:
+        raise ValueError(f"seeds: {number} is none; give whole numbers from 0 to 2^64 - 1")
+    low, high = number % 2**32, number // 2**32
     return np.random.SeedSequence([int(stream), low, high])

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..lookup import check_type
 from ..numerics.broadcast import expand_like
 from .coefficients import Coefficient, larger, weighted_sum
 from .known_paths import KnownPaths
@@ -36,7 +37,7 @@ class Path(KnownPaths):
         scaling: how alpha and sigma share it: "vp", "sub_vp", "flow", "ve", or a Scaling.
 
     Raises:
-        ValueError: for an unknown scaling.
+        ValueError: for what is no schedule, and an unknown scaling.
     """
 
     def at(self, t: Tensor | float | Level, like: Tensor | None = None) -> Level:
@@ -280,3 +281,8 @@ def _dtype(like: object) -> torch.dtype:
     if isinstance(like, Tensor) and like.dtype == torch.float64:
         return torch.float64
     return torch.float32 if isinstance(like, Tensor) else torch.float64
+
+
+def check_path(path: object) -> None:
+    """ValueError for a `path` that is none."""
+    check_type("path", path, Path, "a Path, e.g. Path.cosine()")

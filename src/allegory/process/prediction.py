@@ -297,6 +297,15 @@ class Predict(Protocol):
         ...
 
 
+def check_predict(predict: object) -> None:
+    """ValueError for what is no Predict, such as a whole model or a network."""
+    if callable(predict) and hasattr(predict, "path"):
+        return
+    has_one = hasattr(predict, "denoiser")
+    remedy = "its denoiser" if has_one else "a Predict, which `as_predict` makes of a function"
+    raise ValueError(f"predict: of type {type(predict).__name__}; give {remedy}")
+
+
 class FunctionPredict:
     """A function as a Predict (see `as_predict`).
 

@@ -143,11 +143,20 @@ class DiffusionConfig:
         return objective_named(self.objective).unit
 
     def resolved(self, dataset: Dataset) -> DiffusionConfig:
-        """The same choice with the `data_std` of the first 10,000 training items of the dataset."""
+        """The same choice with the `data_std` of the first 10,000 training items of the dataset.
+
+        ValueError where all their numbers are alike.
+        """
         if self.data_std is not None:
             return self
         x0 = dataset.spec.encode(dataset.train.x[:_ITEMS_FOR_STD])
-        return replace(self, data_std=round(x0.std().item(), 4))
+        data_std = x0.double().std().item()
+        if not data_std > 0:
+            raise ValueError(
+                f"{dataset.name}: all numbers of the training items are "
+                f"{dataset.train.x.flatten()[0]:g}; a diffusion model needs items that vary"
+            )
+        return replace(self, data_std=float(f"{data_std:.4g}"))
 
     def build(self, spec: DataSpec) -> VDM:
         """A new model for data with this spec.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ..data import Dataset, load
+from ..lookup import check_type
 from ..training import Callback, Processes, Result, TrainingConfig, bar, load_weights
 from .config import Run
 from .derive import config_of
@@ -65,6 +68,9 @@ def train(
             f"model: a {type(model).__name__} has no loss; give a VDM, or another model"
         )
 
+    check_type("callbacks", callbacks, Sequence, "a list of functions")
+    if out is not None:
+        check_type("out", out, (str, os.PathLike), "the path of a run folder")
     training = _training(config, minutes, steps, seed)
     folder = None if out is None else Destination(Path(out), resume, overwrite)
     if folder is None and (resume or overwrite):
@@ -100,6 +106,7 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
         ValueError: for a folder that holds no run, a run without weights, or a model that they do
             not fit.
     """
+    check_type("folder", folder, (str, os.PathLike), "the path of a run folder")
     run = RunFolder.open(Path(folder))
     if model is None:
         return run.model()
@@ -113,7 +120,9 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
 
 def _checked_data(model: nn.Module, data: Dataset | str, out: OpenDestination | None) -> Dataset:
     """The data, loaded if they are text. ValueError if they are not what the model is for."""
-    dataset = load(data) if isinstance(data, str) else data
+    dataset = load(data) if isinstance(data, str | os.PathLike) else data
+    remedy = "a Dataset, e.g. Dataset.from_arrays(x), or text that `load` reads"
+    check_type("data", dataset, Dataset, remedy)
     if out is not None:
         dataset = out.data(dataset)
     _check_spec(model, dataset)
@@ -131,6 +140,10 @@ def _training(
     config: TrainingConfig | None, minutes: float | None, steps: int | None, seed: int | None
 ) -> TrainingConfig:
     """The training config with this budget and seed."""
+    if config is not None:
+        check_type("config", config, TrainingConfig, "a TrainingConfig, or None")
+    if minutes is not None:
+        check_type("minutes", minutes, Real, "a number of minutes")
     if config is None:
         if minutes is None and steps is None:
             raise ValueError("no budget: give minutes or steps")

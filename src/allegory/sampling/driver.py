@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..lookup import check_type
 from ..process.grid import Grid
 from ..process.noise import Noise
 from ..process.path import Level
-from ..process.prediction import Predict, Prediction
+from ..process.prediction import Predict, Prediction, check_predict
 from .loop import SamplingLoop
 from .mcmc.target import Draw
 from .registry import solver_named
@@ -79,6 +80,7 @@ def trajectory(
         raise ValueError(
             f"solver {solver.name!r} draws noise and cannot go from data to noise; use ddim"
         )
+    check_type("x_T", x_T, Tensor, "a tensor, e.g. initial_noise(predict.path, shape, seeds)")
     draw = _draws(solver, seeds, x_T)
 
     loop = SamplingLoop(predict, x_T, levels[0], condition, draw)
@@ -105,6 +107,7 @@ def last_state(states: Iterable[State]) -> State:
 
 def as_grid(predict: Predict, grid: Grid | Sequence[float] | Tensor) -> Grid:
     """The grid, or that of these times on predict.path. ValueError for a grid of another path."""
+    check_predict(predict)
     if not isinstance(grid, Grid):
         return Grid(predict.path.levels(torch.as_tensor(grid, dtype=torch.float64)))
     if grid.levels[0].path is not predict.path:

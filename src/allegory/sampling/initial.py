@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from ..lookup import check_type, refuse_number
 from ..process.noise import Noise, Stream
-from ..process.path import Path
+from ..process.path import Path, check_path
 
 
 def initial_noise(
@@ -25,8 +26,11 @@ def initial_noise(
         Shape (b, *shape), float32, on the CPU.
 
     Raises:
-        ValueError: for no seeds.
+        ValueError: for no seeds, and values of another kind.
     """
+    check_path(path)
+    check_type("shape", shape, Sequence, "the shape of one item, e.g. (1, 8, 8)")
+    refuse_number(seeds)
     if len(seeds) == 0:
         raise ValueError("seeds: empty; give one integer per item")
     return path.prior_std * Noise(seeds, shape, Stream.START).draw()

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..lookup import check_count, pick
-from ..process.grid import ENDS, SPACINGS, Grid, grid
+from ..process.grid import ENDS, MAX_STEPS, SPACINGS, Grid, grid
 from ..process.guide import Guide, guide_names, guides_named
 from ..process.path import Path
 from ..process.prediction import Predict
@@ -22,9 +22,6 @@ from .initial import initial_noise
 from .registry import solver_named
 from .solver import Solver
 from .tuned_sampler import TunedSampler
-
-MAX_STEPS = 100_000
-"""The largest number of steps."""
 
 
 @dataclass(frozen=True)
