@@ -39,7 +39,7 @@ class Demo:
         from ..sampling import Sampler
         from ..training import bar
         from ..training.device import torch_device
-        from .evaluate import DEFAULT_GUIDE, Output, report_on
+        from .evaluate import DEFAULT_GUIDE, EvaluationOutput, report_on
         from .train_report import device_line, printed_once, remarks
 
         run = recipe_named("digits")
@@ -58,4 +58,4 @@ class Demo:
 
         model = folder.model().to(torch_device(self.device))
         config = EvaluationConfig(draws=64, sampler=Sampler(guide=DEFAULT_GUIDE))
-        report_on(folder, model, folder.dataset(), config, Output(self.json))
+        report_on(folder, model, folder.dataset(), config, EvaluationOutput(self.json))

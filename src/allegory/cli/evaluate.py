@@ -92,7 +92,7 @@ class Evaluate(SamplerOptions, RunOptions):
             dataset, config = dataset.all_as_test(), replace(config, reference=False)
             if dataset.source == folder.run.source:
                 tables.remark(f"--data {self.data}: {_LEARNED}")
-        report_on(folder, model, dataset, config, Output(self.json, scores))
+        report_on(folder, model, dataset, config, EvaluationOutput(self.json, scores))
 
     def _scores(self) -> Path | None:
         """The file for the scores of the items. ValueError for one that cannot be written."""
@@ -116,7 +116,7 @@ class Evaluate(SamplerOptions, RunOptions):
 
 
 @dataclass(frozen=True)
-class Output:
+class EvaluationOutput:
     """What an evaluation prints and writes, besides the report.
 
     Args:
@@ -129,7 +129,11 @@ class Output:
 
 
 def report_on(
-    folder: RunFolder, model: Any, dataset: Dataset, config: EvaluationConfig, output: Output
+    folder: RunFolder,
+    model: Any,
+    dataset: Dataset,
+    config: EvaluationConfig,
+    output: EvaluationOutput,
 ) -> None:
     """Evaluate a model, write report.html, and print the figures.
 

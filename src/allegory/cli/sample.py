@@ -49,7 +49,7 @@ class Sample(SamplerOptions, RunOptions):
         """Draw the samples and write them."""
         from ..data import Items
         from ..lookup import check_count
-        from ..models.base import HasTrajectory, check_finite, is_conditional
+        from ..models.base import HasTrajectory, check_samples, is_conditional
         from ..progress import progress
         from . import tables
         from .files import save_samples
@@ -79,7 +79,7 @@ class Sample(SamplerOptions, RunOptions):
                 batch=self.batch,
                 on_step=lambda done, total: on_progress("sampling", done, total),
             )
-            samples = check_finite(raw, "this run").cpu()
+            samples = check_samples(raw, "this run").cpu()
             if is_folder(str(self.out or out)):
                 save_pictures(out, Items(samples, labels), seeds, folder.spec, on_progress)
             else:

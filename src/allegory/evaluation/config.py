@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from ..likelihood.bound import MAX_DRAWS
 from ..lookup import check_count
 from ..progress import OnProgress
 from ..sampling.driver import OnStep
@@ -12,8 +13,6 @@ from ..sampling.sampler import Sampler
 
 MAX_SAMPLES = 1_000_000
 """The largest number of samples."""
-MAX_DRAWS = 100_000
-"""The largest number of draws or importance weights per item."""
 
 
 @dataclass(frozen=True)

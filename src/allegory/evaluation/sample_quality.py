@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.dataset import Dataset, Items
-from ..models.base import check_finite
+from ..models.base import check_samples
 from ..process.bound import Estimate
 from ..progress import OnProgress
 from .config import EvaluationConfig, stage
@@ -54,7 +54,7 @@ def compare_samples(
         ValueError: for samples that are not finite.
     """
     report = stage(on_progress, "comparison of samples") or (lambda done, total: None)
-    check_finite(generated.x, "the model")
+    check_samples(generated.x, "the model")
     seed, encode = config.seed, dataset.spec.encode
     samples, test = encode(generated.x), encode(dataset.test.x)
 

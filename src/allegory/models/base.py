@@ -51,7 +51,7 @@ __all__ = [
     "HasStepBound",
     "HasTrajectory",
     "Model",
-    "check_finite",
+    "check_samples",
     "device_of",
     "evaluating",
     "has_bound",
@@ -308,7 +308,7 @@ def has_bound(model: object) -> bool:
     return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
 
 
-def check_finite(samples: Tensor, how: object) -> Tensor:
+def check_samples(samples: Tensor, how: object) -> Tensor:
     """The samples, refused where one of them holds NaN or an infinite value.
 
     Args:

@@ -33,7 +33,7 @@ from ..process.decoder import Decoder
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
-from .base import check_finite, device_of, evaluating, seed_batches
+from .base import check_samples, device_of, evaluating, seed_batches
 from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
@@ -192,7 +192,7 @@ class VDM(nn.Module):
         for number, (some, labels) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
             x = last_state(self.trajectory(some, labels, sampler, on_step=report)).x
-            samples.append(self.spec.decode(check_finite(x, how)).cpu())
+            samples.append(self.spec.decode(check_samples(x, how)).cpu())
 
         return torch.cat(samples)
 

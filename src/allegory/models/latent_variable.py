@@ -21,7 +21,7 @@ from ..process.bound import Bound
 from ..process.decoder import Observation
 from ..process.noise import Noise, Stream, item_seeds
 from ..sampling.driver import OnStep
-from .base import check_finite, evaluating, seed_batches
+from .base import check_samples, evaluating, seed_batches
 
 
 class LatentVariableModel(nn.Module, ABC):
@@ -157,7 +157,7 @@ class LatentVariableModel(nn.Module, ABC):
                 draw = Noise(some, self.spec.shape, Stream.START).draw
                 observation = self.generate(len(some), draw)
                 drawn = observation.draw(draw(observation.mean))
-                samples.append(self.spec.decode(check_finite(drawn, "one draw")).cpu())
+                samples.append(self.spec.decode(check_samples(drawn, "one draw")).cpu())
                 if on_step is not None:
                     on_step(done, len(parts))
 
