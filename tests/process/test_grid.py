@@ -66,7 +66,7 @@ def test_the_way_back():
 @pytest.mark.parametrize(
     ("steps", "spacing", "end", "says"),
     [
-        (0, "time", "zero", "at least 1"),
+        (0, "time", "zero", "whole number, 1 to"),
         (4, "karas", "zero", "did you mean 'karras'"),
         (4, "time", "zer0", "did you mean 'zero'"),
     ],
