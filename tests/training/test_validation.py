@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -113,10 +114,11 @@ def test_losses_are_those_of_a_fixed_generator_in_any_batch_size() -> None:
     x, y = next(Numbers(20))
     assert x is not None and y is not None
     expected = ((model.net(x)[:, 0] - y) ** 2).double()
+    chosen = np.random.RandomState(0).permutation(20)[:11]
     for size in (3, 20, 50):
         config = TrainingConfig(steps=1, batch_size=size)
         losses = Validator((x, y), config, torch.device("cpu")).losses(model, 11)
-        assert torch.allclose(losses, expected[:11].detach(), rtol=1e-6)
+        assert torch.allclose(losses, expected[chosen].detach(), rtol=1e-6)
     noisy = Toy().eval()
     validator = Validator((x, y), TrainingConfig(steps=1, batch_size=8), torch.device("cpu"))
     torch.manual_seed(1)
@@ -157,3 +159,24 @@ def test_a_loss_that_is_not_finite_on_held_out_items_is_no_best(tmp_path: Path) 
     result = train(Toy(), Numbers(), CONFIG, tmp_path, validation=held_out)
     assert result.validation is None and result.best is result.ema
     assert read_validation(tmp_path / "metrics.jsonl")[-1]["validation"] is None
+
+
+def test_some_validation_items_of_sorted_data_are_of_all_classes():
+    """A set that is sorted by class: 40 of its 400 items are not 40 of the first class."""
+    seen = []
+
+    class Recorder(nn.Module):
+        def loss(self, batch, generator):
+            seen.extend(batch[1].tolist())
+            return batch[0][:, 0]
+
+    labels = torch.arange(400) // 200
+    config = TrainingConfig(steps=1, batch_size=16)
+    validator = Validator((torch.zeros(400, 1), labels), config, torch.device("cpu"))
+    assert len(validator.losses(Recorder(), 40)) == 40 and 10 <= sum(seen) <= 30
+    first, seen[:] = list(seen), []
+    validator.losses(Recorder(), 40)
+    assert seen == first
+    seen.clear()
+    validator.losses(Recorder(), 400)
+    assert seen == labels.tolist()

@@ -6,8 +6,10 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.dataset import Items
@@ -26,7 +28,7 @@ class ItemScores:
         columns: by name, each of shape (n,):
 
             - `index`: where the item stands in its file, folder or set, from 0;
-            - `label`: its class, where there are labels;
+            - `label`: its class as the data have it, where there are labels;
             - `nats`: the bound of -log p(x), lower is more likely;
             - `bits_per_dim`: the same in bits per number of the item;
             - the terms of the bound in bits/dim, which add up to `bits_per_dim`: `reconstruction`,
@@ -35,7 +37,7 @@ class ItemScores:
               takes labels.
     """
 
-    columns: Mapping[str, Tensor]
+    columns: Mapping[str, Tensor | NDArray[Any]]
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -94,9 +96,10 @@ def scores_of(
         given_label: that of p(x | label); None without.
     """
     spec = model.spec
-    columns = {"index": torch.arange(len(items)) if items.index is None else items.index}
+    index = torch.arange(len(items)) if items.index is None else items.index
+    columns: dict[str, Tensor | NDArray[Any]] = {"index": index}
     if items.labels is not None:
-        columns["label"] = items.labels
+        columns["label"] = spec.class_values(items.labels)
 
     columns |= {"nats": -bound.total, "bits_per_dim": bound.bits_per_dim(spec)}
     latents = named_latents(model, bound)

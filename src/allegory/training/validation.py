@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from .config import TrainingConfig
@@ -85,13 +86,16 @@ class Validator:
         self.config = config
         self.device = device
         self.available = next(len(part) for part in items if part is not None)
+        # The first items may be of one class; the choice is the same on every machine.
+        order = np.random.RandomState(0).permutation(self.available)
+        self._order = torch.from_numpy(order.astype(np.int64))
 
     def losses(self, module: nn.Module, count: int) -> Float[Tensor, " count"]:
-        """The losses of `module` on the first `count` items, with the same draws each time.
+        """The losses of `module` on `count` items, the same items and draws each time.
 
         Args:
             module: a module with `loss(batch, generator)`.
-            count: number of items.
+            count: number of items, chosen by a fixed permutation; all are taken in their order.
 
         Returns:
             One loss per item, (count,), in float64 on the CPU.
@@ -101,11 +105,14 @@ class Validator:
 
         parts = []
         with isolated(self.device):
-            for start in range(0, count, size):
-                chosen = slice(start, min(start + size, count))
+            for chosen in self._places(count).split(size):
                 batch = tuple(
                     None if part is None else part[chosen].to(self.device) for part in self.items
                 )
                 losses = cast(Trainable, module).loss(batch, generator)
                 parts.append(losses.detach().double().cpu())
         return torch.cat(parts)
+
+    def _places(self, count: int) -> Int64[Tensor, " count"]:
+        """Where the items are that are validated."""
+        return torch.arange(count) if count >= self.available else self._order[:count]
