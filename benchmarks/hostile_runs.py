@@ -159,8 +159,9 @@ def faults(found: Outcome, good: Outcome) -> list[str]:
     if _ESCAPES.search(found.out + found.err):
         wrong.append("control characters")
 
-    if found.processor_seconds > good.processor_seconds + MORE_SECONDS:
-        wrong.append(f"{found.seconds:.1f} s")
+    more = found.processor_seconds - good.processor_seconds
+    if more > MORE_SECONDS:
+        wrong.append(f"{more:.1f} s more")
     if found.peak > good.peak + MORE_BYTES:
         wrong.append(f"{(found.peak - good.peak) / 1e6:.0f} MB more")
     return wrong
