@@ -12,6 +12,9 @@ import torch
 from PIL import Image
 
 from allegory.data import Dataset, load
+from allegory.data.parquet import from_tables
+from allegory.data.parquet_files import hub_table
+from allegory.data.table_columns import TableOptions
 
 datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")
@@ -263,6 +266,41 @@ def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(dataset.test.x[:, 0].numpy(), x[30:])
     assert len(dataset.train) + len(dataset.validation) == 30
     assert load("hub:someone/things?size=4").spec.shape == (1, 4, 4)
+
+
+def test_a_hub_table_of_numbers_with_labels_of_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+
+    def rows(n: int, kinds: str) -> Any:
+        cells = {"age": random.normal(size=n), "pay": random.normal(size=n), "kind": [*kinds] * n}
+        cells["kind"] = cells["kind"][:n]
+        return datasets.Dataset.from_dict(cells)
+
+    splits = datasets.DatasetDict({"train": rows(40, "ab"), "test": rows(10, "b")})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: splits)
+    with pytest.raises(ValueError, match=r"columns kind: .* as in \?columns=age,pay"):
+        load("hub:someone/people")
+    data = load("hub:someone/people?label=kind")
+    assert data.spec.columns == ("age", "pay") and data.spec.class_names == ("a", "b")
+    assert data.test.labels is not None and data.test.labels.tolist() == [1] * 10
+
+
+def test_paths_of_the_hub_are_opened_in_its_cache_alone(tmp_path: Path) -> None:
+    """Images of a folder on the hub are rows with the path of what was downloaded."""
+    for folder in ("cache", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        for i, picture in enumerate(pictures(3)):
+            Image.fromarray(picture).save(tmp_path / folder / f"{i}.png")
+
+    def rows(folder: str) -> Any:
+        paths = [str(tmp_path / folder / f"{i}.png") for i in range(3)]
+        kinds = datasets.Features({"image": datasets.Image()})
+        return hub_table(datasets.Dataset.from_dict({"image": paths}, kinds), [tmp_path / "cache"])
+
+    read = from_tables("name", "hub:x", {"train": rows("cache")}, TableOptions(), ())
+    assert read.spec.shape == (1, 6, 6)
+    with pytest.raises(ValueError, match="no file in the folder"):
+        from_tables("name", "hub:x", {"train": rows("elsewhere")}, TableOptions(), ())
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ class Train:
     """Name of the recipe, or a file of your own. It comes first."""
     data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name,
-    digits, moons, ... A size or a binarization may follow, as in 'folder?size=32' and
-    'folder?binarize=dynamic'.
+    digits, moons, ... Options may follow, as in 'folder?size=32&flip=horizontal' and
+    'people.parquet?columns=income,age&label=kind'.
     """
     out: Annotated[str | None, optional("RUN")] = None
     """Run folder (runs/RECIPE if not given)."""
