@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from allegory.data import DataSpec
 from allegory.models import LadderConfig, VAEConfig
 from allegory.networks import DiTConfig, MLPConfig, PotentialConfig, UNetConfig
-from allegory.recipes import CONFIGS, MODELS, DiffusionConfig, PathConfig, Run, RunFolder
+from allegory.recipes import (
+    CONFIGS,
+    MODELS,
+    Destination,
+    DiffusionConfig,
+    PathConfig,
+    Run,
+    RunFolder,
+    execute,
+)
 from allegory.recipes.build import Limit, WrongSize
 from allegory.training import TrainingConfig
 from allegory.training.checkpoint import write_weights
@@ -277,3 +286,24 @@ def test_a_model_of_hints_that_cannot_be_read_is_still_read(tmp_path, monkeypatc
     RunFolder.create(tmp_path, run, PLANE)
     assert RunFolder.open(tmp_path).run == run
     assert RunFolder.open(tmp_path).run == replace(run)
+
+
+def test_a_resumed_run_is_built_within_its_weights(tmp_path):
+    """As every other reader of a run.json: the run to continue may be a stranger's."""
+    model = DiffusionConfig(MLPConfig(8, 1), PathConfig(), data_std=0.5)
+    training = TrainingConfig(steps=2, batch_size=8, validation_every=0)
+    folder, _ = execute(Run("toy", "moons", model, training), tmp_path / "run")
+
+    for place, value in (("width", 10**9), ("width", 10**12), ("depth", 10**9)):
+        changed(folder, f"run.model.network.{place}", value)
+        begun = RunFolder.open(folder.path).run
+        before = (folder.path / "run.json").read_bytes()
+        with pytest.raises(ValueError, match=r"run\.json is damaged") as error:
+            execute(begun, Destination(folder.path, resume=True))
+        assert "\n" not in str(error.value)
+        assert (folder.path / "run.json").read_bytes() == before
+
+        with pytest.raises(ValueError, match=r"run\.json is damaged"):
+            execute(begun, tmp_path / "other", initial=folder.path)
+        assert not (tmp_path / "other").exists()
+        changed(folder, f"run.model.network.{place}", getattr(model.network, place))

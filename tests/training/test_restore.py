@@ -318,3 +318,16 @@ def test_a_header_of_other_sizes_is_refused(tmp_path: Path, tensor: Any) -> None
     with pytest.raises(ValueError, match=r"w\.safetensors") as error:
         load_weights(Toy(), path)
     assert "\n" not in str(error.value)
+
+
+def test_best_weights_that_are_damaged_are_found_before_training(tmp_path: Path) -> None:
+    held_out = next(Numbers(size=16))
+    config = TrainingConfig(steps=4, warmup=1, log_every=4, validation_every=2)
+    train(Toy(), Numbers(), config, tmp_path, validation=held_out)
+    best = tmp_path / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:-1])
+    before = (tmp_path / "state" / "state.json").read_bytes()
+    longer = TrainingConfig(steps=6, warmup=1, log_every=4, validation_every=2)
+    with pytest.raises(ValueError, match=r"best\.safetensors is truncated"):
+        train(Toy(), Numbers(), longer, tmp_path, resume=True, validation=held_out)
+    assert (tmp_path / "state" / "state.json").read_bytes() == before

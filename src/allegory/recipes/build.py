@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..data import DataSpec
 from ..data.memory import free_memory
-from ..training.weights import ITEM_METADATA, Header, item_metadata, read_header
+from ..training.weights import ITEM_METADATA, item_metadata, read_header
 from .config import ModelConfig
 
 _TIMES = 4
@@ -44,7 +44,7 @@ def build_like(config: ModelConfig, spec: DataSpec, weights: Path | None) -> nn.
             limit.
 
     Raises:
-        ValueError: for a model of another size, or of items of another shape.
+        ValueError: for a model of another size.
     """
     if weights is None:
         free = free_memory() or 2**32
@@ -52,15 +52,23 @@ def build_like(config: ModelConfig, spec: DataSpec, weights: Path | None) -> nn.
             return config.build(spec)
 
     header = read_header(weights)
-    _check_items(spec, header, weights)
     shapes = [shape for shape, _ in header.tensors.values()]
     numbers = _TIMES * sum(map(math.prod, shapes)) + _MORE_NUMBERS
     with Limit(numbers, _TENSORS_EACH * len(shapes) + _MORE_TENSORS):
         return config.build(spec)
 
 
-def _check_items(spec: DataSpec, header: Header, weights: Path) -> None:
-    """ValueError where a file of weights says that it is for other items."""
+def check_items(spec: DataSpec, weights: Path) -> None:
+    """Compare a description of data with what a file of weights says of its items.
+
+    Args:
+        spec: the description.
+        weights: the file; one that says nothing fits any data.
+
+    Raises:
+        ValueError: for items of another shape, or of other levels or classes.
+    """
+    header = read_header(weights)
     mine = item_metadata(spec)
     theirs = {name: header.metadata[name] for name in ITEM_METADATA if name in header.metadata}
     for name in ITEM_METADATA if theirs else ():

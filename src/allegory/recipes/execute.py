@@ -12,6 +12,7 @@ from torch import nn
 
 from ..data import Dataset, load
 from ..training import Callback, Processes, Result, load_weights, train
+from ..training.checkpoint import state_weights
 from .config import Run
 from .destination import Destination, OpenDestination
 from .differences import with_model_of
@@ -85,10 +86,20 @@ def _built(run: Run, out: OpenDestination, initial: Path | None) -> Built:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)  # the initial weights
-        model = run.build_model(dataset)
-    if initial is not None:
-        load_weights(model, RunFolder.open(initial).weights)
+        if initial is not None:
+            model = _with_weights_of(RunFolder.open(initial), run, dataset)
+        elif begun is not None:
+            model = begun.build(run.model, dataset.spec, state_weights(out.path))
+        else:
+            model = run.build_model(dataset)
     return Built(run, model, dataset)
+
+
+def _with_weights_of(other: RunFolder, run: Run, dataset: Dataset) -> nn.Module:
+    """The model of a run with the weights of another one."""
+    model: nn.Module = other.build(run.model, dataset.spec, other.weights)
+    load_weights(model, other.weights)
+    return model
 
 
 def train_in(

@@ -26,8 +26,8 @@ from ..lookup import pick
 from ..training import load_weights
 from ..training.checkpoint import BEST
 from ..training.metrics import read_reports, read_validation
-from .build import WrongSize, build_like
-from .config import Run
+from .build import WrongSize, build_like, check_items
+from .config import ModelConfig, Run
 from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
 
@@ -160,10 +160,25 @@ class RunFolder:
         Raises:
             ValueError: for a run.json that is damaged, or was changed to ask for another size.
         """
-        names = (*WEIGHT_FILES.values(), "state/model.safetensors")
-        files = [self.path / name for name in names if os.path.lexists(self.path / name)]
+        files = [self.path / name for name in WEIGHT_FILES.values()]
+        present = [file for file in files if os.path.lexists(file)]
+        return self.build(self.run.model, self.spec, present[0] if present else None)
+
+    def build(self, model: ModelConfig, spec: DataSpec, weights: Path | None) -> Any:
+        """A new model that can take weights of this run.
+
+        Args:
+            model: its config, that of the run.
+            spec: what its data are.
+            weights: the file of the weights; None where there is none yet.
+
+        Raises:
+            ValueError: for a run.json that is damaged, or was changed to ask for another size.
+        """
         try:
-            return build_like(self.run.model, self.spec, files[0] if files else None)
+            if weights is not None:
+                check_items(self.spec, weights)
+            return build_like(model, spec, weights)
         except (WrongSize, *DAMAGE) as error:
             raise _damaged(self.path, error) from None
 

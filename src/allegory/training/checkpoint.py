@@ -140,7 +140,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         ValueError: for a folder without one, and for a file that is missing or damaged.
     """
-    state = next((folder / name for name in ("state", "state.old") if _is_own(folder / name)), None)
+    state = _state(folder)
     if state is None and (folder / "state").is_symlink():
         raise ValueError(
             f"{folder / 'state'} is a link, and a checkpoint is a folder: move the folder here"
@@ -172,6 +172,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(model, ema, optimizer, random, numbers["state"])
 
 
+def state_weights(folder: Path) -> Path | None:
+    """The file of the weights in the checkpoint; None without a checkpoint."""
+    state = _state(folder)
+    return None if state is None else state / "model.safetensors"
+
+
 def exists(folder: Path) -> bool:
     """Whether the folder holds weights or a checkpoint."""
     return any((folder / name).exists() for name in ("state", "state.old", *PUBLISHED))
@@ -201,6 +207,12 @@ def recover(folder: Path) -> None:
     for leftover in (old, folder / "state.new", *(folder / f"{name}.new" for name in PUBLISHED)):
         _remove(leftover)
     remove_leftovers(folder, _WHOLE)
+
+
+def _state(folder: Path) -> Path | None:
+    """The folder of the last complete checkpoint."""
+    found = (folder / name for name in ("state", "state.old") if _is_own(folder / name))
+    return next(found, None)
 
 
 def _is_own(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from .rng_state import isolated
 from .selection import Selection
 from .signals import interrupts
 from .validation import Validator
+from .weights import read_header
 
 
 def train(
@@ -69,7 +70,8 @@ def train(
     def read() -> tuple[Output | None, Checkpoint | None]:
         _check(model, folder, resume)
         output = unshared(folder) if isinstance(folder, Path) else folder
-        return output, checkpoint.read_checkpoint(output.path) if output and resume else None
+        is_validated = validation is not None and config.validation_every != 0
+        return output, _saved(output.path, is_validated) if output and resume else None
 
     output, saved = processes.every(read)
 
@@ -96,6 +98,19 @@ def _check(model: nn.Module, folder: Path | Output | None, resume: bool) -> None
         raise ValueError("resume=True needs a folder: give the one that the run was written to")
     if isinstance(folder, Path) and not resume and checkpoint.exists(folder):
         raise ValueError(f"{folder} holds a run already: resume it, or give another folder")
+
+
+def _saved(folder: Path, is_validated: bool) -> Checkpoint:
+    """The checkpoint of a run; ValueError also where it has best weights and their file is damaged.
+
+    Args:
+        folder: the run folder.
+        is_validated: whether the best weights are compared with later ones.
+    """
+    saved = checkpoint.read_checkpoint(folder)
+    if is_validated and saved_numbers(saved.state).counters.validation.best is not None:
+        read_header(folder / BEST)
+    return saved
 
 
 def _start(learner: Learner, batches: BatchStream, saved: Checkpoint | None) -> Counters:
