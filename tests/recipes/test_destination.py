@@ -204,7 +204,7 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_again(
         (path / "state.new").mkdir()
         (path / "state.new" / "model.safetensors").write_bytes(b"half")
     (path / "best.safetensors").write_bytes(b"of the session that died")
-    with pytest.raises(ValueError, match="no weights yet; finish it with `--resume`"):
+    with pytest.raises(ValueError, match="no weights yet; finish it with `allegory train"):
         RunFolder.open(path, "ema").model()
     with pytest.raises(ValueError, match="give --resume to go on, --overwrite"):
         execute(run_of(steps=6), path)

@@ -234,7 +234,10 @@ def _levels(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
 
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= levels:
-        raise ValueError(f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}")
+        raise ValueError(
+            f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}, give more of "
+            "them, or numbers from 0"
+        )
     return array.astype(np.uint8)
 
 

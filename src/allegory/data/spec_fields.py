@@ -69,7 +69,7 @@ def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
     if spec.levels is not None and not spec.on_grid(raw):
         raise ValueError(
             f"x: values between the {spec.levels} levels of [{spec.low:g}, {spec.high:g}]; "
-            "round them, or use levels=None for continuous data"
+            "round them, or declare no levels: the data are then continuous"
         )
     if labels is not None:
         _check_labels(spec, labels, len(raw))

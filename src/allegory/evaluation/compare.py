@@ -186,7 +186,10 @@ def _flow(model: HasFlow, items: Items, config: EvaluationConfig, on_step: OnSte
     evaluations: list[Tensor] = []
 
     def log_prob(x: Tensor, seeds: range) -> Tensor:
-        found = model.flow_bound(x, seeds=seeds, solver=solver)
+        try:
+            found = model.flow_bound(x, seeds=seeds, solver=solver)
+        except RuntimeError as error:
+            raise ValueError(f"ODE: {error}; or compare nothing (compared=0)") from error
         evaluations.append(found.evaluations)
         return found.total
 

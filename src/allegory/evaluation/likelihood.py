@@ -130,11 +130,13 @@ def bounds(
     """
     check_type("items", items, Items, "Items, e.g. data.test or Items(x)")
     if not isinstance(model, HasBound):
-        raise ValueError(f"model: {type(model).__name__} has no method `bound`")
+        raise ValueError(
+            f"model: {type(model).__name__} has no method `bound`; give a model with one"
+        )
     if config.labelled and items.labels is None:
         raise ValueError("labelled=True: these items have no labels; use labelled=False")
     if len(items) < 2:
-        raise ValueError(f"items: {len(items)}; a standard error needs at least two")
+        raise ValueError(f"items: {len(items)}; a standard error needs at least two, give more")
 
     parts: list[Bound] = []
     done = 0

@@ -258,7 +258,10 @@ def _first_point(field: _Field, x0: Tensor, u: float) -> Point:
     y = x0.to(precise(x0.device))
     point = field(y.new_full((len(y),), u), y, torch.arange(len(y), device=y.device))
     if not (bool(point.eps.isfinite().all()) and bool(point.c.isfinite().all())):
-        raise ValueError("x0: predict is not finite there; look for NaN in x0 or in the network")
+        raise ValueError(
+            "x0: predict is not finite there; look for NaN in x0, or take other weights (best, ema,"
+            " last)"
+        )
     return point
 
 

@@ -185,7 +185,8 @@ def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
     """
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
-            f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
+            f"shape={tuple(shape)} must be (channels, height, width); use an MLP (recipe "
+            "arrays) for other data"
         )
 
     _, height, width = shape

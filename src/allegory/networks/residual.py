@@ -237,7 +237,7 @@ def halves(shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
     if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
         raise ValueError(
             f"data of shape {tuple(shape)}; give images (channels, height, width) whose sides are "
-            "multiples of 4"
+            "multiples of 4, e.g. by ?size=32"
         )
     _, height, width = shape
     return (height // 2, width // 2), (height // 4, width // 4)

@@ -230,7 +230,8 @@ def resolutions(shape: Sequence[int], count: int) -> list[int]:
     """
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
-            f"shape={tuple(shape)} must be (channels, height, width); use an MLP for other data"
+            f"shape={tuple(shape)} must be (channels, height, width); use an MLP (recipe "
+            "arrays) for other data"
         )
 
     _, height, width = shape

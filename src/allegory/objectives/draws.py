@@ -81,7 +81,7 @@ def uniform_in_log_snr(
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(
             f"path: log-SNR from {start:g} to {end:g}; times uniform in log-SNR need two finite "
-            "ends"
+            "ends, e.g. those of LinearLogSNR(8, -5)"
         )
 
     log_snr = start + (end - start) * stratified_times(count, generator)

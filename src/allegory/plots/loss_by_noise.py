@@ -43,7 +43,7 @@ def loss_over_log_snr(
         ValueError: for fewer than two items, which have no standard error.
     """
     if len(raw) < 2:
-        raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two")
+        raise ValueError(f"raw: {len(raw)} items; a standard error needs at least two, give more")
 
     page = blank(3.9, "The bound by noise level")
     axes = page.subplots()

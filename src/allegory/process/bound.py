@@ -101,5 +101,5 @@ class Estimate:
 def estimate(values: Float[Tensor, " n"]) -> Estimate:
     """Mean and standard error s/sqrt(n) of independent values. ValueError for fewer than two."""
     if len(values) < 2:
-        raise ValueError(f"{len(values)} values; a standard error needs at least two")
+        raise ValueError(f"{len(values)} values; a standard error needs at least two, give more")
     return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)))

@@ -155,7 +155,10 @@ def _coder(folder: RunFolder) -> CanCode:
     """The run's model. ValueError for one that cannot code."""
     model = folder.model()
     if not isinstance(model, CanCode):
-        raise ValueError(f"{type(model).__name__}: has no coding chain; this model cannot code")
+        raise ValueError(
+            f"{type(model).__name__}: has no coding chain, it cannot code; give a run of a "
+            "diffusion model, a VAE or a hierarchy"
+        )
     return model
 
 
@@ -165,7 +168,10 @@ def _check(
     """The seconds to decode. ValueError for items other than those encoded."""
     start = time.perf_counter()
     if not torch.equal(_decode(folder, *written, "the new file", on_progress), index):
-        raise ValueError("the new file does not give the items back; nothing was written")
+        raise ValueError(
+            "the new file does not give the items back, as the network's results differ from run"
+            " to run; nothing was written, try again with a smaller batch or OMP_NUM_THREADS=1"
+        )
     return time.perf_counter() - start
 
 

@@ -39,7 +39,7 @@ class PythonModel:
         """ValueError for any spec: such a model has to be given."""
         raise ValueError(
             f"this run's model, a {self.type}, was put together in Python and no config describes "
-            "it; build it again and give it: allegory.open(folder, model=model)"
+            "it; in Python build it again and give it: allegory.open(folder, model=model)"
         )
 
 

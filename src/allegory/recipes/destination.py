@@ -50,7 +50,9 @@ class Destination:
     def __post_init__(self) -> None:
         """Refuse two answers."""
         if self.resume and self.overwrite:
-            raise ValueError("--resume and --overwrite: give one of them")
+            raise ValueError(
+                "--resume and --overwrite (resume and overwrite in Python): give one of them"
+            )
 
     def check(self) -> None:
         """ValueError where starting, resuming or overwriting would harm what is in the folder."""
@@ -61,7 +63,7 @@ class Destination:
         if self.resume and is_empty:
             raise ValueError(
                 f"--out {str(path)!r}: holds no run to go on with; check the path, or leave "
-                "--resume out to start one"
+                "--resume out to start one (in Python resume=True)"
             )
         if not is_empty and not is_run:
             raise ValueError(f"--out {str(path)!r}: exists and is no run; give another folder")
@@ -73,7 +75,7 @@ class Destination:
         if self.resume and not has_state(path) and _has_weights(path):
             raise ValueError(
                 f"--resume: {path} holds weights but no state/ to go on from; restore it, start "
-                "again with --overwrite, or give another folder"
+                "again with --overwrite (in Python overwrite=True), or give another folder"
             )
 
     @contextmanager

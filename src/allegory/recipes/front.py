@@ -112,7 +112,10 @@ def open(folder: str | Path, model: nn.Module | None = None) -> Any:
         return run.model()
 
     if getattr(model, "spec", run.spec) != run.spec:
-        raise ValueError(f"model: for {getattr(model, 'spec', None)}, the run learned {run.spec}")
+        raise ValueError(
+            f"model: for {getattr(model, 'spec', None)}, the run learned {run.spec}; build it with "
+            "the spec of the run's data"
+        )
 
     load_weights(model, run.weights)
     return model.eval()
@@ -133,7 +136,9 @@ def _check_spec(model: nn.Module, dataset: Dataset) -> None:
     """ValueError for data of another kind than the model's."""
     spec = getattr(model, "spec", dataset.spec)
     if spec != dataset.spec:
-        raise ValueError(f"data: {dataset.spec} is not what the model is for, {spec}")
+        raise ValueError(
+            f"data: {dataset.spec} is not what the model is for, {spec}; build it with data.spec"
+        )
 
 
 def _training(

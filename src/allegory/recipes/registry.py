@@ -57,6 +57,7 @@ def recipe_named(name: str, data: str | None = None) -> Run:
     if needs_data(function):
         raise ValueError(
             f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
+            " (in Python the argument data)"
         )
 
     return function()

@@ -38,6 +38,13 @@ the weights themselves at the last step."""
 DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
 """What else than a ValueError a config raises whose fields have values that nobody has checked."""
 
+_UNFINISHED = (
+    "no weights yet; finish it with `allegory train ... --resume` (in Python with resume=True)"
+)
+_NOT_VALIDATED = "no best weights, it was not validated; take the weights ema or last"
+
+_MOVED = "; if the data have moved, give --data with the new path (in Python the argument source)"
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -139,8 +146,8 @@ class RunFolder:
         which = self.which or ("best" if best.exists() else "ema")
         file = self.path / WEIGHT_FILES[which]
         if not file.exists():
-            name = "no weights yet" if which != "best" else "no best weights, it was not validated"
-            raise ValueError(f"RUN {str(self.path)!r}: {name}; finish it with `--resume`")
+            name = _NOT_VALIDATED if which == "best" else _UNFINISHED
+            raise ValueError(f"RUN {str(self.path)!r}: {name}")
         return file
 
     def model(self) -> Any:
@@ -210,12 +217,15 @@ class RunFolder:
             ValueError: for data that cannot be read, or a run that learned data in memory.
         """
         if source is None and not self.run.source:
-            raise ValueError(f"RUN {str(self.path)!r}: learned data in memory; give --data")
+            raise ValueError(
+                f"RUN {str(self.path)!r}: learned data in memory; give --data (in Python the "
+                "argument source)"
+            )
 
         try:
             return load(source or self.run.source)
         except MissingData as error:
-            remedy = "" if source else "; if the data have moved, give --data with the new path"
+            remedy = "" if source else _MOVED
             raise ValueError(f"{error}{remedy}") from None
 
     def metrics(self) -> list[dict[str, float]]:

@@ -45,6 +45,10 @@ words have their own.
 _ESCAPE_PROBABILITY = 2.0**-18
 _HALF_WORD = 2**16
 _MAX_BIN = 2**31
+_CANNOT_CODE = (
+    "the model cannot code these data; take other weights (best, ema, last), or a model that was "
+    "trained longer"
+)
 _TABLE_SIZE = 2**22
 """Probabilities of tables that are converted at a time: 32 MB."""
 
@@ -73,13 +77,11 @@ class Normal:
         finite = np.isfinite(self.mean).all() and np.isfinite(self.std).all()
         if not (finite and (self.std > 0).all()):
             raise ValueError(
-                "a latent's mean or standard deviation is NaN, infinite or 0; "
-                "the model cannot code these data"
+                f"a latent's mean or standard deviation is NaN, infinite or 0; {_CANNOT_CODE}"
             )
         if len(self.mean) and np.abs(self.mean).max() > _MAX_BIN:
             raise ValueError(
-                f"a latent lies {np.abs(self.mean).max():.1e} bins from 0; "
-                "the model cannot code these data"
+                f"a latent lies {np.abs(self.mean).max():.1e} bins from 0; {_CANNOT_CODE}"
             )
 
     @property
@@ -226,8 +228,7 @@ class Stack:
             return
         if np.abs(offset).max() >= _MAX_BIN:
             raise ValueError(
-                f"a latent lies {np.abs(offset).max():.1e} bins from its mean; "
-                "the model cannot code these data"
+                f"a latent lies {np.abs(offset).max():.1e} bins from its mean; {_CANNOT_CODE}"
             )
 
         high, low = np.divmod(offset + _MAX_BIN, _HALF_WORD)
@@ -289,5 +290,5 @@ def _probabilities(log_pmf: Floats) -> Floats:
     """exp, refusing NaN."""
     probabilities: Floats = np.exp(log_pmf)
     if not np.isfinite(probabilities).all():
-        raise ValueError("a probability is NaN or infinite; the model cannot code these data")
+        raise ValueError(f"a probability is NaN or infinite; {_CANNOT_CODE}")
     return probabilities
