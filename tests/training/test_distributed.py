@@ -66,7 +66,7 @@ def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.M
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["smooth1", "smooth2", "toy", "halves"])
+@pytest.mark.parametrize("name", ["smooth1", "smooth2", "best", "toy", "halves"])
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
     first, second = (read_weights(folder / f"{name}-{rank}.safetensors") for rank in range(2))
     for key, value in first.items():

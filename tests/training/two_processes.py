@@ -29,6 +29,13 @@ def main(folder: Path) -> None:
         result = train(model, Numbers(8, rank, world), config, folder / f"smooth{accumulate}")
         assert (result.step, result.images) == (12, 96 * accumulate), result
         keep(f"smooth{accumulate}", model)
+
+    x = torch.ones(4, 4)  # against the training data, so that the first step is the best
+    config = TrainingConfig(**{**vars(CONFIG), "validation_every": 1})
+    result = train(Smooth(), Numbers(8, rank, world), config, validation=(x, -x.sum(1)))
+    assert result.validation is not None and result.validation.best_step < result.step
+    keep("best", result.best)
+
     keep("toy", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "toy").ema)
     try:  # the signal reaches one process only; both must stop at the same step
         train(

@@ -45,8 +45,8 @@ def execute(
             another process trains in it, or when data and model do not fit.
     """
     out = folder if isinstance(folder, Destination) else Destination(folder)
-    _check_initial(initial, out)
     processes = Processes(run.training.device)
+    processes.every(lambda: _check_initial(initial, out))
 
     with out.opened(processes) as opened:
         built = processes.every(lambda: _built(run, opened, initial))

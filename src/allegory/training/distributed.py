@@ -41,8 +41,9 @@ class Processes(Group):
         super().__init__()
         several = self.world > 1
         if several and device not in ("auto", "cpu"):
-            raise ValueError(
-                f"device {device!r} with {self.world} processes: leave it out, each finds its own"
+            count = f"{self.world} processes"
+            raise self.alike(
+                ValueError(f"device {device!r} with {count}: leave it out, each finds its own")
             )
 
         # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.

@@ -76,7 +76,7 @@ def train(
     output, saved = processes.every(read)
 
     with isolated(processes.device), interrupts() as stop, processes.connected():
-        learner = Learner(model, config, processes)
+        learner = processes.every(lambda: Learner(model, config, processes))
         counters = processes.every(lambda: _start(learner, batches, saved))
         if output is not None:
             processes.first(partial(output.begin, counters))

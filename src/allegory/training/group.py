@@ -84,7 +84,17 @@ class Group:
             raise error
         raise FailedElsewhere(f"process {failed}: {texts[failed]}") from error
 
-    def alike(self, error: TrainingError) -> TrainingError:
+    def from_first(self, value: T) -> T:
+        """The `value` of the first process, in all of them."""
+        if self.world == 1:
+            return value
+
+        values = [value]
+        with self.connected():
+            distributed.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def alike(self, error: ValueError | TrainingError) -> Exception:
         """An error that all processes have found: itself in the first, `FailedElsewhere` else."""
         return error if self.rank == 0 else FailedElsewhere(f"process 0: {error}")
 

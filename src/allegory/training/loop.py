@@ -25,7 +25,7 @@ from .output import Output
 from .progress import Callback, Progress
 from .result import Result
 from .rng_state import isolated
-from .selection import Selection
+from .selection import Selection, selected
 from .signals import Stop
 from .validation import is_due
 
@@ -113,11 +113,8 @@ class TrainingLoop:
         return self._result()
 
     def _result(self) -> Result:
-        last = best = self.learner.ema.module
-        found = None
-        if self.selection is not None:
-            best = self.selection.best(last)
-            found = self.selection.result(best, last)
+        last = self.learner.ema.module
+        best, found = selected(self.selection, last, self.processes)
 
         now = self.counters
         return Result(last, best, now.step, now.images, now.seconds, now.loss, found, self.began)
@@ -216,7 +213,7 @@ class TrainingLoop:
     def _save(self, stop: Stop) -> None:
         """Write a checkpoint, if the run has a folder. TrainingError for weights not finite."""
         self._collect()
-        self.learner.check_finite(self.counters.step)
+        self.processes.every(lambda: self.learner.check_finite(self.counters.step))
         self.save_at = self.counters.seconds + 60 * self.config.checkpoint_minutes
 
         if self.output is not None:

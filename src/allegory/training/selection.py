@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .checkpoint import BEST, write_weights
 from .counters import Record
+from .group import Group
 from .validation import Validator, item_count
 from .weights import fill, item_metadata, read_weights
 
@@ -127,3 +128,34 @@ class Selection:
         else:
             metadata = item_metadata(getattr(module, "spec", None))
             write_weights(self.folder / BEST, weights, metadata)
+
+
+def selected(
+    selection: Selection | None, last: nn.Module, group: Group
+) -> tuple[nn.Module, Validation | None]:
+    """The module with the best weights, and the validation losses, the same in all processes.
+
+    Args:
+        selection: that of the first process; None without validation, and in the others.
+        last: the module with the last weights.
+        group: the processes that train together.
+    """
+
+    def choose() -> tuple[nn.Module, Validation | None]:
+        if selection is None:
+            return last, None
+        best = selection.best(last)
+        return best, selection.result(best, last)
+
+    best, found = group.first(choose) or (last, None)
+    if group.world == 1:
+        return best, found
+
+    own = None if best is last else {name: w.cpu() for name, w in best.state_dict().items()}
+    weights, found = group.from_first((own, found))
+    if weights is None or group.rank == 0:
+        return best, found
+
+    chosen = copy.deepcopy(last)
+    chosen.load_state_dict(weights)
+    return chosen, found
