@@ -36,4 +36,4 @@ def test_the_commands_are_understood(page):
         except SystemExit as stop:  # after --help
             assert not stop.code
         except ValueError as error:  # a run to be resumed, or a file of the reader's, is not there
-            assert "no such" in str(error)
+            assert "no such" in str(error) or "holds no run" in str(error)
