@@ -126,3 +126,12 @@ def test_names_that_would_reach_the_terminal_are_escaped(tmp_path: Path) -> None
     (tmp_path / "\x1b]0;owned\a.png").unlink()
     (tmp_path / "a.\x1b[31m").write_bytes(b"")
     assert all(note.isprintable() for note in load(str(three(tmp_path))).notes)
+
+
+def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat", "dog"):
+        three(tmp_path / "pets" / name)
+    monkeypatch.chdir(tmp_path / "pets")
+    for place in (".", "../pets", "./"):
+        data = load(place)
+        assert data.name == "pets" and data.spec.class_names == ("cat", "dog")

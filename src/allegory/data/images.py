@@ -63,7 +63,7 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
     }
     counts = {part: len(images) for part, images in files.items()}
     notes = [*_notes(path, found, roots, sets), *transparency_note(decoded.transparent, alpha)]
-    return image_dataset(path.name, sets_of(decoded.x, counts, labels), names, notes)
+    return image_dataset(path.resolve().name, sets_of(decoded.x, counts, labels), names, notes)
 
 
 def image_dataset(
@@ -119,9 +119,14 @@ def transparency_note(transparent: int, alpha: str) -> list[str]:
 
 def _images(found: Found, root: Path) -> Images:
     """Each image below root with its class, in order of name."""
-    files = [file for file in found.files if _is_image(file) and file.is_relative_to(root)]
-    places = {file: file.relative_to(root).parts for file in files}
-    return {file: parts[0] if len(parts) > 1 else "" for file, parts in places.items()}
+    above = root.parts
+    depth = len(above)
+    images = {}
+    for file in found.files:
+        parts = file.parts
+        if parts[:depth] == above and _is_image(file):
+            images[file] = parts[depth] if len(parts) > depth + 1 else ""
+    return images
 
 
 def _is_image(file: Path) -> bool:

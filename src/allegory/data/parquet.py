@@ -65,7 +65,7 @@ def parquet(path: Path, *, options: TableOptions) -> Dataset:
         *found.notes(),
     ]
     tables = {part: file_table(parts) for part, parts in files.items()}
-    return from_tables(path.name, printable(path), tables, options, notes)
+    return from_tables(path.resolve().name, printable(path), tables, options, notes)
 
 
 def hub(name: str, *, options: TableOptions) -> Dataset:
