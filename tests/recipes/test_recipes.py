@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from allegory.data import DataSpec
+from allegory.data import Dataset, DataSpec, Items
 from allegory.models import CategoricalOutput
 from allegory.networks import DiTConfig, MLPConfig
 from allegory.recipes import (
@@ -114,3 +114,15 @@ def test_a_learned_schedule_needs_the_bound():
     )
     with pytest.raises(ValueError, match="objective='simple': only the bound can train a schedule"):
         choice.build(DataSpec((2,), -1, 1))
+
+
+def test_the_deviation_of_sorted_items_is_that_of_all():
+    """The first 12,000 of 24,000 are 0 and the others +-1: the deviation of all is sqrt(1/2), of
+    10,000 chosen at random to 1 in 100.
+    """
+    rest = 1 - 2.0 * (torch.arange(12_000) % 2)
+    x = torch.cat([torch.zeros(12_000), rest])[:, None]
+    items = Items(x, (x[:, 0] != 0).long())
+    data = Dataset("sorted", DataSpec((1,), -1.0, 1.0, classes=2), items, items, items)
+    config = DiffusionConfig(MLPConfig(8, 1)).resolved(data)
+    assert config.data_std == pytest.approx(0.5**0.5, abs=0.01)

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 
 from ..data import Dataset, DataSpec
+from ..data.splits import subset
 from ..lookup import Registry, pick
 from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAEConfig
 from ..networks import NetworkConfig, label_condition
@@ -143,13 +144,13 @@ class DiffusionConfig:
         return objective_named(self.objective).unit
 
     def resolved(self, dataset: Dataset) -> DiffusionConfig:
-        """The same choice with the `data_std` of the first 10,000 training items of the dataset.
+        """The same choice with the `data_std` of 10,000 training items, chosen by a fixed seed.
 
         ValueError where all their numbers are alike.
         """
         if self.data_std is not None:
             return self
-        x0 = dataset.spec.encode(dataset.train.x[:_ITEMS_FOR_STD])
+        x0 = dataset.spec.encode(subset(dataset.train, _ITEMS_FOR_STD).x)
         data_std = x0.double().std().item()
         if not data_std > 0:
             raise ValueError(
