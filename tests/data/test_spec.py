@@ -333,7 +333,7 @@ def test_classes_by_their_value(spec: DataSpec, labels: Any, index: Any) -> None
         (DIGITS, 1.0, "labels: dtype float64"),
         (DIGITS, 10**30, "labels: dtype object"),
         (ANIMALS, "\x1b]0;owned", r"class '\\x1b"),
-        (PLANE, "cat", "no classes"),
+        (PLANE, "cat", "these data have no classes"),
     ],
 )
 def test_unknown_classes_are_refused(spec: DataSpec, labels: Any, says: str) -> None:

@@ -28,7 +28,7 @@ import math
 import os
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -109,10 +109,20 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
             f"data source {source!r} needs {error.name}; pip install 'allegory[all]'"
         ) from None
 
-    for note in dataset.notes:
-        warnings.warn(f"{printable(dataset.name)}: {note}", Note, stacklevel=2)
+    warn_of(dataset.name, dataset.notes)
     source = source if seed == 0 else _with_seed(source, seed)
     return replace(dataset, source=source if _is_named(place) else absolute(source))
+
+
+def warn_of(name: str, notes: Iterable[str]) -> None:
+    """Warn of each of the notes on a data set.
+
+    Args:
+        name: of the data set.
+        notes: what was skipped or left out.
+    """
+    for note in notes:
+        warnings.warn(f"{printable(name)}: {note}", Note, stacklevel=3)
 
 
 def _with_seed(source: str, seed: int) -> str:

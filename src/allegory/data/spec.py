@@ -157,7 +157,7 @@ class DataSpec:
             ValueError: for a value that is no class; it lists the classes.
         """
         if self.classes is None:
-            raise ValueError(f"class {labels}: these data have no classes; leave it out")
+            raise ValueError("labels: these data have no classes; leave them out")
         return class_labels.class_index(labels, self.class_names, self.classes)
 
     def class_values(self, index: Int64[Tensor, "*any"]) -> Shaped[NDArray[Any], "*any"]:

@@ -38,6 +38,7 @@ from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
+from .labels import Classes, labels_of
 
 _CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
@@ -161,7 +162,7 @@ class VDM(nn.Module):
     def sample(
         self,
         seeds: Sequence[int],
-        condition: Tensor | Sequence[int] | int | None = None,
+        condition: Classes | None = None,
         sampler: Sampler | None = None,
         *,
         batch: int = 250,
@@ -171,7 +172,9 @@ class VDM(nn.Module):
 
         Args:
             seeds: one integer per item.
-            condition: one label per item, one label for all, or None.
+            condition: the class of each item, or of all, or None: values of classes as the data
+                have them ("cat", or 7 of the classes 0 and 7), or a tensor of their indices, as
+                `Items.labels` holds them; -1 is no class, where that is no value.
             sampler: solver, steps, grid and guides; None for `Sampler()`.
             batch: items that are computed at once.
             on_step: called as on_step(done, total) over the steps of all batches.
@@ -187,7 +190,7 @@ class VDM(nn.Module):
 
         how = (sampler or Sampler()).describe()
         refuse_number(seeds)
-        parts = [*seed_batches(seeds, labels_of(condition, len(seeds)), batch)]
+        parts = [*seed_batches(seeds, labels_of(condition, len(seeds), self.spec), batch)]
         samples = []
         for number, (some, labels) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
@@ -199,7 +202,7 @@ class VDM(nn.Module):
     def bound(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
+        condition: Classes | None = None,
         *,
         seeds: Sequence[int] | None = None,
         draws: int = 8,
@@ -209,7 +212,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: one label per item, or None.
+            condition: the class of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
             draws: evaluations of the denoiser per item.
             steps: the model with so many steps; None is continuous time.
@@ -219,7 +222,7 @@ class VDM(nn.Module):
         """
         check_finite_ends(self.denoiser.path)
         self.spec.check(x)
-        condition = labels_of(condition, len(x))
+        labels = self._labels(condition, x)
         return variational_bound(
             self.denoiser,
             self.spec.encode(x),
@@ -227,13 +230,13 @@ class VDM(nn.Module):
             seeds=seeds,
             draws=draws,
             steps=steps,
-            condition=condition,
+            condition=labels,
         )
 
     def log_prob(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
+        condition: Classes | None = None,
         *,
         seeds: Sequence[int] | None = None,
     ) -> Float[Tensor, " b"]:
@@ -244,7 +247,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: one label per item, or None.
+            condition: the class of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
                 None.
         """
@@ -254,7 +257,7 @@ class VDM(nn.Module):
     def flow_bound(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
+        condition: Classes | None = None,
         *,
         seeds: Sequence[int] | None = None,
         solver: FlowSolver | None = None,
@@ -267,7 +270,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: one label per item, or None.
+            condition: the class of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
                 None.
             solver: how the ODE is solved; None for exact traces up to 128 numbers per item, and one
@@ -277,14 +280,14 @@ class VDM(nn.Module):
             ValueError: for a path with an infinite end, and items that do not fit the data.
         """
         self.spec.check(x)
-        condition = labels_of(condition, len(x))
+        labels = self._labels(condition, x)
         solver = solver or FlowSolver(data_std=self.denoiser.data_std)
         with evaluating(self):
             if self.spec.levels is not None:
                 flow = DequantizedFlow(self.spec, solver, kind="normal")
-                return flow_bound(self.denoiser, x, flow, seeds=seeds, condition=condition)
+                return flow_bound(self.denoiser, x, flow, seeds=seeds, condition=labels)
             x0 = self.spec.encode(x)
-            found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=condition)
+            found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=labels)
 
         return FlowBound((found.log_prob + self.spec.log_scale)[None], found.evaluations)
 
@@ -338,6 +341,11 @@ class VDM(nn.Module):
     def _coding(self) -> CodingChain:
         return CodingChain(self.denoiser, self.spec, self.decoder)
 
+    def _labels(self, condition: Classes | None, x: Tensor) -> Tensor | None:
+        """The classes of the items of x as indices, where x is."""
+        labels = labels_of(condition, len(x), self.spec)
+        return None if labels is None else labels.to(x.device)
+
     def _drop(self, labels: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """The labels, hidden (-1) with probability `label_dropout`."""
         if labels is None or self.label_dropout == 0:
@@ -345,22 +353,6 @@ class VDM(nn.Module):
         drawn = draw_rows(uniform, labels.shape, generator)
         hidden = (drawn < self.label_dropout).to(labels.device)
         return labels.masked_fill(hidden, -1)
-
-
-def labels_of(condition: Tensor | Sequence[int] | int | None, count: int) -> Tensor | None:
-    """The labels of `count` items as a tensor; one label may stand for all items.
-
-    ValueError for what is no label, and for another number of labels than items.
-    """
-    if condition is None:
-        return None
-    try:
-        labels = torch.as_tensor(condition)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(
-            f"condition={condition!r}: give one label for all items, or one per item"
-        ) from None
-    return labels.expand(count) if labels.ndim == 0 else labels
 
 
 def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

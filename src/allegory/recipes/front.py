@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..data import Dataset, load
+from ..data import Dataset, DataSpec, load
 from ..lookup import check_type
 from ..training import Callback, Processes, Result, TrainingConfig, bar, load_weights
 from .config import Run
@@ -126,19 +126,23 @@ def _checked_data(model: nn.Module, data: Dataset | str, out: OpenDestination | 
     dataset = load(data) if isinstance(data, str | os.PathLike) else data
     remedy = "a Dataset, e.g. Dataset.from_arrays(x), or text that `load` reads"
     check_type("data", dataset, Dataset, remedy)
-    if out is not None:
-        dataset = out.data(dataset)
-    _check_spec(model, dataset)
-    return dataset
+
+    dataset = _for_model(model, dataset)
+    return dataset if out is None else out.data(dataset)
 
 
-def _check_spec(model: nn.Module, dataset: Dataset) -> None:
-    """ValueError for data of another kind than the model's."""
-    spec = getattr(model, "spec", dataset.spec)
-    if spec != dataset.spec:
+def _for_model(model: nn.Module, dataset: Dataset) -> Dataset:
+    """The data under the model's description of them. ValueError for data of another kind."""
+    spec: DataSpec = getattr(model, "spec", dataset.spec)
+    try:
+        if (spec.classes is None) != (dataset.spec.classes is None):
+            raise ValueError("labels on one side only; give them to both or to none")
+        return dataset.as_spec(spec)
+    except ValueError as error:
         raise ValueError(
-            f"data: {dataset.spec} is not what the model is for, {spec}; build it with data.spec"
-        )
+            f"data: {dataset.spec} is not what the model is for, {spec} ({error}); "
+            "build it with data.spec"
+        ) from None
 
 
 def _training(

@@ -21,6 +21,7 @@ import torch
 from .. import __version__
 from ..data import Dataset, DataSpec, load
 from ..data.places import MissingData
+from ..data.sources import warn_of
 from ..files import read_json, write_whole
 from ..lookup import pick
 from ..training import load_weights
@@ -190,22 +191,25 @@ class RunFolder:
             raise _damaged(self.path, error) from None
 
     def dataset(self, source: str | None = None) -> Dataset:
-        """The run's data, or others of the same kind.
+        """The run's data, or others of the same kind, under the run's description of them.
+
+        Labels are mapped by the values of the classes, columns by their names.
 
         Args:
             source: other data, as `allegory.data.load` reads them; None means those of the run.
 
         Raises:
-            ValueError: for data of another kind, or a run that learned data in memory.
+            ValueError: for data of another kind, other columns or classes that the run has not
+                learned, and for a run that learned data in memory.
         """
         dataset = self.load(source)
-        if dataset.spec != self.spec:
-            raise ValueError(
-                f"--data: {dataset.spec} is not what the run learned, {self.spec}; "
-                "give data of that kind"
-            )
+        try:
+            found = dataset.as_spec(self.spec)
+        except ValueError as error:
+            raise ValueError(f"--data {dataset.source!r}: {error}") from None
 
-        return dataset
+        warn_of(found.name, found.notes[len(dataset.notes) :])
+        return found
 
     def load(self, source: str | None = None) -> Dataset:
         """The run's data, or others, with the description that they have by themselves.
