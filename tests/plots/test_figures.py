@@ -21,6 +21,7 @@ from allegory.plots import (
     bound_terms,
     bounds_compared,
     loss_over_log_snr,
+    marginals,
     noising,
     report,
     sample_grid,
@@ -140,6 +141,32 @@ def test_samples_of_one_class_fill_a_square():
     figure = sample_grid(torch.zeros(16, 1, 2, 2), torch.full((16,), 2), spec)
     assert figure.axes[0].images[0].get_array().shape == (11, 11)
     assert "16 samples of class 2" in words(figure)
+
+
+def test_classes_are_shown_by_their_name():
+    spec = DataSpec((1, 2, 2), 0.0, 2.0, 3, 3, ("cat", "$x_{", "\x1b[0m"))
+    x = torch.zeros(6, 1, 2, 2)
+    figure = sample_grid(x, torch.arange(6) % 3, spec)
+    names = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert names == ["cat", "$x_{", "\\x1b[0m"]
+    drawn(figure)
+    assert "6 samples of class cat" in words(sample_grid(x, torch.zeros(6).long(), spec))
+
+
+def test_the_histogram_of_each_number_has_the_fractions():
+    """Real items are 0 or 1 and samples 1 or 2, in halves, in every column; 13 panels in 4 rows."""
+    spec = DataSpec((5,), (0.0,) * 5, (1.0,) * 5, columns=("a", "b", "c", "$d", "e"))
+    real = (torch.arange(40)[:, None] % 2).float().expand(40, 5)
+    figure = marginals(real + 1, real, spec)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels] == ["a", "b", "c", "$d", "e"]
+    for axes in panels:
+        given, samples = axes.patches
+        for patch, places in ((given, (0, 1)), (samples, (1, 2))):
+            values, edges, _ = patch.get_data()
+            found = {place: values[np.searchsorted(edges, place) - 1] for place in places}
+            assert found == {place: 0.5 for place in places} and values.sum() == 1.0
+    drawn(figure)
 
 
 def test_mosaic_places_pictures_in_reading_order():

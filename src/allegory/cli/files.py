@@ -40,11 +40,13 @@ def free_name(folder: Path) -> Path:
 def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) -> None:
     """Write samples as a picture, or as arrays (`x` and `labels` in an .npz).
 
+    Labels are written as the data have them, so that the file can be read as data.
+
     Args:
         out: the file; its suffix decides. Its folder is made if it is absent.
         raw: samples (n, *shape) in the data's own unit.
-        labels: classes (n,); None: no classes.
-        spec: shape and range of the items.
+        labels: indices of classes (n,); None: no classes.
+        spec: what the items are.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -56,7 +58,7 @@ def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) 
     elif labels is None:
         np.savez(file, x=raw.numpy())
     else:
-        np.savez(file, x=raw.numpy(), labels=labels.numpy())
+        np.savez(file, x=raw.numpy(), labels=spec.class_values(labels))
 
     write_whole(out, file.getvalue())
 

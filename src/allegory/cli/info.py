@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 if TYPE_CHECKING:
+    from ..data import DataSpec
     from ..recipes import RunFolder
 
 
@@ -24,6 +25,7 @@ class Info:
 
     def run(self) -> None:
         """Print the description."""
+        from ..lookup import printable
         from ..recipes import RunFolder
         from . import tables
 
@@ -34,7 +36,8 @@ class Info:
 
         flat: dict[str, object] = {}
         for name, value in about.items():
-            flat |= _flat(name, value)
+            shown = ", ".join(map(printable, value)) if isinstance(value, list) else value
+            flat |= _flat(name, shown)
         tables.show(False, flat)
 
 
@@ -53,6 +56,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "recipe": folder.run.recipe,
         "data": folder.run.source,
         "items": str(folder.spec),
+        **_names(folder.spec),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "steps": last.get("step", 0),
         "seconds": last.get("seconds", 0.0),
@@ -62,6 +66,12 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "model": to_json(folder.run.model),
         "training": to_json(folder.run.training),
     }
+
+
+def _names(spec: DataSpec) -> dict[str, list[str | int | bool]]:
+    """All classes and columns by name, where the data have names."""
+    names = {"classes": spec.class_names, "columns": spec.columns}
+    return {name: list(values) for name, values in names.items() if values is not None}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, object]:

@@ -11,6 +11,7 @@ from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..data import DataSpec
     from ..models.base import HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import Sampler
@@ -30,8 +31,10 @@ class Sample(SamplerOptions, RunOptions):
 
     count: int = 100
     """Number of samples."""
-    label: Annotated[int | None, optional("INT")] = None
-    """Draw this class only; by default all classes in turn."""
+    label: Annotated[str | None, optional("CLASS")] = None
+    """Draw this class only, by its name or number in the data, e.g. cat or 7; by default all
+    classes in turn.
+    """
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
     out: Annotated[str | None, optional("FILE")] = None
@@ -69,8 +72,7 @@ class Sample(SamplerOptions, RunOptions):
         else:
             self.refuse()
 
-        classes = folder.spec.classes if is_conditional(model) else None
-        labels = _labels(self.label, len(seeds), classes)
+        labels = _labels(self.label, len(seeds), folder.spec, is_conditional(model))
         with progress() as on_progress:
             raw = model.sample(
                 seeds,
@@ -150,17 +152,25 @@ def _seeds(text: str | None, count: int) -> range:
     return seeds
 
 
-def _labels(label: int | None, count: int, classes: int | None) -> Tensor | None:
-    """The labels of `count` samples: one class, or all classes in turn; None without classes."""
+def _labels(label: str | None, count: int, spec: DataSpec, conditional: bool) -> Tensor | None:
+    """The classes of samples: one class, or all in turn; None for a model without a condition.
+
+    Args:
+        label: the value of a class as text; None for all classes.
+        count: the number of samples.
+        spec: its classes.
+        conditional: whether the model takes a class as its condition.
+    """
     import torch
 
-    if classes is None:
+    if not conditional or spec.classes is None:
         if label is not None:
             raise ValueError(f"--label {label}: this run has no classes; leave it out")
         return None
 
     if label is None:
-        return torch.arange(count) % classes
-    if not 0 <= label < classes:
-        raise ValueError(f"--label {label}: give 0 to {classes - 1}")
-    return torch.full((count,), label)
+        return torch.arange(count) % spec.classes
+    try:
+        return spec.class_index(label).expand(count)
+    except ValueError as error:
+        raise ValueError(f"--label: {error}") from None

@@ -81,7 +81,7 @@ def evaluation(as_json: bool, found: Evaluation, measured: str, files: Mapping[s
     table.add_column("unit")
     for name, value, error, unit in found.rows():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
-        table.add_row(name, shown, "" if error is None else f"{error:.3f}", unit)
+        table.add_row(escape(name), shown, "" if error is None else f"{error:.3f}", unit)
 
     output = console()
     output.print(table)

@@ -16,6 +16,8 @@ from jaxtyping import Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..lookup import printable
+
 ClassName = str | int | bool
 """The value of a class in the data."""
 
@@ -138,7 +140,7 @@ def classes_text(names: tuple[ClassName, ...] | None, classes: int) -> str:
     """
     if names is None:
         return f"0 to {classes - 1}"
-    texts = [text if (text := str(name)).isprintable() else repr(name) for name in names[:_SHOWN]]
+    texts = map(printable, names[:_SHOWN])
     return ", ".join(texts) + (f", ... ({classes} in all)" if len(names) > _SHOWN else "")
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..lookup import check_type, is_whole
+from ..lookup import check_type, is_whole, printable
 from .classes import check_class_names, classes_text
 from .columns import check_finite, number_name
 
@@ -80,7 +80,7 @@ def described(spec: DataSpec) -> str:
     parts = [f"items {spec.shape}"]
     if spec.columns is not None:
         shown = ", ".join(spec.columns[:12]) + (", ..." if len(spec.columns) > 12 else "")
-        parts.append(f"columns {shown if shown.isprintable() else ascii(shown)}")
+        parts.append(f"columns {printable(shown)}")
     if spec.levels is not None:
         parts.append(f"{spec.levels} levels from {spec.low:g} to {spec.high:g}")
     else:

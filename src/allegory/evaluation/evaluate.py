@@ -17,6 +17,7 @@ from ..process.bound import Bound, Estimate
 from ..progress import OnProgress
 from ..sampling.sampler import Sampler
 from .baselines import pixel_histogram
+from .columns import column_moments
 from .compare import BoundEstimate, compare_bounds, importance_weights
 from .config import BoundConfig, EvaluationConfig, stage
 from .item_scores import scores_of
@@ -85,6 +86,7 @@ def evaluate(
         sliced_wasserstein=found.sliced_wasserstein,
         seconds=seconds,
         generated=generated,
+        columns=column_moments(generated.x, dataset),
         scores=None if hidden is None else scores_of(model, dataset.test, hidden, shown),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..data.dataset import Items
 from ..process.bound import Estimate
+from .columns import ColumnMoments
 from .compare import BoundEstimate
 from .config import EvaluationConfig
 from .item_scores import ItemScores
@@ -70,6 +71,8 @@ class Evaluation:
         sliced_wasserstein: sliced Wasserstein distance of the samples.
         seconds: time of each part.
         generated: the samples.
+        columns: mean and standard deviation of each number of an item; none for pictures, and
+            items of more than 12 numbers.
         scores: the likelihood of each test item; None for a model without a bound.
     """
 
@@ -87,6 +90,7 @@ class Evaluation:
     sliced_wasserstein: Distance
     seconds: dict[str, float]
     generated: Items
+    columns: tuple[ColumnMoments, ...]
     scores: ItemScores | None
 
     @property
@@ -109,7 +113,7 @@ class Evaluation:
         per_second = len(self.generated) / max(self.seconds["sampling"], 1e-9)
         speed = Measure("sampling speed", per_second, None, "items/s")
         items = Measure(f"test items measured, of {self.available}", self.measured, None, "items")
-        return [items, *self._likelihoods(), *self._qualities(), speed]
+        return [items, *self._likelihoods(), *self._qualities(), *self._columns(), speed]
 
     def _likelihoods(self) -> Iterator[Measure]:
         """The bounds, and their references."""
@@ -129,6 +133,15 @@ class Evaluation:
 
         for one in self.bounds:
             yield _bits(f"{one.name} ({self.config.compared} items)", one.bits)
+
+    def _columns(self) -> Iterator[Measure]:
+        """Mean and standard deviation of each number of the samples."""
+        for each in self.columns:
+            of = f"{each.name}, samples (test items:"
+            yield Measure(
+                f"mean of {of} {each.test_mean:.5g})", each.mean.mean, each.mean.error, ""
+            )
+            yield Measure(f"std of {of} {each.test_std:.4g})", each.std.mean, each.std.error, "")
 
     def _qualities(self) -> Iterator[Measure]:
         """The quality of the samples."""

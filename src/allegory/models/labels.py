@@ -12,7 +12,6 @@ from torch import Tensor
 from ..data.classes import ClassName, label_array
 from ..data.spec import DataSpec
 
-
 Classes = Tensor | NDArray[np.generic] | Sequence[ClassName] | ClassName
 """Indices of classes as a tensor, or values of classes; one may stand for all items."""
 

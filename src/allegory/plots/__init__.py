@@ -4,6 +4,7 @@ from .bound import bound_terms, bounds_compared
 from .curve import training_curve
 from .field import energy_surface, score_field
 from .loss_by_noise import loss_over_log_snr
+from .marginals import marginals
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections
@@ -16,6 +17,7 @@ __all__ = [
     "bounds_compared",
     "energy_surface",
     "loss_over_log_snr",
+    "marginals",
     "noising",
     "report",
     "sample_grid",

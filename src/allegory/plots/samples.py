@@ -10,6 +10,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from ..data.spec import DataSpec
+from ..lookup import printable
 from .items import is_image, is_plane, mosaic, show_image, show_points, show_rows
 from .style import GREY, ORANGE, blank, styled
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_CLASSES = 20
+_MAX_LETTERS = 80  # of all names of classes on one line
+_MAX_NAME = 24
 _MAX_ROWS = 10
 _MAX_IMAGES = 144
 
@@ -62,23 +65,28 @@ def _images(raw: Tensor, labels: Tensor | None, spec: DataSpec) -> Figure:
     if labels is None or len(classes) == 1:
         columns = math.ceil(math.sqrt(min(len(raw), _MAX_IMAGES)))
         chosen = raw[: columns * columns]
-        title = "samples" if labels is None else f"samples of class {int(classes[0])}"
+        title = "samples" if labels is None else f"samples of class {_names(classes, spec)[0]}"
     else:
         rows = min(_MAX_ROWS, *(int((labels == label).sum()) for label in classes))
         by_class = torch.stack([raw[labels == label][:rows] for label in classes], dim=1)
         columns, chosen = len(classes), by_class.flatten(0, 1)
-        title, names = "samples, one column per class", [str(int(label)) for label in classes]
+        title, names = "samples, one column per class", _names(classes, spec)
     shown = f"{len(chosen)}" if len(chosen) == len(raw) else f"{len(chosen)} of {len(raw)}"
     tall = -(-len(chosen) // columns) * spec.shape[1] / (columns * spec.shape[2])
     page = blank(min(12.0, 0.9 + 7.6 * tall), f"{shown} {title}")
     axes = page.subplots()
     show_image(axes, mosaic(spec.encode(chosen), columns))
-    axes.set_xticks(
-        [i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))], names
-    )
+    places = [i * (spec.shape[2] + 1) + spec.shape[2] / 2 - 0.5 for i in range(len(names))]
+    is_crowded = sum(map(len, names)) > _MAX_LETTERS
+    axes.set_xticks(places, names, rotation=90 if is_crowded else 0)
     axes.tick_params(length=0)
 
     return page
+
+
+def _names(classes: Tensor, spec: DataSpec) -> list[str]:
+    """The classes as the data have them."""
+    return [printable(value)[:_MAX_NAME] for value in spec.class_values(classes).tolist()]
 
 
 def _points(raw: Tensor, spec: DataSpec, real: Tensor | None) -> Figure:

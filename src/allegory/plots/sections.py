@@ -18,6 +18,7 @@ from .bound import bound_terms, bounds_compared
 from .curve import training_curve
 from .items import is_image, is_plane
 from .loss_by_noise import loss_over_log_snr
+from .marginals import marginals
 from .plane import plane_sections
 from .report import Section
 from .samples import sample_grid
@@ -33,8 +34,8 @@ def sections(
     evaluation: Evaluation,
     metrics: Sequence[Mapping[str, float]] = (),
 ) -> list[Section]:
-    """Samples, a trajectory, the noising, the terms of the bound, the bound by noise level, and the
-    training curve.
+    """Samples, each number alone, a trajectory, the noising, the terms of the bound, the bound by
+    noise level, and the training curve.
 
     Args:
         model: any model.
@@ -46,6 +47,8 @@ def sections(
         The sections that this model has. Points of the plane have those of `plane.py` as well.
     """
     parts = [_samples(dataset, evaluation)]
+    if evaluation.columns:
+        parts.append(_marginals(dataset, evaluation))
     if isinstance(model, HasTrajectory):
         parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
         if is_plane(dataset.spec.shape):
@@ -76,6 +79,24 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         f"hand.{_accuracy(evaluation)}{_steps(evaluation)}",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
+    )
+
+
+def _marginals(dataset: Dataset, evaluation: Evaluation) -> Section:
+    """Each number alone, samples and test items."""
+    worst = max(
+        evaluation.columns,
+        key=lambda each: abs(each.mean.mean - each.test_mean) / max(each.test_std, 1e-300),
+    )
+    return Section(
+        "Each number alone",
+        marginals(evaluation.generated.x, dataset.test.x, dataset.spec),
+        "The distribution of each number of an item, in the data's own unit: test items filled in "
+        "grey, samples as an orange line. Each shows what 99 % of them take.",
+        f"Histograms of {len(evaluation.columns)} numbers; the mean of {worst.name} differs most, "
+        f"{worst.mean.mean:.4g} of samples and {worst.test_mean:.4g} of test items.",
+        f"{dataset.name}, {len(dataset.test)} test items and {len(evaluation.generated)} samples, "
+        f"{_sampled(evaluation)}",
     )
 
 

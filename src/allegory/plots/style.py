@@ -32,6 +32,7 @@ STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and has every sign that is used
     "font.size": 11.0,
+    "text.parse_math": False,  # names of classes and columns may hold any sign
     "axes.titlesize": 12.0,
     "axes.titlelocation": "left",
     "axes.titlepad": 10.0,

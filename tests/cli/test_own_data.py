@@ -1,0 +1,119 @@
+"""People's own data from the command line: tables, new files, classes by their names."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from allegory import VDM, DataSpec, Denoiser, LinearLogSNR, Path
+from allegory.cli import main
+from allegory.networks import MLPConfig
+from allegory.recipes import RunFolder
+
+RNG = np.random.default_rng(0)
+QUICK = ["--draws", "2", "--compared", "0", "--samples", "12", "--steps", "2", "--json"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture(scope="module")
+def table(place):
+    """A run on a table with columns of very different size."""
+    x = np.stack([RNG.normal(50_000, 20_000, 400), RNG.normal(0.5, 0.1, 400)], 1)
+    np.save(place / "table.npy", x)
+    words = ["--steps", "2", "--model.network.width", "16", "--model.network.depth", "1"]
+    main(["train", "arrays", "--data", f"{place}/table.npy", "--out", f"{place}/table", *words])
+    return place / "table"
+
+
+@pytest.fixture(scope="module")
+def gaps(place):
+    """A run on images of the classes 0 and 7."""
+    labels = RNG.choice([0, 7], 80)
+    x = RNG.integers(0, 128, (80, 1, 8, 8)) + (labels[:, None, None, None] > 3) * 127
+    np.savez(place / "gaps.npz", x=x.astype(np.uint8), labels=labels)
+    words = ["--steps", "1", "--training.batch_size", "8", "--model.network.channels", "8"]
+    main(["train", "images", "--data", f"{place}/gaps.npz", "--out", f"{place}/gaps", *words])
+    return place / "gaps"
+
+
+def evaluated(run, capsys, *words):
+    capsys.readouterr()
+    main(["evaluate", str(run), *words, *QUICK])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_new_numbers_are_evaluated_whatever_their_range(table, place, capsys):
+    x = np.load(place / "table.npy")
+    np.save(place / "new.npy", x * 1.5)
+    found = evaluated(table, capsys, "--data", f"{place}/new.npy")
+    assert found["measured"] == 400
+    names = [each["name"] for each in found["columns"]]
+    assert names == ["column 0", "column 1"]
+    assert found["columns"][0]["test_mean"] == pytest.approx(1.5 * x[:, 0].mean())
+
+
+def test_samples_of_a_run_are_data_for_it(table, place, capsys):
+    main(["sample", str(table), "--count", "9", "--out", f"{place}/own.npy", "--steps", "2"])
+    assert evaluated(table, capsys, "--data", f"{place}/own.npy")["measured"] == 9
+
+
+def test_a_continuous_model_has_a_density_beyond_its_training_items():
+    """Data were from -3 to 3; 3.1 has a density, as 2.9 has."""
+    spec = DataSpec((1,), low=-3.0, high=3.0)
+    network = MLPConfig(width=16, depth=1).build(spec.shape)
+    model = VDM(Denoiser(network, Path(LinearLogSNR(8, -6)), target="edm", data_std=0.5), spec)
+    inside, outside = (model.bound(torch.tensor([[x]])).total.item() for x in (2.9, 3.1))
+    assert np.isfinite(outside) and abs(outside - inside) < 1
+    model.bound(model.sample(range(9)))
+
+
+def test_labels_with_gaps_are_two_classes(gaps, place, capsys):
+    spec = RunFolder.open(gaps).spec
+    assert (spec.classes, spec.class_names) == (2, (0, 7))
+    for words, classes in (([], [0, 7] * 3), (["--label", "7"], [7] * 6)):
+        out = f"{place}/samples{len(words)}.npz"
+        main(["sample", str(gaps), "--count", "6", "--steps", "2", "--out", out, *words])
+        assert np.load(out)["labels"].tolist() == classes
+    capsys.readouterr()
+    main(["info", str(gaps), "--json"])
+    assert json.loads(capsys.readouterr().out)["classes"] == [0, 7]
+
+    found = evaluated(gaps, capsys, "--data", f"{place}/samples0.npz")  # samples are data
+    assert found["measured"] == 6 and len(found["accuracy"]["by_class"]) == 2
+
+
+def test_a_class_that_is_not_there_is_refused(gaps, fails):
+    assert "class 3: not known; the classes are 0, 7" in fails("sample", gaps, "--label", "3")
+
+
+def pictures(folder, classes):
+    for name, light in classes.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = RNG.integers(0, 100, (8, 8)) + light
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+
+
+def test_classes_of_folders_are_found_by_their_name(place, capsys, fails):
+    pictures(place / "a", {"cat": 0, "dog": 150})
+    pictures(place / "b", {"dog": 150, "zebra": 0})
+    pictures(place / "c", {"dog": 150})
+    words = ["--steps", "1", "--training.batch_size", "8", "--model.network.channels", "8"]
+    main(["train", "images", "--data", f"{place}/a", "--out", f"{place}/run", *words])
+
+    said = fails("evaluate", place / "run", "--data", place / "b", *QUICK)
+    assert "class zebra: not known; the classes are cat, dog" in said
+    scores = place / "scores.csv"
+    evaluated(place / "run", capsys, "--data", f"{place}/c", "--per-item", str(scores))
+    assert {line.split(",")[1] for line in scores.read_text().splitlines()[1:]} == {"dog"}
+
+    main(["sample", f"{place}/run", "--label", "dog", "--count", "3", "--out", f"{place}/d.npz"])
+    assert np.load(place / "d.npz")["labels"].tolist() == ["dog"] * 3
+    main(["sample", f"{place}/run", "--label", "cat", "--count", "3", "--out", f"{place}/d.png"])
+    assert (place / "d.png").exists()
