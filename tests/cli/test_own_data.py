@@ -9,6 +9,9 @@ from PIL import Image
 
 from allegory import VDM, DataSpec, Denoiser, LinearLogSNR, Path
 from allegory.cli import main
+from allegory.evaluation import BoundConfig
+from allegory.evaluation.item_scores import item_scores
+from allegory.evaluation.sample_quality import sample_accuracy
 from allegory.networks import MLPConfig
 from allegory.recipes import RunFolder
 
@@ -48,19 +51,27 @@ def evaluated(run, capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
-def test_new_numbers_are_evaluated_whatever_their_range(table, place, capsys):
-    x = np.load(place / "table.npy")
+def test_new_numbers_fit_whatever_their_range(table, place):
+    """They are evaluated in the scale of the run, and the samples of the run are data for it."""
+    folder, x = RunFolder.open(table), np.load(place / "table.npy")
     np.save(place / "new.npy", x * 1.5)
-    found = evaluated(table, capsys, "--data", f"{place}/new.npy")
-    assert found["measured"] == 400
-    names = [each["name"] for each in found["columns"]]
-    assert names == ["column 0", "column 1"]
-    assert found["columns"][0]["test_mean"] == pytest.approx(1.5 * x[:, 0].mean())
+    words = ["--count", "30", "--out", f"{place}/own.npy", "--steps", "2"]
+    main(["sample", str(table), *words])
+    for name, expected in (("new", x * 1.5), ("own", np.load(place / "own.npy"))):
+        found = folder.dataset(f"{place}/{name}.npy").all_as_test()
+        assert found.spec == folder.spec and len(found.test) == len(expected)
+        np.testing.assert_allclose(found.test.x, expected, rtol=1e-6)
+        assert folder.model().bound(found.test.x[:5]).total.isfinite().all()
 
 
-def test_samples_of_a_run_are_data_for_it(table, place, capsys):
-    main(["sample", str(table), "--count", "9", "--out", f"{place}/own.npy", "--steps", "2"])
-    assert evaluated(table, capsys, "--data", f"{place}/own.npy")["measured"] == 9
+@pytest.mark.thorough
+def test_each_column_is_a_figure_of_the_evaluation(table, place, capsys):
+    x = np.load(place / "table.npy")
+    np.save(place / "wide.npy", x * 2)
+    found = evaluated(table, capsys, "--data", f"{place}/wide.npy")["columns"]
+    assert [each["name"] for each in found] == ["column 0", "column 1"]
+    assert found[0]["test_mean"] == pytest.approx(2 * x[:, 0].mean())
+    assert "Each number alone" in (table / "report.html").read_text()
 
 
 def test_a_continuous_model_has_a_density_beyond_its_training_items():
@@ -84,8 +95,17 @@ def test_labels_with_gaps_are_two_classes(gaps, place, capsys):
     main(["info", str(gaps), "--json"])
     assert json.loads(capsys.readouterr().out)["classes"] == [0, 7]
 
-    found = evaluated(gaps, capsys, "--data", f"{place}/samples0.npz")  # samples are data
-    assert found["measured"] == 6 and len(found["accuracy"]["by_class"]) == 2
+    again = RunFolder.open(gaps).dataset(f"{place}/samples0.npz").all_as_test()
+    assert again.test.labels.tolist() == [0, 1] * 3  # samples are data
+
+
+def test_labels_are_judged_and_listed_by_their_value(gaps):
+    folder = RunFolder.open(gaps)
+    data = folder.dataset()
+    lines = item_scores(folder.model(), data.test, BoundConfig(draws=1)).csv().splitlines()
+    listed = [int(line.split(",")[1]) for line in lines[1:]]
+    assert listed == folder.spec.class_values(data.test.labels).tolist()
+    assert sample_accuracy(data.test, data, 0).total.mean == 1.0
 
 
 def test_a_class_that_is_not_there_is_refused(gaps, fails):
@@ -109,11 +129,9 @@ def test_classes_of_folders_are_found_by_their_name(place, capsys, fails):
 
     said = fails("evaluate", place / "run", "--data", place / "b", *QUICK)
     assert "class zebra: not known; the classes are cat, dog" in said
-    scores = place / "scores.csv"
-    evaluated(place / "run", capsys, "--data", f"{place}/c", "--per-item", str(scores))
-    assert {line.split(",")[1] for line in scores.read_text().splitlines()[1:]} == {"dog"}
+    dogs = RunFolder.open(place / "run").dataset(f"{place}/c")
+    assert dogs.train.labels.tolist() == [1] * len(dogs.train)
 
-    main(["sample", f"{place}/run", "--label", "dog", "--count", "3", "--out", f"{place}/d.npz"])
+    words = ["--label", "dog", "--count", "3", "--steps", "2", "--out", f"{place}/d.npz"]
+    main(["sample", f"{place}/run", *words])
     assert np.load(place / "d.npz")["labels"].tolist() == ["dog"] * 3
-    main(["sample", f"{place}/run", "--label", "cat", "--count", "3", "--out", f"{place}/d.png"])
-    assert (place / "d.png").exists()

@@ -48,7 +48,7 @@ def test_samples_and_likelihood_are_in_the_units_of_each_column(table, exact):
         assert each.mean.error == pytest.approx(each.std.mean / math.sqrt(3000))
     rows = {row.name.partition(",")[0]: row for row in found.rows()}
     assert rows["mean of column 'rate'"].value == found.columns[1].mean.mean
-    assert "test items: 0.5" in rows["mean of column 'rate'"].name
+    assert f"test items: {found.columns[1].test_mean:.5g}" in rows["mean of column 'rate'"].name
 
     entropy = 1.5 * math.log(2 * math.pi * math.e) + np.log(STD).sum()
     assert found.likelihood.nats.mean == pytest.approx(entropy, abs=0.15)  # 1,800 test items
