@@ -152,7 +152,7 @@ def test_bad_training_arguments(fails, tmp_path, arguments, says):
         (["--count", "1000000000"], "a whole number, 1 to 1,000,000"),
         (["--device", "meta"], "device 'meta'"),
         (["--steps", "0"], "steps=0"),
-        (["--label", "12"], "give 0 to 9"),
+        (["--label", "12"], "class 12: not known; the classes are 0 to 9"),
         (["--seeds", "5:5"], "holds no seed"),
         (["--seeds", "a:b"], "two whole numbers"),
         (["--out", "samples.txt"], ".png"),

@@ -46,9 +46,10 @@ def test_samples_and_likelihood_are_in_the_units_of_each_column(table, exact):
         assert abs(each.mean.mean - MEAN[place]) < 4 * STD[place] / math.sqrt(2000)
         assert each.std.mean == pytest.approx(STD[place], rel=0.06)
         assert each.mean.error == pytest.approx(each.std.mean / math.sqrt(3000))
-    rows = {row.name.partition(",")[0]: row for row in found.rows()}
-    assert rows["mean of column 'rate'"].value == found.columns[1].mean.mean
-    assert f"test items: {found.columns[1].test_mean:.5g}" in rows["mean of column 'rate'"].name
+    rows = {row.name: row for row in found.rows()}
+    rate = found.columns[1]
+    assert rows[f"column 'rate', mean (test {rate.test_mean:.6g})"].value == rate.mean.mean
+    assert rows[f"column 'rate', std (test {rate.test_std:.6g})"].error == rate.std.error
 
     entropy = 1.5 * math.log(2 * math.pi * math.e) + np.log(STD).sum()
     assert found.likelihood.nats.mean == pytest.approx(entropy, abs=0.15)  # 1,800 test items

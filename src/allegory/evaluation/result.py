@@ -137,11 +137,11 @@ class Evaluation:
     def _columns(self) -> Iterator[Measure]:
         """Mean and standard deviation of each number of the samples."""
         for each in self.columns:
-            of = f"{each.name}, samples (test items:"
-            yield Measure(
-                f"mean of {of} {each.test_mean:.5g})", each.mean.mean, each.mean.error, ""
-            )
-            yield Measure(f"std of {of} {each.test_std:.4g})", each.std.mean, each.std.error, "")
+            mean, std = each.mean, each.std
+            test = f"{each.name}, mean (test {each.test_mean:.6g})"
+            yield Measure(test, mean.mean, mean.error, "")
+            test = f"{each.name}, std (test {each.test_std:.6g})"
+            yield Measure(test, std.mean, std.error, "")
 
     def _qualities(self) -> Iterator[Measure]:
         """The quality of the samples."""
