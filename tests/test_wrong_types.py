@@ -96,7 +96,7 @@ REFUSED = {
     "al.ClassifierFree('2')": "scale: of type str ('2'); give a number",
     "al.ClassifierFree(1e300)": "give a number of at most 1,000,000 in size",
     "model.bound(x.numpy())": "x: of type ndarray; give a torch tensor of items",
-    "model.bound(x, condition='cat')": "condition='cat': give one label for all items",
+    "model.bound(x, condition='cat')": "condition: class cat: not known; the classes are 0 to 3",
     "model.bound(x, draws='3')": "draws=3; give a whole number",
     "model.sample([1.5])": "seeds: 1.5 is none; give one integer per item",
     "model.sample([-1])": "seeds: -1 is none; give whole numbers from 0 to 2^64 - 1",
