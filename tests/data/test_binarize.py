@@ -146,3 +146,10 @@ def test_options_are_combined(tmp_path):
     assert load(f"{tmp_path}?binarize=static&size=4").transform is None
     with pytest.raises(ValueError, match="dynamic or static"):
         binarize(loaded, "sometimes")
+
+
+def test_the_names_of_classes_are_kept():
+    grey = dataset()
+    named = replace(grey, spec=replace(grey.spec, class_names=tuple("abcdefghij")))
+    for mode in ("dynamic", "static"):
+        assert binarize(named, mode).spec.class_names == tuple("abcdefghij")

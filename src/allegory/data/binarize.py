@@ -18,7 +18,6 @@ from torch import Tensor
 
 from .dataset import Dataset
 from .items import Items
-from .spec import DataSpec
 
 MODES = ("dynamic", "static")
 """When training items are drawn: anew in each batch, or once."""
@@ -56,7 +55,7 @@ def binarize(dataset: Dataset, mode: str) -> Dataset:
 
     return replace(
         dataset,
-        spec=DataSpec(spec.shape, 0.0, 1.0, 2, spec.classes),
+        spec=replace(spec, low=0.0, high=1.0, levels=2),
         train=replace(train, stored=dataset.train.x) if is_dynamic else train,
         validation=validation,
         test=test,
