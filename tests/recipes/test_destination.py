@@ -213,6 +213,22 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_again(
     assert set(content(path)) == set(content(whole))
 
 
+def test_a_fine_tuning_that_died_begins_again_with_the_same_weights(tmp_path, begun):
+    one, two = tmp_path / "one", tmp_path / "two"
+    base = shutil.copytree(begun, tmp_path / "base")
+    run = run_of("moons", steps=6)
+    execute(run, one, initial=base)
+    with pytest.raises(Killed):
+        execute(run, two, initial=base, callbacks=[kill])
+    base.rename(tmp_path / "away")
+    with pytest.raises(ValueError, match="begins with the weights of .* which is not there"):
+        resumed(RunFolder.open(two).run, two)
+    (tmp_path / "away").rename(base)
+    resumed(RunFolder.open(two).run, two)
+    assert_same_run(one, two)
+    assert RunFolder.open(two).initial == str(base)
+
+
 @pytest.mark.parametrize("names", [(), (".lock",), (".lock", "run.json.new"), ("state.new/x",)])
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_what_a_killed_start_leaves_is_an_empty_folder(tmp_path, names, overwrite):

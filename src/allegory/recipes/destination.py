@@ -79,11 +79,12 @@ class Destination:
             )
 
     @contextmanager
-    def opened(self, group: Group) -> Iterator[OpenDestination]:
+    def opened(self, group: Group, initial: Path | None = None) -> Iterator[OpenDestination]:
         """Inside the block, no other run is trained in the folder.
 
         Args:
             group: the processes that train the run; the first of them holds the lock.
+            initial: another run whose weights a new run begins with; None: random weights.
 
         Raises:
             ValueError: for a folder that another run is trained in, or as `check`.
@@ -91,7 +92,9 @@ class Destination:
         with ExitStack() as stack:
             lock = group.first(lambda: self._locked(stack))
             begun = group.every(lambda: RunFolder.open(self.path) if self.resume else None)
-            yield OpenDestination(self, lock, begun)
+            if begun is not None and begun.initial is not None:
+                initial = Path(begun.initial)
+            yield OpenDestination(self, lock, begun, initial)
 
     def _locked(self, stack: ExitStack) -> FolderLock:
         """The lock on the folder, which `stack` will release."""
@@ -109,11 +112,13 @@ class OpenDestination:
         destination: the folder, and what is done with a run in it.
         lock: the lock on it, in the process that holds it.
         begun: the run to continue; None for a new one.
+        initial: another run whose weights it begins with, or began; None: random weights.
     """
 
     destination: Destination
     lock: FolderLock | None
     begun: RunFolder | None
+    initial: Path | None
 
     @property
     def path(self) -> Path:
@@ -148,13 +153,13 @@ class OpenDestination:
             self.lock.check()
         if self.destination.overwrite:
             _clear(self.path)
-        if self.begun is None:
-            RunFolder.create(self.path, run, dataset.spec, dataset.fingerprint)
-            return
 
-        if run.training.progress(now.step, now.seconds) >= 1:
-            run = replace(run, training=self.begun.run.training)
-        RunFolder.create(self.path, run, self.begun.spec, self.begun.fingerprint)
+        begun = self.begun
+        if begun is not None and run.training.progress(now.step, now.seconds) >= 1:
+            run = replace(run, training=begun.run.training)
+        fingerprint = dataset.fingerprint if begun is None else begun.fingerprint
+        initial = None if self.initial is None else os.path.abspath(self.initial)
+        RunFolder.create(self.path, run, dataset.spec, fingerprint, initial)
 
     def _check(self) -> None:
         """TrainingError where the folder, or run.json, is no longer there."""

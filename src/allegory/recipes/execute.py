@@ -48,8 +48,8 @@ def execute(
     processes = Processes(run.training.device)
     processes.every(lambda: _check_initial(initial, out))
 
-    with out.opened(processes) as opened:
-        built = processes.every(lambda: _built(run, opened, initial))
+    with out.opened(processes, initial) as opened:
+        built = processes.every(lambda: _built(run, opened))
         result = train_in(opened, built, processes, callbacks)
     return RunFolder.open(out.path), result
 
@@ -69,18 +69,19 @@ class Built:
     dataset: Dataset
 
 
-def _built(run: Run, out: OpenDestination, initial: Path | None) -> Built:
+def _built(run: Run, out: OpenDestination) -> Built:
     """The run with its data and its model.
 
     Args:
         run: what to train.
         out: the folder, with the run to continue if there is one.
-        initial: another run, whose weights are the initial ones.
     """
     begun = out.begun
     is_in_place = begun is not None and run.source == begun.run.source
     dataset = out.data(begun.load() if begun and is_in_place else load(run.source))
+    initial = None if out.is_resumed else out.initial
     if initial is not None:
+        _check_is_there(initial, begun)
         run = with_model_of(run, initial)
     run = replace(run.resolved(dataset), source=dataset.source)
 
@@ -137,6 +138,15 @@ def train_in(
         validation=(held_out.x, held_out.labels) if len(held_out) else None,
         processes=processes,
     )
+
+
+def _check_is_there(initial: Path, begun: RunFolder | None) -> None:
+    """ValueError where a run that has begun, and has no checkpoint, began with what is gone."""
+    if begun is not None and not initial.is_dir():
+        raise ValueError(
+            f"--resume: {begun.path} begins with the weights of {initial}, which is not there; put "
+            "it back, or give --overwrite to train anew"
+        )
 
 
 def _check_initial(initial: Path | None, out: Destination) -> None:

@@ -58,6 +58,7 @@ class RunFolder:
         which: the weights that `model` takes: "best", "ema" or "last"; None is the best by
             validation where the run was validated, else "ema".
         fingerprint: of its data (`Dataset.fingerprint`); None where it was not written.
+        initial: folder of the run whose weights it began with; None: random weights.
     """
 
     path: Path
@@ -65,10 +66,16 @@ class RunFolder:
     spec: DataSpec
     which: str | None = None
     fingerprint: str | None = None
+    initial: str | None = None
 
     @classmethod
     def create(
-        cls, path: Path, run: Run, spec: DataSpec, fingerprint: str | None = None
+        cls,
+        path: Path,
+        run: Run,
+        spec: DataSpec,
+        fingerprint: str | None = None,
+        initial: str | None = None,
     ) -> RunFolder:
         """Make the folder and write run.json.
 
@@ -77,6 +84,7 @@ class RunFolder:
             run: its choices, with nothing left open.
             spec: what its data are.
             fingerprint: of its data (`Dataset.fingerprint`); None leaves it out.
+            initial: folder of the run whose weights it begins with; None: random weights.
 
         Raises:
             OSError: when the disk refuses.
@@ -94,11 +102,12 @@ class RunFolder:
             "run": to_json(run),
             "data": spec.to_dict(),
             "fingerprint": fingerprint,
+            "initial": initial,
             "versions": versions,
         }
 
         write_whole(path / "run.json", json.dumps(content, indent=2) + "\n")
-        return cls(path, run, spec, fingerprint=fingerprint)
+        return cls(path, run, spec, fingerprint=fingerprint, initial=initial)
 
     @classmethod
     def open(cls, path: Path, which: str | None = None) -> RunFolder:
@@ -131,10 +140,10 @@ class RunFolder:
             content = current_format(read_json(file))
             run = from_json(content["run"], Run)
             spec = DataSpec.from_dict(content["data"])
-            fingerprint = content["fingerprint"]
-            if not isinstance(fingerprint, str | None):
-                raise ValueError(f"fingerprint {fingerprint} is no text")
-            return cls(path, run, spec, which, fingerprint)
+            fingerprint, initial = content["fingerprint"], content.get("initial")
+            if not isinstance(fingerprint, str | None) or not isinstance(initial, str | None):
+                raise ValueError(f"fingerprint {fingerprint} or initial {initial} is no text")
+            return cls(path, run, spec, which, fingerprint, initial)
         except (NotRegistered, UnknownFormat) as error:
             raise ValueError(f"{file}: {error}") from None
         except (ValueError, *DAMAGE) as error:
