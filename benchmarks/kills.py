@@ -171,7 +171,7 @@ def killed_once(bench: Bench, trial: Trial, run: Path, chance: random.Random) ->
     if trial.moment == MOMENTS[0]:
         if chance.random() < 0.5:
             wait_for((run / "run.json").exists, process)
-            time.sleep(chance.uniform(0, 1))
+            time.sleep(chance.uniform(0, 0.5))
         else:
             time.sleep(chance.uniform(0, 10))
     else:

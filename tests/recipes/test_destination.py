@@ -221,7 +221,7 @@ def test_a_fine_tuning_that_died_begins_again_with_the_same_weights(tmp_path, be
     with pytest.raises(Killed):
         execute(run, two, initial=base, callbacks=[kill])
     base.rename(tmp_path / "away")
-    with pytest.raises(ValueError, match="begins with the weights of .* which is not there"):
+    with pytest.raises(ValueError, match=r"begins with the weights of .* which is not there"):
         resumed(RunFolder.open(two).run, two)
     (tmp_path / "away").rename(base)
     resumed(RunFolder.open(two).run, two)

@@ -140,10 +140,11 @@ class RunFolder:
             content = current_format(read_json(file))
             run = from_json(content["run"], Run)
             spec = DataSpec.from_dict(content["data"])
-            fingerprint, initial = content["fingerprint"], content.get("initial")
-            if not isinstance(fingerprint, str | None) or not isinstance(initial, str | None):
-                raise ValueError(f"fingerprint {fingerprint} or initial {initial} is no text")
-            return cls(path, run, spec, which, fingerprint, initial)
+            texts = {"fingerprint": content["fingerprint"], "initial": content.get("initial")}
+            for name, text in texts.items():
+                if not isinstance(text, str | None):
+                    raise ValueError(f"{name} {text} is no text")
+            return cls(path, run, spec, which, texts["fingerprint"], texts["initial"])
         except (NotRegistered, UnknownFormat) as error:
             raise ValueError(f"{file}: {error}") from None
         except (ValueError, *DAMAGE) as error:
