@@ -135,3 +135,17 @@ def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for place in (".", "../pets", "./"):
         data = load(place)
         assert data.name == "pets" and data.spec.class_names == ("cat", "dog")
+
+
+def test_a_test_set_that_is_sorted_by_class_begins_with_all_classes(tmp_path):
+    for part in ("train", "test"):
+        for name, grey in (("a", 0), ("b", 200)):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(30):
+                picture = Image.fromarray(np.full((2, 2), grey + i, np.uint8))
+                picture.save(tmp_path / part / name / f"{i:02d}.png")
+    data = load(str(tmp_path))
+    assert data.has_own_test and 5 <= int(data.test.labels[:20].sum()) <= 15
+    in_order = data.test.take(data.test.index.argsort())
+    assert in_order.x[:, 0, 0, 0].tolist() == [*range(30), *range(200, 230)]
+    assert data.all_as_test().test.x.equal(data.test.x)

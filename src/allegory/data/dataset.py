@@ -148,7 +148,7 @@ class Dataset:
     @property
     def has_own_test(self) -> bool:
         """Whether the test items are a set of the source, not held out of its training set."""
-        return self.test.index is None
+        return self.test.held_out_of is None
 
     def all_as_test(self) -> Dataset:
         """The same data with all items as test items, in the order of the file or folder.

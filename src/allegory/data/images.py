@@ -20,7 +20,7 @@ from .folders import Found, files_below, set_folders, skipped
 from .items import Items
 from .pixels import decode_images
 from .spec import DataSpec
-from .splits import complete
+from .splits import complete, mixed
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _MOST_NAMES = 10  # in one message
@@ -63,7 +63,10 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
     }
     counts = {part: len(images) for part, images in files.items()}
     notes = [*_notes(path, found, roots, sets), *transparency_note(decoded.transparent, alpha)]
-    return image_dataset(path.resolve().name, sets_of(decoded.x, counts, labels), names, notes)
+    own = sets_of(decoded.x, counts, labels)
+    # Folders are sorted by class, and the first items should be of all of them.
+    own = {part: items if part == "train" else mixed(items) for part, items in own.items()}
+    return image_dataset(path.resolve().name, own, names, notes)
 
 
 def image_dataset(

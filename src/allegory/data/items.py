@@ -21,12 +21,15 @@ class Items:
             None means x itself.
         index: where each item stands in the file or folder that it was taken from, (n,), from 0;
             None means in the order of x.
+        held_out_of: the set of the source that these items and others were divided from, such as
+            "train"; None where they are a set of the source themselves.
     """
 
     x: Shaped[Tensor, "n *shape"]
     labels: Int64[Tensor, " n"] | None = None
     stored: Shaped[Tensor, "n *stored"] | None = None
     index: Int64[Tensor, " n"] | None = None
+    held_out_of: str | None = None
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -43,7 +46,7 @@ class Items:
         labels = None if self.labels is None else self.labels[index]
         stored = None if self.stored is None else self.stored[index]
         places = None if self.index is None else self.index[index]
-        return Items(self.x[index], labels, stored, places)
+        return Items(self.x[index], labels, stored, places, self.held_out_of)
 
     def numbered(self) -> Items:
         """The same items with their index, whatever is taken from them later."""

@@ -79,7 +79,7 @@ def split_by_fractions(
 def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
     """Training, validation and test items; what `parts` lacks is held out of "train".
 
-    Items of "train" have their index in it; those of other sets have none.
+    Items of "train" have their index in it, and the name of that set in `held_out_of`.
 
     Raises:
         ValueError: without "train".
@@ -93,18 +93,28 @@ def complete(parts: Mapping[str, Items]) -> tuple[Items, Items, Items]:
     validation = 0 if "validation" in parts else held_out
     test = 0 if "test" in parts else held_out
 
-    train, held_validation, held_test = split(parts["train"].numbered(), validation, test)
+    whole = replace(parts["train"].numbered(), held_out_of="train")
+    train, held_validation, held_test = split(whole, validation, test)
     return train, parts.get("validation", held_validation), parts.get("test", held_test)
 
 
 def together(sets: Sequence[Items]) -> Items:
     """The items that `complete` took from one set, in the order of their index."""
-    parts = [part for part in sets if part.index is not None]
+    parts = [part for part in sets if part.held_out_of is not None]
     index = torch.cat([part.index for part in parts if part.index is not None])
     labels = [part.labels for part in parts if part.labels is not None]
 
     joined = Items(torch.cat([part.x for part in parts]), torch.cat(labels) if labels else None)
-    return replace(joined, index=index).take(index.argsort())
+    return replace(joined, index=index, held_out_of=parts[0].held_out_of).take(index.argsort())
+
+
+def mixed(items: Items) -> Items:
+    """All items in the order of RandomState(0).permutation(n), with their index.
+
+    A set that is sorted by class then begins with items of all classes.
+    """
+    order = np.random.RandomState(0).permutation(len(items)).astype(np.int64)
+    return items.numbered().take(torch.from_numpy(order))
 
 
 def subset(items: Items, count: int) -> Items:
