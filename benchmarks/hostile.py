@@ -3,6 +3,7 @@
     python -m benchmarks hostile                           5,000 tries, about 20 minutes on one core
     python -m benchmarks.hostile --tries 200 --seed 1      others, and fewer
     python -m benchmarks.hostile --only run.json           one kind of file
+    python -m benchmarks.hostile --processes 2             two at once
     python -m benchmarks.hostile --json FILE               the table, also as JSON
 
 hypothesis draws the damage: every field of run.json, state.json, tuned samplers, metrics.jsonl and
@@ -21,6 +22,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -79,6 +81,7 @@ _COMMANDS = {
 _LONG = 300.0
 """Seconds after which making a good file is given up."""
 _LARGE = 2**26
+_OTHERS = (".jpg", ".tif", ".bmp", ".webp")
 _RESUMES = {name: f"resume {name}" for name in _TINY}
 
 
@@ -186,6 +189,9 @@ class Bench:
             file = self.good / "folder" / "abc"[i % 3] / f"{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(file)
+            other = self.good / "other" / f"{i}{_OTHERS[i % len(_OTHERS)]}"
+            other.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(other)
         self.picture = (self.good / "folder" / "a" / "0.png").read_bytes()
         cells = [{"bytes": self.picture, "path": None}] * 12
         columns = {"image": cells, "label": [i % 3 for i in range(12)]}
@@ -230,6 +236,9 @@ class Bench:
         def as_table(content: bytes) -> st.SearchStrategy[bytes]:
             return damage.parquet_file(content, self.picture, known)
 
+        def as_bytes(content: bytes) -> st.SearchStrategy[bytes]:
+            return damage.damaged_bytes(content)
+
         def of_run(kind: str, place: str, content: Any, share: float, *commands: str) -> list[Case]:
             runs = {"points": 0.5, "pictures": 0.3, "vae": 0.2}
             return [
@@ -265,6 +274,10 @@ class Bench:
             Case("npz", "", "pictures.npz", ("learn pictures", "compress"), damage.npz_file, 3),
             Case("parquet", "", "train.parquet", ("learn pictures",), as_table, 5),
             Case("png", "b/1.png", "folder", ("learn pictures",), damage.png_file, 6),
+            *[
+                Case("other pictures", f"{i}{ending}", "other", ("learn pictures",), as_bytes, 0.6)
+                for i, ending in enumerate(_OTHERS)
+            ],
         ]
 
     def lay(self, case: Case) -> Path:
@@ -536,6 +549,50 @@ def measure(
     return bench
 
 
+def side_by_side(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of several processes, each with its own seed and folder."""
+    base = [
+        sys.executable,
+        "-m",
+        "benchmarks.hostile",
+        "--tries",
+        str(options.tries // options.processes),
+    ]
+    only = ["--only", *options.only] if options.only else []
+    quick = ["--quick"] if options.quick else []
+    folder.mkdir(parents=True, exist_ok=True)
+    started = []
+    for i in range(options.processes):
+        own = ["--seed", str(100 * options.seed + i), "--keep", str(folder / str(i))]
+        found = folder / f"{i}.json"
+        started.append(
+            (subprocess.Popen([*base, *own, *only, *quick, "--json", str(found)]), found)
+        )
+
+    rows = []
+    for process, found in started:
+        process.wait()
+        rows.append(json.loads(found.read_text())["rows"])
+    return rows
+
+
+def together(tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of several processes as one table, with a last row for all."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for rows in tables:
+        for kind, row in rows.items():
+            parts.setdefault(kind, []).append(row)
+    parts.setdefault("all", [row for rows in parts.values() for row in rows])
+    parts["all"] = parts.pop("all")
+    return {
+        kind: {
+            name: (max if name.startswith("most") else sum)(row[name] for row in found)
+            for name in found[0]
+        }
+        for kind, found in parts.items()
+    }
+
+
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The rows as text."""
     names = list(next(iter(rows.values())))
@@ -545,32 +602,30 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Try, and print."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Damaged files before every command.")
     parser.add_argument("--tries", type=int, default=5000, help="how many in all")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
     parser.add_argument("--only", nargs="+", default=[], metavar="KIND", help="kinds of files")
+    parser.add_argument("--processes", type=int, default=1, help="how many at once")
     parser.add_argument("--quick", action="store_true", help="nothing that takes over a second")
     parser.add_argument("--keep", help="folder for the files of faults; it must be absent")
     parser.add_argument("--json", nargs="?", const="", help="print JSON, or write it to a file")
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Try, and print."""
+    options = _options()
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     start = time.perf_counter()
-    folder = Path(options.keep or tempfile.mkdtemp(prefix="hostile-"))
-    bench = measure(folder.resolve(), options.tries, options.seed, options.only, options.quick)
+    folder = Path(options.keep or tempfile.mkdtemp(prefix="hostile-")).resolve()
+    if options.processes > 1:
+        rows = together(side_by_side(folder, options))
+    else:
+        bench = measure(folder, options.tries, options.seed, options.only, options.quick)
+        rows = together([{kind: row.to_dict() for kind, row in bench.rows.items()}])
 
-    rows = {kind: row.to_dict() for kind, row in bench.rows.items()}
-    total = {
-        name: sum(row[name] for row in rows.values())
-        for name in ("tries", "exit 0", "exit 2", "faults")
-    }
-    most = {
-        name: max(row[name] for row in rows.values())
-        for name in ("most seconds more", "most MB more")
-    }
-    rows["all"] = total | most
     found = {"seed": options.seed, "seconds": round(time.perf_counter() - start), "rows": rows}
     if options.json == "":
         print(json.dumps(found, indent=1))
@@ -578,8 +633,8 @@ def main() -> None:
         print(table(rows))
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
-    if total["faults"]:
-        sys.exit(f"{total['faults']} faults: {folder / 'faults'}")
+    if rows["all"]["faults"]:
+        sys.exit(f"{rows['all']['faults']} faults: {folder}")
     if not options.keep:
         shutil.rmtree(folder)
 
