@@ -343,9 +343,10 @@ class Bench:
             shutil.rmtree(self.outside)
             self.outside.mkdir()
             (self.outside / "precious").write_text("precious")
-        left = [path for path in copy.parent.rglob("*") if path.name.endswith((".new", ".tmp"))]
+        new = [path for path in copy.parent.rglob("*") if str(path) not in before]
+        left = [path.name for path in new if path.name.endswith((".new", ".tmp"))]
         if left:
-            wrong.append(f"left {left[0].name}")
+            wrong.append(f"left {left[0]}")
         after = _listing(copy)
         changed = [name for name, content in before.items() if after.get(name) != content]
         began = "training in " in found.err or "checkpoint is untouched" in found.err

@@ -378,7 +378,8 @@ def npz_file(draw: Any, content: bytes) -> bytes:
         names = draw(st.lists(st.sampled_from(_NAMES), min_size=1, max_size=4, unique=True))
         ending = draw(st.sampled_from([".npy", ".npy", "", ".npy.npy"]))
         members = {
-            f"{name}{ending}" or ".": draw(st.sampled_from(sorted(members.values()))) for name in names
+            f"{name}{ending}" or ".": draw(st.sampled_from(sorted(members.values())))
+            for name in names
         }
     elif how == "kind":
         method = draw(st.sampled_from([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))

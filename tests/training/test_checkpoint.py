@@ -326,6 +326,15 @@ def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, name: s
         read_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "best.safetensors", "metrics.jsonl"])
+def test_what_a_resumed_run_will_write_is_looked_at_first(tmp_path: Path, name: str) -> None:
+    write(tmp_path, made(1))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name} is a FIFO"):
+        read_checkpoint(tmp_path)
+
+
 def test_what_a_killed_writer_left_is_deleted(tmp_path: Path) -> None:
     write(tmp_path, made(1))
     for name in (".best.safetensors.0123abcd.new", ".run.json.0123abcd.new"):

@@ -151,7 +151,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             "folder"
         )
 
-    for name in PUBLISHED:
+    for name in (*PUBLISHED, BEST, "metrics.jsonl"):
         check_replaceable(folder / name)
 
     model, ema, optimizer, random = (
