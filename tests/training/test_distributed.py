@@ -11,8 +11,9 @@ import torch
 from tests.training.toy import Numbers, Smooth
 from tests.training.two_processes import CONFIG
 
-from allegory.training import TrainingConfig, train
+from allegory.training import Processes, TrainingConfig, train
 from allegory.training.checkpoint import read_checkpoint as read
+from allegory.training.group import Group
 from allegory.training.metrics import read_reports as lines_of
 from allegory.training.weights import read_weights
 
@@ -63,6 +64,20 @@ def test_without_accelerate_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(ImportError, match=r"pip install 'allegory\[train\]'"):
         train(Smooth(), Numbers(), CONFIG)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def form(self: Group) -> None:
+        self.world, self.rank = 4, 0
+
+    monkeypatch.setattr(Group, "__init__", form)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"2 processes .* GPUs: 1; start one .* --device cpu"):
+        Processes()
+    with pytest.raises(ValueError, match=r"device 'cuda:1' with 4 processes: leave it out"):
+        Processes("cuda:1")
 
 
 @pytest.mark.thorough

@@ -7,6 +7,7 @@ this module imports accelerate.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,14 +47,29 @@ class Processes(Group):
                 ValueError(f"device {device!r} with {count}: leave it out, each finds its own")
             )
 
-        # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.
         on_cpu = several and (device == "cpu" or not torch.cuda.is_available())
+        if several and not on_cpu:
+            self._check_gpus()
+
+        # bf16 is a context in `Loss.forward`: accelerate's own would hold for the whole program.
         self._accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
         self.device: torch.device = self._accelerator.device
 
         self._is_chosen = device != "auto" and not several
         if self._is_chosen:
             self.device = torch_device(device)
+
+    def _check_gpus(self) -> None:
+        """ValueError for more processes on this machine than GPUs."""
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", str(self.world)))
+        count = torch.cuda.device_count()
+        if here > count:
+            raise self.alike(
+                ValueError(
+                    f"{here} processes on a machine with GPUs: {count}; start one for each GPU, or "
+                    "give --device cpu"
+                )
+            )
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """`module` on this device; with several processes its backward averages the gradients."""
