@@ -83,7 +83,9 @@ def test_a_missing_package_is_one_line(small_run, tmp_path, monkeypatch, fails, 
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "pictures" / "a.png")
     (tmp_path / "x.parquet").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, package, None)
+    parts = [name for name in sys.modules if name.startswith(f"{package}.")]
+    for name in (package, *parts):
+        monkeypatch.setitem(sys.modules, name, None)
     places = {"RUN": small_run[0], "DATA": small_run[1], "FOLDER": tmp_path / "pictures"}
     said = fails(*[places.get(word, word) for word in words])
     assert package in said and "pip install 'allegory[" in said

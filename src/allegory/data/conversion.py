@@ -53,7 +53,10 @@ def _order(own: DataSpec, spec: DataSpec) -> Tensor | None:
     """The place of each column of spec in own; None where they are the same."""
     if own.columns is None or spec.columns is None or own.columns == spec.columns:
         if own.shape != spec.shape:
-            raise ValueError(f"items of shape {own.shape}, and the run learned {spec.shape}")
+            raise ValueError(
+                f"items of shape {own.shape}, and the run learned {spec.shape}; "
+                "give data of that kind"
+            )
         return None
 
     missing = [name for name in spec.columns if name not in own.columns]
