@@ -13,6 +13,9 @@ from typing import Literal
 
 from ..lookup import is_whole
 
+_LIMITS = {"batch_size": 2**24, "accumulate": 10_000, "log_every": 100_000}
+"""Bounds of what one step or one checkpoint takes: time, memory, and losses since a report."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -72,6 +75,8 @@ class TrainingConfig:
         counts = ("steps", "batch_size", "accumulate", "log_every")
         self._require("a whole number", is_whole, *counts, "warmup", "validation_every", "seed")
         self._require("at least 1", lambda value: value >= 1, *counts)
+        for name, limit in _LIMITS.items():
+            self._require(f"at most {limit:,}", float(limit).__ge__, name)
         positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
         not_negative = ("weight_decay", "warmup", "validation_every")
