@@ -1,5 +1,7 @@
 """When a run writes into its folder, and what it refuses to write."""
 
+import errno
+import os
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +22,12 @@ from allegory.training.counters import Counters
 from allegory.training.output import Output
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(5.0, [60, 360, 400]), (0.5, [30, 60, 70])])
+@pytest.mark.parametrize(("minutes", "expected"), [(5.0, [6, 36, 40]), (0.5, [3, 6, 7])])
 def test_the_first_checkpoint_comes_within_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, expected: list[int]
 ) -> None:
     batches = Numbers()
-    ticks = SimpleNamespace(monotonic=lambda: 1000.0 + batches.position)
+    ticks = SimpleNamespace(monotonic=lambda: 10.0 * batches.position)
     monkeypatch.setattr("allegory.training.loop.time", ticks)
     saved: list[int] = []
     monkeypatch.setattr(checkpoint, "write", lambda *arguments: saved.append(batches.position))
@@ -107,6 +109,23 @@ def test_a_folder_that_vanishes_in_a_write_is_the_cause_that_is_named(
     monkeypatch.setattr(checkpoint, "write", fail)
     with pytest.raises(TrainingError, match="it was deleted"):
         train(Toy(), Numbers(), TrainingConfig(steps=2), Output(tmp_path, begin, check))
+
+
+def test_a_full_disk_at_the_first_checkpoint_says_that_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    config = TrainingConfig(steps=3, validation_every=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_new", full)
+        with pytest.raises(TrainingError, match=r"would have been the first: make room .* step 0"):
+            train(Toy(), Numbers(), config, tmp_path)
+    train(Toy(), Numbers(), config, tmp_path)
+    monkeypatch.setattr(checkpoint, "write_new", full)
+    with pytest.raises(TrainingError, match="the last complete one is untouched"):
+        train(Toy(), Numbers(), TrainingConfig(steps=4), tmp_path, resume=True)
 
 
 def test_best_weights_of_a_session_that_died_are_deleted(tmp_path: Path) -> None:

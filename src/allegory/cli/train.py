@@ -146,6 +146,11 @@ def prepare(options: Train, *, only_help: bool = False) -> Prepared:
 
     Destination(options.folder, options.resume, options.overwrite).check()
     begun = RunFolder.open(options.folder).run
+    if begun.recipe == "python":
+        raise ValueError(
+            f"--resume: {options.folder} was begun in Python; go on there, with "
+            "allegory.train(model, data, out=..., resume=True)"
+        )
     own, description = _recipe(options.recipe, options.data or begun.source)
     choices: dict[str, tuple[object, object, object]] = {
         "RECIPE": (options.recipe, own.recipe, begun.recipe),

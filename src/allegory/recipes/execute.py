@@ -51,7 +51,8 @@ def execute(
     with out.opened(processes, initial) as opened:
         built = processes.every(lambda: _built(run, opened))
         result = train_in(opened, built, processes, callbacks)
-    return RunFolder.open(out.path), result
+    run, spec = built.run, built.dataset.spec
+    return RunFolder(out.path, run, spec, fingerprint=built.dataset.fingerprint), result
 
 
 @dataclass(frozen=True)
