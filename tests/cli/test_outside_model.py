@@ -76,4 +76,4 @@ def test_the_sections_are_those_of_what_it_can_do(run):
     model, data = RunFolder.open(run).model(), load("moons")
     found = evaluate(model, data, EvaluationConfig(samples=20, compared=50))
     titles = [section.title for section in sections(model, data, found)]
-    assert titles == ["Samples", "One model, many bounds"]
+    assert titles == ["Samples", "Each number alone", "One model, many bounds"]
