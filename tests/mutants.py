@@ -51,6 +51,61 @@ _ORACLE = "process/test_exact.py"
 _MCMC = "sampling/mcmc/test_langevin.py"
 
 MUTANTS = {
+    # Data
+    "scale of each number, Jacobian": Mutant(
+        "data/spec.py",
+        "return -self._half.log().sum().item()",
+        "return self._half.log().sum().item()",
+        "data/test_spec.py",
+    ),
+    "digits of large offsets": Mutant(
+        "data/spec.py",
+        'return (x.cpu() if x.device.type == "mps" else x).double()',
+        'return (x.cpu() if x.device.type == "mps" else x).float().double()',
+        "data/test_spec.py",
+    ),
+    "a scaling as a law": Mutant(
+        "data/spec_fields.py",
+        "    if spec.range_is_law:\n",
+        "    if True:\n",
+        "data/test_spec.py",
+    ),
+    "standard deviations of the scaling": Mutant(
+        "data/columns.py", "_STDS = 2.0", "_STDS = 1.0", "data/test_arrays.py"
+    ),
+    "scaling by all items": Mutant(
+        "data/arrays.py",
+        "*scaling(train, declared.columns), None",
+        "*scaling(torch.cat([part.x for part in sets]), declared.columns), None",
+        "data/test_arrays.py",
+    ),
+    "classes by index in other data": Mutant(
+        "data/conversion.py",
+        "table[present] = spec.class_index(own.class_values(present))",
+        "table[present] = present",
+        "data/test_as_spec.py",
+    ),
+    "columns by place in other data": Mutant(
+        "data/conversion.py",
+        "[own.columns.index(name) for name in spec.columns]",
+        "[spec.columns.index(name) for name in spec.columns]",
+        "data/test_as_spec.py",
+    ),
+    "fingerprint without labels": Mutant(
+        "data/fingerprint.py",
+        "(items.x, items.labels, items.stored)",
+        "(items.x, items.stored)",
+        "data/test_as_spec.py",
+    ),
+    "values of classes as indices": Mutant(
+        "models/labels.py",
+        "spec.class_index(flat[~hidden]).numpy()",
+        "flat[~hidden]",
+        "models/test_labels.py",
+    ),
+    "fractions of a histogram": Mutant(
+        "plots/marginals.py", "[0] / len(values)", "[0]", "plots/test_figures.py"
+    ),
     # The forward process
     "drift, sign": Mutant(
         "process/path.py",
