@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.training.toy import Numbers, Smooth
-from tests.training.two_processes import CONFIG
+from tests.training.two_processes import CONFIG, energy, points
 
 from allegory.training import Processes, TrainingConfig, train
 from allegory.training.checkpoint import read_checkpoint as read
@@ -81,7 +81,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["smooth1", "smooth2", "best", "toy", "halves"])
+@pytest.mark.parametrize("name", ["smooth1", "smooth2", "best", "energy", "toy", "halves"])
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
     first, second = (read_weights(folder / f"{name}-{rank}.safetensors") for rank in range(2))
     for key, value in first.items():
@@ -108,6 +108,15 @@ def test_two_learn_what_one_learns_from_the_whole_batch(
             mine["loss"] == pytest.approx(theirs["loss"], abs=1e-6)
             and mine["images"] == theirs["images"]
         )
+
+
+@pytest.mark.thorough
+def test_chains_that_continue_are_those_of_one_process(folder: Path) -> None:
+    alone = energy()
+    train(alone, points(), CONFIG)
+    together = read_weights(folder / "energy-1.safetensors")
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(together[key], value, rtol=0, atol=1e-6)
 
 
 @pytest.mark.thorough

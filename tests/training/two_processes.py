@@ -8,10 +8,29 @@ from safetensors.torch import save_file
 from tests.training.toy import Numbers, Smooth, Toy
 from torch import nn
 
+from allegory.data import DataSpec, Items
+from allegory.data.batches import Batches
+from allegory.models import ContrastiveConfig, ContrastiveEnergy
+from allegory.networks import MLPConfig
 from allegory.training import Interrupted, TrainingConfig, train
 from allegory.training.distributed import Processes
 
 CONFIG = TrainingConfig(steps=12, learning_rate=0.01, warmup=2, log_every=5)
+
+
+def energy() -> ContrastiveEnergy:
+    """An energy whose chains continue over the steps of training, in all processes the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MLPConfig(8, 1).build((2,), outputs=1)
+        spec = DataSpec((2,), low=-4.0, high=4.0)
+        return ContrastiveEnergy(network, spec, ContrastiveConfig("pcd", steps=2, chains=32))
+
+
+def points(rank: int = 0, world: int = 1) -> Batches:
+    """Batches of 16 points, shared by so many processes."""
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(1))
+    return Batches(Items(x), 16, 0, process=(rank, world))
 
 
 def main(folder: Path) -> None:
@@ -35,6 +54,10 @@ def main(folder: Path) -> None:
     result = train(Smooth(), Numbers(8, rank, world), config, validation=(x, -x.sum(1)))
     assert result.validation is not None and result.validation.best_step < result.step
     keep("best", result.best)
+
+    model = energy()
+    train(model, points(rank, world), CONFIG)
+    keep("energy", model)
 
     keep("toy", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "toy").ema)
     try:  # the signal reaches one process only; both must stop at the same step
