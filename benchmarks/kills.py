@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -361,6 +362,30 @@ def measure(kills: int, seed: int) -> tuple[list[Trial], list[Row]]:
     return trials, rows
 
 
+def figures(trials: list[Trial], rows: list[Row]) -> dict[str, dict[str, dict[str, object]]]:
+    """Two tables: killed runs by processes and moment, and several processes at one folder."""
+    killed: dict[str, dict[str, object]] = {}
+    for processes in (1, 2):
+        for moment in MOMENTS:
+            some = [each for each in trials if (each.processes, each.moment) == (processes, moment)]
+            left = Counter("+".join(_states(names)) for trial in some for names in trial.left)
+            killed[f"{processes} process{'es' * (processes > 1)}, {moment}"] = {
+                "kills": sum(len(trial.killed_after) for trial in some),
+                "runs": len(some),
+                "bit-equal at the end": sum(trial.is_equal for trial in some),
+                "left behind": ", ".join(f"{name} {count}" for name, count in left.items()),
+            }
+
+    shared = {row.name: {"right": row.right, "of": row.of, "said": row.said} for row in rows}
+    return {"kill -9": killed, "several processes": shared}
+
+
+def _states(names: list[str]) -> list[str]:
+    """What a kill left of a run: its states, or how far its start had come."""
+    states = [name for name in names if name.startswith("state")]
+    return states or (["run.json"] if "run.json" in names else ["nothing"])
+
+
 def main() -> None:
     """Print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -370,25 +395,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write into benchmarks/results")
     arguments = parser.parse_args()
 
-    trials, rows = measure(arguments.kills, arguments.seed)
-    figures = {
-        "trials": [asdict(trial) for trial in trials],
-        "concurrency": [asdict(row) for row in rows],
-    }
+    found = figures(*measure(arguments.kills, arguments.seed))
     if arguments.write:
-        (RESULTS / "kills.json").write_text(json.dumps(figures, indent=1) + "\n")
+        (RESULTS / "kills.json").write_text(json.dumps(found, indent=1) + "\n")
     if arguments.json:
-        print(json.dumps(figures, indent=1))
+        print(json.dumps(found, indent=1))
         return
 
-    for processes in (1, 2):
-        for moment in MOMENTS:
-            some = [t for t in trials if (t.processes, t.moment) == (processes, moment)]
-            kills = sum(len(trial.killed_after) for trial in some)
-            equal = sum(trial.is_equal for trial in some)
-            print(f"{processes} process(es), {moment}: {kills} kills, {equal} of {len(some)} equal")
-    for row in rows:
-        print(f"{row.name}: {row.right} of {row.of}  {row.said}")
+    for table in found.values():
+        for name, row in table.items():
+            print(f"{name}: {', '.join(f'{value} {key}' for key, value in row.items())}")
 
 
 if __name__ == "__main__":

@@ -155,6 +155,8 @@ class OpenDestination:
             _clear(self.path)
 
         begun = self.begun
+        if begun is not None:
+            run = replace(run, recipe=begun.run.recipe)
         if begun is not None and run.training.progress(now.step, now.seconds) >= 1:
             run = replace(run, training=begun.run.training)
         fingerprint = dataset.fingerprint if begun is None else begun.fingerprint
