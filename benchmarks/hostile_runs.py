@@ -22,7 +22,8 @@ MORE_BYTES = 500 * 10**6
 """So much more memory."""
 
 HANGS = 20.0
-"""Seconds of the clock after which a command is stopped: on a busy machine, it may wait."""
+"""Seconds of the clock after which a command that sleeps is stopped."""
+_SLEEPS = 5
 _ADDRESS_SPACE = 8 * 2**30
 _NO_REMARK = re.compile(r"Traceback|Warning:|Error:|^\s+File \"|libgomp|Fatal")
 _ESCAPES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -68,9 +69,7 @@ def run(
     if child == 0:
         _be_child(arguments, folder, files, modules)
 
-    ended = os.pidfd_open(child)
-    stopped = not select.select([ended], [], [], hangs)[0]
-    os.close(ended)
+    stopped = not _ends(child, hangs)
     if stopped:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
@@ -85,6 +84,31 @@ def run(
         1024 * usage.ru_maxrss,
         stopped,
     )
+
+
+def _ends(child: int, hangs: float) -> bool:
+    """Whether a child ends, waiting for as long as it has something to do.
+
+    Args:
+        child: its process.
+        hangs: seconds after which it is looked at; one that sleeps hangs. One that still runs after
+            ten times as long does too.
+    """
+    ended = os.pidfd_open(child)
+    try:
+        if select.select([ended], [], [], hangs)[0]:
+            return True
+        sleeps = 0
+        for _ in range(round(9 * hangs)):
+            if select.select([ended], [], [], 1.0)[0]:
+                return True
+            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+            sleeps = sleeps + 1 if state == "S" else 0
+            if sleeps == _SLEEPS:
+                return False
+        return False
+    finally:
+        os.close(ended)
 
 
 def _be_child(
