@@ -16,6 +16,7 @@ from ..data import DataSpec, Items
 from ..files import make_folder, write_whole
 from ..plots.items import is_image
 from ..progress import OnProgress
+from .files import KINDS
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _DIGITS = 6
@@ -24,8 +25,11 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%]')
 
 
 def is_folder(out: str) -> bool:
-    """Whether an --out is a folder for one file per sample: no suffix, or a slash at its end."""
-    return out.endswith(("/", "\\")) or not Path(out).suffix or Path(out).is_dir()
+    """Whether an --out is a folder for one file per sample: a slash at its end, or a name that is
+    not of a file of samples.
+    """
+    path = Path(out)
+    return out.endswith(("/", "\\")) or not path.suffix or (path.is_dir() and path.suffix not in KINDS)
 
 
 def check_folder(out: Path, spec: DataSpec, overwrite: bool) -> None:
