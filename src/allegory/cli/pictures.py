@@ -29,7 +29,9 @@ def is_folder(out: str) -> bool:
     not of a file of samples.
     """
     path = Path(out)
-    return out.endswith(("/", "\\")) or not path.suffix or (path.is_dir() and path.suffix not in KINDS)
+    if out.endswith(("/", "\\")) or not path.suffix:
+        return True
+    return path.is_dir() and path.suffix not in KINDS
 
 
 def check_folder(out: Path, spec: DataSpec, overwrite: bool) -> None:
