@@ -127,6 +127,14 @@ def test_losses_are_those_of_a_fixed_generator_in_any_batch_size() -> None:
     assert torch.equal(first, validator.losses(noisy, 20))
 
 
+def test_more_items_than_there_are_mean_all() -> None:
+    """As a damaged state.json may say; no memory is taken for them."""
+    config = TrainingConfig(steps=1, batch_size=8)
+    validator = Validator(HELD_OUT, config, torch.device("cpu"))
+    found = validator.losses(Toy(), 2 * 10**18)
+    assert len(found) == 40 and torch.equal(found, validator.losses(Toy(), 40))
+
+
 def test_about_twenty_times_a_run_or_every_so_many_steps() -> None:
     by_share = TrainingConfig(steps=1000)
     due = [

@@ -89,6 +89,7 @@ def saved_numbers(state: Mapping[str, Any]) -> SavedNumbers:
         and 0 <= record.items < _LIMIT
         and 0 <= record.best_step <= now.step
         and (record.best is None) == (record.best_step == 0)
+        and (record.items > 0 or record.best is None)
     )
     if not is_ours:
         raise ValueError(f"state.json: a counter is out of its range: {REMEDY}")

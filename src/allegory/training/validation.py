@@ -95,7 +95,8 @@ class Validator:
 
         Args:
             module: a module with `loss(batch, generator)`.
-            count: number of items, chosen by a fixed permutation; all are taken in their order.
+            count: number of items, chosen by a fixed permutation; all that there are, or more,
+                are taken in their order.
 
         Returns:
             One loss per item, (count,), in float64 on the CPU.
@@ -115,4 +116,4 @@ class Validator:
 
     def _places(self, count: int) -> Int64[Tensor, " count"]:
         """Where the items are that are validated."""
-        return torch.arange(count) if count >= self.available else self._order[:count]
+        return torch.arange(self.available) if count >= self.available else self._order[:count]
