@@ -1,4 +1,6 @@
-"""For every test: one thread, a seeded global generator, repeatable hypothesis examples."""
+"""For every test: one thread, a seeded global generator, repeatable hypothesis examples, and no
+summary of the notes on data, which tests look at one by one.
+"""
 
 from pathlib import Path
 
@@ -9,6 +11,11 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the notes out; in pyproject.toml the filter would import the package too early."""
+    config.addinivalue_line("filterwarnings", "ignore::allegory.lookup.Note")
 
 
 @pytest.fixture(autouse=True)

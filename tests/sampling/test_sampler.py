@@ -98,7 +98,7 @@ def test_a_sampler_is_described_in_one_line():
         ({"end": "zer"}, "did you mean 'zero'"),
         ({"scaling": "vee"}, "unknown scaling 'vee'"),
         ({"guide": "cgf:2"}, "did you mean 'cfg'"),
-        ({"guide": "clamp:-1"}, "after 'clamp:' comes r, a number above 0"),
+        ({"guide": "clamp:-1"}, "after 'clamp:' comes r, a finite number above 0"),
         ({"steps": 0}, "steps=0; give a whole number"),
     ],
 )
