@@ -26,6 +26,12 @@ def test_a_line_says_what_is_done_of_how_much_and_the_time_left():
     assert lines.line() == "training: 20 of 40, loss 1, 0:10 left"
 
 
+def test_a_stage_of_one_part_has_its_name_alone():
+    lines = Lines()
+    lines("loading data", 0, 1)
+    assert lines.line() == "loading data ..."
+
+
 def test_lines_come_while_a_stage_is_busy(capsys):
     with Lines().every(0.02) as _:
         pass

@@ -120,14 +120,18 @@ class Lines:
         self._stages.update(stage, done, total, note)
 
     def line(self) -> str:
-        """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; "" before the first call."""
+        """E.g. "training: 120 of 2000, loss 1.98 bits/dim, 1:31 left"; "" before the first call.
+
+        A stage of one part, such as the loading of data, has its name alone.
+        """
         known = self._stages.last
         if known is None:
             return ""
 
-        done = f"{known.done:.0f} of {known.total:.0f}"
+        done = f"{known.done:.0f} of {known.total:.0f}" if known.total != 1 else ""
         parts = (done, known.note, known.left(self._stages.now()))
-        return f"{known.stage}: {', '.join(filter(None, parts))}"
+        text = ", ".join(filter(None, parts))
+        return f"{known.stage}: {text}" if text else f"{known.stage} ..."
 
     @contextmanager
     def every(self, seconds: float) -> Iterator[None]:

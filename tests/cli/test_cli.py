@@ -47,6 +47,19 @@ def test_every_command_has_help_with_its_units(command, capsys):
         assert "1 is unguided" in " ".join(said.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("words", [["evaluate"], ["train"], ["train", "digits"]])
+def test_the_help_of_an_option_is_one_paragraph(words, capsys, monkeypatch):
+    """Lines of the source do not break those of the help."""
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    expected = {
+        "evaluate": "ema (the same after the last step) or last (no average); by default best",
+        "train": "reproducible bit for bit. With --minutes too, what is spent first ends it.",
+    }
+    assert expected[words[0]] in capsys.readouterr().out
+
+
 def test_training_leaves_a_whole_run(trained):
     for name in ("run.json", "model.safetensors", "ema.safetensors", "metrics.jsonl"):
         assert (trained / name).is_file()

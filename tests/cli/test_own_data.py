@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from allegory import VDM, DataSpec, Denoiser, LinearLogSNR, Path
-from allegory.cli import main
+from allegory.cli import main, tables
 from allegory.evaluation import BoundConfig
 from allegory.evaluation.item_scores import item_scores
 from allegory.evaluation.sample_quality import sample_accuracy
@@ -72,6 +72,19 @@ def test_each_column_is_a_figure_of_the_evaluation(table, place, capsys):
     assert [each["name"] for each in found] == ["column 0", "column 1"]
     assert found[0]["test_mean"] == pytest.approx(2 * x[:, 0].mean())
     assert "Each number alone" in (table / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1.7e-6, "1.7e-06"), (0.0, "0.000"), (0.05, "0.050"), (-31775.2, "-31775.200")],
+)
+def test_small_figures_keep_their_digits(value, shown, capsys):
+    class Found:
+        def rows(self):
+            return [("column 'mass', mean", value, None, "")]
+
+    tables.evaluation(False, Found(), "5 items", {})
+    assert f" {shown} " in capsys.readouterr().out
 
 
 def test_a_continuous_model_has_a_density_beyond_its_training_items():

@@ -164,8 +164,11 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "named"),
     [
-        ({"text": ["a", "b", "c"]}, r"columns text: none holds images or .*\?image=NAME"),
-        ({"n": [1, 2, 3], "text": ["a", "b", "c"]}, r"columns text: none .* as in \?columns=n"),
+        ({"text": ["a", "b", "c"]}, r"column text: neither images nor .*\?image=NAME"),
+        (
+            {"n": [1, 2, 3], "text": ["a", "b", "c"]},
+            r"column text: .* \?label=text, or .* \?columns=n",
+        ),
         ({"image": [1, 2, 3]}, "column 'image'"),
         ({"text": pa.array([], pa.string())}, "no items"),
     ],
@@ -278,7 +281,7 @@ def test_a_hub_table_of_numbers_with_labels_of_text(monkeypatch: pytest.MonkeyPa
 
     splits = datasets.DatasetDict({"train": rows(40, "ab"), "test": rows(10, "b")})
     monkeypatch.setattr(datasets, "load_dataset", lambda name: splits)
-    with pytest.raises(ValueError, match=r"columns kind: .* as in \?columns=age,pay"):
+    with pytest.raises(ValueError, match=r"column kind: .* as in \?columns=age,pay"):
         load("hub:someone/people")
     data = load("hub:someone/people?label=kind")
     assert data.spec.columns == ("age", "pay") and data.spec.class_names == ("a", "b")

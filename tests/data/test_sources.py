@@ -32,7 +32,7 @@ from allegory.lookup import Note
         ("digits?colour=3", "unknown option 'colour=3'"),
         ("digits?binarize", "unknown option 'binarize'"),
         ("digits?binarize=\x1b[31m", r"'binarize=\\x1b\[31m'; there are \?binarize=dynamic and"),
-        ("moons?seed=first", "unknown option 'seed=first'; give a whole number"),
+        ("moons?seed=first", r"option \?seed=first; give a whole number"),
         ("digits:3", "write it as 'digits'"),
         ("hub", "write it as 'hub:NAME'"),
     ],

@@ -120,7 +120,8 @@ def test_the_sections_of_any_model(make):
     assert [part.title for part in parts][-1] == "Training"
     assert all(part.caption and part.alt and part.made for part in parts)
     text = Parser(report("run", found.rows(), parts)).text
-    assert "1280 images/s" in text and "Luo 2022" in text
+    assert "1280 items/s" in text and "Luo 2022" in text
+    assert ("may be negative" in text) == (data.spec.levels is None)
 
 
 def test_the_trajectory_shows_the_first_samples_of_the_grid():

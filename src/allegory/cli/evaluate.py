@@ -37,10 +37,11 @@ class Evaluate(SamplerOptions, RunOptions):
 
     data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the test set of the run, of the same kind: all items of a file or folder, or
-    its test set where it has one (a folder `test`, an array `x_test`).
+    its test set where it has one (a folder `test`, an array `x_test`). Options such as ?label=kind
+    are given anew.
     """
     draws: int = 64
-    """Noise levels per test item in the bound; the standard error and the time fall with it."""
+    """Noise levels per test item in the bound; more take longer and lower the standard error."""
     samples: int = 500
     """Samples to judge."""
     limit: Annotated[int | None, optional("INT")] = None

@@ -25,6 +25,7 @@ from .compress import Compress
 from .decompress import Decompress
 from .demo import Demo
 from .evaluate import Evaluate
+from .help_text import with_paragraphs
 from .imports import take_imports
 from .info import Info
 from .recipes import Recipes
@@ -48,6 +49,7 @@ COMMANDS: dict[str, type[Command]] = {
 
 _DESCRIPTION = (
     f"Diffusion models from one set of equations. Version {__version__}.\n\n"
+    "Options may be written with - or _ between their words. "
     "--import MODULE, with any command: first run a module or a .py file that registers solvers, "
     "guides, networks, recipes, ... from outside the package."
 )
@@ -151,6 +153,8 @@ def _tyro(
 ) -> Any:
     of_subcommands = OmitSubcommandPrefixes if program == _PROGRAM else AvoidSubcommands
     config = (of_subcommands, FlagCreatePairsOff, PositionalRequiredArgs)
+    if program != _PROGRAM and any(word in _HELP for word in words):
+        kind = with_paragraphs(kind)
 
     cli: Any = tyro.cli  # its overloads do not cover a Union, nor a flag that is no literal
 

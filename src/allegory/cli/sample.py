@@ -21,8 +21,7 @@ _MOST_SAMPLES = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(SamplerOptions, RunOptions):
-    """Draw samples from a run: one picture of all (.png), arrays (.npz, .npy), or a folder of
-    pictures (FOLDER/), one for each sample.
+    """Draw samples from a run, into one picture, a file of arrays, or a folder of pictures.
 
     Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
     and the same guide, else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options

@@ -80,10 +80,15 @@ def evaluation(as_json: bool, found: Evaluation, measured: str, files: Mapping[s
         table.add_column(column, justify="right")
     table.add_column("unit")
     for name, value, error, unit in found.rows():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
-        table.add_row(escape(name), shown, "" if error is None else f"{error:.3f}", unit)
+        shown = f"{value:,}" if isinstance(value, int) else _decimals(value)
+        table.add_row(escape(name), shown, "" if error is None else _decimals(error), unit)
 
     output = console()
     output.print(table)
     for name, file in files.items():
         output.print(f"{name}: {file}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _decimals(value: float) -> str:
+    """Three decimals, or three digits of a `value` that would lose them, such as 1.7e-6."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

@@ -124,7 +124,7 @@ def from_tables(
     if "train" not in tables:
         raise ValueError(
             f"{source}: found {', '.join(tables) or 'no set'}: a training set is needed; "
-            "add one named train"
+            "name its file train.parquet"
         )
 
     try:

@@ -272,6 +272,4 @@ def _value(source: str, name: str, text: str, kind: type) -> Any:
             return value
 
     wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-    raise ValueError(
-        f"data source {source!r}: unknown option '{name}={printable(text)}'; give {wanted}"
-    )
+    raise ValueError(f"data source {source!r}: option ?{name}={printable(text)}; give {wanted}")

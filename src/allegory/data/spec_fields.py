@@ -189,9 +189,10 @@ def _check_range(spec: DataSpec, raw: Shaped[Tensor, "n *shape"]) -> None:
 
     place = int(outside.nonzero()[0])
     name = "x" if len(low) == 1 else number_name(spec.shape, spec.columns, place)
+    law = "more levels" if spec.levels is not None else "wider bounds, or none"
     raise ValueError(
         f"{name}: values in [{least[place]:g}, {most[place]:g}], outside "
-        f"[{low[place]:g}, {high[place]:g}]; rescale it"
+        f"[{low[place]:g}, {high[place]:g}]; rescale it, or declare {law}"
     )
 
 

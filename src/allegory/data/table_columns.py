@@ -255,11 +255,15 @@ def _all_numbers(table: Table, label: str | None) -> tuple[str, ...]:
     if good and len(good) == len(names):
         return tuple(good)
 
-    others = ", ".join(printable(name) for name in names if name not in good)
-    example = f"?columns={','.join(good[:3])}" if good else "?image=NAME"
+    others = [printable(name) for name in names if name not in good]
+    if not others:
+        raise ValueError("no column holds images or numbers; name one, as in ?image=NAME")
+
+    example = printable(f"?columns={','.join(good[:3])}") if good else "?image=NAME"
+    label_too = f"name the label, as in ?label={others[0]}, or " if good and not label else ""
     raise ValueError(
-        f"columns {others or 'none'}: none holds images or numbers; choose those to learn from, "
-        f"as in {printable(example)}"
+        f"column{'s' if len(others) > 1 else ''} {', '.join(others)}: neither images nor numbers; "
+        f"{label_too}choose those to learn from, as in {example}"
     )
 
 

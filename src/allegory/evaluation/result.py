@@ -138,9 +138,9 @@ class Evaluation:
         """Mean and standard deviation of each number of the samples."""
         for each in self.columns:
             mean, std = each.mean, each.std
-            test = f"{each.name}, mean (test {each.test_mean:.6g})"
+            test = f"{each.name}, mean (test {_whole(each.test_mean)})"
             yield Measure(test, mean.mean, mean.error, "")
-            test = f"{each.name}, std (test {each.test_std:.6g})"
+            test = f"{each.name}, std (test {_whole(each.test_std)})"
             yield Measure(test, std.mean, std.error, "")
 
     def _qualities(self) -> Iterator[Measure]:
@@ -169,3 +169,9 @@ def _plain(value: Any) -> Any:
 
 def _bits(name: str, value: Estimate) -> Measure:
     return Measure(name, value.mean, value.error, "bits/dim")
+
+
+def _whole(value: float) -> str:
+    """A number with six digits, or with all digits before the point where there are more."""
+    digits = len(f"{abs(value):.0f}")
+    return f"{value:.{digits if 6 < digits <= 15 else 6}g}"

@@ -53,7 +53,11 @@ def sample_grid(
     page = blank(
         4.0, f"{min(len(raw), 40)} samples, one per row; blue is the lowest value, red the highest"
     )
-    show_rows(page.subplots(), spec.encode(raw[:40]))
+    axes = page.subplots()
+    show_rows(axes, spec.encode(raw[:40]))
+    if spec.columns is not None and sum(map(len, spec.columns)) <= _MAX_LETTERS:
+        axes.set_xticks(range(len(spec.columns)), [printable(name) for name in spec.columns])
+        axes.tick_params(length=0)
 
     return page
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..data.dataset import Dataset, Items
+from ..data.spec import DataSpec
 from ..data.splits import subset
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
@@ -55,7 +56,7 @@ def sections(
             parts += plane_sections(model, dataset, evaluation.config.seed)
 
     if evaluation.likelihood is not None:
-        parts.append(_terms(evaluation, evaluation.likelihood))
+        parts.append(_terms(dataset.spec, evaluation, evaluation.likelihood))
     if evaluation.bounds:
         parts.append(_compared(evaluation))
     if isinstance(model, HasTrajectory) and has_bound(model):
@@ -68,10 +69,12 @@ def sections(
 
 def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
     labels = evaluation.generated.labels
-    if labels is not None:
-        what = "one column per class"
+    if is_plane(dataset.spec.shape):
+        what = "points of the plane"
+    elif not is_image(dataset.spec.shape):
+        what = "one per row"
     else:
-        what = "points of the plane" if is_plane(dataset.spec.shape) else "in no order"
+        what = "in no order" if labels is None else "one column per class"
     return Section(
         "Samples",
         sample_grid(evaluation.generated.x, labels, dataset.spec, dataset.test.x),
@@ -159,7 +162,17 @@ def _noising(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> 
     )
 
 
-def _terms(evaluation: Evaluation, likelihood: Likelihood) -> Section:
+def _meaning(spec: DataSpec) -> str:
+    """What the negative bound is an upper bound of, as a sentence."""
+    if spec.levels is not None:
+        return "It is an upper bound of the bits per item that a code needs."
+    return (
+        "The data are continuous: it bounds -log2 of a density in the data's own unit, which "
+        "changes with the unit and may be negative."
+    )
+
+
+def _terms(spec: DataSpec, evaluation: Evaluation, likelihood: Likelihood) -> Section:
     likelihoods = {"p(x)": likelihood}
     if evaluation.conditional is not None:
         likelihoods["p(x | label)"] = evaluation.conditional
@@ -172,9 +185,8 @@ def _terms(evaluation: Evaluation, likelihood: Likelihood) -> Section:
         bound_terms(likelihoods, others),
         "The negative evidence lower bound of the test set, split as in eq. 19 and 58 of Luo "
         "2022: reconstruction, prior"
-        " matching and the divergences of the other latents. It is an upper bound of the bits per "
-        "item that a code"
-        f" needs.{versus} The bar at the end is one standard error.",
+        f" matching and the divergences of the other latents. {_meaning(spec)}{versus} The bar at "
+        "the end is one standard error.",
         "; ".join(totals),
         _evaluated(evaluation, likelihood.count),
     )
@@ -226,7 +238,7 @@ def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Se
 def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
     last = metrics[-1]
     seconds = last.get("seconds")
-    speed = f"{last['images'] / seconds:.0f} images/s" if seconds else "speed unknown"
+    speed = f"{last['images'] / seconds:.0f} items/s" if seconds else "speed unknown"
     bound = (
         " It is one draw of the bound of eq. 58 of Luo 2022 per item." if unit == "bits/dim" else ""
     )
@@ -236,7 +248,7 @@ def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
         training_curve(metrics, unit),
         f"The loss on training batches, in {unit}, and its running mean.{bound}",
         f"A curve that falls and flattens; the last loss is {last['loss']:.3f} {unit}.",
-        f"{last['step']:.0f} steps, {last['images']:.0f} images, {speed}",
+        f"{last['step']:.0f} steps, {last['images']:.0f} items, {speed}",
     )
 
 

@@ -24,12 +24,12 @@ def toy(data: str = "moons") -> Run:
 
 @recipe
 def arrays(data: str) -> Run:
-    """A diffusion model of float arrays of any shape, by a residual perceptron, in five minutes.
+    """A diffusion model of tables and arrays of any shape, by a residual perceptron, in 5 minutes.
 
     What it should reach depends on the data; no figure was evaluated.
 
     Args:
-        data: a .npy or .npz file of floats.
+        data: a .npy or .npz file of numbers, or a .parquet table of numbers.
     """
     return _vectors(
         "arrays", data, TrainingConfig(minutes=5.0, batch_size=256, learning_rate=1e-3, ema=0.999)

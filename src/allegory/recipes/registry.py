@@ -56,8 +56,8 @@ def recipe_named(name: str, data: str | None = None) -> Run:
         return function(data)
     if needs_data(function):
         raise ValueError(
-            f"recipe {name!r} has no data of its own; give --data, e.g. --data folder/of/images"
-            " (in Python the argument data)"
+            f"recipe {name!r} has no data of its own; give --data FILE or --data FOLDER (in Python "
+            "the argument data)"
         )
 
     return function()
