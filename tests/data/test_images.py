@@ -174,9 +174,13 @@ def test_size_crops_the_centre_and_resizes(tmp_path: Path) -> None:
 
 
 def test_sizes_that_differ_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a.png", grey(6, 5))
-    write(tmp_path / "b.png", grey(7, 5))
-    with pytest.raises(ValueError, match=r"6x5 to 7x5; add \?size=32"):
+    """The size to give is one that networks take, and no larger than the images where it can be."""
+    write(tmp_path / "a.png", grey(6, 25))
+    write(tmp_path / "b.png", grey(70, 25))
+    with pytest.raises(ValueError, match=r"6x25 to 70x25; add \?size=8 "):
+        load(str(tmp_path))
+    write(tmp_path / "a.png", grey(20, 25))
+    with pytest.raises(ValueError, match=r"20x25 to 70x25; add \?size=16 "):
         load(str(tmp_path))
 
 

@@ -120,8 +120,11 @@ def _check_size(count: int, shape: tuple[int, ...], size: int | None) -> None:
 
 def _different_sizes(sizes: set[tuple[int, ...]]) -> ValueError:
     smallest, largest = (f"{found[0]}x{found[1]}" for found in (min(sizes), max(sizes)))
+    shortest = min(min(found[:2]) for found in sizes)
+    side = max([side for side in (16, 32) if side <= shortest], default=8)
     return ValueError(
-        f"images of different sizes, {smallest} to {largest}; add ?size=32 to crop and resize them"
+        f"images of different sizes, {smallest} to {largest}; add ?size={side} to crop and resize "
+        "them"
     )
 
 

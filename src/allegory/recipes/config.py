@@ -175,7 +175,8 @@ class DiffusionConfig:
         if self.target == CATEGORICAL:
             if spec.levels is None:
                 raise ValueError(
-                    f"target={CATEGORICAL!r} needs data of finitely many levels; use target='edm'"
+                    f"target={CATEGORICAL!r} needs data of finitely many levels; use target='edm' "
+                    "(--model.target edm)"
                 )
             outputs = spec.levels * spec.shape[0]
             network = self.network.build(spec.shape, condition, outputs=outputs)
