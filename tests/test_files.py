@@ -13,13 +13,12 @@ from allegory.files import (
     check_readable,
     is_leftover,
     make_folder,
-    parse_json,
     read_bytes,
-    read_json,
     remove_leftovers,
     write_new,
     write_whole,
 )
+from allegory.plain_json import parse_json, read_json
 
 SOURCE = Path(__file__).parents[1] / "src" / "allegory"
 

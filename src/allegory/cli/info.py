@@ -43,7 +43,7 @@ class Info:
 
 def describe(folder: RunFolder) -> dict[str, Any]:
     """The description of the run in `folder`, as JSON values by name."""
-    from ..files import read_json
+    from ..plain_json import read_json
     from ..recipes.serialize import to_json
 
     content = read_json(folder.path / "run.json")

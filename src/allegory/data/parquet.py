@@ -24,15 +24,8 @@ from .items import Items
 from .parquet_files import Table, file_table, hub_table
 from .pixels import decode_images
 from .splits import SET_NAMES, complete
-from .table_columns import (
-    Chosen,
-    ImageCells,
-    Joined,
-    TableOptions,
-    chosen_columns,
-    label_values,
-    number_values,
-)
+from .table_columns import Chosen, TableOptions, chosen_columns
+from .table_values import ImageCells, Joined, label_values, number_values
 
 _Labelled = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None]
 """The labels of each set as indices, and the values of the classes."""

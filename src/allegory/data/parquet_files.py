@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..files import check_readable, parse_json
+from ..files import check_readable
 from ..lookup import printable
+from ..plain_json import parse_json
 
 Features = Mapping[str, Any]
 """What `datasets` says of each column: its "_type" ("Image", "ClassLabel", ...) and "names"."""

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..files import read_json
 from ..likelihood.codec import Bins, Encoding, fingerprint
 from ..likelihood.codec.ans import Words
 from ..likelihood.codec.bins import MAX_EXPONENT, MIN_EXPONENT
 from ..likelihood.level_placement import NODES
 from ..models.base import CanCode
+from ..plain_json import read_json
 from .run_folder import RunFolder
 
 MOST_THREADS = 128

@@ -22,8 +22,9 @@ from .. import __version__
 from ..data import Dataset, DataSpec, load
 from ..data.places import MissingData
 from ..data.sources import warn_of
-from ..files import read_json, write_whole
+from ..files import write_whole
 from ..lookup import pick
+from ..plain_json import read_json
 from ..training import load_weights
 from ..training.checkpoint import BEST
 from ..training.metrics import read_reports, read_validation

@@ -8,7 +8,8 @@ import os
 import re
 from pathlib import Path
 
-from ..files import make_folder, open_regular, read_json, write_whole
+from ..files import make_folder, open_regular, write_whole
+from ..plain_json import read_json
 from ..process.path import Path as Process
 from ..sampling import TunedSampler
 from .run_folder import RunFolder

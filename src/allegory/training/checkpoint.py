@@ -38,12 +38,12 @@ from torch import Tensor
 
 from ..files import (
     check_replaceable,
-    read_json,
     remove_leftovers,
     sync_folder,
     write_new,
     write_whole,
 )
+from ..plain_json import read_json
 from .errors import TrainingError
 from .packing import packed
 from .weights import REMEDY, read_weights

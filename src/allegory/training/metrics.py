@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import append, open_regular, parse_json, write_whole
+from ..files import append, open_regular, write_whole
 from ..lookup import is_whole
+from ..plain_json import parse_json
 from .errors import TrainingError
 
 _LONGEST_LINE = 2**16

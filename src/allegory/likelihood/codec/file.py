@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...files import parse_json
+from ...plain_json import parse_json
 from .ans import Words
 
 _MAGIC = b"\x89ALLEGO\n"
