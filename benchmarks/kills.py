@@ -38,6 +38,8 @@ ON_REQUEST = True
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STEPS = 300
+LONG = 10 * STEPS
+"""Steps of a run that still trains when a second process has started."""
 ONE = [sys.executable, "-m", "allegory"]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "allegory"]
 FIELDS = [
@@ -239,13 +241,16 @@ class Concurrency:
     """Several processes at one folder: who is refused, and whether the other is unharmed.
 
     Args:
-        bench: data and commands.
-        whole: the run that nothing interrupted.
+        folder: where they train; it must not exist.
+        steps: of each run; so many that the first still trains when the second has started.
     """
 
-    def __init__(self, bench: Bench, whole: Path) -> None:
-        self.bench, self.whole = bench, whole
-        self.run = bench.folder / "concurrent" / "run"
+    def __init__(self, folder: Path, steps: int = LONG) -> None:
+        folder.mkdir()
+        self.bench, self.whole = Bench(folder, steps), folder / "whole"
+        self.run = folder / "concurrent" / "run"
+        failed = self.bench.resumed(self.whole)
+        assert not failed, failed
 
     def rows(self) -> list[Row]:
         """All cases, each in a fresh folder."""
@@ -311,7 +316,7 @@ class Concurrency:
             shutil.rmtree(self.run, ignore_errors=True)
         status, said = ended(process)
         right = status == 2 and "deleted or renamed" in said and not self.run.exists()
-        return Row("the folder is deleted", right, 1, said.replace(str(self.run), "RUN"))
+        return Row("the folder is deleted", int(right), 1, said.replace(str(self.run), "RUN"))
 
     def renamed(self) -> Row:
         """The folder is renamed while the run trains, which then goes on under the new name."""
@@ -320,7 +325,7 @@ class Concurrency:
         status, said = ended(process)
         right = status == 2 and "deleted or renamed" in said and not self.run.exists()
         right = right and not self.bench.resumed(new) and not difference(self.whole, new)
-        return Row("the folder is renamed", right, 1, said.replace(str(self.run), "RUN"))
+        return Row("the folder is renamed", int(right), 1, said.replace(str(self.run), "RUN"))
 
     def read(self) -> Row:
         """Samples and evaluations while the run trains and saves."""
@@ -357,7 +362,7 @@ def measure(kills: int, seed: int) -> tuple[list[Trial], list[Row]]:
         trial = Trial(processes, MOMENTS[index // 2 % len(MOMENTS)])
         trials.append(tried(bench, trial, whole[processes], chance))
         print(json.dumps(asdict(trials[-1])), file=sys.stderr, flush=True)
-    rows = Concurrency(bench, whole[1]).rows()
+    rows = Concurrency(folder / "long").rows()
     shutil.rmtree(folder)
     return trials, rows
 

@@ -61,6 +61,6 @@ def test_a_killed_run_goes_on(bench, moment, processes):
 
 
 @pytest.mark.slow
-def test_several_processes_at_one_folder(bench, whole):
-    for row in Concurrency(bench, whole).rows():
+def test_several_processes_at_one_folder(bench):
+    for row in Concurrency(bench.folder / "long").rows():
         assert row.right == row.of, row
