@@ -32,6 +32,16 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of `allegory`; `arguments` of None are those of the command line."""
+    try:
+        _guarded(arguments)
+    except SystemExit as end:
+        if process_count() > 1:
+            _leave_group(end)
+        raise
+
+
+def _guarded(arguments: Sequence[str] | None) -> None:
+    """Run a command; an error of the user is one line and SystemExit."""
     _show_any_text()
     try:
         with warnings.catch_warnings():
@@ -86,6 +96,15 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any) 
         print(warnings.formatwarning(message, category, file, line), end="", file=sys.stderr)
     elif is_first():
         print(printable(message), file=sys.stderr, flush=True)
+
+
+def _leave_group(end: SystemExit) -> None:
+    """Exit at once: where another process of the group has gone, the threads of the connection
+    may abort this one while the interpreter ends.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 def _leave_closed_pipe() -> None:
