@@ -193,6 +193,13 @@ def written_in(module: Path) -> set[str]:
     return found
 
 
+def test_an_error_names_the_file_and_not_its_fresh_name(tmp_path):
+    file = tmp_path / "absent" / "a.json"
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole(file, "x")
+    assert (error.value.filename, error.value.filename2) == (str(file), None)
+
+
 def test_no_other_module_writes_files():
     """Else a link, a device or half a file is back: write through `allegory.files`."""
     found = {

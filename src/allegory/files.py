@@ -51,9 +51,11 @@ def write_whole(path: Path, content: bytes | str, *, sync: bool = False) -> None
     try:
         write_new(new, content, sync=sync)
         os.replace(new, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             new.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # the name that the user knows
         raise
 
     if sync:

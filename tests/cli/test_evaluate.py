@@ -1,6 +1,7 @@
 """`allegory evaluate`: which items are measured, and the likelihood of each."""
 
 import csv
+import errno
 import json
 
 import numpy as np
@@ -75,6 +76,17 @@ def test_a_line_for_each_item_with_its_place_in_the_file(small_run, tmp_path, ca
     items = load(str(data)).all_as_test().test.take(torch.tensor([int(r["index"]) for r in rows]))
     again = item_scores(model, items, BoundConfig(0, 2))
     assert again.csv() == file.read_text() and len(again) == 20
+
+
+def test_figures_are_printed_where_the_report_cannot_be_written(small_run, capsys, monkeypatch):
+    def refused(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", "report.html")
+
+    run, _ = small_run
+    monkeypatch.setattr("allegory.cli.files.write_whole", refused)
+    found, said = evaluated(capsys, run)
+    assert found["measured"] == 3 and "report" not in found
+    assert f"no report, {run}: Permission denied; copy the folder to have one" in said
 
 
 def test_files_and_numbers_that_are_refused_before_any_work(small_run, tmp_path, fails):

@@ -78,6 +78,11 @@ def test_labels_stay_with_their_items_and_the_seed_moves_them():
         ((FLOATS.astype(complex),), "dtype complex"),
         ((np.where(FLOATS > 9, 0, [1.0, 3.0, 2.0]),), "column 0: every number is 1"),
         ((FLOATS.astype(float) * 1e300,), "column 0: numbers such as .* are too large"),
+        ((FLOATS.astype(float) * 1e-300,), "column 0: numbers such as .* vary too little"),
+        ((2**62 + np.arange(200).reshape(100, 2),), "column 0: whole numbers from .* subtract"),
+        ((np.ma.masked_less(FLOATS, 5),), "x: .* numbers are masked"),
+        ((FLOATS, np.ma.masked_less(np.arange(100) % 3, 1)), "labels: .* numbers are masked"),
+        ((np.zeros(40, [("place", "f4", 3)]),), r"column 'place': \(3,\) numbers an item"),
         ((FLOATS, np.arange(100)), "labels: 100 classes for 100 items"),
         ((FLOATS, np.arange(100) + 2**40), "labels: 100 classes for 100 items"),
         ((FLOATS, [None] * 100), "labels: dtype object"),
@@ -227,3 +232,16 @@ def test_named_fields_are_columns():
     dataset = Dataset.from_arrays(x)
     assert dataset.spec.columns == ("low", "high") and dataset.spec.shape == (2,)
     assert sorted(everything(dataset)[:, 1].tolist()) == list(range(40))
+
+
+def test_whole_numbers_beyond_2_53_are_read_where_a_double_tells_them_apart():
+    days = 1_700_000_000_000_000_000 + 86_400_000_000_000 * np.arange(80).reshape(40, 2)
+    assert len(everything(Dataset.from_arrays(days)).unique()) == 80
+
+
+def test_a_class_without_training_items_is_said():
+    last = int(np.random.RandomState(0).permutation(100)[-1])
+    labels = np.where(np.arange(100) == last, "rare", "usual")
+    (note,) = Dataset.from_arrays(FLOATS, labels).notes
+    assert note.startswith("no training items of class rare: all were held out")
+    assert Dataset.from_arrays(FLOATS, np.arange(100) % 2).notes == ()

@@ -149,3 +149,18 @@ def test_a_test_set_that_is_sorted_by_class_begins_with_all_classes(tmp_path):
     in_order = data.test.take(data.test.index.argsort())
     assert in_order.x[:, 0, 0, 0].tolist() == [*range(30), *range(200, 230)]
     assert data.all_as_test().test.x.equal(data.test.x)
+
+
+def test_a_folder_of_other_kinds_alone_says_which(tmp_path: Path) -> None:
+    (tmp_path / "photo.HEIC").write_text("x")
+    with pytest.raises(ValueError, match=r"no images .* \(.heic\) and was skipped"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["what?", "what?size=8", "a?b?c"])
+def test_a_question_mark_may_belong_to_a_name(tmp_path: Path, name: str) -> None:
+    three(tmp_path / name)
+    assert load(str(tmp_path / name)).spec.shape == (1, 4, 4)
+    small = load(f"{tmp_path / name}?size=2&flip=horizontal")
+    assert small.spec.shape == (1, 2, 2)
+    assert load(small.source).spec.shape == (1, 2, 2)

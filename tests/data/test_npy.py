@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from allegory.data import Dataset, load
+from allegory.lookup import Note
 
 RNG = np.random.default_rng(0)
 
@@ -201,3 +202,21 @@ def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match="cannot be read"):
         load(str(path))
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path: Path) -> None:
+    x, labels = RNG.normal(size=(60, 2)), np.arange(60) % 2
+    with pytest.warns(Note, match="not read: label;"):
+        assert load(save(tmp_path, x=x, label=labels)).spec.classes is None
+    with pytest.warns(Note, match="not read: x, y;"):
+        load(save(tmp_path, x=x, x_train=x, labels_train=labels, y=labels))
+    assert load(save(tmp_path, x=x, y=labels, x_val=x, y_val=labels)).notes == ()
+
+
+def test_named_fields_are_columns(tmp_path: Path) -> None:
+    table = np.zeros(60, [("income", "f8"), ("age", "i4")])
+    table["income"], table["age"] = RNG.normal(size=60), np.arange(60)
+    np.save(tmp_path / "table.npy", table)
+    dataset = load(str(tmp_path / "table.npy"))
+    assert dataset.spec.columns == ("income", "age")
+    assert sorted(everything(dataset)[:, 1].tolist()) == list(range(60))

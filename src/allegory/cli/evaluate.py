@@ -148,6 +148,7 @@ def report_on(
     from ..evaluation import evaluate
     from ..evaluation.evaluate import measured
     from ..files import write_whole
+    from ..lookup import printable
     from ..progress import progress
     from . import tables
     from .files import write_report
@@ -157,10 +158,18 @@ def report_on(
         if output.scores is not None and found.scores is not None:
             write_whole(output.scores, found.scores.csv())
         on_progress("report", 0, 1)
-        page = write_report(folder, model, measured(dataset, config), found)
+        files, refusal = {}, None
+        try:
+            files["report"] = write_report(folder, model, measured(dataset, config), found)
+        except OSError as error:  # a run folder may be there to be read only
+            refusal = error.strerror or str(error)
         on_progress("report", 1, 1)
 
-    files = {"report": page} | ({} if output.scores is None else {"per item": output.scores})
+    if refusal is not None:
+        tables.remark(
+            f"no report, {folder.path}: {printable(refusal)}; copy the folder to have one"
+        )
+    files |= {} if output.scores is None else {"per item": output.scores}
     tables.evaluation(output.json, found, _measured(found, dataset), files)
     if folder.spec.levels is None:
         tables.note(output.json, _DENSITY)

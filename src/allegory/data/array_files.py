@@ -162,7 +162,9 @@ def _array(stream: Any, size: int, name: str) -> NDArray[np.generic]:
     shape, fortran, dtype = _header(counted)
     if dtype.hasobject:
         raise _Refused("holds Python objects, which are never unpickled; save plain numbers")
-    if dtype.kind not in _KINDS or dtype.itemsize == 0:
+    names = dtype.names or ()  # of the columns of a table
+    fields = [dtype[name] for name in names] or [dtype]
+    if any(each.kind not in _KINDS or each.itemsize == 0 for each in fields):
         raise _Refused(f"{name!r} has dtype {str(dtype)[:40]}; save numbers, e.g. as float32")
 
     count = _count(shape)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..lookup import is_whole
 from .classes import ClassName, are_counted, label_array
-from .columns import Ends, check_finite, scaling
+from .columns import Ends, check_digits, check_finite, check_unmasked, scaling
 from .items import Items
 from .spec import DataSpec
 from .tables import columns_of
@@ -100,6 +100,7 @@ def raw_items(x: Any, labels: Any, declared: Declared) -> RawItems:
     levels = by_type if declared.levels is None else declared.levels
     notes: tuple[str, ...] = ()
     if array.dtype.kind in "iu" and levels is None:
+        check_digits(array, declared.columns or columns)
         notes = (
             f"whole numbers ({array.dtype}) are read as continuous; where they are levels from 0, "
             "declare how many with levels (?levels=N in a source)",
@@ -189,6 +190,7 @@ def as_numpy(name: str, values: Any) -> NDArray[np.generic]:
         dense = values.detach().cpu().to_dense()
         return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
 
+    check_unmasked(name, values)
     try:
         array = np.asarray(values)
     except ValueError:

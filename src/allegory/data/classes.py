@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..lookup import printable
+from .columns import check_unmasked
 
 ClassName = str | int | bool
 """The value of a class in the data."""
@@ -35,6 +36,7 @@ def label_array(labels: Any) -> NDArray[np.generic]:
     Raises:
         ValueError: for floats and other kinds, which are no class labels.
     """
+    check_unmasked("labels", labels)
     array = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     if array.dtype.kind == "O" and len({type(each) for each in array.flat}) == 1:
         array = np.asarray(array.tolist())
@@ -116,6 +118,28 @@ def class_index(
 
     index = np.array(found, dtype=np.int64)[places.reshape(array.shape)]
     return torch.from_numpy(np.asarray(index))
+
+
+def untrained(
+    labels: Int64[Tensor, " n"] | None, names: tuple[ClassName, ...] | None, classes: int | None
+) -> tuple[str, ...]:
+    """A sentence about classes without a training item, where there are any.
+
+    Args:
+        labels: of the training items, as indices; None without labels.
+        names: the values by index; None for 0 to classes - 1.
+        classes: the number of classes.
+    """
+    if labels is None or classes is None:
+        return ()
+    missing = sorted({*range(classes)} - {*labels.unique().tolist()})
+    if not missing:
+        return ()
+    values = tuple(names[index] for index in missing) if names else tuple(missing)
+    return (
+        f"no training items of class {classes_text(values, len(values))}: all were held out, so "
+        "its samples and likelihoods mean nothing; give more items of it, or none",
+    )
 
 
 def class_values(

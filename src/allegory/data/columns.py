@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 Ends = float | tuple[float, ...]
@@ -18,6 +20,7 @@ Ends = float | tuple[float, ...]
 
 _CHUNK = 1 << 20  # numbers in double precision
 _STDS = 2.0
+_MOST_STEPS = 1000  # of a double
 
 
 def scaling(
@@ -39,12 +42,15 @@ def scaling(
 
     for place in torch.nonzero(~((std > 0) & std.isfinite())).flatten().tolist()[:1]:
         name = "x" if is_picture else number_name(tuple(x.shape[1:]), columns, place)
-        value = x.flatten()[0] if is_picture else x.flatten(1)[0, place]
-        if std[place] == 0:
+        numbers = x.flatten() if is_picture else x.flatten(1)[:, place]
+        value = numbers[0]
+        if bool((numbers == value).all()):
             raise ValueError(
                 f"{name}: every number is {value:g}; a density needs numbers that vary, "
                 "leave it out"
             )
+        if std[place] == 0:
+            raise ValueError(f"{name}: numbers such as {value:g} vary too little; multiply them")
         raise ValueError(f"{name}: numbers such as {value:g} are too large; divide them")
 
     low, high = mean - _STDS * std, mean + _STDS * std
@@ -88,6 +94,42 @@ def check_finite(x: Shaped[Tensor, "n *shape"], columns: tuple[str, ...] | None 
         f"{number_name(tuple(x.shape[1:]), columns, place)}: NaN or infinite in "
         f"{_count(bad[:, place])}; remove or replace those items"
     )
+
+
+def check_digits(array: NDArray[np.generic], columns: tuple[str, ...] | None = None) -> None:
+    """Refuse whole numbers whose differences double precision does not keep.
+
+    Args:
+        array: whole numbers (n, *shape).
+        columns: names of the numbers of an item.
+
+    Raises:
+        ValueError: for numbers beyond 2^53 that differ by less than 1,000 steps of a double.
+    """
+    if array.dtype.itemsize < 8 or array.size == 0:
+        return
+    numbers = array.reshape(len(array), -1)
+    low, high = numbers.min(0), numbers.max(0)
+    step = np.spacing(np.maximum(np.abs(low.astype(float)), np.abs(high.astype(float))))
+    width = high.astype(np.uint64) - low.astype(np.uint64)  # modulo 2^64, so always right
+
+    for place in np.flatnonzero((step > 1) & (width > 0) & (width < _MOST_STEPS * step))[:1]:
+        shape = tuple(array.shape[1:])
+        raise ValueError(
+            f"{number_name(shape, columns, int(place))}: whole numbers from {low[place]} to "
+            f"{high[place]}, and double precision tells {step[place]:g} apart; subtract the "
+            "smallest from all of them"
+        )
+
+
+def check_unmasked(name: str, values: object) -> None:
+    """ValueError for masked numbers (`numpy.ma`), which would be read as if they were there."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        count = int(np.ma.getmaskarray(values).sum())
+        raise ValueError(
+            f"{name}: {count:,} numbers are masked; leave those items out, or "
+            f"fill them, as in {name}.filled(0)"
+        )
 
 
 def number_name(shape: tuple[int, ...], columns: tuple[str, ...] | None, place: int) -> str:

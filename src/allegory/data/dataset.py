@@ -11,7 +11,7 @@ from ..lookup import printable
 from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
-from .classes import class_index, class_names
+from .classes import class_index, class_names, untrained
 from .conversion import conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
@@ -106,7 +106,8 @@ class Dataset:
         sets = split_by_fractions(Items(raw.x, index).numbered(), split, seed)
         spec = spec_of(sets, raw.declared, names)
         train, validation, test = (narrowed(items, spec) for items in sets)
-        return cls(name, spec, train, validation, test, notes=raw.notes)
+        notes = (*raw.notes, *untrained(train.labels, spec.class_names, spec.classes))
+        return cls(name, spec, train, validation, test, notes=notes)
 
     @property
     def sets(self) -> tuple[Items, Items, Items]:

@@ -13,7 +13,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ..lookup import printable
-from .classes import ClassName, are_counted
+from .classes import ClassName, are_counted, untrained
 from .dataset import Dataset
 from .encoded import Encoded
 from .folders import Found, files_below, set_folders, skipped
@@ -49,8 +49,9 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
     sets = {part: _images(found, root) for part, root in roots.items()}
     files = {part: images for part, images in sets.items() if images}
     if not files:
+        what = "; ".join(["check the path", *_others(found)])
         raise ValueError(
-            f"{printable(path)}: no images ({', '.join(_SUFFIXES)}) in the folder; check the path"
+            f"{printable(path)}: no images ({', '.join(_SUFFIXES)}) in the folder; {what}"
         )
 
     names = _class_names(path, files)
@@ -88,7 +89,8 @@ def image_dataset(
     named = None if class_names is None or are_counted(tuple(class_names)) else tuple(class_names)
 
     spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes, named)
-    return Dataset(name, spec, train, validation, test, notes=tuple(notes))
+    notes = (*notes, *untrained(train.labels, spec.class_names, spec.classes))
+    return Dataset(name, spec, train, validation, test, notes=notes)
 
 
 def sets_of(
@@ -163,19 +165,24 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join([printable(name) for name in names[:_MOST_NAMES]] + more)
 
 
+def _others(found: Found) -> list[str]:
+    """A sentence about files of other kinds, where there are any."""
+    others = [file.suffix.lower() or "no suffix" for file in found.files if not _is_image(file)]
+    return skipped(others, "file is no image", "files are no images")
+
+
 def _notes(
     path: Path, found: Found, roots: Mapping[str, Path], sets: Mapping[str, Images]
 ) -> list[str]:
     """What was left out of a folder, one sentence each."""
     images = [file for file in found.files if _is_image(file)]
-    others = [file.suffix.lower() or "no suffix" for file in found.files if not _is_image(file)]
     inside = {file for found_images in sets.values() for file in found_images}
     outside = [file.relative_to(path).parts[0] for file in images if file not in inside]
     empty = [roots[part].name for part, found_images in sets.items() if not found_images]
     classes = {name for found_images in sets.values() for name in found_images.values()}
 
     notes = [
-        *skipped(others, "file is no image", "files are no images"),
+        *_others(found),
         *found.notes(),
         *skipped(outside, "image is in no set", "images are in no set"),
         *skipped(empty, "folder of a set holds no images", "folders of sets hold no images"),

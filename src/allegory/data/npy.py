@@ -12,10 +12,13 @@ from pathlib import Path
 from ..lookup import printable
 from .array_files import Arrays, read_arrays
 from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
-from .classes import ClassName, are_counted, class_index, class_names
+from .classes import ClassName, are_counted, class_index, class_names, untrained
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
+
+_ENDINGS = {"": "train", **{f"_{name}": part for name, part in SET_NAMES.items()}}
+"""The set of the array x with this ending; where two are of one set, the later one is taken."""
 
 
 def array_file(
@@ -49,16 +52,36 @@ def array_file(
         raise ValueError(f"{printable(path)}: {error}") from None
 
     train, validation, test = (narrowed(items, spec) for items in found)
-    return Dataset(path.stem, spec, train, validation, test, notes=raw["train"].notes)
+    notes = (
+        *raw["train"].notes,
+        *_not_read(arrays),
+        *untrained(train.labels, spec.class_names, spec.classes),
+    )
+    return Dataset(path.stem, spec, train, validation, test, notes=notes)
+
+
+def _not_read(arrays: Arrays) -> tuple[str, ...]:
+    """A sentence about the arrays of the file that `_sets` does not take, where there are any."""
+    read: dict[str, set[str]] = {}
+    for ending, part in _ENDINGS.items():
+        if f"x{ending}" in arrays:
+            labels = f"labels{ending}" if f"labels{ending}" in arrays else f"y{ending}"
+            read[part] = {f"x{ending}", labels}
+
+    rest = sorted({*arrays} - set().union(*read.values()))
+    if not rest:
+        return ()
+    listed = ", ".join(printable(name) for name in rest)
+    return (
+        f"arrays that are not read: {listed}; items are x, x_train, x_validation and x_test, and "
+        "their labels are labels or y with the same ending",
+    )
 
 
 def _sets(arrays: Arrays, declared: Declared) -> dict[str, RawItems]:
     """The sets of the file. The training set is x or x_train, any other x_<set>."""
     sets = {}
-    for ending, part in {
-        "": "train",
-        **{f"_{name}": part for name, part in SET_NAMES.items()},
-    }.items():
+    for ending, part in _ENDINGS.items():
         if f"x{ending}" in arrays:
             labels = arrays.get(f"labels{ending}", arrays.get(f"y{ending}"))
             sets[part] = raw_items(arrays[f"x{ending}"], labels, declared)

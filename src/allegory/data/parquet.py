@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..lookup import printable
 from .arrays import Declared, narrowed, raw_items, spec_of
-from .classes import ClassName, class_index, class_names
+from .classes import ClassName, class_index, class_names, untrained
 from .dataset import Dataset
 from .folders import files_below, skipped
 from .images import image_dataset, sets_of, transparency_note
@@ -175,7 +175,8 @@ def _numbers(
     train = raw["train"]
     spec = spec_of(sets, train.declared, labelled[1])
     first, second, third = (narrowed(items, spec) for items in sets)
-    return Dataset(name, spec, first, second, third, notes=(*notes, *train.notes))
+    lost = untrained(first.labels, spec.class_names, spec.classes)
+    return Dataset(name, spec, first, second, third, notes=(*notes, *train.notes, *lost))
 
 
 def _labels(tables: Mapping[str, Table], column: str | None) -> _Labelled:

@@ -15,5 +15,18 @@ def absolute(source: str) -> str:
 
     Links are kept: a file that a link leads to may have a name without the suffix of its kind.
     """
-    place, mark, options = source.partition("?")
+    place, mark, options = parted(source)
     return f"{os.path.abspath(Path(place).expanduser())}{mark}{options}"
+
+
+def parted(source: str) -> tuple[str, str, str]:
+    """A place, the mark before its options and the options, as `str.partition` gives them.
+
+    The options follow the first question mark. Where one belongs to the name of a file or folder
+    that is there, they follow the first one after that name, the longest that is there.
+    """
+    marks = [index for index, character in enumerate(source) if character == "?"]
+    for end in [*marks[1:], len(source)][::-1] if marks else []:
+        if os.path.exists(os.path.expanduser(source[:end])):
+            return source[:end], source[end : end + 1], source[end + 1 :]
+    return source.partition("?")

@@ -43,7 +43,7 @@ from .folders import files_below
 from .images import image_folder
 from .npy import array_file
 from .parquet import hub, parquet
-from .places import MissingData, absolute
+from .places import MissingData, absolute, parted
 from .toys import TOYS, toy_dataset
 
 Source = Callable[..., Dataset]
@@ -135,7 +135,7 @@ def _with_seed(source: str, seed: int) -> str:
 
 def _options(source: str) -> tuple[str, dict[str, str]]:
     """The place, and the options of `place?size=32&binarize=dynamic` by name."""
-    place, mark, text = source.partition("?")
+    place, mark, text = parted(source)
 
     options = {}
     for option in text.split("&") if mark else ():

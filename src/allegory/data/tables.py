@@ -63,6 +63,11 @@ def _columns(x: Any) -> dict[str, NDArray[np.generic]] | None:
     else:
         return None
 
-    if len({*map(str, names)}) < len(names) or any(each.ndim != 1 for each in columns.values()):
+    if len({*map(str, names)}) < len(names):
         raise ValueError("x: a table with two columns of one name; give each column its own")
+    for name, column in columns.items():
+        if column.ndim != 1:
+            raise ValueError(
+                f"column {str(name)!r}: {column.shape[1:]} numbers an item; make a column of each"
+            )
     return {str(name): np.asarray(column) for name, column in columns.items()}

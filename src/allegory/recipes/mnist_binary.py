@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from ..data.places import parted
 from ..models import LadderConfig, VAEConfig
 from ..training import TrainingConfig
 from .config import Run
@@ -74,6 +75,7 @@ RECIPES.register(
 
 def _binarized(data: str) -> str:
     """The source with `binarize=dynamic`, unless it says how already."""
-    if "binarize=" in data:
+    _, mark, options = parted(data)
+    if "binarize=" in options:
         return data
-    return f"{data}{'&' if '?' in data else '?'}binarize=dynamic"
+    return f"{data}{'&' if mark else '?'}binarize=dynamic"
