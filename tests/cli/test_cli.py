@@ -105,7 +105,8 @@ def test_sample_writes_a_picture_and_says_so_in_json(trained, capsys):
 
 @pytest.mark.thorough
 def test_evaluate_writes_a_report_of_one_file(trained, capsys):
-    main(["evaluate", str(trained), "--draws", "2", "--samples", "20", "--steps", "3", "--json"])
+    few = ["--draws", "2", "--samples", "20", "--steps", "3", "--compared", "20"]
+    main(["evaluate", str(trained), *few, "--json"])
     said = json.loads(capsys.readouterr().out)
     page = Path(said["report"]).read_text()
     assert said["likelihood"]["total"]["mean"] > 0
@@ -116,9 +117,8 @@ def test_evaluate_writes_a_report_of_one_file(trained, capsys):
 def test_a_toy_end_to_end(tmp_path, capsys):
     out = tmp_path / "toy"
     main(["train", "toy", "--data", "moons", "--steps", "3", "--out", str(out)])
-    main(
-        ["evaluate", str(out), "--draws", "2", "--samples", "50", "--steps", "3", "--limit", "100"]
-    )
+    few = ["--draws", "2", "--samples", "50", "--steps", "3", "--limit", "100", "--compared", "20"]
+    main(["evaluate", str(out), *few])
     said = capsys.readouterr().out
     assert (
         "report" in said and "a code needs levels" in said

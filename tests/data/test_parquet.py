@@ -327,6 +327,17 @@ TEST = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
 @pytest.mark.thorough
+def test_the_test_images_of_real_mnist(shared_data: Path) -> None:
+    """Mean and standard deviation of the 10,000 are those that others quote."""
+    part = load(str(shared_data / "mnist" / "test.parquet"))
+    assert [len(items) for items in part.sets] == [9_000, 500, 500]
+    labels = [items.labels for items in part.sets if items.labels is not None]
+    assert torch.cat(labels).bincount().tolist() == TEST
+    x = torch.cat([items.x for items in part.sets]).double() / 255
+    assert abs(x.mean().item() - 0.1325) < 5e-5 and abs(x.std().item() - 0.3105) < 5e-5
+
+
+@pytest.mark.slow
 def test_real_mnist(shared_data: Path) -> None:
     mnist = load(str(shared_data / "mnist"))
     assert (len(mnist.train), len(mnist.validation), len(mnist.test)) == (57_000, 3_000, 10_000)
