@@ -7,6 +7,7 @@ leave the others waiting. Later one may wait long for another that loads or vali
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import time
@@ -113,8 +114,7 @@ class Group:
 
     def leave(self) -> None:
         """End the group, after the work is done."""
-        if self.world > 1 and distributed.is_initialized():
-            distributed.destroy_process_group()
+        _leave()
 
 
 def _form() -> None:
@@ -143,6 +143,12 @@ def _form() -> None:
             "the messages of the others, then start all of them again"
         ) from error
     distributed.distributed_c10d._set_pg_timeout(_WAIT)
+    atexit.register(_leave)  # threads of the connection may abort an interpreter that ends
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _await_store(end: float) -> None:
