@@ -148,3 +148,24 @@ def test_classes_of_folders_are_found_by_their_name(place, capsys, fails):
     words = ["--label", "dog", "--count", "3", "--steps", "2", "--out", f"{place}/d.npz"]
     main(["sample", f"{place}/run", *words])
     assert np.load(place / "d.npz")["labels"].tolist() == ["dog"] * 3
+
+
+def test_weights_of_other_classes_or_columns_are_refused(fails, place, gaps, table):
+    """By position they would be taken for classes and columns that they are not of."""
+    x = RNG.integers(0, 256, (60, 1, 8, 8)).astype(np.uint8)
+    np.savez(place / "words.npz", x=x, labels=RNG.choice(["cat", "dog"], 60))
+    words = ("--steps", "1", "--out", place / "from", "--model.network.channels", "8", "--from")
+    said = fails("train", "images", "--data", place / "words.npz", *words, gaps)
+    assert "classes are ['0', '7'] and those of the data ['cat', 'dog']" in said
+
+    np.savez(place / "gaps2.npz", x=x, labels=RNG.choice([0, 7], 60))
+    main(["train", "images", "--data", f"{place}/gaps2.npz", *map(str, (*words, gaps))])
+    assert RunFolder.open(place / "from").spec.class_names == (0, 7)
+
+
+def test_a_run_folder_that_cannot_be_written_to_says_where_else(fails, table, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("allegory.files.make_folder", refused)
+    assert "Permission denied; give --out FILE elsewhere" in fails("sample", table, "--count", "1")

@@ -273,6 +273,8 @@ def test_compared_bounds_show_their_differences():
     page = bounds_compared(readings)
     drawn(page)
     axes = page.axes[0]
+    assert axes.get_xscale() == "symlog"
+    assert all("$" not in label.get_text() for label in axes.get_xticklabels())
     assert [label.get_text() for label in axes.get_yticklabels()] == [one.name for one in readings]
     shown = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     assert shown == pytest.approx([one.difference.mean for one in readings])

@@ -91,3 +91,12 @@ def test_every_finite_schedule_reports_its_ends():
     for schedule in FINITE.values():
         start, end = schedule.ends
         assert math.isfinite(start) and math.isfinite(end) and start > end
+
+
+@pytest.mark.parametrize("schedule", [LinearLogSNR, Cosine])
+def test_a_log_snr_whose_sigma_is_no_double_is_refused(schedule):
+    for start, end in ((1e308, 0.0), (0.0, -1e308)):
+        with pytest.raises(ValueError, match="overflows; give -1000 to 1000"):
+            schedule(start, end)
+    inside = torch.linspace(0.1, 0.9, 5, dtype=torch.float64)
+    assert torch.isfinite(schedule(1000.0, -1000.0)(inside)).all()

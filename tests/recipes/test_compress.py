@@ -148,7 +148,7 @@ MANY = "too many for"
         ({"bins": [["-3"]]}, UNREADABLE),
         ({"bins": [[-101]]}, UNREADABLE),
         ({"bins": [[-3]] * 2}, "bins of 2 latents"),
-        ({"bins": [[-3]] * 1001}, "1001 latents"),
+        ({"bins": [[-3]] * 1001}, "bins: out of its range"),
         ({"bins": lambda bins: [[-3] * 15, *bins[1:]]}, "15 exponents"),
         ({"nodes": None}, UNREADABLE),
         ({"nodes": [3]}, UNREADABLE),

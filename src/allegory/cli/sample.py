@@ -89,7 +89,7 @@ class Sample(SamplerOptions, RunOptions):
 
     def _file(self, folder: RunFolder) -> Path:
         """The file or folder to write. ValueError if it exists, or for its suffix."""
-        from ..files import check_replaceable, make_folder
+        from ..files import check_replaceable
         from .files import check_kind, free_name
         from .pictures import check_folder, is_folder
 
@@ -98,7 +98,7 @@ class Sample(SamplerOptions, RunOptions):
             return Path(self.out)
 
         if not self.out:
-            make_folder(folder.path / "samples")
+            _make_samples(folder)
         out = Path(self.out) if self.out else free_name(folder.path / "samples")
         check_kind(out)
         check_replaceable(out)
@@ -128,6 +128,18 @@ class Sample(SamplerOptions, RunOptions):
                 f"make it with `allegory tune {folder.path} --steps {plain.steps}{more}`"
             )
         return plain
+
+
+def _make_samples(folder: RunFolder) -> None:
+    """Make RUN/samples. ValueError where the run folder cannot be written to."""
+    from ..files import make_folder
+
+    try:
+        make_folder(folder.path / "samples")
+    except OSError as error:
+        raise ValueError(
+            f"{folder.path / 'samples'}: {error.strerror or error}; give --out FILE elsewhere"
+        ) from None
 
 
 def _seeds(text: str | None, count: int) -> range:

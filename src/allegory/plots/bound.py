@@ -153,6 +153,7 @@ def bounds_compared(bounds: Sequence[BoundEstimate]) -> Figure:
     is_wide = max(abs(one.difference.mean) for one in bounds) > _LINEAR_RANGE
     if is_wide:
         axes.set_xscale("symlog", linthresh=_LINEAR_RANGE)
+        axes.xaxis.set_major_formatter("{x:g}")  # that of a log scale needs mathematical text
     scale = " (symmetric log scale)" if is_wide else ""
     axes.set(xlabel=f"bits/dim less those of the reference{scale}", ylim=(len(bounds) - 0.5, -0.5))
     axes.margins(x=0.25)

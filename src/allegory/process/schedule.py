@@ -80,8 +80,18 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
 """The schedules by name: constructors whose arguments are plain numbers."""
 
 
+_LARGEST = 1000.0
+"""Of a finite log-SNR: exp(log_snr / 2) is a double up to 1419."""
+
+
 def check_ends(start: float, end: float, finite: bool) -> None:
-    """ValueError unless start > end, and both are finite where `finite`."""
+    """ValueError unless start > end, and both are numbers that alpha and sigma can be had from."""
+    for name, log_snr in (("start", start), ("end", end)):
+        if _LARGEST < abs(log_snr) < math.inf:
+            raise ValueError(
+                f"{name}={log_snr:g}: exp(log-SNR / 2) overflows; give {-_LARGEST:g} to "
+                f"{_LARGEST:g}"
+            )
     if not start > end:
         raise ValueError(f"start={start}, end={end}: log-SNR falls with t; give start > end")
     if finite and not (math.isfinite(start) and math.isfinite(end)):

@@ -24,6 +24,7 @@ from ..likelihood.codec.bins import MAX_EXPONENT, MIN_EXPONENT
 from ..likelihood.level_placement import NODES
 from ..models.base import CanCode
 from ..plain_json import read_json
+from ..typed import fields_of
 from .run_folder import RunFolder
 
 MOST_THREADS = 128
@@ -72,19 +73,21 @@ class Header:
         Raises:
             ValueError: for values that `to_dict` never writes.
         """
-        fields = _Fields(values)
-        nodes = values.get("nodes", ())
-        return cls(
-            model=_text("model", values.get("model")),
-            data=fields.object("data"),
-            items=fields.whole("items", 0, 2**32 - 1),
-            sizes=fields.wholes("sizes", 1, _MOST_COUNT),
-            seed=fields.whole("seed", 0, 2**64 - 1),
-            initial=fields.whole("initial", 1, _MOST_COUNT),
-            nodes=None if nodes is None else fields.wholes("nodes", 0, NODES - 1),
-            bins=fields.exponents("bins"),
-            machine=_machine(fields.object("machine")),
-        )
+        header = fields_of(cls, values, "header")
+        in_range = {
+            "items": 0 <= header.items < 2**32,
+            "sizes": _are(header.sizes, 1, _MOST_COUNT),
+            "seed": 0 <= header.seed < 2**64,
+            "initial": 1 <= header.initial <= _MOST_COUNT,
+            "nodes": header.nodes is None or _are(header.nodes, 0, NODES - 1),
+            "bins": 1 <= len(header.bins) <= _MOST_LATENTS
+            and all(_are(row, MIN_EXPONENT, MAX_EXPONENT) for row in header.bins),
+            "machine": _is_machine(header.machine),
+        }
+        for name, is_good in in_range.items():
+            if not is_good:
+                raise ValueError(f"{name}: out of its range, or empty")
+        return header
 
     def check(self, words: int, batch: int) -> None:
         """Compare the counts with the bits that are there.
@@ -142,74 +145,20 @@ class Header:
         return tuple(Bins(exponents) for exponents in self.bins)
 
 
-@dataclass(frozen=True)
-class _Fields:
-    """JSON values by name, each with the kind and range that it must have.
-
-    Args:
-        values: the values.
-    """
-
-    values: Mapping[str, Any]
-
-    def whole(self, name: str, least: int, most: int) -> int:
-        """A whole number. ValueError for anything else, or one out of its range."""
-        return _whole(name, self.values.get(name), least, most)
-
-    def wholes(self, name: str, least: int, most: int) -> tuple[int, ...]:
-        """A list of whole numbers that is not empty. ValueError for anything else."""
-        return tuple(_whole(name, each, least, most) for each in self._list(name))
-
-    def exponents(self, name: str) -> tuple[tuple[int, ...], ...]:
-        """A list of lists of exponents of bins. ValueError for anything else."""
-        rows = self._list(name)
-        if len(rows) > _MOST_LATENTS:
-            raise ValueError(f"{name}: {len(rows)} latents, and there are at most {_MOST_LATENTS}")
-        return tuple(_Fields({name: row}).wholes(name, MIN_EXPONENT, MAX_EXPONENT) for row in rows)
-
-    def object(self, name: str) -> Mapping[str, Any]:
-        """Values by name. ValueError for anything else."""
-        found = self.values.get(name)
-        if not isinstance(found, dict):
-            raise ValueError(f"{name} is {_kind(found)}, not values by name")
-        return found
-
-    def _list(self, name: str) -> Sequence[Any]:
-        found = self.values.get(name)
-        if not isinstance(found, list) or not found:
-            raise ValueError(f"{name} is {_kind(found)}, not a list of numbers")
-        return found
+def _are(numbers: Sequence[int], least: int, most: int) -> bool:
+    """Whether there are numbers, and all lie in a range."""
+    return bool(numbers) and all(least <= number <= most for number in numbers)
 
 
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} holds {_kind(value)}, not a whole number from {least} to {most}")
-    return value
-
-
-def _text(name: str, value: Any) -> str:
-    """A short text that can be printed. ValueError for anything else."""
-    if not isinstance(value, str) or len(value) > _MOST_TEXT or not value.isprintable():
-        raise ValueError(f"{name} holds {_kind(value)}, not a short text")
-    return value
-
-
-def _machine(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `this_machine` returned, elsewhere: texts, and the number of threads."""
-    threads = _Fields(values).whole("threads", 1, 1024)
-    texts = {
-        _text("machine", name): _text("machine", text)
-        for name, text in values.items()
-        if name != "threads"
-    }
-    return {**texts, "threads": threads}
-
-
-def _kind(value: Any) -> str:
-    """A value in an error: a number itself, else its kind."""
-    if value is None or isinstance(value, (int, float)):
-        return repr(value)
-    return f"a {type(value).__name__} of {len(value)}"
+def _is_machine(values: Mapping[str, Any]) -> bool:
+    """Whether values are what `this_machine` returned: short texts, and the number of threads."""
+    threads = values.get("threads")
+    texts = [each for name in values for each in (name, values[name]) if name != "threads"]
+    return (
+        type(threads) is int
+        and 1 <= threads <= 1024
+        and all(isinstance(t, str) and len(t) <= _MOST_TEXT and t.isprintable() for t in texts)
+    )
 
 
 def model_fingerprint(folder: RunFolder, model: CanCode) -> str:

@@ -98,7 +98,9 @@ class Destination:
 
     def _locked(self, stack: ExitStack) -> FolderLock:
         """The lock on the folder, which `stack` will release."""
-        self.check()
+        is_locked = (self.path / "run.json").is_file() and (self.path / LOCK).is_file()
+        if not is_locked:  # else the lock is tried first: another process may train
+            self.check()
         lock = stack.enter_context(locked(self.path))
         self.check()  # again, because another process may have been quicker
         return lock

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data import Dataset
+from ..data import Dataset, DataSpec
 from .config import Run
 from .run_folder import RunFolder
 from .serialize import to_json
+
+_LONGEST = 80
+"""Characters of a list of classes or columns in a message."""
 
 
 def with_model_of(run: Run, path: Path) -> Run:
@@ -32,6 +35,31 @@ def with_model_of(run: Run, path: Path) -> Run:
             )
 
     return replace(run, model=other.model)
+
+
+def check_same_kind(spec: DataSpec, path: Path) -> None:
+    """Refuse data whose classes, columns or levels are not those that weights were trained on.
+
+    Args:
+        spec: of the data.
+        path: folder of the run whose weights training will start from.
+
+    Raises:
+        ValueError: where they differ; weights would be taken by position, and mean another class.
+    """
+    began = RunFolder.open(path).spec
+    kinds = {
+        "items": (spec.shape, began.shape),
+        "levels": (spec.levels, began.levels),
+        "classes": (_classes(spec), _classes(began)),
+        "columns": (spec.columns or began.columns, began.columns or spec.columns),
+    }
+    for name, (mine, theirs) in kinds.items():
+        if mine != theirs:
+            raise ValueError(
+                f"--from {path}: its {name} are {_text(theirs)} and those of the data "
+                f"{_text(mine)}; give data of the same {name}, or train without --from"
+            )
 
 
 def check_same_model(run: Run, begun: Run, path: Path) -> None:
@@ -69,6 +97,17 @@ def data_to_continue(dataset: Dataset, begun: RunFolder) -> Dataset:
             f"({differs}); give the same data, or another folder"
         )
     return dataset.as_spec(begun.spec)
+
+
+def _classes(spec: DataSpec) -> str | None:
+    """The values of the classes as text, each in its place; None without classes."""
+    if spec.classes is None:
+        return None
+    return str([str(name) for name in spec.class_names or range(spec.classes)])
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)[:_LONGEST]
 
 
 def _differences(run: Run, other: Run) -> Iterator[tuple[str, Any, Any]]:

@@ -15,7 +15,7 @@ from ..training import Callback, Processes, Result, load_weights, train
 from ..training.checkpoint import state_weights
 from .config import Run
 from .destination import Destination, OpenDestination
-from .differences import with_model_of
+from .differences import check_same_kind, with_model_of
 from .run_folder import RunFolder
 
 
@@ -84,6 +84,7 @@ def _built(run: Run, out: OpenDestination) -> Built:
     if initial is not None:
         _check_is_there(initial, begun)
         run = with_model_of(run, initial)
+        check_same_kind(dataset.spec, initial)
     run = replace(run.resolved(dataset), source=dataset.source)
 
     with torch.random.fork_rng(devices=[]):
