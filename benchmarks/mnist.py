@@ -40,7 +40,7 @@ def choices(run: Run) -> dict[str, Run]:
         "AdamW": replace(run, training=replace(training, optimizer="adamw", learning_rate=2e-3)),
         "batch of 128": replace(run, training=replace(training, batch_size=128)),
         "float32": replace(run, training=replace(training, precision="fp32")),
-        "labels never shown": replace(run, model=replace(model, label_dropout=1.0)),
+        "labels never shown": replace(run, model=replace(model, condition_dropout=1.0)),
         "learned schedule": replace(
             run, model=replace(model, path=replace(model.path, schedule="learned"))
         ),

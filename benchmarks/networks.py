@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from allegory.networks import DiTConfig, Labels, MLPConfig, UNetConfig
+from allegory.conditions import Labels
+from allegory.networks import DiTConfig, MLPConfig, UNetConfig
 
 Step = Callable[[], None]
 SHARES = {  # the first fragment that a kernel's name contains decides where its time is counted

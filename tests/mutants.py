@@ -93,15 +93,15 @@ MUTANTS = {
     ),
     "fingerprint without labels": Mutant(
         "data/fingerprint.py",
-        "(items.x, items.labels, items.stored)",
-        "(items.x, items.stored)",
+        "(items.x, items.labels, items.stored,",
+        "(items.x, items.stored,",
         "data/test_as_spec.py",
     ),
     "values of classes as indices": Mutant(
-        "models/labels.py",
-        "spec.class_index(flat[~hidden]).numpy()",
+        "conditions/labels.py",
+        "class_index(flat[~hidden], self.names, self.classes).numpy()",
         "flat[~hidden]",
-        "models/test_labels.py",
+        "conditions/test_rows.py",
     ),
     "fractions of a histogram": Mutant(
         "plots/marginals.py", "[0] / len(values)", "[0]", "plots/test_figures.py"
@@ -835,8 +835,8 @@ MUTANTS = {
     ),
     "hidden labels": Mutant(
         "models/diffusion.py",
-        "< self.label_dropout",
-        "> self.label_dropout",
+        "< self.condition_dropout",
+        "> self.condition_dropout",
         "models/test_diffusion.py",
     ),
     "hierarchy, order of kernels": Mutant(

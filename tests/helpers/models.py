@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
+from allegory.conditions import Labels
 from allegory.data import Dataset, DataSpec, Items
 from allegory.models import VDM, Denoiser
-from allegory.networks import Labels, MLPConfig
+from allegory.networks import MLPConfig
 from allegory.process import LinearLogSNR, Path
 
 

@@ -3,8 +3,9 @@ import torch
 from tests.helpers.paths import BOUNDED, PATHS
 from torch import nn
 
+from allegory.conditions import Labels
 from allegory.models import CategoricalOutput, Denoiser, categorical_output
-from allegory.networks import Labels, MLPConfig
+from allegory.networks import MLPConfig
 from allegory.process import Empirical, Path
 from allegory.process.schedule import LinearLogSNR
 

@@ -8,7 +8,8 @@ from tests.helpers.paths import ENDLESS, ONE_PER_SCALING, PATHS
 from torch import nn
 
 from allegory import Denoiser, Mixture, Path, grid, sample
-from allegory.networks import Labels, MLPConfig
+from allegory.conditions import Labels
+from allegory.networks import MLPConfig
 from allegory.process import TARGETS, Cosine, Geometric, LinearLogSNR, RectifiedFlow
 
 TIMES = torch.tensor([0.02, 0.3, 0.6, 0.98], dtype=torch.float64)

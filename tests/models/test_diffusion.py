@@ -10,8 +10,9 @@ from tests.helpers.paths import bent
 from torch import nn
 
 from allegory import VDM, Denoiser, Empirical, Path, Prediction
+from allegory.conditions import Labels
 from allegory.data.spec import DataSpec
-from allegory.networks import Labels, MLPConfig
+from allegory.networks import MLPConfig
 from allegory.objectives import Elbo, normal_like, stratified_times
 from allegory.process import Cosine, LearnedSchedule, LinearLogSNR, estimate
 from allegory.process.bound_terms import diffusion_loss, prior_matching, reconstruction
@@ -172,7 +173,7 @@ def test_another_weight_is_that_squared_error_per_dimension():
 
 def spy_on_labels(share):
     data = DataSpec((2,), low=0, high=1, classes=3)
-    vdm, seen = model(data, label_dropout=share), []
+    vdm, seen = model(data, condition_dropout=share), []
     network = vdm.denoiser.network
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2]))
     labels = torch.randint(3, (4000,))
@@ -198,7 +199,7 @@ def test_no_label_or_every_label_is_hidden(share, all_hidden):
 
 def test_the_bound_hides_no_label():
     data = DataSpec((2,), low=0, high=1, classes=3)
-    vdm, raw = model(data, label_dropout=1.0), torch.rand(5, 2)
+    vdm, raw = model(data, condition_dropout=1.0), torch.rand(5, 2)
     zeros, twos = torch.zeros(5, dtype=torch.long), torch.full((5,), 2)
     assert (vdm.bound(raw, zeros).total - vdm.bound(raw, twos).total).abs().min() > 1e-3
     torch.testing.assert_close(vdm.bound(raw, -torch.ones_like(zeros)).total, vdm.bound(raw).total)
@@ -207,7 +208,7 @@ def test_the_bound_hides_no_label():
 @pytest.mark.parametrize("objective", ["elbo", "simple", "min_snr"])
 def test_the_gradient_reaches_every_parameter(objective):
     data = DataSpec((2, 2), low=0, high=3, levels=4, classes=2)
-    vdm = model(data, target="v", objective=objective, label_dropout=0.5)
+    vdm = model(data, target="v", objective=objective, condition_dropout=0.5)
     vdm.loss((raw_items(data, 64), torch.randint(2, (64,))), torch.Generator()).mean().backward()
     silent = [
         name for name, p in vdm.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
@@ -267,8 +268,8 @@ def test_a_small_network_learns_a_gaussian_to_its_entropy():
     [
         (Path(Cosine(9, -math.inf)), {}, r"log-SNR from .* to -inf: a bound needs finite ends"),
         (Path(Cosine(math.inf, -9)), {}, "needs finite ends; give both"),
-        (Path(LinearLogSNR()), {"label_dropout": 1.5}, "label_dropout=1.5"),
-        (Path(LinearLogSNR()), {"label_dropout": -0.1}, "fraction from 0 to 1"),
+        (Path(LinearLogSNR()), {"condition_dropout": 1.5}, "condition_dropout=1.5"),
+        (Path(LinearLogSNR()), {"condition_dropout": -0.1}, "fraction from 0 to 1"),
         (Path(LinearLogSNR()), {"objective": "simpel"}, "did you mean 'simple'"),
     ],
 )

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from allegory.conditions import Labels
 from allegory.data import DataSpec
 from allegory.models import (
     VDM,
@@ -17,7 +18,7 @@ from allegory.models import (
     LadderConfig,
     VAEConfig,
 )
-from allegory.networks import DiTConfig, Labels, MLPConfig, PotentialConfig, UNetConfig
+from allegory.networks import DiTConfig, MLPConfig, PotentialConfig, UNetConfig
 from allegory.numerics.dropout import dropout_drawn_from
 from allegory.numerics.generators import BatchGenerator
 from allegory.objectives import OBJECTIVES, Objective, random_signs, stratified_times
@@ -32,9 +33,9 @@ def diffusion(objective: str) -> VDM:
     path = Path(LearnedSchedule(6, -5) if objective == "elbo" else LinearLogSNR(6, -5))
     if objective == "dual":
         network = PotentialConfig(8, 1).build((2,), Labels(3))
-        return VDM(Energy(network, path, 0.3, "scalar"), PLANE, objective, label_dropout=0.5)
+        return VDM(Energy(network, path, 0.3, "scalar"), PLANE, objective, condition_dropout=0.5)
     network = MLPConfig(8, 1).build((2,), Labels(3))
-    return VDM(Denoiser(network, path, "v", 0.3), PLANE, objective, label_dropout=0.5)
+    return VDM(Denoiser(network, path, "v", 0.3), PLANE, objective, condition_dropout=0.5)
 
 
 def contrastive(method: str) -> ContrastiveEnergy:

@@ -80,7 +80,7 @@ def test_the_mode_of_the_model_is_given_back():
     ("given", "message"),
     [
         ({"seeds": []}, "seeds: none"),
-        ({"seeds": range(2), "condition": torch.zeros(3, dtype=torch.int64)}, "3 labels for 2"),
+        ({"seeds": range(2), "condition": torch.zeros(3, dtype=torch.int64)}, "for 2 items"),
         ({"seeds": range(2), "batch": 0}, "batch=0"),
         ({"seeds": range(2), "sampler": Sampler(guide="cfg:2")}, "without a condition"),
     ],
@@ -91,5 +91,5 @@ def test_bad_requests_are_refused(given, message):
 
 
 def test_a_trajectory_refuses_labels_that_do_not_fit():
-    with pytest.raises(ValueError, match="3 labels for 2 seeds"):
+    with pytest.raises(ValueError, match="3 rows for 2 seeds"):
         next(untrained(SPEC).trajectory(range(2), torch.zeros(3, dtype=torch.int64)))

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm, silu
 
-from allegory.networks import Labels, MLPConfig, Picture, Vector
-from allegory.networks.condition import Condition
+from allegory.conditions import Condition, Labels, Numbers, Picture
+from allegory.networks import MLPConfig
 from allegory.networks.mlp import PerceptronBlock
 
 
@@ -29,7 +29,12 @@ def test_a_block_is_the_formula() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "condition"),
-    [((2,), Vector(1)), ((1,), Labels(2)), ((3, 4, 2, 2), Picture(2)), ((5, 7), Picture(1))],
+    [
+        ((2,), Numbers(1)),
+        ((1,), Labels(2)),
+        ((3, 4, 2, 2), Picture((2, 4, 2, 2))),
+        ((5, 7), Picture((1, 7))),
+    ],
 )
 def test_data_of_any_shape(shape: tuple[int, ...], condition: Condition) -> None:
     network = MLPConfig(16, 1).build(shape, condition)

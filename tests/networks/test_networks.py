@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from allegory.networks import DiTConfig, Labels, MLPConfig, Picture, UNetConfig, Vector
-from allegory.networks.condition import Condition
+from allegory.conditions import Condition, Labels, Numbers, Picture
+from allegory.networks import DiTConfig, MLPConfig, UNetConfig
 
 SHAPE = (2, 8, 4)
 CONFIGS: list[Any] = [
@@ -20,7 +20,7 @@ CONFIGS: list[Any] = [
     ),
     DiTConfig(patch=2, width=16, depth=2, heads=2, dropout=0.1, fourier=(1,)),
 ]
-KINDS: list[Condition | None] = [None, Labels(5), Vector(3), Picture(1)]
+KINDS: list[Condition | None] = [None, Labels(5), Numbers(3), Picture((1, *SHAPE[1:]))]
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda k: type(k).__name__)
 
@@ -31,10 +31,10 @@ def example(
     match kind:
         case Labels():
             return torch.arange(batch) % kind.classes
-        case Vector():
+        case Numbers():
             return torch.randn(batch, kind.dim, dtype=dtype)
         case Picture():
-            return torch.randn(batch, kind.channels, *SHAPE[1:], dtype=dtype)
+            return torch.randn(batch, *kind.shape, dtype=dtype)
         case None:
             return None
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from allegory.networks import Labels, PotentialConfig
+from allegory.conditions import Labels
+from allegory.networks import PotentialConfig
 
 
 def awake(config, shape=(2,), condition=None):

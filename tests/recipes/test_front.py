@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 import allegory as al
+from allegory.conditions import Numbers
 from allegory.data import DataSpec
 from allegory.models import CategoricalOutput, LadderConfig, VAEConfig
-from allegory.networks import MLPConfig, Vector
+from allegory.networks import MLPConfig
 from allegory.recipes import DiffusionConfig, PathConfig, RunFolder, execute, recipe_named
 from allegory.recipes.derive import PythonModel, config_of, path_config
 from allegory.training import TrainingConfig
@@ -157,7 +158,7 @@ def test_the_config_of_every_built_model_is_found_again(recipe):
 
 def test_a_condition_that_no_config_describes_is_not_lost():
     spec = DataSpec((2,), -1.0, 1.0)
-    network = MLPConfig(8, 1).build((2,), Vector(3))
+    network = MLPConfig(8, 1).build((2,), Numbers(3))
     model = al.VDM(al.Denoiser(network, al.Path(al.LinearLogSNR(8, -5))), spec)
     assert config_of(model) == PythonModel("VDM", "bits/dim")
 

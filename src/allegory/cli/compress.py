@@ -114,6 +114,7 @@ def figures(done: Compressed, spec: DataSpec, out: Path) -> dict[str, float | in
     net = done.net_bits / done.numbers
     bound = done.bound_bits / done.numbers
     decode = None if done.decode_seconds is None else done.decode_seconds / done.items
+
     return {
         "items": done.items,
         "raw bytes": -(-raw_bits // 8),

@@ -41,6 +41,7 @@ def take_imports(arguments: Sequence[str]) -> list[str]:
         if not name:
             raise ValueError(f"{_OPTION}: name a module or a .py file")
         import_module(name)
+
     return rest
 
 

@@ -21,9 +21,9 @@ from jaxtyping import Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..conditions.classes import ClassName, are_counted, check_unmasked, label_array
 from ..lookup import is_whole
-from .classes import ClassName, are_counted, label_array
-from .columns import Ends, check_digits, check_finite, check_unmasked, scaling
+from .columns import Ends, check_digits, check_finite, scaling
 from .items import Items
 from .spec import DataSpec
 from .tables import columns_of

@@ -19,7 +19,7 @@ from .items import BatchTransform, Items
 
 
 class Batches(Iterator[tuple[Tensor, Tensor | None]]):
-    """An endless iterator of batches (raw items, labels), in an order that depends on the seed.
+    """An endless iterator of batches (raw items, condition), in an order that depends on the seed.
 
     No item is dropped: a batch may straddle epochs, or hold several where the data are fewer than
     the batch.
@@ -67,7 +67,9 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         self._move_to(epoch=0, position=0)
 
     def __next__(self) -> tuple[Tensor, Tensor | None]:
-        """The raw items and labels of the next batch; labels are None where the data have none."""
+        """The raw items of the next batch and what a model is conditioned on: their condition or
+        label, None where the data have none.
+        """
         key = (self.seed, self._epoch, self._position)
         batch = self.items.take(self._next_index())
 
@@ -75,8 +77,8 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         if self.transform is not None:
             x = self.transform(x if batch.stored is None else batch.stored, key)
 
-        labels = None if batch.labels is None else batch.labels[self._slice]
-        return x[self._slice], labels
+        given = None if batch.given is None else batch.given[self._slice]
+        return x[self._slice], given
 
     def state_dict(self) -> dict[str, int]:
         """Where the next batch begins: the epoch, and how many of its items have been seen."""

@@ -122,16 +122,6 @@ def check_digits(array: NDArray[np.generic], columns: tuple[str, ...] | None = N
         )
 
 
-def check_unmasked(name: str, values: object) -> None:
-    """ValueError for masked numbers (`numpy.ma`), which would be read as if they were there."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        count = int(np.ma.getmaskarray(values).sum())
-        raise ValueError(
-            f"{name}: {count:,} numbers are masked; leave those items out, or "
-            f"fill them, as in {name}.filled(0)"
-        )
-
-
 def number_name(shape: tuple[int, ...], columns: tuple[str, ...] | None, place: int) -> str:
     """How a number of an item is called, e.g. "column 'age'", "column 2" or "x[:, 0, 3]".
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..conditions.classes import class_index, class_names, untrained
 from ..lookup import printable
 from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
-from .classes import class_index, class_names, untrained
 from .conversion import conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
@@ -54,6 +54,7 @@ class Dataset:
             items: Items = getattr(self, part)
             try:
                 self.spec.check(items.x, items.labels)
+                self.spec.check_condition(items.condition, len(items))
             except ValueError as error:
                 raise ValueError(f"{printable(self.name)}, {part}: {error}") from None
 

@@ -23,7 +23,8 @@ def fingerprint(sets: Iterable[Items]) -> str:
     count = 0
     for items in sets:
         count += len(items)
-        for tensor in (items.x, items.labels, items.stored):
+        more = () if items.condition is None else (items.condition,)
+        for tensor in (items.x, items.labels, items.stored, *more):
             if tensor is None:
                 digest.update(b"none\n")
                 continue
@@ -31,4 +32,5 @@ def fingerprint(sets: Iterable[Items]) -> str:
             rows = max(1, _CHUNK // max(1, tensor.shape[1:].numel() * tensor.element_size()))
             for part in tensor.split(rows):
                 digest.update(part.contiguous().numpy().data)
+
     return f"{count} {digest.hexdigest()}"

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from ..conditions.classes import ClassName, are_counted, untrained
 from ..lookup import printable
-from .classes import ClassName, are_counted, untrained
 from .dataset import Dataset
 from .encoded import Encoded
 from .folders import Found, files_below, set_folders, skipped

@@ -23,6 +23,8 @@ class Items:
             None means in the order of x.
         held_out_of: the set of the source that these items and others were divided from, such as
             "train"; None where they are a set of the source themselves.
+        condition: what a model is told of each item, as rows (n, *row) of the kind that the
+            `DataSpec` has; None means the label.
     """
 
     x: Shaped[Tensor, "n *shape"]
@@ -30,6 +32,12 @@ class Items:
     stored: Shaped[Tensor, "n *stored"] | None = None
     index: Int64[Tensor, " n"] | None = None
     held_out_of: str | None = None
+    condition: Shaped[Tensor, "n *row"] | None = None
+
+    @property
+    def given(self) -> Tensor | None:
+        """What a model is conditioned on: the condition, else the label, else nothing."""
+        return self.labels if self.condition is None else self.condition
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -46,7 +54,8 @@ class Items:
         labels = None if self.labels is None else self.labels[index]
         stored = None if self.stored is None else self.stored[index]
         places = None if self.index is None else self.index[index]
-        return Items(self.x[index], labels, stored, places, self.held_out_of)
+        condition = None if self.condition is None else self.condition[index]
+        return Items(self.x[index], labels, stored, places, self.held_out_of, condition)
 
     def numbered(self) -> Items:
         """The same items with their index, whatever is taken from them later."""

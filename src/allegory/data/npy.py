@@ -9,10 +9,10 @@ is held out of the training set (`splits.py`).
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..conditions.classes import ClassName, are_counted, class_index, class_names, untrained
 from ..lookup import printable
 from .array_files import Arrays, read_arrays
 from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
-from .classes import ClassName, are_counted, class_index, class_names, untrained
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
@@ -107,4 +107,5 @@ def _indexed(sets: Mapping[str, RawItems], names: tuple[ClassName, ...] | None) 
             except ValueError as error:
                 raise ValueError(f"{part}: {error} (those of the training set)") from None
         found[part] = Items(raw.x, labels)
+
     return found

@@ -14,9 +14,9 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..conditions.classes import ClassName, class_index, class_names, untrained
 from ..lookup import printable
 from .arrays import Declared, narrowed, raw_items, spec_of
-from .classes import ClassName, class_index, class_names, untrained
 from .dataset import Dataset
 from .folders import files_below, skipped
 from .images import image_dataset, sets_of, transparency_note

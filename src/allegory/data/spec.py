@@ -30,8 +30,9 @@ from jaxtyping import Float, Float32, Float64, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import classes as class_labels
-from .classes import ClassName
+from ..conditions import Condition, Labels
+from ..conditions import classes as class_labels
+from ..conditions.classes import ClassName
 from .columns import Ends
 from .spec_fields import check_fields, check_items, described, plain_values, values_of
 
@@ -56,6 +57,7 @@ class DataSpec:
             means 0 to classes - 1.
         columns: names of the numbers of an item of one axis; None means without names.
         bounded: whether low and high bound continuous data by law.
+        condition: what a model is told of each item; None means its class, if it has one.
 
     Raises:
         ValueError: for a description that no data can meet.
@@ -69,6 +71,7 @@ class DataSpec:
     class_names: tuple[ClassName, ...] | None = None
     columns: tuple[str, ...] | None = None
     bounded: bool = False
+    condition: Condition | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -76,6 +79,13 @@ class DataSpec:
     def __str__(self) -> str:
         """The description in a few words, e.g. "items (1, 8, 8), 17 levels, classes 0 to 9"."""
         return described(self)
+
+    @property
+    def given(self) -> Condition | None:
+        """The kind of condition of a model of these data: `condition`, else the class."""
+        if self.condition is not None or self.classes is None:
+            return self.condition
+        return Labels(self.classes, self.class_names)
 
     @property
     def dims(self) -> int:
@@ -177,6 +187,21 @@ class DataSpec:
             ValueError: with the first thing wrong and the remedy.
         """
         check_items(self, raw, labels)
+
+    def check_condition(self, rows: Shaped[Tensor, "n *row"] | None, count: int) -> None:
+        """Refuse rows that do not agree with the `condition` of this description.
+
+        Args:
+            rows: of the condition of `count` items; None where there is none.
+            count: the number of items.
+
+        Raises:
+            ValueError: for rows of another kind, or some where there should be none.
+        """
+        if (rows is None) != (self.condition is None):
+            raise ValueError("condition: give rows and their kind, or neither")
+        if rows is not None and self.condition is not None:
+            self.condition.check(rows, count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, the inverse of `from_dict`."""

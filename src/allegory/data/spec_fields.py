@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..lookup import check_type, is_whole, printable
-from .classes import check_class_names, classes_text
+from ..conditions import CONDITIONS, Condition
+from ..conditions.classes import check_class_names, classes_text
+from ..lookup import check_type, is_whole, pick, printable
+from ..typed import fields_of, typed
 from .columns import check_finite, number_name
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def check_fields(spec: DataSpec) -> None:
         object.__setattr__(spec, "class_names", tuple(spec.class_names))
     if spec.columns is not None:
         _plain_columns(spec)
+    if spec.condition is not None:
+        check_type("condition", spec.condition, Condition, "a kind, such as Numbers(2), or None")
 
 
 def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
@@ -87,15 +91,15 @@ def described(spec: DataSpec) -> str:
         parts.append("continuous in declared bounds" if spec.bounded else "continuous")
     if spec.classes is not None:
         parts.append(f"classes {classes_text(spec.class_names, spec.classes)}")
+    if spec.condition is not None:
+        parts.append(f"given {spec.condition}")
+
     return ", ".join(parts)
 
 
 def plain_values(spec: DataSpec) -> dict[str, Any]:
-    """The fields of a spec as JSON values; tuples are lists."""
-    values = {field.name: getattr(spec, field.name) for field in fields(spec)}
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
-    }
+    """The fields of a spec as JSON values; tuples are lists, a condition says its kind."""
+    return {field.name: _plain(getattr(spec, field.name)) for field in fields(spec)}
 
 
 def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,10 +120,28 @@ def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]
         )
     if not isinstance(values["shape"], list | tuple):
         raise ValueError(f"shape={values['shape']}: give a list of whole numbers")
-    return {
+    made = {
         name: tuple(value) if name in _TUPLES and isinstance(value, list) else value
         for name, value in values.items()
     }
+    if values["condition"] is not None:
+        made["condition"] = typed(values["condition"], Condition, "condition", _made)
+
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Condition) and is_dataclass(value):
+        content = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {"kind": type(value).__name__} | content
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _made(value: Mapping[str, Any], place: str) -> Condition:
+    """The condition of an object that says its kind."""
+    kind = pick("kind of condition", str(value["kind"])[:80], CONDITIONS)
+    given = {name: each for name, each in value.items() if name != "kind"}
+    return fields_of(kind, given, place, _made)
 
 
 def _plain_shape(spec: DataSpec) -> None:

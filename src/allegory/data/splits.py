@@ -104,8 +104,16 @@ def together(sets: Sequence[Items]) -> Items:
     index = torch.cat([part.index for part in parts if part.index is not None])
     labels = [part.labels for part in parts if part.labels is not None]
 
-    joined = Items(torch.cat([part.x for part in parts]), torch.cat(labels) if labels else None)
-    return replace(joined, index=index, held_out_of=parts[0].held_out_of).take(index.argsort())
+    rows = [part.condition for part in parts if part.condition is not None]
+
+    joined = Items(
+        torch.cat([part.x for part in parts]),
+        torch.cat(labels) if labels else None,
+        index=index,
+        held_out_of=parts[0].held_out_of,
+        condition=torch.cat(rows) if rows else None,
+    )
+    return joined.take(index.argsort())
 
 
 def mixed(items: Items) -> Items:

@@ -107,6 +107,7 @@ def sample_accuracy(
     test = dataset.test
     if not reference or test.labels is None:
         return Accuracy(proportion(right), tuple(by_class), None)
+
     return Accuracy(proportion(right), tuple(by_class), classifier.accuracy(test.x, test.labels))
 
 

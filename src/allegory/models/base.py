@@ -15,8 +15,8 @@ these, and for no class:
     CanCode           a chain of latents that bits-back coding can use
 
 A model class from outside the package needs no base class: `nn.Module` with these methods is
-enough. Everything here speaks raw items, in the units of the data; `condition` is one integer label
-per item or None.
+enough. Everything here speaks raw items, in the units of the data; `condition` is one row per item
+(`conditions`) or None.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Model(Protocol):
         ...
 
     def loss(self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator, /) -> Tensor:
-        """The training loss of each item, (batch,), of a `batch` of raw items and labels or None.
+        """The training loss of each item, (batch,), of a `batch`: raw items, and rows or None.
 
         All random numbers are drawn from the `generator`.
         """
@@ -94,7 +94,7 @@ class Model(Protocol):
 
         Args:
             seeds: one integer per item.
-            condition: one label per item, or None.
+            condition: one row per item, or None.
             sampler: how a model with steps is sampled; None for its default. A model without steps
                 refuses any other.
             batch: items that are computed at once.
@@ -238,7 +238,7 @@ class HasTrajectory(Model, Protocol):
 
         Args:
             seeds: one integer per item.
-            condition: one label per item, or None.
+            condition: one row per item, or None.
             sampler: how it is sampled; None for the default.
             on_step: called as on_step(done, total).
         """
@@ -297,7 +297,7 @@ def device_of(model: object) -> torch.device:
 
 
 def is_conditional(model: object) -> bool:
-    """Whether a model takes a label as its condition: its own `conditional`, False without one."""
+    """Whether a model takes a condition: its own `conditional`, False without one."""
     return bool(getattr(model, "conditional", False))
 
 
@@ -335,7 +335,7 @@ def seed_batches(
 
     Args:
         seeds: one integer per item.
-        condition: one label per item, or None.
+        condition: one row per item, or None.
         batch: the largest part.
 
     Raises:
@@ -348,7 +348,7 @@ def seed_batches(
         raise ValueError(f"batch={batch}; give at least 1")
     if condition is not None and len(condition) != len(seeds):
         raise ValueError(
-            f"condition: {len(condition)} labels for {len(seeds)} seeds; give one label per seed"
+            f"condition: {len(condition)} rows for {len(seeds)} seeds; give one per seed"
         )
 
     for start in range(0, len(seeds), batch):

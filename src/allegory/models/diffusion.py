@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from ..conditions import Labels, rows_of
+from ..conditions.base import hide_some
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
 from ..likelihood.codec import CodableModel
@@ -38,7 +41,6 @@ from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
-from .labels import Classes, labels_of
 
 _CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
@@ -52,8 +54,8 @@ class VDM(nn.Module):
         spec: what the data are.
         objective: what it is trained by: a name of `OBJECTIVES`, e.g. "elbo", "simple",
             "min_snr:5", "dual", or an Objective.
-        label_dropout: the fraction of training items whose label is hidden, so that one network
-            serves with and without a condition (Ho & Salimans 2022).
+        condition_dropout: the fraction of training items whose condition is hidden, so that one
+            network serves with and without a condition (Ho & Salimans 2022).
 
     Raises:
         ValueError: for a fraction outside [0, 1], an unknown objective, and one that cannot train
@@ -65,7 +67,7 @@ class VDM(nn.Module):
         denoiser: Denoiser | Energy,
         spec: DataSpec,
         objective: str | Objective = "elbo",
-        label_dropout: float = 0.1,
+        condition_dropout: float = 0.1,
     ) -> None:
         super().__init__()
         if not hasattr(denoiser, "path"):
@@ -74,12 +76,12 @@ class VDM(nn.Module):
                 "Denoiser(network, Path.cosine())"
             )
         check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
-        if not 0 <= label_dropout <= 1:
-            raise ValueError(f"label_dropout={label_dropout}; give a fraction from 0 to 1")
+        if not 0 <= condition_dropout <= 1:
+            raise ValueError(f"condition_dropout={condition_dropout}; give a fraction from 0 to 1")
 
         self.denoiser = denoiser
         self.spec = spec
-        self.label_dropout = label_dropout
+        self.condition_dropout = condition_dropout
 
         chosen = objective_named(objective)
         if isinstance(chosen, NeedsDecoder):
@@ -94,8 +96,9 @@ class VDM(nn.Module):
 
     @property
     def conditional(self) -> bool:
-        """Whether the data have labels, so that samples and bounds can be conditional on one."""
-        return self.spec.classes is not None and self.spec.classes > 1
+        """Whether the data have a condition, so that samples and bounds can be given one."""
+        given = self.spec.given
+        return given is not None and not (isinstance(given, Labels) and given.classes == 1)
 
     @property
     def bounded(self) -> bool:
@@ -115,14 +118,14 @@ class VDM(nn.Module):
         """One draw of the training loss per item.
 
         Args:
-            batch: raw data (batch, *shape), and integer labels (batch,) or None.
-            generator: where hidden labels, times and noise are drawn from.
+            batch: raw data (batch, *shape), and the rows of their condition or None.
+            generator: where hidden conditions, times and noise are drawn from.
 
         Returns:
             The loss of each item, in `unit`.
         """
-        raw, labels = batch
-        condition = self._drop(labels, generator)
+        raw, given = batch
+        condition = self._drop(given, generator)
         return self.objective(self.denoiser, self.spec.encode(raw), condition, generator)
 
     def trajectory(
@@ -138,7 +141,7 @@ class VDM(nn.Module):
 
         Args:
             seeds: one integer per item; item i depends on seeds[i] alone.
-            condition: one label per item, or None.
+            condition: one row per item, or None.
             sampler: solver, steps, grid and guides; None for `Sampler()`.
             on_step: called as on_step(done, total).
 
@@ -152,17 +155,17 @@ class VDM(nn.Module):
         sampler = sampler or Sampler()
         device = device_of(self)
         x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
-        labels = None if condition is None else condition.to(device)
+        rows = None if condition is None else condition.to(device)
 
         with evaluating(self):
             yield from sampler.trajectory(
-                self.denoiser, x_T, seeds=seeds, condition=labels, on_step=on_step
+                self.denoiser, x_T, seeds=seeds, condition=rows, on_step=on_step
             )
 
     def sample(
         self,
         seeds: Sequence[int],
-        condition: Classes | None = None,
+        condition: Any = None,
         sampler: Sampler | None = None,
         *,
         batch: int = 250,
@@ -172,9 +175,8 @@ class VDM(nn.Module):
 
         Args:
             seeds: one integer per item.
-            condition: the class of each item, or of all, or None: values of classes as the data
-                have them ("cat", or 7 of the classes 0 and 7), or a tensor of their indices, as
-                `Items.labels` holds them; -1 is no class, where that is no value.
+            condition: of each item, or of all, or None: values in the data's units ("cat", a
+                caption, numbers, pictures), or a tensor of rows as `Items.given` holds them.
             sampler: solver, steps, grid and guides; None for `Sampler()`.
             batch: items that are computed at once.
             on_step: called as on_step(done, total) over the steps of all batches.
@@ -190,11 +192,11 @@ class VDM(nn.Module):
 
         how = (sampler or Sampler()).describe()
         refuse_number(seeds)
-        parts = [*seed_batches(seeds, labels_of(condition, len(seeds), self.spec), batch)]
+        parts = [*seed_batches(seeds, self._rows(condition, len(seeds)), batch)]
         samples = []
-        for number, (some, labels) in enumerate(parts):
+        for number, (some, rows) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
-            x = last_state(self.trajectory(some, labels, sampler, on_step=report)).x
+            x = last_state(self.trajectory(some, rows, sampler, on_step=report)).x
             samples.append(self.spec.decode(check_samples(x, how)).cpu())
 
         return torch.cat(samples)
@@ -202,7 +204,7 @@ class VDM(nn.Module):
     def bound(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Classes | None = None,
+        condition: Any = None,
         *,
         seeds: Sequence[int] | None = None,
         draws: int = 8,
@@ -212,7 +214,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: the class of each item or of all, as for `sample`; None for p(x).
+            condition: of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
             draws: evaluations of the denoiser per item.
             steps: the model with so many steps; None is continuous time.
@@ -222,7 +224,8 @@ class VDM(nn.Module):
         """
         check_finite_ends(self.denoiser.path)
         self.spec.check(x)
-        labels = self._labels(condition, x)
+        rows = self._rows_for(condition, x)
+
         return variational_bound(
             self.denoiser,
             self.spec.encode(x),
@@ -230,13 +233,13 @@ class VDM(nn.Module):
             seeds=seeds,
             draws=draws,
             steps=steps,
-            condition=labels,
+            condition=rows,
         )
 
     def log_prob(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Classes | None = None,
+        condition: Any = None,
         *,
         seeds: Sequence[int] | None = None,
     ) -> Float[Tensor, " b"]:
@@ -247,7 +250,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: the class of each item or of all, as for `sample`; None for p(x).
+            condition: of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
                 None.
         """
@@ -257,7 +260,7 @@ class VDM(nn.Module):
     def flow_bound(
         self,
         x: Shaped[Tensor, "b *shape"],
-        condition: Classes | None = None,
+        condition: Any = None,
         *,
         seeds: Sequence[int] | None = None,
         solver: FlowSolver | None = None,
@@ -270,7 +273,7 @@ class VDM(nn.Module):
 
         Args:
             x: raw items.
-            condition: the class of each item or of all, as for `sample`; None for p(x).
+            condition: of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for probes and draws within the bins; 0, 1, 2, ... for
                 None.
             solver: how the ODE is solved; None for exact traces up to 128 numbers per item, and one
@@ -280,14 +283,14 @@ class VDM(nn.Module):
             ValueError: for a path with an infinite end, and items that do not fit the data.
         """
         self.spec.check(x)
-        labels = self._labels(condition, x)
+        rows = self._rows_for(condition, x)
         solver = solver or FlowSolver(data_std=self.denoiser.data_std)
         with evaluating(self):
             if self.spec.levels is not None:
                 flow = DequantizedFlow(self.spec, solver, kind="normal")
-                return flow_bound(self.denoiser, x, flow, seeds=seeds, condition=labels)
+                return flow_bound(self.denoiser, x, flow, seeds=seeds, condition=rows)
             x0 = self.spec.encode(x)
-            found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=labels)
+            found = flow_log_prob(self.denoiser, x0, solver, seeds=seeds, condition=rows)
 
         return FlowBound((found.log_prob + self.spec.log_scale)[None], found.evaluations)
 
@@ -341,18 +344,25 @@ class VDM(nn.Module):
     def _coding(self) -> CodingChain:
         return CodingChain(self.denoiser, self.spec, self.decoder)
 
-    def _labels(self, condition: Classes | None, x: Tensor) -> Tensor | None:
-        """The classes of the items of x as indices, where x is."""
-        labels = labels_of(condition, len(x), self.spec)
-        return None if labels is None else labels.to(x.device)
+    def _rows(self, condition: Any, count: int) -> Tensor | None:
+        """The rows of the condition of `count` items."""
+        return rows_of(condition, count, self.spec.given)
 
-    def _drop(self, labels: Tensor | None, generator: torch.Generator) -> Tensor | None:
-        """The labels, hidden (-1) with probability `label_dropout`."""
-        if labels is None or self.label_dropout == 0:
-            return labels
-        drawn = draw_rows(uniform, labels.shape, generator)
-        hidden = (drawn < self.label_dropout).to(labels.device)
-        return labels.masked_fill(hidden, -1)
+    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
+        """The rows of the condition of the items of x, where x is."""
+        rows = self._rows(condition, len(x))
+        return None if rows is None else rows.to(x.device)
+
+    def _drop(self, rows: Tensor | None, generator: torch.Generator) -> Tensor | None:
+        """The rows as in training, hidden with probability `condition_dropout`."""
+        if rows is None:
+            return None
+        if self.spec.given is not None:
+            rows = self.spec.given.in_training(rows, generator)
+        if self.condition_dropout == 0:
+            return rows
+        drawn = draw_rows(uniform, (len(rows),), generator)
+        return hide_some(rows, drawn < self.condition_dropout)
 
 
 def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from ..conditions import Condition
 from ..numerics.dropout import Dropout
 from .attention import Attention
-from .condition import Condition
 from .embeddings import Inputs, modulate, zeroed
 from .registry import NETWORKS, constructor
 

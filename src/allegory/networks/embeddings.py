@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .condition import Condition, conditioning
+from ..conditions import Condition, NoConditioning
 
 MAX_LOG_SNR = 20.0
 """Beyond it, x_t is clean, or noise, to any precision that trains."""
@@ -128,7 +128,7 @@ class Inputs(nn.Module):
         self.shape = shape
         self.level = LevelEmbedding(dim)
         self.fourier = InputFourier(fourier)
-        self.condition = conditioning(condition, dim)
+        self.condition = NoConditioning() if condition is None else condition.module(dim)
         self.channels = self.fourier.channels(shape[0]) + self.condition.channels
 
     def forward(

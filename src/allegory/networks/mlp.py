@@ -14,7 +14,7 @@ from math import prod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .condition import Condition
+from ..conditions import Condition
 from .embeddings import Inputs, modulate, zeroed
 from .registry import NETWORKS, constructor
 

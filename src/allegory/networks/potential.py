@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .condition import Condition, conditioning
+from ..conditions import Condition, NoConditioning
 from .embeddings import MAX_LOG_SNR, InputFourier, check_items, zeroed
 from .registry import NETWORKS, constructor
 
@@ -88,7 +88,7 @@ class PotentialModule(nn.Module):
         self.shape = shape
 
         self.fourier = InputFourier(config.fourier)
-        self.condition = conditioning(condition, width)
+        self.condition = NoConditioning() if condition is None else condition.module(width)
         self.level = nn.Sequential(
             nn.Linear(1 + 2 * len(_FREQUENCIES), width), nn.SiLU(), nn.Linear(width, width)
         )

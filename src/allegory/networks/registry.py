@@ -15,8 +15,8 @@ from typing import Concatenate, ParamSpec, Protocol, runtime_checkable
 
 from torch import nn
 
+from ..conditions import Condition
 from ..lookup import Registry
-from .condition import Condition, Labels
 
 _P = ParamSpec("_P")
 
@@ -48,8 +48,8 @@ class ItemSpec(Protocol):
         ...
 
     @property
-    def classes(self) -> int | None:
-        """Number of classes, None without labels."""
+    def given(self) -> Condition | None:
+        """The condition of a network for these data; None for nothing."""
         ...
 
 
@@ -57,15 +57,10 @@ NETWORKS: Registry[Callable[..., NetworkConfig]] = Registry("network")
 """The config class of each network, by name."""
 
 
-def label_condition(spec: ItemSpec) -> Labels | None:
-    """Conditioning on the labels of data with this spec, None where they have none."""
-    return None if spec.classes is None else Labels(spec.classes)
-
-
 def constructor(
     name: str, config: Callable[_P, NetworkConfig]
 ) -> Callable[Concatenate[ItemSpec, _P], nn.Module]:
-    """A function (spec, fields of the config) -> network, conditioned on the labels of the data.
+    """A function (spec, fields of the config) -> network, conditioned on what the data have.
 
     Args:
         name: of the function.
@@ -75,7 +70,7 @@ def constructor(
     def build(spec: ItemSpec, /, *fields: _P.args, **named: _P.kwargs) -> nn.Module:
         if not isinstance(spec, ItemSpec):
             raise ValueError(f"spec: a {type(spec).__name__}; give the DataSpec, e.g. data.spec")
-        return config(*fields, **named).build(spec.shape, label_condition(spec))
+        return config(*fields, **named).build(spec.shape, spec.given)
 
     first = inspect.Parameter("spec", inspect.Parameter.POSITIONAL_ONLY)
     parameters = [first, *inspect.signature(config).parameters.values()]

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from .condition import Condition
+from ..conditions import Condition
 from .embeddings import Inputs, zeroed
 from .registry import NETWORKS, constructor
 from .unet_blocks import PixelAttention, ResBlock, group_norm

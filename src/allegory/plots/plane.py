@@ -64,6 +64,7 @@ def _field(model: HasTrajectory, dataset: Dataset) -> Section:
 def _walkers(model: HasTrajectory, seed: int) -> Section:
     path = model.denoiser.path
     start, end = path.schedule.ends
+
     return Section(
         "Langevin walkers",
         walkers(model.denoiser, model.spec, seeds=range(seed, seed + WALKERS), levels=LEVELS),

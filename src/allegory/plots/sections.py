@@ -75,6 +75,7 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         what = "one per row"
     else:
         what = "in no order" if labels is None else "one column per class"
+
     return Section(
         "Samples",
         sample_grid(evaluation.generated.x, labels, dataset.spec, dataset.test.x),

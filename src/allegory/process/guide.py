@@ -105,6 +105,7 @@ def guides_named(
     if isinstance(guide, type) or not callable(guide):
         name = guide.__name__ if isinstance(guide, type) else repr(guide)
         raise ValueError(f"guide={name}: give a guide, such as ClassifierFree(2.0), or its name")
+
     return (guide,)
 
 

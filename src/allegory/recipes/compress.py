@@ -230,6 +230,7 @@ def _intact(
             raise
         except ValueError:
             return None
+
     return index if checksum(index) == header.items else None
 
 

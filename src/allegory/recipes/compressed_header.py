@@ -87,6 +87,7 @@ class Header:
         for name, is_good in in_range.items():
             if not is_good:
                 raise ValueError(f"{name}: out of its range, or empty")
+
         return header
 
     def check(self, words: int, batch: int) -> None:

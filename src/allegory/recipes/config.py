@@ -18,7 +18,7 @@ from ..data import Dataset, DataSpec
 from ..data.splits import subset
 from ..lookup import Registry, pick
 from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAEConfig
-from ..networks import NetworkConfig, label_condition
+from ..networks import NetworkConfig
 from ..objectives import objective_named
 from ..process import SCALINGS, SCHEDULES, TARGETS, Path
 from ..process.schedule import Arguments
@@ -121,7 +121,7 @@ class DiffusionConfig:
         data_std: standard deviation of the data in model space; None computes it from the training
             data.
         objective: name of the training objective, e.g. "elbo" or "simple".
-        label_dropout: fraction of training items whose label is hidden.
+        condition_dropout: fraction of training items whose condition is hidden.
 
     Raises:
         ValueError: for an unknown name.
@@ -132,7 +132,7 @@ class DiffusionConfig:
     target: str = "edm"
     data_std: float | None = None
     objective: str = "elbo"
-    label_dropout: float = 0.1
+    condition_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL, ENERGY)))
@@ -157,6 +157,7 @@ class DiffusionConfig:
                 f"{dataset.name}: all numbers of the training items are "
                 f"{dataset.train.x.flatten()[0]:g}; a diffusion model needs items that vary"
             )
+
         return replace(self, data_std=float(f"{data_std:.4g}"))
 
     def build(self, spec: DataSpec) -> VDM:
@@ -167,11 +168,13 @@ class DiffusionConfig:
         """
         if self.data_std is None:
             raise ValueError("data_std=None: is computed from the data of a run; give a number")
-        return VDM(self._denoiser(spec, self.data_std), spec, self.objective, self.label_dropout)
+        return VDM(
+            self._denoiser(spec, self.data_std), spec, self.objective, self.condition_dropout
+        )
 
     def _denoiser(self, spec: DataSpec, data_std: float) -> Denoiser | Energy:
         path = self.path.build()
-        condition = label_condition(spec)
+        condition = spec.given
         if self.target == CATEGORICAL:
             if spec.levels is None:
                 raise ValueError(

@@ -81,7 +81,7 @@ def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
     if path is None or target is None:
         return None
 
-    dropout = getattr(model, "label_dropout", 0.0)
+    dropout = getattr(model, "condition_dropout", 0.0)
     return DiffusionConfig(network, path, target, denoiser.data_std, objective, dropout)
 
 

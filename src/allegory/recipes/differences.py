@@ -96,6 +96,7 @@ def data_to_continue(dataset: Dataset, begun: RunFolder) -> Dataset:
             f"--data {dataset.source or dataset.name}: other data than {begun.path} began with "
             f"({differs}); give the same data, or another folder"
         )
+
     return dataset.as_spec(begun.spec)
 
 

@@ -28,7 +28,7 @@ def digits(data: str = "digits") -> Run:
             path=PathConfig("linear", start=8.0, end=-5.0),
             target="categorical",
             data_std=0.75,
-            label_dropout=0.15,
+            condition_dropout=0.15,
         ),
         training=TrainingConfig(
             steps=1400, minutes=2.4, batch_size=128, learning_rate=2e-3, ema=0.998

@@ -2,14 +2,15 @@
 
 1: version 0.1.0, which wrote no number. It has other names for the same choices.
 2: version 0.2.0. The range of continuous data was that of all items; here it is a scaling.
-3: the present one: class names, columns and bounds of the data, and their fingerprint.
+3: class names, columns and bounds of the data, and their fingerprint.
+4: the present one: what a model is told of the items besides their class.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-RUN_FORMAT = 3
+RUN_FORMAT = 4
 
 _KINDS = {
     "ModelChoice": "DiffusionConfig",
@@ -47,7 +48,7 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"format {number} is no number")
     if number == RUN_FORMAT:
         return content
-    if number not in (1, 2):
+    if number not in (1, 2, 3):
         versions = content.get("versions")
         named = versions.get("allegory") if isinstance(versions, dict) else None
         wrote = named or "another version"
@@ -57,8 +58,23 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         )
 
     run = _from_format_1(content["run"]) if number == 1 else content["run"]
-    data = {**content["data"], **_ADDED_TO_DATA}
-    return {**content, "run": run, "data": data, "fingerprint": None, "format": RUN_FORMAT}
+    added = _ADDED_TO_DATA if number < 3 else {}
+    return {
+        **content,
+        "run": _condition_dropout(run),
+        "data": {**content["data"], **added, "condition": None},
+        "fingerprint": content.get("fingerprint"),
+        "format": RUN_FORMAT,
+    }
+
+
+def _condition_dropout(run: Any) -> Any:
+    """The run with the field `label_dropout` of format 3 under its present name."""
+    model = run.get("model") if isinstance(run, dict) else None
+    if not isinstance(model, dict) or "label_dropout" not in model:
+        return run
+    model = {name.replace("label_dropout", "condition_dropout"): model[name] for name in model}
+    return {**run, "model": model}
 
 
 def _from_format_1(value: Any) -> Any:

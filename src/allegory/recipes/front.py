@@ -159,4 +159,5 @@ def _training(
         config = TrainingConfig(minutes=minutes, steps=steps)
     elif minutes is not None or steps is not None:
         config = replace(config, minutes=minutes, steps=steps)
+
     return config if seed is None else replace(config, seed=seed)

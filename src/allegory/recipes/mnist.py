@@ -36,7 +36,7 @@ def mnist(data: str) -> Run:
             ),
             path=PathConfig("linear", start=14.0, end=-6.0),
             target=CATEGORICAL,
-            label_dropout=0.5,
+            condition_dropout=0.5,
         ),
         training=TrainingConfig(
             minutes=30.0,

@@ -68,7 +68,7 @@ def digits_ncsn(data: str = "digits") -> Run:
         data: images of a few levels; the bundled digits by default.
     """
     model = DiffusionConfig(
-        _DIGITS, exploding(0.01, 10.0), target="edm", objective="simple", label_dropout=0.15
+        _DIGITS, exploding(0.01, 10.0), target="edm", objective="simple", condition_dropout=0.15
     )
 
     return Run(
@@ -94,7 +94,7 @@ def digits_sde(data: str = "digits") -> Run:
         PathConfig("linear", start=9.0, end=-5.0),
         target="edm",
         objective="elbo",
-        label_dropout=0.15,
+        condition_dropout=0.15,
     )
 
     return Run(

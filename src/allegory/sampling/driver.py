@@ -157,6 +157,7 @@ def sample(
         on_step=on_step,
     ):
         x = state.x
+
     return x
 
 

@@ -107,6 +107,7 @@ def _updates(
                 noise=() if form.noise_std is None else (form.noise_std(here, to),),
             )
         )
+
     return updates
 
 

@@ -91,6 +91,7 @@ class Sampler:
                 )
         if self.scaling is None or self.scaling == predict.path.scaling.name:
             return predict
+
         return Rescaled(predict, self.scaling)
 
     def grid(self, path: Path) -> Grid:

@@ -35,6 +35,7 @@ def _seeds2(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
     """The midpoint rule in lambda."""
     (middle,) = stages
     u_scaled = to.alpha * here.sigma / here.alpha  # alpha_s u_t
+
     return [
         Update(
             middle,
@@ -63,6 +64,7 @@ def _seeds3(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
         (to.alpha, _doubled_eps(to, here) - third),
         (two.alpha, _doubled_eps(two, here) - second),
     )
+
     return [
         Update(
             one,

@@ -98,6 +98,7 @@ def with_stages(places: StagePlaces, step: StagedStep) -> UpdatePlan:
             here: [next(found) for _ in stages]
             for (here, _), stages in zip(steps, log_snrs, strict=True)
         }
+
         return step_by_step(lambda here, to: step(here, stages_of[here], to))(levels)
 
     return plan
@@ -177,6 +178,7 @@ def _dpmpp3s(here: Level, stages: Sequence[Level], to: Level) -> list[Update]:
     second = 2 * two.alpha * (expm1(-2 * h / 3) / (2 * h / 3) + 1)  # of (x0 at 1/3 - x0)
     third = 3 / 2 * to.alpha * (expm1(-h) / h + 1)  # of (x0 at 2/3 - x0)
     first = ((to.alpha - third, to.sigma), (two.alpha - second, two.sigma))
+
     return [
         Update(one, x0=one.alpha, eps=one.sigma, store=first, stage=True),
         Update(two, x0=second, history_weights=(1.0,), stage=True),

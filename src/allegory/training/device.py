@@ -33,6 +33,7 @@ def torch_device(name: str) -> torch.device:
         raise ValueError(
             f"device {name!r}: not on this machine ({reason}); give cpu, or auto"
         ) from None
+
     return device
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from allegory.conditions import rows_of
 from allegory.data import DataSpec
-from allegory.models.labels import labels_of
 
 COUNTED = DataSpec((2,), 0.0, 1.0, classes=9)
 GAPS = replace(COUNTED, classes=2, class_names=(0, 7))
@@ -31,7 +31,7 @@ ANIMALS = replace(COUNTED, classes=2, class_names=("cat", "dog"))
     ],
 )
 def test_values_are_classes_and_tensors_are_indices(spec, condition, index):
-    found = labels_of(condition, 3, spec)
+    found = rows_of(condition, 3, spec.given)
     assert (None if found is None else found.tolist()) == index
 
 
@@ -41,9 +41,9 @@ def test_values_are_classes_and_tensors_are_indices(spec, condition, index):
         (GAPS, 1, "condition: class 1: not known; the classes are 0, 7"),
         (ANIMALS, ["cat", "cow", "dog"], "condition: class cow: not known; the classes are cat"),
         (COUNTED, 9, "condition: class 9: not known; the classes are 0 to 8"),
-        (replace(COUNTED, classes=None), 0, "condition: labels: these data have no classes"),
+        (replace(COUNTED, classes=None), 0, "condition: given to a model of data without labels"),
     ],
 )
 def test_what_is_no_class_is_refused(spec, condition, says):
     with pytest.raises(ValueError, match=says):
-        labels_of(condition, 3, spec)
+        rows_of(condition, 3, spec.given)

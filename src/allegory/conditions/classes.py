@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..lookup import printable
-from .columns import check_unmasked
 
 ClassName = str | int | bool
 """The value of a class in the data."""
 
 _KINDS = (str, int, bool)
 _SHOWN = 10  # classes in a message
+
+
+def check_unmasked(name: str, values: object) -> None:
+    """ValueError for masked numbers (`numpy.ma`), which would be read as if they were there."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        count = int(np.ma.getmaskarray(values).sum())
+        raise ValueError(
+            f"{name}: {count:,} numbers are masked; leave those items out, or "
+            f"fill them, as in {name}.filled(0)"
+        )
 
 
 def label_array(labels: Any) -> NDArray[np.generic]:
@@ -46,6 +55,7 @@ def label_array(labels: Any) -> NDArray[np.generic]:
         raise ValueError(
             f"labels: dtype {array.dtype}; give class labels: whole numbers, text or booleans"
         )
+
     return array
 
 
@@ -136,6 +146,7 @@ def untrained(
     if not missing:
         return ()
     values = tuple(names[index] for index in missing) if names else tuple(missing)
+
     return (
         f"no training items of class {classes_text(values, len(values))}: all were held out, so "
         "its samples and likelihoods mean nothing; give more items of it, or none",

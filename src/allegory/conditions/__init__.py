@@ -1,0 +1,30 @@
+"""Conditions of a model, one per item: values in the user's units, and rows of a tensor."""
+
+from .base import (
+    CONDITIONS,
+    Condition,
+    Conditioning,
+    NoConditioning,
+    hidden_like,
+    is_hidden,
+    rows_of,
+)
+from .combined import Combined
+from .labels import Labels
+from .numbers import Numbers, Tags
+from .picture import Picture
+
+__all__ = [
+    "CONDITIONS",
+    "Combined",
+    "Condition",
+    "Conditioning",
+    "Labels",
+    "NoConditioning",
+    "Numbers",
+    "Picture",
+    "Tags",
+    "hidden_like",
+    "is_hidden",
+    "rows_of",
+]
