@@ -2,41 +2,37 @@
 
 There is one `Registry` per kind of thing (solvers, targets, weights, schedules, ...). The command
 line's choices and help, the names in `run.json` and the tables of the documentation are generated
-from it, and an object from outside the package is added by one call of `register`.
+from it, and an object from outside the package is added by one call of `register`. A name may be
+followed by a number and by options, as in "cfg:2:low=-3".
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from numbers import Integral
-from typing import Generic, TypeVar, cast
+from typing import TypeVar, cast, overload
+
+from .entries import Entry, option_number, pick
+
+__all__ = [
+    "MAX_PARAMETER",
+    "Entry",
+    "Note",
+    "Registry",
+    "check_count",
+    "check_type",
+    "is_whole",
+    "option_number",
+    "pick",
+    "printable",
+    "refuse_number",
+]
 
 T = TypeVar("T")
 
 MAX_PARAMETER = 1_000_000
 """The largest size of the number in "name:number"; arithmetic in float32 holds what it makes."""
-
-
-def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """Look up `table[name]`.
-
-    Args:
-        kind: what the table holds, for the error message, e.g. "solver".
-        name: the name to look up.
-        table: the objects by name.
-
-    Raises:
-        ValueError: for an unknown name; the message names the closest entry.
-    """
-    if name in table:
-        return table[name]
-
-    close = difflib.get_close_matches(str(name), table, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(table)}")
 
 
 def is_whole(value: object) -> bool:
@@ -99,23 +95,6 @@ def check_count(name: str, value: object, least: int, most: int) -> None:
         raise ValueError(f"{shown}; give a whole number, {least} to {most:,}")
 
 
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """One registered object: the object, its help line, and how a number after a colon changes it.
-
-    Args:
-        value: the object that the bare name stands for.
-        help: one line for help texts and tables.
-        make: the object for `name:number`; None if no number may follow the name.
-        parameter: what that number is, e.g. "eta, a number from 0 to 1".
-    """
-
-    value: T
-    help: str
-    make: Callable[[float], T] | None = None
-    parameter: str = ""
-
-
 class Registry(Mapping[str, T]):
     """The objects of one kind by name, in the order in which they were registered.
 
@@ -137,23 +116,50 @@ class Registry(Mapping[str, T]):
             import_module(module)
         return self._registered
 
+    @overload
     def register(
         self,
         name: str,
         value: T,
         help: str,
         *,
-        make: Callable[[float], T] | None = None,
+        make: Callable[..., T] | None = None,
         parameter: str = "",
-    ) -> T:
+        options: Mapping[str, str] | None = None,
+    ) -> T: ...
+    @overload
+    def register(
+        self,
+        name: str,
+        value: None,
+        help: str,
+        *,
+        make: Callable[..., T],
+        parameter: str,
+        options: Mapping[str, str] | None = None,
+    ) -> None: ...
+    def register(
+        self,
+        name: str,
+        value: T | None,
+        help: str,
+        *,
+        make: Callable[..., T] | None = None,
+        parameter: str = "",
+        options: Mapping[str, str] | None = None,
+    ) -> T | None:
         """Add an object under a new name.
 
         Args:
             name: letters, digits and underscores.
-            value: the object.
+            value: the object that the bare name stands for; None where a number or an option is
+                needed.
             help: one line for help texts and tables.
-            make: the object for `name:number`, where a number may follow the name.
+            make: the object for `name:number`, where a number may follow the name, called as
+                make(number, **options). Options come as text, and an option without a default
+                must be given.
             parameter: what that number is, e.g. "eta, a number from 0 to 1".
+            options: the keys that may follow the number as `:key=value`, and what each is.
 
         Returns:
             The object.
@@ -164,34 +170,48 @@ class Registry(Mapping[str, T]):
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered already; choose another name")
 
-        self._registered[name] = Entry(value, help, make, parameter)
+        self._registered[name] = Entry(value, help, make, parameter, dict(options or {}))
         return value
 
     def named(self, text: str) -> T:
-        """The object for a `text` "name" or "name:number".
+        """The object for a `text` "name", "name:number" or "name:number:key=value:key=value".
 
         Raises:
-            ValueError: for an unknown name (the message names the closest), or a number that does
-                not fit.
+            ValueError: for an unknown name or option (the message names the closest), a number that
+                does not fit, and an option that is missing or has no value.
         """
         if text in self._entries:
-            return self._entries[text].value
+            return self[text]
 
-        name, colon, number = text.partition(":")
+        name, colon, tail = text.partition(":")
         entry = pick(self.kind, name, self._entries)
         if entry.make is None or not colon:
             raise ValueError(f"{self.kind} {text!r}: no number follows {name!r}; write {name!r}")
 
+        number, *given = tail.split(":")
+        try:
+            options = entry.read_options(name, given)
+        except ValueError as error:
+            raise ValueError(f"{self.kind} {text!r}: {error}") from None
+        return self._made(text, name, number, options)
+
+    def _made(self, text: str, name: str, number: str, options: dict[str, str]) -> T:
+        """The object for a number and options. ValueError for values that do not fit."""
+        entry = self._entries[name]
+        assert entry.make is not None, "a name without a number was refused before"
         meaning = entry.parameter
+        value = None
         try:
             value = float(number)
-            made = entry.make(value)
+            made = entry.make(value, **options)
             if abs(value) > MAX_PARAMETER:
                 meaning += f", at most {MAX_PARAMETER:,} in size"
                 raise ValueError(f"{value} is too large for float32 arithmetic")
             return made
         except ValueError as error:
-            raise ValueError(f"{self.kind} {text!r}: after '{name}:' comes {meaning}") from error
+            fault = str(error) if options and value is not None else ""
+            expected = fault or f"after '{name}:' comes {meaning}"
+            raise ValueError(f"{self.kind} {text!r}: {expected}") from error
 
     def entry(self, name: str) -> Entry[T]:
         """The entry of this name, with its help. ValueError that names the closest otherwise."""
@@ -201,12 +221,17 @@ class Registry(Mapping[str, T]):
         """A table of names, parameters and help lines, for the documentation."""
         lines = ["| name | what |", "|---|---|"]
         for name, entry in self._entries.items():
-            number = f"[:{entry.parameter.partition(',')[0]}]" if entry.make is not None else ""
-            lines.append(f"| `{name}{number}` | {entry.help} |")
+            options = [f"`{key}`: {meaning}" for key, meaning in entry.options.items()]
+            lines.append(f"| `{entry.form(name)}` | {'; '.join([entry.help, *options])} |")
         return "\n".join(lines)
 
     def __getitem__(self, name: str) -> T:
-        return self._entries[name].value
+        entry = self._entries[name]
+        if entry.value is None:
+            raise ValueError(
+                f"{self.kind} {name!r}: {name!r} alone is not enough; write {entry.form(name)}"
+            )
+        return entry.value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -105,3 +105,15 @@ def test_a_function_is_a_guide_by_its_registered_name(monkeypatch):
         assert Sampler(guide=guide).to_dict()["guide"] == "unchanged"
     assert guide_names("cfg, unchanged,clamp:2") == ("cfg:2", "unchanged", "clamp:2")
     assert SamplerOptions(guide=("unchanged", "cfg:3")).guide_text() == "unchanged,cfg:3"
+
+
+def test_commas_in_the_value_of_an_option_do_not_end_a_name(monkeypatch):
+    def noted(number, *, text):
+        return ClassifierFree(number + len(text))
+
+    entry = Entry(None, "a guide with a text", noted, "w, a number", {"text": "any text"})
+    monkeypatch.setitem(GUIDES._registered, "noted", entry)
+    found = Sampler(guide="noted:1:text=a, b,cfg:3,noted:0:text=x,clamp").guides
+    assert found == (ClassifierFree(5), ClassifierFree(3), ClassifierFree(1), ClampX0())
+    with pytest.raises(ValueError, match="unknown guide 'clamped'; did you mean 'clamp'"):
+        Sampler(guide="cfg:2,clamped")

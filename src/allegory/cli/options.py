@@ -69,9 +69,9 @@ class SamplerOptions:
     """Sample along another process than the one that was trained: vp, sub_vp, flow or ve. One
     network serves all four.
     """
-    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
-    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided. Repeat it for
-    several, the innermost first.
+    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W[:KEY=VALUE]")] = ()
+    """A guide of the list below; cfg:2 is uncond + 2 (cond - uncond), 1 is unguided. Options follow
+    the number, as in cfg:2:low=-3:high=2. Repeat it for several, the innermost first.
     """
 
     def guide_text(self, default: str | None = None) -> str | None:
@@ -119,6 +119,7 @@ class SamplerOptions:
     @staticmethod
     def epilog() -> None:
         """Print the solvers and guides by name, as they are registered, below the help."""
+        from rich.markup import escape
         from rich.table import Table
 
         from ..process.guide import GUIDES
@@ -131,6 +132,7 @@ class SamplerOptions:
             table = Table(title=title, title_justify="left", show_header=False, box=None)
             for name in registry:
                 entry = registry.entry(name)
-                number = f":{entry.parameter.partition(',')[0].upper()}" if entry.parameter else ""
-                table.add_row(f"{name}\\[{number}]" if number else name, entry.help)
+                table.add_row(escape(entry.form(name)), entry.help)
+                for key, meaning in entry.options.items():
+                    table.add_row(f"  :{key}=...", meaning)
             console.print(table)

@@ -27,7 +27,7 @@ class Tune(RunOptions):
 
     steps: int = 8
     """Number of steps, each one evaluation of the network."""
-    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W")] = ()
+    guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W[:KEY=VALUE]")] = ()
     """A guide that the sampler is for, such as cfg:2; 1 is unguided. Repeat it for several, the
     innermost first.
     """

@@ -91,7 +91,7 @@ def guides_named(
 
     Args:
         guide: a guide, several, None for no guide, or names separated by commas, such as
-            "cfg:2,clamp".
+            "cfg:2,clamp". A comma that no registered name follows belongs to an option's value.
 
     Raises:
         ValueError: for an unknown name, a number that does not fit, or what is no guide.
@@ -99,7 +99,7 @@ def guides_named(
     if guide is None:
         return ()
     if isinstance(guide, str):
-        return tuple(GUIDES.named(name.strip()) for name in guide.split(","))
+        return tuple(GUIDES.named(name) for name in _names(guide))
     if isinstance(guide, Sequence):
         return tuple(each for one in guide for each in guides_named(one))
     if isinstance(guide, type) or not callable(guide):
@@ -122,13 +122,26 @@ def guide_names(guide: str | Guide | Sequence[str | Guide] | None) -> tuple[str,
     if guide is None:
         return ()
     if isinstance(guide, str):
-        names = [name.strip() for name in guide.split(",")]
-        return tuple(_text(GUIDES.named(name), name) for name in names)
+        return tuple(_text(GUIDES.named(name), name) for name in _names(guide))
     if isinstance(guide, Sequence):
         return tuple(name for one in guide for name in guide_names(one))
 
-    registered = (name for name in GUIDES if GUIDES[name] is guide)
+    registered = (name for name in GUIDES if GUIDES.entry(name).value is guide)
     return (_text(guide, next(registered, str(guide))),)
+
+
+def _names(text: str) -> list[str]:
+    """The names in a text, which is split at commas. After a name with an option only where a
+    registered name follows, because an option's value may hold commas.
+    """
+    names: list[str] = []
+    for part in text.split(","):
+        in_option = bool(names) and "=" in names[-1]
+        if in_option and part.strip().partition(":")[0] not in GUIDES:
+            names[-1] += f",{part}"
+        else:
+            names.append(part.strip())
+    return names
 
 
 def _text(guide: Guide, name: str) -> str:
