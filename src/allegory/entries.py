@@ -59,8 +59,8 @@ class Entry(Generic[T]):
     Args:
         value: the object that the bare name stands for; None where a number or an option is needed.
         help: one line for help texts and tables.
-        make: the object for `name:number:key=value`, as make(number, **options) with options as text;
-            None if no number may follow the name.
+        make: the object for `name:number:key=value`, as make(number, **options), whose options are
+            text; None if no number may follow the name.
         parameter: what that number is, e.g. "eta, a number from 0 to 1".
         options: the keys that may follow the number, and what each is.
     """
