@@ -8,6 +8,7 @@ from .evaluate import evaluate
 from .item_scores import ItemScores, item_scores
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
+from .neighbours import precision_recall
 from .result import Accuracy, Distance, Evaluation, Measure
 from .sample_quality import sample_accuracy
 
@@ -29,6 +30,7 @@ __all__ = [
     "item_scores",
     "label_cost",
     "pixel_histogram",
+    "precision_recall",
     "sample_accuracy",
     "sliced_wasserstein",
 ]
