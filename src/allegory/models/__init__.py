@@ -2,6 +2,7 @@
 
 from .as_hierarchy import DiffusionChain, generate_top_down, unroll
 from .categorical_output import CategoricalOutput
+from .classifier import Classifier
 from .contrastive import ContrastiveConfig, ContrastiveEnergy
 from .denoiser import Denoiser
 from .diffusion import VDM
@@ -16,6 +17,7 @@ __all__ = [
     "VAE",
     "VDM",
     "CategoricalOutput",
+    "Classifier",
     "ContrastiveConfig",
     "ContrastiveEnergy",
     "Denoiser",

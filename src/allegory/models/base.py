@@ -13,6 +13,7 @@ these, and for no class:
     HasEnergy         E(x_t) = -log p(x_t) up to a constant of the level
     HasTrajectory     samples that come about step by step on a path: a diffusion model
     CanCode           a chain of latents that bits-back coding can use
+    CanClassify       log p(y | x_t) of the classes y at every noise level
 
 A model class from outside the package needs no base class: `nn.Module` with these methods is
 enough. Everything here speaks raw items, in the units of the data; `condition` is one row per item
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ from ..process.path import Level, Path
 from ..sampling.driver import OnStep, State
 
 __all__ = [
+    "CanClassify",
     "CanCode",
     "HasBound",
     "HasEnergy",
@@ -51,6 +53,7 @@ __all__ = [
     "HasStepBound",
     "HasTrajectory",
     "Model",
+    "check_generative",
     "check_samples",
     "device_of",
     "evaluating",
@@ -276,6 +279,23 @@ class CanCode(Protocol):
         ...
 
 
+@runtime_checkable
+class CanClassify(Protocol):
+    """A model that gives the posterior of the class of noisy data.
+
+    One that makes no samples says so by an attribute `generative = False`.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The forward process of x_t."""
+        ...
+
+    def class_log_prob(self, x_t: Tensor, t: Tensor | float | Level) -> Tensor:
+        """log p(y | x_t) in nats at the time or Level t, (b, classes)."""
+        ...
+
+
 @contextmanager
 def evaluating(model: object) -> Iterator[None]:
     """Eval mode inside (no dropout), the model's own mode again after."""
@@ -306,6 +326,12 @@ def has_bound(model: object) -> bool:
     infinite end).
     """
     return isinstance(model, HasBound) and bool(getattr(model, "bounded", True))
+
+
+def check_generative(model: object) -> None:
+    """ValueError for a `model` that makes no samples; it comes from its own `sample`."""
+    if not getattr(model, "generative", True):
+        cast(Model, model).sample([0])
 
 
 def check_samples(samples: Tensor, how: object) -> Tensor:

@@ -56,8 +56,7 @@ class Denoiser(nn.Module):
 
     def input_scale(self, level: Level) -> Coefficient:
         """c_in at this `level`."""
-        signal = self.data_std * level.alpha
-        return 1 / sqrt(signal * signal + level.sigma * level.sigma)
+        return input_scale(level, self.data_std)
 
     def forward(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
@@ -69,10 +68,29 @@ class Denoiser(nn.Module):
 
     def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
         """The network's output at x_t, at this `level` and with this `condition`."""
-        # A network without parameters computes in the data's dtype.
-        own = next(self.network.parameters(), x_t).dtype
-        # log-SNR would be too coarse in half precision.
-        log_snr = level.log_snr_per_item(x_t).to(torch.promote_types(own, torch.float32))
-
-        y: Tensor = self.network((self.input_scale(level) * x_t).to(own), log_snr, condition)
+        scaled, log_snr = network_inputs(self.network, x_t, level, self.data_std)
+        y: Tensor = self.network(scaled, log_snr, condition)
         return y
+
+
+def input_scale(level: Level, data_std: float) -> Coefficient:
+    """c_in = 1/sqrt(alpha^2 s^2 + sigma^2) at this `level`, with s = `data_std`."""
+    signal = data_std * level.alpha
+    return 1 / sqrt(signal * signal + level.sigma * level.sigma)
+
+
+def network_inputs(
+    network: nn.Module, x_t: Tensor, level: Level, data_std: float
+) -> tuple[Tensor, Tensor]:
+    """c_in x_t in the dtype of the network, and log-SNR per item, in float32 at least.
+
+    Args:
+        network: with parameters; one without computes in the data's dtype.
+        x_t: states, (b, *shape).
+        level: their noise level.
+        data_std: standard deviation of the data in model space.
+    """
+    own = next(network.parameters(), x_t).dtype
+    # log-SNR would be too coarse in half precision.
+    log_snr = level.log_snr_per_item(x_t).to(torch.promote_types(own, torch.float32))
+    return (input_scale(level, data_std) * x_t).to(own), log_snr

@@ -3,6 +3,7 @@
 from ..numerics.dropout import Dropout
 from .dit import DiT, DiTConfig
 from .embeddings import InputFourier, LevelEmbedding
+from .encoder import EncoderConfig
 from .mlp import MLP, MLPConfig
 from .potential import Potential, PotentialConfig
 from .registry import NETWORKS, NetworkConfig
@@ -14,6 +15,7 @@ __all__ = [
     "DiT",
     "DiTConfig",
     "Dropout",
+    "EncoderConfig",
     "InputFourier",
     "LevelEmbedding",
     "MLPConfig",

@@ -129,6 +129,27 @@ class ExactDensity(nn.Module, ABC):
         """
         return -self.log_prob(x_t, t, condition)
 
+    def class_log_prob(
+        self, x_t: Float[Tensor, "b *shape"], t: Tensor | float | Level
+    ) -> Float[Tensor, "b classes"]:
+        """log p(y | x_t) in nats: the exact posterior of the label, 0 to the largest label.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+
+        Raises:
+            ValueError: for a mixture without labels.
+        """
+        if self.labels is None:
+            raise ValueError("labels: this mixture has none; give labels=, one per component")
+
+        flat = x_t.flatten(1)
+        joint = self._log_joint(flat, self.path.at(t, like=flat), None)
+        classes = range(int(self.labels.max()) + 1)
+        parts = [joint[:, self.labels == label].logsumexp(1) for label in classes]
+        return torch.stack(parts, 1) - joint.logsumexp(1, keepdim=True)
+
     def sample(
         self,
         seeds: Sequence[int],

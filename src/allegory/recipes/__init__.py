@@ -1,6 +1,7 @@
 """Recipes: functions that return a frozen Run, by the names that the command line knows."""
 
 from . import digits, images, mnist, mnist_binary, plane, scores  # noqa: F401  they register
+from .classifier import ClassifierConfig
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .destination import Destination
 from .execute import execute
@@ -12,6 +13,7 @@ __all__ = [
     "CONFIGS",
     "MODELS",
     "RECIPES",
+    "ClassifierConfig",
     "Destination",
     "DiffusionConfig",
     "ModelConfig",
