@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused():
         with pytest.raises(ValueError, match=said):
             Classifier(torch.nn.Identity(), PATH, DataSpec((2,), -1.0, 1.0, classes=classes))
     with pytest.raises(ValueError, match="needs data with the class alone"):
-        Classifier(torch.nn.Identity(), PATH, replace(LINE, condition=Numbers(("a",))))
+        Classifier(torch.nn.Identity(), PATH, replace(LINE, condition=Numbers(1)))
     with pytest.raises(ValueError, match="data_std=nan"):
         Classifier(torch.nn.Identity(), PATH, LINE, math.nan)
     with pytest.raises(ValueError, match="one number per item and class"):

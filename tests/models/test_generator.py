@@ -18,11 +18,12 @@ from allegory.models import (
     LadderConfig,
     VAEConfig,
 )
-from allegory.networks import DiTConfig, MLPConfig, PotentialConfig, UNetConfig
+from allegory.networks import DiTConfig, EncoderConfig, MLPConfig, PotentialConfig, UNetConfig
 from allegory.numerics.dropout import dropout_drawn_from
 from allegory.numerics.generators import BatchGenerator
 from allegory.objectives import OBJECTIVES, Objective, random_signs, stratified_times
 from allegory.process import LearnedSchedule, LinearLogSNR, Path
+from allegory.recipes import ClassifierConfig
 
 PICTURES = DataSpec((1, 8, 8), low=0, high=1, levels=2, classes=3)
 PLANE = DataSpec((2,), low=-4.0, high=4.0, classes=3)
@@ -52,12 +53,16 @@ def pictured(config: UNetConfig | DiTConfig) -> VDM:
 MODELS = {
     **{name: lambda name=name: diffusion(name) for name in NAMED},
     **{name: lambda name=name: contrastive(name) for name in ("cd", "pcd", "nce")},
+    "classifier": lambda: ClassifierConfig(MLPConfig(8, 1), data_std=0.5).build(PICTURES),
     "vae": lambda: VAEConfig((4,), 16, 1).build(PICTURES),
     "hierarchy": lambda: VAEConfig((4, 4), 16, 1).build(PICTURES),
     "ladder": lambda: LadderConfig(((2, 2), (0, 4)), channels=(4, 4)).build(PICTURES),
 }
 WITH_DROPOUT = {
     "unet": lambda: pictured(UNetConfig(8, (1, 1), 1, dropout=0.3)),
+    "encoder": lambda: ClassifierConfig(
+        EncoderConfig(8, (1, 1), 1, dropout=0.3), data_std=0.5
+    ).build(PICTURES),
     "dit": lambda: pictured(DiTConfig(2, 8, 1, 1, dropout=0.3)),
 }
 

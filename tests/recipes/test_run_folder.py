@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from allegory.data import DataSpec
 from allegory.models import LadderConfig, VAEConfig
-from allegory.networks import DiTConfig, MLPConfig, PotentialConfig, UNetConfig
+from allegory.networks import DiTConfig, EncoderConfig, MLPConfig, PotentialConfig, UNetConfig
 from allegory.recipes import (
     CONFIGS,
     MODELS,
+    ClassifierConfig,
     Destination,
     DiffusionConfig,
     PathConfig,
@@ -45,6 +46,7 @@ MODELS_OF = {
     "dit": (DiffusionConfig(DiTConfig(2, 8, 1, 2), data_std=0.5), PICTURE),
     "mlp": (DiffusionConfig(MLPConfig(8, 1), LEARNED, data_std=0.5), PLANE),
     "energy": (DiffusionConfig(PotentialConfig(8, 1), data_std=0.5, target="energy"), PLANE),
+    "classifier": (ClassifierConfig(EncoderConfig(8, (1, 2), 1), data_std=0.5), PICTURE),
     "vae": (VAEConfig((4, 2), 8, 1), BINARY),
     "ladder": (LadderConfig(((2, 2), (4, 2), (0, 4)), (8, 8)), BINARY),
 }

@@ -74,6 +74,7 @@ class ClassifierGuidance:
         path = getattr(self.classifier, "path", None)
         if path is not None:
             _check_range(base.path.schedule.ends, path.schedule.ends)
+
         return Guided(base, self)
 
     def __str__(self) -> str:
@@ -93,6 +94,7 @@ class ClassifierGuidance:
         mine = getattr(self.classifier, "spec", None)
         if mine is None:
             return
+
         for name in ("shape", "levels", "low", "high"):
             theirs, own = getattr(spec, name), getattr(mine, name)
             if theirs != own:
@@ -100,6 +102,7 @@ class ClassifierGuidance:
                     f"guide {self}: the classifier's items have {name} {own}, the model's "
                     f"{theirs}; train a classifier on the model's data"
                 )
+
         if _classes(spec) != _classes(mine):
             raise ValueError(
                 f"guide {self}: the classifier's classes are {_shown(mine)}, the model's "
@@ -117,6 +120,7 @@ class ClassifierGuidance:
         prediction = base(x_t, t, condition if self.given else None)
         if condition is None or self.scale == 0:
             return prediction
+
         slope = gradient(self._log_prob, base.path, x_t, t, condition)
         return shifted(prediction, self.scale, slope)
 
@@ -141,6 +145,7 @@ class ClassifierGuidance:
         energy = energy_of(base, x_t, t, condition if self.given else None)
         if condition is None or self.scale == 0:
             return energy
+
         level = base.path.at(t, like=x_t)
         return energy - self.scale * self._log_prob(x_t, level, condition)
 
@@ -163,6 +168,7 @@ def _check_classes(condition: Tensor, log_prob: Tensor) -> None:
             f"condition: {condition.dtype} of shape {tuple(condition.shape)}; classifier guidance "
             f"takes the class of each item, integers of shape ({len(log_prob)},)"
         )
+
     # On an accelerator the check would wait for it; there `gather` asserts it.
     if condition.device.type == "cpu" and int(condition.max()) >= log_prob.shape[1]:
         raise ValueError(

@@ -79,6 +79,7 @@ class Tilt:
         """
         if self.scale == 0:
             return base(x_t, t, condition)
+
         if self.at == "x_t":
             slope = gradient(self.log_weight, base.path, x_t, t, condition)
             return shifted(base(x_t, t, condition), self.scale, slope)
@@ -166,6 +167,7 @@ def shifted(prediction: Prediction, scale: float, slope: Tensor) -> Prediction:
     change = scale * slope
     x0 = prediction.x0 + level.sigma * (level.sigma / level.alpha) * change
     eps = prediction.eps - level.sigma * change
+
     return replace(Prediction.of(x0, eps, level), variance_fraction=prediction.variance_fraction)
 
 
@@ -203,11 +205,13 @@ def gradient(
                 f"log_weight: returned shape {tuple(value.shape)} for {len(x)} items; return one "
                 "number per item"
             )
+
         if not value.requires_grad:
             raise ValueError(
                 "log_weight: its value has no gradient; compute it from x by operations of torch, "
                 "without detach or no_grad"
             )
+
         (slope,) = torch.autograd.grad(value.sum(), x, create_graph=again)
 
     # On an accelerator the check would wait for it; samples are checked at the end.
@@ -218,6 +222,7 @@ def gradient(
             f"log-SNR {float(level.log_snr_per_item(x)[0]):.3g}; give a weight that is positive "
             "and smooth, or a smaller scale"
         )
+
     return slope
 
 

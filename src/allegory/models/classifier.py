@@ -53,17 +53,20 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         check_path(path)
+
         check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
         if spec.condition is not None and not isinstance(spec.condition, Labels):
             raise ValueError(
                 f"spec: its condition is of kind {type(spec.condition).__name__}; a classifier "
                 "needs data with the class alone"
             )
+
         if spec.classes is None or spec.classes < 2:
             raise ValueError(
                 f"spec: {spec.classes or 'no'} classes; a classifier needs data of two or more, "
                 "give labelled data"
             )
+
         if not data_std > 0:
             raise ValueError(
                 f"data_std={data_std}; give the positive standard deviation of the data"
@@ -86,6 +89,7 @@ class Classifier(nn.Module):
         """
         assert self.spec.classes is not None
         scaled, log_snr = network_inputs(self.network, x_t, level, self.data_std)
+
         found: Tensor = self.network(scaled, log_snr, None)
 
         wanted = (len(x_t), self.spec.classes)
@@ -94,6 +98,7 @@ class Classifier(nn.Module):
                 f"network: output of shape {tuple(found.shape)}; give one number per item and "
                 f"class, {wanted}, e.g. EncoderConfig().build(shape, outputs={wanted[1]})"
             )
+
         return found.to(torch.promote_types(found.dtype, torch.float32))
 
     def class_log_prob(
@@ -107,6 +112,7 @@ class Classifier(nn.Module):
                 scaling.
         """
         level = t if isinstance(t, Level) else self.path.at(t, like=x_t)
+
         with evaluating(self):
             return log_softmax(self.logits(x_t, level), dim=1).to(x_t.dtype)
 
@@ -127,6 +133,7 @@ class Classifier(nn.Module):
             raise ValueError("batch: no classes; a classifier needs the class of each item")
 
         noised = draw_noised(self.path, self.spec.encode(raw), generator)
+
         logits = self.logits(noised.x_t, noised.level)
         return cross_entropy(logits, labels.long(), reduction="none")
 

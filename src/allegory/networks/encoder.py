@@ -103,6 +103,7 @@ class EncoderModule(nn.Module):
 
         self.inputs = Inputs(shape, embedding_width(unet), (), condition)
         self.stem = nn.Conv2d(self.inputs.channels, widths[0], 3, padding=1)
+
         self.levels = nn.ModuleList()
         for inner, width, size in zip([widths[0], *widths], widths, sizes, strict=False):
             stages = [
@@ -131,8 +132,9 @@ class EncoderModule(nn.Module):
         h = self.stem(features)
 
         for number, stages in enumerate(self.levels):
-            h = avg_pool2d(h, 2) if number else h
             assert isinstance(stages, nn.ModuleList)
+            h = avg_pool2d(h, 2) if number else h
+
             for stage in stages:
                 h = stage(h, embedding)
 

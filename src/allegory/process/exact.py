@@ -146,6 +146,7 @@ class ExactDensity(nn.Module, ABC):
 
         flat = x_t.flatten(1)
         joint = self._log_joint(flat, self.path.at(t, like=flat), None)
+
         classes = range(int(self.labels.max()) + 1)
         parts = [joint[:, self.labels == label].logsumexp(1) for label in classes]
         return torch.stack(parts, 1) - joint.logsumexp(1, keepdim=True)

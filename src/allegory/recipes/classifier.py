@@ -50,6 +50,7 @@ class ClassifierConfig:
         """
         if self.data_std is None:
             raise ValueError("data_std=None: is computed from the data of a run; give a number")
+
         network = self._network(spec)
         return Classifier(network, self.path.build(), spec, self.data_std)
 
@@ -58,6 +59,7 @@ class ClassifierConfig:
         classes = spec.classes or 0
         if getattr(self.network, "per_item", False):
             return self.network.build(spec.shape, None, outputs=classes)
+
         try:
             flat = self.network.build((spec.dims,), None, outputs=classes)
         except ValueError as error:
@@ -65,6 +67,7 @@ class ClassifierConfig:
                 f"network={self.network}: gives no number per class ({error}); a classifier takes "
                 "an EncoderConfig for images, or an MLPConfig"
             ) from None
+
         return FlatItems(flat)
 
 

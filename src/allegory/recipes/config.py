@@ -192,11 +192,13 @@ def standard_deviation(dataset: Dataset) -> float:
     """
     x0 = dataset.spec.encode(subset(dataset.train, _ITEMS_FOR_STD).x)
     data_std = x0.double().std().item()
+
     if not data_std > 0:
         raise ValueError(
             f"{dataset.name}: all numbers of the training items are "
             f"{dataset.train.x.flatten()[0]:g}; a diffusion model needs items that vary"
         )
+
     return float(f"{data_std:.4g}")
 
 
