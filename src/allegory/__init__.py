@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from .conditions import Combined as Combined
+    from .conditions import Labels as Labels
+    from .conditions import Numbers as Numbers
+    from .conditions import Picture as Picture
+    from .conditions import Tags as Tags
     from .data import Dataset as Dataset
     from .data import DataSpec as DataSpec
     from .data import load as load
@@ -61,6 +66,12 @@ _HOME = {
     "load": "data",
     "Dataset": "data",
     "DataSpec": "data",
+    # Conditions
+    "Labels": "conditions",
+    "Numbers": "conditions",
+    "Tags": "conditions",
+    "Picture": "conditions",
+    "Combined": "conditions",
     # The forward process
     "Path": "process",
     "LinearLogSNR": "process",

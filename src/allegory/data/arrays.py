@@ -24,6 +24,7 @@ from torch import Tensor
 from ..conditions.classes import ClassName, are_counted, check_unmasked, label_array
 from ..lookup import is_whole
 from .columns import Ends, check_digits, check_finite, scaling
+from .condition_values import ConditionValues, condition_values
 from .items import Items
 from .spec import DataSpec
 from .tables import columns_of
@@ -40,6 +41,8 @@ class Declared:
         bounds: the lowest and the highest possible number, each one for all numbers of an item or
             one for each; None for no bounds.
         columns: names of the numbers of an item of one axis; None for no names.
+        condition_kind: the kind of their condition, or its class; of several, a mapping from their
+            names. None takes it from the values.
 
     Raises:
         ValueError: for levels that are no whole number, or bounds that are not two.
@@ -48,6 +51,7 @@ class Declared:
     levels: int | None = None
     bounds: tuple[Any, Any] | None = None
     columns: tuple[str, ...] | None = None
+    condition_kind: Any = None
 
     def __post_init__(self) -> None:
         if self.levels is not None and not is_whole(self.levels):
@@ -69,26 +73,30 @@ class RawItems:
         labels: values of their classes, (n,), or None.
         declared: what was declared, with levels and columns of the array itself.
         notes: how the numbers were taken, a sentence each.
+        condition: values of their condition, or None.
     """
 
     x: Shaped[Tensor, "n *shape"]
     labels: NDArray[np.generic] | None
     declared: Declared
     notes: tuple[str, ...] = ()
+    condition: ConditionValues | None = None
 
 
-def raw_items(x: Any, labels: Any, declared: Declared) -> RawItems:
+def raw_items(x: Any, labels: Any, declared: Declared, condition: Any = None) -> RawItems:
     """Items of an array or table.
 
     Args:
         x: numpy array, torch tensor, table with named columns, or lists, (n, *shape).
         labels: of their classes, (n,), or the name of the column of a table; None for no labels.
         declared: what is declared about them.
+        condition: of each, or names of columns of a table; None for no condition.
 
     Raises:
-        ValueError: for fewer than two axes, numbers of another type, or labels that are none.
+        ValueError: for fewer than two axes, numbers of another type, labels that are none, and a
+            condition that is of no kind.
     """
-    columns, x, labels = columns_of(x, labels)
+    columns, x, labels, condition = columns_of(x, labels, condition)
     array = as_numpy("x", x)
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise ValueError(
@@ -107,8 +115,11 @@ def raw_items(x: Any, labels: Any, declared: Declared) -> RawItems:
         )
 
     found = None if labels is None else _labels(labels, len(array))
+    values = None
+    if condition is not None:
+        values = condition_values(condition, len(array), declared.condition_kind)
     complete = replace(declared, levels=levels, columns=declared.columns or columns)
-    return RawItems(_tensor(array, levels), found, complete, notes)
+    return RawItems(_tensor(array, levels), found, complete, notes, values)
 
 
 def spec_of(

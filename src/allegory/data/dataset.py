@@ -12,6 +12,7 @@ from ..lookup import printable
 from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
+from .condition_values import with_conditions
 from .conversion import conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
@@ -64,6 +65,8 @@ class Dataset:
         x: Any,
         labels: Any = None,
         *,
+        condition: Any = None,
+        condition_kind: Any = None,
         levels: int | None = None,
         bounds: tuple[Any, Any] | None = None,
         columns: Sequence[str] | None = None,
@@ -82,6 +85,14 @@ class Dataset:
                 and (n, height, width, channels) are recognised.
             labels: the class of each item, (n,): whole numbers, text or booleans, or the name of a
                 column of the data frame; None for unlabelled data.
+            condition: what a model is told of each item instead of its class: numbers (n, k), NaN
+                where one is missing; truth values (n, k), or sets of names, of labels that apply;
+                text (n,); pictures (n, channels, height, width) or (n, height, width); or a mapping
+                from names to several of these, where whole numbers (n,) are classes. Names of
+                columns of the data frame leave the items. None for the class.
+            condition_kind: the kind of the condition (`Numbers`, `Labels`, `Picture((1, 7, 7),
+                noise=0.5)`, ...); of a mapping, those of some of its parts by name. None takes it
+                from the values.
             levels: how many equally spaced values a number can take: 0 to levels - 1 for whole
                 numbers, from the smallest to the largest number for floats. None means 256 for
                 uint8, 2 for bool and continuous for all others.
@@ -98,14 +109,18 @@ class Dataset:
 
         Raises:
             ValueError: for arrays that are not numbers of one shape, numbers that are not finite or
-                never vary, and labels that are no classes.
+                never vary, labels that are no classes, and conditions of no kind.
         """
-        raw = raw_items(x, labels, Declared(levels, bounds, column_names(columns)))
+        declared = Declared(levels, bounds, column_names(columns), condition_kind)
+        raw = raw_items(x, labels, declared, condition)
 
         names = None if raw.labels is None else class_names(raw.labels)
         index = None if names is None else class_index(raw.labels, names, len(names))
         sets = split_by_fractions(Items(raw.x, index).numbered(), split, seed)
-        spec = spec_of(sets, raw.declared, names)
+        sets, kind = with_conditions(
+            sets, dict.fromkeys(("train", "validation", "test"), raw.condition)
+        )
+        spec = replace(spec_of(sets, raw.declared, names), condition=kind)
         train, validation, test = (narrowed(items, spec) for items in sets)
         notes = (*raw.notes, *untrained(train.labels, spec.class_names, spec.classes))
         return cls(name, spec, train, validation, test, notes=notes)

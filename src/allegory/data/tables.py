@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .condition_kinds import Columns
+
 
 def column_names(columns: Any) -> tuple[str, ...] | None:
     """A list of names as a tuple. ValueError for what is no list."""
@@ -18,28 +20,33 @@ def column_names(columns: Any) -> tuple[str, ...] | None:
     return tuple(columns)
 
 
-def columns_of(x: Any, labels: Any = None) -> tuple[tuple[str, ...] | None, Any, Any]:
-    """The names of the columns, the numbers and the labels of a table; arrays are left alone.
+def columns_of(
+    x: Any, labels: Any = None, condition: Any = None
+) -> tuple[tuple[str, ...] | None, Any, Any, Any]:
+    """The names of the columns, the numbers, the labels and the condition of a table; arrays are
+    left alone.
 
     Args:
         x: a data frame (anything with `columns` and `to_numpy`), a numpy array with named fields,
             or an array without names.
         labels: one per item, or the name of the column that holds them; None for no labels.
+        condition: one per item, or names of columns, which are then none of x; None for none.
 
     Returns:
-        The names, or None; an array (n, columns); the labels.
+        The names, or None; an array (n, columns); the labels; the condition.
 
     Raises:
         ValueError: for a column that holds no numbers, or that is not there.
     """
     table = _columns(x)
     if table is None:
-        return None, x, labels
+        return None, x, labels, condition
 
     if isinstance(labels, str):
         if labels not in table:
             raise ValueError(f"labels={labels!r}: no such column; there are {', '.join(table)}")
         labels = table.pop(labels)
+    condition = _taken(table, condition)
     if not table:
         raise ValueError("x: a table without columns of numbers; give at least one")
 
@@ -49,7 +56,23 @@ def columns_of(x: Any, labels: Any = None) -> tuple[tuple[str, ...] | None, Any,
             f"column {odd[0]!r}: {table[odd[0]].dtype}, no numbers; leave it out, or give its name "
             "as labels"
         )
-    return tuple(table), np.stack([*table.values()], axis=1), labels
+    return tuple(table), np.stack([*table.values()], axis=1), labels, condition
+
+
+def _taken(table: dict[str, NDArray[np.generic]], condition: Any) -> Any:
+    """The condition; columns that it names are taken out of the table."""
+    names = [condition] if isinstance(condition, str) else condition
+    is_names = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not is_names or not names:
+        return condition
+
+    rows = len(next(iter(table.values())))
+    for name in names:
+        if name not in table:
+            if len(names) == rows > 1:
+                return condition  # a caption of each item
+            raise ValueError(f"condition={name!r}: no such column; there are {', '.join(table)}")
+    return Columns({name: table.pop(name) for name in dict.fromkeys(names)})
 
 
 def _columns(x: Any) -> dict[str, NDArray[np.generic]] | None:
