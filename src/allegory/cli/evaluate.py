@@ -10,7 +10,8 @@ from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..evaluation import Evaluation, EvaluationConfig
+    from ..evaluation import Classification, Evaluation, EvaluationConfig, Figures
+    from ..progress import OnProgress
     from ..recipes import RunFolder
     from ..sampling import Sampler
 
@@ -30,7 +31,8 @@ _LEARNED = (
 class Evaluate(SamplerOptions, RunOptions):
     """Evaluate a run on its test data: bits/dim by term, sample quality, report.html.
 
-    What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples.
+    What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples; of a
+    classifier its accuracy by noise level.
     Samples are drawn by dpmpp2m, and where there are labels with the guide cfg:2; --guide none
     leaves it out.
     """
@@ -145,7 +147,7 @@ def report_on(
         config: the figures and how they are computed.
         output: what is printed and written.
     """
-    from ..evaluation import evaluate
+    from ..evaluation import Evaluation
     from ..evaluation.evaluate import measured
     from ..files import write_whole
     from ..lookup import printable
@@ -154,8 +156,8 @@ def report_on(
     from .files import write_report
 
     with progress() as on_progress:
-        found = evaluate(model, dataset, config, on_progress=on_progress)
-        if output.scores is not None and found.scores is not None:
+        found = _found(model, dataset, config, on_progress)
+        if output.scores is not None and isinstance(found, Evaluation) and found.scores is not None:
             write_whole(output.scores, found.scores.csv())
         on_progress("report", 0, 1)
         files, refusal = {}, None
@@ -171,11 +173,23 @@ def report_on(
         )
     files |= {} if output.scores is None else {"per item": output.scores}
     tables.evaluation(output.json, found, _measured(found, dataset), files)
-    if folder.spec.levels is None:
+    if folder.spec.levels is None and isinstance(found, Evaluation):
         tables.note(output.json, _DENSITY)
 
 
-def _measured(found: Evaluation, dataset: Dataset) -> str:
+def _found(
+    model: Any, dataset: Dataset, config: EvaluationConfig, on_progress: OnProgress
+) -> Evaluation | Classification:
+    """What a model is measured by: its samples and likelihood, or the classes that it finds."""
+    from ..evaluation import evaluate, evaluate_classifier
+    from ..models.base import CanClassify
+
+    if isinstance(model, CanClassify):
+        return evaluate_classifier(model, dataset, config, on_progress=on_progress)
+    return evaluate(model, dataset, config, on_progress=on_progress)
+
+
+def _measured(found: Figures, dataset: Dataset) -> str:
     """Which items were measured, in words."""
     whole, count = found.measured == found.available, f"{found.available:,}"
     some = f"all {count}" if whole else f"{found.measured:,} of the {count}"

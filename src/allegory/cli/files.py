@@ -11,10 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from ..data import Dataset, DataSpec
-from ..evaluation import Evaluation
+from ..evaluation import Classification, Evaluation
 from ..files import check_replaceable, write_whole
 from ..models.base import HasTrajectory, Model
-from ..plots import report, sample_grid, sections
+from ..plots import classifier_sections, report, sample_grid, sections
 from ..recipes import RunFolder
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def free_file(name: str, overwrite: bool, argument: str = "OUT") -> Path:
     return out
 
 
-def write_report(folder: RunFolder, model: Model, dataset: Dataset, found: Evaluation) -> Path:
+def write_report(
+    folder: RunFolder, model: Model, dataset: Dataset, found: Evaluation | Classification
+) -> Path:
     """Write report.html in the run folder: the figures of the evaluation, and the pictures.
 
     Args:
@@ -100,9 +102,13 @@ def write_report(folder: RunFolder, model: Model, dataset: Dataset, found: Evalu
     Returns:
         The path of the report.
     """
-    kind = "diffusion model" if isinstance(model, HasTrajectory) else "model"
+    metrics = folder.metrics()
+    if isinstance(found, Classification):
+        kind, pictures = "classifier", classifier_sections(found, metrics, model.unit)
+    else:
+        kind = "diffusion model" if isinstance(model, HasTrajectory) else "model"
+        pictures = sections(model, dataset, found, metrics)
     title = f"allegory: {folder.run.recipe}, a {kind} of {dataset.name}"
-    pictures = sections(model, dataset, found, folder.metrics())
 
     page = folder.path / "report.html"
     write_whole(page, report(title, found.rows(), pictures))

@@ -112,7 +112,7 @@ class SamplerOptions:
             if value is not None and value != ():
                 shown = " ".join(value) if isinstance(value, tuple) else value
                 raise ValueError(
-                    f"--{name} {shown}: this run is no diffusion model, it draws its latents once; "
+                    f"--{name} {shown}: this run is no diffusion model, it has no steps; "
                     "leave it out"
                 )
 

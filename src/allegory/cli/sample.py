@@ -51,7 +51,7 @@ class Sample(SamplerOptions, RunOptions):
         """Draw the samples and write them."""
         from ..data import Items
         from ..lookup import check_count
-        from ..models.base import HasTrajectory, check_samples, is_conditional
+        from ..models.base import HasTrajectory, check_generative, check_samples, is_conditional
         from ..progress import progress
         from . import tables
         from .files import save_samples
@@ -60,6 +60,7 @@ class Sample(SamplerOptions, RunOptions):
         check_count("--count", self.count, 1, _MOST_SAMPLES)
         check_count("--batch", self.batch, 1, _MOST_SAMPLES)
         folder, model = self.open()
+        check_generative(model)
         seeds = _seeds(self.seeds, self.count)
         out = self._file(folder)
 

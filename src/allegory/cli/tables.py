@@ -13,7 +13,7 @@ from ..launch import is_first
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..evaluation import Evaluation
+    from ..evaluation import Figures
 
 
 def console(**choices: Any) -> Console:
@@ -57,7 +57,7 @@ def show(as_json: bool, figures: Mapping[str, object]) -> None:
     console().print(table)
 
 
-def evaluation(as_json: bool, found: Evaluation, measured: str, files: Mapping[str, Path]) -> None:
+def evaluation(as_json: bool, found: Figures, measured: str, files: Mapping[str, Path]) -> None:
     """Print the figures of an evaluation, and what was written.
 
     Args:

@@ -58,8 +58,7 @@ class Tune(RunOptions):
         folder, model = self.open()
         if not isinstance(model, HasTrajectory):
             raise ValueError(
-                f"RUN {self.folder!r}: no diffusion model, its latents are drawn once; nothing to "
-                "tune"
+                f"RUN {self.folder!r}: no diffusion model, it has no steps; nothing to tune"
             )
         guide = SamplerOptions(guide=self.guide).guide_text()
         tuned = self._fit(model, guide, config)

@@ -1,6 +1,7 @@
 """Evaluation of models: bits/dim, quality of samples, and references for both."""
 
 from .baselines import pixel_histogram
+from .classification import AtLogSNR, Classification, evaluate_classifier
 from .compare import BoundEstimate, compare_bounds
 from .config import BoundConfig, EvaluationConfig
 from .distances import frechet, sliced_wasserstein
@@ -9,16 +10,19 @@ from .item_scores import ItemScores, item_scores
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
 from .neighbours import precision_recall
-from .result import Accuracy, Distance, Evaluation, Measure
+from .result import Accuracy, Distance, Evaluation, Figures, Measure
 from .sample_quality import sample_accuracy
 
 __all__ = [
     "Accuracy",
+    "AtLogSNR",
     "BoundConfig",
     "BoundEstimate",
+    "Classification",
     "Distance",
     "Evaluation",
     "EvaluationConfig",
+    "Figures",
     "ItemScores",
     "LabelClassifier",
     "Likelihood",
@@ -26,6 +30,7 @@ __all__ = [
     "compare_bounds",
     "evaluate",
     "evaluate_bound",
+    "evaluate_classifier",
     "frechet",
     "item_scores",
     "label_cost",

@@ -51,6 +51,10 @@ def evaluate(
             are not finite.
     """
     check_type("dataset", dataset, Dataset, "a Dataset, e.g. allegory.load('digits')")
+    if not getattr(model, "generative", True):
+        raise ValueError(
+            f"model: {type(model).__name__} makes no samples; measure it by evaluate_classifier"
+        )
     config = config or EvaluationConfig()
     check_type("config", config, EvaluationConfig, "an EvaluationConfig, or None")
     available = len(dataset.test)

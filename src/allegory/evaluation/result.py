@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..data.dataset import Items
 from ..process.bound import Estimate
@@ -22,6 +22,33 @@ class Measure(NamedTuple):
     value: float
     error: float | None
     unit: str
+
+
+class Figures(Protocol):
+    """What is found of a model on a data set: an `Evaluation`, or a `Classification`."""
+
+    @property
+    def config(self) -> EvaluationConfig:
+        """How they were computed."""
+        ...
+
+    @property
+    def measured(self) -> int:
+        """How many test items they are of."""
+        ...
+
+    @property
+    def available(self) -> int:
+        """How many test items there are."""
+        ...
+
+    def rows(self) -> list[Measure]:
+        """The figures in reading order."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        ...
 
 
 @dataclass(frozen=True)

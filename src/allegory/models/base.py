@@ -280,7 +280,7 @@ class CanCode(Protocol):
 
 
 @runtime_checkable
-class CanClassify(Protocol):
+class CanClassify(Model, Protocol):
     """A model that gives the posterior of the class of noisy data.
 
     One that makes no samples says so by an attribute `generative = False`.

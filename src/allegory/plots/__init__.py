@@ -1,5 +1,6 @@
 """Figures of a model, one function each, and a report that holds them."""
 
+from .accuracy import accuracy_over_log_snr, classifier_sections
 from .bound import bound_terms, bounds_compared
 from .curve import training_curve
 from .field import energy_surface, score_field
@@ -13,8 +14,10 @@ from .walkers import walkers
 
 __all__ = [
     "Section",
+    "accuracy_over_log_snr",
     "bound_terms",
     "bounds_compared",
+    "classifier_sections",
     "energy_surface",
     "loss_over_log_snr",
     "marginals",

@@ -62,7 +62,7 @@ def sections(
     if isinstance(model, HasTrajectory) and has_bound(model):
         parts.append(_curve(model, dataset, evaluation))
     if metrics:
-        parts.append(_training(metrics, model.unit))
+        parts.append(training_section(metrics, model.unit))
 
     return parts
 
@@ -236,7 +236,8 @@ def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Se
     )
 
 
-def _training(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
+def training_section(metrics: Sequence[Mapping[str, float]], unit: str) -> Section:
+    """The training curve of a run, from its `metrics`; `unit` is that of the loss."""
     last = metrics[-1]
     seconds = last.get("seconds")
     speed = f"{last['images'] / seconds:.0f} items/s" if seconds else "speed unknown"
