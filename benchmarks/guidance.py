@@ -83,6 +83,7 @@ def runs(arguments: argparse.Namespace) -> tuple[Path, Path, Path]:
     """The folders of the model, of one with fewer weights, and of one that was trained less."""
     out = Path(tempfile.mkdtemp())
     whole = recipe_named("digits")
+    whole = replace(whole, training=replace(whole.training, minutes=None))
     small = replace(whole.model, network=replace(whole.model.network, channels=8))
     plans = {
         "run": whole,
