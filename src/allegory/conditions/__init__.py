@@ -13,6 +13,7 @@ from .combined import Combined
 from .labels import Labels
 from .numbers import Numbers, Tags
 from .picture import Picture
+from .text import Text
 
 __all__ = [
     "CONDITIONS",
@@ -24,6 +25,7 @@ __all__ = [
     "Numbers",
     "Picture",
     "Tags",
+    "Text",
     "hidden_like",
     "is_hidden",
     "rows_of",
