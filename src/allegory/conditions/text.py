@@ -175,8 +175,8 @@ class Text(Condition):
             words = split_text(text, self.unit)
             cut += len(words) > self.length
             unknown.update(word for word in words if word not in numbers)
-            kept = [numbers.get(word, _UNKNOWN) for word in words[: self.length]]
-            row[: len(kept)] = kept
+            found = [numbers.get(word, _UNKNOWN) for word in words[: self.length]]
+            row[: len(found)] = found
 
         self._note(unknown, cut)
         return torch.from_numpy(rows)
