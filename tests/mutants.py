@@ -803,9 +803,9 @@ MUTANTS = {
     ),
     # Guidance
     "guidance scale": Mutant(
-        "guidance/classifier_free.py",
-        "return free.extrapolate(base(x_t, t, condition), self.scale)",
-        "return free.extrapolate(base(x_t, t, condition), 1 + self.scale)",
+        "guidance/scale.py",
+        "found = start.extrapolate(end, w)",
+        "found = start.extrapolate(end, 1 + w)",
         "guidance/test_classifier_free.py",
     ),
     "product, weights": Mutant(

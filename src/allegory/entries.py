@@ -51,6 +51,26 @@ def option_number(key: str, text: str, meaning: str) -> float:
     return number
 
 
+def written(name: str, number: float, **options: float | str | None) -> str:
+    """The text of a name with a number and options, as `Registry.named` reads it.
+
+    Args:
+        name: the registered name.
+        number: what follows it.
+        options: what follows the number; those that are None are left out.
+    """
+    parts = [f"{key}={_plain(value)}" for key, value in options.items() if value is not None]
+    return ":".join([name, _plain(number), *parts])
+
+
+def _plain(value: float | str) -> str:
+    """A number in as few digits as give it back."""
+    if isinstance(value, str):
+        return value
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
+
+
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """One registered object: the object, its help line, and what a number and options after the
@@ -78,7 +98,9 @@ class Entry(Generic[T]):
             return ()
         parameters = inspect.signature(self.make).parameters
         return tuple(
-            key for key in self.options if parameters[key].default is inspect.Parameter.empty
+            key
+            for key in self.options
+            if key in parameters and parameters[key].default is inspect.Parameter.empty
         )
 
     def form(self, name: str) -> str:

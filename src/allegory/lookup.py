@@ -13,7 +13,7 @@ from importlib import import_module
 from numbers import Integral
 from typing import TypeVar, cast, overload
 
-from .entries import Entry, option_number, pick
+from .entries import Entry, option_number, pick, written
 
 __all__ = [
     "MAX_PARAMETER",
@@ -27,6 +27,7 @@ __all__ = [
     "pick",
     "printable",
     "refuse_number",
+    "written",
 ]
 
 T = TypeVar("T")

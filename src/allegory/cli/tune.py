@@ -86,7 +86,7 @@ class Tune(RunOptions):
         seeds = range(config.seed, config.seed + self.items + config.held_out)
         device = device_of(model)
         classes = model.spec.classes if is_conditional(model) else None
-        sampler = Sampler(guide=guide)
+        sampler = Sampler(guide=guide).bound_to(model.spec.given)
         needs_classes = any(getattr(each, "needs_condition", False) for each in sampler.guides)
         if classes is None and needs_classes:
             raise ValueError(f"--guide {guide}: this run has no classes; leave it out")

@@ -26,13 +26,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..lookup import MAX_PARAMETER
 from ..numerics.broadcast import expand_like
+from ..process.guide import check_consistent, is_consistent
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
+from .fixed_rows import for_each
 
 
 @dataclass(frozen=True)
@@ -200,11 +202,11 @@ class FixedCondition:
 
     Args:
         base: a conditional Predict.
-        condition: one label.
+        condition: one label, or a row of another kind of condition as a tensor.
     """
 
     base: Predict
-    condition: Int[Tensor, ""] | int
+    condition: Shaped[Tensor, "*row"] | int
 
     @property
     def path(self) -> Path:
@@ -244,13 +246,20 @@ class FixedCondition:
         """
         return energy_of(self.base, x_t, t, self._for_each(x_t))
 
-    def _for_each(self, x_t: Tensor) -> Int[Tensor, " b"]:
-        return torch.full((len(x_t),), int(self.condition), device=x_t.device)
+    @property
+    def consistent(self) -> bool:
+        """Whether x0 and eps add up to x_t."""
+        return is_consistent(self.base)
+
+    def _for_each(self, x_t: Tensor) -> Shaped[Tensor, "b *row"]:
+        return for_each(torch.as_tensor(self.condition), x_t)
 
 
 def _check(terms: Sequence[Predict], weights: Sequence[float] | None, least: float) -> None:
     if len(terms) == 0:
         raise ValueError("terms: none; give at least one")
+    for term in terms:
+        check_consistent(term, "terms")
     if weights is not None and (
         len(weights) != len(terms)
         or not all(abs(w) <= MAX_PARAMETER and w > least for w in weights)

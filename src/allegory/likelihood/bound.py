@@ -27,6 +27,7 @@ from ..lookup import check_count
 from ..process.bound import Bound
 from ..process.bound_terms import diffusion_loss, prior_matching, reconstruction
 from ..process.decoder import Decoder
+from ..process.guide import check_consistent
 from ..process.noise import Noise, Stream, item_seeds
 from ..process.prediction import Predict, Prediction, check_predict
 
@@ -78,6 +79,7 @@ def variational_bound(
         check_count("steps", steps, 1, MAX_DRAWS)
 
     check_predict(predict)
+    check_consistent(predict, "a bound")
     path = predict.path
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
@@ -120,6 +122,7 @@ def loss_by_log_snr(
     Returns:
         log-SNR, shape (points,), and nats, shape (points, batch).
     """
+    check_consistent(predict, "a bound")
     path = predict.path
     start, end = path.schedule.ends
     log_snr = end + (start - end) * (torch.arange(points, dtype=torch.float64) + 0.5) / points

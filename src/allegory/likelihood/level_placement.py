@@ -34,6 +34,7 @@ from torch import Tensor
 from ..numerics.broadcast import expand_like
 from ..process.coefficients import Coefficient, expm1
 from ..process.decoder import Decoder, Observation
+from ..process.guide import check_consistent
 from ..process.kernel import Gaussian, added_noise_std, marginal, posterior
 from ..process.noise import Noise, Stream, item_seeds
 from ..process.path import Level, Path
@@ -116,6 +117,9 @@ class MeanOnly:
 
     predict: Predict
     decoder: Decoder
+
+    def __post_init__(self) -> None:
+        check_consistent(self.predict, "a code")
 
     @property
     def path(self) -> Path:

@@ -27,6 +27,7 @@ from torch import Tensor
 from ..data.spec import DataSpec
 from ..likelihood.inference import DrawNoise, GaussianKernel, Inference, Latent
 from ..process.decoder import Decoder
+from ..process.guide import check_consistent
 from ..process.kernel import Gaussian, marginal, posterior, transition
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
@@ -60,6 +61,7 @@ def unroll(
     Raises:
         ValueError: for fewer than one step.
     """
+    check_consistent(predict, "a bound")
     path = predict.path
     levels = step_levels(path, steps) if isinstance(steps, int) else tuple(steps)
     first = levels[0]
@@ -96,6 +98,9 @@ class DiffusionChain:
     decoder: Decoder
     levels: Sequence[Level]
     condition: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_consistent(self.predict, "a bound")
 
 
 def generate_top_down(

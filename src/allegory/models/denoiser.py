@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..conditions import hidden_like
 from ..process.coefficients import Coefficient, sqrt
 from ..process.path import Level, Path, check_path
 from ..process.prediction import Prediction, Target, target_named
@@ -65,6 +66,10 @@ class Denoiser(nn.Module):
         level = self.path.at(t, like=x_t)
         y = self.output(x_t, level, condition).to(x_t.dtype)
         return self.target.read(y, x_t, level)
+
+    def hidden(self, condition: Tensor) -> Tensor:
+        """Rows that hide these conditions, as in training."""
+        return hidden_like(condition)
 
     def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
         """The network's output at x_t, at this `level` and with this `condition`."""

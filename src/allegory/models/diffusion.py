@@ -152,7 +152,7 @@ class VDM(nn.Module):
             ValueError: for a condition of another length, and what the sampler refuses.
         """
         next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
-        sampler = sampler or Sampler()
+        sampler = (sampler or Sampler()).bound_to(self.spec.given)
         device = device_of(self)
         x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
         rows = None if condition is None else condition.to(device)

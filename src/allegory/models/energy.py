@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..conditions import hidden_like
 from ..lookup import pick
 from ..process.coefficients import Coefficient, sqrt
 from ..process.path import Level, Path
@@ -112,6 +113,10 @@ class Energy(nn.Module):
             )
 
         return Prediction.solve(self.target, -slope, x_t, level)
+
+    def hidden(self, condition: Tensor) -> Tensor:
+        """Rows that hide these conditions, as in training."""
+        return hidden_like(condition)
 
     def _marginal_std(self, level: Level) -> Coefficient:
         signal = self.data_std * level.alpha

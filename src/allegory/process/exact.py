@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..conditions.base import hidden_like
 from ..lookup import check_type
 from .noise import Noise, Stream
 from .path import Level, Path, check_path
@@ -96,6 +97,10 @@ class ExactDensity(nn.Module, ABC):
         return Prediction.of(
             x0.reshape(x_t.shape), eps.reshape(x_t.shape), self.path.at(t, like=x_t)
         )
+
+    def hidden(self, condition: Tensor) -> Tensor:
+        """Rows that hide these conditions: -1."""
+        return hidden_like(condition)
 
     def log_prob(
         self,

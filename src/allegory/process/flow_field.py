@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from .guide import check_consistent
 from .prediction import Predict
 
 
@@ -31,6 +32,9 @@ class FlowSlope:
     predict: Predict
     dtype: torch.dtype
     condition: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_consistent(self.predict, "the probability-flow ODE")
 
     def __call__(
         self, u: Float[Tensor, " b"], y: Float[Tensor, "b *shape"], items: Int64[Tensor, " b"]

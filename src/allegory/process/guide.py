@@ -3,6 +3,15 @@
 A guide takes a Predict and returns a Predict, so that a sampler, a likelihood or another guide uses
 the result as it would use a network. Any function of this form is a guide. `Guided` writes one for
 a guide that is a value: it supplies the path, and the energy where the guide has one.
+
+Three attributes of a Predict tell guides, samplers and likelihoods what it can do. Wrappers pass
+them on.
+
+    hidden(condition)   the rows that hide these conditions, where it understands hidden rows, so
+                        that predictions with and without a condition can be one batch
+    consistent          False where x0 and eps do not add up to x_t; it is right with updates that
+                        do not use the state, those of DDIM, and nowhere else
+    energy              -log p(x_t) up to a constant, where it is known
 """
 
 from __future__ import annotations
@@ -14,6 +23,7 @@ from typing import Protocol, final, runtime_checkable
 
 from torch import Tensor
 
+from ..conditions.base import Condition
 from ..lookup import Registry
 from .path import Level, Path
 from .prediction import Predict, Prediction
@@ -24,10 +34,25 @@ class Guide(Protocol):
     """Predict -> Predict.
 
     A guide that has no effect without a condition says so by an attribute `needs_condition = True`.
+    One that holds values or parts of a condition has a method `bound_to(kind)`, which gives the
+    guide for the conditions of a model (`BindsCondition`).
     """
 
     def __call__(self, base: Predict, /) -> Predict:
         """The guided Predict of `base`."""
+        ...
+
+
+@runtime_checkable
+class BindsCondition(Protocol):
+    """A guide whose choices are read by the kind of a model's condition."""
+
+    def bound_to(self, kind: Condition | None, /) -> Guide:
+        """The guide for conditions of this `kind`; None for a model without a condition.
+
+        Raises:
+            ValueError: for choices that are none of this kind.
+        """
         ...
 
 
@@ -54,11 +79,18 @@ class Guided:
     Args:
         base: the Predict that is guided.
         guide: gives the Prediction by `guide.predict(base, x_t, t, condition)`, and -log p(x_t),
-            where it is known, by `guide.energy(base, x_t, t, condition)`.
+            where it is known, by `guide.energy(base, x_t, t, condition)`. A guide whose x0 and eps
+            do not add up to x_t has an attribute `consistent = False`.
+
+    Raises:
+        ValueError: for a base that is not consistent.
     """
 
     base: Predict
     guide: PredictionGuide
+
+    def __post_init__(self) -> None:
+        check_consistent(self.base, f"guide {self.guide}", "make it the outermost guide, the last")
 
     @property
     def path(self) -> Path:
@@ -79,9 +111,69 @@ class Guided:
             raise AttributeError(f"{self.guide} has no energy")
         return partial(energy, self.base)
 
+    @property
+    def hidden(self) -> Callable[[Tensor], Tensor]:
+        """(condition) -> hidden rows. AttributeError where the base does not understand them."""
+        return hidden_of(self.base)
 
-GUIDES: Registry[Guide] = Registry("guide", modules=("allegory.guidance",))
+    @property
+    def consistent(self) -> bool:
+        """Whether x0 and eps add up to x_t."""
+        return is_consistent(self.guide) and is_consistent(self.base)
+
+
+def hidden_of(predict: Predict) -> Callable[[Tensor], Tensor]:
+    """The `hidden` of a Predict, from conditions to hidden rows; AttributeError without one."""
+    hidden: Callable[[Tensor], Tensor] | None = getattr(predict, "hidden", None)
+    if hidden is None:
+        raise AttributeError(f"{type(predict).__name__} does not say how a condition is hidden")
+    return hidden
+
+
+def is_consistent(of: object) -> bool:
+    """Whether the x0 and eps of a Predict, or of a guide, add up to x_t: its own `consistent`."""
+    return bool(getattr(of, "consistent", True))
+
+
+def check_consistent(predict: Predict, use: str, remedy: str = "sample it by ddim alone") -> None:
+    """Refuse a Predict whose x0 and eps do not add up to x_t.
+
+    Args:
+        predict: the Predict.
+        use: what it is used for, for the message.
+        remedy: what to do instead.
+
+    Raises:
+        ValueError: where its `consistent` is False.
+    """
+    if not is_consistent(predict):
+        guide = getattr(predict, "guide", None)
+        under = "" if guide is None else f" under {guide}"
+        raise ValueError(
+            f"{use}: x0 and eps of this Predict{under} do not add up to x_t, which only the "
+            f"updates of ddim and ddim:eta allow; {remedy}"
+        )
+
+
+GUIDES: Registry[Guide] = Registry(
+    "guide", modules=("allegory.guidance", "allegory.recipes.guide_runs")
+)
 """The guides by name, such as "cfg:2"."""
+
+
+def bound_to(guides: Sequence[Guide], kind: Condition | None) -> tuple[Guide, ...]:
+    """The guides for a model.
+
+    Args:
+        guides: the guides, the innermost first.
+        kind: of the model's condition; None for a model without one.
+
+    Raises:
+        ValueError: for a guide that holds what is no condition of this kind.
+    """
+    return tuple(
+        each.bound_to(kind) if isinstance(each, BindsCondition) else each for each in guides
+    )
 
 
 def guides_named(

@@ -253,13 +253,16 @@ class Prediction:
 
         return (p, self.u), (q, self.y)
 
-    def extrapolate(self, other: Prediction, weight: float) -> Prediction:
+    def extrapolate(self, other: Prediction, weight: Coefficient) -> Prediction:
         """self + weight (other - self), for guidance and interpolation.
 
         Args:
             other: a prediction at the same Level.
-            weight: 0 gives this prediction, 1 the other.
+            weight: 0 gives this prediction, 1 the other; one number, or a tensor that broadcasts
+                against the data.
         """
+        if isinstance(weight, Tensor):
+            weight = weight.to(self.y)
         mine, theirs = self, other
         same = all(a is b for a, b in zip(mine.targets, theirs.targets, strict=True))
         if not same:

@@ -9,12 +9,14 @@ al. 2022, section 2). What differs is the SDE, and with it every sampler that st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from .coefficients import Coefficient, larger
+from .guide import hidden_of, is_consistent
 from .path import Level, Path
 from .prediction import Predict, Prediction, energy_of
 
@@ -69,6 +71,16 @@ class Rescaled:
         """
         level, base_level = self._levels(t, x_t)
         return energy_of(self.base, _ratio(base_level, level) * x_t, base_level, condition)
+
+    @property
+    def hidden(self) -> Callable[[Tensor], Tensor]:
+        """(condition) -> hidden rows. AttributeError where the base does not understand them."""
+        return hidden_of(self.base)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether x0 and eps add up to x_t."""
+        return is_consistent(self.base)
 
     def _levels(self, t: Tensor | float | Level, x_t: Tensor) -> tuple[Level, Level]:
         """The Level of this path, and that of the base."""

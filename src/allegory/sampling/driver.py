@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..lookup import check_type
 from ..process.grid import Grid
+from ..process.guide import check_consistent
 from ..process.noise import Noise
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, check_predict
@@ -76,10 +77,12 @@ def trajectory(
     """
     solver = solver_named(solver)
     levels = as_grid(predict, grid).levels
-    if solver.stochastic and levels[0].log_snr > levels[-1].log_snr:
-        raise ValueError(
-            f"solver {solver.name!r} draws noise and cannot go from data to noise; use ddim"
-        )
+    if levels[0].log_snr > levels[-1].log_snr:
+        check_consistent(predict, "from data to noise", "leave the guide out")
+        if solver.stochastic:
+            raise ValueError(
+                f"solver {solver.name!r} draws noise and cannot go from data to noise; use ddim"
+            )
     check_type("x_T", x_T, Tensor, "a tensor, e.g. initial_noise(predict.path, shape, seeds)")
     draw = _draws(solver, seeds, x_T)
 

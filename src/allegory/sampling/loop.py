@@ -15,6 +15,7 @@ from ..process.prediction import Predict, Prediction
 from .history import new_history
 from .mcmc.chain import AcceptanceCounter
 from .mcmc.target import Draw
+from .solver import check_plan
 
 
 class SamplingLoop:
@@ -73,6 +74,7 @@ class SamplingLoop:
         """
         if not plan:
             raise ValueError("plan: no instructions; a solver plans one or more per step")
+        check_plan(self.predict, plan)
         stored = max([0, *(getattr(each, "history_length", 0) for each in plan)])
         draws = max([0, *(getattr(each, "noise_length", 0) for each in plan)])
         self.history = new_history(stored, self.x, grad)

@@ -25,7 +25,7 @@ from ..process.prediction import Predict, Prediction
 from .driver import as_grid
 from .history import new_history
 from .registry import solver_named
-from .solver import Solver, Update
+from .solver import Solver, Update, check_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,7 @@ def picard(
         raise ValueError(f"tolerance={tolerance}; give 0 (exact, as many rounds as steps) or more")
     grid_levels = as_grid(predict, grid).levels
     updates = solver.updates(grid_levels)
+    check_plan(predict, updates)
     levels = [grid_levels[0], *(update.to for update in updates[:-1])]
 
     states = x_T.expand(len(updates) + 1, *x_T.shape).clone()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from ..conditions import Condition
 from ..lookup import check_count, pick
 from ..process.grid import ENDS, MAX_STEPS, SPACINGS, Grid, grid
-from ..process.guide import Guide, guide_names, guides_named
+from ..process.guide import Guide, bound_to, guide_names, guides_named
 from ..process.path import Path
 from ..process.prediction import Predict
 from ..process.rescale import Rescaled
@@ -79,6 +80,17 @@ class Sampler:
     def guides(self) -> tuple[Guide, ...]:
         """The guides, the innermost first."""
         return guides_named(self.guide)
+
+    def bound_to(self, kind: Condition | None) -> Sampler:
+        """The sampler for a model, whose conditions are of this `kind`; None for no condition.
+
+        Raises:
+            ValueError: for a guide that holds what is no condition of the model.
+        """
+        guides = self.guides
+        bound = bound_to(guides, kind)
+        same = all(a is b for a, b in zip(guides, bound, strict=True))
+        return self if same else replace(self, guide=bound)
 
     def guided(self, predict: Predict) -> Predict:
         """The Predict that is sampled: predict under the guides, on a path of that scaling."""

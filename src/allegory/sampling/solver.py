@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from ..process.coefficients import Coefficient, Term, weighted_sum, zero
+from ..process.guide import check_consistent
 from ..process.instruction import History, Loop, Plan
 from ..process.path import Level
-from ..process.prediction import Prediction
+from ..process.prediction import Predict, Prediction
 from .mcmc.target import Kernel, NoisedDensity
 
 
@@ -67,6 +68,11 @@ class Update:
     def needs_noise(self) -> bool:
         """Whether it makes a draw."""
         return bool(self.noise) or self.std_range is not None
+
+    @property
+    def is_ddim(self) -> bool:
+        """Whether it uses x0, eps and noise alone: no state, and no earlier prediction."""
+        return zero(self.state) and not self.history_weights and not self.store
 
     @property
     def history_length(self) -> int:
@@ -150,6 +156,24 @@ class Correction:
         transition = self.kernel(density, loop.x, loop.draw)
         loop.record(density.prediction, transition.accepted)
         return transition.x
+
+
+def check_plan(predict: Predict, plan: Plan) -> None:
+    """Refuse a plan that needs x0 and eps to add up to x_t, where those of a Predict do not.
+
+    Right are linear updates without the state and without earlier predictions: those of DDIM.
+
+    Args:
+        predict: the Predict that is sampled.
+        plan: the instructions.
+
+    Raises:
+        ValueError: for any other instruction; the message names ddim.
+    """
+    for each in plan:
+        if not isinstance(each, Update) or not each.is_ddim:
+            check_consistent(predict, f"solver: {type(each).__name__}", "use the solver ddim")
+            return
 
 
 UpdatePlan = Callable[[Sequence[Level]], list[Update]]

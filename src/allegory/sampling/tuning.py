@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from ..lookup import check_count
 from ..process.grid import grid
+from ..process.guide import check_consistent
 from ..process.prediction import Predict
 from .driver import sample
 from .learnable_plan import LearnablePlan
@@ -109,6 +110,7 @@ def tune(
         raise ValueError(
             f"condition: {len(condition)} for {len(x_T)} items of x_T; give one per item"
         )
+    check_consistent(predict, "tune")
     if len(x_T) <= config.held_out:
         raise ValueError(
             f"x_T: {len(x_T)} items, of which held_out={config.held_out}; give more, "

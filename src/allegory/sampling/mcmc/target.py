@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...process.guide import check_consistent
 from ...process.path import Level
 from ...process.prediction import Predict, Prediction, energy_of
 
@@ -61,7 +62,7 @@ class NoisedDensity:
         condition: passed to predict; None for no condition.
 
     Raises:
-        ValueError: for a Level without noise.
+        ValueError: for a Level without noise, and a Predict whose x0 and eps do not add up to x_t.
     """
 
     def __init__(self, predict: Predict, level: Level, condition: Tensor | None = None) -> None:
@@ -69,6 +70,7 @@ class NoisedDensity:
             raise ValueError(
                 "level: clean data, where a prediction has no score; stay at a Level with noise"
             )
+        check_consistent(predict, "a corrector")
         self.predict = predict
         self.level = level
         self.condition = condition
