@@ -78,6 +78,7 @@ class Tune(RunOptions):
         import torch
 
         from ..models.base import device_of, is_conditional
+        from ..process.guide_items import check_items
         from ..progress import progress
         from ..sampling import Sampler, initial_noise, tune
 
@@ -87,6 +88,7 @@ class Tune(RunOptions):
         device = device_of(model)
         classes = model.spec.classes if is_conditional(model) else None
         sampler = Sampler(guide=guide).bound_to(model.spec.given)
+        check_items(sampler.guides, model.spec)
         needs_classes = any(getattr(each, "needs_condition", False) for each in sampler.guides)
         if classes is None and needs_classes:
             raise ValueError(f"--guide {guide}: this run has no classes; leave it out")

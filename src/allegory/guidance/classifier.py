@@ -43,7 +43,6 @@ class ClassifierGuidance:
         scale: w of the formula; 0 is the base.
         given: whether the base is told the class as well, as for the best results of Dhariwal &
             Nichol; by default it makes its unconditional prediction.
-        run: the run folder that the classifier is from, for its name; "" for none.
         needs_condition: True; a `Sampler` refuses this guide without a condition.
 
     Raises:
@@ -53,7 +52,6 @@ class ClassifierGuidance:
     classifier: Any
     scale: float = 1.0
     given: bool = False
-    run: str = ""
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -78,9 +76,8 @@ class ClassifierGuidance:
         return Guided(base, self)
 
     def __str__(self) -> str:
-        given = ":given=true" if self.given else ""
-        run = f":run={self.run}" if self.run else ""
-        return f"classifier:{self.scale:g}{run}{given}"
+        given = ", given=True" if self.given else ""
+        return f"ClassifierGuidance({type(self.classifier).__name__}, {self.scale:g}{given})"
 
     def check_items(self, spec: Any) -> None:
         """Compare the items of a model that is to be guided with those of the classifier.
@@ -99,14 +96,14 @@ class ClassifierGuidance:
             theirs, own = getattr(spec, name), getattr(mine, name)
             if theirs != own:
                 raise ValueError(
-                    f"guide {self}: the classifier's items have {name} {own}, the model's "
-                    f"{theirs}; train a classifier on the model's data"
+                    f"classifier: its items have {name} {own}, the model's {theirs}; train a "
+                    "classifier on the model's data"
                 )
 
         if _classes(spec) != _classes(mine):
             raise ValueError(
-                f"guide {self}: the classifier's classes are {_shown(mine)}, the model's "
-                f"{_shown(spec)}; train a classifier on the model's data"
+                f"classifier: its classes are {_shown(mine)}, the model's {_shown(spec)}; train a "
+                "classifier on the model's data"
             )
 
     def predict(

@@ -33,6 +33,7 @@ from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
 from ..process.decoder import Decoder
+from ..process.guide_items import check_items
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
@@ -153,6 +154,7 @@ class VDM(nn.Module):
         """
         next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
         sampler = (sampler or Sampler()).bound_to(self.spec.given)
+        check_items(sampler.guides, self.spec)
         device = device_of(self)
         x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
         rows = None if condition is None else condition.to(device)

@@ -35,7 +35,8 @@ class Guide(Protocol):
 
     A guide that has no effect without a condition says so by an attribute `needs_condition = True`.
     One that holds values or parts of a condition has a method `bound_to(kind)`, which gives the
-    guide for the conditions of a model (`BindsCondition`).
+    guide for the conditions of a model (`BindsCondition`). One that is for items of one kind has a
+    method `check_items(spec)` (`guide_items.ComparesItems`).
     """
 
     def __call__(self, base: Predict, /) -> Predict:
@@ -156,7 +157,12 @@ def check_consistent(predict: Predict, use: str, remedy: str = "sample it by ddi
 
 
 GUIDES: Registry[Guide] = Registry(
-    "guide", modules=("allegory.guidance", "allegory.recipes.guide_runs")
+    "guide",
+    modules=(
+        "allegory.guidance",
+        "allegory.recipes.guide_runs",
+        "allegory.recipes.classifier_guide",
+    ),
 )
 """The guides by name, such as "cfg:2"."""
 

@@ -1,0 +1,32 @@
+"""Guides that are for models of items of one kind, such as one by a classifier of these items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from .guide import Guide
+
+
+@runtime_checkable
+class ComparesItems(Protocol):
+    """A guide that is for models of items of one kind."""
+
+    def check_items(self, spec: Any, /) -> None:
+        """ValueError for a model whose items, of this `DataSpec`, are others."""
+        ...
+
+
+def check_items(guides: Sequence[Guide], spec: Any) -> None:
+    """Refuse guides that are for other items than those of a model.
+
+    Args:
+        guides: the guides.
+        spec: what the items of the model are, a `DataSpec`.
+
+    Raises:
+        ValueError: from the guide that does not fit.
+    """
+    for guide in guides:
+        if isinstance(guide, ComparesItems):
+            guide.check_items(spec)
