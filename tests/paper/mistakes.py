@@ -1,6 +1,6 @@
 """The seeded mistakes of the library, and an equation that each must break."""
 
-from allegory.guidance.classifier_free import ClassifierFree
+from allegory.guidance.scale import Scale
 from allegory.likelihood import bound, decoder, inference
 from allegory.likelihood.importance import log_mean_weight
 from allegory.likelihood.inference import Inference, Latent
@@ -92,9 +92,9 @@ MISTAKES = {
     ),
     "blend of predictions": (Prediction.extrapolate, "theirs.y, weight", "theirs.y, -weight", 170),
     "classifier-free guidance": (
-        ClassifierFree.predict,
-        "condition), self.scale",
-        "condition), -self.scale",
+        Scale.predict,
+        "extrapolate(end, w)",
+        "extrapolate(end, -w)",
         168,
     ),
     "oracle, noise": (
