@@ -37,6 +37,7 @@ from typing import Any
 from ..lookup import Note, Registry, check_type, pick, printable
 from .binarize import MODES, binarize
 from .bundled import handwritten_digits
+from .captions import captioned_digits
 from .dataset import Dataset
 from .flips import FLIPS, flip
 from .folders import files_below
@@ -58,6 +59,11 @@ SOURCES.register(
     "digits",
     handwritten_digits,
     "1,797 handwritten digits, 8x8, 17 levels (bundled with scikit-learn)",
+)
+SOURCES.register(
+    "captions",
+    captioned_digits,
+    "24x24 pictures of coloured, placed and scaled digits, with captions (made from digits)",
 )
 for _name, _points in TOYS.items():
     SOURCES.register(

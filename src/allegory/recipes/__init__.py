@@ -1,6 +1,14 @@
 """Recipes: functions that return a frozen Run, by the names that the command line knows."""
 
-from . import digits, images, mnist, mnist_binary, plane, scores  # noqa: F401  they register
+from . import (  # noqa: F401  they register
+    captions,
+    digits,
+    images,
+    mnist,
+    mnist_binary,
+    plane,
+    scores,
+)
 from .classifier import ClassifierConfig
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .destination import Destination
