@@ -137,7 +137,7 @@ def train_in(
         output,
         resume=out is not None and out.is_resumed,
         callbacks=callbacks,
-        validation=(held_out.x, held_out.labels) if len(held_out) else None,
+        validation=(held_out.x, held_out.given) if len(held_out) else None,
         processes=processes,
     )
 
