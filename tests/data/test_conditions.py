@@ -134,3 +134,45 @@ def test_what_is_no_condition_is_refused(condition, kind, says):
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="condition='agee': no such column; there are age"):
         Dataset.from_arrays(pd.DataFrame({"age": X[:, 0]}), condition=["agee"])
+
+
+def test_other_data_are_told_by_the_values_of_a_run():
+    table = pd.DataFrame({"u": X[:, 0], "age": np.arange(COUNT), "dose": NUMBERS[:, 1], "who": WHO})
+    names = ["age", "dose", "who"]
+    run = Dataset.from_arrays(table, condition=names, condition_kind={"who": al.Labels}).spec
+    other = table[table.who != "ann"].iloc[:30]  # other classes, other ranges
+    columns = ["who", "dose", "age"]
+    own = Dataset.from_arrays(other, condition=columns, condition_kind={"who": al.Labels})
+    found = own.as_spec(run)
+
+    assert found.spec == run and own.spec.condition != run.condition
+    rows, places = found.test.condition, found.test.x[:, 0].long().numpy()
+    assert run.condition.part(rows, "who").tolist() == (places % 3).tolist()
+    assert run.condition.part(rows, "dose")[:, 0].tolist() == NUMBERS[places, 1].tolist()
+
+    numbers = Dataset.from_arrays(table[["u", "dose", "age"]], condition=["dose", "age"])
+    wanted = Dataset.from_arrays(table[["u", "dose", "age"]], condition=["age", "dose"]).spec
+    assert numbers.as_spec(wanted).train.condition[:, 0].tolist() == sources(numbers.train).tolist()
+
+
+def test_other_data_that_lack_a_condition_say_so():
+    spec, plain = data(NUMBERS).spec, Dataset.from_arrays(X)
+    assert "have no condition" in plain.as_spec(spec).notes[-1]
+    assert "learned no condition" in data(NUMBERS).as_spec(plain.spec).notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        (["age"], "2 numbers .age, dose. .train: add .dose."),
+        (["age", "dose", "size"], "unknown condition 'size'"),
+    ],
+)
+def test_other_columns_are_refused(condition, says):
+    table = pd.DataFrame({"u": X[:, 0], "age": X[:, 0], "dose": X[:, 1], "size": X[:, 0]})
+    spec = Dataset.from_arrays(table[["u", "age", "dose"]], condition=["age", "dose"]).spec
+    own = Dataset.from_arrays(table[["u", *condition]], condition=condition)
+    with pytest.raises(ValueError, match=says):
+        own.as_spec(spec)
+    with pytest.raises(ValueError, match="and the run learned 2 numbers"):
+        Dataset.from_arrays(X[:, :1], columns=["u"], condition=PICTURES).as_spec(spec)

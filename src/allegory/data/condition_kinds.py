@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..conditions import CONDITIONS, Condition, Labels, Numbers, Picture, Tags
+from ..conditions import CONDITIONS, Combined, Condition, Labels, Numbers, Picture, Tags
 from ..conditions.classes import are_counted, check_unmasked, class_names, label_array
 from ..lookup import pick
 
@@ -59,6 +59,14 @@ class Part:
             return self.values[index]
         return [self.values[place] for place in index]
 
+    def named(self) -> Any:
+        """The values, numbers with names as a mapping from these."""
+        if self.names is None or not isinstance(self.values, np.ndarray):
+            return self.values
+        if self.values.ndim == 1:
+            return self.values
+        return {name: self.values[:, place] for place, name in enumerate(self.names)}
+
 
 def part_of(values: Any, count: int, kind: Any, is_alone: bool) -> Part:
     """One condition, with its kind by the values where none is declared.
@@ -104,6 +112,30 @@ def _shaped(array: NDArray[Any], kind: Kind) -> Any:
         return array
     texts: list[str] = array.tolist()
     return [[text] for text in texts] if made is Tags else texts
+
+
+def check_names(values: Mapping[str, Any], kind: Condition) -> None:
+    """Refuse values that lack a number or a part of a kind, which would be hidden.
+
+    Args:
+        values: of each part by name, as `Part.named` gives them.
+        kind: what they are for.
+
+    Raises:
+        ValueError: for a name that is missing.
+    """
+    if isinstance(kind, Combined):
+        given, wanted = {*values}, kind.names
+    elif isinstance(kind, Numbers) and kind.names is not None:
+        found = next(iter(values.values())) if len(values) == 1 else values
+        if not isinstance(found, Mapping):
+            return
+        given, wanted = {*found}, kind.names
+    else:
+        return
+    for name in wanted:
+        if name not in given:
+            raise ValueError(f"add {name!r}")
 
 
 def _is_kind(kind: Any) -> bool:

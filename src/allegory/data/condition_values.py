@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..conditions import Combined, Condition
 from ..lookup import Note, pick
-from .condition_kinds import Columns, Part, complete_kind, part_of, with_dropout
+from .condition_kinds import Columns, Part, check_names, complete_kind, part_of, with_dropout
 from .items import Items
 
 _ONE = ""
@@ -78,13 +78,16 @@ class ConditionValues:
         Raises:
             ValueError: for values that the kind does not have.
         """
-        values: Any = {name: part.values for name, part in self.parts.items()}
+        values = {name: part.named() for name, part in self.parts.items()}
+        check_names(values, kind)
         with warnings.catch_warnings():
             # Held-out items may lie outside of the range of the training items.
             warnings.simplefilter("ignore", Note)
             rows = kind.encode(values if self.is_combined else values[_ONE])
 
-        kind.check(rows, len(next(iter(self.parts.values()))))
+        count = len(next(iter(self.parts.values())))
+        rows = rows[None] if rows.ndim == len(kind.row_shape) and count == 1 else rows
+        kind.check(rows, count)
         return rows
 
 
@@ -142,13 +145,16 @@ def _of_columns(columns: Columns, kind: Any) -> Any:
 
 
 def with_conditions(
-    sets: Sequence[Items], values: Mapping[str, ConditionValues | None]
+    sets: Sequence[Items],
+    values: Mapping[str, ConditionValues | None],
+    kind: Condition | None = None,
 ) -> tuple[tuple[Items, Items, Items], Condition | None]:
     """The sets with the rows of their conditions, and the kind of these.
 
     Args:
         sets: training, validation and test items, with their index in the set of the source.
         values: the conditions of each set of the source, by its name.
+        kind: that of a run; None for the one that the training items make.
 
     Raises:
         ValueError: where one set has conditions and another has none, or others.
@@ -160,12 +166,14 @@ def with_conditions(
     if len(found) < len(values):
         raise ValueError("condition: one set has it and another has not; give it to all or none")
 
-    index = sets[0].index
-    kind = found["train"].kind(torch.arange(len(sets[0])) if index is None else index)
-    rows = {}
+    if kind is None:
+        index = sets[0].index
+        kind = found["train"].kind(torch.arange(len(sets[0])) if index is None else index)
+    rows: dict[str, Tensor] = {}
     for name, each in found.items():
         try:
-            rows[name] = each.rows(kind)
+            same = [rows[other] for other in rows if found[other] is each]
+            rows[name] = same[0] if same else each.rows(kind)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 

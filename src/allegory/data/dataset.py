@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from ..lookup import printable
 from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
-from .condition_values import with_conditions
+from .condition_values import ConditionValues, with_conditions
 from .conversion import conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
@@ -35,6 +35,8 @@ class Dataset:
         transform: makes the raw items of each training batch; None returns them as they are.
         source: the text that `load` reads them from; "" for data in memory.
         notes: what was skipped and why, a sentence each.
+        conditions: the values of the conditions of each set of the source, by its name, which other
+            kinds of condition are made of.
 
     Raises:
         ValueError: for a set that does not agree with the spec.
@@ -48,6 +50,7 @@ class Dataset:
     transform: BatchTransform | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    conditions: Mapping[str, ConditionValues | None] | None = None
 
     def __post_init__(self) -> None:
         """Check every set against the spec, once, here: nothing downstream checks data again."""
@@ -117,13 +120,12 @@ class Dataset:
         names = None if raw.labels is None else class_names(raw.labels)
         index = None if names is None else class_index(raw.labels, names, len(names))
         sets = split_by_fractions(Items(raw.x, index).numbered(), split, seed)
-        sets, kind = with_conditions(
-            sets, dict.fromkeys(("train", "validation", "test"), raw.condition)
-        )
+        values = dict.fromkeys(("train", "validation", "test"), raw.condition)
+        sets, kind = with_conditions(sets, values)
         spec = replace(spec_of(sets, raw.declared, names), condition=kind)
         train, validation, test = (narrowed(items, spec) for items in sets)
         notes = (*raw.notes, *untrained(train.labels, spec.class_names, spec.classes))
-        return cls(name, spec, train, validation, test, notes=notes)
+        return cls(name, spec, train, validation, test, notes=notes, conditions=values)
 
     @property
     def sets(self) -> tuple[Items, Items, Items]:
@@ -139,19 +141,20 @@ class Dataset:
         """The same items under the description that a run learned.
 
         Columns are put into its order by their names, labels become its indices by the values of
-        the classes, and the range is its range.
+        the classes, conditions its rows by their values, and the range is its range.
 
         Args:
             spec: of the run.
 
         Raises:
-            ValueError: for items of another shape, columns, levels or classes, and numbers outside
-                of a range that is a law.
+            ValueError: for items of another shape, columns, levels, classes or conditions, and
+                numbers outside of a range that is a law.
         """
         if spec == self.spec:
             return self
         convert, notes = conversion(self.spec, spec, self.sets)
-        train, validation, test = map(convert, self.sets)
+        sets, left_out = self._conditions_as(spec)
+        train, validation, test = map(convert, sets)
 
         return replace(
             self,
@@ -159,8 +162,25 @@ class Dataset:
             train=train,
             validation=validation,
             test=test,
-            notes=(*self.notes, *notes),
+            notes=(*self.notes, *notes, *left_out),
         )
+
+    def _conditions_as(self, spec: DataSpec) -> tuple[tuple[Items, Items, Items], tuple[str, ...]]:
+        """The sets with the conditions of another spec, and notes on what is left out."""
+        own, wanted = self.spec.condition, spec.condition
+        if own == wanted:
+            return self.sets, ()
+        if own is None:
+            return self.sets, ("the data have no condition, so figures given it are left out",)
+        if wanted is None:
+            train, validation, test = (replace(items, condition=None) for items in self.sets)
+            return (train, validation, test), ("the run learned no condition, so it is left out",)
+        try:
+            if self.conditions is None:
+                raise ValueError("give data of the same kind")
+            return with_conditions(self.sets, self.conditions, wanted)[0], ()
+        except ValueError as error:
+            raise ValueError(f"condition: {own}, and the run learned {wanted} ({error})") from None
 
     @property
     def has_own_test(self) -> bool:

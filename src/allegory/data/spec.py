@@ -34,7 +34,14 @@ from ..conditions import Condition, Labels
 from ..conditions import classes as class_labels
 from ..conditions.classes import ClassName
 from .columns import Ends
-from .spec_fields import check_fields, check_items, described, plain_values, values_of
+from .spec_fields import (
+    check_fields,
+    check_items,
+    described,
+    hash_of,
+    plain_values,
+    values_of,
+)
 
 _DIGITS = 8.0
 """float32 is enough where no end of the range is farther from 0 than so many half widths."""
@@ -86,6 +93,16 @@ class DataSpec:
         if self.condition is not None or self.classes is None:
             return self.condition
         return Labels(self.classes, self.class_names)
+
+    @property
+    def given_name(self) -> str:
+        """What `given` is called in figures: "label" for the class, else "condition"."""
+        return "label" if self.condition is None else "condition"
+
+    @property
+    def condition_hash(self) -> str | None:
+        """A hash (BLAKE2b, 64 bits) of `condition` with its names, vocabulary and ranges."""
+        return None if self.condition is None else hash_of(self.condition)
 
     @property
     def dims(self) -> int:
@@ -198,10 +215,11 @@ class DataSpec:
         Raises:
             ValueError: for rows of another kind, or some where there should be none.
         """
-        if (rows is None) != (self.condition is None):
-            raise ValueError("condition: give rows and their kind, or neither")
-        if rows is not None and self.condition is not None:
-            self.condition.check(rows, count)
+        if rows is None:
+            return
+        if self.condition is None:
+            raise ValueError("condition: rows for data without a kind; give both, or neither")
+        self.condition.check(rows, count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, the inverse of `from_dict`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -100,6 +102,12 @@ def described(spec: DataSpec) -> str:
 def plain_values(spec: DataSpec) -> dict[str, Any]:
     """The fields of a spec as JSON values; tuples are lists, a condition says its kind."""
     return {field.name: _plain(getattr(spec, field.name)) for field in fields(spec)}
+
+
+def hash_of(condition: Condition) -> str:
+    """A hash (BLAKE2b, 64 bits) of a condition with all its fields."""
+    content = json.dumps(_plain(condition), sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from numbers import Real
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .items import Items
+from .spec import DataSpec
 
 _HELD_OUT = 20  # one item in so many
 
@@ -143,6 +145,30 @@ def subset(items: Items, count: int) -> Items:
         return items
     chosen = np.random.RandomState(0).permutation(len(items))[:count]
     return items.take(torch.from_numpy(np.sort(chosen).astype(np.int64)))
+
+
+def conditions_in_turn(
+    spec: DataSpec, items: Items | None, count: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """The conditions of so many samples, one after another and again from the first.
+
+    Args:
+        spec: what a model is told: all classes in turn, or the conditions of the items in turn.
+        items: those whose conditions are taken; None, or items without, for no condition.
+        count: the number of samples.
+
+    Returns:
+        The rows, and the labels of the samples: the classes, or the labels of the items.
+    """
+    order = torch.arange(count)
+    if spec.condition is None:
+        labels = None if spec.classes is None else order % spec.classes
+        return labels, labels
+    if items is None or items.condition is None:
+        return None, None
+
+    some = order % len(items)
+    return items.condition[some], None if items.labels is None else items.labels[some]
 
 
 def count_classes(parts: Iterable[Items]) -> int | None:

@@ -70,7 +70,7 @@ class BoundConfig:
         draws: evaluations of the network per item.
         steps: the model with so many steps; None for continuous time, and for models that have no
             steps.
-        labelled: log p(x | label) in place of log p(x).
+        labelled: log p(x | condition), for example the label, in place of log p(x).
 
     Raises:
         ValueError: for numbers that mean nothing, or that no machine can hold.

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
 from ..data.dataset import Dataset, Items
-from ..data.splits import subset
+from ..data.spec import DataSpec
+from ..data.splits import conditions_in_turn, subset
 from ..lookup import check_type
 from ..models.base import HasTrajectory, Model, has_bound, is_conditional
 from ..process.bound import Bound, Estimate
@@ -70,7 +69,7 @@ def evaluate(
         bounds = _bounds(model, dataset, config, on_progress)
 
     with _timed(seconds, "sampling"):
-        generated = _generate(model, config, on_progress)
+        generated = _generate(model, dataset.test, config, on_progress)
 
     with _timed(seconds, "comparison of samples"):
         found = compare_samples(generated, dataset, config, on_progress)
@@ -82,7 +81,7 @@ def evaluate(
         available=available,
         likelihood=likelihood,
         conditional=conditional,
-        label_cost=None if conditional is None else label_cost(dataset.spec),
+        label_cost=_label_cost(dataset.spec) if conditional is not None else None,
         histogram=_histogram(dataset, config),
         bounds=bounds,
         accuracy=found.accuracy,
@@ -132,13 +131,13 @@ def _likelihood(
     *,
     labelled: bool,
 ) -> tuple[Bound | None, Likelihood | None]:
-    """The bound of p(x), or of p(x | label) if `labelled`, of each test item and over the set.
+    """The bound of p(x), or of p(x | condition) if `labelled`, of each test item and over the set.
 
     None and None without one.
     """
     if not has_bound(model) or (labelled and not _labelled(model, dataset.test)):
         return None, None
-    name = "likelihood given the label" if labelled else "likelihood"
+    name = f"likelihood given the {dataset.spec.given_name}" if labelled else "likelihood"
     chosen = BoundConfig(config.seed, config.draws, labelled=labelled)
     bound = item_bounds(model, dataset.test, chosen, on_step=stage(on_progress, name))
     return bound, likelihood_of(model, bound, chosen)
@@ -155,7 +154,12 @@ def _bounds(
 
 
 def _labelled(model: Model, items: Items) -> bool:
-    return is_conditional(model) and items.labels is not None
+    return is_conditional(model) and items.given is not None
+
+
+def _label_cost(spec: DataSpec) -> float | None:
+    """Bits/dim for the class itself; None for another condition, whose density is not known."""
+    return label_cost(spec) if spec.condition is None else None
 
 
 def _histogram(dataset: Dataset, config: EvaluationConfig) -> Estimate | None:
@@ -164,13 +168,17 @@ def _histogram(dataset: Dataset, config: EvaluationConfig) -> Estimate | None:
     return pixel_histogram(dataset.train, dataset.test, dataset.spec)
 
 
-def _generate(model: Model, config: EvaluationConfig, on_progress: OnProgress | None) -> Items:
-    """The samples; of all classes in turn for a conditional model."""
+def _generate(
+    model: Model, test: Items, config: EvaluationConfig, on_progress: OnProgress | None
+) -> Items:
+    """The samples: of all classes in turn, or of the conditions of test items in turn."""
     seeds = range(config.seed, config.seed + config.samples)
-    classes = model.spec.classes if is_conditional(model) else None
-    labels = None if classes is None else torch.arange(config.samples) % classes
-    report = stage(on_progress, "sampling")
-    return Items(model.sample(seeds, labels, config.sampler, on_step=report), labels)
+    rows, labels = None, None
+    if is_conditional(model):
+        rows, labels = conditions_in_turn(model.spec, test, config.samples)
+
+    x = model.sample(seeds, rows, config.sampler, on_step=stage(on_progress, "sampling"))
+    return Items(x, labels, condition=None if rows is labels else rows)
 
 
 @contextmanager

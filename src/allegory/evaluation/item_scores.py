@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,12 +30,13 @@ class ItemScores:
 
             - `index`: where the item stands in its file, folder or set, from 0;
             - `label`: its class as the data have it, where there are labels;
+            - `condition`: another condition as text, where there is one;
             - `nats`: the bound of -log p(x), lower is more likely;
             - `bits_per_dim`: the same in bits per number of the item;
             - the terms of the bound in bits/dim, which add up to `bits_per_dim`: `reconstruction`,
               `prior` and `diffusion`, or `reconstruction`, `z1`, `z2`, ... of a hierarchy;
             - `nats_given_label`, `bits_per_dim_given_label`: those of p(x | label), where the model
-              takes labels.
+              takes labels; `..._given_condition` those given another condition.
     """
 
     columns: Mapping[str, Tensor | NDArray[Any]]
@@ -63,8 +65,8 @@ def item_scores(
 
     Args:
         model: a model with a bound.
-        items: raw items; p(x | label) is evaluated too where they have labels and the model takes
-            them.
+        items: raw items; p(x | condition) is evaluated too where they have labels or another
+            condition and the model takes it.
         config: seed and draws; None for `BoundConfig()`.
         on_step: called as on_step(items done, items).
 
@@ -77,29 +79,29 @@ def item_scores(
     config = config or BoundConfig()
     hidden = BoundConfig(config.seed, config.draws, config.steps)
     bound = bounds(model, items, hidden, on_step=on_step)
-    if not is_conditional(model) or items.labels is None:
+    if not is_conditional(model) or items.given is None:
         return scores_of(model, items, bound)
 
     shown = BoundConfig(config.seed, config.draws, config.steps, labelled=True)
     return scores_of(model, items, bound, bounds(model, items, shown, on_step=on_step))
 
 
-def scores_of(
-    model: Model, items: Items, bound: Bound, given_label: Bound | None = None
-) -> ItemScores:
+def scores_of(model: Model, items: Items, bound: Bound, given: Bound | None = None) -> ItemScores:
     """The table of bounds that have been computed.
 
     Args:
         model: the model whose bounds they are.
         items: the items.
         bound: that of p(x), per item.
-        given_label: that of p(x | label); None without.
+        given: that of p(x | condition); None without.
     """
     spec = model.spec
     index = torch.arange(len(items)) if items.index is None else items.index
     columns: dict[str, Tensor | NDArray[Any]] = {"index": index}
     if items.labels is not None:
         columns["label"] = spec.class_values(items.labels)
+    if items.condition is not None and spec.condition is not None:
+        columns["condition"] = np.array(spec.condition.texts(items.condition))
 
     columns |= {"nats": -bound.total, "bits_per_dim": bound.bits_per_dim(spec)}
     latents = named_latents(model, bound)
@@ -109,7 +111,7 @@ def scores_of(
     columns |= terms
     columns |= {f"z{i}": bits_per_dim(nats, spec) for i, nats in enumerate(latents, start=1)}
 
-    if given_label is not None:
-        columns["nats_given_label"] = -given_label.total
-        columns["bits_per_dim_given_label"] = given_label.bits_per_dim(spec)
+    if given is not None:
+        columns[f"nats_given_{spec.given_name}"] = -given.total
+        columns[f"bits_per_dim_given_{spec.given_name}"] = given.bits_per_dim(spec)
     return ItemScores(columns)

@@ -4,9 +4,10 @@ Per item, bits/dim = -bound / (dims log 2), an upper bound of -log2 p(x) / dims:
 The value for a set is the mean over its n items, its standard error s / sqrt(n) with s the standard
 deviation between items, which includes the Monte Carlo noise of the times and of eps.
 
-With labels hidden the bits are those of p(x). With labels given they are those of p(x | y), which
-is more than p(x, y); as -log2 p(x) <= -log2 p(x, y) = -log2 p(x | y) + log2 classes for equally
-likely classes, adding `label_cost` makes them a bound of p(x) as well.
+With the condition hidden the bits are those of p(x). With it given they are those of p(x | y), a
+density of x alone. Where y is a class, p(x | y) is more than p(x, y); as -log2 p(x) <= -log2
+p(x, y) = -log2 p(x | y) + log2 classes for equally likely classes, adding `label_cost` makes them a
+bound of p(x) as well.
 """
 
 from __future__ import annotations
@@ -77,17 +78,17 @@ def evaluate_bound(
     *,
     on_step: OnStep | None = None,
 ) -> Likelihood:
-    """Bits/dim of p(x), or of p(x | label), over all items, term by term with standard errors.
+    """Bits/dim of p(x), or of p(x | condition), over all items, term by term with standard errors.
 
     Args:
         model: a model with a bound.
-        items: raw items, with labels where `config.labelled`.
+        items: raw items, with labels or another condition where `config.labelled`.
         config: seed, draws, steps and whether labels are given; None for `BoundConfig()`.
         on_step: called as on_step(items done, items).
 
     Raises:
         ValueError: for a model without a bound, fewer than two items, which have no standard error,
-            steps for a model without them, and `labelled` without labels.
+            steps for a model without them, and `labelled` without a condition.
     """
     config = config or BoundConfig()
     return likelihood_of(model, bounds(model, items, config, on_step=on_step), config)
@@ -133,17 +134,20 @@ def bounds(
         raise ValueError(
             f"model: {type(model).__name__} has no method `bound`; give a model with one"
         )
-    if config.labelled and items.labels is None:
-        raise ValueError("labelled=True: these items have no labels; use labelled=False")
+    if config.labelled and items.given is None:
+        raise ValueError(
+            "labelled=True: these items have neither labels nor another condition; use "
+            "labelled=False"
+        )
     if len(items) < 2:
         raise ValueError(f"items: {len(items)}; a standard error needs at least two, give more")
 
     parts: list[Bound] = []
     done = 0
     with evaluating(model):
-        for x, labels in _batches(model, items):
+        for x, given in _batches(model, items):
             seeds = range(config.seed + done, config.seed + done + len(x))
-            condition = labels if config.labelled else None
+            condition = given if config.labelled else None
             parts.append(_bound(model, x, condition, seeds, config))
             done += len(x)
             if on_step is not None:
@@ -153,11 +157,11 @@ def bounds(
 
 
 def _batches(model: Model, items: Items) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Items and labels on the model's device, `BATCH` at a time."""
+    """Items and their conditions on the model's device, `BATCH` at a time."""
     device = device_of(model)
     for index in torch.arange(len(items)).split(BATCH):
         some = items.take(index)
-        yield some.x.to(device), None if some.labels is None else some.labels.to(device)
+        yield some.x.to(device), None if some.given is None else some.given.to(device)
 
 
 def _bound(

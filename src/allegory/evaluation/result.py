@@ -88,8 +88,8 @@ class Evaluation:
         measured: how many test items the figures are of.
         available: how many there are.
         likelihood: the bound of p(x), term by term; None for a model without a bound.
-        conditional: that of p(x | label), for data of several classes.
-        label_cost: bits/dim for the label itself.
+        conditional: that of p(x | condition), for example the label, for data with a condition.
+        label_cost: bits/dim for the label itself; None for another condition.
         histogram: bits/dim by the histogram of each number alone; None for continuous data, and
             without a reference.
         bounds: other bounds of `config.compared` of the test items.
@@ -150,6 +150,8 @@ class Evaluation:
             yield Measure("nats, p(x)", nats.mean, nats.error, "nats")
             for number, cost in enumerate(self.likelihood.latents, start=1):
                 yield _bits(f"  cost of z{number}", cost)
+        if self.conditional is not None and self.label_cost is None:
+            yield _bits("bits/dim, p(x | condition)", self.conditional.total)
         if self.conditional is not None and self.label_cost is not None:
             with_label = self.conditional.total
             both = Estimate(with_label.mean + self.label_cost, with_label.error)
@@ -174,7 +176,10 @@ class Evaluation:
         """The quality of the samples."""
         if self.accuracy is not None:
             total, real = self.accuracy.total, self.accuracy.real
-            shown = "samples that show their label"
+            is_class = self.generated.condition is None
+            shown = "samples that show " + (
+                "their label" if is_class else "the label of their item"
+            )
             yield Measure(shown, 100 * total.mean, 100 * total.error, "%")
             if real is not None:
                 yield Measure("the same classifier on real test items", 100 * real, None, "%")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..likelihood.bound import loss_by_log_snr
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def loss_over_log_snr(
     model: HasTrajectory,
     raw: Shaped[Tensor, "n *shape"],
-    labels: Int64[Tensor, " n"] | None = None,
+    condition: Shaped[Tensor, "n *row"] | None = None,
     *,
     seed: int = 0,
     points: int = 24,
 ) -> Figure:
-    """Bits/dim per unit of log-SNR with a band of one standard error; with labels, also given them.
+    """Bits/dim per unit of log-SNR with a band of one standard error, also given a condition.
 
     The curve is 1/2 E|eps - eps_hat|^2 (Luo 2022, eq. 110, in continuous time), the area under it
     the diffusion term.
@@ -35,7 +35,7 @@ def loss_over_log_snr(
     Args:
         model: a diffusion model whose path has finite ends.
         raw: raw items.
-        labels: one label per item; None draws the curve of p(x) alone.
+        condition: one row per item; None draws the curve of p(x) alone.
         seed: item i draws from seed + i.
         points: number of values of log-SNR.
 
@@ -49,12 +49,12 @@ def loss_over_log_snr(
     axes = page.subplots()
     curves = (
         {"p(x)": (None, BLUE)}
-        if labels is None
-        else {"p(x)": (None, BLUE), "p(x | label)": (labels, ORANGE)}
+        if condition is None
+        else {"p(x)": (None, BLUE), f"p(x | {model.spec.given_name})": (condition, ORANGE)}
     )
 
-    for name, (condition, color) in curves.items():
-        log_snr, bits = _curve(model, raw, condition, seed, points)
+    for name, (rows, color) in curves.items():
+        log_snr, bits = _curve(model, raw, rows, seed, points)
         mean, error = bits.mean(1), bits.std(1) / math.sqrt(len(raw))
         start, end = model.denoiser.path.schedule.ends
         area = mean.mean().item() * (start - end)
@@ -83,7 +83,7 @@ def _curve(
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points n"]]:
     device = device_of(model)
     x0 = model.spec.encode(raw.to(device))
-    labels = None if condition is None else condition.to(device)
+    rows = None if condition is None else condition.to(device)
 
     with evaluating(model):
         log_snr, nats = loss_by_log_snr(
@@ -91,7 +91,7 @@ def _curve(
             x0,
             seeds=range(seed, seed + len(x0)),
             points=points,
-            condition=labels,
+            condition=rows,
         )
 
     return log_snr, bits_per_dim(nats, model.spec).cpu()

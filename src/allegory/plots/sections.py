@@ -129,8 +129,8 @@ def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
     generated = evaluation.generated
     spec = model.spec
     count = min(3 if is_image(spec.shape) else _MAX_POINTS, len(generated))
-    labels = None if generated.labels is None else generated.labels[:count]
-    states = list(model.trajectory(evaluation.seeds[:count], labels, evaluation.config.sampler))
+    rows = None if generated.given is None else generated.given[:count]
+    states = list(model.trajectory(evaluation.seeds[:count], rows, evaluation.config.sampler))
 
     return Section(
         "How a sample comes about",
@@ -176,7 +176,7 @@ def _meaning(spec: DataSpec) -> str:
 def _terms(spec: DataSpec, evaluation: Evaluation, likelihood: Likelihood) -> Section:
     likelihoods = {"p(x)": likelihood}
     if evaluation.conditional is not None:
-        likelihoods["p(x | label)"] = evaluation.conditional
+        likelihoods[f"p(x | {spec.given_name})"] = evaluation.conditional
     others = {} if evaluation.histogram is None else {"histogram": evaluation.histogram}
     versus = " The histogram codes every number alone." if others else ""
     totals = [f"{name}: {value.total.mean:.3f} bits/dim" for name, value in likelihoods.items()]
@@ -215,17 +215,17 @@ def _compared(evaluation: Evaluation) -> Section:
 
 def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Section:
     test = dataset.test
-    labels = None if evaluation.conditional is None or test.labels is None else test.labels
-    some = subset(Items(test.x, labels), _CURVE_ITEMS)
+    rows = None if evaluation.conditional is None else test.given
+    some = subset(Items(test.x, condition=rows), _CURVE_ITEMS)
     gap = (
-        " The area between the two curves is the information in the label."
-        if labels is not None
+        f" The area between the two curves is the information in the {model.spec.given_name}."
+        if rows is not None
         else ""
     )
 
     return Section(
         "The bound by noise level",
-        loss_over_log_snr(model, some.x, some.labels, seed=evaluation.config.seed),
+        loss_over_log_snr(model, some.x, some.condition, seed=evaluation.config.seed),
         "The diffusion term per unit of log-SNR: half the squared error of the predicted noise "
         "(Luo 2022, eq. 110, in"
         " continuous time). The area under the curve is the term itself, whatever the "

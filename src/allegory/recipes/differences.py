@@ -60,6 +60,13 @@ def check_same_kind(spec: DataSpec, path: Path) -> None:
                 f"--from {path}: its {name} are {_text(theirs)} and those of the data "
                 f"{_text(mine)}; give data of the same {name}, or train without --from"
             )
+    if spec.condition != began.condition:
+        mine, theirs = map(_text, (spec.condition, began.condition))
+        more = " of other words, names or ranges" if mine == theirs else ""
+        raise ValueError(
+            f"--from {path}: its condition is {theirs} and that of the data {mine}{more}; give "
+            "data of the same condition, or train without --from"
+        )
 
 
 def check_same_model(run: Run, begun: Run, path: Path) -> None:

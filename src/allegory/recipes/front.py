@@ -137,6 +137,8 @@ def _for_model(model: nn.Module, dataset: Dataset) -> Dataset:
     try:
         if (spec.classes is None) != (dataset.spec.classes is None):
             raise ValueError("labels on one side only; give them to both or to none")
+        if (spec.condition is None) != (dataset.spec.condition is None):
+            raise ValueError("a condition on one side only; give it to both or to none")
         return dataset.as_spec(spec)
     except ValueError as error:
         raise ValueError(

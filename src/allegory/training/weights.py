@@ -23,7 +23,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-ITEM_METADATA = ("shape", "levels", "classes")
+ITEM_METADATA = ("shape", "levels", "classes", "condition_hash")
 """What a file of weights says of the items of its model."""
 _MOST_HEADER = 2**24
 """The largest header that is read, in bytes; one of 100,000 tensors has less."""
@@ -161,7 +161,8 @@ def not_finite(weights: Mapping[str, Tensor]) -> list[str]:
 def item_metadata(spec: object) -> dict[str, str]:
     """What a file of weights says of the items of its model: their shape, as "1,8,8".
 
-    Their numbers of levels and classes are in it too, where they have them.
+    Their numbers of levels and classes, and a hash of their condition, are in it too, where they
+    have them.
 
     Args:
         spec: the `spec` of the model; None for a model without.
