@@ -802,6 +802,54 @@ MUTANTS = {
         "numerics/test_dropout.py models/test_generator.py",
     ),
     # Guidance
+    "classifier, gradient at half the state": Mutant(
+        "guidance/tilt.py",
+        "value = log_weight(x, level, given)",
+        "value = log_weight(x / 2 + x_t.detach() / 4, level, given)",
+        "guidance/test_tilt.py",
+    ),
+    "log-weight, shift of eps": Mutant(
+        "guidance/tilt.py",
+        "eps = prediction.eps - level.sigma * change",
+        "eps = prediction.eps - level.sigma**2 * change",
+        "guidance/test_tilt.py",
+    ),
+    "log-weight, shift of x0": Mutant(
+        "guidance/tilt.py",
+        "level.sigma * (level.sigma / level.alpha) * change",
+        "level.sigma**2 * change",
+        "guidance/test_tilt.py",
+    ),
+    "log-weight at x0, without the Jacobian": Mutant(
+        "guidance/tilt.py",
+        "found.append(base(x, level, given))",
+        "found.append(base(x.detach(), level, given))",
+        "guidance/test_tilt.py",
+    ),
+    "log-weight, energy": Mutant(
+        "guidance/tilt.py",
+        "return energy - self.scale * self.log_weight",
+        "return energy + self.scale * self.log_weight",
+        "guidance/test_tilt.py",
+    ),
+    "classifier guidance, hidden class": Mutant(
+        "guidance/classifier.py",
+        "return torch.where(hidden, 0.0, chosen)",
+        "return chosen",
+        "guidance/test_tilt.py",
+    ),
+    "posterior of the label": Mutant(
+        "process/exact.py",
+        "return torch.stack(parts, 1) - joint.logsumexp(1, keepdim=True)",
+        "return torch.stack(parts, 1)",
+        "guidance/test_tilt.py",
+    ),
+    "classifier, loss at the noised state": Mutant(
+        "models/classifier.py",
+        "logits = self.logits(noised.x_t, noised.level)",
+        "logits = self.logits(noised.x0, noised.level)",
+        "models/test_classifier.py",
+    ),
     "guidance scale": Mutant(
         "guidance/scale.py",
         "found = start.extrapolate(end, w)",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.helpers.paths import ONE_PER_SCALING, PATHS
 
-from allegory import Mixture, Prediction, grid, initial_noise, sample
+from allegory import Mixture, Prediction, flow_log_prob, grid, initial_noise, sample
 from allegory.data import DataSpec
 from allegory.guidance import ClassifierGuidance, Tilt, tilt
 from allegory.models import Classifier
@@ -197,6 +197,15 @@ def test_the_guided_score_can_be_differentiated_again():
         for p in (guided, oracle)
     ]
     torch.testing.assert_close(*jacobians, rtol=1e-8, atol=1e-8)
+
+
+def test_the_likelihood_of_a_guided_mixture_is_that_of_the_class():
+    path = Path(LinearLogSNR(8, -7))
+    oracle, y = labelled(path), LABELS[:4]
+    x = oracle.sample(range(4))
+    guided = flow_log_prob(ClassifierGuidance(oracle)(oracle), x, condition=y)
+    exact = flow_log_prob(oracle, x, condition=y)
+    torch.testing.assert_close(guided.log_prob, exact.log_prob, rtol=1e-9, atol=1e-9)
 
 
 def test_a_classifier_serves_every_scaling_of_its_schedule():
