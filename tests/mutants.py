@@ -106,6 +106,30 @@ MUTANTS = {
     "fractions of a histogram": Mutant(
         "plots/marginals.py", "[0] / len(values)", "[0]", "plots/test_figures.py"
     ),
+    "text: what follows its end is not read": Mutant(
+        "conditions/text.py",
+        "mask = known[:, None, None]",
+        "mask = torch.ones_like(known)[:, None, None]",
+        "conditions/test_text.py",
+    ),
+    "text: mean over its words": Mutant(
+        "conditions/text.py",
+        "(weight * both).sum(1) / weight.sum(1)",
+        "(weight * both).mean(1)",
+        "conditions/test_text.py",
+    ),
+    "text by an encoder: mean over its tokens": Mutant(
+        "conditions/encoders.py",
+        "hidden.float().mean(1)",
+        "hidden.float()[:, 0]",
+        "conditions/test_encoded_text.py",
+    ),
+    "text by an encoder: its hash": Mutant(
+        "conditions/encoded_text.py",
+        "if loaded.hash != self.hash:",
+        "if not self.hash:",
+        "conditions/test_encoded_text.py",
+    ),
     # The forward process
     "drift, sign": Mutant(
         "process/path.py",

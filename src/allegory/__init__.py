@@ -17,10 +17,12 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from .conditions import Combined as Combined
+    from .conditions import EncodedText as EncodedText
     from .conditions import Labels as Labels
     from .conditions import Numbers as Numbers
     from .conditions import Picture as Picture
     from .conditions import Tags as Tags
+    from .conditions import Text as Text
     from .data import Dataset as Dataset
     from .data import DataSpec as DataSpec
     from .data import load as load
@@ -71,6 +73,8 @@ _HOME = {
     "Numbers": "conditions",
     "Tags": "conditions",
     "Picture": "conditions",
+    "Text": "conditions",
+    "EncodedText": "conditions",
     "Combined": "conditions",
     # The forward process
     "Path": "process",

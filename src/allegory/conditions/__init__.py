@@ -10,6 +10,7 @@ from .base import (
     rows_of,
 )
 from .combined import Combined
+from .encoded_text import EncodedText
 from .labels import Labels
 from .numbers import Numbers, Tags
 from .picture import Picture
@@ -20,6 +21,7 @@ __all__ = [
     "Combined",
     "Condition",
     "Conditioning",
+    "EncodedText",
     "Labels",
     "NoConditioning",
     "Numbers",

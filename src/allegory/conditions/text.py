@@ -47,6 +47,25 @@ def split_text(text: str, unit: str) -> list[str]:
     return pattern.findall(unicodedata.normalize("NFC", text).lower())
 
 
+def texts_of(values: Any) -> tuple[list[str], bool]:
+    """The texts that a user gives, and whether they are one for all items.
+
+    Args:
+        values: a text, or one per item in a list, an array or a column.
+
+    Raises:
+        ValueError: for what is no text.
+    """
+    plain = values.tolist() if hasattr(values, "tolist") else values
+    if isinstance(plain, str):
+        return [plain], True
+
+    are_texts = isinstance(plain, list | tuple) and all(isinstance(each, str) for each in plain)
+    if not are_texts or not plain:
+        raise ValueError(f"condition={values!r:.60}: give text, one for all items or one each")
+    return [*plain], False
+
+
 @dataclass(frozen=True)
 class Text(Condition):
     """A text per item: rows are the numbers of its words, 0 after its end, all -1 where hidden.
@@ -137,16 +156,9 @@ class Text(Condition):
         Raises:
             ValueError: for what is no text.
         """
-        if isinstance(values, str):
-            return self._rows([values])[0]
-        texts = values.tolist() if hasattr(values, "tolist") else values
-        if isinstance(texts, str):
-            return self._rows([texts])[0]
-
-        are_texts = isinstance(texts, list | tuple) and all(isinstance(t, str) for t in texts)
-        if not are_texts or not texts:
-            raise ValueError(f"condition={values!r:.60}: give text, one for all items or one each")
-        return self._rows(texts)
+        texts, is_one = texts_of(values)
+        rows = self._rows(texts)
+        return rows[0] if is_one else rows
 
     def texts(self, rows: Int64[Tensor, "n length"]) -> list[str]:
         """The words of each row, "?" for an unknown one."""
