@@ -72,6 +72,7 @@ _HOME = {
     "Labels": "conditions",
     "Numbers": "conditions",
     "Tags": "conditions",
+    "Text": "conditions",
     "Picture": "conditions",
     "Text": "conditions",
     "EncodedText": "conditions",

@@ -76,7 +76,7 @@ def test_a_damaged_file_is_refused(run, tmp_path, capsys, content):
     ("words", "says"),
     [
         (("--steps", "0"), "steps=0; give a whole number, 1 to 1,000"),
-        (("--guide", "cfg:2"), "no classes; leave it out"),
+        (("--guide", "cfg:2"), "no condition; leave it out"),
         (("--iterations", "0"), "iterations=0; give a whole number"),
         (("--batch", "-1"), "batch=-1; give a whole number"),
     ],

@@ -5,16 +5,16 @@ from __future__ import annotations
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
-from ..data import Dataset, DataSpec
+from ..data import Dataset, DataSpec, Items
+from ..data.condition_files import condition_arrays
 from ..evaluation import Classification, Evaluation
 from ..files import check_replaceable, write_whole
 from ..models.base import HasTrajectory, Model
-from ..plots import classifier_sections, report, sample_grid, sections
+from ..plots import classifier_sections, grid_of, report, sections
 from ..recipes import RunFolder
 
 if TYPE_CHECKING:
@@ -37,28 +37,30 @@ def free_name(folder: Path) -> Path:
     return next(file for i in count(1) if not (file := folder / f"samples-{i}.png").exists())
 
 
-def save_samples(out: Path, raw: Tensor, labels: Tensor | None, spec: DataSpec) -> None:
-    """Write samples as a picture, or as arrays (`x` and `labels` in an .npz).
+def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
+    """Write samples as a picture, or as arrays (`x`, `labels` and `condition` in an .npz).
 
-    Labels are written as the data have them, so that the file can be read as data.
+    Labels and conditions are written as the data have them, so that the file can be read as data.
 
     Args:
         out: the file; its suffix decides. Its folder is made if it is absent.
-        raw: samples (n, *shape) in the data's own unit.
-        labels: indices of classes (n,); None: no classes.
+        samples: in the data's own unit, with their labels or conditions where there are some.
         spec: what the items are.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
 
     file = BytesIO()
     if out.suffix == ".png":
-        _write_png(file, sample_grid(raw, labels, spec))
+        _write_png(file, grid_of(samples, spec))
     elif out.suffix == ".npy":
-        np.save(file, raw.numpy())
-    elif labels is None:
-        np.savez(file, x=raw.numpy())
+        np.save(file, samples.x.numpy())
     else:
-        np.savez(file, x=raw.numpy(), labels=spec.class_values(labels))
+        arrays: dict[str, Any] = {"x": samples.x.numpy()}
+        if samples.labels is not None:
+            arrays["labels"] = spec.class_values(samples.labels)
+        if samples.condition is not None and spec.condition is not None:
+            arrays |= condition_arrays(spec.condition, samples.condition)
+        np.savez(file, **arrays)
 
     write_whole(out, file.getvalue())
 

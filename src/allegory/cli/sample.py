@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tyro.conf import UseAppendAction, arg
+
 from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..data import DataSpec
     from ..models.base import HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import Sampler
@@ -34,6 +33,12 @@ class Sample(SamplerOptions, RunOptions):
     """Draw this class only, by its name or number in the data, e.g. cat or 7; by default all
     classes in turn.
     """
+    condition: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="VALUE")] = ()
+    """What the model is told, as the data have it: cat; smiling,young; age=30,dose=0.5; "a red
+    seven"; NAME=VALUE, repeated, for several; none. @FILE has one per sample: lines of .txt or
+    .csv, an array in .npy, pictures, or a folder of them. By default those of the test items in
+    turn.
+    """
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
     out: Annotated[str | None, optional("FILE")] = None
@@ -49,11 +54,11 @@ class Sample(SamplerOptions, RunOptions):
 
     def run(self) -> None:
         """Draw the samples and write them."""
-        from ..data import Items
         from ..lookup import check_count
         from ..models.base import HasTrajectory, check_generative, check_samples, is_conditional
         from ..progress import progress
         from . import tables
+        from .conditions import chosen_conditions, samples_with
         from .files import save_samples
         from .pictures import is_folder, save_pictures
 
@@ -72,20 +77,24 @@ class Sample(SamplerOptions, RunOptions):
         else:
             self.refuse()
 
-        labels = _labels(self.label, len(seeds), folder.spec, is_conditional(model))
+        kind = folder.spec.given if is_conditional(model) else None
+        chosen = chosen_conditions(folder, kind, self.condition, self.label, len(seeds))
+        if chosen.said:
+            tables.remark(chosen.said)
         with progress() as on_progress:
             raw = model.sample(
                 seeds,
-                labels,
+                chosen.rows,
                 sampler,
                 batch=self.batch,
                 on_step=lambda done, total: on_progress("sampling", done, total),
             )
-            samples = check_samples(raw, "this run").cpu()
+            found = check_samples(raw, "this run").cpu()
+            samples = samples_with(found, chosen, folder.spec.condition)
             if is_folder(str(self.out or out)):
-                save_pictures(out, Items(samples, labels), seeds, folder.spec, on_progress)
+                save_pictures(out, samples, seeds, folder.spec, on_progress)
             else:
-                save_samples(out, samples, labels, folder.spec)
+                save_samples(out, samples, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
     def _file(self, folder: RunFolder) -> Path:
@@ -162,27 +171,3 @@ def _seeds(text: str | None, count: int) -> range:
     if seeds.start < 0 or seeds.stop > 2**63:
         raise ValueError(f"--seeds {text!r}: give seeds from 0 to 2^63 - 1, e.g. 0:64")
     return seeds
-
-
-def _labels(label: str | None, count: int, spec: DataSpec, conditional: bool) -> Tensor | None:
-    """The classes of samples: one class, or all in turn; None for a model without a condition.
-
-    Args:
-        label: the value of a class as text; None for all classes.
-        count: the number of samples.
-        spec: its classes.
-        conditional: whether the model takes a class as its condition.
-    """
-    import torch
-
-    if not conditional or spec.classes is None:
-        if label is not None:
-            raise ValueError(f"--label {label}: this run has no classes; leave it out")
-        return None
-
-    if label is None:
-        return torch.arange(count) % spec.classes
-    try:
-        return spec.class_index(label).expand(count)
-    except ValueError as error:
-        raise ValueError(f"--label: {error}") from None

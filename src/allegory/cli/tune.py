@@ -11,6 +11,7 @@ from .options import RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
     from ..models.base import HasTrajectory
+    from ..recipes import RunFolder
     from ..sampling import TunedSampler, TuningConfig
 
 _FIRST_SEED = 10**6
@@ -61,7 +62,7 @@ class Tune(RunOptions):
                 f"RUN {self.folder!r}: no diffusion model, it has no steps; nothing to tune"
             )
         guide = SamplerOptions(guide=self.guide).guide_text()
-        tuned = self._fit(model, guide, config)
+        tuned = self._fit(folder, model, guide, config)
         file = save_tuned(folder, tuned, guide)
 
         figures = {
@@ -73,26 +74,32 @@ class Tune(RunOptions):
         tables.show(self.json, figures)
         tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
 
-    def _fit(self, model: HasTrajectory, guide: str | None, config: TuningConfig) -> TunedSampler:
+    def _fit(
+        self, folder: RunFolder, model: HasTrajectory, guide: str | None, config: TuningConfig
+    ) -> TunedSampler:
         """The sampler, fitted to items whose seeds begin at that of the `config`."""
-        import torch
-
         from ..models.base import device_of, is_conditional
         from ..process.guide_items import check_items
         from ..progress import progress
         from ..sampling import Sampler, initial_noise, tune
+        from . import tables
+        from .conditions import in_turn
 
         for parameter in model.denoiser.parameters():
             parameter.requires_grad_(False)
         seeds = range(config.seed, config.seed + self.items + config.held_out)
         device = device_of(model)
-        classes = model.spec.classes if is_conditional(model) else None
+        rows, said = None, ""
+        if is_conditional(model):
+            remedy = "the data back their place"
+            rows, _, said = in_turn(folder, len(seeds), remedy)
         sampler = Sampler(guide=guide).bound_to(model.spec.given)
         check_items(sampler.guides, model.spec)
-        needs_classes = any(getattr(each, "needs_condition", False) for each in sampler.guides)
-        if classes is None and needs_classes:
-            raise ValueError(f"--guide {guide}: this run has no classes; leave it out")
-        labels = None if classes is None else (torch.arange(len(seeds)) % classes).to(device)
+        needs_one = any(getattr(each, "needs_condition", False) for each in sampler.guides)
+        if rows is None and needs_one:
+            raise ValueError(f"--guide {guide}: this run has no condition; leave it out")
+        if said:
+            tables.remark(said)
         x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds).to(device)
 
         with progress() as on_progress:
@@ -100,6 +107,6 @@ class Tune(RunOptions):
                 sampler.guided(model.denoiser),
                 x_T,
                 config,
-                condition=labels,
+                condition=None if rows is None else rows.to(device),
                 on_step=lambda done, total: on_progress("tuning", done, total),
             )

@@ -110,6 +110,7 @@ def _shaped(array: NDArray[Any], kind: Kind) -> Any:
         return _channels_first(array)
     if array.dtype.kind != "U" or made is Labels:
         return array
+
     texts: list[str] = array.tolist()
     return [[text] for text in texts] if made is Tags else texts
 
@@ -133,6 +134,7 @@ def check_names(values: Mapping[str, Any], kind: Condition) -> None:
         given, wanted = {*found}, kind.names
     else:
         return
+
     for name in wanted:
         if name not in given:
             raise ValueError(f"add {name!r}")
@@ -150,6 +152,7 @@ def _sets(values: Any) -> list[list[str]] | None:
         return None
     if not all(isinstance(each, set | frozenset | list | tuple) for each in values):
         return None
+
     if not all(isinstance(name, str) for each in values for name in each):
         return None
     return [sorted(each) for each in values]
@@ -188,6 +191,7 @@ def _natural(array: NDArray[Any], is_alone: bool) -> type[Condition]:
                 "floats for a number, or condition_kind="
             )
         return Labels
+
     if array.ndim == 2 and is_truth:
         return Tags
     if array.ndim <= 2 and not is_text:

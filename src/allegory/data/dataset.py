@@ -175,6 +175,7 @@ class Dataset:
         if wanted is None:
             train, validation, test = (replace(items, condition=None) for items in self.sets)
             return (train, validation, test), ("the run learned no condition, so it is left out",)
+
         try:
             if self.conditions is None:
                 raise ValueError("give data of the same kind")

@@ -1,18 +1,22 @@
 """Items from .npy and .npz files. Nothing is unpickled, so a file can hold numbers and text only.
 
 Arrays are read as `arrays.py` says. An .npz holds `x` (or one array of any name) with `labels` or
-`y`, and may hold `x_validation` and `x_test` with theirs; `x_train` and `y_train` mean `x` and `y`.
+`y`, and `condition` or `captions` (`condition_files.py`), and may hold `x_validation` and `x_test`
+with theirs; `x_train` and `y_train` mean `x` and `y`.
 Labels are whole numbers, text or booleans, and classes are those of the training set. A missing set
 is held out of the training set (`splits.py`).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..conditions.classes import ClassName, are_counted, class_index, class_names, untrained
 from ..lookup import printable
 from .array_files import Arrays, read_arrays
 from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
+from .condition_files import condition_names, condition_of
+from .condition_values import with_conditions
 from .dataset import Dataset
 from .items import Items
 from .splits import SET_NAMES, complete
@@ -46,8 +50,9 @@ def array_file(
         raw = _sets(arrays, declared)
         labels = raw["train"].labels
         names = None if labels is None else class_names(labels)
-        found = complete(_indexed(raw, names))
-        spec = spec_of(found, raw["train"].declared, names)
+        values = {part: each.condition for part, each in raw.items()}
+        found, kind = with_conditions(complete(_indexed(raw, names)), values)
+        spec = replace(spec_of(found, raw["train"].declared, names), condition=kind)
     except ValueError as error:
         raise ValueError(f"{printable(path)}: {error}") from None
 
@@ -57,7 +62,7 @@ def array_file(
         *_not_read(arrays),
         *untrained(train.labels, spec.class_names, spec.classes),
     )
-    return Dataset(path.stem, spec, train, validation, test, notes=notes)
+    return Dataset(path.stem, spec, train, validation, test, notes=notes, conditions=values)
 
 
 def _not_read(arrays: Arrays) -> tuple[str, ...]:
@@ -66,7 +71,8 @@ def _not_read(arrays: Arrays) -> tuple[str, ...]:
     for ending, part in _ENDINGS.items():
         if f"x{ending}" in arrays:
             labels = f"labels{ending}" if f"labels{ending}" in arrays else f"y{ending}"
-            read[part] = {f"x{ending}", labels}
+            given = condition_names({*arrays}, ending, {*_ENDINGS})
+            read[part] = {f"x{ending}", labels, *given.values()}
 
     rest = sorted({*arrays} - set().union(*read.values()))
     if not rest:
@@ -74,7 +80,7 @@ def _not_read(arrays: Arrays) -> tuple[str, ...]:
     listed = ", ".join(printable(name) for name in rest)
     return (
         f"arrays that are not read: {listed}; items are x, x_train, x_validation and x_test, and "
-        "their labels are labels or y with the same ending",
+        "their labels are labels or y, their condition is condition, with the same ending",
     )
 
 
@@ -84,7 +90,8 @@ def _sets(arrays: Arrays, declared: Declared) -> dict[str, RawItems]:
     for ending, part in _ENDINGS.items():
         if f"x{ending}" in arrays:
             labels = arrays.get(f"labels{ending}", arrays.get(f"y{ending}"))
-            sets[part] = raw_items(arrays[f"x{ending}"], labels, declared)
+            condition = condition_of(arrays, condition_names({*arrays}, ending, {*_ENDINGS}))
+            sets[part] = raw_items(arrays[f"x{ending}"], labels, declared, condition)
 
     if "train" not in sets:
         raise ValueError(

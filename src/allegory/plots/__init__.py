@@ -2,6 +2,7 @@
 
 from .accuracy import accuracy_over_log_snr, classifier_sections
 from .bound import bound_terms, bounds_compared
+from .conditioned import grid_of
 from .curve import training_curve
 from .field import energy_surface, score_field
 from .loss_by_noise import loss_over_log_snr
@@ -19,6 +20,7 @@ __all__ = [
     "bounds_compared",
     "classifier_sections",
     "energy_surface",
+    "grid_of",
     "loss_over_log_snr",
     "marginals",
     "noising",

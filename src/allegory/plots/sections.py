@@ -16,13 +16,13 @@ from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
 from ..models.base import HasTrajectory, Model, has_bound
 from .bound import bound_terms, bounds_compared
+from .conditioned import grid_of
 from .curve import training_curve
 from .items import is_image, is_plane
 from .loss_by_noise import loss_over_log_snr
 from .marginals import marginals
 from .plane import plane_sections
 from .report import Section
-from .samples import sample_grid
 from .trajectories import noising, trajectory_grid
 
 _CURVE_ITEMS = 150
@@ -68,17 +68,19 @@ def sections(
 
 
 def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
-    labels = evaluation.generated.labels
+    generated = evaluation.generated
     if is_plane(dataset.spec.shape):
         what = "points of the plane"
     elif not is_image(dataset.spec.shape):
         what = "one per row"
+    elif generated.condition is not None:
+        what = "with the conditions of test items"
     else:
-        what = "in no order" if labels is None else "one column per class"
+        what = "in no order" if generated.labels is None else "one column per class"
 
     return Section(
         "Samples",
-        sample_grid(evaluation.generated.x, labels, dataset.spec, dataset.test.x),
+        grid_of(generated, dataset.spec, dataset.test),
         f"Samples of the model, {what}; none was picked by "
         f"hand.{_accuracy(evaluation)}{_steps(evaluation)}",
         f"Samples of the model trained on {dataset.name}, {what}.",

@@ -1,0 +1,105 @@
+"""Conditions in files of arrays: `condition`, or `condition_NAME` for several, and `captions`.
+
+The condition of the set x_test is in `condition_test`, or in `condition_NAME_test`, as labels are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..conditions import Combined, Condition, Labels, Picture, Tags, Text
+from ..conditions.classes import class_values
+
+_ONE, _TEXT, _PART = "condition", "captions", "condition_"
+
+
+def condition_names(names: set[str], ending: str, others: set[str]) -> dict[str, str]:
+    """The arrays of a file that hold the condition of a set, by the name of the part.
+
+    Args:
+        names: of all arrays.
+        ending: of the arrays of the set, such as "_test"; "" for the training set.
+        others: endings of the other sets.
+
+    Returns:
+        The name of each array by that of its part; one without a name where there is one.
+
+    Raises:
+        ValueError: for a condition in one array and in several at once.
+    """
+    alone = [name for name in (f"{_ONE}{ending}", f"{_TEXT}{ending}") if name in names]
+    parts = {
+        name.removeprefix(_PART).removesuffix(ending): name
+        for name in sorted(names)
+        if name.startswith(_PART) and name.endswith(ending) and name != f"{_ONE}{ending}"
+    }
+
+    if ending == "":
+        parts = {part: name for part, name in parts.items() if not _has_ending(part, others)}
+    if len(alone) + bool(parts) > 1:
+        raise ValueError(
+            f"{', '.join([*alone, *parts.values()])}: name one array condition, or each of several "
+            "condition_NAME"
+        )
+    return {"": alone[0]} if alone else parts
+
+
+def condition_of(arrays: Mapping[str, NDArray[Any]], names: Mapping[str, str]) -> Any:
+    """The condition in these arrays, as `condition_values` takes it; None where there is none.
+
+    Args:
+        arrays: by name.
+        names: from `condition_names`.
+    """
+    if not names:
+        return None
+    if "" in names:
+        return arrays[names[""]]
+    return {part: arrays[name] for part, name in names.items()}
+
+
+def condition_arrays(
+    kind: Condition, rows: Shaped[Tensor, "n *row"]
+) -> dict[str, NDArray[np.generic]]:
+    """The values of conditions as arrays that are read as the same conditions again.
+
+    Args:
+        kind: of the condition.
+        rows: one per item.
+
+    Returns:
+        The arrays by name, without classes that are hidden.
+    """
+    if not isinstance(kind, Combined):
+        found = {_ONE: _values(kind, rows)}
+    else:
+        found = {
+            f"{_PART}{name}": _values(part, kind.part(rows, name))
+            for name, part in zip(kind.names, kind.parts, strict=True)
+        }
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _has_ending(part: str, others: set[str]) -> bool:
+    """Whether a part is the condition of another set, as "test" and "who_test" are."""
+    return any(f"_{part}".endswith(ending) for ending in others if ending)
+
+
+def _values(kind: Condition, rows: Tensor) -> NDArray[np.generic] | None:
+    if isinstance(kind, Labels):
+        return None if bool((rows < 0).any()) else class_values(rows, kind.names)
+    if isinstance(kind, Text):
+        return np.array(kind.texts(rows))
+
+    if isinstance(kind, Picture):
+        return np.asarray(rows[:, : kind.shape[0]].numpy())
+    if isinstance(kind, Tags) and not bool(torch.isnan(rows).any()):
+        return np.asarray((rows == 1).numpy())
+    return np.asarray(rows.numpy())
