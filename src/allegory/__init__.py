@@ -72,7 +72,6 @@ _HOME = {
     "Labels": "conditions",
     "Numbers": "conditions",
     "Tags": "conditions",
-    "Text": "conditions",
     "Picture": "conditions",
     "Text": "conditions",
     "EncodedText": "conditions",

@@ -9,6 +9,7 @@ import allegory as al
 from allegory.data import Dataset
 from allegory.data.condition_kinds import PART_DROPOUT
 from allegory.data.condition_values import condition_values
+from allegory.data.flips import flip
 
 COUNT = 60
 RNG = np.random.default_rng(0)
@@ -153,6 +154,12 @@ def test_other_data_are_told_by_the_values_of_a_run():
     numbers = Dataset.from_arrays(table[["u", "dose", "age"]], condition=["dose", "age"])
     wanted = Dataset.from_arrays(table[["u", "dose", "age"]], condition=["age", "dose"]).spec
     assert numbers.as_spec(wanted).train.condition[:, 0].tolist() == sources(numbers.train).tolist()
+
+
+def test_pictures_of_items_are_not_mirrored_apart_from_them():
+    dataset = Dataset.from_arrays(PICTURES[:, None], condition=PICTURES)
+    with pytest.raises(ValueError, match="the condition of arrays is a picture"):
+        flip(dataset, "both")
 
 
 def test_other_data_that_lack_a_condition_say_so():

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from ..conditions import Picture
 from .dataset import Dataset
 from .items import BatchTransform
 
@@ -41,6 +42,12 @@ def flip(dataset: Dataset, mode: str) -> Dataset:
         raise ValueError(
             f"flip={mode}: {dataset.name} has items of shape {dataset.spec.shape}; "
             "it is for images, leave it out"
+        )
+    given = dataset.spec.condition
+    if any(isinstance(kind, Picture) for kind in (given, *getattr(given, "parts", ()))):
+        raise ValueError(
+            f"flip={mode}: the condition of {dataset.name} is a picture, which would not be "
+            "mirrored; leave it out"
         )
     return replace(dataset, transform=Flips(_AXES[mode], dataset.transform))
 

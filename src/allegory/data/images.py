@@ -6,7 +6,9 @@ notes of the data set say. The 70,000 PNGs of MNIST (28x28) take about 5 seconds
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -14,9 +16,11 @@ from torch import Tensor
 
 from ..conditions.classes import ClassName, are_counted, untrained
 from ..lookup import printable
+from .condition_values import ConditionValues, condition_values, with_conditions
 from .dataset import Dataset
 from .encoded import Encoded
 from .folders import Found, files_below, set_folders, skipped
+from .image_metadata import METADATA, image_columns
 from .items import Items
 from .pixels import decode_images
 from .spec import DataSpec
@@ -29,7 +33,9 @@ Images = dict[Path, str]
 """Images with the class of each, "" for an image in the root itself."""
 
 
-def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") -> Dataset:
+def image_folder(
+    path: Path, *, size: int | None = None, alpha: str = "drop", condition: str | None = None
+) -> Dataset:
     """The images in a folder; the subfolder of the root that holds an image is its class.
 
     Classes are those of the training images, in order of name; there are none where images lie in
@@ -39,6 +45,8 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
         path: the folder.
         size: crop each image to its centred square and resize it to size x size; None leaves it.
         alpha: "drop" leaves transparency out; "keep" makes four channels of every image.
+        condition: columns of metadata.jsonl or metadata.csv in the folder of each set that are the
+            condition, with commas between them (`image_metadata.py`); None for none.
 
     Raises:
         ValueError: without images, for images of different sizes or one that cannot be read, and
@@ -55,6 +63,7 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
         )
 
     names = _class_names(path, files)
+    values = _conditions(path, roots, files, condition)
     encoded = [Encoded(str(file), file) for images in files.values() for file in images]
     decoded = decode_images(encoded, size, alpha)
 
@@ -63,11 +72,12 @@ def image_folder(path: Path, *, size: int | None = None, alpha: str = "drop") ->
         for part, images in files.items()
     }
     counts = {part: len(images) for part, images in files.items()}
-    notes = [*_notes(path, found, roots, sets), *transparency_note(decoded.transparent, alpha)]
+    known = _without_metadata(found) if condition else found
+    notes = [*_notes(path, known, roots, sets), *transparency_note(decoded.transparent, alpha)]
     own = sets_of(decoded.x, counts, labels)
     # Folders are sorted by class, and the first items should be of all of them.
     own = {part: items if part == "train" else mixed(items) for part, items in own.items()}
-    return image_dataset(path.resolve().name, own, names, notes)
+    return image_dataset(path.resolve().name, own, names, notes, values)
 
 
 def image_dataset(
@@ -75,6 +85,7 @@ def image_dataset(
     parts: Mapping[str, Items],
     class_names: Sequence[ClassName] | None = None,
     notes: Sequence[str] = (),
+    conditions: Mapping[str, ConditionValues | None] | None = None,
 ) -> Dataset:
     """A data set of uint8 images.
 
@@ -83,14 +94,16 @@ def image_dataset(
         parts: its sets by name; what is missing is held out of "train".
         class_names: values of the classes by index; None without labels.
         notes: what was skipped, and why.
+        conditions: the values of the conditions of each set; None for none.
     """
-    train, validation, test = complete(parts)
+    sets, kind = with_conditions(complete(parts), conditions or {})
+    train, validation, test = sets
     classes = None if class_names is None else len(class_names)
     named = None if class_names is None or are_counted(tuple(class_names)) else tuple(class_names)
 
-    spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes, named)
+    spec = DataSpec(tuple(train.x.shape[1:]), 0.0, 255.0, 256, classes, named, condition=kind)
     notes = (*notes, *untrained(train.labels, spec.class_names, spec.classes))
-    return Dataset(name, spec, train, validation, test, notes=notes)
+    return Dataset(name, spec, train, validation, test, notes=notes, conditions=conditions)
 
 
 def sets_of(
@@ -120,6 +133,32 @@ def transparency_note(transparent: int, alpha: str) -> list[str]:
         return []
     subject = "1 image has" if transparent == 1 else f"{transparent} images have"
     return [f"{subject} transparent pixels: transparency was dropped; keep it with ?alpha=keep"]
+
+
+def _conditions(
+    path: Path,
+    roots: Mapping[str, Path],
+    files: Mapping[str, Images],
+    condition: str | None,
+) -> dict[str, ConditionValues | None]:
+    """The values of the columns of ?condition, of each set."""
+    if condition is None:
+        return {}
+    names = [unquote(name) for name in condition.split(",")]
+    found: dict[str, ConditionValues | None] = {}
+    for part, images in files.items():
+        try:
+            columns = image_columns(roots[part], [*images], names)
+            found[part] = condition_values(columns, len(images))
+        except ValueError as error:
+            raise ValueError(f"{printable(path)}: {error}") from None
+
+    return found
+
+
+def _without_metadata(found: Found) -> Found:
+    """The files without those that hold the conditions."""
+    return replace(found, files=tuple(f for f in found.files if f.name not in METADATA))
 
 
 def _images(found: Found, root: Path) -> Images:

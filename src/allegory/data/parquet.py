@@ -3,10 +3,12 @@
 A row holds an encoded image (the column whose feature is an image, else the one named `image` or
 `img`) and perhaps a label (the column `label`, else the first whose feature is a class). A table
 without images whose columns are all numbers, the label aside, is one of numbers: an item holds
-those of a row. The options `image`, `label` and `columns` choose other columns.
+those of a row. The options `image`, `label` and `columns` choose other columns, and `condition`
+those that a model is conditioned on.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import Tensor
 from ..conditions.classes import ClassName, class_index, class_names, untrained
 from ..lookup import printable
 from .arrays import Declared, narrowed, raw_items, spec_of
+from .condition_values import ConditionValues, condition_values, with_conditions
 from .dataset import Dataset
 from .folders import files_below, skipped
 from .images import image_dataset, sets_of, transparency_note
@@ -25,10 +28,13 @@ from .parquet_files import Table, file_table, hub_table
 from .pixels import decode_images
 from .splits import SET_NAMES, complete
 from .table_columns import Chosen, TableOptions, chosen_columns
-from .table_values import ImageCells, Joined, label_values, number_values
+from .table_values import ImageCells, Joined, condition_columns, label_values, number_values
 
-_Labelled = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None]
+_Classes = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None]
 """The labels of each set as indices, and the values of the classes."""
+_Conditions = dict[str, ConditionValues | None]
+_Labelled = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None, _Conditions]
+"""The same, with the values of the conditions of each set."""
 
 
 def parquet(path: Path, *, options: TableOptions) -> Dataset:
@@ -127,15 +133,16 @@ def from_tables(
         for part, table in tables.items():
             _check_set(part, table, tables["train"], chosen)
         labels, names = _labels(tables, chosen.label)
+        values = _conditions(tables, chosen.condition)
 
         if chosen.image is not None:
             cells = {part: ImageCells(table, chosen.image, part) for part, table in tables.items()}
-            return _images(name, cells, options, (labels, names), notes)
+            return _images(name, cells, options, (labels, names, values), notes)
         if options.size is not None or options.alpha != "drop":
             raise ValueError("?size and ?alpha are for images, and this is a table of numbers")
         numbers = {part: number_values(table, chosen.numbers) for part, table in tables.items()}
         declared = Declared(options.levels, _bounds(options), chosen.numbers)
-        return _numbers(name, numbers, declared, (labels, names), notes)
+        return _numbers(name, numbers, declared, (labels, names, values), notes)
     except ValueError as error:
         if str(error).startswith(source):
             raise
@@ -158,7 +165,7 @@ def _images(
     counts = {part: len(each) for part, each in cells.items()}
     sets = sets_of(decoded.x, counts, labelled[0])
     lost = transparency_note(decoded.transparent, options.alpha)
-    return image_dataset(name, sets, labelled[1], (*notes, *lost))
+    return image_dataset(name, sets, labelled[1], (*notes, *lost), labelled[2])
 
 
 def _numbers(
@@ -170,16 +177,28 @@ def _numbers(
 ) -> Dataset:
     """A data set of the numbers in the rows."""
     raw = {part: raw_items(x, None, declared) for part, x in numbers.items()}
-    sets = complete({part: Items(each.x, labelled[0][part]) for part, each in raw.items()})
+    own = complete({part: Items(each.x, labelled[0][part]) for part, each in raw.items()})
+    sets, kind = with_conditions(own, labelled[2])
 
     train = raw["train"]
-    spec = spec_of(sets, train.declared, labelled[1])
+    spec = replace(spec_of(sets, train.declared, labelled[1]), condition=kind)
     first, second, third = (narrowed(items, spec) for items in sets)
     lost = untrained(first.labels, spec.class_names, spec.classes)
-    return Dataset(name, spec, first, second, third, notes=(*notes, *train.notes, *lost))
+    said = (*notes, *train.notes, *lost)
+    return Dataset(name, spec, first, second, third, notes=said, conditions=labelled[2])
 
 
-def _labels(tables: Mapping[str, Table], column: str | None) -> _Labelled:
+def _conditions(tables: Mapping[str, Table], columns: Sequence[str]) -> _Conditions:
+    """The values of the conditions of each set."""
+    if not columns:
+        return dict.fromkeys(tables)
+    return {
+        part: condition_values(condition_columns(table, columns), table.rows)
+        for part, table in tables.items()
+    }
+
+
+def _labels(tables: Mapping[str, Table], column: str | None) -> _Classes:
     """The labels of each set as indices, and the values of the classes."""
     if column is None:
         return dict.fromkeys(tables), None
@@ -206,7 +225,7 @@ def _bounds(options: TableOptions) -> tuple[float, float] | None:
 
 def _check_set(part: str, table: Table, train: Table, chosen: Chosen) -> None:
     """Refuse a set without the columns of the training set."""
-    for name in (chosen.image, chosen.label, *chosen.numbers):
+    for name in (chosen.image, chosen.label, *chosen.numbers, *chosen.condition):
         if name is None:
             continue
         mine = table.schema.field(name).type if name in table.columns else "no such column"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +26,8 @@ class TableOptions:
         levels: how many values a number of a table can take; None means continuous.
         low: the lowest possible number of a table, a law; None for no bounds.
         high: the highest possible number, likewise.
+        condition: names of the columns that are the condition, of numbers or of text, with commas
+            between them; None for none.
     """
 
     image: str | None = None
@@ -36,6 +38,7 @@ class TableOptions:
     levels: int | None = None
     low: float | None = None
     high: float | None = None
+    condition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Chosen:
         image: of images; None for a table of numbers.
         label: of labels; None without.
         numbers: of numbers; none for images.
+        condition: of the condition.
     """
 
     image: str | None
     label: str | None
     numbers: tuple[str, ...] = ()
+    condition: tuple[str, ...] = ()
 
 
 def chosen_columns(table: Table, options: TableOptions) -> Chosen:
@@ -59,11 +64,23 @@ def chosen_columns(table: Table, options: TableOptions) -> Chosen:
     Raises:
         ValueError: for a column that is absent, and tables that hold neither images nor numbers.
     """
+    condition = () if options.condition is None else _names(options.condition)
+    for name in condition:
+        _check_known(table, name, "condition")
     label = _label_column(table, options.label)
+    if options.label is None and label in condition:
+        label = None
+    return replace(_chosen(table, options, label, condition), condition=condition)
+
+
+def _chosen(
+    table: Table, options: TableOptions, label: str | None, condition: tuple[str, ...]
+) -> Chosen:
+    """The columns of images, or of numbers, and that of the labels."""
     if options.columns is not None:
         if options.image is not None:
             raise ValueError("?image and ?columns: give one of them")
-        names = tuple(unquote(name) for name in options.columns.split(","))
+        names = _names(options.columns)
         if options.label is None and label in names:
             label = None
         return _numbers(table, names, label)
@@ -71,7 +88,12 @@ def chosen_columns(table: Table, options: TableOptions) -> Chosen:
     image = _image_column(table, options.image)
     if image is not None:
         return Chosen(image, label)
-    return _numbers(table, _all_numbers(table, label), label)
+    return _numbers(table, _all_numbers(table, (label, *condition)), label)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names of columns with commas between them."""
+    return tuple(unquote(name) for name in text.split(","))
 
 
 def _label_column(table: Table, wanted: str | None) -> str | None:
@@ -115,9 +137,10 @@ def _holds_images(kind: Any) -> bool:
     return bool(tests) and all(any(test(fields[n]) for test in tests[n]) for n in tests)
 
 
-def _all_numbers(table: Table, label: str | None) -> tuple[str, ...]:
-    """All columns but that of the labels. ValueError where one of them holds no numbers."""
-    names = [n for n in table.columns if n != label and not n.startswith(_INDEX)]
+def _all_numbers(table: Table, taken: tuple[str | None, ...]) -> tuple[str, ...]:
+    """All columns but `taken`, of labels and the condition. ValueError for one without numbers."""
+    names = [n for n in table.columns if n not in taken and not n.startswith(_INDEX)]
+    label = taken[0]
     good = [name for name in names if _is_number(table, name)]
     if good and len(good) == len(names):
         return tuple(good)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lookup import printable
+from .condition_kinds import Columns
 from .encoded import Encoded
 from .memory import check_memory
 from .parquet_files import Table
@@ -141,6 +142,36 @@ def number_values(table: Table, columns: Sequence[str]) -> NDArray[np.generic]:
         ],
         axis=1,
     )
+
+
+def condition_columns(table: Table, names: Sequence[str]) -> Columns:
+    """Columns of numbers and text that are a condition; NaN and "" for empty cells.
+
+    Args:
+        table: the rows.
+        names: of the columns.
+
+    Raises:
+        ValueError: for a column that is neither numbers nor text.
+    """
+    import pyarrow as pa
+
+    columns = {}
+    for name in names:
+        array = table.column(name)
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        kind = array.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            columns[name] = np.array([text or "" for text in array.to_pylist()])
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+            columns[name] = np.array(array.to_pylist(), dtype=np.float64)
+        else:
+            raise ValueError(
+                f"column {printable(name)!r}: {kind}, neither numbers nor text; leave it out of "
+                "?condition"
+            )
+    return Columns(columns)
 
 
 def _full_column(table: Table, name: str, remedy: str) -> Any:
