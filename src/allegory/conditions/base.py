@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..lookup import Registry, check_type
+from ..numerics.blocks import BlockMeans
 
 
 class Conditioning(nn.Module, ABC):
@@ -116,6 +117,24 @@ class Condition(ABC):
     def check(self, rows: Tensor, count: int) -> None:
         """Refuse what are no rows of this kind for `count` items. ValueError."""
         check_rows(self, rows, count)
+
+    def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
+        """Refuse items of which this can be no condition. ValueError.
+
+        Args:
+            shape: of an item.
+            low: the lower end of its range.
+            high: the upper end.
+        """
+        return
+
+    def block_means(self, rows: Shaped[Tensor, "b *row"]) -> BlockMeans | None:
+        """What the rows say of the means over blocks of the items; None for nothing.
+
+        Args:
+            rows: of the items.
+        """
+        return None
 
 
 CONDITIONS: Registry[type[Condition]] = Registry("condition")

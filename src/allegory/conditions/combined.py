@@ -11,8 +11,17 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..lookup import pick
+from ..numerics.blocks import BlockMeans
 from ..numerics.generators import draw_rows, uniform
-from .base import CONDITIONS, Condition, Conditioning, hidden_like, hide_some, wrong_rows
+from .base import (
+    CONDITIONS,
+    Condition,
+    Conditioning,
+    check_rows,
+    hidden_like,
+    hide_some,
+    wrong_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,33 @@ class Combined(Condition):
                 seen = hide_some(seen, drawn < dropout)
             parts[name] = seen
         return self.join(parts, (len(rows),))
+
+    def check(self, rows: Tensor, count: int) -> None:
+        """Refuse what are no rows of this kind for `count` items. ValueError."""
+        check_rows(self, rows, count)
+        for name, kind in zip(self.names, self.parts, strict=True):
+            kind.check(self.part(rows, name), count)
+
+    def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
+        """Refuse items of which a part can be no condition. ValueError.
+
+        Args:
+            shape: of an item.
+            low: the lower end of its range.
+            high: the upper end.
+        """
+        for kind in self.parts:
+            kind.check_fits(shape, low, high)
+
+    def block_means(self, rows: Float[Tensor, "b row"]) -> BlockMeans | None:
+        """What the first part that knows them says of the means over blocks of the items.
+
+        Args:
+            rows: of the items.
+        """
+        parts = zip(self.names, self.parts, strict=True)
+        found = (kind.block_means(self.part(rows, name)) for name, kind in parts)
+        return next((means for means in found if means is not None), None)
 
     @property
     def _by_name(self) -> dict[str, Condition]:

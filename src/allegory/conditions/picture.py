@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..numerics.blocks import BlockMeans
 from ..numerics.generators import draw_rows, normal, uniform
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, wrong_rows
+from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_rows, wrong_rows
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,21 @@ class Picture(Condition):
     and the network is told s (noise conditioning augmentation, Ho et al. 2021): a row then has one
     more channel, which holds s. `encode` gives s = 0, the picture as it is, and `noised` another.
 
+    With `blocks` a picture is the item itself at a lower resolution, each pixel the mean of a block
+    of the item (`numerics.blocks`). Samples then agree with a picture of s = 0.
+
     Args:
         shape: of a picture, channels first.
         low: what a network sees as -1.
         high: what it sees as 1.
         noise: the largest s, from 0 to 1.
         dropout: fraction of training items for which it alone is hidden, as a part of `Combined`.
+        blocks: the sides of the blocks of the item whose means it holds; None for any other
+            picture.
+        bounded: whether low and high bound its numbers by law.
 
     Raises:
-        ValueError: for a shape without space, low not below high, and no fractions.
+        ValueError: for a shape without space, low not below high, no fractions, and blocks below 2.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +50,8 @@ class Picture(Condition):
     high: float = 1.0
     noise: float = 0.0
     dropout: float = 0.0
+    blocks: int | None = None
+    bounded: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -52,6 +61,10 @@ class Picture(Condition):
             raise ValueError(f"low={self.low}, high={self.high}: give low below high")
         if not 0 <= self.noise <= 1:
             raise ValueError(f"noise={self.noise}; give a fraction from 0 to 1")
+        if self.blocks is not None and (self.blocks < 2 or len(self.shape) != 3):
+            raise ValueError(
+                f"blocks={self.blocks}: give 2 or more, for pictures (channels, height, width)"
+            )
         check_dropout(self.dropout)
 
     @property
@@ -61,7 +74,8 @@ class Picture(Condition):
         return (channels + (self.noise > 0), *space)
 
     def __str__(self) -> str:
-        return f"pictures {self.shape}"
+        of = "" if self.blocks is None else f", means of {self.blocks}x{self.blocks} pixels"
+        return f"pictures {self.shape}{of}"
 
     def encode(self, values: Any) -> Float[Tensor, "*n channels_y_x"]:
         """Rows without noise, of one picture or of several.
@@ -122,6 +136,56 @@ class Picture(Condition):
         eps = draw_rows(normal, (len(rows), *self.shape), generator)
         return self.noised(rows, s, eps)
 
+    def check(self, rows: Tensor, count: int) -> None:
+        """Refuse what are no rows of this kind for `count` items, and numbers beyond bounds that
+        are a law. ValueError.
+        """
+        check_rows(self, rows, count)
+        if not self.bounded:
+            return
+
+        picture = rows[:, : self.shape[0]]
+        beyond = (self._without_noise(rows) & ((picture < self.low) | (picture > self.high))).any()
+        if bool(beyond):
+            seen = picture[~picture.isnan()]
+            raise ValueError(
+                f"condition: numbers from {seen.min():g} to {seen.max():g}, and no item has them "
+                f"outside of {self.low:g} to {self.high:g}; give them in the units of the data"
+            )
+
+    def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
+        """Refuse items whose means over blocks have another shape or range. ValueError.
+
+        Args:
+            shape: of an item.
+            low: the lower end of its range.
+            high: the upper end.
+        """
+        if self.blocks is None:
+            return
+        channels, *space = self.shape
+        whole = (channels, *(side * self.blocks for side in space))
+        if (whole, self.low, self.high) != (tuple(shape), low, high):
+            raise ValueError(
+                f"condition: {self} from {self.low:g} to {self.high:g} for items {tuple(shape)} "
+                f"from {low} to {high}; give items of {whole}, and their low and high"
+            )
+
+    def block_means(self, rows: Float[Tensor, "b *row"]) -> BlockMeans | None:
+        """The means over blocks of the items, low as -1 and high as 1; None without `blocks`.
+
+        A mean is NaN where it is not known: where the picture is hidden, or has noise.
+
+        Args:
+            rows: of the items.
+        """
+        if self.blocks is None:
+            return None
+        picture = rows[:, : self.shape[0]].double()
+        known = torch.where(self._without_noise(rows), picture, torch.nan)
+        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        return BlockMeans(known, self.blocks).scaled(centre, half)
+
     def texts(self, rows: Float[Tensor, "n *row"]) -> list[str]:
         """The shape of each picture, as text."""
         size = "x".join(map(str, self.shape[1:]))
@@ -134,6 +198,11 @@ class Picture(Condition):
     def module(self, dim: int) -> Conditioning:
         """Joins the picture to the features."""
         return PictureConditioning(self)
+
+    def _without_noise(self, rows: Tensor) -> Tensor:
+        """Where s is 0, in all channels."""
+        level = rows[:, self.shape[0] :]
+        return (level == 0).all(1, keepdim=True) | rows[:, :1].isnan()
 
 
 class PictureConditioning(Conditioning):

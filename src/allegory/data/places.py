@@ -30,3 +30,17 @@ def parted(source: str) -> tuple[str, str, str]:
         if os.path.exists(os.path.expanduser(source[:end])):
             return source[:end], source[end : end + 1], source[end + 1 :]
     return source.partition("?")
+
+
+def with_option(source: str, name: str, value: str) -> str:
+    """The source with this option, unless it has one of that name.
+
+    Args:
+        source: a place with or without options.
+        name: of the option.
+        value: its value.
+    """
+    _, mark, options = parted(source)
+    if any(option.partition("=")[0] == name for option in options.split("&")):
+        return source
+    return f"{source}{'&' if mark else '?'}{name}={value}"

@@ -7,10 +7,11 @@ A name is looked up in `SOURCES`. Anything else is a path:
 - a folder of images: one class per subfolder (`images.py`)
 
 Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
-its centred square and resize it to 32x32) or `moons?seed=3`. Two are for images of any source:
+its centred square and resize it to 32x32) or `moons?seed=3`. Three are for images of any source:
 `?binarize=dynamic` and `?binarize=static` make black and white images of 256 levels
-(`binarize.py`), and `?flip=horizontal`, `?flip=vertical` and `?flip=both` mirror training images at
-random (`flips.py`). Several are joined: `folder?size=32&binarize=dynamic`.
+(`binarize.py`), `?flip=horizontal`, `?flip=vertical` and `?flip=both` mirror training images at
+random (`flips.py`). With `?lowres=4` the condition of each image is its own means over 4x4 pixels
+(`low_resolution.py`). Several are joined: `folder?size=32&binarize=dynamic`.
 
 A source from outside the package is a function that returns a Dataset:
 
@@ -42,6 +43,7 @@ from .dataset import Dataset
 from .flips import FLIPS, flip
 from .folders import files_below
 from .images import image_folder
+from .low_resolution import low_resolution
 from .npy import array_file
 from .parquet import hub, parquet
 from .places import MissingData, absolute, parted
@@ -74,11 +76,13 @@ for _name, _points in TOYS.items():
 SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub")
 
 
-_FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...]]] = {
+_FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...] | None]] = {
     "binarize": (binarize, MODES),
     "flip": (flip, FLIPS),
+    "lowres": (low_resolution, None),
 }
-"""Options for images of any source, in the order in which they are applied, with their values."""
+"""Options for images of any source, in the order in which they are applied, with their values; None
+where the option reads them itself."""
 
 
 def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
@@ -155,9 +159,11 @@ def _options(source: str) -> tuple[str, dict[str, str]]:
     return place, options
 
 
-def _choice(source: str, name: str, value: str | None, values: tuple[str, ...]) -> str | None:
+def _choice(
+    source: str, name: str, value: str | None, values: tuple[str, ...] | None
+) -> str | None:
     """The value of an option, None where it is absent. ValueError for one that is not known."""
-    if value is not None and value not in values:
+    if value is not None and values is not None and value not in values:
         known = [f"?{name}={each}" for each in values]
         raise ValueError(
             f"data source {source!r}: unknown option '{name}={printable(value)}'; there are "

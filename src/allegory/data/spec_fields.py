@@ -48,6 +48,7 @@ def check_fields(spec: DataSpec) -> None:
         _plain_columns(spec)
     if spec.condition is not None:
         check_type("condition", spec.condition, Condition, "a kind, such as Numbers(2), or None")
+        spec.condition.check_fits(spec.shape, spec.low, spec.high)
 
 
 def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:

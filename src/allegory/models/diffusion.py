@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..conditions import Labels, rows_of
 from ..conditions.base import hide_some
+from ..data.low_resolution import decode_given
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
 from ..likelihood.codec import CodableModel
@@ -175,6 +176,9 @@ class VDM(nn.Module):
     ) -> Shaped[Tensor, "n *shape"]:
         """Raw samples, on the CPU; item i depends on the model, seeds[i] and condition[i] alone.
 
+        Where the condition is a lower resolution of the item, the samples agree with it: they are
+        the nearest ones that do to those of the sampler (`data.low_resolution`).
+
         Args:
             seeds: one integer per item.
             condition: of each item, or of all, or None: values in the data's units ("cat", a
@@ -199,7 +203,7 @@ class VDM(nn.Module):
         for number, (some, rows) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
             x = last_state(self.trajectory(some, rows, sampler, on_step=report)).x
-            samples.append(self.spec.decode(check_samples(x, how)).cpu())
+            samples.append(decode_given(self.spec, check_samples(x, how).cpu(), rows))
 
         return torch.cat(samples)
 

@@ -6,6 +6,7 @@ from . import (  # noqa: F401  they register
     images,
     mnist,
     mnist_binary,
+    mnist_superres,
     plane,
     scores,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from ..data.places import parted
+from ..data.places import with_option
 from ..models import LadderConfig, VAEConfig
 from ..training import TrainingConfig
 from .config import Run
@@ -28,7 +28,7 @@ def mnist_vae(data: str) -> Run:
     """
     return Run(
         recipe="mnist_vae",
-        source=_binarized(data),
+        source=with_option(data, "binarize", "dynamic"),
         model=VAEConfig(latents=(32,), channels=(32, 64), depth=1),
         training=_TRAINING,
     )
@@ -51,7 +51,7 @@ def mnist_hierarchy(data: str, levels: int = 3) -> Run:
         raise ValueError(f"levels={levels}: give one of {', '.join(map(str, _LATENTS))}")
     return Run(
         recipe="mnist_hierarchy" if levels == 3 else f"mnist_hierarchy:{levels}",
-        source=_binarized(data),
+        source=with_option(data, "binarize", "dynamic"),
         model=LadderConfig(_LATENTS[levels], warmup=500),
         training=_TRAINING,
     )
@@ -71,11 +71,3 @@ RECIPES.register(
     make=_with_levels,
     parameter="the number of latents, one of 1, 3, 6",
 )
-
-
-def _binarized(data: str) -> str:
-    """The source with `binarize=dynamic`, unless it says how already."""
-    _, mark, options = parted(data)
-    if "binarize=" in options:
-        return data
-    return f"{data}{'&' if mark else '?'}binarize=dynamic"
