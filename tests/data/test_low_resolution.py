@@ -77,6 +77,9 @@ def test_samples_agree_with_what_they_were_given(digits, model):
     alone = model.sample([7], some.condition[7:8], sampler)
     assert torch.equal(alone, x[7:8])
 
+    guided = model.sample(range(12), some.condition, replace(sampler, guide="agree"))
+    assert torch.equal(block_means(guided, 4), block_means(some.x, 4))
+
 
 def test_samples_without_a_condition_or_with_noise_are_those_of_the_sampler(digits, model):
     sampler = al.Sampler("ddim", steps=3)
@@ -130,7 +133,7 @@ def test_pictures_that_no_item_has_are_refused(model):
 @pytest.mark.parametrize("kind", [replace(KIND, high=17.0), replace(KIND, shape=(1, 3, 2))])
 def test_pictures_of_other_items_are_refused(kind):
     for each in (kind, Combined(("what", "low"), (Labels(10), kind))):
-        with pytest.raises(ValueError, match="give items of .*, and their low and high"):
+        with pytest.raises(ValueError, match=r"give items of .*, and their low and high"):
             replace(SPEC, condition=each)
 
 

@@ -119,7 +119,7 @@ class Condition(ABC):
         check_rows(self, rows, count)
 
     def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
-        """Refuse items of which this can be no condition. ValueError.
+        """Refuse items that this does not fit as a condition. ValueError.
 
         Args:
             shape: of an item.
@@ -127,6 +127,11 @@ class Condition(ABC):
             high: the upper end.
         """
         return
+
+    @property
+    def says_means(self) -> bool:
+        """Whether `block_means` says anything."""
+        return False
 
     def block_means(self, rows: Shaped[Tensor, "b *row"]) -> BlockMeans | None:
         """What the rows say of the means over blocks of the items; None for nothing.

@@ -190,7 +190,7 @@ class Combined(Condition):
             kind.check(self.part(rows, name), count)
 
     def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
-        """Refuse items of which a part can be no condition. ValueError.
+        """Refuse items that a part does not fit as a condition. ValueError.
 
         Args:
             shape: of an item.
@@ -199,6 +199,11 @@ class Combined(Condition):
         """
         for kind in self.parts:
             kind.check_fits(shape, low, high)
+
+    @property
+    def says_means(self) -> bool:
+        """Whether a part says the means over blocks of the items."""
+        return any(kind.says_means for kind in self.parts)
 
     def block_means(self, rows: Float[Tensor, "b row"]) -> BlockMeans | None:
         """What the first part that knows them says of the means over blocks of the items.

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from ..numerics.blocks import BlockMeans
 from ..numerics.generators import draw_rows, normal, uniform
+from ..numerics.precision import double
 from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_rows, wrong_rows
 
 
@@ -171,6 +172,11 @@ class Picture(Condition):
                 f"from {low} to {high}; give items of {whole}, and their low and high"
             )
 
+    @property
+    def says_means(self) -> bool:
+        """Whether its pictures are means over blocks of the items."""
+        return self.blocks is not None
+
     def block_means(self, rows: Float[Tensor, "b *row"]) -> BlockMeans | None:
         """The means over blocks of the items, low as -1 and high as 1; None without `blocks`.
 
@@ -181,8 +187,9 @@ class Picture(Condition):
         """
         if self.blocks is None:
             return None
-        picture = rows[:, : self.shape[0]].double()
-        known = torch.where(self._without_noise(rows), picture, torch.nan)
+        picture = double(rows[:, : self.shape[0]])
+        is_known = self._without_noise(rows).to(picture.device)
+        known = torch.where(is_known, picture, torch.nan)
         centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
         return BlockMeans(known, self.blocks).scaled(centre, half)
 

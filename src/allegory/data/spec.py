@@ -33,6 +33,7 @@ from torch import Tensor
 from ..conditions import Condition, Labels
 from ..conditions import classes as class_labels
 from ..conditions.classes import ClassName
+from ..numerics.precision import double
 from .columns import Ends
 from .spec_fields import (
     check_fields,
@@ -141,7 +142,7 @@ class DataSpec:
 
     def encode(self, raw: Shaped[Tensor, "*any"]) -> Float32[Tensor, "*any"]:
         """x = (raw - centre) / half in float64, as float32, for raw of any dtype."""
-        number = _double(raw)
+        number = double(raw)
         centre, half = self._centre.to(number.device), self._half.to(number.device)
         return ((number - centre) / half).float().to(raw.device)
 
@@ -273,7 +274,7 @@ class DataSpec:
 
     def _continuous(self, x: Tensor) -> Tensor:
         """centre + half x, computed in float64."""
-        number = _double(x)
+        number = double(x)
         raw = self._centre.to(number.device) + self._half.to(number.device) * number
         if self.bounded:
             low, high = (end.to(number.device) for end in self.ends())
@@ -296,8 +297,3 @@ class DataSpec:
         """The raw value of level k; k (high - low) first, so that whole levels come out whole."""
         low, high = self._ends()
         return low + index * (high - low) / (self._levels() - 1)
-
-
-def _double(x: Tensor) -> Tensor:
-    """x in float64, on the CPU where the device has none (mps)."""
-    return (x.cpu() if x.device.type == "mps" else x).double()

@@ -1,6 +1,7 @@
 """Guides, which change the prediction of one Predict, and combinations of several Predicts."""
 
 from ..process.guide import GUIDES, Guide, Guided
+from .agree import Agree
 from .apg import ProjectedGuidance
 from .autoguidance import Autoguidance
 from .cfgpp import CFGPlusPlus
@@ -14,6 +15,7 @@ from .tilt import Tilt, tilt
 
 __all__ = [
     "GUIDES",
+    "Agree",
     "Autoguidance",
     "CFGPlusPlus",
     "ClampX0",

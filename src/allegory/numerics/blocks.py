@@ -21,6 +21,8 @@ import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
+from .precision import double
+
 _HALVINGS = 60
 """Of the interval of c: it is then as wide as the rounding of float64."""
 
@@ -101,7 +103,7 @@ class BlockMeans:
         otherwise: Callable[[Tensor], Tensor] = torch.clone,
     ) -> Tensor:
         """The items with blocks of known mean changed, and those of unknown mean otherwise."""
-        blocks = to_blocks(x.double(), self.factor)
+        blocks = to_blocks(double(x), self.factor)
         known = ~self.means.isnan()[..., None]
         return from_blocks(torch.where(known, change(blocks), otherwise(blocks)), self.factor)
 
@@ -113,7 +115,7 @@ def block_means(x: Shaped[Tensor, "b c h w"], factor: int) -> Float64[Tensor, "b
         x: items, both sides multiples of the factor.
         factor: the sides of a block, in pixels.
     """
-    return to_blocks(x.double(), factor).mean(-1)
+    return to_blocks(double(x), factor).mean(-1)
 
 
 def to_blocks(x: Float[Tensor, "b c h w"], factor: int) -> Float[Tensor, "b c y x pixels"]:
