@@ -212,6 +212,7 @@ class Combined(Condition):
             rows: of the items.
         """
         parts = zip(self.names, self.parts, strict=True)
+
         found = (kind.block_means(self.part(rows, name)) for name, kind in parts)
         return next((means for means in found if means is not None), None)
 

@@ -56,6 +56,7 @@ class Picture(Condition):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+
         if len(self.shape) < 2 or min(self.shape) < 1:
             raise ValueError(f"shape={self.shape} must be (channels, *space), each at least 1")
         if not (isfinite(self.high - self.low) and self.low < self.high):
@@ -164,6 +165,7 @@ class Picture(Condition):
         """
         if self.blocks is None:
             return
+
         channels, *space = self.shape
         whole = (channels, *(side * self.blocks for side in space))
         if (whole, self.low, self.high) != (tuple(shape), low, high):
@@ -187,9 +189,11 @@ class Picture(Condition):
         """
         if self.blocks is None:
             return None
+
         picture = double(rows[:, : self.shape[0]])
         is_known = self._without_noise(rows).to(picture.device)
         known = torch.where(is_known, picture, torch.nan)
+
         centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
         return BlockMeans(known, self.blocks).scaled(centre, half)
 

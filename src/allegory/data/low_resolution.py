@@ -40,6 +40,7 @@ def low_resolution(dataset: Dataset, option: str) -> Dataset:
             are no images, and data with a condition or a transform.
     """
     factor, noise = _numbers(option)
+
     spec = dataset.spec
     if len(spec.shape) != 3 or isinstance(spec.low, tuple) or isinstance(spec.high, tuple):
         raise ValueError(
@@ -65,8 +66,10 @@ def low_resolution(dataset: Dataset, option: str) -> Dataset:
 
     shape = (channels, *(side // factor for side in space))
     kind = Picture(shape, spec.low, spec.high, noise, blocks=factor, bounded=spec.range_is_law)
+
     train, validation, test = (_with_means(items, kind, factor) for items in dataset.sets)
     spec = replace(spec, condition=kind)
+
     return replace(dataset, spec=spec, train=train, validation=validation, test=test)
 
 
@@ -92,6 +95,7 @@ def decode_given(
         index = (x.double() + 1) / spec.step
         means = known.scaled(-1, spec.step)
         nearest = means.within(index, 0, spec.levels - 1)
+
         return spec.decode(means.rounded(nearest) * spec.step - 1)
 
     agreed = known.within(x, -1, 1) if spec.bounded else known.shifted(x)
@@ -110,6 +114,7 @@ def _numbers(option: str) -> tuple[int, float]:
         found = int(factor), float(noise) if colon else NOISE
     except ValueError:
         found = 0, math.nan
+
     if found[0] < 2 or not 0 <= found[1] <= 1:
         raise ValueError(
             f"lowres={option}: give the sides of a block, 2 or more, as in lowres=4, and the "

@@ -64,6 +64,7 @@ class Agree:
     ) -> Prediction:
         """The base's Prediction at (x_t, t, condition) with x0 moved to the nearest that agrees."""
         prediction = base(x_t, t, condition)
+
         if condition is None:
             return prediction
         if self.kind is None:
@@ -71,6 +72,7 @@ class Agree:
 
         known = self.kind.block_means(condition)
         x0 = prediction.x0 if known is None else known.shifted(prediction.x0).to(prediction.x0)
+
         agreed = Prediction.solve("x0", x0, x_t, prediction.level)
         return replace(agreed, variance_fraction=prediction.variance_fraction)
 

@@ -66,11 +66,13 @@ class BlockMeans:
         def nearest(blocks: Tensor) -> Tensor:
             below = low - blocks.amax(-1, keepdim=True)
             above = high - blocks.amin(-1, keepdim=True)
+
             for _ in range(_HALVINGS):
                 middle = (below + above) / 2
                 is_short = self._missing((blocks + middle).clamp(low, high)) > 0
                 below = torch.where(is_short, middle, below)
                 above = torch.where(is_short, above, middle)
+
             return (blocks + (below + above) / 2).clamp(low, high)
 
         return self._in_blocks(x, nearest)
@@ -86,6 +88,7 @@ class BlockMeans:
         def by_remainder(blocks: Tensor) -> Tensor:
             floor = blocks.floor()
             missing = (self.means * count).round()[..., None] - floor.sum(-1, keepdim=True)
+
             order = (blocks - floor).argsort(dim=-1, descending=True, stable=True)
             rank = order.argsort(dim=-1)
             return floor + (rank < missing)
@@ -105,6 +108,7 @@ class BlockMeans:
         """The items with blocks of known mean changed, and those of unknown mean otherwise."""
         blocks = to_blocks(double(x), self.factor)
         known = ~self.means.isnan()[..., None]
+
         return from_blocks(torch.where(known, change(blocks), otherwise(blocks)), self.factor)
 
 
