@@ -188,6 +188,7 @@ def _read(kind: Condition, text: str) -> Tensor:
     path = Path(text[1:]).expanduser()
     if not path.exists():
         raise ValueError(f"{path}: no such file; check the path")
+
     if path.suffix in _ARRAYS:
         arrays = read_arrays(path)
         if "x" not in arrays:

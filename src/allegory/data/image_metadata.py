@@ -49,14 +49,15 @@ def image_columns(root: Path, files: Sequence[Path], names: Sequence[str]) -> Co
             f"column {_NAME}"
         )
     source = found[0]
-    rows = {str(row[_NAME]): row for row in _rows(source)}
 
+    rows = {str(row[_NAME]): row for row in _rows(source)}
     chosen: list[_Line] = []
     for file in files:
         name = file.relative_to(root).as_posix()
         if name not in rows:
             raise ValueError(f"{printable(source)}: no line of {name}; add one for every image")
         chosen.append(rows[name])
+
     known = {name: None for row in chosen for name in row if name != _NAME}
     for name in names:
         pick("column of ?condition", name, known)
@@ -70,8 +71,8 @@ def _rows(path: Path) -> list[_Line]:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise ValueError(f"{printable(path)}: more than {_MOST_BYTES:,} bytes; give fewer columns")
-    text = content.decode("utf-8", "replace").removeprefix("\ufeff")
 
+    text = content.decode("utf-8", "replace").removeprefix("\ufeff")
     if path.suffix == ".csv":
         try:
             rows: list[Any] = [*csv.DictReader(io.StringIO(text))]
@@ -93,10 +94,12 @@ def _column(name: str, values: list[Any]) -> NDArray[Any]:
         lists = np.empty(len(values), dtype=object)
         lists[:] = [value or [] for value in values]
         return lists
+
     if all(_is_number(value) for value in known):
         return np.array([np.nan if value in (None, "") else float(value) for value in values])
     if all(isinstance(value, str) for value in known):
         return np.array(["" if value is None else value for value in values])
+
     raise ValueError(f"column {printable(name)!r}: neither numbers, text nor lists of names")
 
 

@@ -144,6 +144,7 @@ def _conditions(
     """The values of the columns of ?condition, of each set."""
     if condition is None:
         return {}
+
     names = [unquote(name) for name in condition.split(",")]
     found: dict[str, ConditionValues | None] = {}
     for part, images in files.items():

@@ -67,9 +67,11 @@ def chosen_columns(table: Table, options: TableOptions) -> Chosen:
     condition = () if options.condition is None else _names(options.condition)
     for name in condition:
         _check_known(table, name, "condition")
+
     label = _label_column(table, options.label)
     if options.label is None and label in condition:
         label = None
+
     return replace(_chosen(table, options, label, condition), condition=condition)
 
 

@@ -161,6 +161,7 @@ def condition_columns(table: Table, names: Sequence[str]) -> Columns:
         array = table.column(name)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+
         kind = array.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             columns[name] = np.array([text or "" for text in array.to_pylist()])
@@ -171,6 +172,7 @@ def condition_columns(table: Table, names: Sequence[str]) -> Columns:
                 f"column {printable(name)!r}: {kind}, neither numbers nor text; leave it out of "
                 "?condition"
             )
+
     return Columns(columns)
 
 
