@@ -66,7 +66,7 @@ REFUSED = {
     "model.bound(data.test.x, seeds=[1, 2, 3])": "seeds: 3 for 1 items; give one integer per item",
     "model.sample([1], 'x')": "condition: class x: not known; the classes are 0 to 3",
     "model.sample([1], 0.5)": "condition=0.5: give one class for all items",
-    "model.sample([1, 2], [1, 2, 3])": "3 labels for 2 seeds",
+    "model.sample([1, 2], [1, 2, 3])": "for 2 items; give one class for all items",
     "model.sample([1], 1, 'ddim')": "sampler='ddim': give a Sampler",
     "al.sample(al.as_predict(lambda x, t, c: x, path), x, grid)": "target='eps'",
     "al.sample(al.as_predict(lambda x, t, c: x[:, :1], path, 'x0'), x, grid)": (

@@ -73,7 +73,6 @@ _HOME = {
     "Numbers": "conditions",
     "Tags": "conditions",
     "Picture": "conditions",
-    "Text": "conditions",
     "EncodedText": "conditions",
     "Combined": "conditions",
     # The forward process

@@ -7,12 +7,13 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from allegory.conditions import EncodedText, hidden_like, rows_of
+from allegory.conditions import EncodedText, Numbers, hidden_like, rows_of
 from allegory.conditions.encoders import load_encoder
-from allegory.data import DataSpec
+from allegory.data import DataSpec, load
 from allegory.lookup import Note
 from allegory.networks import MLPConfig, UNetConfig
 
@@ -219,3 +220,24 @@ def test_missing_weights_are_refused(tmp_path):
 def test_other_values_are_refused(make, says, kind):
     with pytest.raises(ValueError, match=says):
         make(kind)
+
+
+def test_files_of_arrays_and_captions_are_read_by_an_encoder(kind, tmp_path):
+    texts, x = np.array(TEXTS * 10), np.arange(120.0).reshape(60, 2)
+    np.savez(tmp_path / "one.npz", x=x, captions=texts)
+    alone = load(f"{tmp_path / 'one.npz'}?encoder={kind.encoder}")
+    assert alone.spec.given == kind
+    index = alone.train.index
+    assert torch.equal(alone.train.given, kind.encode(texts[index].tolist()))
+
+    np.savez(tmp_path / "two.npz", x_train=x, condition_say_train=texts, condition_n_train=x)
+    several = load(f"{tmp_path / 'two.npz'}?encoder={kind.encoder}").spec.given
+    assert several.names == ("n", "say") and isinstance(several.parts[0], Numbers)
+    assert several.parts[1] == replace(kind, dropout=0.1)
+    with pytest.raises(ValueError, match="no condition is text"):
+        np.savez(tmp_path / "none.npz", x=x)
+        load(f"{tmp_path / 'none.npz'}?encoder={kind.encoder}")
+
+    with pytest.warns(Note, match="not in the vocabulary"):
+        drawn = load(f"captions?count=100&encoder={kind.encoder}")
+    assert drawn.train.given.shape == (100, 16)

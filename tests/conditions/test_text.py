@@ -42,6 +42,8 @@ def test_unknown_words_and_long_texts_are_told():
     with pytest.warns(Note, match=r"no training text had: 'sevn' \(did you mean 'seven'\?\), 'x'"):
         row = WORDS.encode("a sevn x")
     assert WORDS.texts(row[None]) == ["a ? ?"]
+    with pytest.warns(Note, match=r"had: 'rde' \(did you mean 'red'\?\), 'green'; each is read"):
+        WORDS.encode("rde green")
     with pytest.warns(Note, match="1 text of more than 6 words; the rest was cut"):
         assert WORDS.texts(WORDS.encode("red " * 7)[None]) == ["red red red red red red"]
     with warnings.catch_warnings():

@@ -26,6 +26,7 @@ _MOST_WORDS = 100_000
 _MOST_LENGTH = 1024
 _HEADS = 4
 _SHOWN = 8  # words in a message
+_ALIKE = 0.65  # "rde" is red, and "green" is not seven
 
 _UNITS: dict[str, re.Pattern[str]] = {
     "word": re.compile(r"\w+|[^\w\s]"),
@@ -214,7 +215,7 @@ class Text(Condition):
             )
 
     def _named(self, word: str) -> str:
-        close = get_close_matches(word, self.vocabulary, n=1)
+        close = get_close_matches(word, self.vocabulary, n=1, cutoff=_ALIKE)
         hint = f" (did you mean {printable(close[0])!r}?)" if close else ""
         return f"'{printable(word)}'{hint}"
 

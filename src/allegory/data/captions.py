@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..conditions import Text
+from ..conditions import EncodedText, Text
 from .bundled import handwritten_digits
 from .dataset import Dataset
 from .items import Items
@@ -77,20 +77,21 @@ class Attributes:
     place: Int64[NDArray[np.int64], " n"]
 
 
-def captioned_digits(*, count: int = _COUNTS["train"]) -> Dataset:
+def captioned_digits(*, count: int = _COUNTS["train"], encoder: str | None = None) -> Dataset:
     """Pictures of coloured, placed and scaled digits with captions; 1,000 validation, 2,000 test.
 
     Args:
         count: the number of training pictures.
+        encoder: of the captions, a folder or a name at huggingface.co; None means words.
 
     Raises:
-        ValueError: for fewer than 100, or more than 1,000,000.
+        ValueError: for fewer than 100, or more than 1,000,000, and no encoder.
     """
     if not 100 <= count <= 1_000_000:
         raise ValueError(f"count={count}; give 100 to 1,000,000 training pictures")
 
     made = {part: captioned(part, number) for part, number in (_COUNTS | {"train": count}).items()}
-    kind = Text.of(made["train"][1])
+    kind = Text.of(made["train"][1]) if encoder is None else EncodedText.of(encoder)
     sets = {
         part: Items(x, torch.from_numpy(what.digit), condition=kind.encode(texts))
         for part, (x, texts, what) in made.items()

@@ -6,6 +6,7 @@ The condition of the set x_test is in `condition_test`, or in `condition_NAME_te
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..conditions import Combined, Condition, Labels, Picture, Tags, Text
+from ..conditions import Combined, Condition, EncodedText, Labels, Picture, Tags, Text
 from ..conditions.classes import class_values
+from .condition_kinds import PART_DROPOUT
+from .splits import SET_NAMES
 
 _ONE, _TEXT, _PART = "condition", "captions", "condition_"
 
@@ -63,6 +66,28 @@ def condition_of(arrays: Mapping[str, NDArray[Any]], names: Mapping[str, str]) -
     if "" in names:
         return arrays[names[""]]
     return {part: arrays[name] for part, name in names.items()}
+
+
+def encoded_kinds(arrays: Mapping[str, NDArray[Any]], encoder: str) -> Any:
+    """The kind of a condition that is text, or of the parts that are, by an encoder.
+
+    Args:
+        arrays: of a file, by name.
+        encoder: a folder, or a name at huggingface.co.
+
+    Raises:
+        ValueError: without text, and for an encoder that cannot be read.
+    """
+    ending = "" if "x" in arrays else "_train"
+    names = condition_names({*arrays}, ending, {f"_{name}" for name in SET_NAMES})
+    texts = [part for part, name in names.items() if arrays[name].dtype.kind in "US"]
+    if not texts:
+        raise ValueError("encoder: no condition is text; leave ?encoder= out")
+
+    kind = EncodedText.of(encoder)
+    if "" in names:
+        return kind
+    return {part: replace(kind, dropout=PART_DROPOUT) for part in texts}
 
 
 def condition_arrays(

@@ -15,7 +15,7 @@ from ..conditions.classes import ClassName, are_counted, class_index, class_name
 from ..lookup import printable
 from .array_files import Arrays, read_arrays
 from .arrays import Declared, RawItems, narrowed, raw_items, spec_of
-from .condition_files import condition_names, condition_of
+from .condition_files import condition_names, condition_of, encoded_kinds
 from .condition_values import with_conditions
 from .dataset import Dataset
 from .items import Items
@@ -26,7 +26,12 @@ _ENDINGS = {"": "train", **{f"_{name}": part for name, part in SET_NAMES.items()
 
 
 def array_file(
-    path: Path, *, levels: int | None = None, low: float | None = None, high: float | None = None
+    path: Path,
+    *,
+    levels: int | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    encoder: str | None = None,
 ) -> Dataset:
     """The data set in a .npy or .npz file.
 
@@ -35,6 +40,7 @@ def array_file(
         levels: how many values a number can take; None means 256 for uint8, else continuous.
         low: the lowest possible number, a law; None for no bounds.
         high: the highest possible number, likewise.
+        encoder: of the text of a condition, a folder or a name at huggingface.co; None means words.
 
     Raises:
         ValueError: for what is no array of numbers, and labels that are no classes.
@@ -45,7 +51,8 @@ def array_file(
             f"{printable(path)}: ?low= and ?high= are given together, or both left out"
         )
     try:
-        declared = Declared(levels, None if low is None else (low, high))
+        kinds = None if encoder is None else encoded_kinds(arrays, encoder)
+        declared = Declared(levels, None if low is None else (low, high), condition_kind=kinds)
 
         raw = _sets(arrays, declared)
         labels = raw["train"].labels
