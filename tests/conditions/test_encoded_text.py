@@ -6,6 +6,7 @@ The encoders are tiny, of random weights, and made here: nothing is downloaded.
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,12 +223,15 @@ def test_other_values_are_refused(make, says, kind):
         make(kind)
 
 
-def test_files_of_arrays_and_captions_are_read_by_an_encoder(kind, tmp_path):
+def test_files_of_arrays_and_captions_are_read_by_an_encoder(kind, tmp_path, monkeypatch):
     texts, x = np.array(TEXTS * 10), np.arange(120.0).reshape(60, 2)
     np.savez(tmp_path / "one.npz", x=x, captions=texts)
     alone = load(f"{tmp_path / 'one.npz'}?encoder={kind.encoder}")
     assert alone.spec.given == kind
     index = alone.train.index
+    monkeypatch.chdir(Path(kind.encoder).parent)
+    near = load(f"{tmp_path / 'one.npz'}?encoder={Path(kind.encoder).name}")
+    assert near.source == alone.source
     assert torch.equal(alone.train.given, kind.encode(texts[index].tolist()))
 
     np.savez(tmp_path / "two.npz", x_train=x, condition_say_train=texts, condition_n_train=x)

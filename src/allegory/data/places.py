@@ -19,6 +19,19 @@ def absolute(source: str) -> str:
     return f"{os.path.abspath(Path(place).expanduser())}{mark}{options}"
 
 
+def with_encoder(source: str) -> str:
+    """A source whose option `encoder` is an absolute path, where it is a folder."""
+    place, mark, options = parted(source)
+    key = "encoder="
+    parts = [
+        f"{key}{os.path.abspath(folder)}"
+        if part.startswith(key) and os.path.isdir(folder := part.removeprefix(key))
+        else part
+        for part in options.split("&")
+    ]
+    return f"{place}{mark}{'&'.join(parts)}"
+
+
 def parted(source: str) -> tuple[str, str, str]:
     """A place, the mark before its options and the options, as `str.partition` gives them.
 

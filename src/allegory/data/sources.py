@@ -46,7 +46,7 @@ from .images import image_folder
 from .low_resolution import low_resolution
 from .npy import array_file
 from .parquet import hub, parquet
-from .places import MissingData, absolute, parted
+from .places import MissingData, absolute, parted, with_encoder
 from .toys import TOYS, toy_dataset
 
 Source = Callable[..., Dataset]
@@ -102,7 +102,7 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
     """
     remedy = "a name or path, such as 'digits'; arrays become data by Dataset.from_arrays"
     check_type("source", source, (str, os.PathLike), remedy)
-    source = os.fspath(source)
+    source = with_encoder(os.fspath(source))
     place, options = _options(source)
     steps = [
         (change, value)
