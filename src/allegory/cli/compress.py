@@ -30,7 +30,8 @@ class Compress:
     Decoding needs the very same floating-point results: the same run, the same version of torch and
     the same kind of processor. The number of threads and the batch sizes are recorded and set
     again; the processor computes, not a GPU. The file is decoded once before it is written, and a
-    decoder that gets other results says so. Labels are not coded.
+    decoder that gets other results says so. Labels and other conditions are not coded, and hidden
+    from the model: items are coded by p(x).
     """
 
     folder: Annotated[str, arg(metavar="RUN")]

@@ -219,7 +219,7 @@ def _of_lines(kind: Condition, path: Path) -> Tensor:
 
     values = [None if line == _HIDDEN else kind.parse(line) for line in lines]
     shown = [value for value in values if value is not None]
-    rows = hidden_like(torch.empty(len(lines), *kind.row_shape, dtype=kind.dtype))
+    rows = hidden_like(torch.empty((len(lines), *kind.row_shape), dtype=kind.dtype))
     if shown:
         places = torch.tensor([value is not None for value in values])
         rows[places] = _encoded(kind, shown)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..sampling import Sampler
 
 DEFAULT_GUIDE = "cfg:2"
-"""The guide of samples where there are labels."""
+"""The guide of samples where there are labels or another condition."""
 _DENSITY = (
     "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit."
     " They change with the unit and may be negative; a code needs levels."
@@ -33,8 +33,8 @@ class Evaluate(SamplerOptions, RunOptions):
 
     What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples; of a
     classifier its accuracy by noise level.
-    Samples are drawn by dpmpp2m, and where there are labels with the guide cfg:2; --guide none
-    leaves it out.
+    Samples are drawn by dpmpp2m, where there are labels or another condition with the guide cfg:2
+    (--guide none leaves it out), for all classes in turn, or the conditions of test items in turn.
     """
 
     data: Annotated[str | None, optional("DATA")] = None
@@ -59,8 +59,8 @@ class Evaluate(SamplerOptions, RunOptions):
     seed: int = 0
     """Seed of noise levels, noise and samples."""
     per_item: Annotated[str | None, optional("FILE")] = None
-    """A .csv file to write: for each measured item its place in the file, its label, its nats and
-    bits/dim, and the terms of its bound.
+    """A .csv file to write: for each measured item its place in the file, its label and condition,
+    its nats and bits/dim, and the terms of its bound.
     """
     overwrite: bool = False
     """Replace the file of --per-item if it exists."""

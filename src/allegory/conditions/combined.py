@@ -108,7 +108,7 @@ class Combined(Condition):
         for name, part, size in zip(self.names, self.parts, self._sizes, strict=True):
             given = rows.get(name)
             if given is None:
-                given = hidden_like(torch.empty(*lead, *part.row_shape, dtype=part.dtype))
+                given = hidden_like(torch.empty((*lead, *part.row_shape), dtype=part.dtype))
             number = given.to(self.dtype)
             if not part.dtype.is_floating_point:
                 number = torch.where(number == -1, torch.nan, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -50,7 +50,7 @@ class Dataset:
     transform: BatchTransform | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
-    conditions: Mapping[str, ConditionValues | None] | None = None
+    conditions: Mapping[str, ConditionValues | None] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check every set against the spec, once, here: nothing downstream checks data again."""
