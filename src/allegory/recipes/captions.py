@@ -27,5 +27,12 @@ def captions(data: str = "captions") -> Run:
             target="edm",
             objective="simple",
         ),
-        training=TrainingConfig(minutes=20.0, batch_size=64, learning_rate=1e-3, ema=0.999),
+        training=TrainingConfig(
+            minutes=20.0,
+            batch_size=32,
+            optimizer="muon",
+            learning_rate=8e-3,
+            ema=0.998,
+            precision="auto",
+        ),
     )
