@@ -27,14 +27,14 @@ ON_REQUEST = True
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = 25
-PLAIN = ["cfg:0", "cfg:1", "cfg:1.5", "cfg:2", "cfg:3", "cfg:4", "cfg:6"]
+PLAIN = ["cfg:0", "cfg:1", "cfg:1.2", "cfg:1.5", "cfg:2", "cfg:3", "cfg:4", "cfg:6"]
 LIMITED = [
     f"cfg:{w}:low={low}:high={high}" for w in (3, 6) for low, high in ((-2, 3), (-1, 5), (-4, 1))
 ]
 RESCALED = [f"cfg:{w}:rescale={phi}" for w in (3, 6) for phi in (0.5, 1)]
 PROJECTED = [f"apg:{w}:eta={eta}:norm={r}" for w in (2, 4, 6) for eta in (0, 0.5) for r in (2, 4)]
 PLUS = [f"cfgpp:{w}" for w in (0.2, 0.4, 0.6, 1)]
-WEAKER = (1.5, 2, 3)
+WEAKER = (1.2, 1.5, 2, 3)
 
 
 def settings(weak: Path, early: Path) -> list[str]:

@@ -83,6 +83,17 @@ def test_the_order_of_words_and_what_is_beside_them_matter_but_not_what_follows_
     torch.testing.assert_close(found, read(WORDS.encode("red blue")))
 
 
+def test_a_map_of_the_text_joins_the_features():
+    """It is the same within each cell of 4x4 pixels, and another in another cell."""
+    module = WORDS.module(8, (8, 12))
+    features, embedding = torch.randn(1, 2, 8, 12), torch.zeros(1, 8)
+    joined, _ = module(features, embedding, WORDS.encode(["red"]))
+    assert torch.equal(joined[:, :2], features) and joined.shape[1] == 2 + module.channels
+    cells = joined[0, 2:].unflatten(1, (2, 4)).unflatten(3, (3, 4))
+    assert torch.equal(cells, cells[:, :, :1, :, :1].expand_as(cells))
+    assert len(cells[0, :, 0, :, 0].unique()) == 6
+
+
 def test_gradients_reach_every_weight():
     network = MLPConfig(16, 1).build((2,), WORDS)
     for parameter in network.parameters():

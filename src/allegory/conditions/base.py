@@ -100,8 +100,13 @@ class Condition(ABC):
         """The value of one item from a `text` of the command line, for `encode`. ValueError."""
 
     @abstractmethod
-    def module(self, dim: int) -> Conditioning:
-        """A new module by which a network with embeddings of `dim` numbers reads the rows."""
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
+        """A new module by which a network reads the rows.
+
+        Args:
+            dim: numbers of the embedding.
+            space: the axes of an item after its channels.
+        """
 
     def in_training(
         self, rows: Shaped[Tensor, "b *row"], generator: torch.Generator

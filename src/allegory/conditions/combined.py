@@ -165,9 +165,9 @@ class Combined(Condition):
             )
         return {name: pick("condition", name, self._by_name).parse(value)}
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """The modules of the parts, one after another."""
-        return CombinedConditioning(self, dim)
+        return CombinedConditioning(self, dim, space)
 
     def in_training(
         self, rows: Float[Tensor, "b row"], generator: torch.Generator
@@ -242,12 +242,13 @@ class CombinedConditioning(Conditioning):
     Args:
         kind: the parts.
         dim: width of the embedding.
+        space: the axes of an item after its channels.
     """
 
-    def __init__(self, kind: Combined, dim: int) -> None:
+    def __init__(self, kind: Combined, dim: int, space: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.kind = kind
-        modules = [part.module(dim) for part in kind.parts]
+        modules = [part.module(dim, space) for part in kind.parts]
         self.each = nn.ModuleList(modules)
         self.channels = sum(module.channels for module in modules)
 

@@ -118,7 +118,7 @@ class EncodedText(Condition):
         """The text itself."""
         return text
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the vector."""
         return EncodedTextConditioning(self, dim)
 

@@ -89,7 +89,7 @@ class Labels(Condition):
         """The text itself, which stands for the class."""
         return text
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A table of embeddings."""
         return LabelConditioning(self, dim)
 

@@ -158,7 +158,7 @@ class Numbers(Condition):
         except ValueError:
             raise ValueError(f"condition {text!r}: give {self}, such as 0.5,1.2") from None
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the scaled numbers and of what is hidden."""
         return NumberConditioning(self, dim)
 
@@ -265,7 +265,7 @@ class Tags(Condition):
         """The labels of "smiling,young"; those that are left out do not apply."""
         return [part.strip() for part in text.split(",") if part.strip() not in ("", "none")]
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the values and of what is hidden."""
         kind = Numbers(len(self.names), low=(0.0,) * len(self.names))
         return NumberConditioning(kind, dim)

@@ -206,7 +206,7 @@ class Picture(Condition):
         """ValueError: a picture is read from a file."""
         raise ValueError(f"condition {text!r}: give @FILE with {self}")
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """Joins the picture to the features."""
         return PictureConditioning(self)
 

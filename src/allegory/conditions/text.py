@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from ..lookup import Note, pick, printable
 from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive, wrong_rows
@@ -25,6 +27,8 @@ _END, _UNKNOWN, _FIRST = 0, 1, 2
 _MOST_WORDS = 100_000
 _MOST_LENGTH = 1024
 _HEADS = 4
+_CHANNELS, _CELL = 8, 4
+"""Channels of the map of a text, and the side of its cells in pixels."""
 _SHOWN = 8  # words in a message
 _ALIKE = 0.65  # "rde" is red, and "green" is not seven
 
@@ -174,9 +178,9 @@ class Text(Condition):
         """The text itself."""
         return text
 
-    def module(self, dim: int) -> Conditioning:
+    def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A small encoder of the words."""
-        return TextConditioning(self, dim)
+        return TextConditioning(self, dim, space)
 
     def _rows(self, texts: Sequence[str]) -> Int64[Tensor, "n length"]:
         numbers = {word: number for number, word in enumerate(self.vocabulary, _FIRST)}
@@ -226,14 +230,17 @@ class TextConditioning(Conditioning):
     Words have embeddings of their own and of their places; one layer of self-attention reads them
     (Vaswani et al. 2017). The means over the words of what goes into the layer and of what comes
     out of it, joined, are mapped to the embedding: a word says something alone, and something
-    beside the others.
+    beside the others. For items with space they are mapped also to a coarse map, a cell for every
+    4x4 pixels, which joins the features: a convolution does not know where it is, so a place in the
+    text would be hard to follow by the embedding alone.
 
     Args:
         kind: vocabulary and length.
         dim: width of the embedding.
+        space: the axes of an item after its channels.
     """
 
-    def __init__(self, kind: Text, dim: int) -> None:
+    def __init__(self, kind: Text, dim: int, space: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.length = kind.length
         width = -(-max(32, dim // 2) // _HEADS) * _HEADS
@@ -247,8 +254,12 @@ class TextConditioning(Conditioning):
             nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
         )
 
-        self.out = nn.Sequential(nn.Linear(2 * width, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.hidden = nn.Parameter(torch.randn(dim))
+        self.dim = dim
+        self.channels = _CHANNELS if space else 0
+        self.grid = tuple(-(-side // _CELL) for side in space)
+        count = dim + self.channels * prod(self.grid)
+        self.out = nn.Sequential(nn.Linear(2 * width, dim), nn.SiLU(), nn.Linear(dim, count))
+        self.hidden = nn.Parameter(torch.randn(count))
 
     def forward(
         self,
@@ -258,15 +269,30 @@ class TextConditioning(Conditioning):
     ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
         """The features, and the embedding plus that of the text. ValueError for other rows."""
         if condition is None:
-            return features, embedding + self.hidden
+            return self._added(features, embedding, self.hidden.expand(len(features), -1))
 
         wanted = (features.shape[0], self.length)
         if condition.shape != wanted or condition.is_floating_point():
             raise ValueError(wrong_rows(condition, wanted, "numbers of words"))
 
         is_hidden = (condition < 0).all(1, keepdim=True)
-        added = self._encoded(condition.clamp_min(_END).long()).to(embedding.dtype)
-        return features, embedding + torch.where(is_hidden, self.hidden, added)
+        read = self._encoded(condition.clamp_min(_END).long())
+        return self._added(features, embedding, torch.where(is_hidden, self.hidden, read))
+
+    def _added(
+        self,
+        features: Float[Tensor, "b c *space"],
+        embedding: Float[Tensor, "b dim"],
+        read: Float[Tensor, "b count"],
+    ) -> tuple[Float[Tensor, "b joined *space"], Float[Tensor, "b dim"]]:
+        """The embedding with the first numbers of `read`, the features with a map of the others."""
+        embedding = embedding + read[:, : self.dim].to(embedding.dtype)
+        if not self.channels:
+            return features, embedding
+
+        cells = read[:, self.dim :].reshape(-1, self.channels, *self.grid).to(features.dtype)
+        space = list(features.shape[2:])
+        return torch.cat([features, interpolate(cells, size=space)], dim=1), embedding
 
     def _encoded(self, numbers: Int64[Tensor, "b length"]) -> Float[Tensor, "b dim"]:
         """The embedding of each text."""

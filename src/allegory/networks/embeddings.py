@@ -128,7 +128,7 @@ class Inputs(nn.Module):
         self.shape = shape
         self.level = LevelEmbedding(dim)
         self.fourier = InputFourier(fourier)
-        self.condition = NoConditioning() if condition is None else condition.module(dim)
+        self.condition = NoConditioning() if condition is None else condition.module(dim, shape[1:])
         self.channels = self.fourier.channels(shape[0]) + self.condition.channels
 
     def forward(

@@ -88,7 +88,9 @@ class PotentialModule(nn.Module):
         self.shape = shape
 
         self.fourier = InputFourier(config.fourier)
-        self.condition = NoConditioning() if condition is None else condition.module(width)
+        self.condition = (
+            NoConditioning() if condition is None else condition.module(width, shape[1:])
+        )
         self.level = nn.Sequential(
             nn.Linear(1 + 2 * len(_FREQUENCIES), width), nn.SiLU(), nn.Linear(width, width)
         )
