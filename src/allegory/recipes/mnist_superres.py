@@ -24,7 +24,7 @@ def mnist_superres(data: str) -> Run:
             path=PathConfig("linear", start=10.0, end=-6.0),
             target="edm",
             objective="edm",
-            condition_dropout=0.0,
+            condition_dropout=0.05,
         ),
         training=TrainingConfig(
             minutes=25.0,
