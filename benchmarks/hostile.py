@@ -52,6 +52,9 @@ _TINY = {
         "train mnist_vae --data {good}/pictures.npz --model.latents 2 --model.width 8 "
         "--model.channels None"
     ),
+    "conditions": (
+        "train toy --data {good}/conditions.npz --model.network.width 8 --model.network.depth 1"
+    ),
 }
 _TRAINING = (
     "--steps 2 --training.batch_size 8 --training.validation_every 1 --training.precision fp32 "
@@ -65,12 +68,19 @@ _COMMANDS = {
     "resume points": "train toy --resume --steps 3 --out {run}",
     "resume pictures": "train images --resume --steps 3 --out {run}",
     "resume vae": "train mnist_vae --resume --steps 3 --out {run}",
+    "resume conditions": "train toy --resume --steps 3 --out {run}",
     "decompress": "decompress {run} {here}/x.bits {here}/new.npy",
     "evaluate": "evaluate {run} --samples 8 --limit 4 --draws 1",
     "compress": "compress {good}/pictures {file} {here}/new.bits --steps 2 --limit 2 --no-check",
     "learn points": (
         "train toy --data {file} --model.network.width 8 --model.network.depth 1 --steps 1 "
         "--training.batch_size 8 --training.precision fp32 --out {here}/new"
+    ),
+    "learn described": (
+        "train images --data {file}?condition=age,text --model.network.channels 4 "
+        "--model.network.multipliers 1 --model.network.blocks 1 --model.network.attention "
+        "--model.network.heads 1 --steps 1 --training.batch_size 8 --training.precision fp32 "
+        "--out {here}/new"
     ),
     "learn pictures": (
         "train images --data {file} --model.network.channels 4 --model.network.multipliers 1 "
@@ -153,6 +163,13 @@ class Bench:
         draw = np.random.default_rng(0)
         labels = np.arange(40) % 3
         np.savez_compressed(self.good / "points.npz", x=draw.normal(size=(40, 2)), y=labels)
+        values = {
+            "who": labels,
+            "age": draw.normal(size=(40, 2)),
+            "text": np.array(["a b", "c"] * 20),
+        }
+        parts = {f"condition_{name}": value for name, value in values.items()}
+        np.savez_compressed(self.good / "conditions.npz", x=draw.normal(size=(40, 2)), **parts)
         np.save(self.good / "points.npy", draw.normal(size=(40, 2)).astype(np.float32))
         pictures = draw.integers(0, 256, (40, 4, 4), dtype=np.uint8)
         np.savez_compressed(self.good / "pictures.npz", x=pictures, y=labels)
@@ -192,6 +209,12 @@ class Bench:
             other = self.good / "other" / f"{i}{_OTHERS[i % len(_OTHERS)]}"
             other.parent.mkdir(exist_ok=True)
             Image.fromarray(picture).save(other)
+            described = self.good / "described" / f"{i}.png"
+            described.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(described)
+            with open(described.parent / "metadata.jsonl", "a") as lines:
+                said = {"file_name": described.name, "age": i, "text": "a b"}
+                lines.write(json.dumps(said) + "\n")
         self.picture = (self.good / "folder" / "a" / "0.png").read_bytes()
         cells = [{"bytes": self.picture, "path": None}] * 12
         columns = {"image": cells, "label": [i % 3 for i in range(12)]}
@@ -240,7 +263,7 @@ class Bench:
             return damage.damaged_bytes(content)
 
         def of_run(kind: str, place: str, content: Any, share: float, *commands: str) -> list[Case]:
-            runs = {"points": 0.5, "pictures": 0.3, "vae": 0.2}
+            runs = {"points": 0.4, "pictures": 0.25, "vae": 0.15, "conditions": 0.2}
             return [
                 Case(
                     kind, place, name, tuple(c.replace("resume", _RESUMES[name]) for c in commands),
@@ -272,6 +295,8 @@ class Bench:
             Case("npy", "", "pictures.npy", ("learn pictures", "compress"), damage.npy_file, 3),
             Case("npz", "", "points.npz", ("learn points",), damage.npz_file, 3),
             Case("npz", "", "pictures.npz", ("learn pictures", "compress"), damage.npz_file, 3),
+            Case("npz", "", "conditions.npz", ("learn points",), damage.npz_file, 2),
+            Case("metadata", "metadata.jsonl", "described", ("learn described",), as_lines, 3),
             Case("parquet", "", "train.parquet", ("learn pictures",), as_table, 5),
             Case("png", "b/1.png", "folder", ("learn pictures",), damage.png_file, 6),
             *[

@@ -166,3 +166,8 @@ def test_other_values_are_refused(kind, values, says):
 def test_rows_of_another_kind_are_refused(rows):
     with pytest.raises(ValueError, match=r"for 2 items; give 2 numbers .* of shape \(2, 2\)"):
         rows_of(rows, 2, AGE)
+
+
+def test_a_number_of_numbers_that_no_machine_holds_is_refused():
+    with pytest.raises(ValueError, match="give at most 100,000"):
+        Numbers(10**12)

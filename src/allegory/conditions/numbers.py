@@ -18,6 +18,7 @@ from ..lookup import Note, pick, printable
 from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive, wrong_rows
 
 _SHOWN = 5  # numbers in a message
+_MOST_NUMBERS = 100_000
 _DIGITS = 8.0
 """float32 is enough where no end of the range is farther from 0 than so many half widths."""
 
@@ -38,7 +39,8 @@ class Numbers(Condition):
             `Combined`.
 
     Raises:
-        ValueError: for fewer than 1, names or ranges of another number, and no fraction.
+        ValueError: for fewer than 1 or more than 100,000, names or ranges of another number, and no
+            fraction.
     """
 
     dim: int
@@ -49,6 +51,8 @@ class Numbers(Condition):
 
     def __post_init__(self) -> None:
         check_positive("dim", self.dim)
+        if self.dim > _MOST_NUMBERS:
+            raise ValueError(f"dim={self.dim:,}: give at most {_MOST_NUMBERS:,} numbers")
         check_dropout(self.dropout)
         for name in ("names", "low", "high"):
             value = getattr(self, name)
