@@ -73,6 +73,7 @@ _HOME = {
     "Numbers": "conditions",
     "Tags": "conditions",
     "Picture": "conditions",
+    "Text": "conditions",
     "EncodedText": "conditions",
     "Combined": "conditions",
     # The forward process
