@@ -159,6 +159,7 @@ def test_edm_takes_the_standard_deviation_of_the_data_from_the_denoiser():
     mine = EdmWeight(0.3, mean=2.4, std=2.4)(level)
     torch.testing.assert_close(weight_named("edm", 0.3)(level), mine, rtol=0, atol=0)
     assert weight_named(EdmWeight(0.7), 0.3) == EdmWeight(0.7)
+    assert weight_named("edm:-0.5", 0.3) == EdmWeight(0.3, mean=-0.5)
     with pytest.raises(ValueError, match="give data_std, or train a Denoiser"):
         weight_named("edm")
     denoiser = Denoiser(MLPConfig(4, 1).build((2,)), path, data_std=0.3)

@@ -169,7 +169,11 @@ register_weight(
     parameter="gamma, a number of 0 or more",
 )
 register_weight(
-    "edm", EdmWeight(), "log-SNR normally distributed, unit-variance target (Karras et al. 2022)"
+    "edm",
+    EdmWeight(),
+    "log-SNR normally distributed, unit-variance target (Karras et al. 2022)",
+    make=lambda mean: EdmWeight(mean=mean),
+    parameter="mean of log-SNR, 2.4 if not given",
 )
 register_weight(
     "sigmoid",
