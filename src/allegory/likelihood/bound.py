@@ -57,6 +57,7 @@ def variational_bound(
     draws: int = 8,
     steps: int | None = None,
     condition: Tensor | None = None,
+    variance: str | None = None,
 ) -> Bound:
     """The evidence lower bound of each item, in nats.
 
@@ -70,9 +71,13 @@ def variational_bound(
             Bound are the T terms of the sum; otherwise they are one unbiased estimate of it.
         steps: the number T of steps; None for continuous time.
         condition: one row per item, or None.
+        variance: of each of the `steps`: "posterior", "large" or "learned", as for
+            `process.kernel.reverse_step`; None: learned where the model learned it, else
+            "posterior". Continuous time does not depend on it.
 
     Raises:
-        ValueError: for draws or steps below 1, or a wrong number of seeds.
+        ValueError: for draws or steps below 1, a wrong number of seeds, or a variance that the
+            model does not have.
     """
     check_count("draws", draws, 1, MAX_DRAWS)
     if steps is not None:
@@ -84,7 +89,10 @@ def variational_bound(
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
     times = _times(noise.uniform(), draws, steps)
     truths = (Prediction.of(x0, noise.draw(x0), path.at(t.to(x0.device), like=x0)) for t in times)
-    losses = [diffusion_loss(predict, truth, steps=steps, condition=condition) for truth in truths]
+    losses = [
+        diffusion_loss(predict, truth, steps=steps, condition=condition, variance=variance)
+        for truth in truths
+    ]
     every_step = steps is not None and draws >= steps
     if every_step:
         divergences = tuple(loss / len(losses) for loss in losses)

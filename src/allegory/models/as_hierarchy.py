@@ -7,7 +7,8 @@ top is noise):
     q(z_0 | x)         the marginal at t = 0
     q(z_i | z_{i-1})   the transition, eq. 31
     p(x | z_0)         the decoder
-    p(z_{i-1} | z_i)   the posterior with the predicted x0, eq. 94
+    p(z_{i-1} | z_i)   the posterior with the predicted x0, eq. 94, and the learned variance of a
+                       model that has one
 
 `generate_top_down` draws the same latents from the top down, from q(z_T | x) and
 q(z_{i-1} | z_i, x). Every p is then known before its latent is drawn, so all costs are in closed
@@ -28,7 +29,7 @@ from ..data.spec import DataSpec
 from ..likelihood.inference import DrawNoise, GaussianKernel, Inference, Latent
 from ..process.decoder import Decoder
 from ..process.guide import check_consistent
-from ..process.kernel import Gaussian, marginal, posterior, transition
+from ..process.kernel import Gaussian, marginal, posterior, reverse_step, transition
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
 from .hierarchy import Hierarchy
@@ -70,7 +71,7 @@ def unroll(
         return lambda z: transition(z, s, t)
 
     def down(s: Level, t: Level) -> GaussianKernel:
-        return lambda z: posterior(predict(z, t, condition), s)
+        return lambda z: reverse_step(predict(z, t, condition), s)
 
     pairs = tuple(pairwise(levels))
     return Hierarchy(
@@ -125,7 +126,7 @@ def generate_top_down(
 
     for s, t in reversed(tuple(pairwise(levels))):
         q = posterior(Prediction.solve("x0", x0, z, t), s)
-        p = posterior(predict(z, t, chain.condition), s)
+        p = reverse_step(predict(z, t, chain.condition), s)
         z = q.draw(draw(x0))
         latents.append(Latent(z, q, p, free=True))
 

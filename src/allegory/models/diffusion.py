@@ -215,6 +215,7 @@ class VDM(nn.Module):
         seeds: Sequence[int] | None = None,
         draws: int = 8,
         steps: int | None = None,
+        variance: str | None = None,
     ) -> Bound:
         """The evidence lower bound of log p(x), or of log p(x | condition), in nats per item.
 
@@ -224,6 +225,8 @@ class VDM(nn.Module):
             seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
             draws: evaluations of the denoiser per item.
             steps: the model with so many steps; None is continuous time.
+            variance: of each step: "posterior" (the smallest, beta-tilde), "large" (beta) or
+                "learned"; None: learned where the model learned it, else "posterior".
 
         Raises:
             ValueError: for a path with an infinite end, and items that do not fit the data.
@@ -240,6 +243,7 @@ class VDM(nn.Module):
             draws=draws,
             steps=steps,
             condition=rows,
+            variance=variance,
         )
 
     def log_prob(

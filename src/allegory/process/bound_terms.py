@@ -6,6 +6,14 @@ r"""The three terms of the bound of a diffusion model, for its likelihood and it
 
 in continuous time (VDM, eq. 17; Luo 2022, eq. 58 and 110); with T steps the weight of the last is
 T/2 expm1(log_snr_s - log_snr_t), s = t - 1/T (VDM, eq. 14). Each is one draw per item.
+
+That is for a reverse step with the variance of q(z_s | z_t, x). With the variance larger by the
+factor e^{-u} per number the divergence of a step is
+
+    KL = e^u/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat|^2 + 1/2 (e^u - 1 - u)
+
+where u = 2 v log(sigma_s/sigma_t) for the share v of Nichol & Dhariwal 2021, eq. 15. The last part
+falls as 1/T in the sum over T steps: in continuous time the variance does not matter.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from torch import Tensor
 
 from .coefficients import expm1
 from .decoder import Decoder
-from .kernel import Gaussian, marginal
+from .kernel import Gaussian, marginal, variance_share
 from .path import Level, Path
 from .prediction import Predict, Prediction
 
@@ -50,6 +58,7 @@ def diffusion_loss(
     *,
     steps: int | None = None,
     condition: Tensor | None = None,
+    variance: str | None = None,
 ) -> Float[Tensor, " b"]:
     """One draw of the diffusion term at one time per item; the term itself is its mean over t.
 
@@ -60,21 +69,30 @@ def diffusion_loss(
         steps: T weighs by the step that ends at t, T/2 expm1(log_snr_s - log_snr_t); None by the
             slope of log-SNR.
         condition: one row per item, or None.
+        variance: of a reverse step, as for `kernel.reverse_step`; continuous time does not depend
+            on it.
 
     Returns:
         Nats per item.
+
+    Raises:
+        ValueError: for a variance that the model does not have.
     """
     level = truth.level
     prediction = predict(truth.x_t, level, condition)
-    error = prediction.squared_error(truth, "eps").flatten(1).sum(1)
+    error = prediction.squared_error(truth, "eps")
+    share = variance_share(prediction, variance)
 
     if steps is None:
-        weight = -0.5 * torch.as_tensor(level.dlog_snr)
-    else:
-        before = _earlier(level, 1 / steps, like=truth.x0)
-        weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
+        return (-0.5 * torch.as_tensor(level.dlog_snr)).reshape(-1) * error.flatten(1).sum(1)
 
-    return weight.reshape(-1) * error
+    before = _earlier(level, 1 / steps, like=truth.x0)
+    weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
+    if share is None:
+        return weight.reshape(-1) * error.flatten(1).sum(1)
+
+    u = 2 * share * torch.log(torch.as_tensor(before.sigma / level.sigma)).to(error)
+    return (weight * error * u.exp() + steps / 2 * (u.expm1() - u)).flatten(1).sum(1)
 
 
 def _earlier(level: Level, gap: float, like: Tensor) -> Level:

@@ -76,6 +76,15 @@ def transition(x_s: Float[Tensor, "b *shape"], s: Level, t: Level) -> Gaussian:
     return Gaussian(t.alpha / s.alpha * x_s, added_noise_std(t.sigma, s, t))
 
 
+def step_stds(s: Level, t: Level) -> tuple[Coefficient, Coefficient]:
+    """The smallest and the largest standard deviation of a reverse step from t to s < t.
+
+    Those of q(x_s | x_t, x0) and q(x_t | x_s): the square roots of beta-tilde and beta (Ho et al.
+    2020, section 3.2).
+    """
+    return added_noise_std(s.sigma, s, t), added_noise_std(t.sigma, s, t)
+
+
 def posterior(prediction: Prediction, s: Level) -> Gaussian:
     """q(x_s | x_t, x0) for s < t (Luo 2022, eq. 84 and 94).
 
@@ -87,3 +96,46 @@ def posterior(prediction: Prediction, s: Level) -> Gaussian:
     shared = exp(t.log_snr_minus(s) / 2)
     mean = prediction.combine(s.alpha, s.sigma * shared)
     return Gaussian(mean, added_noise_std(s.sigma, s, t))
+
+
+VARIANCES = ("posterior", "large", "learned")
+"""The variances of a reverse step: beta-tilde, beta, and the learned one between them."""
+
+
+def reverse_step(prediction: Prediction, s: Level, variance: str | None = None) -> Gaussian:
+    """p(x_s | x_t) of a model, for s < t: the mean of the posterior, and one of three variances.
+
+    Args:
+        prediction: what the model predicts at t.
+        s: the cleaner Level.
+        variance: "posterior" for that of q(x_s | x_t, x0), "large" for that of q(x_t | x_s),
+            "learned" for exp(v log large + (1 - v) log posterior) with the prediction's fraction v,
+            per number (Nichol & Dhariwal 2021, eq. 15). None: learned where the model learned it,
+            else "posterior".
+
+    Raises:
+        ValueError: for another variance, and for "learned" where the model did not learn it.
+    """
+    step = posterior(prediction, s)
+    share = variance_share(prediction, variance)
+    if share is None:
+        return step
+
+    low, high = step_stds(s, prediction.level)
+    ratio = torch.as_tensor(high / low, dtype=step.mean.dtype, device=step.mean.device)
+    return Gaussian(step.mean, low * ratio**share)
+
+
+def variance_share(prediction: Prediction, variance: str | None) -> Tensor | float | None:
+    """The share v of a `variance` of `reverse_step`; None for that of the posterior."""
+    learned = prediction.variance_fraction
+    if variance is None:
+        return learned
+    if variance not in VARIANCES:
+        raise ValueError(f"variance={variance!r}; give one of {', '.join(VARIANCES)}, or None")
+    if variance == "learned" and learned is None:
+        raise ValueError(
+            "variance='learned': the predictions of this model have none; use variance="
+            "'posterior' or 'large'"
+        )
+    return {"posterior": None, "large": 1.0, "learned": learned}[variance]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..process.coefficients import exp, sqrt
-from ..process.kernel import added_noise_std
+from ..process.kernel import added_noise_std, step_stds
 from ..process.path import Level
 from .single_step import step_by_step
 from .solver import Solver, Update
@@ -71,9 +71,7 @@ def _ddpm_large(here: Level, to: Level) -> Sequence[Update]:
 def _ddpm_learned(here: Level, to: Level) -> Sequence[Update]:
     """The same mean, and the learned variance between that of ddpm and that of ddpm_large."""
     (update,) = _ddpm_large(here, to)
-    low = added_noise_std(to.sigma, to, here)
-    high = added_noise_std(here.sigma, to, here)
-    return [replace(update, noise=(), std_range=(low, high))]
+    return [replace(update, noise=(), std_range=step_stds(to, here))]
 
 
 DDPM_LARGE = Solver("ddpm_large", step_by_step(_ddpm_large), stochastic=True)
