@@ -319,9 +319,21 @@ MUTANTS = {
     ),
     "transition, fresh noise": Mutant(
         "process/kernel.py",
-        "added_noise_std(t.sigma, s, t)",
-        "added_noise_std(s.sigma, s, t)",
+        "x_s, added_noise_std(t.sigma, s, t)",
+        "x_s, added_noise_std(s.sigma, s, t)",
         "process/test_kernel.py",
+    ),
+    "variance of a reverse step": Mutant(
+        "process/kernel.py",
+        "low * ratio**fraction",
+        "high * ratio**fraction",
+        "likelihood/test_step_variance.py",
+    ),
+    "bound, variance of a step": Mutant(
+        "process/bound_terms.py",
+        "(u.expm1() - u)",
+        "u.expm1()",
+        "likelihood/test_step_variance.py",
     ),
     "other units, ratio": Mutant(
         "process/rescale.py",

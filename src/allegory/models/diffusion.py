@@ -215,7 +215,6 @@ class VDM(nn.Module):
         seeds: Sequence[int] | None = None,
         draws: int = 8,
         steps: int | None = None,
-        variance: str | None = None,
     ) -> Bound:
         """The evidence lower bound of log p(x), or of log p(x | condition), in nats per item.
 
@@ -224,9 +223,8 @@ class VDM(nn.Module):
             condition: of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
             draws: evaluations of the denoiser per item.
-            steps: the model with so many steps; None is continuous time.
-            variance: of each step: "posterior" (the smallest, beta-tilde), "large" (beta) or
-                "learned"; None: learned where the model learned it, else "posterior".
+            steps: the model with so many steps, of the learned variance where the model has one,
+                else of the smallest (`variational_bound` takes another); None is continuous time.
 
         Raises:
             ValueError: for a path with an infinite end, and items that do not fit the data.
@@ -243,7 +241,6 @@ class VDM(nn.Module):
             draws=draws,
             steps=steps,
             condition=rows,
-            variance=variance,
         )
 
     def log_prob(

@@ -16,8 +16,9 @@ class LearnedVariance:
     share = (v + 1)/2.
 
     Improved DDPM (Nichol & Dhariwal 2021, eq. 15), and the networks of others that follow it.
-    Solver `ddpm_learned` uses the share; to every other solver, guide and likelihood it is the same
-    model without.
+    Solver `ddpm_learned` and the bound of a finite number of steps use the share; to every other
+    solver, to guides, the codec and the likelihoods in continuous time it is the same model
+    without.
     """
 
     target: str | Target = "eps"

@@ -12,8 +12,8 @@ factor e^{-u} per number the divergence of a step is
 
     KL = e^u/2 expm1(log_snr_s - log_snr_t) |eps - eps_hat|^2 + 1/2 (e^u - 1 - u)
 
-where u = 2 v log(sigma_s/sigma_t) for the share v of Nichol & Dhariwal 2021, eq. 15. The last part
-falls as 1/T in the sum over T steps: in continuous time the variance does not matter.
+where u = 2 v log(sigma_s/sigma_t) for the fraction v of Nichol & Dhariwal 2021, eq. 15. The last
+part falls as 1/T in the sum over T steps: in continuous time the variance does not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .coefficients import expm1
 from .decoder import Decoder
-from .kernel import Gaussian, marginal, variance_share
+from .kernel import Gaussian, marginal, variance_fraction
 from .path import Level, Path
 from .prediction import Predict, Prediction
 
@@ -81,17 +81,18 @@ def diffusion_loss(
     level = truth.level
     prediction = predict(truth.x_t, level, condition)
     error = prediction.squared_error(truth, "eps")
-    share = variance_share(prediction, variance)
+    fraction = variance_fraction(prediction, variance)
 
     if steps is None:
-        return (-0.5 * torch.as_tensor(level.dlog_snr)).reshape(-1) * error.flatten(1).sum(1)
+        weight = -0.5 * torch.as_tensor(level.dlog_snr)
+        return weight.reshape(-1) * error.flatten(1).sum(1)
 
     before = _earlier(level, 1 / steps, like=truth.x0)
     weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
-    if share is None:
+    if fraction is None:
         return weight.reshape(-1) * error.flatten(1).sum(1)
 
-    u = 2 * share * torch.log(torch.as_tensor(before.sigma / level.sigma)).to(error)
+    u = 2 * fraction * torch.log(torch.as_tensor(before.sigma / level.sigma)).to(error)
     return (weight * error * u.exp() + steps / 2 * (u.expm1() - u)).flatten(1).sum(1)
 
 

@@ -117,17 +117,17 @@ def reverse_step(prediction: Prediction, s: Level, variance: str | None = None) 
         ValueError: for another variance, and for "learned" where the model did not learn it.
     """
     step = posterior(prediction, s)
-    share = variance_share(prediction, variance)
-    if share is None:
+    fraction = variance_fraction(prediction, variance)
+    if fraction is None:
         return step
 
     low, high = step_stds(s, prediction.level)
     ratio = torch.as_tensor(high / low, dtype=step.mean.dtype, device=step.mean.device)
-    return Gaussian(step.mean, low * ratio**share)
+    return Gaussian(step.mean, low * ratio**fraction)
 
 
-def variance_share(prediction: Prediction, variance: str | None) -> Tensor | float | None:
-    """The share v of a `variance` of `reverse_step`; None for that of the posterior."""
+def variance_fraction(prediction: Prediction, variance: str | None) -> Tensor | float | None:
+    """The fraction v of a `variance` of `reverse_step`; None for that of the posterior."""
     learned = prediction.variance_fraction
     if variance is None:
         return learned
