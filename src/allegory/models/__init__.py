@@ -10,11 +10,12 @@ from .energy import Energy
 from .hierarchy import Hierarchy
 from .ladder import Ladder, LadderConfig
 from .latent_variable import LatentVariableModel
-from .learned_variance import LearnedVariance
+from .learned_variance import VARIANCE_TARGETS, LearnedVariance
 from .vae import VAE, VAEConfig
 
 __all__ = [
     "VAE",
+    "VARIANCE_TARGETS",
     "VDM",
     "CategoricalOutput",
     "Classifier",

@@ -10,7 +10,7 @@ from ..process.coefficients import Coefficient, sqrt
 from ..process.path import Level, Path, check_path
 from ..process.prediction import Prediction, Target, target_named
 from .categorical_output import CategoricalOutput
-from .learned_variance import LearnedVariance
+from .learned_variance import VARIANCE_TARGETS, LearnedVariance
 
 
 class Denoiser(nn.Module):
@@ -25,7 +25,8 @@ class Denoiser(nn.Module):
             target needs them.
         path: the forward process.
         target: what the output is: the name of a target ("x0", "eps", "v", "flow", "score", "edm"),
-            a Target, a `CategoricalOutput` or a `LearnedVariance`.
+            a Target, a `CategoricalOutput` or a `LearnedVariance`, whose name is e.g. "v+variance":
+            twice the channels, the second half for the variance of the reverse step.
         data_std: standard deviation of the data in model space.
 
     Raises:
@@ -48,12 +49,13 @@ class Denoiser(nn.Module):
             )
 
         self.network, self.path, self.data_std = network, path, data_std
-        self.target = (
-            target
-            if isinstance(target, (CategoricalOutput, LearnedVariance))
-            else target_named(target, data_std)
-        )
+        self.target = _output(target, data_std)
         self.target.check(path)
+
+    @property
+    def learns_variance(self) -> bool:
+        """Whether the network puts out the variance of the reverse step as well."""
+        return isinstance(self.target, LearnedVariance)
 
     def input_scale(self, level: Level) -> Coefficient:
         """c_in at this `level`."""
@@ -76,6 +78,17 @@ class Denoiser(nn.Module):
         scaled, log_snr = network_inputs(self.network, x_t, level, self.data_std)
         y: Tensor = self.network(scaled, log_snr, condition)
         return y
+
+
+def _output(
+    target: str | Target | CategoricalOutput | LearnedVariance, data_std: float
+) -> Target | CategoricalOutput | LearnedVariance:
+    """What a network puts out, by its name or as it is."""
+    if isinstance(target, str) and target in VARIANCE_TARGETS:
+        target = VARIANCE_TARGETS[target]
+    if isinstance(target, LearnedVariance):
+        return target.for_data(data_std)
+    return target if isinstance(target, CategoricalOutput) else target_named(target, data_std)
 
 
 def input_scale(level: Level, data_std: float) -> Coefficient:

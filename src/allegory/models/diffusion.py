@@ -43,6 +43,7 @@ from .coding_chain import CodingChain
 from .denoiser import Denoiser
 from .energy import Energy
 from .hierarchy import Hierarchy
+from .learned_variance import check_trains_variance
 
 _CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
@@ -89,6 +90,7 @@ class VDM(nn.Module):
         if isinstance(chosen, NeedsDecoder):
             chosen = chosen.with_decoder(self.decoder)
         chosen.check(denoiser)
+        check_trains_variance(denoiser, chosen)
         self.objective = chosen
 
     @property

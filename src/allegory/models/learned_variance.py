@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..process.path import Level, Path
-from ..process.prediction import Prediction, Target, target_named
+from ..process.prediction import TARGETS, Prediction, Target, target_named
+
+VARIANCE = "+variance"
+"""What follows the name of a target where the network learns the variance as well."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,23 @@ class LearnedVariance:
     Solver `ddpm_learned` and the bound of a finite number of steps use the share; to every other
     solver, to guides, the codec and the likelihoods in continuous time it is the same model
     without.
+    The objective `hybrid` trains it. v is not bounded: where the best variance is beyond one of the
+    two, so is the share.
+
+    Args:
+        target: the target of the first half, that of the mean.
     """
 
     target: str | Target = "eps"
+
+    @property
+    def name(self) -> str:
+        """E.g. "v+variance"."""
+        return target_named(self.target).name + VARIANCE
+
+    def for_data(self, data_std: float) -> LearnedVariance:
+        """The same for data of this standard deviation, on which the target "edm" depends."""
+        return LearnedVariance(target_named(self.target, data_std))
 
     def check(self, path: Path) -> None:
         """ValueError when the target cannot be trained on the path."""
@@ -40,4 +57,25 @@ class LearnedVariance:
         return replace(
             Prediction.solve(target_named(self.target), mean, x_t, level),
             variance_fraction=(v + 1) / 2,
+        )
+
+
+VARIANCE_TARGETS = {name + VARIANCE: LearnedVariance(name) for name in TARGETS}
+"""The targets with a learned variance, by name: "eps+variance", "v+variance", ..."""
+
+
+def check_trains_variance(predict: object, objective: object) -> None:
+    """ValueError for a learned variance that an objective would leave untrained.
+
+    Args:
+        predict: what is trained.
+        objective: by what; one that trains the variance has `trains_variance` = True.
+    """
+    if getattr(predict, "learns_variance", False) and not getattr(
+        objective, "trains_variance", False
+    ):
+        name = getattr(objective, "name", type(objective).__name__.lower())
+        raise ValueError(
+            f"objective={name!r}: would leave the learned variance untrained; use "
+            "objective='hybrid', or a target without '+variance'"
         )

@@ -5,6 +5,7 @@ from .contrastive import Replay, contrastive_divergence, noise_contrastive
 from .denoising import WeightedDenoising, denoising_loss, register_weight
 from .draws import draw_noised, normal_like, random_signs, stratified_times, uniform_in_log_snr
 from .elbo import Elbo
+from .hybrid import Hybrid
 from .score import (
     DualScoreMatching,
     Score,
@@ -24,6 +25,7 @@ __all__ = [
     "DualScoreMatching",
     "EdmWeight",
     "Elbo",
+    "Hybrid",
     "NeedsDecoder",
     "Objective",
     "Replay",

@@ -78,15 +78,32 @@ def diffusion_loss(
     Raises:
         ValueError: for a variance that the model does not have.
     """
+    prediction = predict(truth.x_t, truth.level, condition)
+    if steps is not None:
+        return step_loss(prediction, truth, steps, variance)
+
+    variance_fraction(prediction, variance)  # refuses one that the model does not have
+    error = prediction.squared_error(truth, "eps").flatten(1).sum(1)
+    return (-0.5 * torch.as_tensor(truth.level.dlog_snr)).reshape(-1) * error
+
+
+def step_loss(
+    prediction: Prediction, truth: Prediction, steps: int, variance: str | None = None
+) -> Float[Tensor, " b"]:
+    """T KL(q(z_s | z_t, x) || p(z_s | z_t)) with s = t - 1/T, of a prediction that is there.
+
+    Args:
+        prediction: what the model predicts at the z_t of `truth`.
+        truth: data and noise at one time per item.
+        steps: the number T of steps.
+        variance: of the reverse step, as for `kernel.reverse_step`.
+
+    Returns:
+        Nats per item; their mean over the T times is the diffusion term.
+    """
     level = truth.level
-    prediction = predict(truth.x_t, level, condition)
     error = prediction.squared_error(truth, "eps")
     fraction = variance_fraction(prediction, variance)
-
-    if steps is None:
-        weight = -0.5 * torch.as_tensor(level.dlog_snr)
-        return weight.reshape(-1) * error.flatten(1).sum(1)
-
     before = _earlier(level, 1 / steps, like=truth.x0)
     weight = steps / 2 * torch.as_tensor(expm1(before.log_snr_minus(level)))
     if fraction is None:

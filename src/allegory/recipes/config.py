@@ -17,7 +17,15 @@ from torch import nn
 from ..data import Dataset, DataSpec
 from ..data.splits import subset
 from ..lookup import Registry, pick
-from ..models import VDM, CategoricalOutput, Denoiser, Energy, LadderConfig, VAEConfig
+from ..models import (
+    VARIANCE_TARGETS,
+    VDM,
+    CategoricalOutput,
+    Denoiser,
+    Energy,
+    LadderConfig,
+    VAEConfig,
+)
 from ..networks import NetworkConfig
 from ..objectives import objective_named
 from ..process import SCALINGS, SCHEDULES, TARGETS, Path
@@ -117,7 +125,9 @@ class DiffusionConfig:
         network: its network.
         path: the forward process.
         target: what the network predicts: a target ("x0", "eps", "score", "v", "flow", "edm"),
-            "categorical" for logits over the levels, or "energy".
+            the same with "+variance" ("v+variance") for the variance of the reverse step as well,
+            which the objective "hybrid" trains; "categorical" for logits over the levels, or
+            "energy".
         data_std: standard deviation of the data in model space; None computes it from the training
             data.
         objective: name of the training objective, e.g. "elbo" or "simple".
@@ -135,7 +145,9 @@ class DiffusionConfig:
     condition_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL, ENERGY)))
+        pick(
+            "target", self.target, dict.fromkeys((*TARGETS, *VARIANCE_TARGETS, CATEGORICAL, ENERGY))
+        )
         objective_named(self.objective)
 
     @property
@@ -176,6 +188,10 @@ class DiffusionConfig:
             outputs = spec.levels * spec.shape[0]
             network = self.network.build(spec.shape, condition, outputs=outputs)
             return Denoiser(network, path, CategoricalOutput(spec.values), data_std)
+
+        if self.target in VARIANCE_TARGETS:
+            network = self.network.build(spec.shape, condition, outputs=2 * spec.shape[0])
+            return Denoiser(network, path, self.target, data_std)
 
         network = self.network.build(spec.shape, condition)
         if self.target == ENERGY:

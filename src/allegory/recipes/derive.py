@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from ..data import DataSpec
-from ..models import CategoricalOutput, Energy
+from ..models import CategoricalOutput, Energy, LearnedVariance
+from ..models.learned_variance import VARIANCE
 from ..objectives import OBJECTIVES, Objective, objective_named
 from ..process import SCHEDULES, TARGETS, Path, target_named
 from .config import CATEGORICAL, ENERGY, DiffusionConfig, ModelConfig, PathConfig
@@ -93,9 +94,17 @@ def _target_name(denoiser: Any) -> str | None:
     if isinstance(target, CategoricalOutput):
         return CATEGORICAL
 
+    if isinstance(target, LearnedVariance):
+        mean = _plain_name(target.target, denoiser.data_std)
+        return None if mean is None else mean + VARIANCE
+    return _plain_name(target, denoiser.data_std)
+
+
+def _plain_name(target: Any, data_std: float) -> str | None:
+    """The name of a registered target for data of this standard deviation, else None."""
     name = str(getattr(target, "name", ""))
     plain = name.partition(":")[0]  # "edm:0.5" is "edm" for data of that standard deviation
-    if plain in TARGETS and target_named(plain, denoiser.data_std).name == name:
+    if plain in TARGETS and target_named(plain, data_std).name == name:
         return plain
 
     return None
