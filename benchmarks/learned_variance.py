@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from allegory.data import Items
+from allegory.likelihood import variational_bound
 from allegory.models import VDM
 from allegory.process import estimate
 from allegory.recipes import Destination, RunFolder, execute, recipe_named
@@ -29,7 +30,10 @@ Row = dict[str, float]
 
 def bits(model: VDM, items: Items, steps: int, variance: str) -> torch.Tensor:
     """Bits/dim of each item, by all of the steps."""
-    bound = model.bound(items.x, draws=steps, steps=steps, variance=variance)
+    x0 = model.spec.encode(items.x)
+    bound = variational_bound(
+        model.denoiser, x0, model.decoder, draws=steps, steps=steps, variance=variance
+    )
     return bound.bits_per_dim(model.spec).double()
 
 

@@ -84,7 +84,8 @@ def diffusion_loss(
 
     variance_fraction(prediction, variance)  # refuses one that the model does not have
     error = prediction.squared_error(truth, "eps").flatten(1).sum(1)
-    return (-0.5 * torch.as_tensor(truth.level.dlog_snr)).reshape(-1) * error
+    weight = -0.5 * torch.as_tensor(truth.level.dlog_snr)
+    return weight.reshape(-1) * error
 
 
 def step_loss(
