@@ -27,15 +27,13 @@ from torch import Tensor
 
 from ..lookup import check_count
 from ..process.bound_terms import step_loss
+from ..process.grid import MAX_STEPS
 from ..process.prediction import Predict, Prediction
 from .base import OBJECTIVES
 from .denoising import check_fixed_schedule
 from .draws import normal_like, stratified_times
 from .elbo import check_finite_ends
 from .weights import simple_weight
-
-MAX_STEPS = 100_000
-"""The largest number of steps."""
 
 
 @dataclass(frozen=True)
