@@ -8,6 +8,7 @@ import torch
 from benchmarks.caption_judge import Judge
 
 from allegory import load
+from allegory.data import captions
 from allegory.data.captions import COLOURS, DIGITS, PLACES, captioned
 
 
@@ -31,6 +32,22 @@ def test_a_judge_sees_what_they_say_and_no_other_thing():
     dark = judge.right(x.flip(0), what)  # the captions of other pictures
     assert dark["all"].mean() < 0.05
     assert abs(dark["colour"].mean() - 1 / 6) < 0.1
+
+
+def test_no_digit_is_in_two_sets(monkeypatch):
+    asked = []  # the enlarged digits of each part
+    monkeypatch.setattr(
+        captions, "_placed", lambda glyphs, what, draw: asked.append(glyphs) or _dark(glyphs)
+    )
+    for part in ("train", "validation", "test"):
+        captioned(part, 2000)
+    train, validation, test = ({each.numpy().tobytes() for each in glyphs} for glyphs in asked)
+    assert min(len(train), len(validation), len(test)) >= 100
+    assert not train & validation and not train & test and not validation & test
+
+
+def _dark(glyphs):
+    return torch.zeros(len(glyphs), captions.SIDE, captions.SIDE)
 
 
 def test_the_source_has_captions_and_classes():

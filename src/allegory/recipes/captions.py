@@ -16,8 +16,8 @@ def captions(data: str = "captions") -> Run:
     caption says; `python -m benchmarks captions` counts how often it does.
 
     Place, size and digit are decided at low log-SNR, where an error of x0 hardly counts as one of
-    eps: hence `edm:-1.5` instead of `simple`. At log-SNR -9 the black of the pictures, a mean far from
-    0, is no longer seen in the noise.
+    eps: hence `edm:-1.5` instead of `simple`. At log-SNR -9 the black of the pictures, a mean far
+    from 0, is no longer seen in the noise.
 
     Args:
         data: pictures with captions; those that are made from the bundled digits by default.
