@@ -20,7 +20,8 @@ from torch import Tensor
 from ..process.guide import Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
-from .tilt import check_scale, gradient, shifted
+from .scale import check_guidance_scale
+from .tilt import gradient, shifted
 
 ClassLogProb = Callable[[Tensor, Level], Tensor]
 """(x_t, level) -> log p(y | x_t) in nats, (b, classes)."""
@@ -55,7 +56,7 @@ class ClassifierGuidance:
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_scale(self.scale)
+        check_guidance_scale(self.scale, neutral="0 is the base")
         if not callable(getattr(self.classifier, "class_log_prob", self.classifier)):
             raise ValueError(
                 f"classifier: of type {type(self.classifier).__name__}; give a Classifier, or a "

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -161,18 +161,21 @@ def option_numbers(**options: str | None) -> dict[str, Any]:
     }
 
 
-def check_guidance_scale(scale: float, name: str = "scale") -> None:
+def check_guidance_scale(
+    scale: object, name: str = "scale", neutral: str = "1 is unguided"
+) -> None:
     """ValueError for a scale that is no number, or too large for float32.
 
     Args:
         scale: w.
         name: of the argument.
+        neutral: the scale that leaves the prediction as it is, in words.
     """
-    check_type(name, scale, Real, "a number; 1 is unguided")
-    if not abs(scale) <= MAX_PARAMETER:
+    check_type(name, scale, Real, f"a number; {neutral}")
+    if not abs(cast(float, scale)) <= MAX_PARAMETER:
         raise ValueError(
             f"guidance {name} {scale}: give a number of at most {MAX_PARAMETER:,} in size; "
-            "1 is unguided"
+            f"{neutral}"
         )
 
 

@@ -21,17 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Real
-from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import MAX_PARAMETER, check_type, pick
+from ..lookup import pick
 from ..process.guide import Guided
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction, energy_of
+from .scale import check_guidance_scale
 
 LogWeight = Callable[[Tensor, Level, Tensor | None], Tensor]
 """(x, level, condition) -> log weight of each item, (b,), by operations that are differentiable in
@@ -61,7 +60,7 @@ class Tilt:
     at: str = "x_t"
 
     def __post_init__(self) -> None:
-        check_scale(self.scale)
+        check_guidance_scale(self.scale, neutral="0 is the base")
         pick("place", self.at, dict.fromkeys(_PLACES))
 
     def __call__(self, base: Predict) -> Guided:
@@ -134,15 +133,6 @@ def tilt(predict: Predict, log_weight: LogWeight, scale: float = 1.0, at: str = 
         ValueError: for a scale that is no finite number, or another place.
     """
     return Tilt(log_weight, scale, at)(predict)
-
-
-def check_scale(scale: object) -> None:
-    """ValueError for a `scale` that is no number, or none that float32 holds."""
-    check_type("scale", scale, Real, "a number; 0 is the base")
-    if not abs(cast(float, scale)) <= MAX_PARAMETER:
-        raise ValueError(
-            f"scale={scale}: give a number of at most {MAX_PARAMETER:,} in size; 0 is the base"
-        )
 
 
 def shifted(prediction: Prediction, scale: float, slope: Tensor) -> Prediction:
