@@ -18,7 +18,11 @@ PATH = PATHS["cosine-vp"]
 ORACLE = Mixture(
     torch.tensor([[1.0], [-1.0]]).double(), 0.3, path=PATH, labels=torch.tensor([0, 1])
 )
-BARE = [entry.value for name in GUIDES if (entry := GUIDES.entry(name)).value is not None]
+BARE = [
+    entry.value
+    for name in GUIDES
+    if name != "agree" and (entry := GUIDES.entry(name)).value is not None
+]
 X, LABELS = torch.randn(4, 1, dtype=torch.float64), torch.tensor([0, 1, 1, 0])
 
 
