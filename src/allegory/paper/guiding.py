@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..guidance import ClassifierFree
+from ..guidance import ClassifierFree, ClassifierGuidance
 from ..process.kernel import posterior
 from ..process.mixture import Mixture
 from .cases import chain
@@ -100,6 +100,16 @@ def _guided(case: MixtureCase) -> Float[Tensor, "g n 1"]:
     )
 
 
+def _guided_by_classifier(case: MixtureCase) -> Float[Tensor, "g n 1"]:
+    """The library's score under the gradient of the exact p(y | x_t), for each scale."""
+    label = torch.full((len(sites()),), LABEL)
+    guides = [ClassifierGuidance(case.oracle, g) for g in SCALES]
+
+    return torch.stack(
+        [guide(case.oracle)(sites(), case.level, label).view("score") for guide in guides]
+    )
+
+
 AWAY_FROM_ONE = (
     "Away from γ = 1 the left side is redefined: it is the score of p(x_t) p(y | x_t)^γ, "
     "not of p(x_t | y)."
@@ -119,7 +129,7 @@ def _eq166() -> Sides:
         x = sites().requires_grad_()
         sharpened.append(gradient(case.log_p(x) + g * _log_classifier(case, x), x))
 
-    return same(_guided(case), torch.stack(sharpened))
+    return same(_guided_by_classifier(case), torch.stack(sharpened))
 
 
 @SECTION.equation(
