@@ -137,13 +137,13 @@ MUTANTS = {
         "plots/marginals.py", "[0] / len(values)", "[0]", "plots/test_figures.py"
     ),
     "text: what follows its end is not read": Mutant(
-        "conditions/text.py",
+        "conditions/text_module.py",
         "mask = known[:, None, None]",
         "mask = torch.ones_like(known)[:, None, None]",
         "conditions/test_text.py",
     ),
     "text: mean over its words": Mutant(
-        "conditions/text.py",
+        "conditions/text_module.py",
         "(weight * both).sum(1) / weight.sum(1)",
         "(weight * both).mean(1)",
         "conditions/test_text.py",

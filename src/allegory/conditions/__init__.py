@@ -12,8 +12,9 @@ from .base import (
 from .combined import Combined
 from .encoded_text import EncodedText
 from .labels import Labels
-from .numbers import Numbers, Tags
+from .numbers import Numbers
 from .picture import Picture
+from .tags import Tags
 from .text import Text
 
 __all__ = [
