@@ -171,3 +171,16 @@ def test_rows_of_another_kind_are_refused(rows):
 def test_a_number_of_numbers_that_no_machine_holds_is_refused():
     with pytest.raises(ValueError, match="give at most 100,000"):
         Numbers(10**12)
+
+
+def test_a_part_that_is_called_as_its_number_is_named_once():
+    kind = Combined(("age", "who"), (Numbers(1, ("age",)), Labels(2, ("a", "b"))))
+    rows = kind.join({"age": torch.tensor([[3.5], [math.nan]])}, (2,))
+    assert kind.texts(rows) == ["age 3.5, who hidden", "age hidden, who hidden"]
+
+
+def test_the_example_of_a_refused_text_has_as_many_numbers_as_are_wanted():
+    with pytest.raises(ValueError, match=r"give 1 number \(age\), such as 10$"):
+        Numbers(1, ("age",), (10.0,), (90.0,)).parse("3,kind=dog")
+    with pytest.raises(ValueError, match=r"such as 10,0$"):
+        AGE.parse("old")

@@ -120,3 +120,7 @@ def test_what_is_no_text_is_refused(make, says):
     with pytest.raises(ValueError, match=says), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         make()
+
+
+def test_a_text_of_one_word_is_said_in_the_singular():
+    assert str(Text.of(["cat", "dog"])) == "text of up to 1 word out of 2"

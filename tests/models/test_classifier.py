@@ -110,6 +110,10 @@ def test_what_does_not_fit_is_refused():
     for network in (UNetConfig(8, (1, 1), 1), DiTConfig(2, 8, 1, 1)):
         with pytest.raises(ValueError, match="a classifier takes an EncoderConfig"):
             ClassifierConfig(network, data_std=0.7).build(PICTURES)
+    with pytest.raises(
+        ValueError, match=r"takes images, and these items have shape \(1,\); give an MLP"
+    ):
+        ClassifierConfig(EncoderConfig(8, (1, 2), 1), data_std=0.7).build(LINE)
     with pytest.raises(ValueError, match="data_std=None"):
         ClassifierConfig().build(PICTURES)
     for classes, said in ((None, "no classes"), (1, "1 classes")):

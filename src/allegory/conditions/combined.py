@@ -151,7 +151,7 @@ class Combined(Condition):
     def texts(self, rows: Float[Tensor, "n row"]) -> list[str]:
         """The text of each part, such as "digit seven, colour red"."""
         parts = [
-            [f"{name} {text}" for text in kind.texts(self.part(rows, name))]
+            [_named(name, kind, text) for text in kind.texts(self.part(rows, name))]
             for name, kind in zip(self.names, self.parts, strict=True)
         ]
         return [", ".join(each) for each in zip(*parts, strict=True)]
@@ -267,6 +267,12 @@ class CombinedConditioning(Conditioning):
             rows = None if condition is None else self.kind.part(condition, name)
             features, embedding = module(features, embedding, rows)
         return features, embedding
+
+
+def _named(name: str, kind: Condition, text: str) -> str:
+    """The text after the name of its part; a number of the same name begins with it already."""
+    begins = getattr(kind, "names", None) == (name,) and text.startswith(f"{name} ")
+    return text if begins else f"{name} {text}"
 
 
 CONDITIONS.register("Combined", Combined, "several conditions, each of which may be hidden")

@@ -160,7 +160,8 @@ class Numbers(Condition):
                 return {name.strip(): float(value) for name, value in pairs}
             return [float(part) for part in parts]
         except ValueError:
-            raise ValueError(f"condition {text!r}: give {self}, such as 0.5,1.2") from None
+            example = ",".join(f"{low:.4g}" for low in self.ranges[0])
+            raise ValueError(f"condition {text!r}: give {self}, such as {example}") from None
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the scaled numbers and of what is hidden."""

@@ -143,7 +143,8 @@ class Text(Condition):
         return torch.int64
 
     def __str__(self) -> str:
-        return f"text of up to {self.length} {self.unit}s out of {len(self.vocabulary):,}"
+        units = self.unit if self.length == 1 else f"{self.unit}s"
+        return f"text of up to {self.length} {units} out of {len(self.vocabulary):,}"
 
     def encode(self, values: Any) -> Int64[Tensor, "*n_length"]:
         """The numbers of the words of one text, (length,), or of several, (n, length).

@@ -58,6 +58,11 @@ class ClassifierConfig:
         """The network with one output per class."""
         classes = spec.classes or 0
         if getattr(self.network, "per_item", False):
+            if len(spec.shape) != 3:
+                raise ValueError(
+                    f"network={self.network}: takes images, and these items have shape "
+                    f"{spec.shape}; give an MLPConfig, in a recipe of your own"
+                )
             return self.network.build(spec.shape, None, outputs=classes)
 
         try:
