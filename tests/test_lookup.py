@@ -51,6 +51,19 @@ def test_what_does_not_fit_is_refused_with_the_remedy(boxes, text, message):
     assert message in str(caught.value) and repr(text) in str(caught.value)
 
 
+def test_a_name_that_needs_an_option_is_in_the_table(boxes):
+    assert "box" in boxes and "bxo" not in boxes
+
+
+def test_a_value_may_hold_a_colon(boxes):
+    assert boxes.named("box:2:lid=C:/oak: red:height=3") == (2.0, 3.0, "C:/oak: red")
+
+
+def test_a_number_that_is_too_large_is_said_to_be(boxes):
+    with pytest.raises(ValueError, match="is too large for float32"):
+        boxes.named("box:2e6:lid=oak")
+
+
 def test_the_table_holds_the_options(boxes):
     assert boxes.markdown().splitlines()[-1] == (
         "| `box:w:lid=...` | a box; `height`: how high it is; `lid`: what covers it |"

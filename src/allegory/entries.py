@@ -71,6 +71,17 @@ def _plain(value: float | str) -> str:
     return short if float(short) == value else repr(float(value))
 
 
+def _joined(given: Sequence[str]) -> list[str]:
+    """Options again as they were given, where a value held a colon: "a red: blue", "C:/runs"."""
+    options: list[str] = []
+    for each in given:
+        if options and "=" in options[-1] and "=" not in each:
+            options[-1] += f":{each}"
+        else:
+            options.append(each)
+    return options
+
+
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """One registered object: the object, its help line, and what a number and options after the
@@ -125,7 +136,7 @@ class Entry(Generic[T]):
                 one that is given twice, and one that is missing.
         """
         options: dict[str, str] = {}
-        for each in given:
+        for each in _joined(given):
             key, equals, value = each.partition("=")
             if not self.options:
                 raise ValueError(f"{name!r} has no options; leave {each!r} out")

@@ -8,6 +8,7 @@ followed by a number and by options, as in "cfg:2:low=-3".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from numbers import Integral
@@ -204,10 +205,10 @@ class Registry(Mapping[str, T]):
         value = None
         try:
             value = float(number)
-            made = entry.make(value, **options)
-            if abs(value) > MAX_PARAMETER:
+            if MAX_PARAMETER < abs(value) < math.inf:
                 meaning += f", at most {MAX_PARAMETER:,} in size"
                 raise ValueError(f"{value} is too large for float32 arithmetic")
+            made = entry.make(value, **options)
             return made
         except ValueError as error:
             fault = str(error) if options and value is not None else ""
@@ -233,6 +234,9 @@ class Registry(Mapping[str, T]):
                 f"{self.kind} {name!r}: {name!r} alone is not enough; write {entry.form(name)}"
             )
         return entry.value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -214,11 +214,40 @@ def test_items_are_coded_without_their_condition(runs, tmp_path):
         ("combined", ("--condition", "who=9"), "class 9: not known"),
         ("combined", ("--condition", "1"), "give NAME=VALUE, with a name of how, small, who"),
         ("combined", ("--condition", "who=1", "--condition", "who=2"), "who is given twice"),
+        ("combined", ("--condition", "who=1,how=2"), "give --condition again for how=2"),
+        ("numbers", ("--condition", "age=1"), "its numbers have no names; give 2 numbers, such as"),
+        ("numbers", ("--condition", "inf,1"), "give finite numbers of at most 1e+30"),
     ],
 )
 def test_what_is_no_condition_is_refused(runs, kind, words, says, fails):
     run = runs(kind)
     assert says in fails("sample", run, *STEPS, *words)
+
+
+def test_a_file_that_is_no_text_or_an_empty_folder_is_refused(runs, tmp_path, fails):
+    (tmp_path / "a.txt").write_bytes("a größe".encode("latin-1"))
+    (tmp_path / "empty").mkdir()
+    said = fails("sample", runs("text"), *STEPS, "--condition", f"@{tmp_path / 'a.txt'}")
+    assert "not text in UTF-8; save it as such" in said
+    said = fails("sample", runs("picture"), *STEPS, "--condition", f"@{tmp_path / 'empty'}")
+    assert "no pictures; give a folder that holds some" in said
+
+
+def test_none_hides_the_condition_of_a_guide_too(runs, tmp_path, capsys):
+    run, words = runs("numbers"), ("--condition", "1,2", "--guide")
+    hidden = drawn(run, tmp_path / "a.npy", *words, "negative:2:condition=none")
+    free = drawn(run, tmp_path / "b.npy", *words, "cfg:2")
+    assert np.abs(hidden.astype(float) - free).max() <= 1
+    one = drawn(run, tmp_path / "c.npy", "--condition", "1,none")
+    assert (one == drawn(run, tmp_path / "d.npy", "--condition", "1,nan")).all()
+    assert "guide" in capsys.readouterr().out
+
+
+def test_data_without_a_condition_are_evaluated_without_a_guide(runs, tmp_path, capsys):
+    np.save(tmp_path / "plain.npy", X.astype(np.uint8))
+    quick = ("--samples", "4", "--steps", "2", "--draws", "1", "--compared", "0", "--limit", "4")
+    main(["evaluate", str(runs("numbers")), "--data", str(tmp_path / "plain.npy"), *quick])
+    assert "the data have no condition" in capsys.readouterr().err
 
 
 def test_another_number_of_conditions_than_samples_is_refused(runs, tmp_path, fails):

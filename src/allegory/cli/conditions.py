@@ -7,7 +7,7 @@ text file each, an array in .npy, pictures, or a folder of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..conditions import Combined, Condition, Labels, Picture, hidden_like
+from ..conditions.base import HIDDEN, parsed_row
 from ..data import Items
 from ..data.array_files import read_arrays
 from ..data.encoded import Encoded
@@ -26,7 +27,6 @@ from ..files import open_regular
 from ..lookup import pick, printable
 from ..recipes import RunFolder
 
-_HIDDEN = "none"
 _ARRAYS = (".npy", ".npz")
 _LINES = (".txt", ".csv")
 _MOST_TEXT = 2**26  # bytes
@@ -143,7 +143,7 @@ def _with_label(kind: Condition, given: Sequence[str], label: str) -> Sequence[s
 
 def _rows(kind: Condition, given: Sequence[str], count: int) -> Tensor | None:
     """The rows of `count` samples by the values of --condition."""
-    if [*given] == [_HIDDEN]:
+    if [*given] == [HIDDEN]:
         return None
     try:
         if not isinstance(kind, Combined):
@@ -161,6 +161,7 @@ def _rows(kind: Condition, given: Sequence[str], count: int) -> Tensor | None:
             part = pick("condition", name, table)
             if name in parts:
                 raise ValueError(f"{name} is given twice; give it once, or NAME=@FILE")
+            _check_one_part(value, table)
             parts[name] = _expanded(_read(part, value), part, count)
 
         return kind.join(parts, (count,))
@@ -169,21 +170,27 @@ def _rows(kind: Condition, given: Sequence[str], count: int) -> Tensor | None:
         raise ValueError(f"--condition {printable(' '.join(given))[:60]}: {text}") from None
 
 
+def _check_one_part(value: str, table: Mapping[str, Condition]) -> None:
+    """ValueError for a value that holds that of another part as well, as ",NAME=VALUE"."""
+    for name in table:
+        if f",{name}=" in value.replace(", ", ","):
+            raise ValueError(f"give --condition again for {name}={value.rpartition('=')[2]}")
+
+
 def _expanded(rows: Tensor, kind: Condition, count: int) -> Tensor:
     """One row per sample. ValueError for another number of rows."""
     if rows.ndim == len(kind.row_shape):
         return rows.expand(count, *rows.shape)
     if len(rows) != count:
-        raise ValueError(f"{len(rows)} conditions for {count} samples; give --count {len(rows)}")
+        s = "" if len(rows) == 1 else "s"
+        raise ValueError(f"{len(rows)} condition{s} for {count} samples; give --count {len(rows)}")
     return rows
 
 
 def _read(kind: Condition, text: str) -> Tensor:
     """The row of a value, or the rows of @FILE."""
-    if text == _HIDDEN:
-        return hidden_like(torch.empty(kind.row_shape, dtype=kind.dtype))
     if not text.startswith("@"):
-        return kind.encode(kind.parse(text))
+        return parsed_row(kind, text)
 
     path = Path(text[1:]).expanduser()
     if not path.exists():
@@ -208,7 +215,10 @@ def _of_lines(kind: Condition, path: Path) -> Tensor:
         content = file.read(_MOST_TEXT + 1)
     if len(content) > _MOST_TEXT:
         raise ValueError(f"{path}: more than {_MOST_TEXT:,} bytes; give fewer lines")
-    lines = content.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8; save it as such") from None
     lines = [line.strip() for line in lines if line.strip()]
 
     names = [name.strip() for name in lines[0].split(",")] if lines else []
@@ -217,7 +227,7 @@ def _of_lines(kind: Condition, path: Path) -> Tensor:
     if not lines:
         raise ValueError(f"{path}: no lines; give one condition a line")
 
-    values = [None if line == _HIDDEN else kind.parse(line) for line in lines]
+    values = [None if line == HIDDEN else kind.parse(line) for line in lines]
     shown = [value for value in values if value is not None]
     rows = hidden_like(torch.empty((len(lines), *kind.row_shape), dtype=kind.dtype))
     if shown:
@@ -241,6 +251,8 @@ def _encoded(kind: Condition, values: list[Any]) -> Tensor:
 def _pictures(kind: Picture, path: Path) -> Any:
     """A picture, or those of a folder in order of name, with 0 to 255 as the range of the kind."""
     files = [*files_below(path).files] if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"{path}: no pictures; give a folder that holds some")
     pixels = decode_images([Encoded(str(file), file) for file in files]).x
     if pixels.shape[1] == 1 and kind.shape[0] == 3:
         pixels = pixels.expand(-1, 3, -1, -1)

@@ -91,6 +91,8 @@ class Evaluate(SamplerOptions, RunOptions):
         with progress() as on_progress:
             on_progress("loading data", 0, 1)
             dataset = folder.dataset(self.data)
+        if model.spec.condition is not None and dataset.test.condition is None:
+            config = replace(config, sampler=self._sampler(model, None))
         if self.data is not None and not dataset.has_own_test:
             dataset, config = dataset.all_as_test(), replace(config, reference=False)
             if dataset.source == folder.run.source:
@@ -107,15 +109,20 @@ class Evaluate(SamplerOptions, RunOptions):
             raise ValueError(f"--per-item {self.per_item!r}: give a name that ends in .csv")
         return free_file(self.per_item, self.overwrite, "--per-item")
 
-    def _sampler(self, model: Any) -> Sampler | None:
-        """How a diffusion model is sampled; None for other models."""
+    def _sampler(self, model: Any, guide: str | None = DEFAULT_GUIDE) -> Sampler | None:
+        """How a diffusion model is sampled; None for other models.
+
+        Args:
+            model: the model.
+            guide: of a model of conditions, where none is chosen.
+        """
         from ..models.base import HasTrajectory, is_conditional
 
         if not isinstance(model, HasTrajectory):
             self.refuse()
             return None
-        guide = self.guide_text(DEFAULT_GUIDE if is_conditional(model) else None)
-        return self.sampler(self.solver or DEFAULT_SOLVER, guide)
+        chosen = self.guide_text(guide if is_conditional(model) else None)
+        return self.sampler(self.solver or DEFAULT_SOLVER, chosen)
 
 
 @dataclass(frozen=True)

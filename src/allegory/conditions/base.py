@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from ..lookup import Registry, check_type
 from ..numerics.blocks import BlockMeans
 
+HIDDEN = "none"
+"""What hides a condition, in the text of the command line."""
+
 
 class Conditioning(nn.Module, ABC):
     """A module that adds a condition to the features and the embedding of a network."""
@@ -154,6 +157,27 @@ CONDITIONS: Registry[type[Condition]] = Registry("condition")
 def hidden_like(rows: Shaped[Tensor, "*any"]) -> Shaped[Tensor, "*any"]:
     """Rows of the same shape that are all hidden: -1, or NaN where they are floating-point."""
     return torch.full_like(rows, math.nan if rows.is_floating_point() else -1)
+
+
+def parsed_row(kind: Condition, text: str) -> Shaped[Tensor, "*row"]:
+    """The row of a text of the command line; "none" hides it.
+
+    Args:
+        kind: of the condition.
+        text: a value of one item.
+
+    Raises:
+        ValueError: for what is no value of this kind.
+    """
+    if text == HIDDEN:
+        return hidden_like(torch.empty(kind.row_shape, dtype=kind.dtype))
+    return kind.encode(kind.parse(text))
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is none, as an empty cell of a table is: None, NaN, or NA of pandas."""
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def is_hidden(rows: Shaped[Tensor, "b *row"]) -> Bool[Tensor, " b"]:

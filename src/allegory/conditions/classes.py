@@ -8,6 +8,7 @@ same text: the folder "7" and the number 7.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ ClassName = str | int | bool
 
 _KINDS = (str, int, bool)
 _SHOWN = 10  # classes in a message
+_LONGEST = 40  # letters of each
 
 
 def check_unmasked(name: str, values: object) -> None:
@@ -121,9 +123,12 @@ def class_index(
     found = [_counted(text, classes) if known is None else known.get(text) for text in texts]
     unknown = tuple(text for text, index in zip(texts, found, strict=True) if index is None)
     if unknown:
+        words = [] if known is None or unknown[0].isdecimal() else [*known]
+        close = get_close_matches(unknown[0], words, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
             f"class {classes_text(unknown, len(unknown))}: not known; "
-            f"the classes are {classes_text(names, classes)}"
+            f"{hint}the classes are {classes_text(names, classes)}"
         )
 
     index = np.array(found, dtype=np.int64)[places.reshape(array.shape)]
@@ -175,7 +180,7 @@ def classes_text(names: tuple[ClassName, ...] | None, classes: int) -> str:
     """
     if names is None:
         return f"0 to {classes - 1}"
-    texts = map(printable, names[:_SHOWN])
+    texts = [printable(name)[:_LONGEST] or "''" for name in names[:_SHOWN]]
     return ", ".join(texts) + (f", ... ({classes} in all)" if len(names) > _SHOWN else "")
 
 

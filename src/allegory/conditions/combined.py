@@ -15,6 +15,7 @@ from ..numerics.blocks import BlockMeans
 from ..numerics.generators import draw_rows, uniform
 from .base import (
     CONDITIONS,
+    HIDDEN,
     Condition,
     Conditioning,
     check_rows,
@@ -163,7 +164,8 @@ class Combined(Condition):
             raise ValueError(
                 f"condition {text!r}: give NAME=VALUE, with a name of {', '.join(self.names)}"
             )
-        return {name: pick("condition", name, self._by_name).parse(value)}
+        kind = pick("condition", name, self._by_name)
+        return {name: None if value == HIDDEN else kind.parse(value)}
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """The modules of the parts, one after another."""

@@ -13,7 +13,15 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from ..lookup import Note, printable
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive, wrong_rows
+from .base import (
+    CONDITIONS,
+    Condition,
+    Conditioning,
+    check_dropout,
+    check_positive,
+    hide_some,
+    wrong_rows,
+)
 from .encoders import Encoder, load_encoder
 from .text import texts_of
 
@@ -92,13 +100,13 @@ class EncodedText(Condition):
         A `Note` names what the tokenizer of the encoder does not know, and texts that are cut.
 
         Args:
-            values: a text, or one per item.
+            values: a text, or one per item; None or NaN where it is missing, and hidden.
 
         Raises:
             ModuleNotFoundError: without the package transformers.
             ValueError: for what is no text, and for another encoder under this name.
         """
-        texts, is_one = texts_of(values)
+        texts, missing = texts_of(values)
         loaded = load_encoder(self.encoder)
         if loaded.hash != self.hash:
             raise ValueError(
@@ -108,7 +116,7 @@ class EncodedText(Condition):
 
         self._note(loaded, texts)
         rows = loaded.rows(texts, self.length)
-        return rows[0] if is_one else rows
+        return rows[0] if missing is None else hide_some(rows, missing)
 
     def texts(self, rows: Float[Tensor, "n dim"]) -> list[str]:
         """The word "text" for each, as words cannot be read from a vector."""

@@ -7,11 +7,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive, wrong_rows
-from .classes import ClassName, check_class_names, class_index, class_values, label_array
+from .base import (
+    CONDITIONS,
+    Condition,
+    Conditioning,
+    check_dropout,
+    check_positive,
+    is_missing,
+    wrong_rows,
+)
+from .classes import (
+    ClassName,
+    check_class_names,
+    class_index,
+    class_values,
+    classes_text,
+    label_array,
+)
 
 
 @dataclass(frozen=True)
@@ -49,17 +65,23 @@ class Labels(Condition):
         return torch.int64
 
     def __str__(self) -> str:
-        return "indices of classes"
+        return f"a class of {classes_text(self.names, self.classes)}"
 
     def encode(self, values: Any) -> Int64[Tensor, "*n"]:
         """The indices of classes, one or several.
 
         Args:
-            values: classes as the data have them; -1 is hidden, where no class has that value.
+            values: classes as the data have them; -1 is hidden, where no class has that value, and
+                so are None and NaN beside text.
 
         Raises:
             ValueError: for what is no class; the message lists the classes.
         """
+        is_column = getattr(getattr(values, "dtype", None), "kind", "") == "O"
+        if isinstance(values, list | tuple) or is_column:
+            missing = np.array([is_missing(each) for each in values], dtype=bool)
+            if missing.any():
+                return self._with_missing(values, missing)
         try:
             labels = label_array(values)
         except ValueError:
@@ -76,6 +98,14 @@ class Labels(Condition):
         except ValueError as error:
             raise ValueError(f"condition: {error}") from None
         return torch.from_numpy(index.reshape(labels.shape))
+
+    def _with_missing(self, values: Any, missing: Bool[NDArray[np.bool_], " n"]) -> Tensor:
+        """The indices of classes, hidden where `missing`."""
+        index = torch.full((len(missing),), -1)
+        known = [each for each, absent in zip(values, missing, strict=True) if not absent]
+        if known:
+            index[torch.from_numpy(~missing)] = self.encode(known)
+        return index
 
     def texts(self, rows: Int64[Tensor, " n"]) -> list[str]:
         """The value of each class in the data."""

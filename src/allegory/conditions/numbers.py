@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..lookup import Note, pick, printable
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive, wrong_rows
+from .base import (
+    CONDITIONS,
+    HIDDEN,
+    Condition,
+    Conditioning,
+    check_dropout,
+    check_positive,
+    wrong_rows,
+)
 
 _SHOWN = 5  # numbers in a message
 _MOST_NUMBERS = 100_000
+_LARGEST = 1e30  # float32 ends at 3.4e38
 _DIGITS = 8.0
 """float32 is enough where no end of the range is farther from 0 than so many half widths."""
 
@@ -135,8 +144,13 @@ class Numbers(Condition):
             raise ValueError(f"condition={values!r:.60}: give {self}") from None
         if self.dim == 1 and (array.ndim == 0 or array.shape[-1:] != (1,)):
             array = array[..., None]
-        if array.ndim not in (1, 2) or array.shape[-1] != self.dim or np.isinf(array).any():
+        if array.ndim not in (1, 2) or array.shape[-1] != self.dim:
             raise ValueError(f"condition: shape {array.shape}; give {self}, one finite number each")
+        if (np.abs(array) > _LARGEST).any():
+            raise ValueError(
+                f"condition: {np.nanmax(np.abs(array)):g} in size; give finite numbers of at "
+                f"most {_LARGEST:g}, and NaN where one is hidden"
+            )
         self._note(array.reshape(-1, self.dim))
 
         return torch.from_numpy(array).to(self.dtype)
@@ -152,22 +166,32 @@ class Numbers(Condition):
         ]
 
     def parse(self, text: str) -> Any:
-        """Numbers from "0.5,1.2", or from "age=30,dose=0.5" where those left out are hidden."""
+        """Numbers from "0.5,1.2" or "0.5,none", or from "age=30,dose=0.5" where those left out are
+        hidden.
+        """
         parts = [part.strip() for part in text.split(",")]
         try:
             if all("=" in part for part in parts):
                 pairs = [part.split("=", 1) for part in parts]
-                return {name.strip(): float(value) for name, value in pairs}
-            return [float(part) for part in parts]
+                found = {name.strip(): _number(value) for name, value in pairs}
+                if len(found) < len(pairs):
+                    raise ValueError("a name is there twice")
+                return found
+            return [_number(part) for part in parts]
         except ValueError:
-            example = ",".join(f"{low:.4g}" for low in self.ranges[0])
-            raise ValueError(f"condition {text!r}: give {self}, such as {example}") from None
+            raise ValueError(f"condition {text!r}: give {self}, {self._example}") from None
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the scaled numbers and of what is hidden."""
         return NumberConditioning(self, dim)
 
+    @property
+    def _example(self) -> str:
+        return f"such as {','.join(f'{low:.4g}' for low in self.ranges[0])}"
+
     def _by_name(self, values: dict[str, Any]) -> NDArray[np.float64]:
+        if self.names is None:
+            raise ValueError(f"condition: its numbers have no names; give {self}, {self._example}")
         names = {name: place for place, name in enumerate(self.names or ())}
         for name in values:
             pick("condition", name, names)
@@ -195,6 +219,10 @@ class Numbers(Condition):
                 Note,
                 stacklevel=3,
             )
+
+
+def _number(text: str) -> float:
+    return math.nan if text.strip() == HIDDEN else float(text)
 
 
 class NumberConditioning(Conditioning):

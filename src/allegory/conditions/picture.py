@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..lookup import Note
 from ..numerics.blocks import BlockMeans
 from ..numerics.generators import draw_rows, normal, uniform
 from ..numerics.precision import double
@@ -104,12 +106,26 @@ class Picture(Condition):
             raise ValueError(
                 f"condition: shape {tuple(array.shape)}; give {self} of finite numbers"
             )
+        self._note(array)
         if self.noise == 0:
             return array
 
         axis = array.ndim - len(self.shape)
         level = torch.zeros_like(array.narrow(axis, 0, 1))
         return torch.cat([array, level], dim=axis)
+
+    def _note(self, pictures: Tensor) -> None:
+        """Say that numbers lie outside of the range, where it is no law that `check` keeps."""
+        known = pictures[~pictures.isnan()]
+        if self.bounded or not len(known) or self.low <= known.min() <= known.max() <= self.high:
+            return
+        warnings.warn(
+            f"condition: pictures from {known.min():g} to {known.max():g}, and those of the "
+            f"training data are from {self.low:g} to {self.high:g}; the model learned nothing "
+            "outside",
+            Note,
+            stacklevel=3,
+        )
 
     def noised(
         self, rows: Float[Tensor, "b *row"], s: Float[Tensor, " b"], eps: Tensor

@@ -12,7 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..lookup import pick, printable
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive
+from .base import (
+    CONDITIONS,
+    Condition,
+    Conditioning,
+    check_dropout,
+    check_positive,
+    hidden_like,
+)
 from .numbers import NumberConditioning, Numbers
 
 
@@ -52,7 +59,7 @@ class Tags(Condition):
 
         Args:
             values: truth values or numbers 0 and 1, one for each label; or the names of those that
-                apply, for one item or in a list per item.
+                apply, for one item or in a list per item, None where they are hidden.
 
         Raises:
             ValueError: for a label that is not known (the message names the closest), another
@@ -63,8 +70,10 @@ class Tags(Condition):
         is_list = isinstance(values, list | tuple | set)
         if is_list and all(isinstance(each, str) for each in values):
             return self._applying(values)
-        are_lists = is_list and all(isinstance(each, list | tuple | set) for each in values)
-        if are_lists and all(isinstance(name, str) for each in values for name in each):
+        are_lists = is_list and all(
+            each is None or isinstance(each, list | tuple | set) for each in values
+        )
+        if are_lists and all(isinstance(name, str) for each in values for name in each or ()):
             return torch.stack([self._applying(each) for each in values])
 
         try:
@@ -97,6 +106,8 @@ class Tags(Condition):
     def _applying(self, names: Any) -> Float[Tensor, " labels"]:
         table = {name: place for place, name in enumerate(self.names)}
         row = torch.zeros(len(self.names))
+        if names is None:
+            return hidden_like(row)
         for name in names:
             row[pick("label", name, table)] = 1.0
         return row

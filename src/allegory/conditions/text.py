@@ -13,11 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from ..lookup import Note, pick, printable
-from .base import CONDITIONS, Condition, Conditioning, check_dropout, check_positive
+from .base import (
+    CONDITIONS,
+    HIDDEN,
+    Condition,
+    Conditioning,
+    check_dropout,
+    check_positive,
+    hide_some,
+    is_missing,
+)
 from .text_module import TextConditioning
 
 _END, _UNKNOWN, _FIRST = 0, 1, 2
@@ -48,23 +57,27 @@ def split_text(text: str, unit: str) -> list[str]:
     return pattern.findall(unicodedata.normalize("NFC", text).lower())
 
 
-def texts_of(values: Any) -> tuple[list[str], bool]:
-    """The texts that a user gives, and whether they are one for all items.
+def texts_of(values: Any) -> tuple[list[str], Bool[Tensor, " n"] | None]:
+    """The texts that a user gives, and which of them are missing; None where it is one text for
+    all items.
 
     Args:
-        values: a text, or one per item in a list, an array or a column.
+        values: a text, or one per item in a list, an array or a column; None or NaN where one is
+            missing, which is "" here.
 
     Raises:
         ValueError: for what is no text.
     """
     plain = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(plain, str):
-        return [plain], True
+        return [plain], None
 
-    are_texts = isinstance(plain, list | tuple) and all(isinstance(each, str) for each in plain)
-    if not are_texts or not plain:
+    several = plain if isinstance(plain, list | tuple) else []
+    missing = [is_missing(each) for each in several]
+    texts = ["" if absent else each for each, absent in zip(several, missing, strict=True)]
+    if not texts or not all(isinstance(each, str) for each in texts):
         raise ValueError(f"condition={values!r:.60}: give text, one for all items or one each")
-    return [*plain], False
+    return texts, torch.tensor(missing)
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,7 @@ class Text(Condition):
     @classmethod
     def of(
         cls,
-        texts: Iterable[str],
+        texts: Iterable[str | None],
         unit: str = "word",
         words: int = 10_000,
         length: int = 128,
@@ -113,7 +126,7 @@ class Text(Condition):
         """The kind of the texts of training items: their words, and the length of the longest.
 
         Args:
-            texts: of the training items.
+            texts: of the training items; None where one is missing.
             unit: "word" or "character".
             words: the most common are kept, at most so many; all others are unknown.
             length: the largest length of a row.
@@ -122,7 +135,7 @@ class Text(Condition):
         Raises:
             ValueError: for texts without a word.
         """
-        split = [split_text(text, unit) for text in texts]
+        split = [split_text(text, unit) for text in texts if text is not None]
         counts = Counter(word for each in split for word in each)
         if not counts:
             raise ValueError("condition: texts without a word; leave them out")
@@ -150,17 +163,18 @@ class Text(Condition):
         """The numbers of the words of one text, (length,), or of several, (n, length).
 
         A `Note` names words that are not in the vocabulary, which are all read as one unknown word,
-        and texts that are cut.
+        and texts that are cut or empty.
 
         Args:
-            values: a text, or one per item.
+            values: a text, or one per item; None or NaN where it is missing, and hidden.
 
         Raises:
             ValueError: for what is no text.
         """
-        texts, is_one = texts_of(values)
+        texts, missing = texts_of(values)
         rows = self._rows(texts)
-        return rows[0] if is_one else rows
+        self._note_empty(rows[:, 0] == _END if missing is None else (rows[:, 0] == _END) & ~missing)
+        return rows[0] if missing is None else hide_some(rows, missing)
 
     def texts(self, rows: Int64[Tensor, "n length"]) -> list[str]:
         """The words of each row, "?" for an unknown one."""
@@ -213,6 +227,16 @@ class Text(Condition):
                 f"{self.unit}s; the rest was cut",
                 Note,
                 stacklevel=4,
+            )
+
+    def _note_empty(self, empty: Bool[Tensor, " n"]) -> None:
+        """Say how many texts have no word."""
+        if count := int(empty.sum()):
+            warnings.warn(
+                f"condition: {count} text{'s' if count > 1 else ''} without a {self.unit}, read as "
+                f"empty; None hides the condition ({HIDDEN} at the command line)",
+                Note,
+                stacklevel=3,
             )
 
     def _named(self, word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..conditions import CONDITIONS, Combined, Condition, Labels, Numbers, Picture, Tags
+from ..conditions.base import is_missing
 from ..conditions.classes import are_counted, check_unmasked, class_names, label_array
 from ..lookup import pick
 
@@ -22,6 +24,8 @@ PART_DROPOUT = 0.1
 """How often a part of several conditions is hidden by itself in training."""
 
 _CHANNELS = (1, 3, 4)
+_TEXT = "UO"
+"""The kinds of dtypes of text: without, and with missing ones, which are None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +112,11 @@ def _shaped(array: NDArray[Any], kind: Kind) -> Any:
         return array.reshape(len(array), -1)
     if made is Picture and (isinstance(kind, type) or len(kind.row_shape) == 3):
         return _channels_first(array)
-    if array.dtype.kind != "U" or made is Labels:
+    if array.dtype.kind not in _TEXT or made is Labels:
         return array
 
-    texts: list[str] = array.tolist()
-    return [[text] for text in texts] if made is Tags else texts
+    texts: list[str | None] = array.tolist()
+    return [None if text is None else [text] for text in texts] if made is Tags else texts
 
 
 def check_names(values: Mapping[str, Any], kind: Condition) -> None:
@@ -144,18 +148,20 @@ def _is_kind(kind: Any) -> bool:
     return isinstance(kind, Condition) or (isinstance(kind, type) and issubclass(kind, Condition))
 
 
-def _sets(values: Any) -> list[list[str]] | None:
-    """Names per item where values are sets or lists of them, else None."""
+def _sets(values: Any) -> list[list[str] | None] | None:
+    """Names per item where values are sets or lists of them, None for a missing one; else None."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = values.tolist()
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         return None
-    if not all(isinstance(each, set | frozenset | list | tuple) for each in values):
+    each_or_none = [None if is_missing(each) else each for each in values]
+    known = [each for each in each_or_none if each is not None]
+    if not known or not all(isinstance(each, set | frozenset | list | tuple) for each in known):
         return None
 
-    if not all(isinstance(name, str) for each in values for name in each):
+    if not all(isinstance(name, str) for each in known for name in each):
         return None
-    return [sorted(each) for each in values]
+    return [None if each is None else sorted(each) for each in each_or_none]
 
 
 def _array(values: Any) -> NDArray[Any]:
@@ -170,8 +176,8 @@ def _array(values: Any) -> NDArray[Any]:
     if array.ndim == 0:
         raise ValueError(f"condition={values!r:.60}: give one value per item")
 
-    if array.dtype.kind == "O" and all(each is None or isinstance(each, str) for each in array):
-        array = np.array(["" if each is None else each for each in array])
+    if array.dtype.kind == "O":
+        return _of_objects(array)
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
     if array.dtype.kind not in "biufU":
@@ -179,9 +185,24 @@ def _array(values: Any) -> NDArray[Any]:
     return array
 
 
+def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
+    """Objects as an array of text, of objects with None where a text is missing, or of numbers."""
+    missing = np.array([is_missing(each) for each in array.flat], dtype=bool).reshape(array.shape)
+    known = array[~missing].tolist()
+    if array.ndim == 1 and all(isinstance(each, str) for each in known):
+        if not missing.any():
+            return np.array(known)
+        texts = array.copy()
+        texts[missing] = None
+        return texts
+    if all(isinstance(each, Real) for each in known):
+        return np.where(missing, np.nan, array).astype(np.float64)
+    raise ValueError("condition: objects; give numbers, truth values, text or pictures")
+
+
 def _natural(array: NDArray[Any], is_alone: bool) -> type[Condition]:
     """The kind that an array is by its type and axes."""
-    is_text, is_truth = array.dtype.kind == "U", array.dtype.kind == "b"
+    is_text, is_truth = array.dtype.kind in _TEXT, array.dtype.kind == "b"
     if array.ndim == 1 and is_text:
         return pick("kind of condition", "Text", CONDITIONS)
     if array.ndim == 1 and array.dtype.kind in "biu":
@@ -229,7 +250,7 @@ def complete_kind(part: Part, train: Int64[NDArray[np.int64], " m"]) -> Conditio
         table = np.asarray(some, np.float64).reshape(len(some), -1)
         return Numbers.of(table, part.names)
     if kind is Labels:
-        names = class_names(label_array(part.values))
+        names = class_names(label_array([each for each in part.values if not is_missing(each)]))
         return Labels(len(names), None if are_counted(names) else names)
     if kind is Tags:
         return Tags(_tag_names(part))
@@ -246,7 +267,7 @@ def complete_kind(part: Part, train: Int64[NDArray[np.int64], " m"]) -> Conditio
 def _tag_names(part: Part) -> tuple[str, ...]:
     """The labels that occur, in order of name, or those of the columns."""
     if isinstance(part.values, list):
-        return tuple(sorted({name for each in part.values for name in each}))
+        return tuple(sorted({name for each in part.values for name in each or ()}))
     count = part.values.shape[-1]
     return part.names or tuple(f"label {place}" for place in range(count))
 

@@ -69,11 +69,13 @@ class ConditionValues:
             kinds.append(kind if declared else with_dropout(kind))
         return Combined(tuple(self.parts), tuple(kinds))
 
-    def rows(self, kind: Condition) -> Shaped[Tensor, "n *row"]:
+    def rows(self, kind: Condition, of_run: bool = False) -> Shaped[Tensor, "n *row"]:
         """The rows of all items.
 
         Args:
             kind: that of the data set, or of the run that they are for.
+            of_run: whether it is that of a run, which may not have learned all values: a `Note`
+                says which.
 
         Raises:
             ValueError: for values that the kind does not have.
@@ -81,8 +83,8 @@ class ConditionValues:
         values = {name: part.named() for name, part in self.parts.items()}
         check_names(values, kind)
         with warnings.catch_warnings():
-            # Held-out items may lie outside of the range of the training items.
-            warnings.simplefilter("ignore", Note)
+            if not of_run:  # held-out items may lie outside of the range of the training items
+                warnings.simplefilter("ignore", Note)
             rows = kind.encode(values if self.is_combined else values[_ONE])
 
         count = len(next(iter(self.parts.values())))
@@ -166,6 +168,7 @@ def with_conditions(
     if len(found) < len(values):
         raise ValueError("condition: one set has it and another has not; give it to all or none")
 
+    of_run = kind is not None
     if kind is None:
         index = sets[0].index
         kind = found["train"].kind(torch.arange(len(sets[0])) if index is None else index)
@@ -173,7 +176,7 @@ def with_conditions(
     for name, each in found.items():
         try:
             same = [rows[other] for other in rows if found[other] is each]
-            rows[name] = same[0] if same else each.rows(kind)
+            rows[name] = same[0] if same else each.rows(kind, of_run)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 

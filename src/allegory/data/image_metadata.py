@@ -88,17 +88,17 @@ def _rows(path: Path) -> list[_Line]:
 
 
 def _column(name: str, values: list[Any]) -> NDArray[Any]:
-    """Numbers with NaN, text with "", or lists of names, as an array."""
+    """Numbers with NaN, or text or lists of names with None, as an array."""
     known = [value for value in values if value not in (None, "")]
     if all(isinstance(value, list) for value in known) and known:
         lists = np.empty(len(values), dtype=object)
-        lists[:] = [value or [] for value in values]
+        lists[:] = [None if value in (None, "") else value for value in values]
         return lists
 
     if all(_is_number(value) for value in known):
         return np.array([np.nan if value in (None, "") else float(value) for value in values])
     if all(isinstance(value, str) for value in known):
-        return np.array(["" if value is None else value for value in values])
+        return np.array([value or None for value in values], dtype=object)
 
     raise ValueError(f"column {printable(name)!r}: neither numbers, text nor lists of names")
 

@@ -67,12 +67,20 @@ def chosen_columns(table: Table, options: TableOptions) -> Chosen:
     condition = () if options.condition is None else _names(options.condition)
     for name in condition:
         _check_known(table, name, "condition")
+    if len({*condition}) < len(condition):
+        raise ValueError("?condition: names a column twice; leave it out")
 
     label = _label_column(table, options.label)
     if options.label is None and label in condition:
         label = None
+    chosen = _chosen(table, options, label, condition)
+    for name in condition:
+        if name in chosen.numbers:
+            raise ValueError(
+                f"column {printable(name)!r}: in ?columns and in ?condition; leave it out of one"
+            )
 
-    return replace(_chosen(table, options, label, condition), condition=condition)
+    return replace(chosen, condition=condition)
 
 
 def _chosen(

@@ -145,7 +145,7 @@ def number_values(table: Table, columns: Sequence[str]) -> NDArray[np.generic]:
 
 
 def condition_columns(table: Table, names: Sequence[str]) -> Columns:
-    """Columns of numbers and text that are a condition; NaN and "" for empty cells.
+    """Columns of numbers and text that are a condition; NaN and None for empty cells.
 
     Args:
         table: the rows.
@@ -164,7 +164,7 @@ def condition_columns(table: Table, names: Sequence[str]) -> Columns:
 
         kind = array.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            columns[name] = np.array([text or "" for text in array.to_pylist()])
+            columns[name] = _texts_or_none(array)
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
             columns[name] = np.array(array.to_pylist(), dtype=np.float64)
         else:
@@ -174,6 +174,11 @@ def condition_columns(table: Table, names: Sequence[str]) -> Columns:
             )
 
     return Columns(columns)
+
+
+def _texts_or_none(array: Any) -> NDArray[Any]:
+    """Texts as an array of objects, None for empty cells."""
+    return np.array([*array.to_pylist(), None], dtype=object)[:-1]
 
 
 def _full_column(table: Table, name: str, remedy: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..conditions.base import Condition
+from ..conditions.base import Condition, parsed_row
 
 
 def row_for(kind: Condition | None, value: Any) -> Shaped[Tensor, "*row"]:
@@ -27,7 +27,7 @@ def row_for(kind: Condition | None, value: Any) -> Shaped[Tensor, "*row"]:
     if isinstance(value, Tensor):
         row = value
     else:
-        row = kind.encode(kind.parse(value) if isinstance(value, str) else value)
+        row = parsed_row(kind, value) if isinstance(value, str) else kind.encode(value)
 
     if row.ndim > len(kind.row_shape) and len(row) == 1:
         row = row[0]
