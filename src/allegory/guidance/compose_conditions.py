@@ -1,6 +1,6 @@
 r"""Composition of several conditions (Liu et al. 2022).
 
-    free + w (cond - free) + sum_i w_i (cond_i - free)
+    uncond + w (cond - uncond) + sum_i w_i (cond_i - uncond)
 
 of the item's own condition and of further ones, all in one batch where the base can hide a
 condition row by row. It is the score of  p(x) prod_i (p(x | y_i)/p(x))^w_i  at one noise level; the
@@ -33,7 +33,7 @@ _BETWEEN = "|"
 
 @dataclass(frozen=True)
 class Composition:
-    """Several conditions at once, free + sum_i w_i (cond_i - free) (Liu et al. 2022).
+    """Several conditions at once, uncond + sum_i w_i (cond_i - uncond) (Liu et al. 2022).
 
     Args:
         scale: the weight of the item's own condition, which is left out where it has none.
@@ -160,7 +160,7 @@ class Composition:
 
 
 def _sum(free: Prediction, others: Sequence[Prediction], weights: Sequence[float]) -> Prediction:
-    """free + sum_i w_i (other_i - free)."""
+    """uncond + sum_i w_i (other_i - uncond)."""
     if not others:
         return free
     everyone = [free, *others]
@@ -178,7 +178,7 @@ def _sum(free: Prediction, others: Sequence[Prediction], weights: Sequence[float
 GUIDES.register(
     "compose",
     None,
-    "several conditions at once, free + sum_i w_i (cond_i - free) (Liu et al. 2022)",
+    "several conditions at once, uncond + sum_i w_i (cond_i - uncond) (Liu et al. 2022)",
     make=Composition.from_text,
     parameter="w, the weight of the item's own condition; 0 leaves it out",
     options={
