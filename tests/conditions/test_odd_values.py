@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import allegory as al
+from allegory.conditions import hidden_like, rows_of
 from allegory.conditions.base import is_missing, parsed_row
 
 NAMED = al.Labels(3, ("cat", "dog", "horse"))
@@ -52,3 +54,21 @@ def test_a_picture_outside_of_the_range_is_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kind.encode(np.full((1, 2, 2), 255.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "says"),
+    [
+        (al.conditions.Text(("red",), 2), [3, 0], "give 0 to 2, or -1 in all of a row"),
+        (al.conditions.Text(("red",), 2), [-1, 2], "give 0 to 2, or -1 in all of a row"),
+        (al.conditions.Text(("red",), 2), [-2, -2], "numbers of words from -2 to -2"),
+        (al.Tags(("hat", "old")), [1.0, 2.0], "give 1, 0, or NaN to hide one"),
+        (PAIR, [torch.inf, 0.0], "infinite numbers"),
+        (al.conditions.Picture((1, 1, 1), noise=0.5), [[[0.0]], [[0.6]]], "give 0 to 0.5"),
+    ],
+)
+def test_rows_that_no_value_has_are_refused(kind, row, says):
+    with pytest.raises(ValueError, match=says):
+        rows_of(torch.tensor([row]), 1, kind)
+    rows = hidden_like(torch.empty((1, *kind.row_shape), dtype=kind.dtype))
+    assert rows_of(rows, 1, kind) is rows

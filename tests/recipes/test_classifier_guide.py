@@ -11,6 +11,7 @@ from allegory.guidance import ClassifierGuidance
 from allegory.networks import EncoderConfig, MLPConfig
 from allegory.process.guide import GUIDES, guide_names
 from allegory.recipes import ClassifierConfig, PathConfig, Run, RunFolder, execute, recipe_named
+from allegory.recipes.guide_runs import _model
 from allegory.sampling import Sampler
 from allegory.training import TrainingConfig
 
@@ -72,7 +73,7 @@ def test_samples_of_the_command_line_belong_to_their_seeds(runs):
         ("classifier:2:run=RUNS/narrow", "trained at log-SNR 6 to -5"),
         ("classifier:2:run=RUNS/table", "its items have shape"),
         ("classifier:2:run=RUNS/classifier:given=maybe", "give true or false"),
-        ("classifier:nan:run=RUNS/classifier", "scale=nan"),
+        ("classifier:nan:run=RUNS/classifier", "guidance scale nan"),
         ("classifier:2", "run is missing"),
         ("classifier", "is not enough"),
     ],
@@ -84,3 +85,12 @@ def test_what_does_not_fit_is_one_line(runs, guide, says, capsys):
     said = capsys.readouterr().err
     assert stop.value.code == 2 and says in said and "Traceback" not in said
     assert said.strip().count("\n") == 0
+
+
+def test_a_classifier_that_was_opened_in_inference_mode_has_gradients_after_it(runs):
+    guided, labels = RunFolder.open(runs / "digits").model(), torch.tensor([1])
+    sampler = Sampler(steps=2, guide=f"classifier:2:run={runs / 'classifier'}")
+    _model.cache_clear()
+    with torch.inference_mode():
+        inside = guided.sample(range(1), labels, sampler)
+    assert torch.equal(guided.sample(range(1), labels, sampler), inside)

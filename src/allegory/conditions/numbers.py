@@ -22,6 +22,7 @@ from .base import (
     Conditioning,
     check_dropout,
     check_positive,
+    check_rows,
     wrong_rows,
 )
 
@@ -180,6 +181,12 @@ class Numbers(Condition):
             return [_number(part) for part in parts]
         except ValueError:
             raise ValueError(f"condition {text!r}: give {self}, {self._example}") from None
+
+    def check(self, rows: Tensor, count: int) -> None:
+        """Refuse what are no rows of this kind for `count` items. ValueError."""
+        check_rows(self, rows, count)
+        if bool(rows.isinf().any()):
+            raise ValueError("condition: infinite numbers; give finite ones, or NaN to hide one")
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the scaled numbers and of what is hidden."""

@@ -159,6 +159,12 @@ class Picture(Condition):
         are a law. ValueError.
         """
         check_rows(self, rows, count)
+        level = rows[:, self.shape[0] :]
+        if bool(((level < 0) | (level > self.noise)).any()):
+            raise ValueError(
+                f"condition: its last channel, the noise, is from {level.min():g} to "
+                f"{level.max():g}; give 0 to {self.noise:g}, the same for all of a picture"
+            )
         if not self.bounded:
             return
 

@@ -18,6 +18,7 @@ from .base import (
     Conditioning,
     check_dropout,
     check_positive,
+    check_rows,
     hidden_like,
 )
 from .numbers import NumberConditioning, Numbers
@@ -97,6 +98,12 @@ class Tags(Condition):
     def parse(self, text: str) -> list[str]:
         """The labels of "smiling,young"; those that are left out do not apply."""
         return [part.strip() for part in text.split(",") if part.strip() not in ("", "none")]
+
+    def check(self, rows: Tensor, count: int) -> None:
+        """Refuse what are no rows of this kind for `count` items. ValueError."""
+        check_rows(self, rows, count)
+        if bool(((rows < 0) | (rows > 1)).any()):
+            raise ValueError("condition: values outside of 0 to 1; give 1, 0, or NaN to hide one")
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A two-layer perceptron of the values and of what is hidden."""

@@ -24,6 +24,7 @@ from .base import (
     Conditioning,
     check_dropout,
     check_positive,
+    check_rows,
     hide_some,
     is_missing,
 )
@@ -188,6 +189,17 @@ class Text(Condition):
     def parse(self, text: str) -> str:
         """The text itself."""
         return text
+
+    def check(self, rows: Tensor, count: int) -> None:
+        """Refuse what are no rows of this kind for `count` items. ValueError."""
+        check_rows(self, rows, count)
+        most = len(self.vocabulary) + _FIRST - 1
+        partly_hidden = (rows < 0).any(1) & (rows != -1).any(1)
+        if bool((rows > most).any() | partly_hidden.any()):
+            raise ValueError(
+                f"condition: numbers of words from {int(rows.min())} to {int(rows.max())}; give 0 "
+                f"to {most}, or -1 in all of a row to hide it"
+            )
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:
         """A small encoder of the words."""

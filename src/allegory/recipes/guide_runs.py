@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..conditions import Condition
@@ -46,7 +47,8 @@ def model_of_run(path: str, which: str | None, option: str) -> Any:
 
 @lru_cache(maxsize=4)
 def _model(path: str, which: str | None, changed: int) -> Any:
-    return RunFolder.open(Path(path), which).model().requires_grad_(False)
+    with torch.inference_mode(False):  # or a later caller could take no gradient through it
+        return RunFolder.open(Path(path), which).model().requires_grad_(False)
 
 
 @dataclass(frozen=True, eq=False)
