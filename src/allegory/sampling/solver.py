@@ -172,7 +172,7 @@ def check_plan(predict: Predict, plan: Plan) -> None:
     """
     for each in plan:
         if not isinstance(each, Update) or not each.is_ddim:
-            check_consistent(predict, f"solver: {type(each).__name__}", "use the solver ddim")
+            check_consistent(predict, "this solver", "use the solver ddim")
             return
 
 
