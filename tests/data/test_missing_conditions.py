@@ -8,6 +8,7 @@ import torch
 import allegory as al
 from allegory.conditions import is_hidden
 from allegory.data import Dataset, load
+from allegory.data.condition_files import condition_arrays
 
 COUNT = 60
 PLACE = np.arange(COUNT)
@@ -76,3 +77,10 @@ def test_values_that_a_run_did_not_learn_are_said():
     wanted = Dataset.from_arrays(X, condition=WORDS).spec
     with pytest.warns(UserWarning, match="no training text had: 'purple'"):
         Dataset.from_arrays(X, condition=np.array(["purple"] * COUNT)).as_spec(wanted)
+
+
+def test_a_hidden_text_is_hidden_again_from_a_file_of_arrays(tmp_path):
+    kind = Dataset.from_arrays(X, condition=WORDS).spec.condition
+    arrays = condition_arrays(kind, kind.encode(with_gaps(WORDS)))
+    np.savez(tmp_path / "a.npz", x=X, **arrays)
+    check_hidden(load(str(tmp_path / "a.npz")))

@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..conditions import Combined, Condition, EncodedText, Labels, Picture, Tags, Text
+from ..conditions import Combined, Condition, EncodedText, Labels, Picture, Tags, Text, is_hidden
 from ..conditions.classes import class_values
 from .condition_kinds import PART_DROPOUT
 from .splits import SET_NAMES
@@ -64,8 +64,8 @@ def condition_of(arrays: Mapping[str, NDArray[Any]], names: Mapping[str, str]) -
     if not names:
         return None
     if "" in names:
-        return arrays[names[""]]
-    return {part: arrays[name] for part, name in names.items()}
+        return _with_missing(arrays[names[""]])
+    return {part: _with_missing(arrays[name]) for part, name in names.items()}
 
 
 def encoded_kinds(arrays: Mapping[str, NDArray[Any]], encoder: str) -> Any:
@@ -117,11 +117,26 @@ def _has_ending(part: str, others: set[str]) -> bool:
     return any(f"_{part}".endswith(ending) for ending in others if ending)
 
 
+def _with_missing(array: NDArray[Any]) -> NDArray[Any]:
+    """Text with None in place of "", as a file of plain arrays has no other sign for a missing one.
+
+    Args:
+        array: of text or of anything else, which stays.
+    """
+    if array.dtype.kind != "U" or not (array == "").any():
+        return array
+    texts = array.astype(object)
+    texts[array == ""] = None
+    return texts
+
+
 def _values(kind: Condition, rows: Tensor) -> NDArray[np.generic] | None:
     if isinstance(kind, Labels):
         return None if bool((rows < 0).any()) else class_values(rows, kind.names)
     if isinstance(kind, Text):
-        return np.array(kind.texts(rows))
+        hidden = is_hidden(rows).tolist()
+        pairs = zip(kind.texts(rows), hidden, strict=True)
+        return np.array(["" if absent else text for text, absent in pairs])
 
     if isinstance(kind, Picture):
         return np.asarray(rows[:, : kind.shape[0]].numpy())
