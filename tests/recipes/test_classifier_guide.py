@@ -25,6 +25,7 @@ def runs(tmp_path_factory):
     labels = np.arange(60) % 2
     x = np.random.default_rng(0).normal(size=(60, 2)) + labels[:, None]
     np.savez(folder / "table.npz", x=x.astype(np.float32), labels=labels)
+    np.savez(folder / "plain.npz", x=x.astype(np.float32))
     model = recipe_named("digits").model
     small = replace(model, network=MLPConfig(16, 1), target="edm")
     narrow = ClassifierConfig(MLPConfig(16, 1), PathConfig("linear", 6.0, -5.0))
@@ -34,6 +35,7 @@ def runs(tmp_path_factory):
         "classifier": ("digits", ClassifierConfig(EncoderConfig(8, (1, 2), 1))),
         "narrow": ("digits", narrow),
         "table": (str(folder / "table.npz"), wide),
+        "plain": (str(folder / "plain.npz"), small),
     }
     for name, (source, config) in models.items():
         execute(Run("toy", source, config, TRAINING), folder / name)
@@ -63,6 +65,29 @@ def test_samples_of_the_command_line_belong_to_their_seeds(runs):
         main(["sample", str(runs / "digits"), *guide, "--seeds", seeds, "--out", str(runs / file)])
     many, one = np.load(runs / "many.npy"), np.load(runs / "one.npy")
     assert np.abs(many[2].astype(int) - one[0].astype(int)).max() <= 1
+
+
+def test_a_model_without_classes_takes_those_of_the_classifier(runs):
+    plain, classifier = (RunFolder.open(runs / name).model() for name in ("plain", "table"))
+    name = f"classifier:2:run={runs / 'table'}"
+    found = plain.sample(range(3), 1, Sampler(steps=3, guide=name))
+    free = plain.sample(range(3), None, Sampler(steps=3))
+    guide = ClassifierGuidance(classifier, 2.0)
+    assert torch.equal(found, plain.sample(range(3), [1, 1, 1], Sampler(steps=3, guide=guide)))
+    assert not torch.equal(found, free)
+
+    words = ["sample", str(runs / "plain"), "--guide", name, "--steps", "3", "--count", "4"]
+    main([*words, "--condition", "1", "--out", str(runs / "ones.npy")])
+    main([*words, "--out", str(runs / "turns.npy")])
+    ones, turns = np.load(runs / "ones.npy"), np.load(runs / "turns.npy")
+    np.testing.assert_allclose(ones[:3], found, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ones[1::2], turns[1::2], rtol=1e-5, atol=1e-5)
+    assert not np.allclose(ones[0], turns[0])
+
+    with pytest.raises(ValueError, match="its classes are 0, 1, the model's none"):
+        plain.sample(range(3), 1, Sampler(steps=3, guide=f"{name}:given=true"))
+    with pytest.raises(ValueError, match="class 2: not known"):
+        plain.sample(range(3), 2, Sampler(steps=3, guide=name))
 
 
 @pytest.mark.parametrize(

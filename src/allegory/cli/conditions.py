@@ -70,11 +70,13 @@ def chosen_conditions(
         given = _with_label(kind, given, label)
     if given:
         rows = _rows(kind, given, count)
-        is_class = folder.spec.condition is None and rows is not None and bool((rows >= 0).all())
+        is_class = _by_class(folder) and rows is not None and bool((rows >= 0).all())
         return SampleConditions(rows, rows if is_class else None)
+    if folder.spec.given is None and isinstance(kind, Labels):  # that of a classifier
+        return SampleConditions(torch.arange(count) % kind.classes)
 
     rows, labels, said = in_turn(folder, count, "--condition, or --condition none")
-    return SampleConditions(rows, labels if folder.spec.condition is None else None, said)
+    return SampleConditions(rows, labels if _by_class(folder) else None, said)
 
 
 def in_turn(folder: RunFolder, count: int, remedy: str) -> tuple[Tensor | None, Tensor | None, str]:
@@ -104,6 +106,11 @@ def in_turn(folder: RunFolder, count: int, remedy: str) -> tuple[Tensor | None, 
     rows, labels = conditions_in_turn(spec, dataset.test, count)
     what = f"of the {len(dataset.test):,} test items of {dataset.source or dataset.name} in turn"
     return rows, labels, f"conditions {what}"
+
+
+def _by_class(folder: RunFolder) -> bool:
+    """Whether the condition of the model is the class of its items."""
+    return isinstance(folder.spec.given, Labels) and folder.spec.condition is None
 
 
 def _refuse(given: Sequence[str], label: str | None) -> None:

@@ -56,6 +56,7 @@ class Sample(SamplerOptions, RunOptions):
         """Draw the samples and write them."""
         from ..lookup import check_count
         from ..models.base import HasTrajectory, check_generative, check_samples, is_conditional
+        from ..process.guide_items import condition_kind
         from ..progress import progress
         from . import tables
         from .conditions import chosen_conditions, samples_with
@@ -77,7 +78,8 @@ class Sample(SamplerOptions, RunOptions):
         else:
             self.refuse()
 
-        kind = folder.spec.given if is_conditional(model) else None
+        own = folder.spec.given if is_conditional(model) else None
+        kind = condition_kind(() if sampler is None else sampler.guides, own)
         chosen = chosen_conditions(folder, kind, self.condition, self.label, len(seeds))
         if chosen.said:
             tables.remark(chosen.said)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..conditions import Condition
 from ..process.guide import Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
@@ -80,6 +81,12 @@ class ClassifierGuidance:
         given = ", given=True" if self.given else ""
         return f"ClassifierGuidance({type(self.classifier).__name__}, {self.scale:g}{given})"
 
+    @property
+    def condition_kind(self) -> Condition | None:
+        """The kind of the condition: the classes of the classifier, where it says them."""
+        kind: Condition | None = getattr(getattr(self.classifier, "spec", None), "given", None)
+        return kind
+
     def check_items(self, spec: Any) -> None:
         """Compare the items of a model that is to be guided with those of the classifier.
 
@@ -101,7 +108,8 @@ class ClassifierGuidance:
                     "classifier on the model's data"
                 )
 
-        if _classes(spec) != _classes(mine):
+        is_unlabelled = spec.given is None and not self.given
+        if not is_unlabelled and _classes(spec) != _classes(mine):
             raise ValueError(
                 f"classifier: its classes are {_shown(mine)}, the model's {_shown(spec)}; train a "
                 "classifier on the model's data"

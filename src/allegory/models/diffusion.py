@@ -34,7 +34,7 @@ from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
 from ..process.decoder import Decoder
-from ..process.guide_items import check_items
+from ..process.guide_items import check_items, condition_kind
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
@@ -200,7 +200,8 @@ class VDM(nn.Module):
 
         how = (sampler or Sampler()).describe()
         refuse_number(seeds)
-        parts = [*seed_batches(seeds, self._rows(condition, len(seeds)), batch)]
+        kind = condition_kind((sampler or Sampler()).guides, self.spec.given)
+        parts = [*seed_batches(seeds, rows_of(condition, len(seeds), kind), batch)]
         samples = []
         for number, (some, rows) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))

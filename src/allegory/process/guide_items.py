@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from ..conditions import Condition
 from .guide import Guide
 
 
@@ -15,6 +16,17 @@ class ComparesItems(Protocol):
     def check_items(self, spec: Any, /) -> None:
         """ValueError for a model whose items, of this `DataSpec`, are others."""
         ...
+
+
+def condition_kind(guides: Sequence[Guide], own: Condition | None) -> Condition | None:
+    """The kind of the condition of samples under some guides.
+
+    Args:
+        guides: the guides; one that gives a condition to a model without has a `condition_kind`.
+        own: the kind of the model's own condition; None for a model without.
+    """
+    kinds = [own, *(getattr(guide, "condition_kind", None) for guide in guides)]
+    return next((kind for kind in kinds if kind is not None), None)
 
 
 def check_items(guides: Sequence[Guide], spec: Any) -> None:

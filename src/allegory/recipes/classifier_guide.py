@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..conditions import Condition
 from ..guidance.classifier import ClassifierGuidance
 from ..lookup import written
 from ..models.base import CanClassify
@@ -84,6 +85,11 @@ class ClassifierByRun:
     def needs_condition(self) -> bool:
         """True: a `Sampler` refuses this guide without a condition."""
         return self.guide.needs_condition
+
+    @property
+    def condition_kind(self) -> Condition | None:
+        """The kind of the condition: the classes of the classifier."""
+        return self.guide.condition_kind
 
     @classmethod
     def from_text(
