@@ -107,6 +107,10 @@ def test_samplers_and_likelihoods_draw_from_their_seeds_alone(name):
 
 
 def diffusion(objective="elbo", energy=False):
+    outputs = 2 * SPEC.shape[0]
+    if objective == "hybrid":
+        network = MLPConfig(8, 1).build(SPEC.shape, None, outputs=outputs)
+        return VDM(Denoiser(network, PATH, "v+variance"), SPEC, objective)
     network = MLPConfig(8, 1).build(SPEC.shape, None)
     return VDM((Energy if energy else Denoiser)(network, PATH), SPEC, objective)
 

@@ -27,7 +27,7 @@ from allegory.recipes import ClassifierConfig
 
 PICTURES = DataSpec((1, 8, 8), low=0, high=1, levels=2, classes=3)
 PLANE = DataSpec((2,), low=-4.0, high=4.0, classes=3)
-NAMED = ("elbo", "simple", "min_snr:2", "p2", "edm", "sigmoid", "dual")
+NAMED = ("elbo", "simple", "min_snr:2", "p2", "edm", "sigmoid", "dual", "hybrid")
 
 
 def diffusion(objective: str) -> VDM:
@@ -35,8 +35,9 @@ def diffusion(objective: str) -> VDM:
     if objective == "dual":
         network = PotentialConfig(8, 1).build((2,), Labels(3))
         return VDM(Energy(network, path, 0.3, "scalar"), PLANE, objective, condition_dropout=0.5)
-    network = MLPConfig(8, 1).build((2,), Labels(3))
-    return VDM(Denoiser(network, path, "v", 0.3), PLANE, objective, condition_dropout=0.5)
+    target, outputs = ("v+variance", 4) if objective == "hybrid" else ("v", 2)
+    network = MLPConfig(8, 1).build((2,), Labels(3), outputs=outputs)
+    return VDM(Denoiser(network, path, target, 0.3), PLANE, objective, condition_dropout=0.5)
 
 
 def contrastive(method: str) -> ContrastiveEnergy:

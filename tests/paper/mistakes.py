@@ -5,7 +5,7 @@ from allegory.likelihood import bound, decoder, inference
 from allegory.likelihood.importance import log_mean_weight
 from allegory.likelihood.inference import Inference, Latent
 from allegory.models import as_hierarchy
-from allegory.process import kernel, scaling
+from allegory.process import bound_terms, kernel, scaling
 from allegory.process.betas import Betas
 from allegory.process.bound import Bound
 from allegory.process.exact import ExactDensity
@@ -119,7 +119,7 @@ MISTAKES = {
         163,
     ),
     "oracle, covariance": (Mixture.covariance, "+ torch.einsum", "- torch.einsum", 148),
-    "divergence of a step": (bound.diffusion_loss, "steps / 2", "-steps / 2", 110),
+    "divergence of a step": (bound_terms.step_loss, "= steps / 2", "= -steps / 2", 110),
     "divergence in continuous time": (bound.diffusion_loss, "-0.5 * torch", "0.5 * torch", 110),
     "learned schedule": (
         LearnedSchedule.forward,

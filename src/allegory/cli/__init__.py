@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if process_count() > 1:
             _leave_group(end)
         raise
+    if process_count() > 1:
+        _leave_group(SystemExit(0))
 
 
 def _guarded(arguments: Sequence[str] | None) -> None:
@@ -99,8 +101,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any) 
 
 
 def _leave_group(end: SystemExit) -> None:
-    """Exit at once: where another process of the group has gone, the threads of the connection
-    may abort this one while the interpreter ends.
+    """Exit at once: the threads of the connection may abort a process while the interpreter ends,
+    after its work as well as where another process has gone.
     """
     sys.stdout.flush()
     sys.stderr.flush()
