@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from allegory.conditions import EncodedText, Numbers, rows_of
+from allegory.conditions import EncodedText, Numbers, hidden_like, rows_of
 from allegory.conditions.encoders import load_encoder
 from allegory.data import DataSpec, load
 from allegory.lookup import Note
