@@ -28,17 +28,17 @@ ON_REQUEST = True
 
 RESULTS = Path(__file__).parent / "results"
 SCALES = (1, 1.5, 2, 3, 4)
-STEPS = 25
+PLAIN = Sampler("dpmpp2m", 25)
 _VALIDATION_SEED, _TEST_SEED = 0, 10**6
 
 
 def shares(
-    model: VDM, judge: Judge, part: str, guide: str, count: int
+    model: VDM, judge: Judge, part: str, sampler: Sampler, count: int
 ) -> tuple[Tensor, dict[str, float]]:
     """Pictures for the captions of a part, and how often they show each attribute, and all."""
     _, texts, what = captioned(part, count)
     first = _VALIDATION_SEED if part == "validation" else _TEST_SEED
-    x = model.sample(range(first, first + count), texts, Sampler("dpmpp2m", STEPS, guide=guide))
+    x = model.sample(range(first, first + count), texts, sampler)
     return x, means(judge.right(x, what))
 
 
@@ -87,25 +87,34 @@ def main() -> None:
     parser.add_argument("--run", help="a run folder; trained anew if not given")
     parser.add_argument("--minutes", type=float, default=20.0, help="of training")
     parser.add_argument("--count", type=int, default=500, help="pictures")
+    parser.add_argument("--solver", default=PLAIN.solver, help="of the samples")
+    parser.add_argument("--steps", type=int, default=PLAIN.steps, help="of the solver")
+    parser.add_argument("--scales", type=float, nargs="*", default=SCALES, help="w of cfg")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
 
     folder, judge = trained(arguments.run, arguments.minutes), Judge.fit()
     model = folder.model()
-    validation = {
-        w: shares(model, judge, "validation", f"cfg:{w}", arguments.count)[1] for w in SCALES
+    plain = (arguments.solver, arguments.steps) == (PLAIN.solver, PLAIN.steps)
+    name = "captions" if plain else f"captions_{arguments.solver}"
+    samplers = {
+        w: Sampler(arguments.solver, arguments.steps, guide=f"cfg:{w:g}") for w in arguments.scales
     }
-    chosen = max(SCALES, key=lambda w: validation[w]["all"])
+    validation = {
+        w: shares(model, judge, "validation", sampler, arguments.count)[1]
+        for w, sampler in samplers.items()
+    }
+    chosen = max(samplers, key=lambda w: validation[w]["all"])
     table = {}
-    for w in SCALES:
-        x, table[w] = shares(model, judge, "test", f"cfg:{w}", arguments.count)
+    for w, sampler in samplers.items():
+        x, table[w] = shares(model, judge, "test", sampler, arguments.count)
         if w == chosen:
             _, texts, what = captioned("test", arguments.count)
-            sheet(x, texts, judge.right(x, what)["all"], RESULTS / "captions.png")
+            sheet(x, texts, judge.right(x, what)["all"], RESULTS / f"{name}.png")
 
     truth = real(judge, arguments.count)
     found = {
-        "steps": STEPS,
+        "sampler": Sampler(arguments.solver, arguments.steps).describe(),
         "count": arguments.count,
         "real test pictures": truth,
         "validation": validation,
@@ -113,14 +122,14 @@ def main() -> None:
         "chosen on validation": chosen,
         "ratio to real pictures": table[chosen]["all"] / truth["all"],
     }
-    (RESULTS / "captions.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     if arguments.json:
         print(json.dumps(found))
         return
 
-    for name, row in {"real": truth, **{f"cfg:{w}": table[w] for w in SCALES}}.items():
+    for name, row in {"real": truth, **{f"cfg:{w:g}": table[w] for w in table}}.items():
         print(f"{name:8}", *(f"{key} {value:.3f}" for key, value in row.items()))
-    print(f"chosen on validation: cfg:{chosen}; ratio {found['ratio to real pictures']:.3f}")
+    print(f"chosen on validation: cfg:{chosen:g}; ratio {found['ratio to real pictures']:.3f}")
 
 
 if __name__ == "__main__":
