@@ -57,7 +57,7 @@ class ProjectedGuidance:
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._scale  # noqa: B018  (its numbers are checked where it is made)
+        self._scale()  # refuses numbers that do not fit
         check_type("eta", self.eta, Real, "a number; 1 keeps all")
         check_type("norm", self.norm, Real, "a positive number, or math.inf")
         if not math.isfinite(self.eta):
@@ -105,7 +105,7 @@ class ProjectedGuidance:
     ) -> Prediction:
         """The guided Prediction at (x_t, t); without a condition, the base's own."""
         level = base.path.at(t, like=x_t)
-        w = self._scale.at(level)
+        w = self._scale().at(level)
         if condition is None or (isinstance(w, float | int) and w in (0, 1)):
             return base(x_t, t, condition if w == 1 else None)
 
@@ -132,7 +132,6 @@ class ProjectedGuidance:
         along = torch.where(squared > 0, product / squared, 0.0)
         return difference - (1 - self.eta) * expand_like(along, x_c) * x_c
 
-    @property
     def _scale(self) -> Scale:
         return Scale(self.scale, self.low, self.high)
 

@@ -47,7 +47,7 @@ class Autoguidance:
     rescale: float = 0.0
 
     def __post_init__(self) -> None:
-        self._scale  # noqa: B018  (its numbers are checked where it is made)
+        self._scale()  # refuses numbers that do not fit
         check_predict(self.weak)
         check_consistent(self.weak, "weak")
 
@@ -57,7 +57,7 @@ class Autoguidance:
         return Guided(base, self)
 
     def __str__(self) -> str:
-        return f"Autoguidance({type(self.weak).__name__}, {self._scale})"
+        return f"Autoguidance({type(self.weak).__name__}, {self._scale()})"
 
     def predict(
         self, base: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
@@ -65,7 +65,7 @@ class Autoguidance:
         """The guided Prediction at (x_t, t)."""
         level = base.path.at(t, like=x_t)
         strong = partial(base, x_t, t, condition)
-        return self._scale.predict(
+        return self._scale().predict(
             level,
             lambda: self._weak(x_t, level, condition),
             strong,
@@ -92,11 +92,10 @@ class Autoguidance:
         """
         weak = partial(energy_of, self.weak, x_t, t, condition)
         strong = partial(energy_of, base, x_t, t, condition)
-        return self._scale.energy(
+        return self._scale().energy(
             base.path.at(t, like=x_t), weak, strong, lambda: (weak(), strong())
         )
 
-    @property
     def _scale(self) -> Scale:
         return Scale(self.scale, self.low, self.high, self.rescale)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
+from .scale import Scale
 
 T = TypeVar("T")
 
@@ -76,6 +78,40 @@ def energies_under(
     energies = energy_of(base, states, _repeated_level(level, states, count), joined)
 
     return list(energies.chunk(count))
+
+
+def predict_between(
+    scale: Scale, base: Predict, x_t: Tensor, t: Tensor | float | Level, conditions: Conditions
+) -> Prediction:
+    """first + w (second - first) of one Predict under two conditions.
+
+    Args:
+        scale: w, its interval and rescaling.
+        base: the Predict.
+        x_t: states, (b, *shape).
+        t: one time, one per item, or a Level.
+        conditions: rows of the first and of the second; None hides them.
+    """
+    first, second = conditions
+    return scale.predict(
+        base.path.at(t, like=x_t),
+        partial(base, x_t, t, first),
+        partial(base, x_t, t, second),
+        lambda: pair(predict_under(base, x_t, t, conditions)),
+    )
+
+
+def energy_between(
+    scale: Scale, base: Predict, x_t: Tensor, t: Tensor | float | Level, conditions: Conditions
+) -> Float[Tensor, " b"]:
+    """The energy of `predict_between`, whose arguments it takes. ValueError for a base without."""
+    first, second = conditions
+    return scale.energy(
+        base.path.at(t, like=x_t),
+        partial(energy_of, base, x_t, t, first),
+        partial(energy_of, base, x_t, t, second),
+        lambda: pair(energies_under(base, x_t, t, conditions)),
+    )
 
 
 def pair(found: Sequence[T]) -> tuple[T, T]:

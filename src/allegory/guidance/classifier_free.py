@@ -10,7 +10,6 @@ write 1 + w.) Both predictions are one batch where the base can hide a condition
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -22,7 +21,7 @@ from ..lookup import pick, written
 from ..process.guide import GUIDES, Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
-from .batched import energies_under, pair, predict_under
+from .batched import energy_between, predict_between
 from .scale import OPTIONS, Scale, option_numbers
 
 
@@ -56,7 +55,7 @@ class ClassifierFree:
     needs_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._scale  # noqa: B018  (its numbers are checked where it is made)
+        self._scale()  # refuses numbers that do not fit
         if self.part is not None and self.kind is not None:
             if not isinstance(self.kind, Combined):
                 raise ValueError(f"part={self.part!r}: the condition has no parts; leave part out")
@@ -108,13 +107,7 @@ class ClassifierFree:
         if condition is None:
             return base(x_t, t, None)
 
-        free = self._free(condition)
-        return self._scale.predict(
-            base.path.at(t, like=x_t),
-            partial(base, x_t, t, free),
-            partial(base, x_t, t, condition),
-            lambda: pair(predict_under(base, x_t, t, (free, condition))),
-        )
+        return predict_between(self._scale(), base, x_t, t, (self._free(condition), condition))
 
     def energy(
         self,
@@ -140,15 +133,8 @@ class ClassifierFree:
         if condition is None:
             return energy_of(base, x_t, t, None)
 
-        free = self._free(condition)
-        return self._scale.energy(
-            base.path.at(t, like=x_t),
-            partial(energy_of, base, x_t, t, free),
-            partial(energy_of, base, x_t, t, condition),
-            lambda: pair(energies_under(base, x_t, t, (free, condition))),
-        )
+        return energy_between(self._scale(), base, x_t, t, (self._free(condition), condition))
 
-    @property
     def _scale(self) -> Scale:
         return Scale(self.scale, self.low, self.high, self.rescale)
 

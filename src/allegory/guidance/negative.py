@@ -9,7 +9,6 @@ item, cond is the prediction without one. The energy is the same line through th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -19,8 +18,8 @@ from ..conditions.base import Condition
 from ..lookup import written
 from ..process.guide import GUIDES, Guided
 from ..process.path import Level
-from ..process.prediction import Predict, Prediction, energy_of
-from .batched import energies_under, pair, predict_under
+from ..process.prediction import Predict, Prediction
+from .batched import energy_between, predict_between
 from .fixed_rows import as_text, for_each, held_row, row_for
 from .scale import OPTIONS, Scale, option_numbers
 
@@ -50,7 +49,7 @@ class Negative:
     row: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._scale  # noqa: B018  (its numbers are checked where it is made)
+        self._scale()  # refuses numbers that do not fit
         text = as_text(self.condition)
         object.__setattr__(self, "condition", self.condition if text is None else text)
 
@@ -95,13 +94,7 @@ class Negative:
         self, base: Predict, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None
     ) -> Prediction:
         """The guided Prediction at (x_t, t)."""
-        unwanted = self._unwanted(x_t)
-        return self._scale.predict(
-            base.path.at(t, like=x_t),
-            partial(base, x_t, t, unwanted),
-            partial(base, x_t, t, condition),
-            lambda: pair(predict_under(base, x_t, t, (unwanted, condition))),
-        )
+        return predict_between(self._scale(), base, x_t, t, (self._unwanted(x_t), condition))
 
     def energy(
         self,
@@ -121,15 +114,8 @@ class Negative:
         Raises:
             ValueError: for a base that has no energy, and with a rescale.
         """
-        unwanted = self._unwanted(x_t)
-        return self._scale.energy(
-            base.path.at(t, like=x_t),
-            partial(energy_of, base, x_t, t, unwanted),
-            partial(energy_of, base, x_t, t, condition),
-            lambda: pair(energies_under(base, x_t, t, (unwanted, condition))),
-        )
+        return energy_between(self._scale(), base, x_t, t, (self._unwanted(x_t), condition))
 
-    @property
     def _scale(self) -> Scale:
         return Scale(self.scale, self.low, self.high, self.rescale)
 
