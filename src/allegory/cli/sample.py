@@ -34,7 +34,7 @@ class Sample(SamplerOptions, RunOptions):
     classes in turn.
     """
     condition: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="VALUE")] = ()
-    """What the model is told, as the data have it: cat; smiling,young; age=30,dose=0.5; "a red
+    """The condition, as the data have it: cat; smiling,young; age=30,dose=0.5; "a red
     seven"; NAME=VALUE, repeated, for several; none. @FILE has one per sample: lines of .txt or
     .csv, an array in .npy, pictures, or a folder of them. By default those of the test items in
     turn.

@@ -128,7 +128,7 @@ class Numbers(Condition):
     def encode(self, values: Any) -> Float[Tensor, "*n_dim"]:
         """The numbers of one item, (dim,), or of several, (n, dim).
 
-        Numbers outside of the range of the training data are told by a `Note`.
+        Numbers outside of the range of the training data are named by a `Note`.
 
         Args:
             values: numbers, NaN where one is hidden; or a mapping from names to numbers, where

@@ -88,7 +88,7 @@ class Dataset:
                 and (n, height, width, channels) are recognised.
             labels: the class of each item, (n,): whole numbers, text or booleans, or the name of a
                 column of the data frame; None for unlabelled data.
-            condition: what a model is told of each item instead of its class: numbers (n, k), NaN
+            condition: what a model is conditioned on instead of its class: numbers (n, k), NaN
                 where one is missing; truth values (n, k), or sets of names, of labels that apply;
                 text (n,); pictures (n, channels, height, width) or (n, height, width); or a mapping
                 from names to several of these, where whole numbers (n,) are classes. Names of

@@ -23,7 +23,7 @@ class Items:
             None means in the order of x.
         held_out_of: the set of the source that these items and others were divided from, such as
             "train"; None where they are a set of the source themselves.
-        condition: what a model is told of each item, as rows (n, *row) of the kind that the
+        condition: what a model is conditioned on, as rows (n, *row) of the kind that the
             `DataSpec` has; None means the label.
     """
 

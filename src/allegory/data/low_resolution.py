@@ -4,8 +4,8 @@ The picture of an image is its mean over each block of 4x4 pixels, say, in the u
 means of bytes are exact in float32. Samples of a model of such data agree with the picture that
 they were given: the last step from a sample to raw data goes to the nearest item that does.
 
-In training the picture has noise, whose level the network is told (Ho et al. 2021, "Cascaded
-Diffusion Models for High Fidelity Image Generation"), so that the model also enlarges the samples
+In training the picture has noise, on whose level the network is conditioned (Ho et al. 2021,
+"Cascaded Diffusion Models for High Fidelity Image Generation"), so that the model also enlarges the samples
 of another model. Noise of 0 is the picture as it is.
 """
 

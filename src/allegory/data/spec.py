@@ -65,7 +65,7 @@ class DataSpec:
             means 0 to classes - 1.
         columns: names of the numbers of an item of one axis; None means without names.
         bounded: whether low and high bound continuous data by law.
-        condition: what a model is told of each item; None means its class, if it has one.
+        condition: what a model is conditioned on; None means its class, if it has one.
 
     Raises:
         ValueError: for a description that no data can meet.

@@ -153,7 +153,7 @@ def conditions_in_turn(
     """The conditions of so many samples, one after another and again from the first.
 
     Args:
-        spec: what a model is told: all classes in turn, or the conditions of the items in turn.
+        spec: what a model is conditioned on: all classes, or the conditions of the items, in turn.
         items: those whose conditions are taken; None, or items without, for no condition.
         count: the number of samples.
 

@@ -5,7 +5,7 @@ r"""Predictions that agree with a lower resolution of the item (Wang et al. 2023
 A the mean over blocks of pixels and m the picture that is given. The mean of x0 given x_t and m has
 A E[x0] = m, because A is linear: an exact prediction is left as it is, and the error of any other
 has no part left along A^T. So far it is no approximation, unlike the same step with a model that
-was not told m.
+was not conditioned on m.
 """
 
 from __future__ import annotations

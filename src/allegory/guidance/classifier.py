@@ -43,8 +43,8 @@ class ClassifierGuidance:
         classifier: a model with `class_log_prob(x_t, level)`, such as a `Classifier` or a
             `Mixture` with labels, or such a function: log p(y | x_t) in nats, (b, classes).
         scale: w of the formula; 0 is the base.
-        given: whether the base is told the class as well, as for the best results of Dhariwal &
-            Nichol; by default it makes its unconditional prediction.
+        given: whether the base is conditioned on the class as well, as for the best results of
+            Dhariwal & Nichol; by default it makes its unconditional prediction.
         needs_condition: True; a `Sampler` refuses this guide without a condition.
 
     Raises:

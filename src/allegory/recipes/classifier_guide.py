@@ -56,7 +56,7 @@ class ClassifierByRun:
     Args:
         scale: w of score + w grad log p(y | x_t); 0 is the model without guidance.
         run: the run folder of the classifier.
-        given: whether the model is told the class as well.
+        given: whether the model is conditioned on the class as well.
         weights: which weights of the run: "best", "ema" or "last"; None as for `RunFolder`.
 
     Raises:
@@ -134,7 +134,7 @@ GUIDES.register(
     parameter="w, a number; 0 is without guidance",
     options={
         "run": "the run folder of the classifier",
-        "given": "true if the model is told the class as well",
+        "given": "true if the model is conditioned on the class as well",
         "weights": "which weights of the run: best, ema or last",
     },
 )

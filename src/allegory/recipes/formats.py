@@ -3,7 +3,7 @@
 1: version 0.1.0, which wrote no number. It has other names for the same choices.
 2: version 0.2.0. The range of continuous data was that of all items; here it is a scaling.
 3: class names, columns and bounds of the data, and their fingerprint.
-4: the present one: what a model is told of the items besides their class.
+4: the present one: what a model is conditioned on besides the class.
 """
 
 from __future__ import annotations
