@@ -29,7 +29,8 @@ class Picture(Condition):
 
     With `noise` it is seen in training as sqrt(1 - s^2) picture + s eps, s uniform on [0, noise],
     and the network is conditioned on s (noise conditioning augmentation, Ho et al. 2021): a row
-    then has one more channel, which holds s. `encode` gives s = 0, the picture as it is, and `noised` another.
+    then has one more channel, which holds s. `encode` gives s = 0, the picture as it is, and
+    `noised` another.
 
     With `blocks` a picture is the item itself at a lower resolution, each pixel the mean of a block
     of the item (`numerics.blocks`). Samples then agree with a picture of s = 0.

@@ -5,8 +5,8 @@ means of bytes are exact in float32. Samples of a model of such data agree with 
 they were given: the last step from a sample to raw data goes to the nearest item that does.
 
 In training the picture has noise, on whose level the network is conditioned (Ho et al. 2021,
-"Cascaded Diffusion Models for High Fidelity Image Generation"), so that the model also enlarges the samples
-of another model. Noise of 0 is the picture as it is.
+"Cascaded Diffusion Models for High Fidelity Image Generation"), so that the model
+also enlarges the samples of another model. Noise of 0 is the picture as it is.
 """
 
 from __future__ import annotations
