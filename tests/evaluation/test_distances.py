@@ -63,16 +63,18 @@ def test_sliced_wasserstein_of_shifted_clouds():
     assert error < 0.03 * 9 / d
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize(("n", "m"), [(4, 4), (3, 5), (6, 4), (1, 7)])
-def test_sliced_wasserstein_of_sets_of_different_sizes(n, m):
+def test_sliced_wasserstein_of_sets_of_different_sizes(n, m, order):
     """On a line: every item of one set repeated as often as the other has items."""
     a, b = torch.randn(n, 1).double(), 2 * torch.randn(m, 1).double()
     many_a, many_b = (
         a.repeat_interleave(m, 0).sort(0).values,
         b.repeat_interleave(n, 0).sort(0).values,
     )
-    expected = (many_a - many_b).square().mean().sqrt().item()
-    assert sliced_wasserstein(a, b, seed=0, projections=2) == pytest.approx(expected, rel=1e-9)
+    expected = (many_a - many_b).abs().pow(order).mean().pow(1 / order).item()
+    got = sliced_wasserstein(a, b, seed=0, projections=2, order=order)
+    assert got == pytest.approx(expected, rel=1e-9)
 
 
 def test_distances_refuse_what_they_cannot_measure():
@@ -84,3 +86,5 @@ def test_distances_refuse_what_they_cannot_measure():
         sliced_wasserstein(torch.zeros(0, 2), torch.zeros(5, 2), seed=0)
     with pytest.raises(ValueError, match="projections=0"):
         sliced_wasserstein(torch.zeros(3, 2), torch.zeros(5, 2), seed=0, projections=0)
+    with pytest.raises(ValueError, match="order=0"):
+        sliced_wasserstein(torch.zeros(3, 2), torch.zeros(5, 2), seed=0, order=0)

@@ -10,7 +10,7 @@ singular values: no matrix root, no complex numbers, and a singular covariance d
 
 Sliced Wasserstein, over lines through the origin of random direction u (Bonneel et al. 2015):
 
-    ( E_u int_0^1 (F_a^{-1}(p; u) - F_b^{-1}(p; u))^2 dp )^{1/2}
+    ( E_u int_0^1 |F_a^{-1}(p; u) - F_b^{-1}(p; u)|^q dp )^{1/q}
 
 with F^{-1} the quantiles of the projections on u. It sees every moment, the Fréchet distance the
 first two. Both are biased upwards for finite sets; compare with the distance between two sets of
@@ -52,21 +52,28 @@ def _root(x: Float64[Tensor, "n d"]) -> tuple[Float64[Tensor, "r d"], Float64[Te
 
 
 def sliced_wasserstein(
-    a: Shaped[Tensor, "n *shape"], b: Shaped[Tensor, "m *other"], seed: int, projections: int = 256
+    a: Shaped[Tensor, "n *shape"],
+    b: Shaped[Tensor, "m *other"],
+    seed: int,
+    projections: int = 256,
+    order: int = 2,
 ) -> float:
-    """Sliced 2-Wasserstein distance between two sets of any sizes, in units of the items.
+    """Sliced Wasserstein distance between two sets of any sizes, in units of the items.
 
     Args:
         a: items of one set.
         b: items of the other set, of the same shape.
         seed: seed of the directions.
         projections: number of directions.
+        order: q, 1 or more.
 
     Raises:
-        ValueError: for an empty set, items of different shapes, or no projections.
+        ValueError: for an empty set, items of different shapes, no projections, or an order below
+            1.
     """
-    if projections < 1:
-        raise ValueError(f"projections={projections}; give at least 1")
+    for name, given in (("projections", projections), ("order", order)):
+        if given < 1:
+            raise ValueError(f"{name}={given}; give at least 1")
 
     x, y = _flat(a, b, least=1)
     generator = torch.Generator().manual_seed(seed)
@@ -81,7 +88,8 @@ def sliced_wasserstein(
     widths, middles = edges.diff(), (edges[1:] + edges[:-1]) / 2
     gap = _quantiles(x @ lines, middles) - _quantiles(y @ lines, middles)
 
-    return math.sqrt(float((widths[:, None] * gap.square()).sum() / projections))
+    cost = float((widths[:, None] * gap.abs() ** order).sum() / projections)
+    return float(cost ** (1 / order))
 
 
 def _edges(count: int) -> Float64[Tensor, " n"]:

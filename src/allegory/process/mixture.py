@@ -1,4 +1,7 @@
-"""Gaussian mixtures, computed in the eigenbasis of each covariance (equations in `exact.py`)."""
+"""Gaussian mixtures, computed in the eigenbasis of each covariance (equations in `exact.py`).
+
+Isotropic components whose means span few of many dimensions are computed there (`mean_span.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .exact import ExactDensity
+from .mean_span import MeanSpan
 from .path import Level, Path
 
 
@@ -30,6 +34,7 @@ class Mixture(ExactDensity):
 
     variances: Tensor
     axes: Tensor | None
+    span: MeanSpan | None
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class Mixture(ExactDensity):
 
         self.register_buffer("variances", variances)
         self.register_buffer("axes", axes)
+        self.span = _narrow_span(self.means, variances) if axes is None else None
 
     def _gaps(self, x: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """x_t - alpha m_k in the eigenbasis of component k, and V_k there: both (b, k, d)."""
@@ -70,6 +76,9 @@ class Mixture(ExactDensity):
         return rotated if self.axes is None else torch.einsum("bke,kde->bkd", rotated, self.axes)
 
     def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
+        if self.span is not None:
+            return self._log_weights(condition) + self.span.log_prob(x, level)
+
         gap, variance = self._gaps(x, level)
         quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
         return self._log_weights(condition) - 0.5 * quadratic
@@ -85,6 +94,10 @@ class Mixture(ExactDensity):
         return self._log_joint(x, level, condition).softmax(1)[..., None], mean, noise
 
     def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.span is not None:
+            responsibilities = self._log_joint(x, level, condition).softmax(1)
+            return self.span.expect(responsibilities, x, level)
+
         r, mean, noise = self._components(x, level, condition)
         return (r * mean).sum(1), (r * noise).sum(1)
 
@@ -123,6 +136,19 @@ class Mixture(ExactDensity):
 def _deeper(scale: Tensor | float) -> Tensor | float:
     """A scale of shape (b, 1) as (b, 1, 1), to meet (b, k, d)."""
     return scale[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+
+
+def _narrow_span(means: Tensor, variances: Tensor) -> MeanSpan | None:
+    """The span of the means of isotropic components, where that is at most a fourth of all
+    dimensions; else None.
+    """
+    dims = means.shape[1]
+    isotropic = bool((variances == variances[:, :1]).all())
+    if not isotropic or dims < 4:
+        return None
+
+    span = MeanSpan(means, variances[:, 0])
+    return span if 4 * span.rank <= dims else None
 
 
 def _diagonal(stds: Tensor, means: Tensor) -> Float[Tensor, "k d"]:
