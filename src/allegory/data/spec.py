@@ -262,6 +262,10 @@ class DataSpec:
         low, high = (torch.tensor(end, dtype=torch.float64) for end in (self.low, self.high))
         return (low.view(self.shape), high.view(self.shape)) if low.ndim else (low, high)
 
+    def affine(self) -> tuple[Float64[Tensor, "*any"], Float64[Tensor, "*any"]]:
+        """centre and half of raw = centre + half x: one number each, or one per number."""
+        return self._centre, self._half
+
     @cached_property
     def _centre(self) -> Tensor:
         low, high = self.ends()

@@ -1,0 +1,196 @@
+r"""Measurements: what is known of items, y = A(x0) + noise.
+
+A batch holds one measurement per item, and each may have its own y, mask, matrix or noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data.spec import DataSpec
+from ..lookup import check_type
+from .likelihoods import Gaussian, Likelihood
+from .operators.base import Index, LinearOperator, Operator, check_adjoint
+from .operators.basic import Composition, Decoded, Scaled
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Measurements of a batch of items.
+
+    Args:
+        operator: A, for all items or one per item.
+        y: what was measured, (b, *measured).
+        noise: the standard deviation of Gaussian noise (a number, (*measured) or (b, *measured)),
+            or a Likelihood.
+
+    Raises:
+        ValueError: for a y of another shape or one that is not finite, an adjoint that is wrong,
+            and noise that is none.
+    """
+
+    operator: Operator
+    y: Float[Tensor, "b *measured"]
+    noise: float | Tensor | Likelihood
+
+    def __post_init__(self) -> None:
+        check_type("operator", self.operator, Operator, "an Operator, e.g. Mask(known)")
+        check_type("y", self.y, Tensor, "a tensor (items, *measured)")
+        measured = tuple(self.operator.measured_shape)
+        if tuple(self.y.shape[1:]) != measured or self.y.ndim != len(measured) + 1 or not len(self):
+            raise ValueError(
+                f"y: shape {tuple(self.y.shape)}; give (items, {', '.join(map(str, measured))}), "
+                f"as {type(self.operator).__name__} measures them"
+            )
+        if not bool(self.y.isfinite().all()):
+            raise ValueError(
+                "y: holds NaN or infinite numbers; leave out what is unknown by a Mask"
+            )
+
+        if isinstance(self.operator, LinearOperator):
+            check_adjoint(self.operator, len(self))
+        object.__setattr__(self, "noise", self.likelihood)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The density of y given A(x0)."""
+        if isinstance(self.noise, float | int | Tensor):
+            return Gaussian(self.noise)
+        check_type("noise", self.noise, Likelihood, "a standard deviation or a Likelihood")
+        return self.noise
+
+    @property
+    def variance(self) -> Float[Tensor, "*any"]:
+        """The variance of Gaussian noise; it broadcasts against y.
+
+        Raises:
+            ValueError: for noise of another kind.
+        """
+        likelihood = self.likelihood
+        if not isinstance(likelihood, Gaussian):
+            raise ValueError(
+                f"noise: {type(likelihood).__name__}, and this method is for Gaussian noise; "
+                "take dps or tds"
+            )
+        return likelihood.variance(self.y)
+
+    @property
+    def linear(self) -> LinearOperator:
+        """The operator, where it is linear.
+
+        Raises:
+            ValueError: for another.
+        """
+        if not isinstance(self.operator, LinearOperator):
+            raise ValueError(
+                f"operator {type(self.operator).__name__}: is not linear, and this method needs "
+                "the adjoint; take dps or tds"
+            )
+        return self.operator
+
+    @property
+    def observed(self) -> Tensor | None:
+        """Which numbers of y were measured at all; None for all."""
+        found: Tensor | None = getattr(self.operator, "observed", None)
+        return found
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the operator."""
+        return self.operator.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def residual(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
+        """y - A(x0)."""
+        return self.y.to(x0) - self.operator(x0)
+
+    def log_likelihood(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """log p(y | x0) in nats per item, differentiable in x0."""
+        return self.likelihood.log_prob(self.y.to(x0), self.operator(x0), self.observed)
+
+    def rows(self, index: Index) -> Measurement:
+        """The measurements of these items.
+
+        Args:
+            index: a slice, or numbers of items, which may repeat.
+        """
+        likelihood = self.likelihood.rows(index, self.y.ndim)
+        return self._with(self.operator.rows(index), self.y[index], likelihood)
+
+    def repeat(self, count: int) -> Measurement:
+        """Each measurement `count` times in a row, for as many particles or draws of each."""
+        return self.rows(torch.arange(len(self)).repeat_interleave(count))
+
+    def to(self, like: Tensor) -> Measurement:
+        """With y on the device and in the precision of `like`."""
+        return self._with(self.operator, self.y.to(like), self.likelihood)
+
+    def in_model_space(self, spec: DataSpec) -> Measurement:
+        """The same of items in model space, x = (raw - centre) / half.
+
+        With Gaussian noise a linear A becomes A half, and y becomes y - A centre. Any other A is
+        evaluated at centre + half x. The noise is as it was.
+
+        Args:
+            spec: what the raw items are.
+
+        Raises:
+            ValueError: for items of another shape.
+        """
+        if tuple(self.operator.shape) != tuple(spec.shape):
+            raise ValueError(
+                f"operator {type(self.operator).__name__}: is for items of shape "
+                f"{tuple(self.operator.shape)}, and those of the model have {tuple(spec.shape)}"
+            )
+
+        centre, half = (each.expand(spec.shape) for each in spec.affine())
+        if not isinstance(self.operator, LinearOperator) or not isinstance(
+            self.likelihood, Gaussian
+        ):
+            return self._with(Decoded(self.operator, centre, half), self.y, self.likelihood)
+
+        y = self.y.double() - self.operator(centre.expand(len(self), *spec.shape).to(self.y.device))
+        operator = Composition(self.operator, Scaled(half, tuple(spec.shape)))
+        return self._with(operator, y, self.likelihood)
+
+    def _with(self, operator: Operator, y: Tensor, likelihood: Likelihood) -> Measurement:
+        """Another one, of parts that were checked before."""
+        made: Measurement = object.__new__(Measurement)
+        for name, value in (("operator", operator), ("y", y), ("noise", likelihood)):
+            object.__setattr__(made, name, value)
+        return made
+
+
+def measure(
+    operator: Operator,
+    x0: Float[Tensor, "b *shape"],
+    noise: float | Tensor | Likelihood = 0.0,
+    seeds: Sequence[int] | None = None,
+) -> Measurement:
+    """Measurements of given items, y = A(x0) + noise.
+
+    Args:
+        operator: A.
+        x0: items.
+        noise: a standard deviation, or a Likelihood.
+        seeds: one integer per item, for the noise; None for 0, 1, 2, ...
+
+    Raises:
+        ValueError: for items of another shape.
+    """
+    if tuple(x0.shape[1:]) != tuple(operator.shape):
+        raise ValueError(
+            f"x0: shape {tuple(x0.shape)}, and the operator is for items of shape "
+            f"{tuple(operator.shape)}"
+        )
+    likelihood = Gaussian(noise) if isinstance(noise, float | int | Tensor) else noise
+    clean = operator(x0)
+    y = likelihood.draw(clean, range(len(x0)) if seeds is None else seeds)
+    return Measurement(operator, y, likelihood)

@@ -1,0 +1,136 @@
+r"""What is seen of an item: operators A, and the linear ones with their adjoint and pseudo-inverse.
+
+A measurement of an item x0 is y = A(x0) + noise. For a linear A,
+
+    <A x, y> = <x, A^T y>                     the adjoint
+    A^+ = (A^T A)^+ A^T                       the pseudo-inverse (Moore & Penrose)
+
+where (A^T A)^+ b is a Krylov solution that starts at 0, unless an operator knows a closed form.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...numerics.krylov import gmres
+
+Index = slice | Sequence[int] | Tensor
+"""Which items of a batch."""
+
+_PINV_TOLERANCE = 1e-13
+_ADJOINT_TOLERANCE = 1e-4
+"""Of the dot-product test, relative; operators may compute in float32."""
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """A differentiable function of an item, (b, *shape) -> (b, *measured_shape)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an item."""
+        ...
+
+    @property
+    def measured_shape(self) -> tuple[int, ...]:
+        """The shape of what is measured of one item."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the operator with all its numbers."""
+        ...
+
+    def __call__(self, x0: Tensor, /) -> Tensor:
+        """A(x0), (b, *measured_shape), of items (b, *shape)."""
+        ...
+
+    def rows(self, index: Index, /) -> Operator:
+        """The operator for these items of a batch; itself where all items have the same."""
+        ...
+
+
+class LinearOperator(ABC):
+    """A linear operator; the subclass gives A and its adjoint, and a `pseudo_inverse` if it knows
+    one in closed form.
+    """
+
+    if TYPE_CHECKING:  # a field of the dataclass, or a property
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            """The shape of an item."""
+            ...
+
+    @property
+    @abstractmethod
+    def measured_shape(self) -> tuple[int, ...]:
+        """The shape of what is measured of one item."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the operator with all its numbers."""
+
+    @abstractmethod
+    def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
+        """A x0."""
+
+    @abstractmethod
+    def adjoint(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
+        """A^T y."""
+
+    def pseudo_inverse(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
+        """A^+ y = (A^T A)^+ A^T y, the smallest x that minimises |A x - y|."""
+        return gmres(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance=_PINV_TOLERANCE).x
+
+    def rows(self, index: Index) -> LinearOperator:
+        """The operator for these items of a batch; itself where all items have the same."""
+        return self
+
+
+def check_adjoint(operator: LinearOperator, count: int = 1) -> None:
+    """Refuse an operator whose adjoint is not that of A, by <A x, y> = <x, A^T y> at random x, y.
+
+    Args:
+        operator: the operator.
+        count: the number of items of a batch; more than 1 where each has its own operator.
+
+    Raises:
+        ValueError: with the discrepancy.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        return torch.randn((count, *shape), generator=generator, dtype=torch.float64)
+
+    x, y = normal(operator.shape), normal(operator.measured_shape)
+    with torch.no_grad():
+        forward, back = operator(x), operator.adjoint(y)
+    for name, found, like in (("A x", forward, y), ("A^T y", back, x)):
+        if found.shape != like.shape:
+            raise ValueError(
+                f"operator {_name(operator)}: {name} has shape {tuple(found.shape)[1:]}; give "
+                f"{tuple(like.shape)[1:]}"
+            )
+
+    left = (forward.double() * y).flatten(1).sum(1)
+    right = (x * back.double()).flatten(1).sum(1)
+    scale = (forward.double() * y).abs().flatten(1).sum(1) + 1e-300
+    gap = float(((left - right).abs() / scale).max())
+    if not gap <= _ADJOINT_TOLERANCE:
+        raise ValueError(
+            f"operator {_name(operator)}: its adjoint is wrong, <A x, y> = {float(left[0]):.6g} "
+            f"and <x, A^T y> = {float(right[0]):.6g} differ by {gap:.2g} of their size; mend "
+            "`adjoint`"
+        )
+
+
+def _name(operator: Any) -> str:
+    return type(operator).__name__

@@ -1,0 +1,139 @@
+"""Methods that are exact for Gaussian data, against the closed form."""
+
+import pytest
+import torch
+
+from allegory.inverse import (
+    Composition,
+    Identity,
+    Mask,
+    Matrix,
+    Measurement,
+    Posterior,
+    PseudoInverseGuidance,
+    Scaled,
+    TweedieGuidance,
+)
+from allegory.process import LinearLogSNR, Mixture, Path
+from allegory.sampling import Sampler
+
+DIMS = 16
+STD = 0.7
+TIMES = torch.linspace(0.0, 1.0, 9, dtype=torch.float64)
+
+
+def normal(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def covariance(seed: int = 3) -> torch.Tensor:
+    factor = normal(DIMS, DIMS, seed=seed) / DIMS**0.5
+    return factor @ factor.T + 0.05 * torch.eye(DIMS, dtype=torch.float64)
+
+
+def matrix(rows: int, rank: int | None = None) -> torch.Tensor:
+    full = normal(rows, DIMS, seed=7)
+    return full if rank is None else normal(rows, rank, seed=8) @ normal(rank, DIMS, seed=9)
+
+
+KNOWN = torch.arange(DIMS) % 3 != 0
+OPERATORS = {
+    "identity": Identity((DIMS,)),
+    "mask": Mask(KNOWN),
+    "matrix": Matrix(matrix(5)),
+    "rank_deficient": Matrix(matrix(6, rank=3)),
+    "tall": Matrix(matrix(20)),
+    "composition": Composition(Matrix(normal(4, DIMS, seed=5)), Mask(KNOWN)),
+    "scaled": Scaled(normal(DIMS, seed=6), (DIMS,)),
+}
+
+
+class Closed:
+    """The posterior of N(m, S) given y = A x + std eps, and its noised score, in closed form."""
+
+    def __init__(self, mean, cov, operator, std, y):
+        dense = operator(torch.eye(DIMS, dtype=torch.float64)).T
+        inner = dense @ cov @ dense.T + std**2 * torch.eye(len(dense), dtype=torch.float64)
+        gain = cov @ dense.T @ torch.linalg.pinv(inner, rtol=1e-12, hermitian=True)
+        self.mean = mean + (y - mean @ dense.T) @ gain.T
+        self.cov = cov - gain @ dense @ cov
+
+    def score(self, x, level):
+        noised = level.alpha**2 * self.cov + level.sigma**2 * torch.eye(DIMS, dtype=torch.float64)
+        return -torch.linalg.solve(noised, (x - level.alpha * self.mean).T).T
+
+
+def problem(operator, std, cov, path, count=4):
+    mean = normal(DIMS, seed=1)
+    x = mean + normal(count, DIMS, seed=2) @ torch.linalg.cholesky(cov).T
+    y = operator(x)
+    y = y + std * normal(*y.shape, seed=4)
+    measurement = Measurement(operator, y, std)
+    exact = Mixture(mean[None], None, covariances=cov[None], path=path)
+    return exact, measurement, Closed(mean, cov, operator, std, y)
+
+
+@pytest.mark.parametrize("std", [0.3, 0.0])
+@pytest.mark.parametrize("scaling", ["vp", "ve", "flow"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_tweedie_covariance_gives_the_score_of_any_gaussian(name, scaling, std):
+    path = Path(LinearLogSNR(8.0, -8.0), scaling)
+    exact, measurement, closed = problem(OPERATORS[name], std, covariance(), path)
+    guided = TweedieGuidance(tolerance=1e-14).guide(measurement)(exact)
+
+    for t in TIMES:
+        level = path.at(float(t))
+        x = level.alpha * closed.mean + level.marginal_std * normal(4, DIMS, seed=11)
+        found, want = guided(x, float(t)).view("score"), closed.score(x, level)
+        assert (found - want).norm() <= 1e-10 * want.norm()
+
+
+@pytest.mark.parametrize("std", [0.3, 0.0])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_pseudo_inverse_guidance_gives_the_score_of_an_isotropic_gaussian(name, std):
+    path = Path(LinearLogSNR(8.0, -8.0))
+    cov = STD**2 * torch.eye(DIMS, dtype=torch.float64)
+    exact, measurement, closed = problem(OPERATORS[name], std, cov, path)
+    guided = PseudoInverseGuidance(STD).guide(measurement)(exact)
+
+    for t in TIMES:
+        level = path.at(float(t))
+        x = level.alpha * closed.mean + level.marginal_std * normal(4, DIMS, seed=11)
+        found, want = guided(x, float(t)).view("score"), closed.score(x, level)
+        assert (found - want).norm() <= 1e-10 * want.norm()
+
+
+@pytest.mark.parametrize(
+    ("method", "cov"),
+    [
+        (TweedieGuidance(tolerance=1e-12), covariance()),
+        (PseudoInverseGuidance(STD), STD**2 * torch.eye(DIMS, dtype=torch.float64)),
+    ],
+    ids=["mmps", "pigdm"],
+)
+def test_the_flow_map_reaches_the_mean_and_covariance_of_the_posterior(method, cov):
+    # The flow of a Gaussian is affine: its images of the mean of p(x_1 | y) and of that mean plus
+    # columns of a root of its covariance give both moments, up to the error of the solver.
+    path = Path(LinearLogSNR(14.0, -8.0))
+    exact, one, closed = problem(Matrix(matrix(5)), 0.3, cov, path, count=1)
+    level, last = path.at(1.0), path.at(0.0)
+    noise = torch.eye(DIMS, dtype=torch.float64)
+    root = torch.linalg.cholesky(level.alpha**2 * closed.cov + level.sigma**2 * noise)
+    start = level.alpha * closed.mean + torch.cat([torch.zeros(1, DIMS), root.T])
+
+    sampler = Sampler("rk4", steps=400, end="min")
+    found = Posterior(exact, one, method, sampler).sample(range(DIMS + 1), x_T=start).x
+    mean, columns = found[0], found[1:] - found[0]
+
+    end = last.alpha**2 * closed.cov + last.sigma**2 * noise
+    assert (mean - last.alpha * closed.mean[0]).abs().max() <= 1e-6
+    assert (columns.T @ columns - end).abs().max() <= 1e-6
+
+
+def test_one_krylov_step_is_not_the_posterior():
+    path = Path(LinearLogSNR(8.0, -8.0))
+    exact, measurement, closed = problem(Matrix(matrix(5)), 0.3, covariance(), path)
+    guided = TweedieGuidance(tolerance=1e-14, most=1).guide(measurement)(exact)
+    x, level = normal(4, DIMS, seed=11), path.at(0.5)
+    want = closed.score(x, level)
+    assert (guided(x, 0.5).view("score") - want).norm() > 0.01 * want.norm()
