@@ -50,7 +50,7 @@ class Linearised:
 
     def gradient(self, value: Float[Tensor, " b"]) -> Float[Tensor, "b *shape"]:
         """The gradient in x_t of a number per item, computed from `x0`."""
-        (found,) = torch.autograd.grad(value.sum(), self.x_t, retain_graph=True)
+        (found,) = torch.autograd.grad(value, self.x_t, torch.ones_like(value), retain_graph=True)
         return found.detach()
 
 

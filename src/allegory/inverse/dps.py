@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -95,11 +96,13 @@ class DPSStep:
     def _change(self, found: Linearised) -> Tensor:
         """What is added to x_s, for zeta = 1."""
         if self.method.rule == "likelihood":
-            value = self.measurement.log_likelihood(found.x0)
+            with torch.inference_mode(False), torch.enable_grad():  # the driver records nothing
+                value = self.measurement.log_likelihood(found.x0)
             return self._slope_coefficient() * found.gradient(value)
 
-        square = self.measurement.residual(found.x0).square().flatten(1).sum(1)
-        value = square if self.method.rule == "square" else _root(square)
+        with torch.inference_mode(False), torch.enable_grad():
+            square = self.measurement.residual(found.x0).square().flatten(1).sum(1)
+            value = square if self.method.rule == "square" else _root(square)
         return -found.gradient(value)
 
     def _slope_coefficient(self) -> Tensor | float:
