@@ -1,9 +1,14 @@
 """Inverse problems: measurements of items, and methods that draw the items given them."""
 
+from .conditional_draws import ChainDraw, IsotropicGaussian, TweedieGaussian
+from .daps import DAPS
+from .ddrm import DDRM
+from .diffpir import DiffPIR
 from .dps import DPS
 from .likelihoods import Gaussian, Likelihood
 from .measurement import Measurement, measure
 from .methods import METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
+from .null_space import DDNM, DDNMPlus
 from .operators import (
     Composition,
     Function,
@@ -17,16 +22,25 @@ from .operators import (
 )
 from .posterior import Posterior, PosteriorSamples, method_named
 from .pseudo_inverse import PseudoInverseGuidance
+from .replacement import Replacement
+from .split_gibbs import SplitGibbs
 from .tweedie import TweedieGuidance
 
 __all__ = [
+    "DAPS",
+    "DDNM",
+    "DDRM",
     "DPS",
     "METHODS",
+    "ChainDraw",
     "Composition",
+    "DDNMPlus",
+    "DiffPIR",
     "Function",
     "Gaussian",
     "GuideMethod",
     "Identity",
+    "IsotropicGaussian",
     "Likelihood",
     "LinearOperator",
     "Mask",
@@ -40,7 +54,10 @@ __all__ = [
     "Posterior",
     "PosteriorSamples",
     "PseudoInverseGuidance",
+    "Replacement",
     "Scaled",
+    "SplitGibbs",
+    "TweedieGaussian",
     "TweedieGuidance",
     "check_adjoint",
     "measure",

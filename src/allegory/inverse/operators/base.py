@@ -23,7 +23,8 @@ from ...numerics.krylov import gmres
 Index = slice | Sequence[int] | Tensor
 """Which items of a batch."""
 
-_PINV_TOLERANCE = 1e-13
+_PINV_TOLERANCE = {torch.float64: 1e-13}
+"""Of the residual, relative; 1e-6 in lower precision."""
 _ADJOINT_TOLERANCE = 1e-4
 """Of the dot-product test, relative; operators may compute in float32."""
 
@@ -86,9 +87,17 @@ class LinearOperator(ABC):
     def adjoint(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
         """A^T y."""
 
+    @property
+    def diagonal(self) -> Float[Tensor, "r *shape"] | None:
+        """What multiplies each number of an item, (1 or b, *shape), in float64; None for an
+        operator that does more than that.
+        """
+        return None
+
     def pseudo_inverse(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
         """A^+ y = (A^T A)^+ A^T y, the smallest x that minimises |A x - y|."""
-        return gmres(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance=_PINV_TOLERANCE).x
+        tolerance = _PINV_TOLERANCE.get(y.dtype, 1e-6)
+        return gmres(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance=tolerance).x
 
     def rows(self, index: Index) -> LinearOperator:
         """The operator for these items of a batch; itself where all items have the same."""

@@ -51,6 +51,11 @@ class Identity(LinearOperator):
         """A hash of the operator."""
         return fingerprint_of("Identity", self.shape)
 
+    @property
+    def diagonal(self) -> Float[Tensor, "1 *shape"]:
+        """Ones."""
+        return torch.ones(1, *self.shape, dtype=torch.float64)
+
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """x0."""
         return x0
@@ -100,6 +105,11 @@ class Mask(LinearOperator):
     def fingerprint(self) -> str:
         """A hash of the operator with its mask."""
         return fingerprint_of("Mask", self.shape, self.known)
+
+    @property
+    def diagonal(self) -> Float[Tensor, "r *shape"]:
+        """1 where a number is known, else 0."""
+        return self.known.double().view(-1, *self.shape)
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """x0 where it is known, else 0."""
@@ -209,6 +219,12 @@ class Composition(LinearOperator):
         """A hash of both operators."""
         return fingerprint_of("Composition", self.outer.fingerprint, self.inner.fingerprint)
 
+    @property
+    def diagonal(self) -> Float[Tensor, "r *shape"] | None:
+        """The product of both, where both have one."""
+        outer, inner = self.outer.diagonal, self.inner.diagonal
+        return None if outer is None or inner is None else outer.to(inner.device) * inner
+
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
         """outer(inner(x0))."""
         return self.outer(self.inner(x0))
@@ -217,9 +233,21 @@ class Composition(LinearOperator):
         """inner^T outer^T y."""
         return self.inner.adjoint(self.outer.adjoint(y))
 
+    def pseudo_inverse(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
+        """A^+ y: that of one after the other where both are diagonal, or the inner is one number,
+        times the item; else by Krylov steps.
+        """
+        inner = self.inner.diagonal
+        same = inner is not None and bool((inner == inner.flatten()[0]).all())
+        if same or self.diagonal is not None:
+            return self.inner.pseudo_inverse(self.outer.pseudo_inverse(y))
+        return super().pseudo_inverse(y)
+
     def rows(self, index: Index) -> Composition:
         """The operators of these items of a batch."""
-        return Composition(self.outer.rows(index), self.inner.rows(index))
+        outer, inner = self.outer.rows(index), self.inner.rows(index)
+        same = outer is self.outer and inner is self.inner
+        return self if same else Composition(outer, inner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +271,11 @@ class Scaled(LinearOperator):
     def fingerprint(self) -> str:
         """A hash of the operator with its numbers."""
         return fingerprint_of("Scaled", self.shape, self.scale)
+
+    @property
+    def diagonal(self) -> Float[Tensor, "1 *shape"]:
+        """The scale of each number."""
+        return self.scale.double().expand(1, *self.shape)
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """scale x0."""
