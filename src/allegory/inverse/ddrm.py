@@ -81,9 +81,9 @@ class SpectralStep:
         """The state at `to`."""
         prediction = loop.prediction()
         noise = loop.draw(loop.x)
-        kept = (1 - self.eta**2) ** 0.5
+        old = (1 - self.eta**2) ** 0.5
 
-        x = prediction.combine(self.to.alpha, kept * self.to.sigma)
+        x = prediction.combine(self.to.alpha, old * self.to.sigma)
         x = x + self.eta * self.to.sigma * noise
 
         change = self._measured(prediction.x0, noise) - self.measured.coordinates(x)
@@ -96,8 +96,8 @@ class SpectralStep:
         _, std, y = self.measured.as_like(x0)
         x0_i, noise_i = self.measured.coordinates(x0), self.measured.coordinates(noise)
 
-        kept = (1 - self.eta**2) ** 0.5
-        along = kept * sigma * (y - x0_i) / std.clamp_min(torch.finfo(std.dtype).tiny)
+        old = (1 - self.eta**2) ** 0.5
+        along = old * sigma * (y - x0_i) / std.clamp_min(torch.finfo(std.dtype).tiny)
         by_noise = alpha * x0_i + along + self.eta * sigma * noise_i
 
         left = (sigma**2 - (self.eta_b * alpha * std).square()).clamp_min(0).sqrt()

@@ -36,7 +36,7 @@ from ..sampling.solver import Update
 from .measurement import Measurement
 from .methods import METHODS, check_rows
 
-_MOST = 1000
+_LARGEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,8 @@ class Replacement:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_count("resamplings", self.resamplings, 1, _MOST)
-        check_count("jump", self.jump, 1, _MOST)
+        check_count("resamplings", self.resamplings, 1, _LARGEST)
+        check_count("jump", self.jump, 1, _LARGEST)
         ddim(self.eta)
 
     def plan(self, measurement: Measurement, levels: Sequence[Level]) -> Plan:
