@@ -10,15 +10,23 @@ from .measurement import Measurement, measure
 from .methods import METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
 from .null_space import DDNM, DDNMPlus
 from .operators import (
+    OPERATORS,
+    Blur,
     Composition,
+    Crop,
+    Downsample,
+    Fourier,
     Function,
+    Grey,
     Identity,
     LinearOperator,
     Mask,
     Matrix,
     Operator,
+    RandomProjection,
     Scaled,
     check_adjoint,
+    operator_named,
 )
 from .posterior import Posterior, PosteriorSamples, method_named
 from .pseudo_inverse import PseudoInverseGuidance
@@ -32,12 +40,18 @@ __all__ = [
     "DDRM",
     "DPS",
     "METHODS",
+    "OPERATORS",
+    "Blur",
     "ChainDraw",
     "Composition",
+    "Crop",
     "DDNMPlus",
     "DiffPIR",
+    "Downsample",
+    "Fourier",
     "Function",
     "Gaussian",
+    "Grey",
     "GuideMethod",
     "Identity",
     "IsotropicGaussian",
@@ -54,6 +68,7 @@ __all__ = [
     "Posterior",
     "PosteriorSamples",
     "PseudoInverseGuidance",
+    "RandomProjection",
     "Replacement",
     "Scaled",
     "SplitGibbs",
@@ -62,4 +77,5 @@ __all__ = [
     "check_adjoint",
     "measure",
     "method_named",
+    "operator_named",
 ]

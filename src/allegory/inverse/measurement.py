@@ -16,7 +16,8 @@ from ..data.spec import DataSpec
 from ..lookup import check_type
 from .likelihoods import Gaussian, Likelihood
 from .operators.base import Index, LinearOperator, Operator, check_adjoint
-from .operators.basic import Composition, Decoded, Scaled
+from .operators.combined import Composition, Decoded
+from .operators.pointwise import Scaled
 
 
 @dataclass(frozen=True, eq=False)

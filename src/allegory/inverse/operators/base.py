@@ -10,15 +10,20 @@ where (A^T A)^+ b is a Krylov solution that starts at 0, unless an operator know
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ...numerics.krylov import gmres
+
+T = TypeVar("T")
 
 Index = slice | Sequence[int] | Tensor
 """Which items of a batch."""
@@ -58,8 +63,8 @@ class Operator(Protocol):
 
 
 class LinearOperator(ABC):
-    """A linear operator; the subclass gives A and its adjoint, and a `pseudo_inverse` if it knows
-    one in closed form.
+    """A linear operator; the subclass gives A and its adjoint, and what it knows in closed form of
+    `pseudo_inverse`, `row_gram`, `nonnegative`, `items` and `observed`.
     """
 
     if TYPE_CHECKING:  # a field of the dataclass, or a property
@@ -99,9 +104,71 @@ class LinearOperator(ABC):
         tolerance = _PINV_TOLERANCE.get(y.dtype, 1e-6)
         return gmres(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance=tolerance).x
 
+    @property
+    def row_gram(self) -> float | None:
+        """c where A A^T = c 1; None where it is not of this form, or not known to be."""
+        return None
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether no entry of A is below 0; False where that is not known."""
+        return False
+
+    @property
+    def items(self) -> int | None:
+        """The number of items of a batch, where each has numbers of its own; else None."""
+        return None
+
+    @property
+    def observed(self) -> Tensor | None:
+        """Which numbers of a measurement are measured, (*measured) or (b, *measured); None for all.
+        The others are 0.
+        """
+        return None
+
     def rows(self, index: Index) -> LinearOperator:
         """The operator for these items of a batch; itself where all items have the same."""
         return self
+
+
+def fingerprint_of(kind: str, *parts: object) -> str:
+    """A hash (BLAKE2b, 64 bits) of the kind of an operator and its numbers.
+
+    Args:
+        kind: the name of its class.
+        parts: tensors, whose numbers are hashed in float32, so that their precision and device do
+            not change it, and anything with a text.
+    """
+    content = hashlib.blake2b(kind.encode(), digest_size=8)
+    for part in parts:
+        if isinstance(part, Tensor):
+            numbers = part.detach().cpu().float().contiguous() + 0.0  # -0 is 0
+            content.update(f"|{tuple(part.shape)}".encode())
+            content.update(numbers.numpy().astype("<f4").tobytes())
+        else:
+            content.update(f"|{part}".encode())
+
+    return content.hexdigest()
+
+
+def on_device(value: T, device: torch.device) -> T:
+    """An operator, or a likelihood, with its tensors on a device.
+
+    Args:
+        value: a dataclass; its tensors are moved, and those of dataclasses inside it.
+        device: where to.
+    """
+    moved: Any = value
+    if isinstance(value, Tensor):
+        moved = value.to(device)
+    elif isinstance(value, tuple | list):
+        moved = type(value)(on_device(each, device) for each in value)
+    elif is_dataclass(value):
+        moved = copy.copy(value)
+        for name, each in vars(value).items():
+            object.__setattr__(moved, name, on_device(each, device))
+
+    return moved  # type: ignore[no-any-return]
 
 
 def check_adjoint(operator: LinearOperator, count: int = 1) -> None:
