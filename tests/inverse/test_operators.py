@@ -1,4 +1,4 @@
-"""Operators against their dense matrices: adjoint, pseudo-inverse, rows of a batch, fingerprints."""
+"""Operators against dense matrices: adjoint, pseudo-inverse, rows of batches, fingerprints."""
 
 import hashlib
 import math
@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from allegory.inverse.operators import (
+    AffineInput,
     Blur,
     Composition,
     Crop,
-    Decoded,
     Downsample,
     Fourier,
     Function,
@@ -336,14 +336,16 @@ def test_a_function_keeps_its_items_apart():
     square = Function(lambda x: x.square().flatten(1), (2, 3))
     assert square.measured_shape == (6,)
     assert square.fingerprint != Function(torch.Tensor.exp, (2, 3), "exp").fingerprint
-    with pytest.raises(ValueError, match="differs by .* compute each item by itself"):
+    with pytest.raises(ValueError, match=r"differs by .* compute each item by itself"):
         Function(lambda x: x - x.mean(0), (3,))
     with pytest.raises(ValueError, match=r"returned \(2,\) for two items"):
         Function(lambda x: x.sum(1), (3,))
 
 
-def test_decoded_sees_raw_items():
-    operator = Decoded(Function(torch.square, (2,)), torch.tensor([1.0, 2.0]), torch.tensor(3.0))
+def test_affine_input_sees_raw_items():
+    operator = AffineInput(
+        Function(torch.square, (2,)), torch.tensor([1.0, 2.0]), torch.tensor(3.0)
+    )
     assert torch.equal(operator(torch.tensor([[0.0, 1.0]])), torch.tensor([[1.0, 25.0]]))
 
 

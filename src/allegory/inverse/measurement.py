@@ -16,7 +16,7 @@ from ..data.spec import DataSpec
 from ..lookup import check_type
 from .likelihoods import Gaussian, Likelihood
 from .operators.base import Index, LinearOperator, Operator, check_adjoint
-from .operators.combined import Composition, Decoded
+from .operators.combined import AffineInput, Composition
 from .operators.pointwise import Scaled
 
 
@@ -155,7 +155,7 @@ class Measurement:
         if not isinstance(self.operator, LinearOperator) or not isinstance(
             self.likelihood, Gaussian
         ):
-            return self._with(Decoded(self.operator, centre, half), self.y, self.likelihood)
+            return self._with(AffineInput(self.operator, centre, half), self.y, self.likelihood)
 
         y = self.y.double() - self.operator(centre.expand(len(self), *spec.shape).to(self.y.device))
         operator = Composition(self.operator, Scaled(half, tuple(spec.shape)))

@@ -2,7 +2,7 @@
 
 from .base import LinearOperator, Operator, check_adjoint
 from .blur import Blur
-from .combined import Composition, Decoded, Function
+from .combined import AffineInput, Composition, Function
 from .fourier import Fourier
 from .images import Crop, Downsample, Grey
 from .masks import box_mask, half_mask, random_mask
@@ -12,10 +12,10 @@ from .registry import OPERATORS, operator_named, sampled_frequencies
 
 __all__ = [
     "OPERATORS",
+    "AffineInput",
     "Blur",
     "Composition",
     "Crop",
-    "Decoded",
     "Downsample",
     "Fourier",
     "Function",

@@ -58,7 +58,7 @@ class Operator(Protocol):
         ...
 
     def rows(self, index: Index, /) -> Operator:
-        """The operator for these items of a batch; itself where all items have the same."""
+        """The operator for the items `index` of a batch; itself where all have the same."""
         ...
 
 
@@ -127,7 +127,7 @@ class LinearOperator(ABC):
         return None
 
     def rows(self, index: Index) -> LinearOperator:
-        """The operator for these items of a batch; itself where all items have the same."""
+        """The operator for the items `index` of a batch; itself where all have the same."""
         return self
 
 

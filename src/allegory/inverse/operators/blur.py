@@ -75,11 +75,13 @@ class Blur(LinearOperator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         pick("padding", self.padding, PADDINGS)
+
         size = tuple(self.kernel.shape)
         if len(size) not in (1, 2) or not self.kernel.numel():
             raise ValueError(f"kernel: shape {size}; give (kh, kw) or (k,)")
         if not bool(self.kernel.isfinite().all()) or not bool(self.kernel.any()):
             raise ValueError("kernel: holds NaN or infinite numbers, or only 0; give a finite one")
+
         if len(self.shape) < len(size):
             raise ValueError(f"kernel: shape {size} for items of shape {self.shape}; give (k,)")
         if not 0 <= self.cutoff < 1:
@@ -99,6 +101,7 @@ class Blur(LinearOperator):
         """
         if not 0 < std < math.inf:
             raise ValueError(f"std={std}: give a positive number of pixels")
+
         reach = max(1, round(_REACH * std))
         at = torch.arange(-reach, reach + 1, dtype=torch.float64)
         line = (-0.5 * (at / std).square()).exp()
@@ -122,11 +125,11 @@ class Blur(LinearOperator):
         return bool((self.kernel >= 0).all())
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The sum of R X C^T over the terms."""
+        """The sum of R x0 C^T over the terms."""
         return self._sum(x0, [(rows, columns.mT) for rows, columns in self._terms])
 
     def adjoint(self, y: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The sum of R^T Y C over the terms."""
+        """The sum of R^T y C over the terms."""
         return self._sum(y, [(rows.mT, columns) for rows, columns in self._terms])
 
     def pseudo_inverse(self, y: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -154,6 +157,7 @@ class Blur(LinearOperator):
         kernel = self.kernel.detach().double().cpu()
         left, size, right = torch.linalg.svd(kernel.reshape(-1, kernel.shape[-1]))
         height, width = self._sides
+
         return [
             (
                 line_matrix(left[:, r] * size[r], height, self.padding),

@@ -34,11 +34,13 @@ class Composition(LinearOperator):
     def __post_init__(self) -> None:
         for name in ("outer", "inner"):
             check_type(name, getattr(self, name), LinearOperator, "a linear operator")
+
         if tuple(self.outer.shape) != tuple(self.inner.measured_shape):
             raise ValueError(
                 f"outer: is for items of shape {self.outer.shape}, and inner measures "
                 f"{self.inner.measured_shape}; give operators that follow one another"
             )
+
         counts = {self.outer.items, self.inner.items} - {None}
         if len(counts) > 1:
             raise ValueError(
@@ -98,7 +100,7 @@ class Composition(LinearOperator):
         return self.inner.adjoint(self.outer.pseudo_inverse(y)) / gram
 
     def rows(self, index: Index) -> Composition:
-        """The operators of these items of a batch."""
+        """The operators of the items `index` of a batch."""
         return self if self.items is None else self._rows(index)
 
     def _rows(self, index: Index) -> Composition:
@@ -127,6 +129,7 @@ class Function:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+
         x = torch.rand(2, *self.shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             seen = self.function(x)
@@ -143,6 +146,7 @@ class Function:
                 f"function: its value at an item differs by {gap:.2g} in a batch with another; "
                 "compute each item by itself"
             )
+
         object.__setattr__(self, "measured_shape", tuple(seen.shape[1:]))
 
     @property
@@ -155,12 +159,12 @@ class Function:
         return self.function(x0)
 
     def rows(self, index: Index) -> Function:
-        """Itself."""
+        """Itself, whatever the `index`."""
         return self
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class AffineInput:
     """An operator at centre + half x: of items in model space.
 
     Args:
@@ -192,12 +196,12 @@ class Decoded:
     @property
     def fingerprint(self) -> str:
         """A hash of the operator with the map."""
-        return fingerprint_of("Decoded", self.operator.fingerprint, self.centre, self.half)
+        return fingerprint_of("AffineInput", self.operator.fingerprint, self.centre, self.half)
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
         """operator(centre + half x0)."""
         return self.operator(self.centre.to(x0) + self.half.to(x0) * x0)
 
-    def rows(self, index: Index) -> Decoded:
-        """The operators of these items of a batch."""
+    def rows(self, index: Index) -> AffineInput:
+        """The operators of the items `index` of a batch."""
         return replace(self, operator=self.operator.rows(index))

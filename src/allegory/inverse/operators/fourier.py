@@ -39,6 +39,7 @@ class Fourier(LinearOperator):
     def __post_init__(self) -> None:
         check_type("known", self.known, Tensor, "a tensor of True and False")
         object.__setattr__(self, "shape", tuple(self.shape))
+
         known = checked_mask(self.known, self._space)
         axes = self._axes
         negative = known.flip(axes).roll((1,) * len(axes), axes)
@@ -69,7 +70,7 @@ class Fourier(LinearOperator):
         return fingerprint_of("Fourier", self.shape, self.known)
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """y(k) at known frequencies, else 0."""
+        """y(k) of x0 at known frequencies, else 0."""
         return self.transform(x0) * self.observed.to(x0)
 
     def adjoint(self, y: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -86,7 +87,7 @@ class Fourier(LinearOperator):
         return transformed.real - transformed.imag
 
     def rows(self, index: Index) -> Fourier:
-        """The operators of these items of a batch."""
+        """The operators of the items `index` of a batch."""
         return self if self.items is None else replace(self, known=self.known[index])
 
     @property

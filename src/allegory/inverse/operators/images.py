@@ -37,11 +37,13 @@ class Crop(LinearOperator):
     def __post_init__(self) -> None:
         for name in ("shape", "start", "size"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
         sides = self.shape[len(self.shape) - len(self.start) :]
         is_inside = all(
             first >= 0 and count >= 1 and first + count <= side
             for first, count, side in zip(self.start, self.size, sides, strict=False)
         )
+
         if not len(sides) == len(self.start) == len(self.size) or not is_inside:
             raise ValueError(
                 f"size: a box of {self.size} from {self.start} is not inside an item of shape "
@@ -106,6 +108,7 @@ class Downsample(LinearOperator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         check_count("factor", self.factor, 1, 1_000_000)
+
         sides = self.shape[-2:]
         if len(sides) < 2 or any(side % self.factor for side in sides):
             raise ValueError(
@@ -135,7 +138,7 @@ class Downsample(LinearOperator):
         return True
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
-        """The mean of each block."""
+        """The mean of x0 over each block."""
         return to_blocks(x0, self.factor).mean(-1)
 
     def adjoint(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
@@ -170,6 +173,7 @@ class Grey(LinearOperator):
 
         channels = self.shape[0]
         default = _LUMA if channels == len(_LUMA) else (1 / channels,) * channels
+
         weights = default if self.weights is None else tuple(map(float, self.weights))
         if len(weights) != channels or not 0 < sum(w * w for w in weights) < float("inf"):
             raise ValueError(f"weights={weights}: give {channels} numbers, not all of them 0")
@@ -196,7 +200,7 @@ class Grey(LinearOperator):
         return bool((self._numbers >= 0).all())
 
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *measured"]:
-        """The weighted sum of the channels."""
+        """The weighted sum of the channels of x0."""
         return (self._column.to(x0) * x0).sum(1, keepdim=True)
 
     def adjoint(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:

@@ -37,10 +37,12 @@ class Matrix(LinearOperator):
                 f"matrix: shape {tuple(self.matrix.shape)}; give finite numbers (m, d), or "
                 "(b, m, d)"
             )
+
         d = self.matrix.shape[-1]
         shape = (d,) if self.shape is None else tuple(self.shape)
         if math.prod(shape) != d:
             raise ValueError(f"matrix: {d} columns for items of shape {shape}; give one per number")
+
         object.__setattr__(self, "shape", shape)
 
     @property
@@ -76,7 +78,7 @@ class Matrix(LinearOperator):
         return _times(self._inverse, y).reshape(len(y), *self.shape)
 
     def rows(self, index: Index) -> Matrix:
-        """The matrices of these items of a batch."""
+        """The matrices of the items `index` of a batch."""
         return self if self.items is None else replace(self, matrix=self.matrix[index])
 
     @cached_property
@@ -145,7 +147,7 @@ class RandomProjection(LinearOperator):
         return self.adjoint(y)
 
     def rows(self, index: Index) -> RandomProjection:
-        """The directions of these items of a batch."""
+        """The directions of the items `index` of a batch."""
         if not isinstance(self.seed, tuple):
             return self
         chosen = torch.arange(len(self.seed))[index].tolist()

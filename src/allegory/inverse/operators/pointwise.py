@@ -1,4 +1,4 @@
-"""Operators that act on each number of an item by itself: identity, mask, scaling."""
+"""Operators of single numbers: identity, mask, scaling."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ class Mask(LinearOperator):
 
     def __post_init__(self) -> None:
         check_type("known", self.known, Tensor, "a tensor of True and False")
+
         shape = tuple(self.known.shape) if self.shape is None else tuple(self.shape)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "known", checked_mask(self.known, shape))
@@ -117,7 +118,7 @@ class Mask(LinearOperator):
         return self.adjoint(y)
 
     def rows(self, index: Index) -> Mask:
-        """The masks of these items of a batch."""
+        """The masks of the items `index` of a batch."""
         return self if self.items is None else replace(self, known=self.known[index])
 
 
@@ -140,11 +141,13 @@ class Scaled(LinearOperator):
         object.__setattr__(self, "shape", tuple(self.shape))
         scale = torch.as_tensor(self.scale)
         object.__setattr__(self, "scale", scale)
+
         if scale.ndim and tuple(scale.shape[-len(self.shape) :]) != self.shape:
             raise ValueError(
                 f"scale: shape {tuple(scale.shape)} for items of shape {self.shape}; give one "
                 "number, or one for each number of an item"
             )
+
         if scale.ndim > len(self.shape) + 1 or not bool(scale.isfinite().all()):
             raise ValueError(
                 f"scale: shape {tuple(scale.shape)}; give finite numbers, of the shape of an item "
@@ -193,7 +196,7 @@ class Scaled(LinearOperator):
         return (y / scale.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
 
     def rows(self, index: Index) -> Scaled:
-        """The numbers of these items of a batch."""
+        """The numbers of the items `index` of a batch."""
         return self if self.items is None else replace(self, scale=self._numbers[index])
 
     @property
@@ -214,6 +217,7 @@ def checked_mask(known: Tensor, shape: tuple[int, ...]) -> Bool[Tensor, "*any"]:
     """
     size = tuple(known.shape)
     axes = len(size) - len(shape)
+
     if axes not in (0, 1) or size[axes:] != shape:
         raise ValueError(
             f"known: a mask of shape {size} for {shape}; give one of that shape for all items, or "
@@ -221,4 +225,5 @@ def checked_mask(known: Tensor, shape: tuple[int, ...]) -> Bool[Tensor, "*any"]:
         )
     if known.dtype != torch.bool and not bool(((known == 0) | (known == 1)).all()):
         raise ValueError("known: has numbers other than 0 and 1; give True where one is known")
+
     return known.bool()

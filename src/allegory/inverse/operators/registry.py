@@ -74,8 +74,8 @@ def sampled_frequencies(space: Shape, fraction: float, seed: int = 0) -> Bool[Te
 
 def _lowest_frequencies(space: Shape, fraction: float) -> Bool[Tensor, "*space"]:
     """Frequencies |k_i| below a bound on each axis, about this fraction of all."""
-    share = fraction ** (1 / len(space))
-    lines = [torch.fft.fftfreq(side).abs() < share / 2 for side in space]
+    side_fraction = fraction ** (1 / len(space))
+    lines = [torch.fft.fftfreq(side).abs() < side_fraction / 2 for side in space]
     grid = torch.meshgrid(*lines, indexing="ij")
     return torch.stack(grid).all(0)
 
