@@ -84,6 +84,7 @@ OPERATORS = {
     "mask of block means": Composition(Mask(known(3, 4, 3)), Downsample(IMAGE, 2)),
     "block means of a blur": Composition(Downsample(GREY, 2), Blur.gaussian(GREY, 0.6)),
     "grey of half": Composition(Grey(IMAGE), Scaled(127.5, IMAGE)),
+    "mask of a scaling": Composition(Mask(known(*TABLE)), Scaled(normal(*TABLE, seed=6), TABLE)),
     "matrix of a mask, rank-deficient": Composition(Matrix(LOW_RANK), Mask(known(*TABLE))),
 }
 
@@ -143,6 +144,8 @@ def test_closed_forms_say_what_the_dense_matrix_is(name):
     a = dense(operator)
     if operator.row_gram is not None:
         assert close(a @ a.T, operator.row_gram * torch.eye(len(a), dtype=a.dtype), 1e-12)
+    if operator.diagonal is not None:
+        assert close(a, operator.diagonal[0].flatten().diag(), 1e-12)
     if operator.nonnegative:
         assert (a >= 0).all()
     if operator.observed is not None:

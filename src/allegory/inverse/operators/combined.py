@@ -64,6 +64,12 @@ class Composition(LinearOperator):
         return fingerprint_of("Composition", self.outer.fingerprint, self.inner.fingerprint)
 
     @property
+    def diagonal(self) -> Float[Tensor, "r *shape"] | None:
+        """The product of both, where both have one."""
+        outer, inner = self.outer.diagonal, self.inner.diagonal
+        return None if outer is None or inner is None else outer.to(inner.device) * inner
+
+    @property
     def row_gram(self) -> float | None:
         """The product of both, where both have one."""
         outer, inner = self.outer.row_gram, self.inner.row_gram
@@ -93,11 +99,12 @@ class Composition(LinearOperator):
         return self.inner.adjoint(self.outer.adjoint(y))
 
     def pseudo_inverse(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "b *shape"]:
-        """inner^T outer^+ y / c where inner inner^T = c 1; else the Krylov solution."""
-        gram = self.inner.row_gram
-        if gram is None:
+        """inner^+ outer^+ y where inner inner^T = c 1, or both are diagonal; else the Krylov
+        solution.
+        """
+        if self.inner.row_gram is None and self.diagonal is None:
             return super().pseudo_inverse(y)
-        return self.inner.adjoint(self.outer.pseudo_inverse(y)) / gram
+        return self.inner.pseudo_inverse(self.outer.pseudo_inverse(y))
 
     def rows(self, index: Index) -> Composition:
         """The operators of the items `index` of a batch."""

@@ -36,6 +36,11 @@ class Identity(LinearOperator):
         return fingerprint_of("Identity", self.shape)
 
     @property
+    def diagonal(self) -> Float[Tensor, "1 *shape"]:
+        """Ones."""
+        return torch.ones(1, *self.shape, dtype=torch.float64)
+
+    @property
     def row_gram(self) -> float:
         """1."""
         return 1.0
@@ -94,6 +99,11 @@ class Mask(LinearOperator):
     def fingerprint(self) -> str:
         """A hash of the operator with its mask."""
         return fingerprint_of("Mask", self.shape, self.known)
+
+    @property
+    def diagonal(self) -> Float[Tensor, "r *shape"]:
+        """1 where a number is known, else 0."""
+        return self.known.double().view(-1, *self.shape)
 
     @property
     def nonnegative(self) -> bool:
@@ -163,6 +173,11 @@ class Scaled(LinearOperator):
     def fingerprint(self) -> str:
         """A hash of the operator with its numbers."""
         return fingerprint_of("Scaled", self.shape, self._numbers)
+
+    @property
+    def diagonal(self) -> Float[Tensor, "r *shape"]:
+        """The scale of each number."""
+        return self._numbers.double().expand(self.items or 1, *self.shape)
 
     @property
     def row_gram(self) -> float | None:
