@@ -10,6 +10,7 @@ that of a network is nearly so, and J^T is what a vector-Jacobian product gives.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,9 +49,11 @@ class Linearised:
         """Cov[x0 | x_t] v = (sigma^2 / alpha) J^T v: one vector-Jacobian product."""
         return self.level.sigma * (self.level.sigma / self.level.alpha) * self.vjp(v)
 
-    def gradient(self, value: Float[Tensor, " b"]) -> Float[Tensor, "b *shape"]:
-        """The gradient in x_t of a number per item, computed from `x0`."""
-        (found,) = torch.autograd.grad(value, self.x_t, torch.ones_like(value), retain_graph=True)
+    def gradient(self, value: Callable[[Tensor], Tensor]) -> Float[Tensor, "b *shape"]:
+        """The gradient in x_t of value(x0), one number per item: one vector-Jacobian product."""
+        with torch.inference_mode(False), torch.enable_grad():
+            total = value(self.x0).sum()
+            (found,) = torch.autograd.grad(total, self.x_t, retain_graph=True)
         return found.detach()
 
 

@@ -2,11 +2,13 @@ r"""Diffusion posterior sampling, DPS (Chung et al. 2023, algorithm 1).
 
 An ancestral step from x_t to x_s, then a step along the gradient in x_t of the misfit of x0hat:
 
-    rule="norm"        x_s  <-  x_s - zeta grad |y - A(x0hat)|             (the paper's)
-    rule="square"      x_s  <-  x_s - zeta grad |y - A(x0hat)|^2
+    rule="norm"        x_s  <-  x_s - zeta m grad |y - A(x0hat)|             (the paper's)
+    rule="square"      x_s  <-  x_s - zeta m grad |y - A(x0hat)|^2
     rule="likelihood"  x_s  <-  x_s + zeta c grad log p(y | x0hat)
 
-with c = alpha_s sigma_t^2/alpha_t - sigma_s e^{d/2} sigma_t, so that with zeta = 1 the last is the
+with m = sqrt((alpha_s^2 + sigma_s^2) (alpha_t^2 + sigma_t^2)), which is 1 on the paths of the paper,
+the variance-preserving ones, and makes the samples the same on any other; and
+c = alpha_s sigma_t^2/alpha_t - sigma_s e^{d/2} sigma_t, so that with zeta = 1 the last is the
 ancestral step of the score + grad log p(y | x0hat). None is exact: p(y | x0hat) takes x0 to be
 known at x0hat.
 """
@@ -18,7 +20,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -96,14 +97,14 @@ class DPSStep:
     def _change(self, found: Linearised) -> Tensor:
         """What is added to x_s, for zeta = 1."""
         if self.method.rule == "likelihood":
-            with torch.inference_mode(False), torch.enable_grad():  # the driver records nothing
-                value = self.measurement.log_likelihood(found.x0)
-            return self._slope_coefficient() * found.gradient(value)
+            slope = found.gradient(self.measurement.log_likelihood)
+            return self._slope_coefficient() * slope
 
-        with torch.inference_mode(False), torch.enable_grad():
-            square = self.measurement.residual(found.x0).square().flatten(1).sum(1)
-            value = square if self.method.rule == "square" else _root(square)
-        return -found.gradient(value)
+        def misfit(x0: Tensor) -> Tensor:
+            square = self.measurement.residual(x0).square().flatten(1).sum(1)
+            return square if self.method.rule == "square" else _root(square)
+
+        return -(self.to.marginal_std * self.here.marginal_std) * found.gradient(misfit)
 
     def _slope_coefficient(self) -> Tensor | float:
         """c: how far the mean of an ancestral step moves with the score."""

@@ -1,0 +1,89 @@
+"""What every registered method keeps: a draw is its own, on every path, of models and Predicts."""
+
+import pytest
+import torch
+from tests.helpers.models import untrained
+
+from allegory.data import DataSpec
+from allegory.inverse import METHODS, Gaussian, Mask, Matrix, Measurement, Posterior
+from allegory.process import LinearLogSNR, Mixture, Path
+from allegory.sampling import Sampler
+
+SHAPE = (1, 3, 2)
+
+BY_NAME = {"dps": "dps:0.2"}
+"""Another form where the default step does not suit measurements of few numbers."""
+
+
+def normal(*shape: int, seed: int, dtype=torch.float64) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def mixture(scaling: str = "vp") -> Mixture:
+    path = Path(LinearLogSNR(7.0, -7.0), scaling)
+    return Mixture(normal(3, *SHAPE, seed=0), 0.5, path=path)
+
+
+def masks(count: int) -> Measurement:
+    """A mask and a standard deviation of its own per item."""
+    known = normal(count, *SHAPE, seed=1) > 0
+    std = 0.2 + 0.3 * torch.arange(count, dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, *SHAPE)
+    return Measurement(Mask(known, SHAPE), normal(count, *SHAPE, seed=2) * known, Gaussian(std))
+
+
+def matrices(count: int) -> Measurement:
+    return Measurement(Matrix(normal(count, 2, 6, seed=3), SHAPE), normal(count, 2, seed=4), 0.3)
+
+
+@pytest.mark.parametrize("measured", [masks, matrices])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_draw_is_the_same_alone_and_in_a_batch_with_other_measurements(name, measured):
+    measurement, sampler = measured(5), Sampler(steps=6)
+    together = Posterior(mixture(), measurement, name, sampler).sample(range(10, 15)).x
+
+    for i in (0, 3):
+        alone = Posterior(mixture(), measurement.rows([i]), name, sampler).sample([10 + i]).x
+        assert torch.allclose(together[i : i + 1], alone, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together[0], together[3], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_batches_do_not_change_a_draw(name):
+    posterior = Posterior(mixture(), masks(5), name, Sampler(steps=6))
+    one, parts = posterior.sample(range(5)).x, posterior.sample(range(5), batch=2).x
+    assert torch.allclose(one, parts, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["ve", "flow", "sub_vp"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_path_is_served(name, scaling):
+    # One number of each item is known almost exactly; every method keeps near it.
+    known = torch.zeros(SHAPE, dtype=torch.bool)
+    known[0, 0, 0] = True
+    y = torch.zeros(40, *SHAPE, dtype=torch.float64)
+    y[:, 0, 0, 0] = 0.7
+    measurement = Measurement(Mask(known), y, 0.05)
+
+    found = (
+        Posterior(mixture(scaling), measurement, BY_NAME.get(name, name), Sampler(steps=30))
+        .sample(range(40))
+        .x
+    )
+    assert found.shape == (40, *SHAPE)
+    assert bool(found.isfinite().all())
+    assert float((found[:, 0, 0, 0] - 0.7).abs().median()) < 0.3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_model_takes_and_gives_raw_items(name):
+    spec = DataSpec((1, 4, 4), 0.0, 255.0, levels=256)
+    model = untrained(spec)
+    known = torch.arange(16).view(1, 4, 4) < 8
+    y = 100.0 * torch.ones(2, 1, 4, 4) * known
+    measurement, method = Measurement(Mask(known), y, 8.0), BY_NAME.get(name, name)
+    found = Posterior(model, measurement, method, Sampler(steps=20)).sample([1, 2])
+    assert found.x.dtype == torch.uint8
+    assert found.x.shape == (2, 1, 4, 4)
+    if name not in BY_NAME:  # the network is random: small steps do not lead it to y
+        near = (found.x.double() - 100).abs()[:, known]
+        assert float(near.median()) < 64
