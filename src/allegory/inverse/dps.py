@@ -6,8 +6,8 @@ An ancestral step from x_t to x_s, then a step along the gradient in x_t of the 
     rule="square"      x_s  <-  x_s - zeta m grad |y - A(x0hat)|^2
     rule="likelihood"  x_s  <-  x_s + zeta c grad log p(y | x0hat)
 
-with m = sqrt((alpha_s^2 + sigma_s^2) (alpha_t^2 + sigma_t^2)), which is 1 on the paths of the paper,
-the variance-preserving ones, and makes the samples the same on any other; and
+with m = sqrt((alpha_s^2 + sigma_s^2) (alpha_t^2 + sigma_t^2)), which is 1 on the paths of the
+paper, the variance-preserving ones, and makes the samples the same on any other; and
 c = alpha_s sigma_t^2/alpha_t - sigma_s e^{d/2} sigma_t, so that with zeta = 1 the last is the
 ancestral step of the score + grad log p(y | x0hat). None is exact: p(y | x0hat) takes x0 to be
 known at x0hat.
