@@ -61,37 +61,36 @@ class MeanSpan(nn.Module):
             x: x_t.
             level: its Level.
         """
-        gaps, rest, variance = self._gaps(x, level)
-        squared = gaps.square().sum(-1) + rest.square().sum(-1, keepdim=True)
-        return -0.5 * (squared / variance + x.shape[1] * (2 * math.pi * variance).log())
+        return _log_prob(*self._gaps(x, level))
 
     def expect(
-        self, responsibilities: Float[Tensor, "b k"], x: Float[Tensor, "b d"], level: Level
+        self, log_weights: Float[Tensor, "rows k"], x: Float[Tensor, "b d"], level: Level
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
         """E[x0 | x_t] and E[eps | x_t].
 
         Args:
-            responsibilities: p(k | x_t).
+            log_weights: log p(k), one row for all items or one each.
             x: x_t.
             level: its Level.
         """
         gaps, rest, variance = self._gaps(x, level)
+        responsibilities = (log_weights + _log_prob(gaps, rest, variance)).softmax(1)
+
         gains = level.alpha * self.variances / variance
         moved = self.coordinates + gains[..., None] * gaps
-        x0 = (
-            self._back(responsibilities, moved)
-            + (responsibilities * gains).sum(-1, keepdim=True) * rest
-        )
+        outside = (responsibilities * gains).sum(-1, keepdim=True)
+        x0 = torch.addcmul(self.centre + self._back(responsibilities, moved), outside, rest)
 
         noises = level.sigma / variance
-        eps = self._back(responsibilities, noises[..., None] * gaps)
-        return self.centre + x0, eps + (responsibilities * noises).sum(-1, keepdim=True) * rest
+        outside = (responsibilities * noises).sum(-1, keepdim=True)
+        inside = self._back(responsibilities, noises[..., None] * gaps)
+        return x0, torch.addcmul(inside, outside, rest)
 
     def _gaps(self, x: Tensor, level: Level) -> tuple[Tensor, Tensor, Tensor]:
         """z - alpha q_k (b, k, r), e (b, d), and V_k, (k,) or (b, k)."""
         offset = x - level.alpha * self.centre
         z = offset @ self.basis
-        rest = offset - z @ self.basis.mT
+        rest = torch.addmm(offset, z, self.basis.mT, alpha=-1)
 
         deep = level.alpha[..., None] if isinstance(level.alpha, Tensor) else level.alpha
         gaps = z[:, None] - deep * self.coordinates
@@ -100,3 +99,9 @@ class MeanSpan(nn.Module):
 
     def _back(self, responsibilities: Tensor, inside: Tensor) -> Float[Tensor, "b d"]:
         return (responsibilities[..., None] * inside).sum(1) @ self.basis.mT
+
+
+def _log_prob(gaps: Tensor, rest: Tensor, variance: Tensor) -> Float[Tensor, "b k"]:
+    """log p(x_t | k) of the parts of x_t - alpha m_k, and V_k."""
+    squared = gaps.square().sum(-1) + rest.square().sum(-1, keepdim=True)
+    return -0.5 * (squared / variance + rest.shape[1] * (2 * math.pi * variance).log())

@@ -95,8 +95,7 @@ class Mixture(ExactDensity):
 
     def _expect(self, x: Tensor, level: Level, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.span is not None:
-            responsibilities = self._log_joint(x, level, condition).softmax(1)
-            return self.span.expect(responsibilities, x, level)
+            return self.span.expect(self._log_weights(condition), x, level)
 
         r, mean, noise = self._components(x, level, condition)
         return (r * mean).sum(1), (r * noise).sum(1)
