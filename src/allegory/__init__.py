@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .data import load as load
     from .guidance import ClassifierFree as ClassifierFree
     from .guidance import Product as Product
+    from .inverse import Measurement as Measurement
+    from .inverse import Posterior as Posterior
+    from .inverse import measure as measure
     from .likelihood import flow_log_prob as flow_log_prob
     from .likelihood import variational_bound as variational_bound
     from .models import VAE as VAE
@@ -111,6 +114,10 @@ _HOME = {
     "initial_noise": "sampling",
     "ClassifierFree": "guidance",
     "Product": "guidance",
+    # Measurements of items, and draws of the items given them
+    "Measurement": "inverse",
+    "measure": "inverse",
+    "Posterior": "inverse",
     # Exact densities and likelihoods
     "Mixture": "process",
     "Empirical": "process",

@@ -14,6 +14,9 @@ SHAPE = (1, 3, 2)
 BY_NAME = {"dps": "dps:0.2"}
 """Another form where the default step does not suit measurements of few numbers."""
 
+STEPS = {"daps_chain": 6}
+"""Fewer steps of a method with a long chain in each."""
+
 
 def normal(*shape: int, seed: int, dtype=torch.float64) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
@@ -38,8 +41,8 @@ def matrices(count: int) -> Measurement:
 @pytest.mark.parametrize("measured", [masks, matrices])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_draw_is_the_same_alone_and_in_a_batch_with_other_measurements(name, measured):
-    measurement, sampler = measured(5), Sampler(steps=6)
-    together = Posterior(mixture(), measurement, name, sampler).sample(range(10, 15)).x
+    measurement, sampler = measured(4), Sampler(steps=4)
+    together = Posterior(mixture(), measurement, name, sampler).sample(range(10, 14)).x
 
     for i in (0, 3):
         alone = Posterior(mixture(), measurement.rows([i]), name, sampler).sample([10 + i]).x
@@ -49,12 +52,12 @@ def test_a_draw_is_the_same_alone_and_in_a_batch_with_other_measurements(name, m
 
 @pytest.mark.parametrize("name", METHODS)
 def test_batches_do_not_change_a_draw(name):
-    posterior = Posterior(mixture(), masks(5), name, Sampler(steps=6))
-    one, parts = posterior.sample(range(5)).x, posterior.sample(range(5), batch=2).x
+    posterior = Posterior(mixture(), masks(3), name, Sampler(steps=3))
+    one, parts = posterior.sample(range(3)).x, posterior.sample(range(3), batch=2).x
     assert torch.allclose(one, parts, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("scaling", ["ve", "flow", "sub_vp"])
+@pytest.mark.parametrize("scaling", ["ve", "flow"])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_path_is_served(name, scaling):
     # One number of each item is known almost exactly; every method keeps near it.
@@ -65,7 +68,7 @@ def test_every_path_is_served(name, scaling):
     measurement = Measurement(Mask(known), y, 0.05)
 
     found = (
-        Posterior(mixture(scaling), measurement, BY_NAME.get(name, name), Sampler(steps=30))
+        Posterior(mixture(scaling), measurement, BY_NAME.get(name, name), Sampler(steps=20))
         .sample(range(40))
         .x
     )
@@ -81,7 +84,8 @@ def test_a_model_takes_and_gives_raw_items(name):
     known = torch.arange(16).view(1, 4, 4) < 8
     y = 100.0 * torch.ones(2, 1, 4, 4) * known
     measurement, method = Measurement(Mask(known), y, 8.0), BY_NAME.get(name, name)
-    found = Posterior(model, measurement, method, Sampler(steps=20)).sample([1, 2])
+    sampler = Sampler(steps=STEPS.get(name, 20))
+    found = Posterior(model, measurement, method, sampler).sample([1, 2])
     assert found.x.dtype == torch.uint8
     assert found.x.shape == (2, 1, 4, 4)
     if name not in BY_NAME:  # the network is random: small steps do not lead it to y

@@ -13,12 +13,14 @@ from allegory.inverse import (
     PseudoInverseGuidance,
     Scaled,
     TweedieGuidance,
+    operator_named,
 )
 from allegory.process import LinearLogSNR, Mixture, Path
 from allegory.sampling import Sampler
 
 DIMS = 16
 STD = 0.7
+IMAGE = (1, 4, 4)
 TIMES = torch.linspace(0.0, 1.0, 9, dtype=torch.float64)
 
 
@@ -45,17 +47,29 @@ OPERATORS = {
     "tall": Matrix(matrix(20)),
     "composition": Composition(Matrix(normal(4, DIMS, seed=5)), Mask(KNOWN)),
     "scaled": Scaled(normal(DIMS, seed=6), (DIMS,)),
+    "crop": operator_named("crop:0.5", IMAGE),
+    "blur": operator_named("blur:0.6", IMAGE),
+    "circular_blur": operator_named("blur:0.6:padding=circular", IMAGE),
+    "downsample": operator_named("downsample:2", IMAGE),
+    "grey": operator_named("grey", (4, 2, 2)),
+    "projection": operator_named("projection:6", IMAGE),
+    "fourier": operator_named("fourier:0.4", IMAGE),
 }
+
+
+def dense_of(operator):
+    basis = torch.eye(DIMS, dtype=torch.float64).view(DIMS, *operator.shape)
+    return operator(basis).flatten(1).T
 
 
 class Closed:
     """The posterior of N(m, S) given y = A x + std eps, and its noised score, in closed form."""
 
     def __init__(self, mean, cov, operator, std, y):
-        dense = operator(torch.eye(DIMS, dtype=torch.float64)).T
+        dense = dense_of(operator)
         inner = dense @ cov @ dense.T + std**2 * torch.eye(len(dense), dtype=torch.float64)
         gain = cov @ dense.T @ torch.linalg.pinv(inner, rtol=1e-12, hermitian=True)
-        self.mean = mean + (y - mean @ dense.T) @ gain.T
+        self.mean = mean + (y.flatten(1) - mean @ dense.T) @ gain.T
         self.cov = cov - gain @ dense @ cov
 
     def score(self, x, level):
@@ -66,10 +80,10 @@ class Closed:
 def problem(operator, std, cov, path, count=4):
     mean = normal(DIMS, seed=1)
     x = mean + normal(count, DIMS, seed=2) @ torch.linalg.cholesky(cov).T
-    y = operator(x)
+    y = operator(x.view(count, *operator.shape))
     y = y + std * normal(*y.shape, seed=4)
     measurement = Measurement(operator, y, std)
-    exact = Mixture(mean[None], None, covariances=cov[None], path=path)
+    exact = Mixture(mean.view(1, *operator.shape), None, covariances=cov[None], path=path)
     return exact, measurement, Closed(mean, cov, operator, std, y)
 
 
@@ -84,7 +98,8 @@ def test_tweedie_covariance_gives_the_score_of_any_gaussian(name, scaling, std):
     for t in TIMES:
         level = path.at(float(t))
         x = level.alpha * closed.mean + level.marginal_std * normal(4, DIMS, seed=11)
-        found, want = guided(x, float(t)).view("score"), closed.score(x, level)
+        found = guided(x.view(4, *measurement.operator.shape), float(t)).view("score").flatten(1)
+        want = closed.score(x, level)
         assert (found - want).norm() <= 1e-10 * want.norm()
 
 
@@ -99,7 +114,8 @@ def test_pseudo_inverse_guidance_gives_the_score_of_an_isotropic_gaussian(name, 
     for t in TIMES:
         level = path.at(float(t))
         x = level.alpha * closed.mean + level.marginal_std * normal(4, DIMS, seed=11)
-        found, want = guided(x, float(t)).view("score"), closed.score(x, level)
+        found = guided(x.view(4, *measurement.operator.shape), float(t)).view("score").flatten(1)
+        want = closed.score(x, level)
         assert (found - want).norm() <= 1e-10 * want.norm()
 
 
