@@ -2,40 +2,18 @@
 
 import pytest
 import torch
+from tests.helpers.inverse_problems import SHAPE, masks, matrices, mixture
 from tests.helpers.models import untrained
 
 from allegory.data import DataSpec
-from allegory.inverse import METHODS, Gaussian, Mask, Matrix, Measurement, Posterior
-from allegory.process import LinearLogSNR, Mixture, Path
+from allegory.inverse import METHODS, Mask, Measurement, Posterior
 from allegory.sampling import Sampler
-
-SHAPE = (1, 3, 2)
 
 BY_NAME = {"dps": "dps:0.2"}
 """Another form where the default step does not suit measurements of few numbers."""
 
 STEPS = {"daps_chain": 6}
 """Fewer steps of a method with a long chain in each."""
-
-
-def normal(*shape: int, seed: int, dtype=torch.float64) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def mixture(scaling: str = "vp") -> Mixture:
-    path = Path(LinearLogSNR(7.0, -7.0), scaling)
-    return Mixture(normal(3, *SHAPE, seed=0), 0.5, path=path)
-
-
-def masks(count: int) -> Measurement:
-    """A mask and a standard deviation of its own per item."""
-    known = normal(count, *SHAPE, seed=1) > 0
-    std = 0.2 + 0.3 * torch.arange(count, dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, *SHAPE)
-    return Measurement(Mask(known, SHAPE), normal(count, *SHAPE, seed=2) * known, Gaussian(std))
-
-
-def matrices(count: int) -> Measurement:
-    return Measurement(Matrix(normal(count, 2, 6, seed=3), SHAPE), normal(count, 2, seed=4), 0.3)
 
 
 @pytest.mark.parametrize("measured", [masks, matrices])

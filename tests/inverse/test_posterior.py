@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.inverse.test_every_method import masks, mixture, normal
+from tests.helpers.inverse_problems import masks, mixture, normal
 
 from allegory.guidance import tilt
 from allegory.inverse import DPS, Identity, Mask, Matrix, Measurement, Posterior, measure
