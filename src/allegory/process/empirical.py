@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .exact import ExactDensity
+from .mixture_kernel import IsotropicComponents, squared_distances, step_coefficients
 from .path import Level, Path
 
 
@@ -47,15 +48,16 @@ class Empirical(ExactDensity):
                 "t: points have no density without noise; give a t with sigma > 0, or std > 0"
             )
 
-        sigma = torch.as_tensor(level.sigma)
-        signal_std = self.std * torch.as_tensor(level.alpha)
+        dtype = self.means.dtype
+        sigma = torch.as_tensor(level.sigma, dtype=dtype)
+        signal_std = self.std * torch.as_tensor(level.alpha, dtype=dtype)
 
         return (sigma * sigma + signal_std * signal_std).to(self.means)
 
     def _log_joint(self, x: Tensor, level: Level, condition: Tensor | None) -> Float[Tensor, "b k"]:
         variance = self._variance(level)
         # Distances by differences: expanding the square would cancel where sigma is small.
-        squared = _squared_distances(x, level.alpha, self.means)
+        squared = squared_distances(x, level.alpha, self.means)
         norm = 0.5 * x.shape[1] * (2 * math.pi * variance).log()
         return self._log_weights(condition) - squared / (2 * variance) - norm
 
@@ -80,7 +82,7 @@ class Empirical(ExactDensity):
         x = x_t.flatten(1)
         level = self.path.at(t, like=x)
         r = self._log_joint(x, level, condition).softmax(1)
-        sigma = torch.as_tensor(level.sigma)
+        sigma = torch.as_tensor(level.sigma, dtype=x.dtype)
         variance = self._variance(level)
         # Posterior shrinkage towards each data point.
         shrink = (sigma * sigma / variance).to(x).reshape(-1, 1, 1)
@@ -92,11 +94,39 @@ class Empirical(ExactDensity):
 
         return self.std**2 * shrink * eye + shrink.square() * second
 
+    def marginal(
+        self, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> IsotropicComponents:
+        """The density of x_t, to draw from.
 
-def _squared_distances(x: Tensor, alpha: Tensor | float, means: Tensor) -> Float[Tensor, "b k"]:
-    """|x - alpha m_k|^2 = alpha^2 |x/alpha - m_k|^2 without an array (b, k, d)."""
-    alpha = torch.as_tensor(alpha, dtype=x.dtype, device=x.device)
-    signal = alpha > 0
-    scale = torch.where(signal, alpha, 1.0)
-    near = scale * torch.cdist(x / scale, means, compute_mode="donot_use_mm_for_euclid_dist")
-    return torch.where(signal, near, x.norm(dim=1, keepdim=True)).square()
+        Args:
+            t: one time, or a Level.
+            condition: one label per item, -1 for none; None for all points.
+        """
+        level = self.path.at(t)
+        variance = level.alpha * level.alpha * self.std**2 + level.sigma * level.sigma
+        origin = self.means.new_zeros(1, self.means.shape[1])
+        return IsotropicComponents(
+            self._log_weights(condition), origin, level.alpha, self.means, variance, self.shape
+        )
+
+    def reverse_kernel(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        s: Tensor | float | Level,
+        condition: Tensor | None = None,
+    ) -> IsotropicComponents:
+        """p(x_s | x_t), exactly (see `mixture_kernel`).
+
+        Args:
+            x_t: states.
+            t: their time, or a Level.
+            s: the time to reach, less than t, or a Level.
+            condition: one label per item, -1 for none; None for all points.
+        """
+        x = x_t.flatten(1)
+        here, to = self.path.at(t, like=x), self.path.at(s, like=x)
+        slope, scale, variance = step_coefficients(self.std**2, to, here)
+        log_weights = self._log_joint(x, here, condition).log_softmax(1)
+        return IsotropicComponents(log_weights, slope * x, scale, self.means, variance, self.shape)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ..conditions.base import hidden_like
 from ..lookup import check_type
+from .mixture_kernel import inverse_cdf
 from .noise import Noise, Stream
 from .path import Level, Path, check_path
 from .prediction import Prediction
@@ -170,7 +171,7 @@ class ExactDensity(nn.Module, ABC):
             condition: one label per item, -1 for none; None for all components.
         """
         noise = Noise(seeds, self.means.shape[1:], Stream.DATA)
-        chosen = _inverse_cdf(self._log_weights(condition), noise.uniform().to(self.means.device))
+        chosen = inverse_cdf(self._log_weights(condition), noise.uniform().to(self.means.device))
         like = self.means[chosen]
         x0 = like + self._deviation(chosen, noise.draw(like))
 
@@ -218,12 +219,3 @@ class ExactDensity(nn.Module, ABC):
             t: one time, one per item, or a Level.
             condition: one label per item, -1 for none; None for all components.
         """
-
-
-def _inverse_cdf(log_weights: Float[Tensor, "b k"], u: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The component at which the cumulative weight exceeds u; one row, or one per item."""
-    cumulative = log_weights.double().exp().cumsum(1)
-    cumulative = cumulative / cumulative[:, -1:]
-    if len(cumulative) == 1:
-        return torch.searchsorted(cumulative[0], u, right=True)
-    return torch.searchsorted(cumulative, u[:, None], right=True)[:, 0]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .exact import ExactDensity
 from .mean_span import MeanSpan
+from .mixture_kernel import Components, IsotropicComponents, step_coefficients
 from .path import Level, Path
 
 
@@ -61,6 +62,8 @@ class Mixture(ExactDensity):
                 "give positive widths (Empirical takes std=0)"
             )
 
+        same = axes is None and bool((variances == variances[0, 0]).all())
+        self._variance = float(variances[0, 0]) if same else None
         self.register_buffer("variances", variances)
         self.register_buffer("axes", axes)
         self.span = _narrow_span(self.means, variances) if axes is None else None
@@ -69,8 +72,11 @@ class Mixture(ExactDensity):
         """x_t - alpha m_k in the eigenbasis of component k, and V_k there: both (b, k, d)."""
         alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
         gap = x[:, None] - alpha * self.means
-        gap = gap if self.axes is None else torch.einsum("bkd,kde->bke", gap, self.axes)
-        return gap, (alpha * alpha) * self.variances + sigma * sigma
+        return self._rotated(gap), (alpha * alpha) * self.variances + sigma * sigma
+
+    def _rotated(self, x: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
+        """In the eigenbasis of component k."""
+        return x if self.axes is None else torch.einsum("bkd,kde->bke", x, self.axes)
 
     def _back(self, rotated: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
         return rotated if self.axes is None else torch.einsum("bke,kde->bkd", rotated, self.axes)
@@ -130,6 +136,59 @@ class Mixture(ExactDensity):
 
         centred = mean - (r[..., None] * mean).sum(1, keepdim=True)
         return inside + torch.einsum("bk,bkd,bkf->bdf", r, centred, centred)
+
+    def marginal(
+        self, t: float | Level, condition: Tensor | None = None
+    ) -> Components | IsotropicComponents:
+        """The density of x_t, to draw from.
+
+        Args:
+            t: the time, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
+        level = self.path.at(t)
+        log_weights, squared = self._log_weights(condition), level.alpha * level.alpha
+        if self._variance is not None:
+            variance = squared * self._variance + level.sigma * level.sigma
+            origin = self.means.new_zeros(1, self.means.shape[1])
+            return IsotropicComponents(
+                log_weights, origin, level.alpha, self.means, variance, self.shape
+            )
+
+        variances = squared * self.variances + level.sigma * level.sigma
+        centres = level.alpha * self._rotated(self.means[None])
+        return Components(log_weights, centres, variances, self.axes, self.shape)
+
+    def reverse_kernel(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Tensor | float | Level,
+        s: Tensor | float | Level,
+        condition: Tensor | None = None,
+    ) -> Components | IsotropicComponents:
+        """p(x_s | x_t), exactly (see `mixture_kernel`).
+
+        Args:
+            x_t: states.
+            t: their time, or a Level.
+            s: the time to reach, less than t, or a Level.
+            condition: one label per item, -1 for none; None for all components.
+        """
+        x = x_t.flatten(1)
+        here, to = self.path.at(t, like=x), self.path.at(s, like=x)
+        log_weights = self._log_joint(x, here, condition).log_softmax(1)
+        if self._variance is not None:
+            slope, scale, variance = step_coefficients(self._variance, to, here)
+            return IsotropicComponents(
+                log_weights, slope * x, scale, self.means, variance, self.shape
+            )
+
+        # The scales broadcast against (b, k, d).
+        x = x[:, None].expand(-1, len(self.means), -1)
+        here, to = self.path.at(t, like=x), self.path.at(s, like=x)
+        slope, scale, variances = step_coefficients(self.variances, to, here)
+        centres = scale * self._rotated(self.means[None]) + slope * self._rotated(x)
+        return Components(log_weights, centres, variances, self.axes, self.shape)
 
 
 def _deeper(scale: Tensor | float) -> Tensor | float:
