@@ -87,7 +87,10 @@ def test_two_steps_of_any_length_reach_the_mixture(make, name):
     x = draws(oracle.reverse_kernel(x, middle, path.clean))
 
     exact = oracle.sample(range(count))
-    for mine, true in ((x, exact), (x[:, :, None] * x[:, None], exact[:, :, None] * exact[:, None])):
+    for mine, true in (
+        (x, exact),
+        (x[:, :, None] * x[:, None], exact[:, :, None] * exact[:, None]),
+    ):
         gap = (mine.mean(0) - true.mean(0)).abs()
         error = (mine.var(0) / count + true.var(0) / count).sqrt()
         assert (gap < 5 * error).all()

@@ -31,6 +31,7 @@ from .operators import (
 from .posterior import Posterior, PosteriorSamples, method_named
 from .pseudo_inverse import PseudoInverseGuidance
 from .replacement import Replacement
+from .smc import FKSteering, TwistedSMC
 from .split_gibbs import SplitGibbs
 from .tweedie import TweedieGuidance
 
@@ -48,6 +49,7 @@ __all__ = [
     "DDNMPlus",
     "DiffPIR",
     "Downsample",
+    "FKSteering",
     "Fourier",
     "Function",
     "Gaussian",
@@ -74,6 +76,7 @@ __all__ = [
     "SplitGibbs",
     "TweedieGaussian",
     "TweedieGuidance",
+    "TwistedSMC",
     "check_adjoint",
     "measure",
     "method_named",

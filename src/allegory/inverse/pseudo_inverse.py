@@ -57,9 +57,9 @@ class PseudoInverseGuidance:
 
     def variance(self, level: Level) -> Tensor:
         """r^2 at a `level`."""
-        alpha, sigma = torch.as_tensor(level.alpha), torch.as_tensor(level.sigma)
-        s = self.data_std
-        return (sigma * s) ** 2 / ((alpha * s) ** 2 + sigma**2)
+        alpha, sigma, s = level.alpha, level.sigma, self.data_std
+        value = (sigma * s) ** 2 / ((alpha * s) ** 2 + sigma**2)
+        return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
     def likelihood_score(
         self, measurement: Measurement, found: Linearised

@@ -188,7 +188,7 @@ class Mixture(ExactDensity):
         here, to = self.path.at(t, like=x), self.path.at(s, like=x)
         slope, scale, variances = step_coefficients(self.variances, to, here)
         centres = scale * self._rotated(self.means[None]) + slope * self._rotated(x)
-        return Components(log_weights, centres, variances, self.axes, self.shape)
+        return Components(log_weights, centres, torch.as_tensor(variances), self.axes, self.shape)
 
 
 def _deeper(scale: Tensor | float) -> Tensor | float:

@@ -32,7 +32,12 @@ class MixtureKernel(Protocol):
     """A density of x_s given x_t that is a mixture of Gaussians."""
 
     def draw(self, noise: Tensor, uniform: Tensor, /) -> Float[Tensor, "b *shape"]:
-        """x_s by standard-normal noise, (b, *shape), and one number in [0, 1) per item."""
+        """x_s.
+
+        Args:
+            noise: standard-normal, (b, *shape).
+            uniform: one number in [0, 1) per item.
+        """
         ...
 
     def log_prob(self, x_s: Tensor, /) -> Float[Tensor, " b"]:
@@ -81,6 +86,7 @@ class IsotropicComponents:
         """
         chosen = inverse_cdf(self.log_weights, uniform)
         std = torch.as_tensor(self.variance, dtype=noise.dtype).to(noise).sqrt()
+
         found = self.offset + self.scale * self.means[chosen] + std * noise.flatten(1)
         return found.reshape(len(noise), *self.shape)
 
@@ -172,6 +178,7 @@ def inverse_cdf(log_weights: Float[Tensor, "#n k"], uniform: Float[Tensor, " n"]
     """
     cumulative = log_weights.double().exp().cumsum(1)
     cumulative = cumulative / cumulative[:, -1:]
+
     if len(cumulative) == 1:
         return torch.searchsorted(cumulative[0], uniform.double(), right=True)
     return torch.searchsorted(cumulative, uniform.double()[:, None], right=True)[:, 0]
