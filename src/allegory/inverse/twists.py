@@ -69,9 +69,8 @@ class LikelihoodTwist:
             measurement: one per item.
             found: the prediction at x_t with its derivative.
         """
-        with torch.enable_grad():
-            value = measurement.log_likelihood(found.x0)
-            return value.detach(), found.gradient(value)
+        value = measurement.log_likelihood(found.prediction.x0)
+        return value, found.gradient(measurement.log_likelihood)
 
 
 @dataclass(frozen=True)
