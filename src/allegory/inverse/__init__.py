@@ -5,7 +5,7 @@ from .daps import DAPS
 from .ddrm import DDRM
 from .diffpir import DiffPIR
 from .dps import DPS
-from .likelihoods import Gaussian, Likelihood
+from .likelihoods import FunctionLikelihood, Gaussian, Likelihood, Poisson
 from .measurement import Measurement, measure
 from .methods import METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
 from .null_space import DDNM, DDNMPlus
@@ -52,6 +52,7 @@ __all__ = [
     "FKSteering",
     "Fourier",
     "Function",
+    "FunctionLikelihood",
     "Gaussian",
     "Grey",
     "GuideMethod",
@@ -67,6 +68,7 @@ __all__ = [
     "ParticleMethod",
     "Particles",
     "PlanMethod",
+    "Poisson",
     "Posterior",
     "PosteriorSamples",
     "PseudoInverseGuidance",

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..data.spec import DataSpec
 from ..lookup import check_type
 from .likelihoods import Gaussian, Likelihood
-from .operators.base import Index, LinearOperator, Operator, check_adjoint
+from .operators.base import Index, LinearOperator, Operator, on_device
 from .operators.combined import AffineInput, Composition
 from .operators.pointwise import Scaled
+from .possible import check_law, check_possible, checked_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,36 +27,26 @@ class Measurement:
 
     Args:
         operator: A, for all items or one per item.
-        y: what was measured, (b, *measured).
-        noise: the standard deviation of Gaussian noise (a number, (*measured) or (b, *measured)),
-            or a Likelihood.
+        y: what was measured, (b, *measured). What the operator does not observe may be anything,
+            also NaN, and becomes 0.
+        noise: the standard deviation of Gaussian noise (a number, (*measured), (b, 1, ...) or
+            (b, *measured)), or a Likelihood.
 
     Raises:
         ValueError: for a y of another shape or one that is not finite, an adjoint that is wrong,
-            and noise that is none.
+            noise that is none, and a y without noise that no item has.
     """
 
     operator: Operator
-    y: Float[Tensor, "b *measured"]
+    y: Shaped[Tensor, "b *measured"]
     noise: float | Tensor | Likelihood
 
     def __post_init__(self) -> None:
         check_type("operator", self.operator, Operator, "an Operator, e.g. Mask(known)")
         check_type("y", self.y, Tensor, "a tensor (items, *measured)")
-        measured = tuple(self.operator.measured_shape)
-        if tuple(self.y.shape[1:]) != measured or self.y.ndim != len(measured) + 1 or not len(self):
-            raise ValueError(
-                f"y: shape {tuple(self.y.shape)}; give (items, {', '.join(map(str, measured))}), "
-                f"as {type(self.operator).__name__} measures them"
-            )
-        if not bool(self.y.isfinite().all()):
-            raise ValueError(
-                "y: holds NaN or infinite numbers; leave out what is unknown by a Mask"
-            )
-
-        if isinstance(self.operator, LinearOperator):
-            check_adjoint(self.operator, len(self))
         object.__setattr__(self, "noise", self.likelihood)
+        object.__setattr__(self, "y", checked_values(self.operator, self.y))
+        check_possible(self.operator, self.y, self.likelihood)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -130,8 +121,10 @@ class Measurement:
         return self.rows(torch.arange(len(self)).repeat_interleave(count))
 
     def to(self, like: Tensor) -> Measurement:
-        """With y on the device and in the precision of `like`."""
-        return self._with(self.operator, self.y.to(like), self.likelihood)
+        """On the device of `like`, with y in its precision."""
+        operator = on_device(self.operator, like.device)
+        likelihood = on_device(self.likelihood, like.device)
+        return self._with(operator, self.y.to(like), likelihood)
 
     def in_model_space(self, spec: DataSpec) -> Measurement:
         """The same of items in model space, x = (raw - centre) / half.
@@ -143,14 +136,10 @@ class Measurement:
             spec: what the raw items are.
 
         Raises:
-            ValueError: for items of another shape.
+            ValueError: for items of another shape, and a y without noise that is beyond what items
+                of a range by law can have.
         """
-        if tuple(self.operator.shape) != tuple(spec.shape):
-            raise ValueError(
-                f"operator {type(self.operator).__name__}: is for items of shape "
-                f"{tuple(self.operator.shape)}, and those of the model have {tuple(spec.shape)}"
-            )
-
+        check_law(self.operator, self.y, self.likelihood, spec)
         centre, half = (each.expand(spec.shape) for each in spec.affine())
         if not isinstance(self.operator, LinearOperator) or not isinstance(
             self.likelihood, Gaussian
@@ -171,7 +160,7 @@ class Measurement:
 
 def measure(
     operator: Operator,
-    x0: Float[Tensor, "b *shape"],
+    x0: Shaped[Tensor, "b *shape"],
     noise: float | Tensor | Likelihood = 0.0,
     seeds: Sequence[int] | None = None,
 ) -> Measurement:
@@ -184,14 +173,17 @@ def measure(
         seeds: one integer per item, for the noise; None for 0, 1, 2, ...
 
     Raises:
-        ValueError: for items of another shape.
+        ValueError: for items of another shape, or that are not finite.
     """
     if tuple(x0.shape[1:]) != tuple(operator.shape):
         raise ValueError(
             f"x0: shape {tuple(x0.shape)}, and the operator is for items of shape "
             f"{tuple(operator.shape)}"
         )
+    if not bool(x0.isfinite().all()):
+        raise ValueError("x0: holds NaN or infinite numbers; give finite items")
+
     likelihood = Gaussian(noise) if isinstance(noise, float | int | Tensor) else noise
-    clean = operator(x0)
+    clean = operator(x0 if x0.is_floating_point() else x0.float())
     y = likelihood.draw(clean, range(len(x0)) if seeds is None else seeds)
     return Measurement(operator, y, likelihood)

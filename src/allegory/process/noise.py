@@ -32,6 +32,8 @@ class Stream(IntEnum):
     """Where a discrete value lies in its bin, for dequantization."""
     DATA = 5
     """A draw of clean data from a known distribution."""
+    MEASUREMENT = 6
+    """The noise of a measurement."""
 
 
 def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
@@ -77,6 +79,12 @@ class Noise:
 
         drawn = torch.from_numpy(eps)
         return drawn if like is None else drawn.to(like)
+
+    def poisson(self, rate: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The next Poisson-distributed count of every number, of mean `rate`, like it."""
+        means = rate.detach().double().cpu().numpy()
+        drawn = [each.poisson(mean) for each, mean in zip(self._generators, means, strict=True)]
+        return torch.as_tensor(np.stack(drawn)).to(rate)
 
     def uniform(self) -> Float[Tensor, " b"]:
         """The next uniform number in [0, 1) of every item, float64."""

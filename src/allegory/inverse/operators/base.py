@@ -115,6 +115,11 @@ class LinearOperator(ABC):
         return False
 
     @property
+    def has_closed_inverse(self) -> bool:
+        """Whether `pseudo_inverse` is a closed form, and no Krylov solution."""
+        return type(self).pseudo_inverse is not LinearOperator.pseudo_inverse
+
+    @property
     def items(self) -> int | None:
         """The number of items of a batch, where each has numbers of its own; else None."""
         return None

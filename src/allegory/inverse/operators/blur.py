@@ -124,6 +124,12 @@ class Blur(LinearOperator):
         """Whether the kernel is nowhere below 0."""
         return bool((self.kernel >= 0).all())
 
+    @property
+    def has_closed_inverse(self) -> bool:
+        """Whether the pseudo-inverse is known without Krylov steps."""
+        is_small = math.prod(self._sides) <= _DENSE
+        return self.padding == "circular" or len(self._terms) == 1 or is_small
+
     def __call__(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """The sum of R x0 C^T over the terms."""
         return self._sum(x0, [(rows, columns.mT) for rows, columns in self._terms])

@@ -81,6 +81,11 @@ class Composition(LinearOperator):
         return self.outer.nonnegative and self.inner.nonnegative
 
     @property
+    def has_closed_inverse(self) -> bool:
+        """Whether the pseudo-inverse is the product of closed forms."""
+        return self._is_product and self.outer.has_closed_inverse and self.inner.has_closed_inverse
+
+    @property
     def items(self) -> int | None:
         """The number of items that have numbers of their own."""
         return self.inner.items if self.outer.items is None else self.outer.items
@@ -102,13 +107,17 @@ class Composition(LinearOperator):
         """inner^+ outer^+ y where inner inner^T = c 1, or both are diagonal; else the Krylov
         solution.
         """
-        if self.inner.row_gram is None and self.diagonal is None:
+        if not self._is_product:
             return super().pseudo_inverse(y)
         return self.inner.pseudo_inverse(self.outer.pseudo_inverse(y))
 
     def rows(self, index: Index) -> Composition:
         """The operators of the items `index` of a batch."""
         return self if self.items is None else self._rows(index)
+
+    @property
+    def _is_product(self) -> bool:
+        return self.inner.row_gram is not None or self.diagonal is not None
 
     def _rows(self, index: Index) -> Composition:
         return Composition(self.outer.rows(index), self.inner.rows(index))
