@@ -163,6 +163,7 @@ class Poisson:
     def check(self, y: Float[Tensor, "b *measured"]) -> None:
         """ValueError for a `y` that is no whole number of counts, or a scale of another shape."""
         check_broadcast("scale", torch.as_tensor(self.scale), y)
+
         counts = self._scale(y) * y
         off = (counts - counts.round()).abs() > _WHOLE * counts.abs().clamp_min(1.0)
         is_none = off | (counts.round() < 0)
@@ -195,7 +196,7 @@ class Poisson:
     def draw(
         self, clean: Float[Tensor, "b *measured"], seeds: Sequence[int]
     ) -> Float[Tensor, "b *measured"]:
-        """Counts over scale, item i from seeds[i] alone.
+        """Counts over scale of mean clean, item i from seeds[i] alone.
 
         Raises:
             ValueError: where A(x0) is negative.
@@ -295,6 +296,7 @@ def check_broadcast(name: str, numbers: Tensor, y: Tensor) -> None:
         fits = torch.broadcast_shapes(numbers.shape, y.shape) == y.shape
     except RuntimeError:
         fits = False
+
     if not fits:
         items = (len(y), *(1,) * (y.ndim - 1))
         raise ValueError(
