@@ -20,10 +20,8 @@ from torch import Tensor
 Product = Callable[[Tensor], Tensor]
 """v -> M v, for a batch of vectors of any shape; linear in each item by itself."""
 
-_BREAKDOWN = 1e-13
-"""Where what a product adds to the space is below this, relative, the space is complete."""
-_RANK = 1e-12
-"""Singular values of H below this, relative to the largest, are taken to be zero."""
+_ROUNDING = 10.0
+"""What is below so many units of rounding, relative, is zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +62,15 @@ def gmres(
     right = b.flatten(1)
     count, dims = right.shape
     most = dims if most is None else min(most, dims)
-    norm = right.norm(dim=1)
-    safe = norm.where(norm > 0, torch.ones_like(norm))
+    floor = _ROUNDING * torch.finfo(b.dtype).eps
+    tolerance = max(tolerance, floor)
 
-    basis = [right / safe[:, None]]
-    hessenberg = right.new_zeros(count, most + 1, most)
-    solution = torch.zeros_like(right)
-    residual = (norm > 0).to(right)
-    products = torch.zeros(count, dtype=torch.long, device=right.device)
+    norm = right.norm(dim=1)
     active = norm > 0
-    complete = ~active
+    basis = [right / norm.where(active, torch.ones_like(norm))[:, None]]
+    hessenberg = right.new_zeros(count, most + 1, most)
+    rest = _Residual(count, most, right)
+    found = Solved(torch.zeros_like(right), active.to(right), active.long() * 0, ~active)
 
     for k in range(most):
         if not bool(active.any()):
@@ -82,21 +79,49 @@ def gmres(
         w, size = _orthogonal(w, basis, hessenberg, k)
 
         new = w.norm(dim=1)
-        ended = new <= _BREAKDOWN * size
+        ended = new <= floor * size
         new = new.where(~ended, torch.zeros_like(new))
         hessenberg[:, k + 1, k] = new
         basis.append(w / new.where(new > 0, torch.ones_like(new))[:, None])
 
-        z, rest = _least_squares(hessenberg[:, : k + 2, : k + 1])
-        found = torch.stack(basis[: k + 1], 1).mul(z[..., None]).sum(1) * safe[:, None]
-        solution = torch.where(active[:, None], found, solution)
-        residual = torch.where(active, rest, residual)
-        products += active
+        reached = ended | (rest.after(hessenberg, k) <= tolerance)
+        stops = active & (reached | (k + 1 == most))
+        if bool(stops.any()):
+            _solve(found, stops, basis[: k + 1], hessenberg, norm)
+        found.converged[stops & reached] = True
+        active = active & ~stops
 
-        complete = complete | (active & (ended | (rest <= tolerance)))
-        active = active & ~complete
+    return Solved(found.x.view_as(b), found.residual, found.products, found.converged)
 
-    return Solved(solution.view_as(b), residual, products, complete)
+
+class _Residual:
+    """The residual after each product, by Givens rotations of H.
+
+    Args:
+        count: the number of items.
+        most: the largest number of products.
+        like: gives dtype and device.
+    """
+
+    def __init__(self, count: int, most: int, like: Tensor) -> None:
+        self.cosine = like.new_zeros(count, most)
+        self.sine = like.new_zeros(count, most)
+        self.size = like.new_ones(count)
+
+    def after(self, hessenberg: Tensor, k: int) -> Float[Tensor, " b"]:
+        """|H z - e_1| of the best z, with column k of H."""
+        column = hessenberg[:, : k + 2, k].clone()
+        for i in range(k):
+            c, s = self.cosine[:, i], self.sine[:, i]
+            above, below = column[:, i].clone(), column[:, i + 1].clone()
+            column[:, i], column[:, i + 1] = c * above + s * below, c * below - s * above
+
+        length = torch.hypot(column[:, k], column[:, k + 1])
+        safe = length.where(length > 0, torch.ones_like(length))
+        self.cosine[:, k] = torch.where(length > 0, column[:, k] / safe, 1.0)
+        self.sine[:, k] = column[:, k + 1] / safe
+        self.size = self.size * self.sine[:, k].abs()
+        return self.size
 
 
 def _orthogonal(
@@ -115,10 +140,19 @@ def _orthogonal(
     return w, size
 
 
-def _least_squares(h: Float[Tensor, "b rows k"]) -> tuple[Tensor, Tensor]:
-    """z that minimises |H z - e_1|, and that distance."""
-    target = torch.zeros(len(h), h.shape[1], 1, dtype=h.dtype, device=h.device)
+def _solve(
+    found: Solved, rows: Tensor, basis: list[Tensor], hessenberg: Tensor, norm: Tensor
+) -> None:
+    """The solution of the items that stop at this product, written into `found`."""
+    k = len(basis)
+    h = hessenberg[rows][:, : k + 1, :k]
+    target = torch.zeros_like(h[:, :, :1])
     target[:, 0] = 1.0
-    rank = max(_RANK, h.shape[1] * torch.finfo(h.dtype).eps)
+
+    rank = _ROUNDING * k * torch.finfo(h.dtype).eps
     z = torch.linalg.pinv(h, rtol=rank) @ target
-    return z[..., 0], (h @ z - target)[..., 0].norm(dim=1)
+    space = torch.stack([each[rows] for each in basis], 1)
+
+    found.x[rows] = (space * z).sum(1) * norm[rows][:, None]
+    found.residual[rows] = (h @ z - target)[..., 0].norm(dim=1)
+    found.products[rows] = k
