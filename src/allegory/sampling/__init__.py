@@ -11,6 +11,7 @@ from .mcmc.langevin import BatchLangevin, Hamiltonian, Langevin, mala
 from .mcmc.ncsn import largest_distance, level_count, level_ratio, step_size
 from .mcmc.target import Density, EnergyDensity, NoisedDensity, Transition
 from .parallel import PicardResult, picard
+from .partial import PartialSampler, strength_level
 from .predictor_corrector import CORRECTORS, annealed, predictor_corrector
 from .registry import SOLVERS, solver_named
 from .runge_kutta import Tableau, runge_kutta
@@ -37,6 +38,7 @@ __all__ = [
     "Langevin",
     "Noise",
     "NoisedDensity",
+    "PartialSampler",
     "PicardResult",
     "Sampler",
     "Solver",
@@ -70,6 +72,7 @@ __all__ = [
     "slerp",
     "solver_named",
     "step_size",
+    "strength_level",
     "trajectory",
     "tune",
 ]
