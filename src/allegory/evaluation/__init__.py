@@ -10,6 +10,7 @@ from .item_scores import ItemScores, item_scores
 from .label_accuracy import LabelClassifier
 from .likelihood import Likelihood, evaluate_bound, label_cost
 from .neighbours import precision_recall
+from .restoration import energy_score, psnr
 from .result import Accuracy, Distance, Evaluation, Figures, Measure
 from .sample_quality import sample_accuracy
 
@@ -28,6 +29,7 @@ __all__ = [
     "Likelihood",
     "Measure",
     "compare_bounds",
+    "energy_score",
     "evaluate",
     "evaluate_bound",
     "evaluate_classifier",
@@ -36,6 +38,7 @@ __all__ = [
     "label_cost",
     "pixel_histogram",
     "precision_recall",
+    "psnr",
     "sample_accuracy",
     "sliced_wasserstein",
 ]
