@@ -156,7 +156,7 @@ def _rows(kind: Condition, given: Sequence[str], count: int) -> Tensor | None:
         if not isinstance(kind, Combined):
             if len(given) > 1:
                 raise ValueError(f"given {len(given)} times; give one, or @FILE with one a line")
-            return _expanded(_read(kind, given[0]), kind, count)
+            return _expanded(read_condition(kind, given[0]), kind, count)
 
         parts: dict[str, Tensor] = {}
         table = dict(zip(kind.names, kind.parts, strict=True))
@@ -169,7 +169,7 @@ def _rows(kind: Condition, given: Sequence[str], count: int) -> Tensor | None:
             if name in parts:
                 raise ValueError(f"{name} is given twice; give it once, or NAME=@FILE")
             _check_one_part(value, table)
-            parts[name] = _expanded(_read(part, value), part, count)
+            parts[name] = _expanded(read_condition(part, value), part, count)
 
         return kind.join(parts, (count,))
     except ValueError as error:
@@ -194,8 +194,8 @@ def _expanded(rows: Tensor, kind: Condition, count: int) -> Tensor:
     return rows
 
 
-def _read(kind: Condition, text: str) -> Tensor:
-    """The row of a value, or the rows of @FILE."""
+def read_condition(kind: Condition, text: str) -> Tensor:
+    """The row of a value, or the rows of @FILE, which are of this `kind`; from its `text`."""
     if not text.startswith("@"):
         return parsed_row(kind, text)
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..data import Dataset, DataSpec, Items
 from ..data.condition_files import condition_arrays
 from ..evaluation import Classification, Evaluation
-from ..files import check_replaceable, write_whole
+from ..files import check_replaceable, make_folder, write_whole
 from ..models.base import HasTrajectory, Model
 from ..plots import classifier_sections, grid_of, report, sections
 from ..recipes import RunFolder
@@ -32,9 +32,49 @@ def check_kind(out: Path) -> None:
         )
 
 
-def free_name(folder: Path) -> Path:
-    """The first of samples-1.png, samples-2.png, ... that is absent in `folder`."""
-    return next(file for i in count(1) if not (file := folder / f"samples-{i}.png").exists())
+def free_name(folder: Path, stem: str = "samples") -> Path:
+    """The first of samples-1.png, samples-2.png, ... that is absent in `folder`; `stem` is what
+    stands for samples.
+    """
+    return next(file for i in count(1) if not (file := folder / f"{stem}-{i}.png").exists())
+
+
+def output(folder: RunFolder, out: str | None, overwrite: bool, stem: str = "samples") -> Path:
+    """The file, or the folder of pictures, that a command writes.
+
+    Args:
+        folder: the run.
+        out: the value of --out; None for a new picture in RUN/samples.
+        overwrite: whether what exists is replaced.
+        stem: what a new picture is called.
+
+    Raises:
+        ValueError: if it exists, for its suffix, and for a folder that cannot be written to.
+    """
+    from .pictures import check_folder, is_folder
+
+    if out and is_folder(out):
+        check_folder(Path(out), folder.spec, overwrite)
+        return Path(out)
+
+    if not out:
+        _make_samples(folder)
+    file = Path(out) if out else free_name(folder.path / "samples", stem)
+    check_kind(file)
+    check_replaceable(file)
+    if file.exists() and not overwrite:
+        raise ValueError(f"--out {out!r}: exists already; give --overwrite or another file")
+    return file
+
+
+def _make_samples(folder: RunFolder) -> None:
+    """Make RUN/samples. ValueError where the run folder cannot be written to."""
+    try:
+        make_folder(folder.path / "samples")
+    except OSError as error:
+        raise ValueError(
+            f"{folder.path / 'samples'}: {error.strerror or error}; give --out FILE elsewhere"
+        ) from None
 
 
 def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
@@ -51,7 +91,7 @@ def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
 
     file = BytesIO()
     if out.suffix == ".png":
-        _write_png(file, grid_of(samples, spec))
+        file.write(png_bytes(grid_of(samples, spec)))
     elif out.suffix == ".npy":
         np.save(file, samples.x.numpy())
     else:
@@ -65,8 +105,11 @@ def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
     write_whole(out, file.getvalue())
 
 
-def _write_png(file: BytesIO, figure: Figure) -> None:
+def png_bytes(figure: Figure) -> bytes:
+    """The `figure` as a PNG file."""
+    file = BytesIO()
     figure.savefig(file, format="png", dpi=200)
+    return file.getvalue()
 
 
 def free_file(name: str, overwrite: bool, argument: str = "OUT") -> Path:

@@ -4,6 +4,7 @@ model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import UseAppendAction, arg
 
 if TYPE_CHECKING:
+    from ..lookup import Registry
     from ..recipes import RunFolder
     from ..sampling import Sampler
 
 DEFAULT_SOLVER = "dpmpp2m"
+MOST_SAMPLES = 1_000_000
+"""The largest number of samples, and of a batch."""
+
 _UNGUIDED = ("none", "cfg:1", "cfg:1.0")
 
 
@@ -119,20 +124,54 @@ class SamplerOptions:
     @staticmethod
     def epilog() -> None:
         """Print the solvers and guides by name, as they are registered, below the help."""
-        from rich.markup import escape
-        from rich.table import Table
-
         from ..process.guide import GUIDES
         from ..sampling import SOLVERS
-        from . import tables
 
-        console = tables.console()
-        registries: dict[str, Any] = {"solvers": SOLVERS, "guides": GUIDES}
-        for title, registry in registries.items():
-            table = Table(title=title, title_justify="left", show_header=False, box=None)
-            for name in registry:
-                entry = registry.entry(name)
-                table.add_row(escape(entry.form(name)), entry.help)
-                for key, meaning in entry.options.items():
-                    table.add_row(f"  :{key}=...", meaning)
-            console.print(table)
+        show_registries({"solvers": SOLVERS, "guides": GUIDES})
+
+
+def show_registries(registries: Mapping[str, Registry[Any]]) -> None:
+    """Print the names of `registries`, each with its line of help, under their titles."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from . import tables
+
+    console = tables.console()
+    for title, registry in registries.items():
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        for name in registry:
+            entry = registry.entry(name)
+            table.add_row(escape(entry.form(name)), entry.help)
+            for key, meaning in entry.options.items():
+                table.add_row(f"  :{key}=...", meaning)
+        console.print(table)
+
+
+def seed_range(text: str | None, count: int) -> range:
+    """The seeds of an option A:B.
+
+    Args:
+        text: A:B, or A for `count` seeds from A on; None for 0:count.
+        count: how many there are without B.
+
+    Raises:
+        ValueError: for what is no range of whole numbers from 0 to 2^63 - 1, and an empty one.
+    """
+    if text is None:
+        return range(count)
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last)) if colon else range(int(first), int(first) + count)
+    except ValueError:
+        raise ValueError(f"--seeds {text!r}: give A:B, two whole numbers, e.g. 0:64") from None
+
+    if seeds.stop - seeds.start > MOST_SAMPLES:
+        raise ValueError(
+            f"--seeds {text!r}: more than {MOST_SAMPLES:,} samples; give a shorter range"
+        )
+    if not seeds:
+        raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
+    if seeds.start < 0 or seeds.stop > 2**63:
+        raise ValueError(f"--seeds {text!r}: give seeds from 0 to 2^63 - 1, e.g. 0:64")
+    return seeds

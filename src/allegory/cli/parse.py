@@ -24,6 +24,7 @@ from ..lookup import pick
 from .compress import Compress
 from .decompress import Decompress
 from .demo import Demo
+from .edit import Edit
 from .evaluate import Evaluate
 from .help_text import with_paragraphs
 from .imports import take_imports
@@ -39,6 +40,7 @@ COMMANDS: dict[str, type[Command]] = {
     "train": Train,
     "sample": Sample,
     "evaluate": Evaluate,
+    "edit": Edit,
     "info": Info,
     "recipes": Recipes,
     "tune": Tune,

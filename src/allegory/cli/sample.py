@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
+from .options import (
+    DEFAULT_SOLVER,
+    MOST_SAMPLES,
+    RunOptions,
+    SamplerOptions,
+    optional,
+    seed_range,
+)
 
 if TYPE_CHECKING:
     from ..models.base import HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import Sampler
-
-_MOST_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +64,15 @@ class Sample(SamplerOptions, RunOptions):
         from ..progress import progress
         from . import tables
         from .conditions import chosen_conditions, samples_with
-        from .files import save_samples
+        from .files import output, save_samples
         from .pictures import is_folder, save_pictures
 
-        check_count("--count", self.count, 1, _MOST_SAMPLES)
-        check_count("--batch", self.batch, 1, _MOST_SAMPLES)
+        check_count("--count", self.count, 1, MOST_SAMPLES)
+        check_count("--batch", self.batch, 1, MOST_SAMPLES)
         folder, model = self.open()
         check_generative(model)
-        seeds = _seeds(self.seeds, self.count)
-        out = self._file(folder)
+        seeds = seed_range(self.seeds, self.count)
+        out = output(folder, self.out, self.overwrite)
 
         sampler = None
         figures: dict[str, object] = {"samples": len(seeds)}
@@ -99,27 +103,6 @@ class Sample(SamplerOptions, RunOptions):
                 save_samples(out, samples, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
-    def _file(self, folder: RunFolder) -> Path:
-        """The file or folder to write. ValueError if it exists, or for its suffix."""
-        from ..files import check_replaceable
-        from .files import check_kind, free_name
-        from .pictures import check_folder, is_folder
-
-        if self.out and is_folder(self.out):
-            check_folder(Path(self.out), folder.spec, self.overwrite)
-            return Path(self.out)
-
-        if not self.out:
-            _make_samples(folder)
-        out = Path(self.out) if self.out else free_name(folder.path / "samples")
-        check_kind(out)
-        check_replaceable(out)
-        if out.exists() and not self.overwrite:
-            raise ValueError(
-                f"--out {self.out!r}: exists already; give --overwrite or another file"
-            )
-        return out
-
     def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
         """The sampler of the options; without a solver, one tuned for the steps if there is one."""
         from ..recipes.tuned_files import load_tuned
@@ -140,36 +123,3 @@ class Sample(SamplerOptions, RunOptions):
                 f"make it with `allegory tune {folder.path} --steps {plain.steps}{more}`"
             )
         return plain
-
-
-def _make_samples(folder: RunFolder) -> None:
-    """Make RUN/samples. ValueError where the run folder cannot be written to."""
-    from ..files import make_folder
-
-    try:
-        make_folder(folder.path / "samples")
-    except OSError as error:
-        raise ValueError(
-            f"{folder.path / 'samples'}: {error.strerror or error}; give --out FILE elsewhere"
-        ) from None
-
-
-def _seeds(text: str | None, count: int) -> range:
-    """A:B, or 0:count."""
-    if text is None:
-        return range(count)
-    first, colon, last = text.partition(":")
-    try:
-        seeds = range(int(first), int(last)) if colon else range(int(first), int(first) + count)
-    except ValueError:
-        raise ValueError(f"--seeds {text!r}: give A:B, two whole numbers, e.g. 0:64") from None
-
-    if seeds.stop - seeds.start > _MOST_SAMPLES:
-        raise ValueError(
-            f"--seeds {text!r}: more than {_MOST_SAMPLES:,} samples; give a shorter range"
-        )
-    if not seeds:
-        raise ValueError(f"--seeds {text!r}: holds no seed; give A:B with A below B")
-    if seeds.start < 0 or seeds.stop > 2**63:
-        raise ValueError(f"--seeds {text!r}: give seeds from 0 to 2^63 - 1, e.g. 0:64")
-    return seeds

@@ -35,7 +35,8 @@ def psnr(
     if not 0 < width < math.inf:
         raise ValueError(f"width={width}: give the range of the data, such as 255")
     squared = (estimate.double() - truth.double()).flatten(1).square().mean(1)
-    return 10 * (width * width / squared).log10()
+    found: Tensor = 10 * (width * width / squared).log10()
+    return found
 
 
 def energy_score(
@@ -58,7 +59,8 @@ def energy_score(
     x = draws.double().flatten(2)
     distance = (x - truth.double().flatten(1)[:, None]).norm(dim=2).mean(1)
     pairs = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").sum((1, 2))
-    return distance - pairs / (2 * m * (m - 1))
+    score: Tensor = distance - pairs / (2 * m * (m - 1))
+    return score
 
 
 def _check(x: Tensor, truth: Tensor) -> None:

@@ -1,5 +1,6 @@
 r"""Edits of pictures, or of any items, by a diffusion model, in the data's own units.
 
+    edit                samples of p(item | measurement), by a method of `inverse`
     variations          SDEdit: samples from the item with noise (Meng et al. 2022)
     edit_by_inversion   the latent of the item by DDIM inversion, sampled with another condition
                         (Song et al. 2020, section 5.4)
@@ -17,15 +18,57 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..lookup import check_count, refuse_number
+from ..inverse import Measurement, Posterior
+from ..lookup import check_count, check_type, refuse_number
 from ..sampling import slerp
 from ..sampling.driver import OnStep
 from .editing import EditConfig, Editing, Edits
 
-__all__ = ["EditConfig", "Edits", "edit_by_inversion", "interpolations", "variations"]
+__all__ = ["EditConfig", "Edits", "edit", "edit_by_inversion", "interpolations", "variations"]
 
 _MOST = 100_000
 """Points of an interpolation."""
+
+
+def edit(
+    model: Any,
+    measurement: Measurement,
+    seeds: Sequence[int],
+    condition: Any = None,
+    config: EditConfig | None = None,
+) -> Edits:
+    """Samples of p(x | y): items that agree with what was measured of them.
+
+    Args:
+        model: a diffusion model.
+        measurement: of raw items, one each.
+        seeds: one integer per edit, the same for each item.
+        condition: of each item or of all, as for `model.sample`; None for none.
+        config: method and sampler; None for `EditConfig()`.
+
+    Returns:
+        len(seeds) edits of each item.
+
+    Raises:
+        ValueError: for a measurement of other items, no seeds, a strength, and what the method
+            refuses.
+    """
+    editing = Editing(model, config)
+    config = editing.config
+    check_type("measurement", measurement, Measurement, "a Measurement, e.g. by `measure`")
+    check_seeds(seeds)
+    if config.strength is not None:
+        raise ValueError(
+            f"strength={config.strength}: is for variations; a measurement says what is known"
+        )
+
+    rows = editing.rows(condition, len(measurement))
+    given = None if rows is None else rows.repeat_interleave(len(seeds), 0)
+    posterior = Posterior(model, measurement.repeat(len(seeds)), config.method, config.sampler)
+    drawn = posterior.sample(
+        [*seeds] * len(measurement), given, batch=config.batch, on_step=config.on_step
+    )
+    return Edits(drawn.x.reshape(len(measurement), len(seeds), *editing.spec.shape))
 
 
 def variations(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..conditions import rows_of
 from ..data.low_resolution import decode_given
+from ..inverse import Method
 from ..lookup import check_count, check_type
 from ..models.base import HasTrajectory, check_samples, device_of, evaluating
 from ..process.guide_items import check_items, condition_kind
@@ -32,13 +33,15 @@ class EditConfig:
     Args:
         sampler: solver, steps, grid and guides.
         strength: how much noise the items get, from 0 to 1 (`sampling.partial`); None for 0.5 in
-            variations, and for 1, a latent of noise, elsewhere.
+            variations, and for 1, a latent of noise, elsewhere. Measurements have none.
+        method: by which a measurement is taken into account (`inverse.METHODS`).
         batch: items that are computed at once.
         on_step: called as on_step(done, total) over the steps of all batches.
     """
 
     sampler: Sampler = field(default_factory=Sampler)
     strength: float | None = None
+    method: str | Method = "mmps"
     batch: int = 250
     on_step: OnStep | None = None
 
