@@ -57,6 +57,11 @@ if TYPE_CHECKING:
     from .process import RectifiedFlow as RectifiedFlow
     from .process import as_predict as as_predict
     from .process import grid as grid
+    from .recipes.edit import EditConfig as EditConfig
+    from .recipes.edit import edit as edit
+    from .recipes.edit import edit_by_inversion as edit_by_inversion
+    from .recipes.edit import interpolations as interpolations
+    from .recipes.edit import variations as variations
     from .recipes.front import open as open
     from .recipes.front import train as train
     from .sampling import Sampler as Sampler
@@ -118,6 +123,12 @@ _HOME = {
     "Measurement": "inverse",
     "measure": "inverse",
     "Posterior": "inverse",
+    # Edits of items
+    "edit": "recipes.edit",
+    "variations": "recipes.edit",
+    "edit_by_inversion": "recipes.edit",
+    "interpolations": "recipes.edit",
+    "EditConfig": "recipes.edit",
     # Exact densities and likelihoods
     "Mixture": "process",
     "Empirical": "process",

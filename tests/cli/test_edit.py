@@ -1,6 +1,4 @@
-"""`allegory edit`: what it writes, that pictures do not depend on one another, and one line for each
-mistake.
-"""
+"""`allegory edit`: what it writes, each picture by itself, and one line for each mistake."""
 
 import json
 

@@ -265,9 +265,9 @@ def _agreement(
     edits = found.x.shape[1]
     residual = measurement.repeat(edits).residual(found.x.flatten(0, 1).double())
     seen = measurement.observed
-    share = 1.0 if seen is None else seen.double().mean().item()
+    fraction = 1.0 if seen is None else seen.double().mean().item()
     figures: dict[str, object] = {
-        "residual": (residual.square().mean().item() / share) ** 0.5,
+        "residual": (residual.square().mean().item() / fraction) ** 0.5,
         "std": _mean(found.std),
     }
     if truth is not None:

@@ -51,12 +51,12 @@ class InputPictures:
             return InputPictures(self.x.expand(-1, 3, -1, -1), self.names, self.option).check(shape)
         if tuple(self.x.shape[1:]) != tuple(shape):
             raise ValueError(
-                f"{self.option}: {described(self.x.shape[1:])}; give {described(shape)}{remedy}"
+                f"{self.option}: {in_words(self.x.shape[1:])}; give {in_words(shape)}{remedy}"
             )
         return self
 
 
-def described(shape: Sequence[int]) -> str:
+def in_words(shape: Sequence[int]) -> str:
     """A `shape` (c, h, w) in words, such as "a grey picture of 28x28 pixels"."""
     kinds = {1: "a grey picture", 3: "a colour picture", 4: "a colour picture with transparency"}
     kind = kinds.get(shape[0], f"a picture of {shape[0]} channels")
@@ -104,7 +104,7 @@ def read_pictures(
     if len(shapes) > 1:
         first, second = sorted(shapes)[:2]
         raise ValueError(
-            f"{option}: {described(first)} and {described(second)}; give pictures of one kind"
+            f"{option}: {in_words(first)} and {in_words(second)}; give pictures of one kind"
         )
 
     x = torch.cat([x for x, _ in parts])
@@ -129,7 +129,7 @@ def read_mask(option: str, text: str) -> Bool[Tensor, "n h w"]:
 
 @dataclass(frozen=True)
 class _Format:
-    """How files are read: channels of arrays, size of pictures, and whether alpha is kept."""
+    """How files are read: channels of arrays, size of pictures, and what becomes of alpha."""
 
     channels: int
     size: int | None

@@ -4,6 +4,7 @@ from .accuracy import accuracy_over_log_snr, classifier_sections
 from .bound import bound_terms, bounds_compared
 from .conditioned import grid_of
 from .curve import training_curve
+from .edits import ShownEdits, edit_figure
 from .field import energy_surface, score_field
 from .loss_by_noise import loss_over_log_snr
 from .marginals import marginals
@@ -15,10 +16,12 @@ from .walkers import walkers
 
 __all__ = [
     "Section",
+    "ShownEdits",
     "accuracy_over_log_snr",
     "bound_terms",
     "bounds_compared",
     "classifier_sections",
+    "edit_figure",
     "energy_surface",
     "grid_of",
     "loss_over_log_snr",

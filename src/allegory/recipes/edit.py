@@ -26,8 +26,8 @@ from .editing import EditConfig, Editing, Edits
 
 __all__ = ["EditConfig", "Edits", "edit", "edit_by_inversion", "interpolations", "variations"]
 
-_MOST = 100_000
-"""Points of an interpolation."""
+_MAX_POINTS = 100_000
+"""Of an interpolation."""
 
 
 def edit(
@@ -180,7 +180,7 @@ def interpolations(
     """
     editing = Editing(model, config)
     editing.check(x)
-    check_count("count", count, 2, _MOST)
+    check_count("count", count, 2, _MAX_POINTS)
     if len(x) < 2:
         raise ValueError("x: one item; give two or more, between which to interpolate")
 

@@ -11,8 +11,6 @@ from torch import Tensor
 from ..inverse.operators import Blur, Downsample, Grey, Identity, LinearOperator, Mask
 from ..lookup import Registry
 
-Shape = tuple[int, ...]
-
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -42,11 +40,11 @@ class MeasuredTask:
             another is given.
     """
 
-    operator: Callable[[Shape, Degradation], LinearOperator]
+    operator: Callable[[tuple[int, ...], Degradation], LinearOperator]
     noise: float = 0.025
 
 
-def _inpaint(shape: Shape, given: Degradation) -> LinearOperator:
+def _inpaint(shape: tuple[int, ...], given: Degradation) -> LinearOperator:
     """All but the missing pixels."""
     if given.missing is None:
         raise ValueError("mask: none; say which pixels are missing, e.g. lower or center")
@@ -64,14 +62,14 @@ def _inpaint(shape: Shape, given: Degradation) -> LinearOperator:
     return Mask(known.expand(*missing.shape[:-2], *shape).clone(), shape)
 
 
-def _enlarge(shape: Shape, given: Degradation) -> LinearOperator:
+def _enlarge(shape: tuple[int, ...], given: Degradation) -> LinearOperator:
     """The means over blocks of pixels."""
     if given.factor is None:
         raise ValueError("factor: none; give the sides of a block of pixels, e.g. 4")
     return Downsample(shape, given.factor)
 
 
-def _colorize(shape: Shape, given: Degradation) -> LinearOperator:
+def _colorize(shape: tuple[int, ...], given: Degradation) -> LinearOperator:
     """The brightness of a colour picture."""
     if shape[0] < len(_LUMA):
         raise ValueError(
@@ -102,7 +100,7 @@ MEASURED_TASKS.register(
 )
 
 
-def blocks_between(small: Shape, whole: Shape) -> int | None:
+def blocks_between(small: tuple[int, ...], whole: tuple[int, ...]) -> int | None:
     """The factor by which a whole picture is larger than a small one; None where there is none.
 
     Args:

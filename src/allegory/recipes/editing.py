@@ -19,7 +19,7 @@ from ..process.guide_items import check_items, condition_kind
 from ..sampling import PartialSampler, Sampler
 from ..sampling.driver import OnStep
 
-_MOST = 1_000_000
+_MAX_BATCH = 1_000_000
 """Items that are computed at once."""
 
 Work = Callable[[Sequence[int], OnStep | None], Tensor]
@@ -85,7 +85,7 @@ class Editing:
     def __init__(self, model: Any, config: EditConfig | None) -> None:
         config = config or EditConfig()
         check_type("config", config, EditConfig, "an EditConfig, or None")
-        check_count("batch", config.batch, 1, _MOST)
+        check_count("batch", config.batch, 1, _MAX_BATCH)
         if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"model: a {type(model).__name__} is no diffusion model, it has no noise levels; "
@@ -103,7 +103,7 @@ class Editing:
         return self.model.denoiser
 
     def check(self, x: Tensor) -> None:
-        """ValueError for what are no raw items of the model."""
+        """ValueError for an `x` of other than raw items of the model."""
         check_type("x", x, Tensor, "raw items, (n, *shape)")
         shape = tuple(self.spec.shape)
         if tuple(x.shape[1:]) != shape or len(x) == 0:
@@ -112,7 +112,7 @@ class Editing:
             raise ValueError("x: holds NaN or infinite numbers; give finite ones")
 
     def encoded(self, x: Tensor) -> Tensor:
-        """Raw items in model space, on the device of the model."""
+        """Raw items x in model space, on the device of the model."""
         return self.spec.encode(x).to(device_of(self.model))
 
     def rows(self, condition: Any, count: int) -> Tensor | None:
@@ -144,7 +144,13 @@ class Editing:
         return torch.cat(found)
 
     def latents(self, partial: PartialSampler, x: Tensor, rows: Tensor | None) -> Tensor:
-        """The states of raw items at the first level by DDIM inversion."""
+        """The states of items at the first level, by DDIM inversion.
+
+        Args:
+            partial: the sampler that starts at that level.
+            x: raw items.
+            rows: of their conditions, or None.
+        """
 
         def inverted(places: Sequence[int], on_step: OnStep | None) -> Tensor:
             x0 = self.encoded(x[[*places]])
@@ -153,7 +159,13 @@ class Editing:
         return self.in_batches(len(x), inverted, is_last=False)
 
     def from_latents(self, partial: PartialSampler, x_t: Tensor, rows: Tensor | None) -> Tensor:
-        """The samples of states at the first level, by the steps of the inversion in reverse."""
+        """The samples of states at the first level, by the steps of the inversion in reverse.
+
+        Args:
+            partial: the sampler that starts at that level.
+            x_t: the states.
+            rows: of their conditions, or None.
+        """
 
         def sampled(places: Sequence[int], on_step: OnStep | None) -> Tensor:
             given = self.at(rows, places)

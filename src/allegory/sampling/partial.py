@@ -116,7 +116,7 @@ class PartialSampler:
     def inverted(
         self, predict: Predict, x0: Float[Tensor, "b *shape"], condition: Tensor | None = None
     ) -> Float[Tensor, "b *shape"]:
-        """x_t at the first level of which x0 is the sample, by DDIM inversion without guides.
+        """DDIM inversion to the first level, without guides: the x_t whose sample is x0.
 
         Args:
             predict: a network, oracle or other Predict.
@@ -173,7 +173,7 @@ class PartialSampler:
         condition: Tensor | None = None,
         on_step: OnStep | None = None,
     ) -> Float[Tensor, "b *shape"]:
-        """x0 of which x_t is the inversion: the steps of `inverted` in reverse, under the guides.
+        """The steps of `inverted` in reverse, under the guides: the x0 whose inversion is x_t.
 
         Args:
             predict: a network, oracle or other Predict, without guides.
