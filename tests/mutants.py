@@ -51,6 +51,85 @@ _ORACLE = "process/test_exact.py"
 _MCMC = "sampling/mcmc/test_langevin.py"
 
 MUTANTS = {
+    # Measurements
+    "centre of a kernel": Mutant(
+        "inverse/operators/blur.py",
+        "offset = torch.arange(len(kernel)) - len(kernel) // 2",
+        "offset = len(kernel) // 2 - torch.arange(len(kernel))",
+        "inverse/test_operators.py",
+    ),
+    "reflection with the edge": Mutant(
+        "inverse/operators/blur.py",
+        "period = max(2 * side - 2, 1)",
+        "period = max(2 * side - 1, 1)",
+        "inverse/test_operators.py",
+    ),
+    "adjoint of a blur": Mutant(
+        "inverse/operators/blur.py",
+        "[(rows.mT, columns) for rows, columns in self._terms]",
+        "[(rows, columns.mT) for rows, columns in self._terms]",
+        "inverse/test_operators.py",
+    ),
+    "adjoint of block means": Mutant(
+        "inverse/operators/images.py",
+        "return self.pseudo_inverse(y) / self.factor**2",
+        "return self.pseudo_inverse(y) / self.factor",
+        "inverse/test_operators.py",
+    ),
+    "Fourier samples without -k": Mutant(
+        "inverse/operators/fourier.py",
+        'object.__setattr__(self, "known", known | negative)',
+        'object.__setattr__(self, "known", known)',
+        "inverse/test_operators.py",
+    ),
+    "pseudo-inverse of a composition as a product": Mutant(
+        "inverse/operators/combined.py",
+        "return self.inner.row_gram is not None or self.diagonal is not None",
+        "return True",
+        "inverse/test_operators.py",
+    ),
+    "fingerprint without the shape": Mutant(
+        "inverse/operators/base.py",
+        'content.update(f"|{tuple(part.shape)}".encode())',
+        'content.update(b"|")',
+        "inverse/test_operators.py",
+    ),
+    "signs of random directions": Mutant(
+        "inverse/operators/matrix.py",
+        "rows: Tensor = (q * r.diagonal().sign()).mT",
+        "rows: Tensor = (q * q[0].sign()).mT",
+        "inverse/test_operators.py",
+    ),
+    "Poisson without the factorial": Mutant(
+        "inverse/likelihoods.py",
+        "counts * log_rate - rate - (counts + 1).lgamma()",
+        "counts * log_rate - rate",
+        "inverse/test_likelihoods.py",
+    ),
+    "Gaussian without its variance": Mutant(
+        "inverse/likelihoods.py",
+        "(2 * math.pi * variance).log()",
+        "math.log(2 * math.pi)",
+        "inverse/test_likelihoods.py",
+    ),
+    "noise of a measurement from the stream of the data": Mutant(
+        "inverse/likelihoods.py",
+        "eps = Noise(seeds, clean.shape[1:], Stream.MEASUREMENT)",
+        "eps = Noise(seeds, clean.shape[1:], Stream.DATA)",
+        "inverse/test_likelihoods.py",
+    ),
+    "far from the range of A": Mutant(
+        "inverse/possible.py",
+        "is_off = off > _OFF_RANGE * size",
+        "is_off = off > size",
+        "inverse/test_measurement.py",
+    ),
+    "raw measurement in model space": Mutant(
+        "inverse/measurement.py",
+        "y = self.y.double() - self.operator(centre",
+        "y = self.y.double() + self.operator(centre",
+        "inverse/test_measurement.py",
+    ),
     # Data
     "scale of each number, Jacobian": Mutant(
         "data/spec.py",

@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 def test_every_kind_of_part_is_one_file():
     table = re.findall(r"\| \[(.*?)\]\(.*\| (\d+) \|$", PAGE, re.MULTILINE)
     parts = [name for name in FILES if name.startswith("my_")]
-    assert len(table) == len(parts) == 8 and all(count == "1" for _, count in table)
+    assert len(table) == len(parts) == 9 and all(count == "1" for _, count in table)
 
 
 @pytest.mark.thorough
