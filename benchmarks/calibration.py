@@ -1,10 +1,10 @@
-"""Calibration of posterior samplers: which methods are rejected, on a mixture and on a trained model.
+"""Calibration of posterior samplers: which methods are rejected, on a mixture and on a model.
 
-    python -m benchmarks calibration                the mixture, whose posterior is known
-    python -m benchmarks calibration --run RUN      and a trained model of digits, with several tasks
+    python -m benchmarks calibration             the mixture, whose posterior is known
+    python -m benchmarks calibration --run RUN   and a trained model of digits, with several tasks
 
-On the mixture the items are exact draws and "exact" draws from the posterior in closed form; on the
-model the items are those of its own ancestral chain. Writes benchmarks/results/calibration.json.
+On the mixture "exact" draws from the posterior in closed form; items of the model are those of its
+own ancestral chain. Writes benchmarks/results/calibration.json.
 """
 
 import torch
@@ -28,6 +28,9 @@ class ExactPosterior:
         basis = mixture.axes if axes is None else axes.expand(len(self.means), -1, -1)
         self.covariances = basis @ torch.diag_embed(mixture.variances) @ basis.mT
         self.matrix, self.std = matrix, std
+
+    def __str__(self) -> str:
+        return "exact"
 
     def __call__(self, measurement: Measurement, seeds: range) -> torch.Tensor:
         """One draw per measurement."""

@@ -12,9 +12,11 @@ import numpy as np
 from ..data import Dataset, DataSpec, Items
 from ..data.condition_files import condition_arrays
 from ..evaluation import Classification, Evaluation
+from ..evaluation.calibration import Calibration
 from ..files import check_replaceable, make_folder, write_whole
 from ..models.base import HasTrajectory, Model
-from ..plots import classifier_sections, grid_of, report, sections
+from ..plots import calibration_sections, classifier_sections, grid_of, report, sections
+from ..plots.report_parts import keep_parts, part_html, with_part
 from ..recipes import RunFolder
 
 if TYPE_CHECKING:
@@ -156,5 +158,34 @@ def write_report(
     title = f"allegory: {folder.run.recipe}, a {kind} of {dataset.name}"
 
     page = folder.path / "report.html"
-    write_whole(page, report(title, found.rows(), pictures))
+    write_whole(page, keep_parts(report(title, found.rows(), pictures), _read(page)))
     return page
+
+
+def write_calibration(folder: RunFolder, found: Calibration) -> Path:
+    """Write the figures and pictures of a calibration into report.html, in place of those of the
+    same task and method.
+
+    Args:
+        folder: the run.
+        found: the calibration.
+
+    Returns:
+        The path of the report.
+    """
+    heading = f"Calibration of {found.method}: {found.task}. {found.verdict.capitalize()}."
+    part = part_html(heading, found.rows(), calibration_sections(found))
+    page = folder.path / "report.html"
+
+    title = f"allegory: {folder.run.recipe}, a diffusion model of {folder.run.source}"
+    key = f"calibration {found.task} {found.method}"
+    write_whole(page, with_part(_read(page), key, part, title))
+    return page
+
+
+def _read(page: Path) -> str | None:
+    """A report that is there; None for none, and for what is no text."""
+    try:
+        return page.read_text(encoding="utf-8") if page.is_file() else None
+    except UnicodeDecodeError:
+        return None

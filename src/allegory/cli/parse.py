@@ -21,6 +21,7 @@ from tyro.conf import (
 
 from .. import __version__
 from ..lookup import pick
+from .calibrate import Calibrate
 from .compress import Compress
 from .decompress import Decompress
 from .demo import Demo
@@ -44,6 +45,7 @@ COMMANDS: dict[str, type[Command]] = {
     "info": Info,
     "recipes": Recipes,
     "tune": Tune,
+    "calibrate": Calibrate,
     "compress": Compress,
     "decompress": Decompress,
     "verify": Verify,

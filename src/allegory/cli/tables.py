@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..evaluation import Figures
+    from ..evaluation.calibration import Calibration
+    from ..lookup import Registry
 
 
 def console(**choices: Any) -> Console:
@@ -88,6 +90,44 @@ def evaluation(as_json: bool, found: Figures, measured: str, files: Mapping[str,
     output.print(table)
     for name, file in files.items():
         output.print(f"{name}: {file}", soft_wrap=True, highlight=False, markup=False)
+
+
+def calibration(found: Calibration) -> None:
+    """Print the figures of a calibration (`found`), and its verdict."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    head = f"calibration of {found.method}: {found.task}, {found.items} items, {found.draws} draws"
+    table = Table(title=escape(head), title_justify="left")
+    table.add_column("figure")
+    for column in ("value", "standard error"):
+        table.add_column(column, justify="right")
+    for name, value, error, unit in found.rows():
+        shown = f"{_decimals(value)}{' ' + unit if unit else ''}"
+        table.add_row(escape(name), shown, "" if error is None else _decimals(error))
+
+    console().print(table)
+    note(False, f"{found.method}: {found.verdict}")
+
+
+def registries(by_title: Mapping[str, Registry[Any]]) -> None:
+    """Print the names of each registry with their help and options, below a title.
+
+    Args:
+        by_title: registries by their titles.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    output = console()
+    for title, registry in by_title.items():
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        for name in registry:
+            entry = registry.entry(name)
+            table.add_row(escape(entry.form(name)), escape(entry.help))
+            for key, meaning in entry.options.items():
+                table.add_row(escape(f"  :{key}=..."), escape(meaning))
+        output.print(table)
 
 
 def _decimals(value: float) -> str:

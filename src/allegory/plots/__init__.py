@@ -2,6 +2,7 @@
 
 from .accuracy import accuracy_over_log_snr, classifier_sections
 from .bound import bound_terms, bounds_compared
+from .calibration import calibration_sections, coverage_figure, draws_figure, rank_histograms
 from .conditioned import grid_of
 from .curve import training_curve
 from .edits import ShownEdits, edit_figure
@@ -20,13 +21,17 @@ __all__ = [
     "accuracy_over_log_snr",
     "bound_terms",
     "bounds_compared",
+    "calibration_sections",
     "classifier_sections",
     "edit_figure",
+    "coverage_figure",
+    "draws_figure",
     "energy_surface",
     "grid_of",
     "loss_over_log_snr",
     "marginals",
     "noising",
+    "rank_histograms",
     "report",
     "sample_grid",
     "score_field",

@@ -86,13 +86,20 @@ def report(
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style>"
     )
-    body = "\n".join([f"<h1>{escape(title)}</h1>", table_html(summary_rows), *map(section_html, sections)])
+    body = "\n".join(
+        [f"<h1>{escape(title)}</h1>", table_html(summary_rows), *map(section_html, sections)]
+    )
     start = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'
 
     return f"{start}<body><main>\n{body}\n</main></body></html>\n"
 
 
 def table_html(rows: Sequence[tuple[str, float, float | None, str]]) -> str:
+    """The HTML of a table of figures; "" without any.
+
+    Args:
+        rows: (name, value, standard error or None, unit) of each.
+    """
     if not rows:
         return ""
     lines = "\n".join(
@@ -127,6 +134,7 @@ def exponent(number: float) -> int:
 
 
 def section_html(section: Section) -> str:
+    """The HTML of a `section`: its heading, the picture, and the caption."""
     width, height = (round(inches * PIXELS_PER_INCH) for inches in section.figure.get_size_inches())
     return (
         f'<section><h2>{escape(section.title)}</h2>\n<figure><div class="picture">'

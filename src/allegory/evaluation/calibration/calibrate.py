@@ -115,7 +115,7 @@ def compare(
 
     return Calibration(
         task=config.task,
-        method=config.method if isinstance(config.method, str) else str(config.method),
+        method=str(getattr(config.method, "__name__", config.method)),
         chain=chain,
         items=count,
         draws=L,

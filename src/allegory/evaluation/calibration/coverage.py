@@ -113,7 +113,7 @@ def _coverage(level: float, found: Estimate) -> Coverage:
 def tarp_ranks(
     truth: Float[Tensor, "n *shape"],
     draws: Float[Tensor, "n draws *shape"],
-    references: Float[Tensor, "n *shape"],
+    references: Float[Tensor, "*like_truth"],
     seed: int = 0,
 ) -> Int64[Tensor, " n"]:
     """The rank of |x_i - r_i| among the |x_ij - r_i| (Lemos et al. 2023, algorithm 2).

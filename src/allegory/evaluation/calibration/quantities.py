@@ -46,7 +46,8 @@ def _projection(direction: Float[Tensor, "*shape"]) -> Quantity:
 
 
 def _norm(x: Tensor, measurement: Measurement) -> Tensor:
-    return x.flatten(1).norm(dim=1)
+    length: Tensor = x.flatten(1).norm(dim=1)
+    return length
 
 
 def _log_likelihood(x: Tensor, measurement: Measurement) -> Tensor:

@@ -66,7 +66,7 @@ _ONE_SIDED = 0.6
 
 
 def ranks(
-    truth: Float[Tensor, "n *any"], draws: Float[Tensor, "n draws *any"], seed: int = 0
+    truth: Float[Tensor, "n *any"], draws: Float[Tensor, "*n_draws_any"], seed: int = 0
 ) -> Int64[Tensor, "n *any"]:
     """How many of its draws are below each truth; among equal ones the place is random.
 
@@ -131,4 +131,5 @@ def _polynomials(count: int, degree: int) -> Float[Tensor, "count degree"]:
     place = torch.linspace(-1, 1, count, dtype=torch.float64)
     powers = place[:, None] ** torch.arange(degree + 1, dtype=torch.float64)
     basis, triangle = torch.linalg.qr(powers)
-    return (basis * triangle.diagonal().sign())[:, 1:] * math.sqrt(count)
+    found: Tensor = (basis * triangle.diagonal().sign())[:, 1:] * math.sqrt(count)
+    return found

@@ -107,7 +107,7 @@ class Calibration:
         """The result in one sentence."""
         if not self.rejected:
             return f"not rejected by {len(self.findings)} tests at level {self.level:g} together"
-        named = [f"{each.name} ({each.says}, p = {each.adjusted:.2g})" for each in self.rejections]
+        named = [f"{each.name} ({each.says}, {_p(each.adjusted)})" for each in self.rejections]
         return f"rejected by {', '.join(named)}"
 
     @property
@@ -151,6 +151,10 @@ class Calibration:
             "rejected": self.rejected,
             "verdict": self.verdict,
         }
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value > 1e-99 else "p < 1e-99"
 
 
 def _percent(found: Coverage | Estimate) -> tuple[float, float]:

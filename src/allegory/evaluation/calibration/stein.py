@@ -16,7 +16,7 @@ independent draws: h(x_j, x_k) becomes e_j e_k h(x_j, x_k) with random signs e (
 
 A smooth kernel sees little of a wrong scale in many dimensions. Stein's identity for it does:
 
-    E[(x - c).s(x)] = -d   for any c,      so that      1 + (s - s').(x - x') / 2d      has the mean 0
+    E[(x - c).s(x)] = -d   for any c,   so that   1 + (s - s').(x - x') / 2d   has the mean 0
 
 over independent x, x' of an item. Of draws with r times the right standard deviation of a Gaussian
 posterior the mean is 1 - r^2: positive where draws are too narrow.
@@ -67,7 +67,7 @@ class SteinTest:
 
 
 def stein_kernel(
-    x: Float[Tensor, "n draws d"], score: Float[Tensor, "n draws d"], length: float
+    x: Float[Tensor, "n draws d"], score: Float[Tensor, "*like_x"], length: float
 ) -> Float[Tensor, "n draws draws"]:
     """h(x_j, x_k) of all pairs of draws of each item, float64.
 
@@ -127,7 +127,7 @@ def median_length(x: Float[Tensor, "n draws d"]) -> float:
 
 def stein_test(
     x: Float[Tensor, "n draws *shape"],
-    score: Float[Tensor, "n draws *shape"],
+    score: Float[Tensor, "*like_x"],
     *,
     length: float | None = None,
     seed: int = 0,
