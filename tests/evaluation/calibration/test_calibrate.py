@@ -64,6 +64,7 @@ def test_the_exact_posterior_is_accepted(mixture, matrix, exact, seed):
 
 def test_a_method_that_ignores_y_is_rejected_by_the_log_likelihood(mixture, matrix):
     """The ranks of functions of x alone, and TARP, are uniform (Modrak et al. 2023)."""
+
     def prior(measurement, seeds):
         return mixture.sample(seeds)
 

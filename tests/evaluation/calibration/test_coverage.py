@@ -11,7 +11,7 @@ from allegory.evaluation.calibration import (
     region_coverage,
     tarp_ranks,
 )
-from allegory.evaluation.calibration.coverage import covered
+from allegory.evaluation.calibration.coverage import covered, varying
 
 F64 = torch.float64
 
@@ -71,15 +71,21 @@ def test_units_and_places_of_the_numbers_do_not_matter():
     """Scaling only truth and draws would leave the references far away, where all is covered."""
     truth, draws, references = normal(100, 3), normal(100, 15, 3, seed=1), normal(100, 3, seed=2)
     plain = tarp_ranks(truth, draws, references)
-    units = torch.tensor([1e4, 1.0, 1e-3], dtype=F64)
-    shift = torch.tensor([1e5, -7.0, 0.1], dtype=F64)
+    units = 1e4 * torch.tensor([5.0, 1.0, 2.0], dtype=F64)
+    shift = torch.tensor([1e5, -7.0, 1e9], dtype=F64)
     moved = [units * each + shift for each in (truth, draws, references)]
     assert torch.equal(tarp_ranks(*moved), plain)
 
 
-def test_a_number_that_never_varies_is_no_division_by_zero():
-    truth, draws, references = (torch.zeros(9, 2), torch.zeros(9, 4, 2), torch.zeros(9, 2))
-    assert tarp_ranks(truth, draws, references).max() <= 4
+def test_numbers_that_hardly_vary_do_not_take_the_distances():
+    """The border of pictures of digits: 1e-6 wide in the truth, 1e-5 in the draws."""
+    truth, draws, references = normal(300, 3), normal(300, 15, 3, seed=1), normal(300, 3, seed=2)
+    for each, width in ((truth, 1e-6), (draws, 1e-5), (references, 1e-6)):
+        each[..., 0] *= width
+    assert varying(references).tolist() == [False, True, True]
+    assert rank_test("tarp", tarp_ranks(truth, draws, references), 15).p > 0.01
+    nothing = (torch.zeros(9, 2), torch.zeros(9, 4, 2), torch.zeros(9, 2))
+    assert tarp_ranks(*nothing).max() <= 4
 
 
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])

@@ -24,7 +24,7 @@ from ...process.prediction import Predict, check_predict
 from ...progress import OnProgress
 from ..config import stage
 from .config import CalibrationConfig
-from .coverage import interval_coverage, region_coverage, tarp_ranks
+from .coverage import interval_coverage, region_coverage, tarp_ranks, varying
 from .draws import PosteriorDraws, draw_all, seeds_of
 from .quantities import default_quantities, values
 from .ranks import RankTest, rank_test, ranks
@@ -111,6 +111,8 @@ def compare(
     """
     count, L = drawn.draws.shape[:2]
     near = tarp_ranks(drawn.truth, drawn.draws, drawn.references, config.seed)
+    some = varying(drawn.references)
+    inside = interval_coverage(drawn.truth[:, some], drawn.draws[:, :, some], seed=config.seed)
     chain = "other draws from the prior" if config.prior is not None else config.sampler.describe()
 
     return Calibration(
@@ -124,7 +126,7 @@ def compare(
         ranks=tuple(_rank_tests(drawn, config)),
         tarp=rank_test("distance from a reference point", near, L),
         regions=region_coverage(near, L),
-        intervals=interval_coverage(drawn.truth, drawn.draws, seed=config.seed),
+        intervals=inside,
         stein=steins[0],
         chain_stein=steins[1],
         score_counts=True,

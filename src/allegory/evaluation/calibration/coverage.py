@@ -15,6 +15,11 @@ The distances of TARP are of numbers that are divided by their standard deviatio
 truth, the draws and the reference points alike. The reference points are other draws from the
 prior, so that the ranks of a method that draws from the prior and ignores y are uniform as well:
 TARP does not see it, and a function of x and y does (`quantities`).
+
+Numbers that hardly vary, such as the border of pictures of digits, would take all of these
+distances by differences that nobody sees: no standard deviation is taken to be below a tenth of the
+largest, and intervals are those of the numbers above it. Both are chosen by the reference points
+alone, which leaves the tests exact.
 """
 
 from __future__ import annotations
@@ -23,13 +28,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from ...process.bound import Estimate, estimate
 from .ranks import ranks
 from .significance import normal_p
 
+_VARIES = 0.1
+"""Of the largest standard deviation; numbers below it hardly vary."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """The credibilities at which coverage is reported."""
 
@@ -91,7 +98,7 @@ def interval_coverage(
     level: float = 0.9,
     seed: int = 0,
 ) -> Coverage:
-    """The coverage of the central interval of each number of an item, a mean over the numbers.
+    """The coverage of the central interval of each number of an item, a mean over its numbers.
 
     The standard error is that of independent items, whose numbers may depend on each other.
 
@@ -134,9 +141,18 @@ def tarp_ranks(
             "one reference point per item, and at least two items"
         )
     r = references.flatten(1).double()
-    unit = r.std(0)
-    unit = torch.where(unit > 0, unit, torch.ones_like(unit))  # a number that never varies
+    std = r.std(0)
+    unit = std.clamp(min=max(_VARIES * float(std.max()), 1e-300))
 
     near = ((truth.flatten(1).double() - r) / unit).norm(dim=1)
     scaled = (draws.flatten(2).double() - r[:, None]) / unit
     return ranks(near, scaled.norm(dim=2), seed)
+
+
+def varying(references: Float[Tensor, "n *shape"]) -> Bool[Tensor, "*shape"]:
+    """Which numbers of an item vary: those whose standard deviation over `references`, draws from
+    the prior, is at least a tenth of the largest.
+    """
+    std = references.double().std(0)
+    found: Tensor = std >= _VARIES * std.max()
+    return found

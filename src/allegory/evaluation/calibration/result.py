@@ -46,7 +46,7 @@ class Calibration:
         ranks: the ranks of functions of x and y (Talts et al. 2018).
         tarp: the ranks of the distances from a reference point (Lemos et al. 2023).
         regions: the expected coverage of TARP's regions.
-        intervals: the coverage of central 90 % intervals of each number.
+        intervals: the coverage of central 90 % intervals of each number that varies.
         stein: the kernel Stein discrepancy of the draws; None where it was left out.
         chain_stein: that of the prior's own items under its own score; None where it was left out.
         score_counts: whether the score is that of the items, so that its tests are part of the
