@@ -89,12 +89,20 @@ class Calibrate(RunOptions):
     def _config(self) -> CalibrationConfig:
         """The choices. ValueError, with the option's name, for one that means nothing."""
         from ..evaluation.calibration import CalibrationConfig
+        from ..evaluation.calibration.config import FEWEST_ITEMS
         from ..inverse import method_named
+        from ..lookup import check_count
+        from ..process.grid import MAX_STEPS
         from ..sampling import Sampler
 
         if not 0 < self.noise < float("inf"):
             raise ValueError(f"--noise {self.noise}; give a standard deviation above 0, e.g. 0.1")
         method_named(self.method)
+        check_count("--items", self.items, FEWEST_ITEMS, 10**7)
+        check_count("--draws", self.draws, 3, 10_000)
+        check_count("--batch", self.batch, 1, 10**7)
+        check_count("--steps", self.steps, 1, MAX_STEPS)
+        check_count("--seed", self.seed, 0, 2**30)
         return CalibrationConfig(
             method=self.method,
             items=self.items,

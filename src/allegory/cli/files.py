@@ -173,7 +173,7 @@ def write_calibration(folder: RunFolder, found: Calibration) -> Path:
     Returns:
         The path of the report.
     """
-    heading = f"Calibration of {found.method}: {found.task}. {found.verdict.capitalize()}."
+    heading = f"Calibration of {found.method}: {found.task}: {found.verdict}"
     part = part_html(heading, found.rows(), calibration_sections(found))
     page = folder.path / "report.html"
 

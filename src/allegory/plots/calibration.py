@@ -67,7 +67,8 @@ def calibration_sections(found: Calibration) -> list[Section]:
             coverage_figure(found),
             "How often a region of each credibility holds the item: balls around a draw from the "
             "prior (TARP, Lemos et al. 2023). Below the diagonal the draws are too sure. 99 % of "
-            "exact curves are in the band at each credibility.",
+            "exact curves are in the band at each credibility. The diamond is the coverage of the "
+            "central 90 % intervals of the numbers of an item, with its standard error.",
             f"A curve of coverage by credibility; regions of 90 % cover {100 * nine.mean:.1f} %.",
             made,
         ),

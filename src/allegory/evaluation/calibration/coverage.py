@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -37,7 +36,7 @@ from .significance import normal_p
 
 _VARIES = 0.1
 """Of the largest standard deviation; numbers below it hardly vary."""
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+CREDIBILITIES = (0.5, 0.8, 0.9, 0.95)
 """The credibilities at which coverage is reported."""
 
 
@@ -78,7 +77,7 @@ def covered(
 
 
 def region_coverage(
-    found: Int64[Tensor, " n"], draws: int, levels: Sequence[float] = LEVELS
+    found: Int64[Tensor, " n"], draws: int, levels: Sequence[float] = CREDIBILITIES
 ) -> tuple[Coverage, ...]:
     """The coverage of regions [0, p], one rank per item: TARP's expected coverage.
 

@@ -28,6 +28,8 @@ from .config import CalibrationConfig
 PosteriorSampler = Callable[[Measurement, Sequence[int]], Tensor]
 """(measurement, seeds) -> one draw from p(x | y) per measurement and seed."""
 
+_BATCH = 500
+"""Items of the chain that are computed at once."""
 _BLOCK = 10**9
 """Seeds between those of the items, the reference points, the noise and the posterior draws."""
 
@@ -129,7 +131,6 @@ def own_samples(
     sampler: Sampler,
     *,
     on_step: Callable[[int, int], None] | None = None,
-    batch: int = 500,
 ) -> Float[Tensor, "n *shape"]:
     """Samples of the ancestral chain of a Predict: the solver "ddpm" on the grid of a sampler.
 
@@ -139,11 +140,10 @@ def own_samples(
         seeds: one integer per item.
         sampler: gives steps, spacing, end, scaling and guides.
         on_step: called as on_step(done, total) over all batches.
-        batch: items that are computed at once.
     """
     guided = sampler.guided(predict)
     grid, device = sampler.grid(guided.path), device_of(predict)
-    parts = [seeds[start : start + batch] for start in range(0, len(seeds), batch)]
+    parts = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
     total = len(parts) * grid.steps
 
     found = []

@@ -120,11 +120,13 @@ class Calibration:
     def rows(self) -> list[Measure]:
         """The figures in reading order."""
         found = [Measure(f"p, {each.name}", each.p, None, "") for each in self.findings]
+
         covered = [
             Measure(f"coverage of {100 * each.level:g} % regions (TARP)", *_percent(each), "%")
             for each in self.regions
         ]
         inside = Measure("coverage of 90 % intervals", *_percent(self.intervals), "%")
+
         score = [
             Measure(name, each.discrepancy, each.error, "")
             for name, each in (
@@ -133,6 +135,7 @@ class Calibration:
             )
             if each is not None
         ]
+
         scales = [
             Measure(name, each.scale.mean, each.scale.error, "")
             for name, each in (
@@ -145,8 +148,8 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the verdict."""
-        kept = {name: value for name, value in vars(self).items() if name != "shown"}
-        return {name: _plain(value) for name, value in kept.items()} | {
+        values = {name: value for name, value in vars(self).items() if name != "shown"}
+        return {name: _plain(value) for name, value in values.items()} | {
             "findings": [asdict(each) for each in self.findings],
             "rejected": self.rejected,
             "verdict": self.verdict,

@@ -36,7 +36,7 @@ from .significance import normal_p
 
 RESAMPLES = 4999
 """Signs that are drawn for a p-value; the smallest one is 1 / (RESAMPLES + 1)."""
-_AT_ONCE = 250
+_BATCH = 250
 """Resamples that are computed at once."""
 
 
@@ -180,8 +180,8 @@ def _resampled(
     """The sums over all items and pairs of e_j e_k h_jk."""
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    for start in range(0, resamples, _AT_ONCE):
-        count = min(_AT_ONCE, resamples - start)
+    for start in range(0, resamples, _BATCH):
+        count = min(_BATCH, resamples - start)
         shape = (len(h), count, h.shape[1])
         signs = torch.randint(0, 2, shape, generator=generator, dtype=torch.int8).to(h) * 2 - 1
         parts.append(((signs @ h) * signs).sum((0, 2)))
