@@ -1115,6 +1115,67 @@ MUTANTS = {
         "[:, None] + energies",
         "guidance/test_compose.py",
     ),
+    # Calibration
+    "ranks without a random place": Mutant(
+        "evaluation/calibration/ranks.py",
+        "(place * (equal + 1)).floor().long()",
+        "0 * equal",
+        "evaluation/calibration/test_ranks.py",
+    ),
+    "ranks of the larger draws": Mutant(
+        "evaluation/calibration/ranks.py",
+        "below = (draws < truth[:, None]).sum(1)",
+        "below = (draws > truth[:, None]).sum(1)",
+        "evaluation/calibration/test_ranks.py",
+    ),
+    "TARP, reference points in other units": Mutant(
+        "evaluation/calibration/coverage.py",
+        "near = ((truth.flatten(1).double() - r) / unit).norm(dim=1)",
+        "near = (truth.flatten(1).double() / unit - r).norm(dim=1)",
+        "evaluation/calibration/test_coverage.py",
+    ),
+    "coverage of whole cells": Mutant(
+        "evaluation/calibration/coverage.py",
+        "return ((start + 1).clamp(max=high) - start.clamp(min=low)).clamp(min=0)",
+        "return ((start + 1 <= high) & (start >= low)).double()",
+        "evaluation/calibration/test_coverage.py",
+    ),
+    "Stein kernel, trace of the mixed derivative": Mutant(
+        "evaluation/calibration/stein.py",
+        "return first + second - 3 * squared * b**-2.5 / length**4",
+        "return first + second - squared * b**-2.5 / length**4",
+        "evaluation/calibration/test_stein.py",
+    ),
+    "Stein discrepancy with its diagonal": Mutant(
+        "evaluation/calibration/stein.py",
+        "h = h - torch.diag_embed(h.diagonal(dim1=1, dim2=2))",
+        "h = h + 0",
+        "evaluation/calibration/test_stein.py",
+    ),
+    "wild bootstrap with one sign for all": Mutant(
+        "evaluation/calibration/stein.py",
+        "shape = (len(h), count, h.shape[1])",
+        "shape = (len(h), count, 1)",
+        "evaluation/calibration/test_stein.py",
+    ),
+    "Holm without the number of tests left": Mutant(
+        "evaluation/calibration/significance.py",
+        "(len(p) - done) * p[place]",
+        "p[place]",
+        "evaluation/calibration/test_ranks.py",
+    ),
+    "the mean without the truth": Mutant(
+        "evaluation/calibration/calibrate.py",
+        "together = torch.cat([drawn.truth[:, None], drawn.draws], dim=1).flatten(2).double()",
+        "together = drawn.draws.flatten(2).double()",
+        "evaluation/calibration/test_calibrate.py",
+    ),
+    "score of the posterior without the measurement": Mutant(
+        "evaluation/calibration/score.py",
+        "value = value + measurement.log_likelihood(at)",
+        "value = value + 0",
+        "evaluation/calibration/test_calibrate.py",
+    ),
     # Models
     "input of a network": Mutant(
         "models/denoiser.py",

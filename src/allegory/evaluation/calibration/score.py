@@ -104,5 +104,5 @@ def _noised_score(
         return guide(predict)(x, level, condition).view("score").detach()
 
     at = linearised(predict, x, level, condition)
-    pull = at.gradient(measurement.log_likelihood(at.x0))
+    pull = at.gradient(measurement.log_likelihood)
     return at.prediction.view("score") + pull
