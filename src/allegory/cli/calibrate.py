@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from .options import RunOptions
+from .options import RunOptions, show_registries
 
 if TYPE_CHECKING:
     from ..evaluation.calibration import Calibration, CalibrationConfig
@@ -46,7 +46,8 @@ class Calibrate(RunOptions):
     method: Annotated[str, arg(metavar="NAME")] = "mmps"
     """How items are drawn given their measurements, one of the list below."""
     noise: float = 0.1
-    """Standard deviation of the noise of a measurement, in model units, where data are in [-1, 1].
+    """Standard deviation of the noise of a measurement in model units, where data are in [-1, 1]: 0.1
+    is a twentieth of their range.
     """
     items: int = 300
     """Items that are measured."""
@@ -143,9 +144,8 @@ class Calibrate(RunOptions):
         """Print the operators and methods by name, as they are registered, below the help."""
         from ..inverse import METHODS
         from ..inverse.operators import OPERATORS
-        from . import tables
 
-        tables.registries({"tasks": OPERATORS, "methods": METHODS})
+        show_registries({"tasks": OPERATORS, "methods": METHODS})
 
 
 def _report(folder: RunFolder, found: Calibration) -> tuple[Path | None, str]:

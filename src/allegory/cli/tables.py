@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..evaluation import Figures
     from ..evaluation.calibration import Calibration
-    from ..lookup import Registry
 
 
 def console(**choices: Any) -> Console:
@@ -108,26 +107,6 @@ def calibration(found: Calibration) -> None:
 
     console().print(table)
     note(False, f"{found.method}: {found.verdict}")
-
-
-def registries(by_title: Mapping[str, Registry[Any]]) -> None:
-    """Print the names of each registry with their help and options, below a title.
-
-    Args:
-        by_title: registries by their titles.
-    """
-    from rich.markup import escape
-    from rich.table import Table
-
-    output = console()
-    for title, registry in by_title.items():
-        table = Table(title=title, title_justify="left", show_header=False, box=None)
-        for name in registry:
-            entry = registry.entry(name)
-            table.add_row(escape(entry.form(name)), escape(entry.help))
-            for key, meaning in entry.options.items():
-                table.add_row(escape(f"  :{key}=..."), escape(meaning))
-        output.print(table)
 
 
 def _decimals(value: float) -> str:
