@@ -55,3 +55,17 @@ def test_nothing_is_solved_by_nothing():
     solved = gmres(product(normal(2, 3, 3, seed=8)), torch.zeros(2, 3, dtype=torch.float64))
     assert torch.equal(solved.x, torch.zeros(2, 3, dtype=torch.float64))
     assert torch.equal(solved.residual, torch.zeros(2, dtype=torch.float64))
+
+
+def test_it_stops_before_a_direction_in_which_a_positive_matrix_has_an_error():
+    # b = e_1 + e_2 meets the wrong eigenvalue -1 in the second product: one step is left.
+    diagonal = torch.tensor([[2.0, -1.0, 1.0], [2.0, 1.0, 1.0]], dtype=torch.float64)
+    b = torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]], dtype=torch.float64)
+    solved = gmres(product(torch.diag_embed(diagonal)), b, tolerance=1e-12, positive=True)
+
+    moved = diagonal[0] * b[0]
+    step = (moved @ b[0]) / (moved @ moved)
+    assert torch.allclose(solved.x[0], step * b[0])
+    assert torch.allclose(solved.x[1], b[1] / diagonal[1])
+    assert solved.products.tolist() == [1, 2]
+    assert solved.converged.tolist() == [False, True]

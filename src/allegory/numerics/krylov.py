@@ -47,6 +47,7 @@ def gmres(
     *,
     tolerance: float = 1e-6,
     most: int | None = None,
+    positive: bool = False,
 ) -> Solved:
     """The solution of M x = b for each item of a batch.
 
@@ -55,6 +56,8 @@ def gmres(
         b: the right-hand sides.
         tolerance: the relative residual at which an item stops.
         most: the largest number of products; None for as many as an item has numbers.
+        positive: whether v . M v >= 0 for every v by law, so that a v where it is below is an error
+            of M; an item stops before such a direction.
 
     Returns:
         The solution of each item.
@@ -84,10 +87,14 @@ def gmres(
         hessenberg[:, k + 1, k] = new
         basis.append(w / new.where(new > 0, torch.ones_like(new))[:, None])
 
+        if positive:
+            wrong = active & _is_indefinite(hessenberg[:, : k + 1, : k + 1])
+            _solve(found, wrong, basis[:k], hessenberg, norm)
+            active = active & ~wrong
+
         reached = ended | (rest.after(hessenberg, k) <= tolerance)
         stops = active & (reached | (k + 1 == most))
-        if bool(stops.any()):
-            _solve(found, stops, basis[: k + 1], hessenberg, norm)
+        _solve(found, stops, basis[: k + 1], hessenberg, norm)
         found.converged[stops & reached] = True
         active = active & ~stops
 
@@ -140,11 +147,20 @@ def _orthogonal(
     return w, size
 
 
+def _is_indefinite(h: Float[Tensor, "b k k"]) -> Bool[Tensor, " b"]:
+    """Whether v . M v is negative, beyond rounding, for some v of the space."""
+    values = torch.linalg.eigvalsh((h + h.mT) / 2)
+    rounding = _ROUNDING * h.shape[1] * torch.finfo(h.dtype).eps
+    return values[:, 0] < -rounding * values.abs().amax(1)
+
+
 def _solve(
     found: Solved, rows: Tensor, basis: list[Tensor], hessenberg: Tensor, norm: Tensor
 ) -> None:
     """The solution of the items that stop at this product, written into `found`."""
     k = len(basis)
+    if k == 0 or not bool(rows.any()):
+        return
     h = hessenberg[rows][:, : k + 1, :k]
     target = torch.zeros_like(h[:, :, :1])
     target[:, 0] = 1.0
