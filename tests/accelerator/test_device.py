@@ -16,6 +16,7 @@ from tests.training.toy import Numbers, Toy
 
 from allegory import VDM, Denoiser, Mixture, Path, sample
 from allegory.data import load
+from allegory.inverse import OPERATORS, measure, operator_named
 from allegory.likelihood import flow_log_prob, variational_bound
 from allegory.likelihood.decoder import Continuous
 from allegory.models import LearnedVariance
@@ -189,3 +190,21 @@ def test_a_planned_solver_is_captured_as_a_graph(solver, device):
     held.copy_(second)
     graph.replay()
     close(out, run(second), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_measurement_has_the_numbers_of_the_cpu(device, name):
+    numbers = {"downsample": 2, "projection": 5, "blur": 1}
+    entry = OPERATORS.entry(name)
+    full = name if entry.value is not None else f"{name}:{numbers.get(name, 0.5)}"
+    x = torch.rand(ITEMS, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    seen = measure(operator_named(full, (3, 8, 6)), x, 0.1)
+    moved = seen.to(torch.zeros((), device=device))
+
+    for one in (0, -1):
+        index = torch.tensor([0, one])
+        found = moved.rows(index).residual(x[index].to(device))
+        assert found.device.type == device.type
+        close(found.cpu(), seen.residual(x)[index], 1e-5)
+    back = moved.linear.pseudo_inverse(moved.y)
+    close(back.cpu(), seen.linear.pseudo_inverse(seen.y), 1e-3)
