@@ -49,6 +49,8 @@ _MULTI = "sampling/test_multistep.py sampling/test_single_step.py"
 _SDE = "sampling/test_stochastic.py sampling/test_sde.py"
 _ORACLE = "process/test_exact.py"
 _MCMC = "sampling/mcmc/test_langevin.py"
+_SPECTRAL = "inverse/test_spectral.py"
+_LINEAR = "inverse/test_linear_gaussian.py"
 
 MUTANTS = {
     # Measurements
@@ -1212,6 +1214,109 @@ MUTANTS = {
         "(v + 1) / 2",
         "v",
         "sampling/test_learned_variance.py",
+    ),
+    # Measurements: methods with steps of their own
+    "replacement, noise of its own for every level": Mutant(
+        "inverse/replacement.py",
+        "noised = noised + self.to.sigma * operator(loop.draw(x))",
+        "noised = noised + self.to.sigma * operator((x - self.to.alpha * x) / self.to.sigma)",
+        "inverse/test_replacement.py",
+    ),
+    "replacement, scale of y": Mutant(
+        "inverse/replacement.py",
+        "noised = self.to.alpha * self.measurement.y.to(x)",
+        "noised = self.measurement.y.to(x)",
+        "inverse/test_replacement.py",
+    ),
+    "RePaint, forward noise": Mutant(
+        "inverse/replacement.py",
+        "noise = added_noise_std(to.sigma, here, to)",
+        "noise = added_noise_std(here.sigma, here, to)",
+        "inverse/test_replacement.py",
+    ),
+    "DDNM, eps of the corrected x0": Mutant(
+        "inverse/null_space.py",
+        'guided = Prediction.solve("x0", x0, x_t, prediction.level)',
+        "guided = Prediction.of(x0, prediction.eps, prediction.level)",
+        _SPECTRAL,
+    ),
+    "DDNM+, noise that the measurement carries": Mutant(
+        "inverse/null_space.py",
+        "left = (new * new - (scale * carried).square()).clamp_min(0).sqrt()",
+        "left = torch.full_like(carried, new)",
+        _SPECTRAL,
+    ),
+    "DDNM+, coefficient of x0": Mutant(
+        "inverse/null_space.py",
+        "weight = float(s.alpha) - old * float(t.alpha / t.sigma)",
+        "weight = float(s.alpha)",
+        _SPECTRAL,
+    ),
+    "DDRM, which is less noisy": Mutant(
+        "inverse/ddrm.py",
+        "torch.where(alpha * std > sigma, by_noise, by_value)",
+        "torch.where(std > sigma, by_noise, by_value)",
+        _SPECTRAL,
+    ),
+    "DDRM, noise of a measured value": Mutant(
+        "inverse/ddrm.py",
+        "left = (sigma**2 - (self.eta_b * alpha * std).square())",
+        "left = (sigma**2 - self.eta_b * (alpha * std).square())",
+        _SPECTRAL,
+    ),
+    "decomposition, variance of a measured value": Mutant(
+        "inverse/decomposition.py",
+        "variance / divisor.square(), basis",
+        "variance / divisor, basis",
+        _SPECTRAL,
+    ),
+    "Gaussian given y, weight of the noise": Mutant(
+        "inverse/linear_gaussian.py",
+        "weight = (precision * measurement.variance.to(mean))",
+        "weight = (precision**0.5 * measurement.variance.to(mean))",
+        _LINEAR,
+    ),
+    "Matheron's rule, noise of y": Mutant(
+        "inverse/linear_gaussian.py",
+        "noise = measurement.variance.to(mean).sqrt() * draw(y)",
+        "noise = torch.zeros_like(y)",
+        _LINEAR,
+    ),
+    "DiffPIR, precision of x0": Mutant(
+        "inverse/diffpir.py",
+        "self.weight * float(t.alpha / t.sigma) ** 2",
+        "self.weight * float(s.alpha / s.sigma) ** 2",
+        _LINEAR,
+    ),
+    "square root, first column": Mutant(
+        "numerics/lanczos.py",
+        'torch.einsum("bij,bj,bj->bi", vectors, roots, vectors[:, 0])',
+        'torch.einsum("bij,bj,bj->bi", vectors, roots, vectors[:, -1])',
+        _LINEAR,
+    ),
+    "DAPS, noise of the level that is reached": Mutant(
+        "inverse/daps.py",
+        "self.to.mix(x0, loop.draw(x0))",
+        "loop.level.mix(x0, loop.draw(x0))",
+        "inverse/test_daps.py",
+    ),
+    "DAPS, variance of data of one width": Mutant(
+        "inverse/conditional_draws.py",
+        "below = math.hypot(alpha, sigma / self.data_std)",
+        "below = math.hypot(alpha, sigma)",
+        "inverse/test_daps.py",
+    ),
+    "DAPS by Tweedie, noise of y": Mutant(
+        "inverse/conditional_draws.py",
+        "residual = residual - variance.sqrt() * loop.draw(residual)",
+        "residual = residual - variance * loop.draw(residual)",
+        "inverse/test_daps.py",
+    ),
+    "split Gibbs, distance of the copies": Mutant(
+        "inverse/split_gibbs.py",
+        "loop.x, sigma / alpha, loop.draw)",
+        "loop.x, sigma, loop.draw)",
+        "inverse/test_daps.py",
     ),
 }
 
