@@ -5,6 +5,7 @@ from .daps import DAPS
 from .ddrm import DDRM
 from .diffpir import DiffPIR
 from .dps import DPS
+from .importance import ImportanceDraw
 from .likelihoods import FunctionLikelihood, Gaussian, Likelihood, Poisson
 from .measurement import Measurement, measure
 from .methods import METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
@@ -57,6 +58,7 @@ __all__ = [
     "Grey",
     "GuideMethod",
     "Identity",
+    "ImportanceDraw",
     "IsotropicGaussian",
     "Likelihood",
     "LinearOperator",
