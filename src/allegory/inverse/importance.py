@@ -56,7 +56,7 @@ class ImportanceDraw:
 
     count: int = 32
     inner: int = 10
-    log_snr: float | None = 0.0
+    log_snr: float | None = 2.0
     solver: str = "sde_dpmpp2m"
     twist: str | Twist = "tweedie"
 
@@ -137,7 +137,7 @@ METHODS.register(
     "daps_importance",
     DAPS(ImportanceDraw()),
     "daps with x0 chosen among several draws by p(y | x0); exact as these grow (Rubin 1987)",
-    make=lambda count, inner="10", log_snr="0": DAPS(
+    make=lambda count, inner="10", log_snr="2": DAPS(
         ImportanceDraw(int(count), int(inner), None if log_snr == "clean" else float(log_snr))
     ),
     parameter="candidates per item, a whole number",

@@ -30,6 +30,13 @@ def observed_numbers(measurement: Measurement) -> Bool[Tensor, "b m"]:
     return shaped.flatten(1)
 
 
+def used_numbers(observed: Bool[Tensor, "b m"]) -> Bool[Tensor, " m"]:
+    """Those `observed` of any item; the first, where nothing is of any."""
+    used = observed.any(0)
+    used[0] |= ~used.any()
+    return used
+
+
 def adjoints(operator: LinearOperator, observed: Bool[Tensor, "b m"], like: Tensor) -> list[Tensor]:
     """A^T e_j for each number that any item has measured.
 
@@ -39,7 +46,7 @@ def adjoints(operator: LinearOperator, observed: Bool[Tensor, "b m"], like: Tens
         like: gives dtype and device.
     """
     found = []
-    for j in observed.any(0).nonzero()[:, 0].tolist():
+    for j in used_numbers(observed).nonzero()[:, 0].tolist():
         one = torch.zeros(observed.shape, dtype=like.dtype, device=like.device)
         one[:, j] = observed[:, j].to(one)
 
@@ -55,12 +62,12 @@ def seen(operator: LinearOperator, x: Tensor, observed: Tensor) -> Float[Tensor,
         x: items.
         observed: which numbers of each measurement were measured.
     """
-    return operator(x).flatten(1)[:, observed.any(0)]
+    return operator(x).flatten(1)[:, used_numbers(observed)]
 
 
 def symmetric(covariance: Float[Tensor, "b c c"], observed: Bool[Tensor, "b m"]) -> Tensor:
     """The symmetric part of a `covariance`, and 0 for numbers that are not observed."""
-    known = observed[:, observed.any(0)].to(covariance)
+    known = observed[:, used_numbers(observed)].to(covariance)
     return (covariance + covariance.mT) / 2 * known[:, :, None] * known[:, None]
 
 
@@ -98,7 +105,7 @@ def gaussian_twist(
     residual = measurement.residual(found.prediction.x0).flatten(1)
     noise = measurement.variance.to(residual).expand(measurement.y.shape).flatten(1)
     if covariance.ndim == 3:
-        used = observed.any(0)
+        used = used_numbers(observed)
         observed, residual, noise = observed[:, used], residual[:, used], noise[:, used]
 
     known, std = observed.to(residual), noise.sqrt()
