@@ -1,6 +1,7 @@
 """Sequential Monte Carlo: the evidence without bias, moments as K grows, each item by itself."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from allegory.inverse import METHODS, Matrix, Measurement, Posterior
 from allegory.inverse.methods import ParticleProblem
+from allegory.inverse.particle_state import ParticleEvaluation, ParticleState
 from allegory.inverse.smc import FKSteering, TwistedSMC
-from allegory.process import Cosine, Mixture, Path, grid, kernel
+from allegory.process import Cosine, Mixture, Path, Prediction, grid, kernel
 from allegory.sampling import Sampler
 
 F64 = torch.float64
@@ -233,6 +235,24 @@ def test_a_reward_without_a_gradient_tilts_the_chain():
 
     with pytest.raises(ValueError, match=r"reward: returned \(8, 1\) for 8 items"):
         run(FKSteering(8, lambda x0, condition: x0), oracle, measurement, 5, [0])
+
+
+@pytest.mark.parametrize(
+    "potential, psi",
+    [("difference", [1, 3, 2, 5]), ("max", [1, 1 + 3, 1 + 3 + 3, 5]), ("sum", [1, 5, 11, 5])],
+)
+def test_the_potentials_of_rewards_1_3_2_and_5_at_the_end(potential, psi):
+    """log of the product of the potentials up to each step; that of the last makes it the reward."""
+    (level,) = PATH.levels([0.5])
+    x, zero = torch.zeros(1, 1, dtype=F64), torch.zeros(1, dtype=F64)
+    seen = ParticleEvaluation(Prediction.of(x, x, level), zero, None)
+    state = ParticleState(x, level, seen, zero, zero)
+    found = []
+    for number, value in enumerate((1.0, 3.0, 2.0, 5.0)):
+        state = replace(state, evaluation=None if number == 3 else seen)
+        state = state.with_value(zero + value, potential if number else None)
+        found.append(state.log_psi.item())
+    assert found == psi
 
 
 def test_methods_by_name():

@@ -264,7 +264,7 @@ class ParticleFilter:
             yield part, Some(self.problem.predict, measurement, condition)
 
 
-_NUMBERS_AT_ONCE = 2**18
+_NUMBERS_AT_ONCE = 2**17
 
 
 def _listed(numbers: Sequence[int]) -> str:
