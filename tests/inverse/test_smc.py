@@ -242,7 +242,7 @@ def test_a_reward_without_a_gradient_tilts_the_chain():
     [("difference", [1, 3, 2, 5]), ("max", [1, 1 + 3, 1 + 3 + 3, 5]), ("sum", [1, 5, 11, 5])],
 )
 def test_the_potentials_of_rewards_1_3_2_and_5_at_the_end(potential, psi):
-    """log of the product of the potentials up to each step; that of the last makes it the reward."""
+    """The log-products of potentials; that of the last step makes it the reward."""
     (level,) = PATH.levels([0.5])
     x, zero = torch.zeros(1, 1, dtype=F64), torch.zeros(1, dtype=F64)
     seen = ParticleEvaluation(Prediction.of(x, x, level), zero, None)
