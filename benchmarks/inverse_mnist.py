@@ -22,6 +22,7 @@ the training images in place of the network: there the difference is the error o
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -51,20 +52,21 @@ _VALIDATION_SEED, _TEST_SEED = 0, 10**6
 
 CHEAP = {
     "replacement": ("replacement",),
-    "ddnm_plus": ("ddnm_plus:0.5", "ddnm_plus:0.85", "ddnm_plus:1"),
-    "diffpir": ("diffpir:1", "diffpir:3", "diffpir:10"),
-    "daps": ("daps:0.3", "daps:0.5", "daps:1"),
+    "ddnm_plus": ("ddnm_plus:0.85",),
+    "diffpir": ("diffpir:1", "diffpir:5"),
+    "daps": ("daps:0.3", "daps:0.6"),
 }
 """Methods of one evaluation per step, and their settings."""
 
 WITH_GRADIENTS = {
-    "dps": ("dps:0.3", "dps:1", "dps:0.5:rule=likelihood", "dps:1:rule=likelihood"),
+    "dps": tuple(f"dps:{zeta}:rule=likelihood" for zeta in (0.1, 0.3, 1)),
     "pigdm": ("pigdm:0.5", "pigdm:1"),
-    "mmps": ("mmps:0.1:most=1", "mmps:0.1:most=3"),
+    "mmps": ("mmps:0.1",),
 }
 """Methods that take vector-Jacobian products, and their settings."""
 
-PARTICLES = {"tds": ("tds:8",)}
+PARTICLES = {"tds": ("tds:8:twist=isotropic",)}
+"""Methods with weighted particles; each draw is of a population of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +93,14 @@ class Bench:
         dataset: its data.
         counts: of validation and test images.
         steps: of cheap methods, and of those with gradients or particles.
+        has_particles: whether methods with particles are run.
     """
 
     model: Any
     dataset: Dataset
     counts: tuple[int, int]
     steps: tuple[tuple[int, ...], tuple[int, ...]]
+    has_particles: bool = False
 
     @property
     def half(self) -> float:
@@ -166,17 +170,22 @@ class Bench:
         scores = {each: self.scored(problem, "validation", *each)["energy score"] for each in known}
         return min(scores, key=lambda each: scores[each])
 
-    def compared(self, problem: Problem, has_particles: bool) -> dict[str, dict[str, Any]]:
-        """The figures of all methods on test images."""
-        found = {"prior": self.scored(problem, "test", "prior", 25) | {"setting": "25 steps"}}
+    def settings(self, problem: Problem) -> dict[str, tuple[str, int]]:
+        """The settings of all methods, by validation images."""
         cheap, dear = self.steps
         groups = [(CHEAP, cheap), (WITH_GRADIENTS, dear)]
-        groups += [(PARTICLES, dear)] if has_particles else []
+        groups += [(PARTICLES, dear[:1])] if self.has_particles else []
+        found = {"prior": ("prior", cheap[0])}
         for methods, counts in groups:
-            for name, settings in methods.items():
-                best = self.chosen(problem, settings, counts)
-                found[name] = self.scored(problem, "test", *best)
-                print(problem.name, name, json.dumps(found[name]), flush=True)
+            found |= {name: self.chosen(problem, each, counts) for name, each in methods.items()}
+        return found
+
+    def compared(self, problem: Problem) -> dict[str, dict[str, Any]]:
+        """The figures of all methods on test images."""
+        found = {}
+        for name, setting in self.settings(problem).items():
+            found[name] = self.scored(problem, "test", *setting)
+            print(problem.name, name, json.dumps(found[name]), file=sys.stderr, flush=True)
         return found
 
 
@@ -229,11 +238,7 @@ def agreement(x: Tensor, by_digit: Tensor, labels: Tensor, digit_of: Any) -> dic
 
 
 def labels_compared(
-    bench: Bench,
-    problem: Problem,
-    settings: dict[str, tuple[str, int]],
-    digit_of: Callable[[Tensor], Tensor],
-    with_oracle: bool,
+    bench: Bench, problem: Problem, digit_of: Callable[[Tensor], Tensor], with_oracle: bool
 ) -> dict[str, dict[str, Any]]:
     """The spread of labels of inpainted digits, against that of the reference."""
     items = bench.items("test")
@@ -256,12 +261,13 @@ def labels_compared(
     }
     path = bench.model.denoiser.path
     oracle = Empirical(bench.dataset.spec.encode(bench.dataset.train.x), path)
-    for name, (method, steps) in settings.items():
+    for name, (method, steps) in bench.settings(problem).items():
         found[f"{name}, network"] = row(bench.draws(measurement, method, steps, _TEST_SEED))
         if with_oracle and name != "prior":
             x = bench.draws(measurement, method, steps, _TEST_SEED, oracle)
             found[f"{name}, exact denoiser"] = row(x)
-        print(name, {key: each for key, each in found.items() if key.startswith(name)}, flush=True)
+        shown = {key: each for key, each in found.items() if key.startswith(name)}
+        print(json.dumps(shown), file=sys.stderr, flush=True)
     return found
 
 
@@ -317,52 +323,35 @@ def opened(run: str | None, recipe: str, data: str | None, minutes: float) -> Ru
     return execute(made, Path(tempfile.mkdtemp()) / recipe)[0]
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures, and the sheet."""
-    torch.set_num_threads(1)
-    count = arguments.count
-    small = opened(arguments.digits, "digits", None, 4)
-    digits = Bench(small.model(), load("digits"), (30, count), ((25, 50), (25, 50)))
-    large = opened(arguments.run, "mnist", arguments.data, 38)
-    mnist = Bench(large.model(), load(arguments.data), (8, -(-count // 4)), ((25, 100), (25,)))
+def digits_measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures of the digits."""
+    folder = opened(arguments.digits, "digits", None, 4)
+    steps = ((50,), (25,))
+    bench = Bench(folder.model(), load("digits"), (30, arguments.count), steps, True)
+    spec = bench.dataset.spec
+    found = {f"digits, {each.name}": bench.compared(each) for each in problems(spec, 0.8)}
 
-    found: dict[str, Any] = {"counts": {"digits": digits.counts[1], "mnist": mnist.counts[1]}}
-    for name, bench, blur in (("digits", digits, 0.8), ("mnist", mnist, 1.5)):
-        for problem in problems(bench.dataset.spec, blur):
-            key = f"{name}, {problem.name}"
-            found[key] = bench.compared(problem, has_particles=bench is digits)
-
-    first = found[f"mnist, {problems(mnist.dataset.spec, 1.5)[0].name}"]
-    shown = {name: row["setting"] for name, row in first.items() if name != "prior"}
-    sheet(mnist, lower_half(mnist.dataset.spec, 0.1), shown, RESULTS / "inverse_mnist.png")
-
-    svm = LabelClassifier.fit(digits.dataset.train, digits.dataset.spec)
-    problem = lower_half(digits.dataset.spec, 0.5)
-    settings = chosen_settings(digits, problem, has_particles=True)
-    found[f"labels, digits, {problem.name}"] = labels_compared(
-        digits, problem, settings, svm.predict, with_oracle=True
-    )
-
-    judge = fitted(image_network(), mnist.dataset.train.x, mnist.dataset.train.labels, epochs=1)
-    problem = lower_half(mnist.dataset.spec, 2.0)
-    settings = chosen_settings(mnist, problem, has_particles=False)
-    found[f"labels, mnist, {problem.name}"] = labels_compared(
-        mnist, problem, settings, lambda x: judge.log_probs(x).argmax(1), with_oracle=False
-    )
-    return found
+    machine, problem = LabelClassifier.fit(bench.dataset.train, spec), lower_half(spec, 0.5)
+    labels = labels_compared(bench, problem, machine.predict, with_oracle=True)
+    return found | {f"labels, digits, {problem.name}": labels}
 
 
-def chosen_settings(
-    bench: Bench, problem: Problem, has_particles: bool
-) -> dict[str, tuple[str, int]]:
-    """The settings of all methods on a problem, by validation images."""
-    cheap, dear = bench.steps
-    groups = [(CHEAP, cheap), (WITH_GRADIENTS, dear)]
-    groups += [(PARTICLES, dear)] if has_particles else []
-    found = {"prior": ("prior", 25)}
-    for methods, counts in groups:
-        found |= {name: bench.chosen(problem, each, counts) for name, each in methods.items()}
-    return found
+def mnist_measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures of MNIST, and the sheet."""
+    folder = opened(arguments.run, "mnist", arguments.data, 38)
+    counts = (4, -(-arguments.count // 6))
+    bench = Bench(folder.model(), load(arguments.data), counts, ((50,), (25,)))
+    spec, train = bench.dataset.spec, bench.dataset.train
+    found = {f"mnist, {each.name}": bench.compared(each) for each in problems(spec, 1.5)}
+
+    first = lower_half(spec, 0.1)
+    rows = found[f"mnist, {first.name}"]
+    shown = {name: row["setting"] for name, row in rows.items() if name != "prior"}
+    sheet(bench, first, shown, RESULTS / "inverse_mnist.png")
+
+    judge, problem = fitted(image_network(), train.x, train.labels, epochs=1), lower_half(spec, 2.0)
+    labels = labels_compared(bench, problem, lambda x: judge.log_probs(x).argmax(1), False)
+    return found | {f"labels, mnist, {problem.name}": labels}
 
 
 def main() -> None:
@@ -374,15 +363,24 @@ def main() -> None:
     parser.add_argument("--digits", help="a run of the digits; trained anew if not given")
     parser.add_argument("--data", default="hub:ylecun/mnist", help="where MNIST is")
     parser.add_argument(
-        "--count", type=int, default=100, help="test images of the digits; a quarter of MNIST"
+        "--count", type=int, default=60, help="test images of the digits; a sixth of MNIST"
+    )
+    parser.add_argument(
+        "--only", choices=("digits", "mnist"), help="the others are left as they are"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
 
-    started = time.process_time()
-    found = measured(arguments)
-    found["seconds of one core"] = {"all": {"seconds": time.process_time() - started}}
-    (RESULTS / "inverse_mnist.json").write_text(json.dumps(found, indent=1) + "\n")
+    torch.set_num_threads(1)
+    file = RESULTS / "inverse_mnist.json"
+    found: dict[str, Any] = {}
+    for name, work in {"digits": digits_measured, "mnist": mnist_measured}.items():
+        if arguments.only in (None, name):
+            found |= work(arguments)
+
+    before = json.loads(file.read_text()) if arguments.only and file.exists() else {}
+    found = before | found
+    file.write_text(json.dumps(found, indent=1) + "\n")
     if arguments.json:
         print(json.dumps(found))
 
