@@ -261,3 +261,62 @@ def test_runs_that_are_not_of_pictures(fails, tmp_path, odd):
     main(["train", "toy", "--steps", "1", "--out", str(tmp_path / "run")])
     said = fails("edit", tmp_path / "run", "--task", "denoise", "--input", odd / "fits.png")
     assert "the items of this run, of shape (2,), are no pictures; in Python" in said
+
+
+@pytest.fixture(scope="module")
+def colour_run(tmp_path_factory):
+    """A run of two steps on colour images of 4x4 pixels."""
+    folder = tmp_path_factory.mktemp("colour")
+    x = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 4)).astype(np.uint8)
+    np.savez(folder / "data.npz", x=x)
+    words = ["--steps", "2", "--model.network.channels", "8", "--training.batch_size", "8"]
+    data = ["--data", str(folder / "data.npz")]
+    main(["train", "images", *data, "--out", str(folder / "run"), *words])
+    return folder / "run"
+
+
+def test_colorize(colour_run, odd, tmp_path, capsys, fails):
+    rng = np.random.default_rng(1)
+    colours = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    picture = Image.fromarray(colours)
+    picture.save(tmp_path / "colour.png")
+    picture.convert("L").save(tmp_path / "grey.png")
+
+    words = ["--task", "colorize", *QUICK, "--method", "pigdm", "--noise", "3"]
+    out = tmp_path / "x.npz"
+    run(capsys, colour_run, "--input", tmp_path / "grey.png", *words, "--out", out)
+    found = np.load(out)
+    assert found["x"].shape == (1, 2, 3, 4, 4) and found["input"].shape == (1, 1, 4, 4)
+    luma = found["x"][0].astype(float).transpose(0, 2, 3, 1) @ [0.299, 0.587, 0.114]
+    assert abs(luma - found["input"][0, 0]).mean() < 10  # a few times the noise
+
+    whole = ["--input", tmp_path / "colour.png"]
+    said = fails("edit", colour_run, *whole, *words)
+    assert "a colour picture of 4x4 pixels; give a grey picture of 4x4 pixels, or --degr" in said
+    run(capsys, colour_run, *whole, *words, "--degrade", "--out", out, "--overwrite")
+    found = np.load(out)
+    expected = colours @ [0.299, 0.587, 0.114]
+    assert abs(found["input"][0, 0] - expected).max() < 5 * 3
+    np.testing.assert_array_equal(found["original"][0].transpose(1, 2, 0), colours)
+
+
+def test_a_grey_picture_is_one_of_colour(colour_run, odd, tmp_path, capsys):
+    words = ["--task", "variations", *QUICK, "--out", tmp_path / "x.npz"]
+    run(capsys, colour_run, "--input", odd / "white.png", *words)
+    assert np.load(tmp_path / "x.npz")["input"].shape == (1, 3, 4, 4)
+
+
+def test_transparency_is_said(colour_run, tmp_path, capsys):
+    Image.fromarray(np.full((4, 4, 4), 99, np.uint8)).save(tmp_path / "clear.png")
+    words = ["--task", "variations", *QUICK, "--out", tmp_path / "x.npy"]
+    main(["edit", str(colour_run), "--input", str(tmp_path / "clear.png"), *map(str, words)])
+    assert "the transparency is left out" in capsys.readouterr().err
+
+
+def test_arrays_in_another_unit_are_said(small_run, pictures, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", pictures[1] / 255)
+    words = ["--task", "variations", *QUICK, "--out", tmp_path / "y.npy"]
+    main(["edit", str(small_run[0]), "--input", str(tmp_path / "x.npy"), *map(str, words)])
+    assert "the data are from 0 to 255; arrays are taken in the data's own" in (
+        capsys.readouterr().err
+    )

@@ -6,8 +6,9 @@ from tests.helpers.models import untrained
 
 from allegory import Mixture
 from allegory.data import DataSpec
+from allegory.inverse import Mask, Measurement
 from allegory.process import LinearLogSNR, Path
-from allegory.recipes.edit import EditConfig, edit_by_inversion, interpolations, variations
+from allegory.recipes.edit import EditConfig, edit, edit_by_inversion, interpolations, variations
 from allegory.sampling import Sampler, invert, sample, slerp
 
 SPEC = DataSpec((2,), -10.0, 10.0, classes=2)
@@ -47,6 +48,23 @@ def test_little_noise_leaves_the_item_and_much_forgets_it():
     means = 10 * model.denoiser.means.float()
     torch.testing.assert_close(far.mean.float(), means, rtol=0, atol=0.3)
     torch.testing.assert_close(far.std.float(), torch.ones(2, 2), rtol=0, atol=0.21)
+
+
+def test_edits_of_a_measurement_are_draws_of_the_posterior():
+    """Of N(m, 1) in each number and y = x_1 + 0.5 eps: x_1 is N(m + 0.8 (y - m), 0.2), and x_2 is
+    as it was. 5 standard errors of 400 draws.
+    """
+    model = Exact()
+    seen = Measurement(Mask(torch.tensor([True, False])), torch.tensor([[7.0, 0], [-5.0, 0]]), 0.5)
+    found = edit(model, seen, range(400), condition=[0, 1], config=config(40))
+    mean = 10 * model.denoiser.means.float()
+    mean[:, 0] += 0.8 * (torch.tensor([7.0, -5.0]) - mean[:, 0])
+    std = torch.tensor([0.2**0.5, 1.0]).expand(2, 2)
+    assert ((found.mean.float() - mean).abs() < 5 * std / 20).all()
+    assert ((found.std.float() / std - 1).abs() < 5 / 800**0.5).all()
+
+    alone = edit(model, seen.rows([1]), [7], condition=1, config=config(40, batch=1))
+    torch.testing.assert_close(alone.x[0, 0], found.x[1, 7])
 
 
 def test_the_strength_of_variations_is_a_half():
@@ -164,5 +182,10 @@ def test_bad_input():
         interpolations(model, X, 1)
     with pytest.raises(ValueError, match="no diffusion model"):
         variations(torch.nn.Linear(1, 1), X, [0])
+    seen = Measurement(Mask(torch.tensor([True, False])), X, 0.5)
+    with pytest.raises(ValueError, match=r"strength=0\.5: is for variations"):
+        edit(model, seen, [0], config=EditConfig(strength=0.5))
+    with pytest.raises(ValueError, match="unknown method 'nope'"):
+        edit(model, seen, [0], config=EditConfig(method="nope"))
     with pytest.raises(ValueError, match="batch=0"):
         variations(model, X, [0], config=EditConfig(batch=0))
