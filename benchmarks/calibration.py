@@ -9,7 +9,6 @@ own ancestral chain. Writes benchmarks/results/calibration.json.
 
 import torch
 
-from allegory.inverse import Matrix
 from allegory.inverse.measurement import Measurement
 from allegory.process import Mixture
 from allegory.process.noise import Noise, Stream

@@ -7,8 +7,9 @@ p(x0 | x_t) is taken to be N(x0hat, C) with its true covariance C = (sigma^2 / a
 
 up to the derivative of C. It is exact for Gaussian data, of any covariance. The linear equation is
 solved by GMRES, one vector-Jacobian product each, until the residual is small; without noise its
-solution is that of the pseudo-inverse. A covariance has no negative variance, and J of a network may
-have one at high noise, where sigma^2 / alpha magnifies its errors: the Krylov space ends before it.
+solution is that of the pseudo-inverse. A covariance has no negative variance, and J of a network
+may have one at high noise, where sigma^2 / alpha magnifies its errors: the Krylov space ends before
+it.
 """
 
 from __future__ import annotations

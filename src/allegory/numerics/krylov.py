@@ -151,7 +151,8 @@ def _is_indefinite(h: Float[Tensor, "b k k"]) -> Bool[Tensor, " b"]:
     """Whether v . M v is negative, beyond rounding, for some v of the space."""
     values = torch.linalg.eigvalsh((h + h.mT) / 2)
     rounding = _ROUNDING * h.shape[1] * torch.finfo(h.dtype).eps
-    return values[:, 0] < -rounding * values.abs().amax(1)
+    indefinite: Tensor = values[:, 0] < -rounding * values.abs().amax(1)
+    return indefinite
 
 
 def _solve(
