@@ -2,7 +2,7 @@
 
 import torch
 
-from allegory.inverse import Gaussian, Mask, Matrix, Measurement
+from allegory.inverse import GaussianNoise, Mask, Matrix, Measurement
 from allegory.process import LinearLogSNR, Mixture, Path
 
 SHAPE = (1, 3, 2)
@@ -21,7 +21,9 @@ def masks(count: int) -> Measurement:
     """A mask and a standard deviation of its own per item."""
     known = normal(count, *SHAPE, seed=1) > 0
     std = 0.2 + 0.3 * torch.arange(count, dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, *SHAPE)
-    return Measurement(Mask(known, SHAPE), normal(count, *SHAPE, seed=2) * known, Gaussian(std))
+    return Measurement(
+        Mask(known, SHAPE), normal(count, *SHAPE, seed=2) * known, GaussianNoise(std)
+    )
 
 
 def matrices(count: int) -> Measurement:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from allegory.inverse import Matrix, Posterior, measure, method_named
+from allegory.inverse import Matrix, Posterior, measure, posterior_method
 from allegory.process import Mixture, Path
 from allegory.sampling import Sampler
 from allegory.sampling.loop import SamplingLoop
@@ -37,7 +37,7 @@ def test_a_step_is_along_the_gradient_of_the_misfit(problem, rule):
 
     found = {}
     for scale in (0, 2):
-        plan = method_named(f"dps:{scale}:rule={rule}").plan(measurement, [t, s])
+        plan = posterior_method(f"dps:{scale}:rule={rule}").plan(measurement, [t, s])
         loop = SamplingLoop(prior, x, t, None, torch.zeros_like)
         found[scale] = loop.run(plan)
     change = (found[2] - found[0]) / 2

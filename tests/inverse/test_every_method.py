@@ -6,7 +6,7 @@ from tests.helpers.inverse_problems import SHAPE, masks, matrices, mixture
 from tests.helpers.models import untrained
 
 from allegory.data import DataSpec
-from allegory.inverse import METHODS, Mask, Measurement, Posterior
+from allegory.inverse import POSTERIOR_METHODS, Mask, Measurement, Posterior
 from allegory.sampling import Sampler
 
 BY_NAME = {"dps": "dps:0.2"}
@@ -17,7 +17,7 @@ STEPS = {"daps_chain": 6}
 
 
 @pytest.mark.parametrize("measured", [masks, matrices])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", POSTERIOR_METHODS)
 def test_a_draw_is_the_same_alone_and_in_a_batch_with_other_measurements(name, measured):
     measurement, sampler = measured(4), Sampler(steps=4)
     together = Posterior(mixture(), measurement, name, sampler).sample(range(10, 14)).x
@@ -28,7 +28,7 @@ def test_a_draw_is_the_same_alone_and_in_a_batch_with_other_measurements(name, m
     assert not torch.allclose(together[0], together[3], atol=1e-2)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", POSTERIOR_METHODS)
 def test_batches_do_not_change_a_draw(name):
     posterior = Posterior(mixture(), masks(3), name, Sampler(steps=3))
     one, parts = posterior.sample(range(3)).x, posterior.sample(range(3), batch=2).x
@@ -36,7 +36,7 @@ def test_batches_do_not_change_a_draw(name):
 
 
 @pytest.mark.parametrize("scaling", ["ve", "flow"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", POSTERIOR_METHODS)
 def test_every_path_is_served(name, scaling):
     # One number of each item is known almost exactly; every method keeps near it.
     known = torch.zeros(SHAPE, dtype=torch.bool)
@@ -55,7 +55,7 @@ def test_every_path_is_served(name, scaling):
     assert float((found[:, 0, 0, 0] - 0.7).abs().median()) < 0.3
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", POSTERIOR_METHODS)
 def test_a_model_takes_and_gives_raw_items(name):
     spec = DataSpec((1, 4, 4), 0.0, 255.0, levels=256)
     model = untrained(spec)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from allegory.inverse import (
-    Composition,
+    ComposedOperator,
     Identity,
     Mask,
     Matrix,
@@ -45,7 +45,7 @@ OPERATORS = {
     "matrix": Matrix(matrix(5)),
     "rank_deficient": Matrix(matrix(6, rank=3)),
     "tall": Matrix(matrix(20)),
-    "composition": Composition(Matrix(normal(4, DIMS, seed=5)), Mask(KNOWN)),
+    "composition": ComposedOperator(Matrix(normal(4, DIMS, seed=5)), Mask(KNOWN)),
     "scaled": Scaled(normal(DIMS, seed=6), (DIMS,)),
     "crop": operator_named("crop:0.5", IMAGE),
     "blur": operator_named("blur:0.6", IMAGE),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from allegory.inverse import FunctionLikelihood, Gaussian, Poisson
+from allegory.inverse import FunctionNoise, GaussianNoise, PoissonNoise
 from allegory.process.noise import Noise, Stream
 
 SHAPE = (2, 3)
@@ -23,12 +23,12 @@ STD = normal(*SHAPE, seed=1).abs() + 0.1
 def test_gaussian_is_the_density_of_torch(std):
     y, clean = normal(5, *SHAPE, seed=2), normal(5, *SHAPE, seed=3)
     want = torch.distributions.Normal(clean, torch.as_tensor(std, dtype=y.dtype)).log_prob(y)
-    assert torch.allclose(Gaussian(std).log_prob(y, clean), want.sum((1, 2)), rtol=1e-12)
+    assert torch.allclose(GaussianNoise(std).log_prob(y, clean), want.sum((1, 2)), rtol=1e-12)
 
 
 def test_gaussian_integrates_to_one():
     y = torch.linspace(-8, 8, 4001, dtype=torch.float64)[:, None]
-    density = Gaussian(0.7).log_prob(y, torch.full_like(y, 0.4)).exp()
+    density = GaussianNoise(0.7).log_prob(y, torch.full_like(y, 0.4)).exp()
     assert float(torch.trapezoid(density, y[:, 0])) == pytest.approx(1.0, abs=1e-9)
 
 
@@ -36,25 +36,27 @@ def test_gaussian_integrates_to_one():
 def test_poisson_sums_to_one(rate):
     scale = 2.5
     y = torch.arange(400, dtype=torch.float64)[:, None] / scale
-    density = Poisson(scale).log_prob(y, torch.full_like(y, rate / scale)).exp()
+    density = PoissonNoise(scale).log_prob(y, torch.full_like(y, rate / scale)).exp()
     assert float(density.sum()) == pytest.approx(1.0, abs=1e-12)
     assert float((density * y[:, 0]).sum()) == pytest.approx(rate / scale, rel=1e-12)
 
 
 def test_poisson_below_a_rate_of_zero_leads_back():
     clean = torch.tensor([[-0.5], [0.0], [1e-4], [0.5]], dtype=torch.float64, requires_grad=True)
-    density = Poisson(4.0).log_prob(torch.full((4, 1), 0.5, dtype=torch.float64), clean)
+    density = PoissonNoise(4.0).log_prob(torch.full((4, 1), 0.5, dtype=torch.float64), clean)
     (slope,) = torch.autograd.grad(density.sum(), clean)
     assert density.isfinite().all() and (slope[:3] > 0).all()
     assert (density[:-1].diff() > 0).all()
     assert float(slope[3, 0].detach()) == pytest.approx(4.0 * (2 / 2.0 - 1))
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(0.3), Gaussian(STD), Poisson(5.0), Poisson(STD)])
+@pytest.mark.parametrize(
+    "likelihood", [GaussianNoise(0.3), GaussianNoise(STD), PoissonNoise(5.0), PoissonNoise(STD)]
+)
 def test_draws_have_the_mean_and_variance(likelihood):
     clean = (normal(*SHAPE, seed=4).abs() + 0.2).expand(COUNT, *SHAPE)
     y = likelihood.draw(clean, range(COUNT))
-    if isinstance(likelihood, Gaussian):
+    if isinstance(likelihood, GaussianNoise):
         variance = torch.as_tensor(likelihood.std).square().expand(SHAPE)
         fourth = 3 * variance.square()
     else:
@@ -67,7 +69,7 @@ def test_draws_have_the_mean_and_variance(likelihood):
     assert (off.abs() <= 4 * ((fourth - variance.square()) / COUNT).sqrt()).all()
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(0.3), Poisson(5.0)])
+@pytest.mark.parametrize("likelihood", [GaussianNoise(0.3), PoissonNoise(5.0)])
 def test_a_draw_is_its_own(likelihood):
     clean = normal(4, *SHAPE, seed=4).abs()
     y = likelihood.draw(clean, [3, 1, 4, 1])
@@ -79,16 +81,16 @@ def test_a_draw_is_its_own(likelihood):
 @pytest.mark.parametrize("stream", set(Stream) - {Stream.MEASUREMENT})
 def test_noise_of_a_measurement_is_no_other_draw_of_the_seed(stream):
     clean = torch.zeros(1, 50)
-    eps = Gaussian(1.0).draw(clean, [7])
+    eps = GaussianNoise(1.0).draw(clean, [7])
     assert (eps - Noise([7], (50,), stream).draw()).abs().min() > 0
 
 
 @pytest.mark.parametrize(
     "likelihood",
     [
-        Gaussian(torch.rand(5, *SHAPE) + 0.1),
-        Gaussian(torch.rand(5, 1, 1) + 0.1),
-        Poisson(torch.rand(5, 1, 1) + 0.1),
+        GaussianNoise(torch.rand(5, *SHAPE) + 0.1),
+        GaussianNoise(torch.rand(5, 1, 1) + 0.1),
+        PoissonNoise(torch.rand(5, 1, 1) + 0.1),
     ],
 )
 def test_rows_are_those_of_the_items(likelihood):
@@ -100,7 +102,8 @@ def test_rows_are_those_of_the_items(likelihood):
 
 
 @pytest.mark.parametrize(
-    "likelihood", [Gaussian(0.3), Gaussian(STD), Gaussian(STD[None]), Poisson(2.0)]
+    "likelihood",
+    [GaussianNoise(0.3), GaussianNoise(STD), GaussianNoise(STD[None]), PoissonNoise(2.0)],
 )
 def test_what_all_items_share_has_no_rows(likelihood):
     assert likelihood.rows([2, 1], 3) is likelihood
@@ -109,9 +112,9 @@ def test_what_all_items_share_has_no_rows(likelihood):
 @pytest.mark.parametrize(
     "likelihood",
     [
-        Gaussian(STD),
-        Poisson(2.0),
-        FunctionLikelihood(lambda y, clean: -(y - clean).abs() - math.log(2)),
+        GaussianNoise(STD),
+        PoissonNoise(2.0),
+        FunctionNoise(lambda y, clean: -(y - clean).abs() - math.log(2)),
     ],
 )
 def test_what_is_not_observed_counts_nothing(likelihood):
@@ -127,23 +130,23 @@ def test_what_is_not_observed_counts_nothing(likelihood):
 
 def test_a_function_is_summed_per_item():
     y, clean = normal(5, *SHAPE, seed=2), normal(5, *SHAPE, seed=3)
-    laplace = FunctionLikelihood(lambda y, clean: -(y - clean).abs() - math.log(2))
+    laplace = FunctionNoise(lambda y, clean: -(y - clean).abs() - math.log(2))
     want = torch.distributions.Laplace(clean, torch.ones_like(clean)).log_prob(y).sum((1, 2))
     assert torch.allclose(laplace.log_prob(y, clean), want, rtol=1e-12)
 
-    per_item = FunctionLikelihood(lambda y, clean: (y - clean).flatten(1).sum(1))
+    per_item = FunctionNoise(lambda y, clean: (y - clean).flatten(1).sum(1))
     assert torch.equal(per_item.log_prob(y, clean), (y - clean).flatten(1).sum(1))
 
 
 BAD = {
-    "noise=-0.1: give a standard deviation of 0 or more": lambda: Gaussian(-0.1),
-    "noise=nan: give a standard deviation of 0 or more": lambda: Gaussian(math.nan),
-    "noise=tensor([ 0.1000, -1.0000]): give": lambda: Gaussian(torch.tensor([0.1, -1.0])),
-    "noise=0: there is no density of y": lambda: Gaussian(0.0).log_prob(STD[None], STD[None]),
-    "scale=0: give a positive number": lambda: Poisson(0),
-    "A(x0): -1, and a count has a mean": lambda: Poisson().draw(-torch.ones(1, 2), [0]),
-    "likelihood: has no sampler": lambda: FunctionLikelihood(torch.sub).draw(STD[None], [0]),
-    "its function returned (2,) for y of (1, 2, 3)": lambda: FunctionLikelihood(
+    "noise=-0.1: give a standard deviation of 0 or more": lambda: GaussianNoise(-0.1),
+    "noise=nan: give a standard deviation of 0 or more": lambda: GaussianNoise(math.nan),
+    "noise=tensor([ 0.1000, -1.0000]): give": lambda: GaussianNoise(torch.tensor([0.1, -1.0])),
+    "noise=0: there is no density of y": lambda: GaussianNoise(0.0).log_prob(STD[None], STD[None]),
+    "scale=0: give a positive number": lambda: PoissonNoise(0),
+    "A(x0): -1, and a count has a mean": lambda: PoissonNoise().draw(-torch.ones(1, 2), [0]),
+    "likelihood: has no sampler": lambda: FunctionNoise(torch.sub).draw(STD[None], [0]),
+    "its function returned (2,) for y of (1, 2, 3)": lambda: FunctionNoise(
         lambda y, clean: y.sum((0, 2))
     ).log_prob(STD[None], STD[None]),
 }

@@ -6,18 +6,18 @@ import torch
 from allegory.data.spec import DataSpec
 from allegory.inverse import (
     Blur,
-    Composition,
+    ComposedOperator,
     Downsample,
     Fourier,
     Function,
-    FunctionLikelihood,
-    Gaussian,
+    FunctionNoise,
+    GaussianNoise,
     Grey,
     Identity,
     Mask,
     Matrix,
     Measurement,
-    Poisson,
+    PoissonNoise,
     RandomProjection,
     Scaled,
     measure,
@@ -47,14 +47,14 @@ OPERATORS = {
     "blur": Blur.gaussian(IMAGE, 0.7),
     "projection": RandomProjection(IMAGE, 9),
     "fourier": Fourier(KNOWN[0], IMAGE),
-    "composition": Composition(Downsample(IMAGE, 2), Mask(KNOWN)),
+    "composition": ComposedOperator(Downsample(IMAGE, 2), Mask(KNOWN)),
 }
 
 
-@pytest.mark.parametrize("noise", [0.0, 20.0, Poisson(0.5)])
+@pytest.mark.parametrize("noise", [0.0, 20.0, PoissonNoise(0.5)])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_a_measurement_in_model_space_is_the_same(name, noise):
-    if isinstance(noise, Poisson) and not OPERATORS[name].nonnegative:
+    if isinstance(noise, PoissonNoise) and not OPERATORS[name].nonnegative:
         pytest.skip("counts of what may be negative")
     measurement = measure(OPERATORS[name], raw(), noise)
     inner = measurement.in_model_space(BYTES)
@@ -107,14 +107,14 @@ def test_what_is_not_observed_may_be_anything():
 
 def test_likelihoods_of_the_user_and_any_function_measure():
     x = normal(3, DIMS)
-    laplace = FunctionLikelihood(lambda y, clean: -(y - clean).abs())
+    laplace = FunctionNoise(lambda y, clean: -(y - clean).abs())
     operator = Function(torch.tanh, (DIMS,))
     measurement = Measurement(operator, x, laplace)
     want = -(x - x.tanh()).abs().sum(1)
     assert torch.allclose(measurement.log_likelihood(x), want)
     with pytest.raises(ValueError, match="operator Function: is not linear"):
         _ = measurement.linear
-    with pytest.raises(ValueError, match="noise: FunctionLikelihood, and this method is for Gauss"):
+    with pytest.raises(ValueError, match="noise: FunctionNoise, and this method is for Gauss"):
         _ = measurement.variance
 
 
@@ -150,10 +150,10 @@ BAD = {
     "x0: holds NaN or infinite numbers": lambda: measure(Identity((DIMS,)), Y / 0),
     "noise=-0.1: give a standard deviation": lambda: Measurement(Identity((DIMS,)), Y, -0.1),
     "counts; give whole numbers of 0 or more": lambda: Measurement(
-        Identity((DIMS,)), Y.abs(), Poisson(10.0)
+        Identity((DIMS,)), Y.abs(), PoissonNoise(10.0)
     ),
     "y: -3 counts; give whole numbers": lambda: Measurement(
-        Identity((1,)), torch.tensor([[-3.0]]), Poisson()
+        Identity((1,)), torch.tensor([[-3.0]]), PoissonNoise()
     ),
     # an adjoint that is another's
     "operator Shifted: its adjoint is wrong, <A x, y> =": lambda: Measurement(
@@ -164,7 +164,7 @@ BAD = {
         LOW_RANK, torch.stack([LOW_RANK(Y)[0], normal(5, seed=3)]), 0.0
     ),
     "y: no item has measurement 0 without noise": lambda: Measurement(
-        Composition(Matrix(normal(3, DIMS)), Mask(torch.arange(DIMS) < 2)), normal(1, 3), 0
+        ComposedOperator(Matrix(normal(3, DIMS)), Mask(torch.arange(DIMS) < 2)), normal(1, 3), 0
     ),
     "y: 300 in item 1 is beyond 0 to 255, so that no item": lambda: Measurement(
         Identity(IMAGE), TOO_BRIGHT, 0
@@ -185,7 +185,7 @@ def test_bad_measurements_are_refused(message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("noise", [0.1, Gaussian(0.1)])
+@pytest.mark.parametrize("noise", [0.1, GaussianNoise(0.1)])
 def test_noise_may_take_a_measurement_anywhere(noise):
     y = torch.stack([LOW_RANK(Y)[0], normal(5, seed=3)])
     assert len(Measurement(LOW_RANK, y, noise)) == 2
@@ -200,7 +200,9 @@ def test_every_exact_measurement_is_possible(name, dtype):
 
 
 def test_a_measurement_has_the_precision_of_a_state():
-    measurement = measure(Composition(Mask(KNOWN), Scaled(torch.rand(IMAGE), IMAGE)), raw(), 0.1)
+    measurement = measure(
+        ComposedOperator(Mask(KNOWN), Scaled(torch.rand(IMAGE), IMAGE)), raw(), 0.1
+    )
     moved = measurement.to(torch.zeros((), dtype=torch.float64))
     assert moved.y.dtype == torch.float64
     assert torch.equal(moved.y.float(), measurement.y)

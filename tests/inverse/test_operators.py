@@ -10,7 +10,7 @@ import torch
 from allegory.inverse.operators import (
     AffineInput,
     Blur,
-    Composition,
+    ComposedOperator,
     Crop,
     Downsample,
     Fourier,
@@ -80,12 +80,14 @@ OPERATORS = {
     "fourier": Fourier(known(8, 6, seed=9), IMAGE),
     "fourier, odd sides": Fourier(known(5, 7, seed=9), (2, 5, 7)),
     "fourier of a table": Fourier(known(12, seed=9), TABLE),
-    "block means of a mask": Composition(Downsample(GREY, 2), Mask(known(*GREY))),
-    "mask of block means": Composition(Mask(known(3, 4, 3)), Downsample(IMAGE, 2)),
-    "block means of a blur": Composition(Downsample(GREY, 2), Blur.gaussian(GREY, 0.6)),
-    "grey of half": Composition(Grey(IMAGE), Scaled(127.5, IMAGE)),
-    "mask of a scaling": Composition(Mask(known(*TABLE)), Scaled(normal(*TABLE, seed=6), TABLE)),
-    "matrix of a mask, rank-deficient": Composition(Matrix(LOW_RANK), Mask(known(*TABLE))),
+    "block means of a mask": ComposedOperator(Downsample(GREY, 2), Mask(known(*GREY))),
+    "mask of block means": ComposedOperator(Mask(known(3, 4, 3)), Downsample(IMAGE, 2)),
+    "block means of a blur": ComposedOperator(Downsample(GREY, 2), Blur.gaussian(GREY, 0.6)),
+    "grey of half": ComposedOperator(Grey(IMAGE), Scaled(127.5, IMAGE)),
+    "mask of a scaling": ComposedOperator(
+        Mask(known(*TABLE)), Scaled(normal(*TABLE, seed=6), TABLE)
+    ),
+    "matrix of a mask, rank-deficient": ComposedOperator(Matrix(LOW_RANK), Mask(known(*TABLE))),
 }
 
 
@@ -219,11 +221,11 @@ def test_fourier_holds_both_parts_of_known_frequencies():
 
 def test_the_inner_operator_is_applied_first():
     inner, outer = Matrix(normal(7, 12, seed=1)), Matrix(normal(3, 7, seed=2))
-    operator = Composition(outer, inner)
+    operator = ComposedOperator(outer, inner)
     assert torch.allclose(dense(operator), outer.matrix @ inner.matrix)
     assert operator.shape == (12,) and operator.measured_shape == (3,)
     with pytest.raises(ValueError, match=r"outer: is for items of shape \(12,\).*\(3,\)"):
-        Composition(inner, outer)
+        ComposedOperator(inner, outer)
 
 
 EACH = {
@@ -232,8 +234,8 @@ EACH = {
     "scaling": Scaled(normal(5, *TABLE, seed=2), TABLE),
     "random projection": RandomProjection(TABLE, 4, seed=(5, 4, 3, 2, 5)),
     "fourier": Fourier(known(5, 8, 6), IMAGE),
-    "outer": Composition(Matrix(normal(5, 4, 12, seed=1)), Scaled(2.0, TABLE)),
-    "inner": Composition(Matrix(normal(4, 12, seed=1)), Mask(known(5, *TABLE), TABLE)),
+    "outer": ComposedOperator(Matrix(normal(5, 4, 12, seed=1)), Scaled(2.0, TABLE)),
+    "inner": ComposedOperator(Matrix(normal(4, 12, seed=1)), Mask(known(5, *TABLE), TABLE)),
 }
 
 
@@ -371,7 +373,7 @@ BAD = {
     "std=0: give a positive number": lambda: Blur.gaussian(GREY, 0),
     "count=13; give a whole number, 1 to 12": lambda: RandomProjection(TABLE, 13),
     "seed=-1; give a whole number": lambda: RandomProjection(TABLE, 2, seed=-1),
-    "outer: has numbers for 2 items, and inner for 3": lambda: Composition(
+    "outer: has numbers for 2 items, and inner for 3": lambda: ComposedOperator(
         Mask(known(2, *TABLE), TABLE), Mask(known(3, *TABLE), TABLE)
     ),
 }

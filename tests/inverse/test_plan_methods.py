@@ -7,7 +7,7 @@ from tests.helpers.posteriors import normal
 
 from allegory.inverse import (
     DAPS,
-    METHODS,
+    POSTERIOR_METHODS,
     ChainDraw,
     Identity,
     IsotropicGaussian,
@@ -60,7 +60,7 @@ def sampled(path, given, name, seeds, start=None):
 
 
 def test_the_names_are_registered():
-    plans = {name for name in METHODS if isinstance(METHODS[name], PlanMethod)}
+    plans = {name for name in POSTERIOR_METHODS if isinstance(POSTERIOR_METHODS[name], PlanMethod)}
     named = {name.partition(":")[0] for name in NAMES} - {"ddnm"}
     assert named <= plans
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from allegory.inverse import METHODS, Matrix, Measurement, Posterior
+from allegory.inverse import POSTERIOR_METHODS, Matrix, Measurement, Posterior
 from allegory.inverse.methods import ParticleProblem
 from allegory.inverse.particle_state import ParticleEvaluation, ParticleState
 from allegory.inverse.smc import FKSteering, TwistedSMC
@@ -70,7 +70,7 @@ def test_the_evidence_has_no_bias_with_exact_kernels_and_three_steps(problem, pa
 
 
 def chain_evidence(measurement, oracle, steps):
-    """log p(y) under the ancestral chain of a Gaussian, which is Gaussian."""
+    """log p(y) under the ancestral chain of a GaussianNoise, which is Gaussian."""
     levels = grid(PATH, steps).levels
     mean, variance = 0.0, PATH.prior_std**2
     for here, to in pairwise(levels):
@@ -256,12 +256,14 @@ def test_the_potentials_of_rewards_1_3_2_and_5_at_the_end(potential, psi):
 
 
 def test_methods_by_name():
-    assert METHODS.named("tds:32") == TwistedSMC(32)
-    assert METHODS.named("tds:8:kernel=exact:twist=tweedie") == TwistedSMC(8, "tweedie", "exact")
-    assert METHODS.named("fk:8:potential=max") == FKSteering(8, potential="max")
+    assert POSTERIOR_METHODS.named("tds:32") == TwistedSMC(32)
+    assert POSTERIOR_METHODS.named("tds:8:kernel=exact:twist=tweedie") == TwistedSMC(
+        8, "tweedie", "exact"
+    )
+    assert POSTERIOR_METHODS.named("fk:8:potential=max") == FKSteering(8, potential="max")
     for wrong in ("tds:0", "tds:2.5", "tds:8:twist=none", "fk:8:potential=last"):
         with pytest.raises(ValueError, match=wrong.split(":")[0]):
-            METHODS.named(wrong)
+            POSTERIOR_METHODS.named(wrong)
 
 
 def test_the_exact_kernel_of_what_has_none_is_refused():

@@ -7,7 +7,16 @@ import torch
 from tests.helpers.paths import ONE_PER_SCALING, PATHS
 from tests.helpers.posteriors import normal
 
-from allegory.inverse import DDNM, DDRM, Composition, DDNMPlus, Mask, Matrix, Measurement, Scaled
+from allegory.inverse import (
+    DDNM,
+    DDRM,
+    ComposedOperator,
+    DDNMPlus,
+    Mask,
+    Matrix,
+    Measurement,
+    Scaled,
+)
 from allegory.inverse.ddrm import SpectralStart, SpectralStep
 from allegory.inverse.decomposition import decompose, dense
 from allegory.inverse.null_space import NullSpaceStep
@@ -171,7 +180,7 @@ def test_noise_that_differs_between_numbers():
 def test_a_diagonal_operator_and_its_matrix_have_the_same_steps(shared):
     path = PATHS["linear-vp"]
     known = normal(DIMS, seed=1) > 0 if shared else normal(2, DIMS, seed=1) > 0
-    operator = Composition(Mask(known, (DIMS,)), Scaled(torch.tensor(0.5), (DIMS,)))
+    operator = ComposedOperator(Mask(known, (DIMS,)), Scaled(torch.tensor(0.5), (DIMS,)))
     x0 = normal(2, DIMS, seed=2)
     as_matrix = Matrix(dense(operator, 2) if not shared else dense(operator, 2)[0])
     exact = Mixture(normal(2, DIMS, seed=4), 0.5, path=path)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from allegory.inverse import Gaussian, Mask, Matrix, Measurement
+from allegory.inverse import GaussianNoise, Mask, Matrix, Measurement
 from allegory.inverse.derivatives import linearised
 from allegory.inverse.reverse_chains import ExactChain, ModelChain
 from allegory.inverse.twists import IsotropicTwist, LikelihoodTwist, TweedieTwist, twist_named
@@ -62,7 +62,7 @@ def test_tweedie_is_exact_for_gaussian_data(rows):
     oracle, covariance = gaussian_data(5)
     dense = normal(rows, 5, seed=4)
     noise = torch.rand(4, rows, generator=torch.Generator().manual_seed(5), dtype=F64) + 0.1
-    measurement = Measurement(Matrix(dense), normal(4, rows, seed=6), Gaussian(noise))
+    measurement = Measurement(Matrix(dense), normal(4, rows, seed=6), GaussianNoise(noise))
     found, true = both(oracle, covariance, measurement, dense, TweedieTwist())
     torch.testing.assert_close(found[0], true[0], rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(found[1], true[1], rtol=1e-10, atol=1e-10)

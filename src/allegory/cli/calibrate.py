@@ -91,14 +91,14 @@ class Calibrate(RunOptions):
         """The choices. ValueError, with the option's name, for one that means nothing."""
         from ..evaluation.calibration import CalibrationConfig
         from ..evaluation.calibration.config import FEWEST_ITEMS
-        from ..inverse import method_named
+        from ..inverse import posterior_method
         from ..lookup import check_count
         from ..process.grid import MAX_STEPS
         from ..sampling import Sampler
 
         if not 0 < self.noise < float("inf"):
             raise ValueError(f"--noise {self.noise}; give a standard deviation above 0, e.g. 0.1")
-        method_named(self.method)
+        posterior_method(self.method)
         check_count("--items", self.items, FEWEST_ITEMS, 10**7)
         check_count("--draws", self.draws, 3, 10_000)
         check_count("--batch", self.batch, 1, 10**7)
@@ -142,10 +142,10 @@ class Calibrate(RunOptions):
     @staticmethod
     def epilog() -> None:
         """Print the operators and methods by name, as they are registered, below the help."""
-        from ..inverse import METHODS
+        from ..inverse import POSTERIOR_METHODS
         from ..inverse.operators import OPERATORS
 
-        show_registries({"tasks": OPERATORS, "methods": METHODS})
+        show_registries({"tasks": OPERATORS, "methods": POSTERIOR_METHODS})
 
 
 def _report(folder: RunFolder, found: Calibration) -> tuple[Path | None, str]:

@@ -140,7 +140,7 @@ class Edit(SamplerOptions, RunOptions):
 
     def _check(self) -> None:
         """ValueError for an unknown task or method, and options that are not for the task."""
-        from ..inverse import method_named
+        from ..inverse import posterior_method
         from ..lookup import check_count, pick
         from ..recipes.edit_tasks import FREE_TASKS, MEASURED_TASKS
 
@@ -161,7 +161,7 @@ class Edit(SamplerOptions, RunOptions):
         if self.count is not None:
             check_count("--count", self.count, 1, MOST_SAMPLES)
         if self.method is not None:
-            method_named(self.method)
+            posterior_method(self.method)
 
     def _config(self, on_step: Any) -> EditConfig:
         """How the pictures are edited."""
@@ -177,7 +177,7 @@ class Edit(SamplerOptions, RunOptions):
     @staticmethod
     def epilog() -> None:
         """Print tasks, masks, methods, solvers and guides by name, below the help."""
-        from ..inverse import METHODS
+        from ..inverse import POSTERIOR_METHODS
         from ..process.guide import GUIDES
         from ..recipes.edit_tasks import FREE_TASKS, MEASURED_TASKS
         from ..recipes.masks import MASKS
@@ -188,7 +188,7 @@ class Edit(SamplerOptions, RunOptions):
                 "tasks that are inverse problems": MEASURED_TASKS,
                 "other tasks": FREE_TASKS,
                 "masks": MASKS,
-                "methods": METHODS,
+                "methods": POSTERIOR_METHODS,
                 "solvers": SOLVERS,
                 "guides": GUIDES,
             }

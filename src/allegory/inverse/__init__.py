@@ -6,14 +6,14 @@ from .ddrm import DDRM
 from .diffpir import DiffPIR
 from .dps import DPS
 from .importance import ImportanceDraw
-from .likelihoods import FunctionLikelihood, Gaussian, Likelihood, Poisson
+from .likelihoods import FunctionNoise, GaussianNoise, NoiseModel, PoissonNoise
 from .measurement import Measurement, measure
-from .methods import METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
+from .methods import POSTERIOR_METHODS, GuideMethod, Method, ParticleMethod, Particles, PlanMethod
 from .null_space import DDNM, DDNMPlus
 from .operators import (
     OPERATORS,
     Blur,
-    Composition,
+    ComposedOperator,
     Crop,
     Downsample,
     Fourier,
@@ -29,7 +29,7 @@ from .operators import (
     check_adjoint,
     operator_named,
 )
-from .posterior import Posterior, PosteriorSamples, method_named
+from .posterior import Posterior, PosteriorSamples, posterior_method
 from .pseudo_inverse import PseudoInverseGuidance
 from .replacement import Replacement
 from .smc import FKSteering, TwistedSMC
@@ -41,11 +41,11 @@ __all__ = [
     "DDNM",
     "DDRM",
     "DPS",
-    "METHODS",
     "OPERATORS",
+    "POSTERIOR_METHODS",
     "Blur",
     "ChainDraw",
-    "Composition",
+    "ComposedOperator",
     "Crop",
     "DDNMPlus",
     "DiffPIR",
@@ -53,24 +53,24 @@ __all__ = [
     "FKSteering",
     "Fourier",
     "Function",
-    "FunctionLikelihood",
-    "Gaussian",
+    "FunctionNoise",
+    "GaussianNoise",
     "Grey",
     "GuideMethod",
     "Identity",
     "ImportanceDraw",
     "IsotropicGaussian",
-    "Likelihood",
     "LinearOperator",
     "Mask",
     "Matrix",
     "Measurement",
     "Method",
+    "NoiseModel",
     "Operator",
     "ParticleMethod",
     "Particles",
     "PlanMethod",
-    "Poisson",
+    "PoissonNoise",
     "Posterior",
     "PosteriorSamples",
     "PseudoInverseGuidance",
@@ -83,6 +83,6 @@ __all__ = [
     "TwistedSMC",
     "check_adjoint",
     "measure",
-    "method_named",
     "operator_named",
+    "posterior_method",
 ]

@@ -29,10 +29,10 @@ from ..process.path import Level
 from ..sampling.mcmc.langevin import Hamiltonian
 from ..sampling.mcmc.target import Draw, EnergyDensity, Kernel
 from .derivatives import linearised
-from .likelihoods import Gaussian
+from .likelihoods import GaussianNoise
 from .linear_gaussian import conditional_draw
 from .measurement import Measurement
-from .methods import check_rows
+from .methods import check_batch
 
 ConditionalDraw = Callable[[Loop, Measurement], Tensor]
 """(loop, measurement) -> a draw of x0 given the state of the loop and the measurement, like the
@@ -79,7 +79,7 @@ class ChainDraw:
             std: above 0.
             draw: the next standard-normal draw of every item, like a given tensor.
         """
-        check_rows(measurement, mean)
+        check_batch(measurement, mean)
         scale = self._scale(measurement, mean, std)
 
         def energy(u: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class ChainDraw:
         curvature = mean.new_zeros(len(mean))
         if self.curvature is not None:
             curvature = curvature + self.curvature
-        elif isinstance(measurement.likelihood, Gaussian):
+        elif isinstance(measurement.likelihood, GaussianNoise):
             variance = measurement.variance.to(mean).expand(measurement.y.shape)
             curvature = 1 / variance.flatten(1).amin(1)
         return expand_like((1 / (std * std) + curvature).rsqrt(), mean)
@@ -185,7 +185,7 @@ class TweedieGaussian:
         Raises:
             ValueError: for another operator or noise, and at a Level without signal.
         """
-        check_rows(measurement, loop.x)
+        check_batch(measurement, loop.x)
         if float(loop.level.alpha) == 0.0:
             raise ValueError(
                 "levels: no signal is left at the first, where Tweedie's formula gives no "

@@ -27,7 +27,7 @@ from ..process.path import Level
 from ..process.prediction import Prediction
 from .conditional_draws import ChainDraw, ConditionalDraw, IsotropicGaussian, TweedieGaussian
 from .measurement import Measurement
-from .methods import METHODS, check_rows
+from .methods import POSTERIOR_METHODS, check_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class DecoupledStep:
 
     def apply(self, loop: Loop) -> Float[Tensor, "b *shape"]:
         """The state at `to`."""
-        check_rows(self.measurement, loop.x)
+        check_batch(self.measurement, loop.x)
         x0 = self.draw(loop, self.measurement)
 
         loop.record(Prediction.solve("x0", x0, loop.x, loop.level), None)
@@ -76,21 +76,21 @@ class DAPS:
         return [DecoupledStep(to, measurement, self.draw) for _, to in pairwise(levels)]
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "daps",
     DAPS(),
     "decoupled annealing; exact for isotropic Gaussian data (Zhang et al. 2024)",
     make=lambda data_std: DAPS(IsotropicGaussian(data_std)),
     parameter="s, the standard deviation of the data, a positive number",
 )
-METHODS.register(
+POSTERIOR_METHODS.register(
     "daps_tweedie",
     DAPS(TweedieGaussian()),
     "daps with the covariance of Tweedie's formula; exact for Gaussian data",
     make=lambda tolerance: DAPS(TweedieGaussian(tolerance)),
     parameter="tolerance, of the linear equation and the root of the covariance",
 )
-METHODS.register(
+POSTERIOR_METHODS.register(
     "daps_chain",
     DAPS(IsotropicGaussian(draw=ChainDraw())),
     "daps for any operator and likelihood, x0 by Hamiltonian Monte Carlo (Zhang et al. 2024)",

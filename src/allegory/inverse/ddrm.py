@@ -29,7 +29,7 @@ from ..process.instruction import Loop, Plan
 from ..process.path import Level
 from .decomposition import Decomposition, decompose
 from .measurement import Measurement
-from .methods import METHODS
+from .methods import POSTERIOR_METHODS
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class DDRM:
         return [SpectralStart(levels[0], measured), *steps]
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "ddrm",
     DDRM(),
     "steps in the coordinates of the operator, measured or predicted (Kawar et al. 2022)",

@@ -30,7 +30,7 @@ from ..process.path import Level
 from ..process.prediction import Prediction
 from .linear_gaussian import conditional_mean
 from .measurement import Measurement
-from .methods import METHODS
+from .methods import POSTERIOR_METHODS
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class DiffPIR:
         return [ProximalStep(to, measurement, self.weight, self.zeta) for _, to in pairwise(levels)]
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "diffpir",
     DiffPIR(),
     "a proximal step on x0, then part of the noise new; biased (Zhu et al. 2023)",

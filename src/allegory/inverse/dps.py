@@ -30,7 +30,7 @@ from ..process.kernel import reverse_step
 from ..process.path import Level
 from .derivatives import Linearised, linearised
 from .measurement import Measurement
-from .methods import METHODS, check_rows
+from .methods import POSTERIOR_METHODS, check_batch
 
 RULES = ("norm", "square", "likelihood")
 """The rules of the step of `DPS`."""
@@ -86,7 +86,7 @@ class DPSStep:
 
     def apply(self, loop: Loop) -> Float[Tensor, "b *shape"]:
         """The new state."""
-        check_rows(self.measurement, loop.x)
+        check_batch(self.measurement, loop.x)
         found = linearised(loop.predict, loop.x, self.here, loop.condition)
         loop.record(found.prediction, None)
 
@@ -119,7 +119,7 @@ def _root(square: Tensor) -> Tensor:
     return square.where(positive, square.new_ones(())).sqrt() * positive
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "dps",
     DPS(),
     "diffusion posterior sampling, for any operator and likelihood; biased (Chung et al. 2023)",

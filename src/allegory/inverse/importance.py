@@ -30,7 +30,7 @@ from .conditional_draws import TweedieGaussian
 from .daps import DAPS
 from .derivatives import linearised
 from .measurement import Measurement
-from .methods import METHODS
+from .methods import POSTERIOR_METHODS
 from .resampling import systematic
 from .twists import Twist, twist_named
 
@@ -133,7 +133,7 @@ class ImportanceDraw:
         return twist_named(self.twist, measurement)(measurement, found)[0]
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "daps_importance",
     DAPS(ImportanceDraw()),
     "daps with x0 chosen among several draws by p(y | x0); exact as these grow (Rubin 1987)",

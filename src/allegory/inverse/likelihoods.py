@@ -2,7 +2,7 @@ r"""The noise of a measurement: the density of y given clean = A(x0).
 
     Gaussian             log N(y; clean, std^2)
     Poisson              n log rate - rate - log n!,   n = scale y,  rate = scale clean
-    FunctionLikelihood   any function that is differentiable in clean
+    FunctionNoise   any function that is differentiable in clean
 
 Each in nats, summed over the numbers of a measurement that were observed.
 """
@@ -24,13 +24,13 @@ from ..process.noise import Noise, Stream
 from .operators.base import Index
 
 _LOWEST_RATE = 1e-3
-"""Of a count, below which the log-density of `Poisson` is continued by a straight line."""
+"""Of a count, below which the log-density of `PoissonNoise` is continued by a straight line."""
 _WHOLE = 1e-3
 """How far a count may be from a whole number, relative; measurements may be float32."""
 
 
 @runtime_checkable
-class Likelihood(Protocol):
+class NoiseModel(Protocol):
     """p(y | A(x0)) of a measurement. A method `check(y)` is optional: it refuses a y that cannot be
     measured.
     """
@@ -52,7 +52,7 @@ class Likelihood(Protocol):
         """y given clean = A(x0), item i from seeds[i] alone."""
         ...
 
-    def rows(self, index: Index, ndim: int, /) -> Likelihood:
+    def rows(self, index: Index, ndim: int, /) -> NoiseModel:
         """The likelihood of these items of a batch; itself where all have the same.
 
         Args:
@@ -63,7 +63,7 @@ class Likelihood(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
+class GaussianNoise:
     """y = A(x0) + std eps.
 
     Args:
@@ -77,7 +77,7 @@ class Gaussian:
     std: float | Tensor
 
     def __post_init__(self) -> None:
-        check_type("noise", self.std, (Real, Tensor), "a standard deviation or a Likelihood")
+        check_type("noise", self.std, (Real, Tensor), "a standard deviation or a NoiseModel")
         std = torch.as_tensor(self.std)
         if not bool((std.isfinite() & (std >= 0)).all()):
             raise ValueError(f"noise={self.std!r:.60}: give a standard deviation of 0 or more")
@@ -127,7 +127,7 @@ class Gaussian:
         eps = Noise(seeds, clean.shape[1:], Stream.MEASUREMENT).draw(clean)
         return clean + torch.as_tensor(self.std).to(clean) * eps
 
-    def rows(self, index: Index, ndim: int) -> Gaussian:
+    def rows(self, index: Index, ndim: int) -> GaussianNoise:
         """The likelihood of these items; itself where all have the same standard deviations.
 
         Args:
@@ -139,7 +139,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class Poisson:
+class PoissonNoise:
     """Counts of photons: scale y is Poisson-distributed about scale A(x0), whose mean is so A(x0).
 
     Below a rate of 0.001 the log-density goes on in a straight line, so that predictions below 0
@@ -209,7 +209,7 @@ class Poisson:
         scale = self._scale(clean)
         return Noise(seeds, clean.shape[1:], Stream.MEASUREMENT).poisson(scale * clean) / scale
 
-    def rows(self, index: Index, ndim: int) -> Poisson:
+    def rows(self, index: Index, ndim: int) -> PoissonNoise:
         """The likelihood of these items; itself where all have the same scale.
 
         Args:
@@ -224,7 +224,7 @@ class Poisson:
 
 
 @dataclass(frozen=True, eq=False)
-class FunctionLikelihood:
+class FunctionNoise:
     """A log-density of the user's.
 
     Args:
@@ -271,12 +271,10 @@ class FunctionLikelihood:
             ValueError: without one.
         """
         if self.sampler is None:
-            raise ValueError(
-                "likelihood: has no sampler; give FunctionLikelihood(function, sampler)"
-            )
+            raise ValueError("likelihood: has no sampler; give FunctionNoise(function, sampler)")
         return self.sampler(clean, seeds)
 
-    def rows(self, index: Index, ndim: int) -> FunctionLikelihood:
+    def rows(self, index: Index, ndim: int) -> FunctionNoise:
         """Itself, whatever the `index` and `ndim`."""
         return self
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..numerics.krylov import gmres
 from ..sampling.mcmc.target import Draw
 from .measurement import Measurement
-from .methods import check_rows
+from .methods import check_batch
 from .operators.base import LinearOperator
 
 _TOLERANCE = {torch.float64: 1e-12}
@@ -47,7 +47,7 @@ def conditional_mean(
     Raises:
         ValueError: for another operator or noise, or another number of items than of measurements.
     """
-    check_rows(measurement, mean)
+    check_batch(measurement, mean)
     operator = measurement.linear
     y = measurement.y.to(mean)
     residual = y - operator(mean) if noise is None else y - operator(mean) - noise

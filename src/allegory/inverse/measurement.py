@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..data.spec import DataSpec
 from ..lookup import check_type
-from .likelihoods import Gaussian, Likelihood
+from .likelihoods import GaussianNoise, NoiseModel
 from .operators.base import Index, LinearOperator, Operator, on_device
-from .operators.combined import AffineInput, Composition
+from .operators.combined import AffineInput, ComposedOperator
 from .operators.pointwise import Scaled
 from .possible import check_law, check_possible, checked_values
 
@@ -30,7 +30,7 @@ class Measurement:
         y: what was measured, (b, *measured). What the operator does not observe may be anything,
             also NaN, and becomes 0.
         noise: the standard deviation of Gaussian noise (a number, (*measured), (b, 1, ...) or
-            (b, *measured)), or a Likelihood.
+            (b, *measured)), or a NoiseModel.
 
     Raises:
         ValueError: for a y of another shape or one that is not finite, an adjoint that is wrong,
@@ -39,7 +39,7 @@ class Measurement:
 
     operator: Operator
     y: Shaped[Tensor, "b *measured"]
-    noise: float | Tensor | Likelihood
+    noise: float | Tensor | NoiseModel
 
     def __post_init__(self) -> None:
         check_type("operator", self.operator, Operator, "an Operator, e.g. Mask(known)")
@@ -49,11 +49,11 @@ class Measurement:
         check_possible(self.operator, self.y, self.likelihood)
 
     @property
-    def likelihood(self) -> Likelihood:
+    def likelihood(self) -> NoiseModel:
         """The density of y given A(x0)."""
         if isinstance(self.noise, float | int | Tensor):
-            return Gaussian(self.noise)
-        check_type("noise", self.noise, Likelihood, "a standard deviation or a Likelihood")
+            return GaussianNoise(self.noise)
+        check_type("noise", self.noise, NoiseModel, "a standard deviation or a NoiseModel")
         return self.noise
 
     @property
@@ -64,7 +64,7 @@ class Measurement:
             ValueError: for noise of another kind.
         """
         likelihood = self.likelihood
-        if not isinstance(likelihood, Gaussian):
+        if not isinstance(likelihood, GaussianNoise):
             raise ValueError(
                 f"noise: {type(likelihood).__name__}, and this method is for Gaussian noise; "
                 "take dps or tds"
@@ -142,15 +142,15 @@ class Measurement:
         check_law(self.operator, self.y, self.likelihood, spec)
         centre, half = (each.expand(spec.shape) for each in spec.affine())
         if not isinstance(self.operator, LinearOperator) or not isinstance(
-            self.likelihood, Gaussian
+            self.likelihood, GaussianNoise
         ):
             return self._with(AffineInput(self.operator, centre, half), self.y, self.likelihood)
 
         y = self.y.double() - self.operator(centre.expand(len(self), *spec.shape).to(self.y.device))
-        operator = Composition(self.operator, Scaled(half, tuple(spec.shape)))
+        operator = ComposedOperator(self.operator, Scaled(half, tuple(spec.shape)))
         return self._with(operator, y, self.likelihood)
 
-    def _with(self, operator: Operator, y: Tensor, likelihood: Likelihood) -> Measurement:
+    def _with(self, operator: Operator, y: Tensor, likelihood: NoiseModel) -> Measurement:
         """Another one, of parts that were checked before."""
         made: Measurement = object.__new__(Measurement)
         for name, value in (("operator", operator), ("y", y), ("noise", likelihood)):
@@ -161,7 +161,7 @@ class Measurement:
 def measure(
     operator: Operator,
     x0: Shaped[Tensor, "b *shape"],
-    noise: float | Tensor | Likelihood = 0.0,
+    noise: float | Tensor | NoiseModel = 0.0,
     seeds: Sequence[int] | None = None,
 ) -> Measurement:
     """Measurements of given items, y = A(x0) + noise.
@@ -169,7 +169,7 @@ def measure(
     Args:
         operator: A.
         x0: items.
-        noise: a standard deviation, or a Likelihood.
+        noise: a standard deviation, or a NoiseModel.
         seeds: one integer per item, for the noise; None for 0, 1, 2, ...
 
     Raises:
@@ -183,7 +183,7 @@ def measure(
     if not bool(x0.isfinite().all()):
         raise ValueError("x0: holds NaN or infinite numbers; give finite items")
 
-    likelihood = Gaussian(noise) if isinstance(noise, float | int | Tensor) else noise
+    likelihood = GaussianNoise(noise) if isinstance(noise, float | int | Tensor) else noise
     clean = operator(x0 if x0.is_floating_point() else x0.float())
     y = likelihood.draw(clean, range(len(x0)) if seeds is None else seeds)
     return Measurement(operator, y, likelihood)

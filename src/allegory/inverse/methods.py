@@ -6,7 +6,7 @@ A method sees a Predict, its derivatives and a Measurement, and nothing else. It
     PlanMethod        gives the instructions from noise to data
     ParticleMethod    moves a population of weighted particles per measurement
 
-and a frozen dataclass. `METHODS` holds them by name.
+and a frozen dataclass. `POSTERIOR_METHODS` holds them by name.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class ParticleMethod(Protocol):
 
 Method: TypeAlias = GuideMethod | PlanMethod | ParticleMethod
 
-METHODS: Registry[Method] = Registry("method", modules=("allegory.inverse",))
+POSTERIOR_METHODS: Registry[Method] = Registry("method", modules=("allegory.inverse",))
 """The methods by name, such as "mmps" or "repaint:10"."""
 
 
@@ -148,13 +148,13 @@ class MeasurementGuide:
         Raises:
             ValueError: for another number of items than of measurements.
         """
-        check_rows(self.measurement, x_t)
+        check_batch(self.measurement, x_t)
         found = linearised(base, x_t, t, condition)
         slope = self.method.likelihood_score(self.measurement, found)
         return shifted(found.prediction, 1.0, slope)
 
 
-def check_rows(measurement: Measurement, x: Tensor) -> None:
+def check_batch(measurement: Measurement, x: Tensor) -> None:
     """ValueError for a batch `x` of another length than the measurements."""
     if len(measurement) != len(x):
         raise ValueError(

@@ -37,7 +37,7 @@ from ..process.prediction import Predict, Prediction
 from ..sampling.single_step import ddim
 from .decomposition import Decomposition, decompose
 from .measurement import Measurement
-from .methods import METHODS, check_rows
+from .methods import POSTERIOR_METHODS, check_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class NullSpaceGuide:
         Raises:
             ValueError: for another number of items than of measurements.
         """
-        check_rows(self.measurement, x_t)
+        check_batch(self.measurement, x_t)
         prediction = base(x_t, t, condition)
         x0 = prediction.x0
         x0 = x0 + self.measurement.linear.pseudo_inverse(self.measurement.residual(x0))
@@ -165,12 +165,12 @@ class DDNMPlus:
         return [NullSpaceStep(to, measured, self.eta) for _, to in pairwise(levels)]
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "ddnm",
     DDNM(),
     "the measured part of the predicted x0 is that of y; A x = y without noise (Wang et al. 2023)",
 )
-METHODS.register(
+POSTERIOR_METHODS.register(
     "ddnm_plus",
     DDNMPlus(),
     "ddnm for noisy measurements, in the coordinates of the operator (Wang et al. 2023)",

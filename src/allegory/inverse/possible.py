@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from .likelihoods import Gaussian, Likelihood
+from .likelihoods import GaussianNoise, NoiseModel
 from .operators.base import LinearOperator, Operator, check_adjoint
 
 _OFF_RANGE = 1e-3
@@ -58,7 +58,7 @@ def checked_values(
 
 
 def check_possible(
-    operator: Operator, y: Float[Tensor, "b *measured"], likelihood: Likelihood
+    operator: Operator, y: Float[Tensor, "b *measured"], likelihood: NoiseModel
 ) -> None:
     """Refuse an adjoint that is wrong, noise that does not fit, and a y without noise that is not
     in the range of A.
@@ -77,13 +77,13 @@ def check_possible(
     if check is not None:
         check(y)
 
-    is_exact = isinstance(likelihood, Gaussian) and likelihood.noiseless
+    is_exact = isinstance(likelihood, GaussianNoise) and likelihood.noiseless
     if is_exact and isinstance(operator, LinearOperator):
         _check_range(operator, y)
 
 
 def check_law(
-    operator: Operator, y: Float[Tensor, "b *measured"], likelihood: Likelihood, spec: DataSpec
+    operator: Operator, y: Float[Tensor, "b *measured"], likelihood: NoiseModel, spec: DataSpec
 ) -> None:
     """Refuse items of another shape, and a y without noise that data of a range cannot have.
 
@@ -105,7 +105,7 @@ def check_law(
             f"operator {name}: is for items of shape {tuple(operator.shape)}, and those of the "
             f"model have {tuple(spec.shape)}; make one for this shape"
         )
-    is_exact = isinstance(likelihood, Gaussian) and likelihood.noiseless
+    is_exact = isinstance(likelihood, GaussianNoise) and likelihood.noiseless
     if not is_exact or not spec.range_is_law or not getattr(operator, "nonnegative", False):
         return
 

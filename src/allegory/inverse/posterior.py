@@ -20,7 +20,7 @@ from ..sampling.sampler import Sampler
 from ..sampling.solver import Solver
 from .measurement import Measurement
 from .methods import (
-    METHODS,
+    POSTERIOR_METHODS,
     GuideMethod,
     Method,
     ParticleMethod,
@@ -55,7 +55,7 @@ class Posterior:
         of: a diffusion model, whose measurements are of raw items, or a Predict, whose measurements
             are of x0.
         measurement: one measurement for all draws, or one per draw.
-        method: a method or its name, such as "mmps" or "dps:0.5" (see `METHODS`).
+        method: a method or its name, such as "mmps" or "dps:0.5" (see `POSTERIOR_METHODS`).
         sampler: gives steps, spacing, end, scaling and guides; its solver is that of methods that
             are guides, and others have steps of their own.
 
@@ -71,7 +71,7 @@ class Posterior:
     def __post_init__(self) -> None:
         check_type("measurement", self.measurement, Measurement, "a Measurement")
         check_type("sampler", self.sampler, Sampler, "a Sampler, e.g. Sampler(steps=100)")
-        method_named(self.method)
+        posterior_method(self.method)
         if not isinstance(self.of, HasTrajectory):
             check_predict(self.of)
             return
@@ -139,7 +139,7 @@ class Posterior:
         run = _Run(self._predict, measurement, sampler, x_T, seeds, rows, on_step)
 
         with torch.no_grad():
-            return run.by(method_named(self.method))
+            return run.by(posterior_method(self.method))
 
     def _rows(self, part: slice, count: int) -> Measurement:
         """The measurements of a part of the draws, in model space."""
@@ -230,17 +230,17 @@ class _Run:
         )
 
 
-def method_named(method: str | Method) -> Method:
+def posterior_method(method: str | Method) -> Method:
     """The method of a name such as "mmps" or "dps:0.5"; a method is returned as it is.
 
     Args:
-        method: a name of `METHODS`, or a method.
+        method: a name of `POSTERIOR_METHODS`, or a method.
 
     Raises:
         ValueError: for an unknown name, and what is no method.
     """
     if isinstance(method, str):
-        return METHODS.named(method)
+        return POSTERIOR_METHODS.named(method)
     if not isinstance(method, GuideMethod | PlanMethod | ParticleMethod) or isinstance(
         method, type
     ):

@@ -23,7 +23,7 @@ from ..numerics.krylov import gmres
 from ..process.path import Level
 from .derivatives import Linearised
 from .measurement import Measurement
-from .methods import METHODS, MeasurementGuide
+from .methods import POSTERIOR_METHODS, MeasurementGuide
 
 _TOLERANCE = 1e-12
 
@@ -81,7 +81,7 @@ class PseudoInverseGuidance:
         return found.vjp(operator.adjoint(solved.x))
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "pigdm",
     PseudoInverseGuidance(),
     "pseudo-inverse guidance; exact for isotropic Gaussian data (Song et al. 2023)",

@@ -34,7 +34,7 @@ from ..process.path import Level
 from ..sampling.single_step import ddim
 from ..sampling.solver import Update
 from .measurement import Measurement
-from .methods import METHODS, check_rows
+from .methods import POSTERIOR_METHODS, check_batch
 
 _LARGEST = 1000
 
@@ -56,7 +56,7 @@ class ReplaceMeasured:
     def apply(self, loop: Loop) -> Float[Tensor, "b *shape"]:
         """The state of the loop with the measured part replaced."""
         x = loop.x
-        check_rows(self.measurement, x)
+        check_batch(self.measurement, x)
         operator = self.measurement.linear
 
         noised = self.to.alpha * self.measurement.y.to(x)
@@ -139,12 +139,12 @@ def repaint(resamplings: float, jump: str = "1") -> Replacement:
     return Replacement(int(resamplings), int(jump))
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "replacement",
     Replacement(),
     "the measured part of each state is the noised measurement; biased (Song et al. 2021)",
 )
-METHODS.register(
+POSTERIOR_METHODS.register(
     "repaint",
     Replacement(10),
     "replacement, each step taken again after forward noise; biased (Lugmayr et al. 2022)",

@@ -30,7 +30,7 @@ from ..process.path import Level
 from ..process.prediction import Prediction
 from ..sampling.driver import OnStep
 from .derivatives import linearised
-from .methods import METHODS, ParticleProblem, Particles
+from .methods import POSTERIOR_METHODS, ParticleProblem, Particles
 from .particle_filter import FilterConfig, ParticleFilter
 from .particle_state import POTENTIALS, ParticleEvaluation, Some
 from .reverse_chains import CHAINS, ModelChain, chain_named
@@ -230,7 +230,7 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "tds",
     TwistedSMC(),
     "twisted sequential Monte Carlo: weighted particles, and p(y) (Wu et al. 2023)",
@@ -241,7 +241,7 @@ METHODS.register(
         "kernel": "model, or exact for a mixture",
     },
 )
-METHODS.register(
+POSTERIOR_METHODS.register(
     "fk",
     FKSteering(),
     "Feynman-Kac steering by log p(y | x0), without a gradient (Singhal et al. 2025)",

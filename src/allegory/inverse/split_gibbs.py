@@ -33,7 +33,7 @@ from ..sampling.solver import Solver
 from .conditional_draws import LikelihoodDraw
 from .linear_gaussian import conditional_draw
 from .measurement import Measurement
-from .methods import METHODS, check_rows
+from .methods import POSTERIOR_METHODS, check_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class LikelihoodStep:
 
     def apply(self, loop: Loop) -> Float[Tensor, "b *shape"]:
         """The state at `to`."""
-        check_rows(self.measurement, loop.x)
+        check_batch(self.measurement, loop.x)
         alpha, sigma = float(self.to.alpha), float(self.to.sigma)
         return alpha * self.draw(self.measurement, loop.x, sigma / alpha, loop.draw)
 
@@ -124,7 +124,7 @@ class SplitGibbs:
         return [replace(each, stage=True) for each in plan]  # type: ignore[type-var]  # dataclasses
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "split_gibbs",
     SplitGibbs(),
     "Gibbs sampling of an item and a noisy copy; exact as annealing is slow (Wu et al. 2024)",

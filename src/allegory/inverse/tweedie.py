@@ -23,7 +23,7 @@ from ..lookup import check_count
 from ..numerics.krylov import gmres
 from .derivatives import Linearised
 from .measurement import Measurement
-from .methods import METHODS, MeasurementGuide
+from .methods import POSTERIOR_METHODS, MeasurementGuide
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _check(measurement: Measurement) -> None:
     measurement.linear, measurement.variance  # noqa: B018  # each refuses what it is not
 
 
-METHODS.register(
+POSTERIOR_METHODS.register(
     "mmps",
     TweedieGuidance(),
     "guidance by the covariance of Tweedie's formula; exact for Gaussian data (Rozet et al. 2024)",

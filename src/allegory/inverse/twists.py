@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..lookup import pick
 from .derivatives import Linearised
-from .likelihoods import Gaussian
+from .likelihoods import GaussianNoise
 from .measurement import Measurement
 from .operators.base import LinearOperator
 from .pseudo_inverse import PseudoInverseGuidance
@@ -165,7 +165,7 @@ def twist_named(twist: str | Twist, measurement: Measurement) -> Twist:
         return twist
     pick("twist", twist, dict.fromkeys((*TWISTS, "auto")))
     if twist == "auto":
-        gaussian = isinstance(measurement.likelihood, Gaussian)
+        gaussian = isinstance(measurement.likelihood, GaussianNoise)
         if not gaussian or not isinstance(measurement.operator, LinearOperator):
             return LikelihoodTwist()
         few = int(observed_numbers(measurement).any(0).sum()) <= MOST_NUMBERS

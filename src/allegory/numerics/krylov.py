@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Product = Callable[[Tensor], Tensor]
+MatrixProduct = Callable[[Tensor], Tensor]
 """v -> M v, for a batch of vectors of any shape; linear in each item by itself."""
 
 _ROUNDING = 10.0
@@ -42,7 +42,7 @@ class Solved:
 
 
 def gmres(
-    product: Product,
+    product: MatrixProduct,
     b: Float[Tensor, "b *shape"],
     *,
     tolerance: float = 1e-6,

@@ -34,7 +34,7 @@ class EditConfig:
         sampler: solver, steps, grid and guides.
         strength: how much noise the items get, from 0 to 1 (`sampling.partial`); None for 0.5 in
             variations, and for 1, a latent of noise, elsewhere. Measurements have none.
-        method: by which a measurement is taken into account (`inverse.METHODS`).
+        method: by which a measurement is taken into account (`inverse.POSTERIOR_METHODS`).
         batch: items that are computed at once.
         on_step: called as on_step(done, total) over the steps of all batches.
     """

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...inverse.likelihoods import Likelihood
+from ...inverse.likelihoods import NoiseModel
 from ...inverse.operators.base import Operator
 from ...models.base import HasTrajectory, evaluating
 from ...process.exact import ExactDensity
@@ -39,7 +39,7 @@ _SHOWN = 6
 def calibrate(
     model: HasTrajectory | Predict,
     operator: Operator,
-    noise: float | Tensor | Likelihood,
+    noise: float | Tensor | NoiseModel,
     config: CalibrationConfig | None = None,
     *,
     on_progress: OnProgress | None = None,
@@ -49,7 +49,7 @@ def calibrate(
     Args:
         model: a diffusion model, or a Predict; the prior.
         operator: of items in model space, where data are in [-1, 1].
-        noise: of the measurements: a standard deviation above 0, or a Likelihood.
+        noise: of the measurements: a standard deviation above 0, or a NoiseModel.
         config: the method, items, draws, steps and seed; None for `CalibrationConfig()`.
         on_progress: called as on_progress(stage, done, total).
 

@@ -22,7 +22,7 @@ class CalibrationConfig:
     """What `calibrate` does.
 
     Args:
-        method: a method or its name (`inverse.METHODS`), or a function (measurement, seeds) -> one
+        method: a method or its name (`inverse.POSTERIOR_METHODS`), or a function (measurement, seeds) -> one
             draw per measurement, in model space.
         items: how many items are measured.
         draws: posterior draws per item, each from a population of its own.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...inverse.likelihoods import Likelihood
+from ...inverse.likelihoods import NoiseModel
 from ...inverse.measurement import Measurement, measure
 from ...inverse.methods import GuideMethod, ParticleMethod, PlanMethod
 from ...inverse.operators.base import Operator
@@ -62,7 +62,7 @@ class PosteriorDraws:
 def draw_all(
     predict: Predict,
     operator: Operator,
-    noise: float | Tensor | Likelihood,
+    noise: float | Tensor | NoiseModel,
     config: CalibrationConfig,
     on_progress: OnProgress | None = None,
 ) -> PosteriorDraws:
@@ -71,7 +71,7 @@ def draw_all(
     Args:
         predict: the prior, in model space.
         operator: of the measurements.
-        noise: of the measurements: a standard deviation above 0, or a Likelihood.
+        noise: of the measurements: a standard deviation above 0, or a NoiseModel.
         config: the method, and how many items and draws.
         on_progress: called as on_progress(stage, done, total).
 

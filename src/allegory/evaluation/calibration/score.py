@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...inverse.derivatives import linearised
-from ...inverse.likelihoods import Gaussian
+from ...inverse.likelihoods import GaussianNoise
 from ...inverse.measurement import Measurement
 from ...inverse.operators.base import LinearOperator
 from ...inverse.tweedie import TweedieGuidance
@@ -98,7 +98,7 @@ def _noised_score(
 ) -> Tensor:
     """The score of p(x_0 | y) at the cleanest level, where a network has one."""
     level, condition = where
-    gaussian = isinstance(measurement.likelihood, Gaussian)
+    gaussian = isinstance(measurement.likelihood, GaussianNoise)
     if gaussian and isinstance(measurement.operator, LinearOperator):
         guide = TweedieGuidance().guide(measurement)
         return guide(predict)(x, level, condition).view("score").detach()

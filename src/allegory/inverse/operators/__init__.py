@@ -2,7 +2,7 @@
 
 from .base import LinearOperator, Operator, check_adjoint
 from .blur import Blur
-from .combined import AffineInput, Composition, Function
+from .combined import AffineInput, ComposedOperator, Function
 from .fourier import Fourier
 from .images import Crop, Downsample, Grey
 from .masks import box_mask, half_mask, random_mask
@@ -14,7 +14,7 @@ __all__ = [
     "OPERATORS",
     "AffineInput",
     "Blur",
-    "Composition",
+    "ComposedOperator",
     "Crop",
     "Downsample",
     "Fourier",

@@ -17,7 +17,7 @@ _APART = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Composition(LinearOperator):
+class ComposedOperator(LinearOperator):
     """One linear operator after another: outer(inner(x0)).
 
     Args:
@@ -61,7 +61,7 @@ class Composition(LinearOperator):
     @property
     def fingerprint(self) -> str:
         """A hash of both operators."""
-        return fingerprint_of("Composition", self.outer.fingerprint, self.inner.fingerprint)
+        return fingerprint_of("ComposedOperator", self.outer.fingerprint, self.inner.fingerprint)
 
     @property
     def diagonal(self) -> Float[Tensor, "r *shape"] | None:
@@ -111,7 +111,7 @@ class Composition(LinearOperator):
             return super().pseudo_inverse(y)
         return self.inner.pseudo_inverse(self.outer.pseudo_inverse(y))
 
-    def rows(self, index: Index) -> Composition:
+    def rows(self, index: Index) -> ComposedOperator:
         """The operators of the items `index` of a batch."""
         return self if self.items is None else self._rows(index)
 
@@ -119,8 +119,8 @@ class Composition(LinearOperator):
     def _is_product(self) -> bool:
         return self.inner.row_gram is not None or self.diagonal is not None
 
-    def _rows(self, index: Index) -> Composition:
-        return Composition(self.outer.rows(index), self.inner.rows(index))
+    def _rows(self, index: Index) -> ComposedOperator:
+        return ComposedOperator(self.outer.rows(index), self.inner.rows(index))
 
 
 @dataclass(frozen=True, eq=False)
