@@ -22,8 +22,8 @@ class CalibrationConfig:
     """What `calibrate` does.
 
     Args:
-        method: a method or its name (`inverse.POSTERIOR_METHODS`), or a function (measurement, seeds) -> one
-            draw per measurement, in model space.
+        method: a method or its name (`inverse.POSTERIOR_METHODS`), or a function (measurement,
+            seeds) -> one draw per measurement, in model space.
         items: how many items are measured.
         draws: posterior draws per item, each from a population of its own.
         sampler: steps, spacing, end, scaling and guides of the items' chain, which is "ddpm", and

@@ -90,7 +90,7 @@ def stein_kernel(
         raise ValueError("x, score: hold NaN or infinite numbers; give finite ones")
 
     x, s = x.double() - x.double().mean(1, keepdim=True), score.double()
-    squared = squared_distances(x)
+    squared = pair_distances_squared(x)
     own = (s * x).sum(2)
     cross = s @ x.mT
     pull = own[:, :, None] + own[:, None, :] - cross - cross.mT  # (s - s').(x - x')
@@ -101,7 +101,7 @@ def stein_kernel(
     return first + second - 3 * squared * b**-2.5 / length**4
 
 
-def squared_distances(x: Float[Tensor, "n draws d"]) -> Float[Tensor, "n draws draws"]:
+def pair_distances_squared(x: Float[Tensor, "n draws d"]) -> Float[Tensor, "n draws draws"]:
     """|x_j - x_k|^2 of the draws x of each item."""
     norms = x.square().sum(2)
     return (norms[:, :, None] + norms[:, None, :] - 2 * x @ x.mT).clamp(min=0)
@@ -119,7 +119,7 @@ def median_length(x: Float[Tensor, "n draws d"]) -> float:
     count = x.shape[1]
     upper = torch.triu_indices(count, count, 1)
     centred = x.double() - x.double().mean(1, keepdim=True)
-    found = float(squared_distances(centred)[:, upper[0], upper[1]].sqrt().median())
+    found = float(pair_distances_squared(centred)[:, upper[0], upper[1]].sqrt().median())
     if not found > 0:
         raise ValueError("x: the draws of an item are all the same; draw from separate populations")
     return found
