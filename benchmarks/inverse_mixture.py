@@ -90,12 +90,12 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(1.96 * np.std(values) / len(values) ** 0.5)
 
 
-def measure(names: Sequence[str], rows: Sequence[tuple[int, int]]) -> None:
-    """Fill the results with what they do not hold."""
+def measure(names: Sequence[str], rows: Sequence[tuple[int, int]], problems: int) -> None:
+    """Fill the results with what they do not hold of so many problems."""
     for dims, measured in rows:
         for name in names:
             done = read().get(f"{dims},{measured}", {}).get(name, [])
-            for number in REPORTED[len(done) :]:
+            for number in REPORTED[len(done) : problems]:
                 problem = Problem.draw(dims, measured, number)
                 if name in BASELINES:
                     done.append({"distance": BASELINES[name](problem)})
@@ -123,7 +123,10 @@ def choose(names: Sequence[str], rows: Sequence[tuple[int, int]]) -> None:
 
 
 def table() -> str:
-    """The results in Markdown: distances with 1.96 standard errors, then costs."""
+    """The results in Markdown: distances with 1.96 standard errors, then costs.
+
+    The number of problems stands in brackets where it is not 20.
+    """
     found = read()
     head = [f"{row.replace(',', ', ')}" for row in found]
     lines = ["| d, measured numbers | " + " | ".join(head) + " | evaluations, products, ms |"]
@@ -133,7 +136,8 @@ def table() -> str:
         for row in found.values():
             done = row.get(name, [])
             mean, error = interval([each["distance"] for each in done] or [0.0])
-            cells.append(f"{mean:.2f} ± {error:.2f}" if len(done) == len(REPORTED) else "")
+            few = "" if len(done) == len(REPORTED) else f" ({len(done)})"
+            cells.append(f"{mean:.2f} ± {error:.2f}{few}" if done else "")
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {_costs(found, name)} |")
     return "\n".join(lines)
 
@@ -178,6 +182,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the results in Markdown")
     parser.add_argument("--json", action="store_true", help="print the results as one JSON object")
     parser.add_argument("--methods", nargs="*", default=[*BASELINES, *ENTRIES], metavar="NAME")
+    parser.add_argument("--problems", type=int, default=len(REPORTED), help="at most 20")
     parser.add_argument("--dims", nargs="*", type=int, default=[8, 80, 800])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -186,7 +191,7 @@ def main() -> None:
     if arguments.choose:
         choose(arguments.methods, rows)
     elif not arguments.table:
-        measure(arguments.methods, rows)
+        measure(arguments.methods, rows, arguments.problems)
     if arguments.table or arguments.json:
         print(json.dumps(read()) if arguments.json else table())
 
