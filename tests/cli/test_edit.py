@@ -1,6 +1,7 @@
 """`allegory edit`: what it writes, each picture by itself, and one line for each mistake."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -255,6 +256,12 @@ def odd(tmp_path_factory):
 def test_one_line_for_each_mistake(small_run, odd, fails, words, says, monkeypatch):
     monkeypatch.chdir(odd)
     assert says in fails("edit", small_run[0], *words.split())
+
+
+def test_what_is_no_file_is_not_waited_for(small_run, tmp_path, fails):
+    os.mkfifo(tmp_path / "pipe.png")
+    words = ["--task", "variations", "--input", tmp_path / "pipe.png"]
+    assert "no regular file; give a picture" in fails("edit", small_run[0], *words)
 
 
 def test_runs_that_are_not_of_pictures(fails, tmp_path, odd):

@@ -144,6 +144,8 @@ def _read(
     shown = f"{option} {printable(text)}"
     if not path.exists():
         raise ValueError(f"{shown}: no such file; check the path")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{shown}: no regular file; give a picture, a folder or an array")
     if path.suffix in _ARRAYS:
         x = _array(shown, path, wanted.channels)
         return x, [f"{path.stem}-{i:04}" for i in range(len(x))] if len(x) > 1 else [path.stem]
