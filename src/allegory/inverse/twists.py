@@ -11,6 +11,7 @@ and at the clean end it is replaced by p(y | x0) itself.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -168,8 +169,7 @@ def twist_named(twist: str | Twist, measurement: Measurement) -> Twist:
         gaussian = isinstance(measurement.likelihood, GaussianNoise)
         if not gaussian or not isinstance(measurement.operator, LinearOperator):
             return LikelihoodTwist()
-        few = int(observed_numbers(measurement).any(0).sum()) <= MOST_NUMBERS
-        return TweedieTwist() if few else IsotropicTwist()
+        return TweedieTwist() if _possible(measurement) <= MOST_NUMBERS else IsotropicTwist()
 
     found = TWISTS[twist]
     if not isinstance(found, LikelihoodTwist):
@@ -183,6 +183,14 @@ TWISTS: dict[str, Twist] = {
     "likelihood": LikelihoodTwist(),
 }
 """The twists by name."""
+
+
+def _possible(measurement: Measurement) -> int:
+    """How many numbers any item of this operator may have measured, whatever the batch holds."""
+    observed, measured = measurement.observed, measurement.operator.measured_shape
+    if observed is None or observed.ndim > len(measured):
+        return math.prod(measured)
+    return int(observed.sum())
 
 
 def _check_numbers(observed: Bool[Tensor, "b m"]) -> None:
