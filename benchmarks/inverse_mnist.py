@@ -61,7 +61,7 @@ CHEAP = {
 WITH_GRADIENTS = {
     "dps": tuple(f"dps:{zeta}:rule=likelihood" for zeta in (0.1, 0.3, 1)),
     "pigdm": ("pigdm:0.5", "pigdm:1"),
-    "mmps": ("mmps:0.1",),
+    "mmps": ("mmps:0.1:most=10",),
 }
 """Methods that take vector-Jacobian products, and their settings."""
 
