@@ -84,6 +84,6 @@ def test_what_does_not_fit_is_refused():
         ImportanceDraw(0)
     with pytest.raises(ValueError, match="noise=0"):
         errors(DAPS(ImportanceDraw(2, inner=2)), Measurement(Matrix(MATRIX), Y[None], 0.0))
-    with pytest.raises(ValueError, match="GaussianNoise"):
+    with pytest.raises(ValueError, match="Gaussian"):
         poisson = Measurement(Matrix(MATRIX), Y[None].round(), PoissonNoise(1.0))
         errors(DAPS(ImportanceDraw(2, inner=2)), poisson)

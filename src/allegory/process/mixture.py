@@ -16,6 +16,9 @@ from .mean_span import MeanSpan
 from .mixture_kernel import Components, IsotropicComponents, step_coefficients
 from .path import Level, Path
 
+_MANY = 8
+"""Dimensions from which on products of matrices, whose rounding depends on the batch, save time."""
+
 
 class Mixture(ExactDensity):
     """A Gaussian mixture with its exact denoiser, density and samples.
@@ -198,11 +201,11 @@ def _deeper(scale: Tensor | float) -> Tensor | float:
 
 def _narrow_span(means: Tensor, variances: Tensor) -> MeanSpan | None:
     """The span of the means of isotropic components, where that is at most a fourth of all
-    dimensions; else None.
+    dimensions and these are many; else None, and each item is computed by itself to the last bit.
     """
     dims = means.shape[1]
     isotropic = bool((variances == variances[:, :1]).all())
-    if not isotropic or dims < 4:
+    if not isotropic or dims < _MANY:
         return None
 
     span = MeanSpan(means, variances[:, 0])
