@@ -167,5 +167,5 @@ def test_a_run_folder_that_cannot_be_written_to_says_where_else(fails, table, mo
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("allegory.files.make_folder", refused)
+    monkeypatch.setattr("allegory.cli.files.make_folder", refused)
     assert "Permission denied; give --out FILE elsewhere" in fails("sample", table, "--count", "1")
