@@ -139,7 +139,7 @@ def row(found: Calibration, seconds: float) -> dict[str, Any]:
 
 
 def measured(model: Any, operator: Operator, noise: float, config: CalibrationConfig) -> dict:
-    """One calibration, printed as it is there."""
+    """One calibration; its figures are printed when it ends."""
     start = time.perf_counter()
     found = row(calibrate(model, operator, noise, config), time.perf_counter() - start)
     covered = f"{100 * found['intervals'][0]:5.1f} {100 * found['regions'][0]:5.1f}"

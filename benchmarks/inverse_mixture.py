@@ -10,7 +10,7 @@ the floor (exact against exact, the mean of five) and two samplers that do no wo
 the component nearest to y, and the prior. Problems 0 to 19 are reported; settings were chosen on
 problems 1000 to 1002. All methods see the same path, of log-SNR from 12 down to -20, where x_T is
 normal noise. A method with particles runs one population per problem, and 1,000 of its particles
-are drawn by weight. Every result is written as it comes, so that an interrupted run goes on.
+are drawn by weight. Each result is saved at once; a run computes only those that are missing.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def choose(names: Sequence[str], rows: Sequence[tuple[int, int]]) -> None:
 def table() -> str:
     """The results in Markdown: distances with 1.96 standard errors, then costs.
 
-    The number of problems stands in brackets where it is not 20.
+    The number of problems is given in brackets where it is not 20.
     """
     found = read()
     head = [f"{row.replace(',', ', ')}" for row in found]

@@ -35,9 +35,7 @@ def check_kind(out: Path) -> None:
 
 
 def free_name(folder: Path, stem: str = "samples") -> Path:
-    """The first of samples-1.png, samples-2.png, ... that is absent in `folder`; `stem` is what
-    stands for samples.
-    """
+    """The first of STEM-1.png, STEM-2.png, ... that is absent in `folder`."""
     return next(file for i in count(1) if not (file := folder / f"{stem}-{i}.png").exists())
 
 

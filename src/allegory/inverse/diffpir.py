@@ -96,7 +96,7 @@ class DiffPIR:
         Raises:
             ValueError: for another operator or noise.
         """
-        measurement.linear, measurement.variance  # noqa: B018  # refuse what does not fit
+        measurement.check()
         return [ProximalStep(to, measurement, self.weight, self.zeta) for _, to in pairwise(levels)]
 
 

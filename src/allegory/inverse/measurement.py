@@ -85,6 +85,19 @@ class Measurement:
             )
         return self.operator
 
+    def check(self, gaussian: bool = True) -> None:
+        """Refuse a measurement that is not by a linear operator.
+
+        Args:
+            gaussian: whether noise other than Gaussian is refused as well.
+
+        Raises:
+            ValueError: for an operator that is not linear, and noise of another kind.
+        """
+        _ = self.linear
+        if gaussian:
+            _ = self.variance
+
     @property
     def observed(self) -> Tensor | None:
         """Which numbers of y were measured at all; None for all."""

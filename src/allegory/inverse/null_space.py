@@ -54,7 +54,7 @@ class NullSpaceGuide:
     measurement: Measurement
 
     def __post_init__(self) -> None:
-        self.measurement.linear  # noqa: B018  # refuses another operator
+        self.measurement.check(gaussian=False)
 
     def __call__(self, base: Predict) -> Guided:
         """The guided Predict of `base`."""

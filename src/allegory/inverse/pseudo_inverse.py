@@ -52,7 +52,7 @@ class PseudoInverseGuidance:
 
     def guide(self, measurement: Measurement) -> MeasurementGuide:
         """The guide for items of these measurements."""
-        measurement.linear, measurement.variance  # noqa: B018  # each refuses what it is not
+        measurement.check()
         return MeasurementGuide(measurement, self)
 
     def variance(self, level: Level) -> Tensor:

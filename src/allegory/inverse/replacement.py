@@ -101,7 +101,7 @@ class Replacement:
         Raises:
             ValueError: for an operator that is not linear.
         """
-        measurement.linear  # noqa: B018  # refuses another operator
+        measurement.check(gaussian=False)
         noisy = [level for level in levels if level.sigma != 0.0]
         plan: list[Instruction] = [ReplaceMeasured(levels[0], measurement, stage=True)]
 

@@ -54,7 +54,7 @@ class TweedieGuidance:
 
     def guide(self, measurement: Measurement) -> MeasurementGuide:
         """The guide for items of these measurements."""
-        _check(measurement)
+        measurement.check()
         return MeasurementGuide(measurement, self)
 
     def likelihood_score(
@@ -75,11 +75,6 @@ class TweedieGuidance:
 
         solved = gmres(product, residual, tolerance=self.tolerance, most=self.most, positive=True)
         return found.vjp(operator.adjoint(solved.x))
-
-
-def _check(measurement: Measurement) -> None:
-    """ValueError for a measurement that is not linear with Gaussian noise."""
-    measurement.linear, measurement.variance  # noqa: B018  # each refuses what it is not
 
 
 POSTERIOR_METHODS.register(

@@ -173,7 +173,7 @@ def twist_named(twist: str | Twist, measurement: Measurement) -> Twist:
 
     found = TWISTS[twist]
     if not isinstance(found, LikelihoodTwist):
-        measurement.linear, measurement.variance  # noqa: B018  # each refuses what it is not
+        measurement.check()
     return found
 
 
