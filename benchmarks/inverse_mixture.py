@@ -8,9 +8,10 @@ d = 8, 80, 800 dimensions times 1, 2, 4 measured numbers, 20 problems each (`mix
 the sliced Wasserstein-1 distance of 1,000 samples from 1,000 exact ones. Beside the methods stand
 the floor (exact against exact, the mean of five) and two samplers that do no work: all samples from
 the component nearest to y, and the prior. Problems 0 to 19 are reported; settings were chosen on
-problems 1000 to 1002. All methods see the same path, of log-SNR from 12 down to -20, where x_T is
-normal noise. A method with particles runs one population per problem, and 1,000 of its particles
-are drawn by weight. Each result is saved at once; a run computes only those that are missing.
+problems 1000 to 1002, those of tds on 1000 to 1015. All methods see the same path, of log-SNR from
+12 down to -20, where x_T is normal noise. A method with particles runs one population per problem,
+and 1,000 of its particles are drawn by weight. Each result is saved at once; a run computes only
+those that are missing.
 """
 
 import argparse
