@@ -260,7 +260,11 @@ def test_methods_by_name():
     assert POSTERIOR_METHODS.named("tds:8:kernel=exact:twist=tweedie") == TwistedSMC(
         8, "tweedie", "exact"
     )
+    assert POSTERIOR_METHODS.named("tds:8:variance=large") == TwistedSMC(8, variance="large")
     assert POSTERIOR_METHODS.named("fk:8:potential=max") == FKSteering(8, potential="max")
+    for name in ("tds:32", "tds:8:twist=tweedie:kernel=exact", "tds:8:variance=large"):
+        assert str(POSTERIOR_METHODS.named(name)) == name
+
     for wrong in ("tds:0", "tds:2.5", "tds:8:twist=none", "fk:8:potential=last"):
         with pytest.raises(ValueError, match=wrong.split(":")[0]):
             POSTERIOR_METHODS.named(wrong)

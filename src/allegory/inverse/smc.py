@@ -81,7 +81,10 @@ class TwistedSMC:
             pick("variance", self.variance, dict.fromkeys(("posterior", "large", "learned")))
 
     def __str__(self) -> str:
-        return f"tds:{self.particles}"
+        chosen = {"twist": self.twist, "kernel": self.kernel, "variance": self.variance}
+        usual = {"twist": "auto", "kernel": "model", "variance": None}
+        options = [f":{name}={chosen[name]}" for name in chosen if chosen[name] != usual[name]]
+        return f"tds:{self.particles}{''.join(options)}"
 
     def run(self, problem: ParticleProblem, on_step: OnStep | None = None) -> Particles:
         """The weighted particles at the last Level.
@@ -234,11 +237,14 @@ POSTERIOR_METHODS.register(
     "tds",
     TwistedSMC(),
     "twisted sequential Monte Carlo: weighted particles, and p(y) (Wu et al. 2023)",
-    make=lambda number, twist="auto", kernel="model": TwistedSMC(_whole(number), twist, kernel),
+    make=lambda number, twist="auto", kernel="model", variance=None: TwistedSMC(
+        _whole(number), twist, kernel, variance
+    ),
     parameter="K, the number of particles per measurement",
     options={
         "twist": "auto, tweedie, isotropic or likelihood",
         "kernel": "model, or exact for a mixture",
+        "variance": "of a step of the model: posterior, large or learned",
     },
 )
 POSTERIOR_METHODS.register(
