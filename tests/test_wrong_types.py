@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import allegory as al
 from allegory.evaluation import evaluate, item_scores
+from allegory.inverse import Identity
 from allegory.recipes import Run, recipe_named
 
 torch.manual_seed(0)
@@ -102,6 +103,9 @@ REFUSED = {
     "model.sample([-1])": "seeds: -1 is none; give whole numbers from 0 to 2^64 - 1",
     "model.sample([2**64])": "seeds: 18446744073709551616 is none",
     "model.sample([1], sampler=3)": "sampler: of type int (3); give a Sampler",
+    "al.measure(Identity((3,)), x, [0.1, 0.2])": "noise: of type list; give a standard deviation",
+    "al.measure(Identity((3,)), x, 0.1, seeds=20)": "seeds=20: give one integer per item",
+    "al.Posterior(model, al.measure(Identity((3,)), x, 0.1)).sample(20)": "seeds=20: give one",
     "evaluate(model, x)": "dataset: of type Tensor; give a Dataset",
     "evaluate(model, data, 3)": "config: of type int (3); give an EvaluationConfig",
     "item_scores(model, x)": "items: of type Tensor; give Items",
@@ -113,6 +117,7 @@ EQUAL = {
     "model.sample([1, 2], [3, 0])": "model.sample([1, 2], torch.tensor([3, 0]))",
     "model.sample([1, 2], np.array([3, 0]))": "model.sample([1, 2], torch.tensor([3, 0]))",
     "model.sample([1, 2], np.int64(3))": "model.sample([1, 2], 3)",
+    "al.measure(Identity((3,)), x, np.float32(0.5)).y": "al.measure(Identity((3,)), x, 0.5).y",
     "al.Dataset.from_arrays(x.bfloat16()).train.x": (
         "al.Dataset.from_arrays(x.bfloat16().float()).train.x"
     ),

@@ -51,6 +51,35 @@ def option_number(key: str, text: str, meaning: str) -> float:
     return number
 
 
+def whole_number(name: str, value: float) -> int:
+    """The whole number that follows a name.
+
+    Args:
+        name: what it is.
+        value: as it was read.
+
+    Raises:
+        ValueError: for what is no whole number.
+    """
+    if not math.isfinite(value) or value != int(value):
+        raise ValueError(f"{name}={value:g}: give a whole number")
+    return int(value)
+
+
+def option_whole(key: str, text: str, meaning: str) -> int:
+    """The whole number that an option of a name gives as text.
+
+    Args:
+        key: the option.
+        text: its value.
+        meaning: what it is, for the error message.
+
+    Raises:
+        ValueError: for what is no whole number.
+    """
+    return whole_number(key, option_number(key, text, meaning))
+
+
 def written(name: str, number: float, **options: float | str | None) -> str:
     """The text of a name with a number and options, as `Registry.named` reads it.
 

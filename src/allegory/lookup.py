@@ -14,7 +14,7 @@ from importlib import import_module
 from numbers import Integral
 from typing import TypeVar, cast, overload
 
-from .entries import Entry, option_number, pick, written
+from .entries import Entry, option_number, option_whole, pick, whole_number, written
 
 __all__ = [
     "MAX_PARAMETER",
@@ -25,9 +25,11 @@ __all__ = [
     "check_type",
     "is_whole",
     "option_number",
+    "option_whole",
     "pick",
     "printable",
     "refuse_number",
+    "whole_number",
     "written",
 ]
 

@@ -66,6 +66,7 @@ def test_help_lists_tasks_and_methods(capsys):
         (("--steps", "0"), "--steps 0; give"),
         (("--level", "1"), "level=1.0; give a probability"),
         (("--solver", "nonsense"), "unknown solver 'nonsense'"),
+        (("--solver", "ddim", "--method", "dps"), "--method dps has steps of its own"),
     ],
 )
 def test_errors_are_one_line(small_run, fails, words, said):

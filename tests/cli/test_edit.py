@@ -163,6 +163,30 @@ def test_conditions_and_guides(small_run, pictures, tmp_path, capsys, monkeypatc
     ]
 
 
+@pytest.mark.parametrize("method", ["mmps", "dps"])
+def test_the_solver_is_named_where_it_samples(small_run, pictures, tmp_path, capsys, method):
+    words = ["--task", "denoise", *QUICK, "--input", pictures[0], "--method", method]
+    found = run(capsys, small_run[0], *words, "--out", tmp_path / "x.npz")
+    assert ("solver" in found) == (method == "mmps")
+
+
+def test_with_every_pixel_missing_there_is_no_residual(small_run, pictures, tmp_path, capsys):
+    words = ["--task", "inpaint", "--mask", "center:1", *QUICK, "--input", pictures[0]]
+    found = run(capsys, small_run[0], *words, "--out", tmp_path / "x.npz")
+    assert "residual" not in found
+    assert found["std"] > 0
+
+
+def test_an_empty_name_is_no_folder(small_run, fails):
+    said = fails("edit", small_run[0], "--task", "denoise", "--input", "")
+    assert "--input: an empty name" in said
+
+
+def test_only_a_smaller_input_may_be_degraded(small_run, odd, fails):
+    said = fails("edit", small_run[0], "--task", "denoise", "--input", odd / "large.png")
+    assert "--degrade" not in said
+
+
 def test_resize_and_orientation(small_run, tmp_path, capsys):
     """A photo is turned as its EXIF says, cropped and resized; a grey one stays grey."""
     image = Image.fromarray(np.arange(6 * 9, dtype=np.uint8).reshape(6, 9))
@@ -238,6 +262,12 @@ def odd(tmp_path_factory):
         ("--task denoise --input fits.png --method nope", "unknown method 'nope'"),
         ("--task denoise --input fits.png --noise -1", "noise=-1.0: give a standard deviation"),
         ("--task denoise --input fits.png --noise nan", "give a standard deviation"),
+        ("--task denoise --input fits.png --noise 1e30", "beyond the numbers of float32"),
+        ("--task denoise --input fits.png --method fk:inf", "method 'fk:inf': after 'fk:' comes K"),
+        (
+            "--task denoise --input fits.png --method dps --solver ddpm",
+            "--solver ddpm: --method dps has steps of its own",
+        ),
         ("--task deblur --input fits.png --blur 0", "std=0.0: give a positive number of pixels"),
         ("--task superres --input fits.png", "4x4 pixels, and the model has 4x4; give a picture"),
         ("--task superres --input large.png", "5x7 pixels, and the model has 4x4; give a picture"),
@@ -327,3 +357,7 @@ def test_arrays_in_another_unit_are_said(small_run, pictures, tmp_path, capsys):
     assert "the data are from 0 to 255; arrays are taken in the data's own" in (
         capsys.readouterr().err
     )
+    np.save(tmp_path / "x.npy", pictures[1] * 255.0)
+    words[-1] = tmp_path / "z.npy"
+    main(["edit", str(small_run[0]), "--input", str(tmp_path / "x.npy"), *map(str, words)])
+    assert "arrays are taken in the data's own" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Measurements: rows, model space, and those that no item can have."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from allegory.inverse import (
     Scaled,
     measure,
 )
+from allegory.inverse.likelihoods import noise_model
 
 IMAGE = (3, 4, 6)
 DIMS = 12
@@ -155,6 +157,14 @@ BAD = {
     "y: -3 counts; give whole numbers": lambda: Measurement(
         Identity((1,)), torch.tensor([[-3.0]]), PoissonNoise()
     ),
+    "y: of torch.complex128, and measurements are real": lambda: Measurement(
+        Identity((DIMS,)), Y * 1j, 0.1
+    ),
+    "x0: of torch.complex128, and measurements are real": lambda: measure(
+        Identity((DIMS,)), Y * 1j
+    ),
+    # as many seeds as items
+    "seeds: 1 for 2 items": lambda: measure(Identity((DIMS,)), Y, 0.1, seeds=[7]),
     # an adjoint that is another's
     "operator Shifted: its adjoint is wrong, <A x, y> =": lambda: Measurement(
         Shifted(normal(4, DIMS)), normal(2, 4), 0.1
@@ -183,6 +193,12 @@ def test_bad_measurements_are_refused(message):
     with pytest.raises(ValueError) as error:
         BAD[message]()
     assert message in str(error.value)
+
+
+def test_a_number_of_numpy_is_a_standard_deviation():
+    assert noise_model(np.float32(0.5)).std == 0.5
+    with pytest.raises(ValueError, match="noise: of type list; give a standard deviation"):
+        noise_model([0.1, 0.2])
 
 
 @pytest.mark.parametrize("noise", [0.1, GaussianNoise(0.1)])

@@ -7,6 +7,7 @@ from tests.helpers.inverse_problems import masks, mixture, normal
 from allegory.guidance import tilt
 from allegory.inverse import DPS, Identity, Mask, Matrix, Measurement, Posterior, measure
 from allegory.process import grid
+from allegory.process.guide import Guided
 from allegory.sampling import Sampler, sample
 from allegory.sampling.loop import SamplingLoop
 
@@ -71,6 +72,28 @@ def test_a_mask_has_no_density_where_nothing_was_measured():
     assert torch.allclose(
         one.log_likelihood(torch.ones(1, 3)), whole.log_likelihood(torch.ones(1, 1))
     )
+
+
+@pytest.mark.parametrize("method", ["mmps", "ddnm", "dps", "ddrm", "tds:2", "fk:2"])
+def test_a_guide_whose_x0_and_eps_do_not_add_up_is_refused(method):
+    sampler = Sampler(steps=2, guide=_Apart())
+    with pytest.raises(ValueError, match=r"guide apart: its x0 and eps do not add up to x_t.*cfg"):
+        Posterior(mixture(), masks(3), method, sampler).sample(range(3))
+
+
+class _Apart:
+    """A guide like CFG++, whose x0 and eps are of different predictions."""
+
+    consistent = False
+
+    def __str__(self):
+        return "apart"
+
+    def __call__(self, base):
+        return Guided(base, self)
+
+    def predict(self, base, x_t, t, condition):
+        return base(x_t, t, condition)
 
 
 @pytest.mark.parametrize(

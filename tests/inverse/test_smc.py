@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from allegory.inverse import POSTERIOR_METHODS, Matrix, Measurement, Posterior
+from allegory.inverse import POSTERIOR_METHODS, Mask, Matrix, Measurement, Posterior
 from allegory.inverse.methods import ParticleProblem
 from allegory.inverse.particle_state import ParticleEvaluation, ParticleState
 from allegory.inverse.smc import FKSteering, TwistedSMC
@@ -255,6 +255,29 @@ def test_the_potentials_of_rewards_1_3_2_and_5_at_the_end(potential, psi):
     assert found == psi
 
 
+@pytest.mark.parametrize("twist", ["tweedie", "isotropic"])
+@pytest.mark.parametrize("dims", [3, 70])
+def test_the_noise_of_what_was_not_measured_does_not_matter(twist, dims):
+    oracle = Mixture(torch.ones(1, dims), 1.0, path=PATH)
+    known = torch.zeros(2, dims).bool()
+    known[0, :2], known[1, 1] = True, True
+    noise = torch.full((2, dims), 0.5)
+
+    def found(noise):
+        measurement = Measurement(Mask(known, (dims,)), torch.ones(2, dims), noise)
+        return run(TwistedSMC(4, twist), oracle, measurement, 3, [0, 1])
+
+    assert torch.equal(found(noise).chosen, found(torch.where(known, noise, 0.0)).chosen)
+
+
+@pytest.mark.parametrize("method", ["tds:4", "fk:4", "daps_importance:2", "daps_chain"])
+def test_weights_need_noise(method):
+    oracle = Mixture(torch.ones(1, 2), 1.0, path=PATH)
+    some = Measurement(Mask(torch.ones(2).bool()), torch.ones(1, 2), torch.tensor([0.1, 0.0]))
+    with pytest.raises(ValueError, match=r"noise=0: there is no density of y.*mmps"):
+        Posterior(oracle, some, method, Sampler(steps=3)).sample([0])
+
+
 def test_methods_by_name():
     assert POSTERIOR_METHODS.named("tds:32") == TwistedSMC(32)
     assert POSTERIOR_METHODS.named("tds:8:kernel=exact:twist=tweedie") == TwistedSMC(
@@ -268,6 +291,27 @@ def test_methods_by_name():
     for wrong in ("tds:0", "tds:2.5", "tds:8:twist=none", "fk:8:potential=last"):
         with pytest.raises(ValueError, match=wrong.split(":")[0]):
             POSTERIOR_METHODS.named(wrong)
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "2.5"])
+@pytest.mark.parametrize("name", ["tds", "fk", "repaint", "split_gibbs", "daps_importance"])
+def test_the_number_of_a_method_is_whole(name, number):
+    with pytest.raises(ValueError, match=f"method '{name}:{number}': after '{name}:' comes"):
+        POSTERIOR_METHODS.named(f"{name}:{number}")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("repaint:2:jump=x", "jump=x: give how many steps"),
+        ("mmps:0.1:most=2.7", "most=2.7: give a whole number"),
+        ("daps_importance:8:inner=abc", "inner=abc: give steps of"),
+        ("daps_importance:8:log_snr=nan", "log_snr=nan: give a log-SNR or 'clean'"),
+    ],
+)
+def test_options_of_methods_are_numbers(text, says):
+    with pytest.raises(ValueError, match=says):
+        POSTERIOR_METHODS.named(text)
 
 
 def test_the_exact_kernel_of_what_has_none_is_refused():

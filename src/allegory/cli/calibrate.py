@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from .options import RunOptions, show_registries
+from .options import RunOptions, check_solver, optional, show_registries
 
 if TYPE_CHECKING:
     from ..evaluation.calibration import Calibration, CalibrationConfig
@@ -55,8 +55,8 @@ class Calibrate(RunOptions):
     """Draws given each measurement."""
     steps: int = 50
     """Steps of the chain and of the method."""
-    solver: str = "ddpm"
-    """Solver of methods that are guides; the chain is ddpm."""
+    solver: Annotated[str | None, optional("NAME")] = None
+    """Solver of methods that are guides, ddpm by default; the chain is ddpm."""
     level: float = 0.01
     """Probability of rejecting an exact method, over all tests."""
     score: bool = False
@@ -99,6 +99,7 @@ class Calibrate(RunOptions):
         if not 0 < self.noise < float("inf"):
             raise ValueError(f"--noise {self.noise}; give a standard deviation above 0, e.g. 0.1")
         posterior_method(self.method)
+        check_solver(self.solver, self.method)
         check_count("--items", self.items, FEWEST_ITEMS, 10**7)
         check_count("--draws", self.draws, 3, 10_000)
         check_count("--batch", self.batch, 1, 10**7)
@@ -108,7 +109,7 @@ class Calibrate(RunOptions):
             method=self.method,
             items=self.items,
             draws=self.draws,
-            sampler=Sampler(self.solver, self.steps),
+            sampler=Sampler(self.solver or "ddpm", self.steps),
             seed=self.seed,
             level=self.level,
             score=self.score,

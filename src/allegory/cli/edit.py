@@ -12,6 +12,7 @@ from .options import (
     MOST_SAMPLES,
     RunOptions,
     SamplerOptions,
+    check_solver,
     optional,
     seed_range,
     show_registries,
@@ -162,6 +163,7 @@ class Edit(SamplerOptions, RunOptions):
             check_count("--count", self.count, 1, MOST_SAMPLES)
         if self.method is not None:
             posterior_method(self.method)
+            check_solver(self.solver, self.method)
 
     def _config(self, on_step: Any) -> EditConfig:
         """How the pictures are edited."""

@@ -15,7 +15,7 @@ from ..conditions import Combined, Condition, Labels, hidden_like
 from ..conditions.base import HIDDEN
 from ..data import DataSpec
 from ..evaluation import psnr
-from ..inverse import Measurement, measure
+from ..inverse import Measurement, measure, takes_solver
 from ..lookup import printable
 from ..models.base import is_conditional
 from ..plots.edits import ShownEdits
@@ -92,6 +92,8 @@ def edited(options: Edit, folder: RunFolder, model: Any, config: EditConfig) -> 
         found = work[str(options.task)](whole)
 
     sampler = {name: value for name, value in config.sampler.to_dict().items() if value is not None}
+    if options.task in MEASURED_TASKS and not takes_solver(config.method):
+        sampler.pop("solver", None)
     first = {"task": options.task, "pictures": len(pictures.x), "edits": found.shown.x.shape[1]}
     return replace(found, figures={**first, **sampler, **found.figures})
 
@@ -127,7 +129,8 @@ class _Task:
             truth = pictures.check(spec.shape).x
             measurement = measure(operator, truth, noise, [0] * len(truth))
         else:
-            whole = ", or --degrade with the whole picture"
+            is_whole = tuple(operator.measured_shape) == tuple(spec.shape)
+            whole = "" if is_whole else ", or --degrade with the whole picture"
             y = pictures.check(operator.measured_shape, whole).x
             measurement = Measurement(operator, y if missing is None else operator(y), noise)
 
@@ -266,10 +269,10 @@ def _agreement(
     residual = measurement.repeat(edits).residual(found.x.flatten(0, 1).double())
     seen = measurement.observed
     fraction = 1.0 if seen is None else seen.double().mean().item()
-    figures: dict[str, object] = {
-        "residual": (residual.square().mean().item() / fraction) ** 0.5,
-        "std": _mean(found.std),
-    }
+    figures: dict[str, object] = {}
+    if fraction > 0:
+        figures["residual"] = (residual.square().mean().item() / fraction) ** 0.5
+    figures["std"] = _mean(found.std)
     if truth is not None:
         figures["psnr of the mean"] = _mean(psnr(found.mean, truth, width))
     return figures

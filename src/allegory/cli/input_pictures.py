@@ -24,7 +24,8 @@ from . import tables
 _ARRAYS = (".npy", ".npz")
 _BYTE = 255.0
 _SMALL_SPAN = 0.02
-"""Of the range of the data: arrays that span less are probably in another unit."""
+"""Of the range of the data: arrays that span less are probably in another unit, as are those that
+go beyond it by more than its width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +141,8 @@ def _read(
     option: str, text: str, scaled: Callable[[Tensor], Tensor], wanted: _Format
 ) -> tuple[Float64[Tensor, "n c h w"], list[str]]:
     """The pictures of one argument, and their names."""
+    if not text:
+        raise ValueError(f"{option}: an empty name; give a picture, a folder or an array")
     path = Path(text).expanduser()
     shown = f"{option} {printable(text)}"
     if not path.exists():
@@ -191,8 +194,9 @@ def _array(shown: str, path: Path, channels: int) -> Float64[Tensor, "n c h w"]:
 
 def _note_unit(option: str, x: Shaped[Tensor, "n c h w"], low: float, high: float) -> None:
     """Say that pictures are probably in another unit than the data."""
-    span = float(x.max() - x.min())
-    if 0 < span < _SMALL_SPAN * (high - low):
+    span, width = float(x.max() - x.min()), high - low
+    is_beyond = float(x.max()) > high + width or float(x.min()) < low - width
+    if is_beyond or 0 < span < _SMALL_SPAN * width:
         tables.remark(
             f"{option}: numbers from {float(x.min()):g} to {float(x.max()):g}, and the data are "
             f"from {low:g} to {high:g}; arrays are taken in the data's own unit"

@@ -148,6 +148,17 @@ def show_registries(registries: Mapping[str, Registry[Any]]) -> None:
         console.print(table)
 
 
+def check_solver(solver: str | None, method: str) -> None:
+    """ValueError for a --solver that was given to a `method` with steps of its own."""
+    from ..inverse import takes_solver
+
+    if solver is not None and not takes_solver(method):
+        raise ValueError(
+            f"--solver {solver}: --method {method} has steps of its own, and no solver samples "
+            "it; leave one of them out"
+        )
+
+
 def seed_range(text: str | None, count: int) -> range:
     """The seeds of an option A:B.
 

@@ -29,7 +29,7 @@ from .operators import (
     check_adjoint,
     operator_named,
 )
-from .posterior import Posterior, PosteriorSamples, posterior_method
+from .posterior import Posterior, PosteriorSamples, posterior_method, takes_solver
 from .pseudo_inverse import PseudoInverseGuidance
 from .replacement import Replacement
 from .smc import FKSteering, TwistedSMC
@@ -85,4 +85,5 @@ __all__ = [
     "measure",
     "operator_named",
     "posterior_method",
+    "takes_solver",
 ]

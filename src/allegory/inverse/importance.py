@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import check_count
+from ..lookup import check_count, option_number, option_whole, whole_number
 from ..process.instruction import Loop
 from ..process.path import Level
 from ..sampling.loop import SamplingLoop
@@ -127,19 +127,25 @@ class ImportanceDraw:
         if self.log_snr is None:
             return measurement.log_likelihood(candidates.x)
 
-        if not bool((measurement.variance > 0).all()):
-            raise ValueError("noise=0: candidates have no weights; give a deviation above 0")
         found = linearised(candidates.predict, candidates.x, candidates.level, candidates.condition)
         return twist_named(self.twist, measurement)(measurement, found)[0]
+
+
+_PLACE = "a log-SNR or 'clean'"
+
+
+def _named(count: float, inner: str = "10", log_snr: str = "2") -> DAPS:
+    """daps with so many candidates, by the texts of its options."""
+    steps = option_whole("inner", inner, "steps of the reverse process")
+    place = None if log_snr == "clean" else option_number("log_snr", log_snr, _PLACE)
+    return DAPS(ImportanceDraw(whole_number("count", count), steps, place))
 
 
 POSTERIOR_METHODS.register(
     "daps_importance",
     DAPS(ImportanceDraw()),
     "daps with x0 chosen among several draws by p(y | x0); exact as these grow (Rubin 1987)",
-    make=lambda count, inner="10", log_snr="2": DAPS(
-        ImportanceDraw(int(count), int(inner), None if log_snr == "clean" else float(log_snr))
-    ),
+    make=_named,
     parameter="candidates per item, a whole number",
     options={
         "inner": "steps of the reverse process to a candidate",

@@ -23,6 +23,9 @@ from ..lookup import check_type
 from ..process.noise import Noise, Stream
 from .operators.base import Index
 
+_LEAST_STD = 1e-18
+_LARGEST_STD = 1e18
+"""Between which the square of a standard deviation is a number of float32."""
 _LOWEST_RATE = 1e-3
 """Of a count, below which the log-density of `PoissonNoise` is continued by a straight line."""
 _WHOLE = 1e-3
@@ -71,7 +74,8 @@ class GaussianNoise:
             (b, *measured); 0 for no noise.
 
     Raises:
-        ValueError: for a standard deviation that is negative or not finite.
+        ValueError: for a standard deviation that is negative or not finite, and one whose square
+            is beyond the numbers of float32.
     """
 
     std: float | Tensor
@@ -79,8 +83,15 @@ class GaussianNoise:
     def __post_init__(self) -> None:
         check_type("noise", self.std, (Real, Tensor), "a standard deviation or a NoiseModel")
         std = torch.as_tensor(self.std)
+        if std.dtype == torch.bool or std.is_complex():
+            raise ValueError(f"noise={self.std!r:.60}: give a standard deviation, a real number")
         if not bool((std.isfinite() & (std >= 0)).all()):
             raise ValueError(f"noise={self.std!r:.60}: give a standard deviation of 0 or more")
+        if not bool(((std == 0) | ((std >= _LEAST_STD) & (std <= _LARGEST_STD))).all()):
+            raise ValueError(
+                f"noise={self.std!r:.60}: its square is beyond the numbers of float32; give 0, or "
+                f"a standard deviation from {_LEAST_STD:g} to {_LARGEST_STD:g}"
+            )
 
     @property
     def noiseless(self) -> bool:
@@ -90,6 +101,28 @@ class GaussianNoise:
     def variance(self, y: Float[Tensor, "b *measured"]) -> Float[Tensor, "*any"]:
         """std^2, in the precision of y; it broadcasts against y."""
         return torch.as_tensor(self.std, dtype=y.dtype, device=y.device).square()
+
+    def density_variance(
+        self, y: Float[Tensor, "b *measured"], observed: Bool[Tensor, "*any"] | None = None
+    ) -> Float[Tensor, "*any"]:
+        """std^2 where y has a density, 1 where it was not observed; it broadcasts against y.
+
+        Args:
+            y: what was measured.
+            observed: which numbers of y were measured at all; None for all.
+
+        Raises:
+            ValueError: without noise, where there is no density.
+        """
+        variance = self.variance(y)
+        if observed is not None:
+            variance = torch.where(observed.to(y.device), variance, torch.ones_like(variance))
+        if not bool((variance > 0).all()):
+            raise ValueError(
+                "noise=0: there is no density of y, which this method needs; give a standard "
+                "deviation above 0, or take a method without weights, e.g. mmps"
+            )
+        return variance
 
     def check(self, y: Float[Tensor, "b *measured"]) -> None:
         """ValueError for standard deviations of another shape than that of `y`."""
@@ -111,12 +144,7 @@ class GaussianNoise:
         Raises:
             ValueError: without noise, where it is no density.
         """
-        variance = self.variance(y)
-        if observed is not None:
-            variance = torch.where(observed.to(y.device), variance, torch.ones_like(variance))
-        if not bool((variance > 0).all()):
-            raise ValueError("noise=0: there is no density of y; give a standard deviation above 0")
-
+        variance = self.density_variance(y, observed)
         terms = -0.5 * ((y - clean).square() / variance + (2 * math.pi * variance).log())
         return _summed(terms, observed)
 
@@ -277,6 +305,24 @@ class FunctionNoise:
     def rows(self, index: Index, ndim: int) -> FunctionNoise:
         """Itself, whatever the `index` and `ndim`."""
         return self
+
+
+def noise_model(noise: object) -> NoiseModel:
+    """The noise of a measurement: a standard deviation is that of Gaussian noise.
+
+    Args:
+        noise: a standard deviation, or a NoiseModel.
+
+    Raises:
+        ValueError: for what is neither.
+    """
+    if isinstance(noise, float | int | Tensor):
+        return GaussianNoise(noise)
+    if isinstance(noise, Real):  # of numpy
+        return GaussianNoise(float(noise))
+    check_type("noise", noise, NoiseModel, "a standard deviation or a NoiseModel")
+    assert isinstance(noise, NoiseModel)
+    return noise
 
 
 def check_broadcast(name: str, numbers: Tensor, y: Tensor) -> None:

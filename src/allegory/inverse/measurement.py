@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..data.spec import DataSpec
 from ..lookup import check_type
-from .likelihoods import GaussianNoise, NoiseModel
+from ..process.noise import item_seeds
+from .likelihoods import GaussianNoise, NoiseModel, noise_model
 from .operators.base import Index, LinearOperator, Operator, on_device
 from .operators.combined import AffineInput, ComposedOperator
 from .operators.pointwise import Scaled
-from .possible import check_law, check_possible, checked_values
+from .possible import check_law, check_possible, check_real, checked_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,7 @@ class Measurement:
     @property
     def likelihood(self) -> NoiseModel:
         """The density of y given A(x0)."""
-        if isinstance(self.noise, float | int | Tensor):
-            return GaussianNoise(self.noise)
-        check_type("noise", self.noise, NoiseModel, "a standard deviation or a NoiseModel")
-        return self.noise
+        return noise_model(self.noise)
 
     @property
     def variance(self) -> Float[Tensor, "*any"]:
@@ -186,17 +184,19 @@ def measure(
         seeds: one integer per item, for the noise; None for 0, 1, 2, ...
 
     Raises:
-        ValueError: for items of another shape, or that are not finite.
+        ValueError: for items of another shape, or that are not finite, another number of seeds,
+            and noise that is none.
     """
     if tuple(x0.shape[1:]) != tuple(operator.shape):
         raise ValueError(
             f"x0: shape {tuple(x0.shape)}, and the operator is for items of shape "
             f"{tuple(operator.shape)}"
         )
+    check_real("x0", x0)
     if not bool(x0.isfinite().all()):
         raise ValueError("x0: holds NaN or infinite numbers; give finite items")
 
-    likelihood = GaussianNoise(noise) if isinstance(noise, float | int | Tensor) else noise
+    likelihood = noise_model(noise)
     clean = operator(x0 if x0.is_floating_point() else x0.float())
-    y = likelihood.draw(clean, range(len(x0)) if seeds is None else seeds)
+    y = likelihood.draw(clean, item_seeds(seeds, len(x0)))
     return Measurement(operator, y, likelihood)

@@ -56,6 +56,9 @@ class NullSpaceGuide:
     def __post_init__(self) -> None:
         self.measurement.check(gaussian=False)
 
+    def __str__(self) -> str:
+        return "ddnm"
+
     def __call__(self, base: Predict) -> Guided:
         """The guided Predict of `base`."""
         return Guided(base, self)

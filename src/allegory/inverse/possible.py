@@ -44,6 +44,7 @@ def checked_values(
             f"operator {name}: has numbers for {items} items, and y for {len(y)}; give as many"
         )
 
+    check_real("y", y)
     values = y if y.is_floating_point() else y.float()
     observed = getattr(operator, "observed", None)
     if observed is not None:
@@ -55,6 +56,15 @@ def checked_values(
             "unknown by a Mask"
         )
     return values
+
+
+def check_real(name: str, x: Tensor) -> None:
+    """ValueError for complex numbers `x`, of an argument of this `name`."""
+    if x.is_complex():
+        raise ValueError(
+            f"{name}: of {x.dtype}, and measurements are real; give real and imaginary parts as "
+            "numbers of their own"
+        )
 
 
 def check_possible(

@@ -11,8 +11,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..conditions import rows_of
-from ..lookup import check_type
+from ..lookup import check_type, refuse_number
 from ..models.base import HasTrajectory, check_samples, device_of, evaluating, seed_batches
+from ..process.guide import is_consistent
 from ..process.guide_items import check_items, condition_kind
 from ..process.prediction import Predict, check_predict
 from ..sampling.driver import OnStep, last_state, trajectory
@@ -101,6 +102,7 @@ class Posterior:
             ValueError: for another number of measurements than of seeds, and samples that are not
                 finite.
         """
+        refuse_number(seeds)
         if len(self.measurement) not in (1, len(seeds)):
             raise ValueError(
                 f"measurement: {len(self.measurement)} for {len(seeds)} seeds; give one for all, "
@@ -195,7 +197,7 @@ class _Run:
         if isinstance(method, GuideMethod):
             return self._guided(method)
 
-        predict = self.sampler.guided(self.predict)
+        predict = self._guided_predict()
         grid = self.sampler.grid(predict.path)
         if isinstance(method, ParticleMethod):
             problem = ParticleProblem(
@@ -217,8 +219,24 @@ class _Run:
             )
         ).x
 
+    def _guided_predict(self) -> Predict:
+        """The Predict under the guides of the sampler.
+
+        Raises:
+            ValueError: for guides whose x0 and eps do not add up to x_t.
+        """
+        predict = self.sampler.guided(self.predict)
+        guides = ", ".join(map(str, self.sampler.guides)) or "the Predict"
+        if not is_consistent(predict):
+            raise ValueError(
+                f"guide {guides}: its x0 and eps do not add up to x_t, which every method for "
+                "measurements needs; take another guide, e.g. cfg:2"
+            )
+        return predict
+
     def _guided(self, method: GuideMethod) -> Tensor:
         """The draws by the solver of the sampler."""
+        self._guided_predict()
         guides = (*self.sampler.guides, method.guide(self.measurement))
         sampler = replace(self.sampler, guide=guides)
         return sampler.sample(
@@ -246,6 +264,13 @@ def posterior_method(method: str | Method) -> Method:
     ):
         raise ValueError(f"method={method!r:.60}: give a method, or a name such as 'mmps'")
     return method
+
+
+def takes_solver(method: str | Method) -> bool:
+    """Whether a `method`, or one of this name, is a guide, which a solver samples; others have
+    steps of their own.
+    """
+    return isinstance(posterior_method(method), GuideMethod)
 
 
 def _of_all(on_step: OnStep | None, number: int, count: int) -> OnStep | None:

@@ -27,7 +27,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import check_count
+from ..lookup import check_count, option_whole, whole_number
 from ..process.instruction import Instruction, Loop, Plan
 from ..process.kernel import added_noise_std
 from ..process.path import Level
@@ -134,9 +134,8 @@ def back(here: Level, to: Level) -> Update:
 
 def repaint(resamplings: float, jump: str = "1") -> Replacement:
     """RePaint with so many `resamplings`, over `jump` steps at a time (Lugmayr et al. 2022)."""
-    if resamplings != int(resamplings):
-        raise ValueError(f"resamplings={resamplings}; give a whole number")
-    return Replacement(int(resamplings), int(jump))
+    steps = option_whole("jump", jump, "how many steps the state goes back at a time")
+    return Replacement(whole_number("resamplings", resamplings), steps)
 
 
 POSTERIOR_METHODS.register(

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import check_count, pick
+from ..lookup import check_count, pick, whole_number
 from ..process.path import Level
 from ..process.prediction import Prediction
 from ..sampling.driver import OnStep
@@ -226,19 +226,12 @@ def _check(particles: int, resample_below: float, rows: int | None) -> None:
         check_count("rows", rows, 1, MOST_PARTICLES)
 
 
-def _whole(number: float) -> int:
-    """The number of particles. ValueError for what is no whole number."""
-    if number != int(number):
-        raise ValueError(f"particles={number}; give a whole number")
-    return int(number)
-
-
 POSTERIOR_METHODS.register(
     "tds",
     TwistedSMC(),
     "twisted sequential Monte Carlo: weighted particles, and p(y) (Wu et al. 2023)",
     make=lambda number, twist="auto", kernel="model", variance=None: TwistedSMC(
-        _whole(number), twist, kernel, variance
+        whole_number("particles", number), twist, kernel, variance
     ),
     parameter="K, the number of particles per measurement",
     options={
@@ -251,7 +244,9 @@ POSTERIOR_METHODS.register(
     "fk",
     FKSteering(),
     "Feynman-Kac steering by log p(y | x0), without a gradient (Singhal et al. 2025)",
-    make=lambda number, potential="difference": FKSteering(_whole(number), potential=potential),
+    make=lambda number, potential="difference": FKSteering(
+        whole_number("particles", number), potential=potential
+    ),
     parameter="K, the number of particles per measurement",
     options={"potential": "difference, max or sum"},
 )

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import check_count
+from ..lookup import check_count, whole_number
 from ..process.instruction import Instruction, Loop, Plan
 from ..process.path import Level
 from ..sampling.registry import solver_named
@@ -128,13 +128,6 @@ POSTERIOR_METHODS.register(
     "split_gibbs",
     SplitGibbs(),
     "Gibbs sampling of an item and a noisy copy; exact as annealing is slow (Wu et al. 2024)",
-    make=lambda inner: SplitGibbs(_whole(inner)),
+    make=lambda inner: SplitGibbs(whole_number("inner", inner)),
     parameter="steps of the reverse process per round, a whole number",
 )
-
-
-def _whole(number: float) -> int:
-    """A number as a whole one. ValueError for another."""
-    if number != int(number):
-        raise ValueError(f"inner={number}; give a whole number")
-    return int(number)

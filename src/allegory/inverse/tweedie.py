@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ..lookup import check_count
+from ..lookup import check_count, option_whole
 from ..numerics.krylov import gmres
 from .derivatives import Linearised
 from .measurement import Measurement
@@ -82,7 +82,8 @@ POSTERIOR_METHODS.register(
     TweedieGuidance(),
     "guidance by the covariance of Tweedie's formula; exact for Gaussian data (Rozet et al. 2024)",
     make=lambda tolerance, most=None: TweedieGuidance(
-        tolerance, None if most is None else int(most)
+        tolerance,
+        None if most is None else option_whole("most", most, "the largest number of Krylov steps"),
     ),
     parameter="tolerance, the relative residual of the linear equation",
     options={"most": "the largest number of Krylov steps"},

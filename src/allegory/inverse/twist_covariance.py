@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .derivatives import Linearised
+from .likelihoods import GaussianNoise
 from .measurement import Measurement
 from .operators.base import LinearOperator
 
@@ -100,10 +101,13 @@ def gaussian_twist(
         measurement: one per item.
         found: the prediction at x_t.
         covariance: A C A^T.
+
+    Raises:
+        ValueError: for noise of another kind, and without noise.
     """
     observed = observed_numbers(measurement)
     residual = measurement.residual(found.prediction.x0).flatten(1)
-    noise = measurement.variance.to(residual).expand(measurement.y.shape).flatten(1)
+    noise = _density_variance(measurement, residual)
     if covariance.ndim == 3:
         used = used_numbers(observed)
         observed, residual, noise = observed[:, used], residual[:, used], noise[:, used]
@@ -119,6 +123,15 @@ def gaussian_twist(
     quadratic = (scaled * solved).sum(1)
     norm = (known * (2 * math.pi * noise).log()).sum(1)
     return -0.5 * (quadratic + log_det + norm), solved / std
+
+
+def _density_variance(measurement: Measurement, like: Tensor) -> Float[Tensor, "b m"]:
+    """The variance of each number of y, 1 where it was not measured, in the precision of `like`."""
+    _ = measurement.variance  # refuses noise of another kind
+    likelihood = measurement.likelihood
+    assert isinstance(likelihood, GaussianNoise)
+    variance = likelihood.density_variance(measurement.y, measurement.observed)
+    return variance.to(like).expand(measurement.y.shape).flatten(1)
 
 
 def _solve(matrix: Float[Tensor, "b c c"], b: Float[Tensor, "b c"]) -> tuple[Tensor, Tensor]:

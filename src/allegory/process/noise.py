@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 from operator import index
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from ..lookup import refuse_number
 
 
 class Stream(IntEnum):
@@ -36,7 +39,7 @@ class Stream(IntEnum):
     """The noise of a measurement."""
 
 
-def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
+def item_seeds(seeds: Sequence[Any] | None, count: int) -> Sequence[Any]:
     """One seed per item.
 
     Args:
@@ -48,6 +51,7 @@ def item_seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
     """
     if seeds is None:
         return range(count)
+    refuse_number(seeds)
     if len(seeds) != count:
         raise ValueError(f"seeds: {len(seeds)} for {count} items; give one integer per item")
     return seeds
@@ -71,7 +75,13 @@ class Noise:
         ]
 
     def draw(self, like: Tensor | None = None) -> Float[Tensor, "b *shape"]:
-        """The next standard-normal draw of every item, in the shape of `like` if it is given."""
+        """The next standard-normal draw of every item, in the shape of `like` if it is given.
+
+        Raises:
+            ValueError: for another number of items than of seeds.
+        """
+        if like is not None:
+            item_seeds(self._generators, len(like))
         shape = self.shape if like is None else like.shape[1:]
         eps = np.empty((len(self._generators), *shape), dtype=np.float32)
         for i, generator in enumerate(self._generators):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ...lookup import Registry, option_number, pick
+from ...lookup import Registry, option_whole, pick, whole_number
 from .base import Operator
 from .blur import PADDINGS, Blur
 from .fourier import Fourier
@@ -80,14 +80,8 @@ def _lowest_frequencies(space: Shape, fraction: float) -> Bool[Tensor, "*space"]
     return torch.stack(grid).all(0)
 
 
-def _whole(value: float, meaning: str) -> int:
-    if value != int(value):
-        raise ValueError(f"{value:g}: give {meaning}, a whole number")
-    return int(value)
-
-
 def _seed(text: str) -> int:
-    return _whole(option_number("seed", text, "a seed"), "a seed")
+    return option_whole("seed", text, "a seed")
 
 
 def _mask(fraction: float, seed: str = "0") -> MakeOperator:
@@ -113,13 +107,13 @@ def _blur(std: float, padding: str = "reflect") -> MakeOperator:
 
 
 def _downsample(factor: float) -> MakeOperator:
-    sides = _whole(factor, "the sides of a block")
+    sides = whole_number("factor", factor)
     Downsample((0, 0), sides)
     return lambda shape: Downsample(shape, sides)
 
 
 def _projection(count: float, seed: str = "0") -> MakeOperator:
-    directions, number = _whole(count, "how many directions"), _seed(seed)
+    directions, number = whole_number("count", count), _seed(seed)
     random_order(directions, number)
     return lambda shape: RandomProjection(shape, directions, number)
 
