@@ -15,7 +15,9 @@ from allegory.inverse import (
     TweedieGuidance,
     operator_named,
 )
-from allegory.process import LinearLogSNR, Mixture, Path
+from allegory.inverse.derivatives import linearised
+from allegory.inverse.tweedie import solved_by_covariance
+from allegory.process import LinearLogSNR, Mixture, Path, Prediction
 from allegory.sampling import Sampler
 
 DIMS = 16
@@ -153,3 +155,30 @@ def test_one_krylov_step_is_not_the_posterior():
     x, level = normal(4, DIMS, seed=11), path.at(0.5)
     want = closed.score(x, level)
     assert (guided(x, 0.5).view("score") - want).norm() > 0.01 * want.norm()
+
+
+class WrongDerivative:
+    """x0 = alpha/sigma^2 C x_t, as if C were a covariance; its second variance is below 0."""
+
+    path = Path(LinearLogSNR(8, -8))
+    variances = torch.tensor([1.0, -0.0099, 1.0], dtype=torch.float64)
+
+    def __call__(self, x_t, t, condition=None):
+        level = self.path.at(t, like=x_t)
+        x0 = level.alpha / level.sigma**2 * self.variances * x_t
+        return Prediction.solve("x0", x0, x_t, level)
+
+
+def test_an_error_of_the_derivative_does_not_divide_by_less_than_the_noise():
+    # With noise of variance 0.01 the second number would have 0.01 - 0.0099, 1/100 of it.
+    predict = WrongDerivative()
+    (level,) = predict.path.levels([0.6])
+    x_t, y = normal(1, 3, seed=1), normal(1, 3, seed=2)
+    for axis, variance in enumerate(predict.variances.tolist()):
+        known = torch.arange(3) == axis
+        measurement = Measurement(Mask(known), y, 0.1)
+        found = linearised(predict, x_t, level)
+        residual = measurement.residual(found.prediction.x0)
+        want = residual / (0.01 + variance) if variance > 0 else torch.zeros_like(residual)
+        solved = solved_by_covariance(measurement, found, residual, 1e-10, None)
+        assert torch.allclose(solved, want)

@@ -120,6 +120,16 @@ def test_likelihoods_of_the_user_and_any_function_measure():
         _ = measurement.variance
 
 
+def test_what_is_refused_of_a_model_is_named_as_the_user_knows_it():
+    x = normal(3, DIMS)
+    function = Measurement(Function(torch.tanh, (DIMS,)), x, 0.1).in_model_space(TABLE)
+    with pytest.raises(ValueError, match="operator Function: is not linear"):
+        function.check()
+    counts = Measurement(Identity((DIMS,)), torch.ones(3, DIMS), PoissonNoise(1.0))
+    with pytest.raises(ValueError, match="noise: PoissonNoise, and this method is for Gaussian"):
+        counts.in_model_space(TABLE).check(gaussian=False)
+
+
 class Shifted(Matrix):
     """A matrix with another's adjoint."""
 

@@ -61,7 +61,9 @@ def test_it_stops_before_a_direction_in_which_a_positive_matrix_has_an_error():
     # b = e_1 + e_2 meets the wrong eigenvalue -1 in the second product: one step is left.
     diagonal = torch.tensor([[2.0, -1.0, 1.0], [2.0, 1.0, 1.0]], dtype=torch.float64)
     b = torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]], dtype=torch.float64)
-    solved = gmres(product(torch.diag_embed(diagonal)), b, tolerance=1e-12, positive=True)
+    solved = gmres(
+        product(torch.diag_embed(diagonal)), b, tolerance=1e-12, least=torch.zeros(len(b))
+    )
 
     moved = diagonal[0] * b[0]
     step = (moved @ b[0]) / (moved @ moved)
@@ -69,3 +71,13 @@ def test_it_stops_before_a_direction_in_which_a_positive_matrix_has_an_error():
     assert torch.allclose(solved.x[1], b[1] / diagonal[1])
     assert solved.products.tolist() == [1, 2]
     assert solved.converged.tolist() == [False, True]
+
+
+def test_it_stops_before_a_direction_below_the_smallest_eigenvalue_by_law():
+    diagonal = torch.tensor([[2.0, 0.1, 1.0], [2.0, 0.5, 1.0]], dtype=torch.float64)
+    b = torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]], dtype=torch.float64)
+    least = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    solved = gmres(product(torch.diag_embed(diagonal)), b, tolerance=1e-12, least=least)
+
+    assert solved.products.tolist() == [1, 2]
+    assert torch.allclose(solved.x[1], b[1] / diagonal[1])

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from ..lookup import check_count
 from ..numerics.broadcast import expand_like
-from ..numerics.krylov import gmres
 from ..numerics.lanczos import root_product
 from ..process.instruction import Loop
 from ..process.path import Level
@@ -33,6 +32,7 @@ from .likelihoods import GaussianNoise
 from .linear_gaussian import conditional_draw
 from .measurement import Measurement
 from .methods import check_batch
+from .tweedie import solved_by_covariance
 
 ConditionalDraw = Callable[[Loop, Measurement], Tensor]
 """(loop, measurement) -> a draw of x0 given the state of the loop and the measurement, like the
@@ -200,8 +200,5 @@ class TweedieGaussian:
         residual = measurement.residual(x)
         residual = residual - variance.sqrt() * loop.draw(residual)
 
-        def product(v: Tensor) -> Tensor:
-            return variance * v + operator(found.covariance(operator.adjoint(v)))
-
-        solved = gmres(product, residual, tolerance=self.tolerance, most=self.most)
-        return x + found.covariance(operator.adjoint(solved.x))
+        solved = solved_by_covariance(measurement, found, residual, self.tolerance, self.most)
+        return x + found.covariance(operator.adjoint(solved))

@@ -65,7 +65,7 @@ class Measurement:
         if not isinstance(likelihood, GaussianNoise):
             raise ValueError(
                 f"noise: {type(likelihood).__name__}, and this method is for Gaussian noise; "
-                "take dps or tds"
+                "take dps, daps_chain, fk or tds"
             )
         return likelihood.variance(self.y)
 
@@ -76,12 +76,18 @@ class Measurement:
         Raises:
             ValueError: for another.
         """
-        if not isinstance(self.operator, LinearOperator):
-            raise ValueError(
-                f"operator {type(self.operator).__name__}: is not linear, and this method needs "
-                "the adjoint; take dps or tds"
-            )
-        return self.operator
+        if isinstance(self.operator, LinearOperator):
+            return self.operator
+
+        raw = self.operator.operator if isinstance(self.operator, AffineInput) else self.operator
+        if isinstance(raw, LinearOperator):
+            _ = (
+                self.variance
+            )  # it is affine in model space: noise of another kind, which is refused
+        raise ValueError(
+            f"operator {type(raw).__name__}: is not linear, and this method needs the adjoint; "
+            "take dps, daps_chain, fk or tds"
+        )
 
     def check(self, gaussian: bool = True) -> None:
         """Refuse a measurement that is not by a linear operator.

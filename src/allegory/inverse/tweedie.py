@@ -7,9 +7,9 @@ p(x0 | x_t) is taken to be N(x0hat, C) with its true covariance C = (sigma^2 / a
 
 up to the derivative of C. It is exact for Gaussian data, of any covariance. The linear equation is
 solved by GMRES, one vector-Jacobian product each, until the residual is small; without noise its
-solution is that of the pseudo-inverse. A covariance has no negative variance, and J of a network
-may have one at high noise, where sigma^2 / alpha magnifies its errors: the Krylov space ends before
-it.
+solution is that of the pseudo-inverse. A covariance has no negative variance, so that std_y^2 +
+A C A^T has none below that of the noise. J of a network may give one at high noise, where sigma^2 /
+alpha magnifies its errors: the Krylov space ends before it.
 """
 
 from __future__ import annotations
@@ -66,15 +66,35 @@ class TweedieGuidance:
             measurement: one per item.
             found: the prediction with its derivative.
         """
-        operator, variance = measurement.linear, measurement.variance
         residual = measurement.residual(found.prediction.x0)
+        solved = solved_by_covariance(measurement, found, residual, self.tolerance, self.most)
+        return found.vjp(measurement.linear.adjoint(solved))
 
-        def product(v: Tensor) -> Tensor:
-            seen = operator(found.covariance(operator.adjoint(v)))
-            return variance.to(v) * v + seen
 
-        solved = gmres(product, residual, tolerance=self.tolerance, most=self.most, positive=True)
-        return found.vjp(operator.adjoint(solved.x))
+def solved_by_covariance(
+    measurement: Measurement,
+    found: Linearised,
+    residual: Float[Tensor, "b *measured"],
+    tolerance: float,
+    most: int | None,
+) -> Float[Tensor, "b *measured"]:
+    """(std_y^2 + A C A^T)^-1 residual, in the Krylov space of directions with a variance of at
+    least that of the noise.
+
+    Args:
+        measurement: one per item.
+        found: the prediction with its derivative.
+        residual: the right-hand side.
+        tolerance: the relative residual at which the solution stops.
+        most: the largest number of Krylov steps; None for as many as a measurement has numbers.
+    """
+    operator, variance = measurement.linear, measurement.variance.to(residual)
+
+    def product(v: Tensor) -> Tensor:
+        return variance * v + operator(found.covariance(operator.adjoint(v)))
+
+    least = variance.expand_as(residual).flatten(1).amin(1)
+    return gmres(product, residual, tolerance=tolerance, most=most, least=least).x
 
 
 POSTERIOR_METHODS.register(

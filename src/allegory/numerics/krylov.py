@@ -47,7 +47,7 @@ def gmres(
     *,
     tolerance: float = 1e-6,
     most: int | None = None,
-    positive: bool = False,
+    least: Float[Tensor, " b"] | None = None,
 ) -> Solved:
     """The solution of M x = b for each item of a batch.
 
@@ -56,8 +56,8 @@ def gmres(
         b: the right-hand sides.
         tolerance: the relative residual at which an item stops.
         most: the largest number of products; None for as many as an item has numbers.
-        positive: whether v . M v >= 0 for every v by law, so that a v where it is below is an error
-            of M; an item stops before such a direction.
+        least: of each item, the smallest v . M v of a unit vector v by law, so that a v where it is
+            below is an error of M; the item stops before such a direction. None for any M.
 
     Returns:
         The solution of each item.
@@ -87,8 +87,8 @@ def gmres(
         hessenberg[:, k + 1, k] = new
         basis.append(w / new.where(new > 0, torch.ones_like(new))[:, None])
 
-        if positive:
-            wrong = active & _is_indefinite(hessenberg[:, : k + 1, : k + 1])
+        if least is not None:
+            wrong = active & _is_below(least, hessenberg[:, : k + 1, : k + 1])
             _solve(found, wrong, basis[:k], hessenberg, norm)
             active = active & ~wrong
 
@@ -147,12 +147,12 @@ def _orthogonal(
     return w, size
 
 
-def _is_indefinite(h: Float[Tensor, "b k k"]) -> Bool[Tensor, " b"]:
-    """Whether v . M v is negative, beyond rounding, for some v of the space."""
+def _is_below(least: Float[Tensor, " b"], h: Float[Tensor, "b k k"]) -> Bool[Tensor, " b"]:
+    """Whether v . M v is below `least`, beyond rounding, for some unit vector v of the space."""
     values = torch.linalg.eigvalsh((h + h.mT) / 2)
     rounding = _ROUNDING * h.shape[1] * torch.finfo(h.dtype).eps
-    indefinite: Tensor = values[:, 0] < -rounding * values.abs().amax(1)
-    return indefinite
+    below: Tensor = values[:, 0] < least.to(h) - rounding * values.abs().amax(1)
+    return below
 
 
 def _solve(
