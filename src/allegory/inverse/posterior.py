@@ -38,7 +38,8 @@ class PosteriorSamples:
     Args:
         x: one draw per seed: raw items for a model, x0 for a Predict.
         log_evidence: log p(y) as a method with particles estimates it, (n,); None for others.
-        log_evidence_error: its standard error, (n,).
+        log_evidence_error: its standard error, (n,); near 1 all particles descend from one, and
+            the estimate may be far too low.
         particles: of each batch, in model space; empty for methods without.
     """
 

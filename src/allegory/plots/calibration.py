@@ -40,14 +40,21 @@ def calibration_sections(found: Calibration) -> list[Section]:
     )
     worst = ", ".join(each.name for each in found.rejections) or "none"
     nine = found.regions[2]
-    shown = "" if not is_image(tuple(found.shown.truth.shape[1:])) else "pictures of "
+    pictures = is_image(tuple(found.shown.truth.shape[1:]))
+    shown = "pictures of " if pictures else ""
+    rows = (
+        "Each row is an item of the model, its measurement carried back to an item, the mean "
+        "and the standard deviation of the posterior draws, and some of the draws."
+        if pictures
+        else "Each group is an item of the model (i) and, below it, some of its posterior draws; a "
+        "column for each number, in model units."
+    )
 
     return [
         Section(
             "Items and posterior draws",
             draws_figure(found.shown),
-            "Each row is an item of the model, its measurement carried back to an item, the mean "
-            "and the standard deviation of the posterior draws, and some of the draws.",
+            rows,
             f"Rows of {shown}items with their measurements and posterior draws.",
             made,
         ),
