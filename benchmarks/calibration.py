@@ -57,7 +57,10 @@ STEPS = {"tds": 25}
 """Of the chain and the method by the name of the method; 100 for others."""
 TASKS = {
     "downsample:4": (0.2, ("dps", "pigdm", "replacement", "tds:8:twist=isotropic")),
-    "lower_half": (0.3, ("dps", "pigdm", "replacement")),
+    "lower_half": (
+        0.3,
+        ("dps", "pigdm", "mmps:0.1:most=10", "replacement", "tds:32:twist=isotropic"),
+    ),
 }
 """Noise in model units, and the methods, of each task on digits."""
 DIGIT_STEPS = 8
