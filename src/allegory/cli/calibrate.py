@@ -46,8 +46,8 @@ class Calibrate(RunOptions):
     method: Annotated[str, arg(metavar="NAME")] = "mmps"
     """How items are drawn given their measurements, one of the list below."""
     noise: float = 0.1
-    """Standard deviation of the noise of a measurement in model units, where data are in [-1, 1]:
-    0.1 is a twentieth of their range.
+    """Standard deviation of the noise of a measurement in model units: pictures are in [-1, 1],
+    so that 0.1 is a twentieth of their range, and each column of a table has deviation 1/2.
     """
     items: int = 300
     """Items that are measured."""
