@@ -26,7 +26,7 @@ from .prediction import Prediction, Target
 
 
 def norm(level: Level) -> Coefficient:
-    """h = sqrt(alpha^2 + sigma^2): the state of unit-variance data is x_t = h z, z of variance 1."""
+    """h = sqrt(alpha^2 + sigma^2), for x_t = h z."""
     return sqrt(level.alpha * level.alpha + level.sigma * level.sigma)
 
 
@@ -43,7 +43,7 @@ def angle(level: Level) -> Float[Tensor, "..."]:
 
 
 def turn(t: Level, s: Level, like: Tensor) -> Tensor:
-    """The angle from t to s: the difference of two Levels, taken in float64, in the dtype of `like`.
+    """The angle from t to s, subtracted in float64, in the dtype of `like`.
 
     Args:
         t: the first Level.

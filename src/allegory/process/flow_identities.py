@@ -1,12 +1,12 @@
 r"""What makes a flow map one: five identities, each with its residual.
 
-With theta the angle of t, V = V(z_t; t, s) as in `process.flow_map`, v the slope of the flow at z_t,
-and all differences of levels differences of their angles:
+With V = V(z_t; t, s) as in `process.flow_map`, v the slope of the flow at z_t, and t, s, m written
+for the angles of these levels:
 
     diagonal     V(z_t; t, t) = v(z_t, t)
     semigroup    sin(s-t) V(t,s) = cos(s-m) sin(m-t) V(t,m) + sin(s-m) (V(m,s) + sin(m-t) z_t)
     Lagrangian   cos(s-t) V - sin(s-t) z_t + sin(s-t) dV/ds = V(z_s; s, s)
-    Eulerian     cos(s-t) (v - V) + sin(s-t) (z_t + dV/dt) = 0,  d/dt along the flow, v . d/dz + d/dt
+    Eulerian     cos(s-t) (v - V) + sin(s-t) (z_t + dV/dt) = 0    with d/dt = v . d/dz + d/dt
     consistency  z_s from z_t and from z_r are the same, r on the flow of t
 
 The first fixes the flow, and each of the others then fixes the map: the semigroup says that two
@@ -228,5 +228,5 @@ def consistency_residual(
 def _jvp(
     function: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
-    value, slope = torch.func.jvp(function, at, along)
-    return value, slope
+    found: tuple[Tensor, Tensor] = torch.func.jvp(function, at, along)
+    return found

@@ -16,9 +16,9 @@ For N(m, S) it is known. With N_t^2 = cos(t)^2 S + sin(t)^2,
 
     z_s = cos(s) m + N_s/N_t (z_t - cos(t) m)
     V   = -sin(t) m + q (z_t - cos(t) m)
-    q   = (sin(d) (S sin(t)^2 + cos(t)^2) + 2 cos(d) (1 - S) sin(t) cos(t)) / (N_t (N_s + cos(d) N_t))
+    q   = (sin(d) (S sin(t)^2 + cos(t)^2) + 2 cos(d) (1 - S) sin(t) cos(t)) / r
 
-with d = s - t, which cancels nothing as s -> t (Boffi et al. 2024; Lu & Song 2024).
+with d = s - t and r = N_t (N_s + cos(d) N_t), which cancels nothing as s -> t (Boffi et al. 2024; Lu & Song 2024).
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ class GaussianFlowMap(nn.Module):
         ValueError: for shapes that do not fit, and a covariance with a negative eigenvalue.
     """
 
-    def __init__(
-        self, mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"], path: Path
-    ) -> None:
+    mean: Tensor
+    variances: Tensor
+    axes: Tensor
+
+    def __init__(self, mean: Tensor, covariance: Tensor, path: Path) -> None:
         super().__init__()
         check_path(path)
         if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
