@@ -120,7 +120,7 @@ def _check_gradient(energy, loss, h=1e-5):
 
 
 @pytest.mark.parametrize(
-    "solver", [name for name in SOLVERS if name not in ("ddpm_learned", "ncsn")]
+    "solver", [name for name in SOLVERS if name not in ("ddpm_learned", "flow_map", "ncsn")]
 )
 def test_every_sampler_takes_an_energy(solver):
     energy, x = energies()[0], initial_noise(PATH, (2,), range(3)).double()

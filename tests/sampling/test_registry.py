@@ -24,7 +24,7 @@ def test_the_help_says_order_noise_and_evaluations(name):
         assert solver.order == int(order[1])
     if "stochastic" in help and "deterministic" not in help:
         assert solver.stochastic
-    if name in ("ddpm_learned", "ncsn", "ncsn2", "pc"):
+    if name in ("ddpm_learned", "flow_map", "ncsn", "ncsn2", "pc"):
         return
 
     calls = []

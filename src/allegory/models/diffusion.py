@@ -11,16 +11,14 @@ parts, and a bound that was not trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..conditions import Labels, rows_of
-from ..conditions.base import hide_some
-from ..data.low_resolution import decode_given
+from ..conditions import rows_of
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
 from ..likelihood.codec import CodableModel
@@ -28,19 +26,16 @@ from ..likelihood.decoder import Continuous, Discretised
 from ..likelihood.dequantized_flow import DequantizedFlow, FlowBound, flow_bound
 from ..likelihood.flow_ode import FlowSolver, flow_log_prob
 from ..likelihood.level_placement import chain_costs, node_levels
-from ..lookup import check_type, refuse_number
-from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import NeedsDecoder, Objective, objective_named
 from ..objectives.elbo import check_finite_ends
 from ..process.bound import Bound
 from ..process.decoder import Decoder
-from ..process.guide_items import check_items, condition_kind
-from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
-from .base import check_samples, device_of, evaluating, seed_batches
+from .base import evaluating
 from .coding_chain import CodingChain
 from .denoiser import Denoiser
+from .denoiser_model import DenoiserModel
 from .energy import Energy
 from .hierarchy import Hierarchy
 from .learned_variance import check_trains_variance
@@ -49,7 +44,7 @@ _CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
 
 
-class VDM(nn.Module):
+class VDM(DenoiserModel):
     """A diffusion model of data with a likelihood.
 
     Args:
@@ -72,37 +67,13 @@ class VDM(nn.Module):
         objective: str | Objective = "elbo",
         condition_dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        if not hasattr(denoiser, "path"):
-            raise ValueError(
-                f"denoiser: of type {type(denoiser).__name__}; give a Denoiser, e.g. "
-                "Denoiser(network, Path.cosine())"
-            )
-        check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
-        if not 0 <= condition_dropout <= 1:
-            raise ValueError(f"condition_dropout={condition_dropout}; give a fraction from 0 to 1")
-
-        self.denoiser = denoiser
-        self.spec = spec
-        self.condition_dropout = condition_dropout
-
+        super().__init__(denoiser, spec, condition_dropout, Sampler())
         chosen = objective_named(objective)
         if isinstance(chosen, NeedsDecoder):
             chosen = chosen.with_decoder(self.decoder)
         chosen.check(denoiser)
         check_trains_variance(denoiser, chosen)
         self.objective = chosen
-
-    @property
-    def unit(self) -> str:
-        """What one unit of the loss is."""
-        return self.objective.unit
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the data have a condition, so that samples and bounds can be given one."""
-        given = self.spec.given
-        return given is not None and not (isinstance(given, Labels) and given.classes == 1)
 
     @property
     def bounded(self) -> bool:
@@ -115,100 +86,6 @@ class VDM(nn.Module):
         if self.spec.levels is None:
             return Continuous(self.spec.log_scale)
         return Discretised(self.spec.values)
-
-    def loss(
-        self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
-    ) -> Float[Tensor, " b"]:
-        """One draw of the training loss per item.
-
-        Args:
-            batch: raw data (batch, *shape), and the rows of their condition or None.
-            generator: where hidden conditions, times and noise are drawn from.
-
-        Returns:
-            The loss of each item, in `unit`.
-        """
-        raw, given = batch
-        condition = self._drop(given, generator)
-        return self.objective(self.denoiser, self.spec.encode(raw), condition, generator)
-
-    def trajectory(
-        self,
-        seeds: Sequence[int],
-        condition: Tensor | None = None,
-        sampler: Sampler | None = None,
-        *,
-        on_step: OnStep | None = None,
-    ) -> Iterator[State]:
-        """The states of one batch from noise to samples, in model space; the model is in eval mode
-        meanwhile.
-
-        Args:
-            seeds: one integer per item; item i depends on seeds[i] alone.
-            condition: one row per item, or None.
-            sampler: solver, steps, grid and guides; None for `Sampler()`.
-            on_step: called as on_step(done, total).
-
-        Yields:
-            A State for each level of the grid after the first.
-
-        Raises:
-            ValueError: for a condition of another length, and what the sampler refuses.
-        """
-        next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
-        sampler = (sampler or Sampler()).bound_to(self.spec.given)
-        check_items(sampler.guides, self.spec)
-        device = device_of(self)
-        x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
-        rows = None if condition is None else condition.to(device)
-
-        with evaluating(self):
-            yield from sampler.trajectory(
-                self.denoiser, x_T, seeds=seeds, condition=rows, on_step=on_step
-            )
-
-    def sample(
-        self,
-        seeds: Sequence[int],
-        condition: Any = None,
-        sampler: Sampler | None = None,
-        *,
-        batch: int = 250,
-        on_step: OnStep | None = None,
-    ) -> Shaped[Tensor, "n *shape"]:
-        """Raw samples, on the CPU; item i depends on the model, seeds[i] and condition[i] alone.
-
-        Where the condition is a lower resolution of the item, the samples agree with it: they are
-        the nearest ones that do to those of the sampler (`data.low_resolution`).
-
-        Args:
-            seeds: one integer per item.
-            condition: of each item, or of all, or None: values in the data's units ("cat", a
-                caption, numbers, pictures), or a tensor of rows as `Items.given` holds them.
-            sampler: solver, steps, grid and guides; None for `Sampler()`.
-            batch: items that are computed at once.
-            on_step: called as on_step(done, total) over the steps of all batches.
-
-        Raises:
-            ValueError: without seeds, for a condition of another length, a batch below 1, what the
-                sampler refuses, and samples that are not finite.
-        """
-        if isinstance(sampler, str):
-            raise ValueError(f"sampler={sampler!r}: give a Sampler, e.g. Sampler({sampler!r})")
-        if sampler is not None:
-            check_type("sampler", sampler, Sampler, "a Sampler, or None")
-
-        how = (sampler or Sampler()).describe()
-        refuse_number(seeds)
-        kind = condition_kind((sampler or Sampler()).guides, self.spec.given)
-        parts = [*seed_batches(seeds, rows_of(condition, len(seeds), kind), batch)]
-        samples = []
-        for number, (some, rows) in enumerate(parts):
-            report = _of_all(on_step, number, len(parts))
-            x = last_state(self.trajectory(some, rows, sampler, on_step=report)).x
-            samples.append(decode_given(self.spec, check_samples(x, how).cpu(), rows))
-
-        return torch.cat(samples)
 
     def bound(
         self,
@@ -362,21 +239,3 @@ class VDM(nn.Module):
         """The rows of the condition of the items of x, where x is."""
         rows = self._rows(condition, len(x))
         return None if rows is None else rows.to(x.device)
-
-    def _drop(self, rows: Tensor | None, generator: torch.Generator) -> Tensor | None:
-        """The rows as in training, hidden with probability `condition_dropout`."""
-        if rows is None:
-            return None
-        if self.spec.given is not None:
-            rows = self.spec.given.in_training(rows, generator)
-        if self.condition_dropout == 0:
-            return rows
-        drawn = draw_rows(uniform, (len(rows),), generator)
-        return hide_some(rows, drawn < self.condition_dropout)
-
-
-def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
-    """The same callback for the steps of one batch out of several."""
-    if on_step is None:
-        return None
-    return lambda done, steps: on_step(batch * steps + done, batches * steps)

@@ -2,7 +2,7 @@
 
 from ..numerics.dropout import Dropout
 from .dit import DiT, DiTConfig
-from .embeddings import InputFourier, LevelEmbedding
+from .embeddings import InputFourier, LevelEmbedding, add_number
 from .encoder import EncoderConfig
 from .mlp import MLP, MLPConfig
 from .potential import Potential, PotentialConfig
@@ -24,4 +24,5 @@ __all__ = [
     "PotentialConfig",
     "UNet",
     "UNetConfig",
+    "add_number",
 ]

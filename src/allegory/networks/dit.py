@@ -138,14 +138,14 @@ class DiTModule(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b *shape"],
-        log_snr: Float[Tensor, " b"],
+        log_snr: Float[Tensor, "b *numbers"],
         condition: Tensor | None = None,
     ) -> Float[Tensor, "b outputs y x"]:
         """The output at this noise level.
 
         Args:
             x: noisy data with unit variance, (b, *shape).
-            log_snr: one per item, (b,).
+            log_snr: one per item, (b,), or further numbers beside it (`add_number`).
             condition: one entry per item; None is the null.
         """
         features, embedding = self.inputs(x, log_snr, condition)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -127,35 +128,66 @@ class Inputs(nn.Module):
         super().__init__()
         self.shape = shape
         self.level = LevelEmbedding(dim)
+        self.further = nn.ModuleList()
         self.fourier = InputFourier(fourier)
         self.condition = NoConditioning() if condition is None else condition.module(dim, shape[1:])
         self.channels = self.fourier.channels(shape[0]) + self.condition.channels
 
+    def add_number(self) -> None:
+        """Let the network depend on one more number per item, at first not at all."""
+        embedding = LevelEmbedding(self.level.second.out_features)
+        zeroed(embedding.second)
+        self.further.append(embedding)
+
     def forward(
         self,
         x: Float[Tensor, "b *shape"],
-        log_snr: Float[Tensor, " levels"],
+        log_snr: Float[Tensor, "levels *numbers"],
         condition: Tensor | None,
     ) -> tuple[Float[Tensor, "b channels *space"], Float[Tensor, "b dim"]]:
         """Features (b, channels, *space) and embedding (b, dim).
 
         Args:
             x: noisy data, (b, *shape).
-            log_snr: one per item, (b,).
+            log_snr: one per item, (b,); with the further numbers beside it, (b, 1 + further).
             condition: one entry per item; None is the null.
 
         Raises:
             ValueError: for other shapes than those that the network was built for.
         """
         check_items(x, self.shape)
-        if log_snr.shape != x.shape[:1]:
-            raise ValueError(
-                f"log_snr has shape {tuple(log_snr.shape)}; give one per item, ({x.shape[0]},)"
-            )
+        shape = (len(x), 1 + len(self.further)) if self.further else (len(x),)
+        if log_snr.shape != shape:
+            raise ValueError(f"log_snr has shape {tuple(log_snr.shape)}; give {shape}")
 
-        features = self.fourier(x, log_snr)
-        features, embedding = self.condition(features, self.level(log_snr), condition)
+        own, *numbers = log_snr.unbind(1) if self.further else (log_snr,)
+        level = self.level(own)
+        for embed, number in zip(self.further, numbers, strict=True):
+            level = level + embed(number)
+
+        features, embedding = self.condition(self.fourier(x, own), level, condition)
         return features, silu(embedding)
+
+
+def add_number(network: nn.Module) -> None:
+    """Let a network depend on one more number per item, beside log-SNR; at first it does not.
+
+    It then takes log_snr of shape (b, 2): for a flow map log-SNR of the state and of the level to
+    reach; once more, and it takes (b, 3).
+
+    Args:
+        network: one whose `inputs` are an `Inputs`, or that has a method `add_number`.
+
+    Raises:
+        ValueError: for another network.
+    """
+    inputs: Any = network if hasattr(network, "add_number") else getattr(network, "inputs", None)
+    if not hasattr(inputs, "add_number"):
+        raise ValueError(
+            f"network: a {type(network).__name__} depends on one noise level; give a network with "
+            "a method add_number(), such as an MLP, a U-Net or a DiT"
+        )
+    inputs.add_number()
 
 
 def check_items(x: Tensor, shape: tuple[int, ...]) -> None:

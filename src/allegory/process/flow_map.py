@@ -18,7 +18,8 @@ For N(m, S) it is known. With N_t^2 = cos(t)^2 S + sin(t)^2,
     V   = -sin(t) m + q (z_t - cos(t) m)
     q   = (sin(d) (S sin(t)^2 + cos(t)^2) + 2 cos(d) (1 - S) sin(t) cos(t)) / r
 
-with d = s - t and r = N_t (N_s + cos(d) N_t), which cancels nothing as s -> t (Boffi et al. 2024; Lu & Song 2024).
+with d = s - t and r = N_t (N_s + cos(d) N_t), which cancels nothing as s -> t (Boffi et al. 2024;
+Lu & Song 2024).
 """
 
 from __future__ import annotations

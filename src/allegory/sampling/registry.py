@@ -9,6 +9,7 @@ from ..lookup import Registry
 from .auto import AUTO
 from .churn import Churn, churn, restart
 from .dpm_solver import DPMPP2M, DPMPP3M, SDE_DPMPP2M, SDE_DPMPP3M
+from .flow_map import flow_map_solver
 from .mcmc.langevin import Langevin
 from .multistep import exponential_adams
 from .pndm_deis import DEIS, PLMS
@@ -50,6 +51,14 @@ _add(
     "ancestral sampling with learned variance, order 1, stochastic (Nichol & Dhariwal 2021)",
 )
 _add(EULER, "Euler's method in t on the probability flow, order 1")
+
+_add(
+    flow_map_solver(),
+    "jumps of a flow map, from `allegory distill`; gamma = 1 draws noise anew at each level "
+    "(Song et al. 2023)",
+    flow_map_solver,
+    "gamma, a number from 0 to 1",
+)
 
 # Two and three evaluations per step
 _add(HEUN, "trapezoidal rule, order 2, two evaluations per step (Karras et al. 2022)")

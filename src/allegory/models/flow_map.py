@@ -1,0 +1,95 @@
+"""A network of two noise levels becomes a flow map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..networks import add_number
+from ..process.path import Level, Path
+from ..process.prediction import Prediction, Target
+from .denoiser import Denoiser, network_inputs
+
+
+class FlowMapDenoiser(Denoiser):
+    """A network as a flow map: its output is read as that of a Denoiser, and depends on the level
+    to reach as well.
+
+    With s = t it is a Denoiser. What is added to the network has no effect at first, so with the
+    weights of a denoiser every jump is a DDIM step of that denoiser.
+
+    Args:
+        network: forward(x, log_snr, condition) -> an array like x. It gets a further number per
+            item (`networks.add_number`), log-SNR of the level to reach, and one more where
+            `guided`: log_snr of shape (b, 2) or (b, 3).
+        path: the forward process.
+        target: what the output is, a name of `TARGETS` or a Target.
+        data_std: standard deviation of the data in model space.
+        guided: whether the scale of classifier-free guidance is an input.
+
+    Raises:
+        ValueError: for a network of one level, and what a `Denoiser` refuses.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        path: Path,
+        target: str | Target = "edm",
+        data_std: float = 1.0,
+        guided: bool = False,
+    ) -> None:
+        super().__init__(network, path, target, data_std)
+        if not isinstance(self.target, Target):
+            raise ValueError(
+                f"target={target!r}: a flow map predicts x0 and eps alone; give 'edm', 'v' or 'x0'"
+            )
+        self.guided, self.scale = guided, 1.0
+        for _ in range(1 + guided):
+            add_number(network)
+
+    def forward(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The prediction of x0 and eps: the flow map on the diagonal.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: one time, one per item, or a Level.
+            condition: one row per item, or None.
+        """
+        return self.jump(x_t, t, t, condition)
+
+    def jump(
+        self,
+        x_t: Tensor,
+        t: Tensor | float | Level,
+        s: Tensor | float | Level,
+        condition: Tensor | None = None,
+        scale: Tensor | float | None = None,
+    ) -> Prediction:
+        """(X, E) at t, whose state at s is that of the flow.
+
+        Args:
+            x_t: states, (batch, *shape).
+            t: their level.
+            s: the level to reach; clean data count as the end of the path.
+            condition: one row per item, or None.
+            scale: of guidance, where the network has it as an input; None for `self.scale`.
+        """
+        here, there = self.path.at(t, like=x_t), self.path.at(s, like=x_t)
+        scaled, log_snr = network_inputs(self.network, x_t, here, self.data_std)
+        start, end = self.path.schedule.ends
+        reached = there.log_snr_per_item(x_t).clamp(min=end, max=start)
+
+        numbers = [log_snr, reached.to(log_snr)]
+        if self.guided:
+            chosen = torch.as_tensor(self.scale if scale is None else scale).to(log_snr)
+            numbers.append(chosen.expand(len(x_t)))
+        y: Tensor = self.network(scaled, torch.stack(numbers, 1), condition)
+        found: Prediction = self.target.read(y.to(x_t.dtype), x_t, here)
+        return found
+
+    def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
+        """The output on the diagonal, at x_t, at this `level` and with this `condition`."""
+        return self.jump(x_t, level, level, condition).y
