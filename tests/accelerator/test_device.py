@@ -89,7 +89,7 @@ def test_one_forward_pass_of_each_network_is_the_cpus(device):
             )
 
 
-@pytest.mark.parametrize("solver", list(SOLVERS))
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "flow_map"])
 def test_every_solver_takes_the_steps_of_the_cpu(solver, device):
     cpu, found = ends(solver, [1.0, 0.9], device)
     close(found, cpu, tolerance=1e-5)

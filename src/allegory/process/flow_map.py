@@ -146,3 +146,20 @@ def check_flow_map(predict: object) -> None:
             f"predict: a {type(predict).__name__} says where the flow goes, not where it ends; "
             "give a flow map, such as the denoiser of a run of `allegory distill`"
         )
+
+
+def jump(
+    predict: Predict, x_t: Tensor, t: Level, s: Level, condition: Tensor | None = None
+) -> Prediction:
+    """The jump of a flow map; that of any other Predict is a DDIM step.
+
+    Args:
+        predict: a flow map, or a denoiser.
+        x_t: states, (batch, *shape).
+        t: their Level.
+        s: the Level to reach.
+        condition: one row per item, or None.
+    """
+    if isinstance(predict, FlowMap):
+        return predict.jump(x_t, t, s, condition)
+    return predict(x_t, t, condition)
