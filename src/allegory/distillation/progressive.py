@@ -23,7 +23,7 @@ from ..numerics.generators import draw_rows, uniform
 from ..process.angle import angle, level_at_angle, turn, unit_state, velocity
 from ..process.flow_identities import two_steps
 from ..process.flow_map import check_flow_map, jump
-from ..process.path import Level
+from ..process.path import Level, Path
 from ..process.prediction import Predict, Target
 from .draws import noised
 
@@ -127,15 +127,18 @@ def check_student(student: Predict, teacher: Predict | None) -> None:
     if teacher is None:
         return
 
-    times = torch.linspace(0, 1, 5, dtype=torch.float64)
-    own, others = (each.path.levels(times) for each in (student, teacher))
-    pairs = zip(own, others, strict=True)
-    if any(abs(a.log_snr - b.log_snr) > 1e-6 for a, b in pairs if a.log_snr != b.log_snr) or (
-        student.path.scaling.name != teacher.path.scaling.name
-    ):
+    if not _same(student.path, teacher.path):
         raise ValueError(
             f"student: on {student.path}, the teacher on {teacher.path}; give both the same path"
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths have the same scaling, and the same log-SNR at five times."""
+    times = torch.linspace(0, 1, 5, dtype=torch.float64)
+    log_snr, others = (path.schedule(times) for path in (one, other))
+    same = torch.isclose(log_snr, others, rtol=0, atol=1e-6) | (log_snr == others)
+    return one.scaling.name == other.scaling.name and bool(same.all())
 
 
 def halved(levels: tuple[Level, ...]) -> tuple[Level, ...]:
