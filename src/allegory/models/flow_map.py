@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from ..networks import add_number
 from ..process.path import Level, Path
 from ..process.prediction import Prediction, Target
+from .categorical_output import CategoricalOutput
 from .denoiser import Denoiser, network_inputs
+from .learned_variance import LearnedVariance
 
 
 class FlowMapDenoiser(Denoiser):
@@ -23,7 +25,7 @@ class FlowMapDenoiser(Denoiser):
             item (`networks.add_number`), log-SNR of the level to reach, and one more where
             `guided`: log_snr of shape (b, 2) or (b, 3).
         path: the forward process.
-        target: what the output is, a name of `TARGETS` or a Target.
+        target: what the output is: a name of `TARGETS`, a Target, or a `CategoricalOutput`.
         data_std: standard deviation of the data in model space.
         guided: whether the scale of classifier-free guidance is an input.
 
@@ -35,14 +37,14 @@ class FlowMapDenoiser(Denoiser):
         self,
         network: nn.Module,
         path: Path,
-        target: str | Target = "edm",
+        target: str | Target | CategoricalOutput = "edm",
         data_std: float = 1.0,
         guided: bool = False,
     ) -> None:
         super().__init__(network, path, target, data_std)
-        if not isinstance(self.target, Target):
+        if isinstance(self.target, LearnedVariance):
             raise ValueError(
-                f"target={target!r}: a flow map predicts x0 and eps alone; give 'edm', 'v' or 'x0'"
+                f"target={self.target.name!r}: a flow map has no variance; give the target without"
             )
         self.guided, self.scale = guided, 1.0
         for _ in range(1 + guided):
@@ -78,6 +80,22 @@ class FlowMapDenoiser(Denoiser):
             scale: of guidance, where the network has it as an input; None for `self.scale`.
         """
         here, there = self.path.at(t, like=x_t), self.path.at(s, like=x_t)
+        y = self._network_output(x_t, here, there, condition, scale)
+        return self.target.read(y.to(x_t.dtype), x_t, here)
+
+    def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
+        """The network's output on the diagonal, at x_t, this `level` and with this `condition`."""
+        return self._network_output(x_t, level, level, condition, None)
+
+    def _network_output(
+        self,
+        x_t: Tensor,
+        here: Level,
+        there: Level,
+        condition: Tensor | None,
+        scale: Tensor | float | None,
+    ) -> Tensor:
+        """The network's output for a jump from one level to another."""
         scaled, log_snr = network_inputs(self.network, x_t, here, self.data_std)
         start, end = self.path.schedule.ends
         reached = there.log_snr_per_item(x_t).clamp(min=end, max=start)
@@ -87,9 +105,4 @@ class FlowMapDenoiser(Denoiser):
             chosen = torch.as_tensor(self.scale if scale is None else scale).to(log_snr)
             numbers.append(chosen.expand(len(x_t)))
         y: Tensor = self.network(scaled, torch.stack(numbers, 1), condition)
-        found: Prediction = self.target.read(y.to(x_t.dtype), x_t, here)
-        return found
-
-    def output(self, x_t: Tensor, level: Level, condition: Tensor | None = None) -> Tensor:
-        """The output on the diagonal, at x_t, at this `level` and with this `condition`."""
-        return self.jump(x_t, level, level, condition).y
+        return y
