@@ -9,6 +9,7 @@ jump moves along the flow as s moves (Lagrangian), and stays where it is as t mo
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path as File
 from typing import Any
 
@@ -38,7 +39,7 @@ GREY, BLUE, RED, GREEN = "0.75", "#1f77b4", "#d62728", "#2ca02c"
 def flow(x: Tensor, levels: tuple[al.Level, ...]) -> Tensor:
     """The states z along the exact flow at all levels, by small steps of DDIM, (levels, b, 2)."""
     states = [unit_state(x, levels[0])]
-    for here, to in zip(levels, levels[1:], strict=False):
+    for here, to in pairwise(levels):
         x = PREDICT(x, here).at(to)
         states.append(unit_state(x, to))
     return torch.stack(states)
