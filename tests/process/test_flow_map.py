@@ -15,7 +15,13 @@ from allegory.process.flow_identities import (
     lagrangian_residual,
     semigroup_residual,
 )
-from allegory.process.flow_map import FlowMap, GaussianFlowMap, check_flow_map
+from allegory.process.flow_map import (
+    FlowMap,
+    GaussianFlowMap,
+    MidpointMap,
+    check_flow_map,
+    jump,
+)
 from allegory.process.schedule import Cosine, LinearLogSNR, RectifiedFlow
 
 SCALINGS = ("vp", "sub_vp", "flow", "ve")
@@ -137,6 +143,24 @@ def test_every_residual_sees_another_map():
     assert all(found.abs().max() > 0.05 for found in residuals.values()), residuals
     other = GaussianFlowMap(MEAN + 0.1, COVARIANCE, path)
     assert diagonal_residual(other, exact, x_t, start).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_jump_by_the_midpoint_has_an_error_of_third_order(scaling):
+    path = PATHS[f"linear, {scaling}"]
+    exact = gaussian(path)
+
+    def error(predict, width):
+        ends = torch.tensor([0.8, 0.8 - width], dtype=torch.float64)
+        t, s = level_at_angle(path, ends).unbind()
+        x_t = scaled(t)
+        away = jump(predict, x_t, t, s).at(s) - exact.jump(x_t, t, s).at(s)
+        return float(away.norm())
+
+    denoiser = Mixture(MEAN[None], None, covariances=COVARIANCE[None], path=path)
+    for predict, order in ((denoiser, 2), (MidpointMap(denoiser), 3)):
+        found = math.log2(error(predict, 0.08) / error(predict, 0.04))
+        assert found == pytest.approx(order, abs=0.25)
 
 
 def test_angles():

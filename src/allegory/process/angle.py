@@ -74,7 +74,7 @@ def angle_range(path: Path) -> tuple[float, float]:
     return first, last
 
 
-def level_at_angle(path: Path, theta: Float[Tensor, " b"], like: Tensor | None = None) -> Level:
+def level_at_angle(path: Path, theta: Float[Tensor, "..."], like: Tensor | None = None) -> Level:
     """The Level with these angles, one per item, through which derivatives in theta pass.
 
     Angles beyond the ends of the path keep their log-SNR; their time is that of the end.
