@@ -27,13 +27,10 @@ anew.
 
 import argparse
 import json
-import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,28 +42,12 @@ from allegory.recipes import RunFolder, execute, recipe_named
 from .image_labels import Labels
 from .image_problems import METHODS, TEST_SEED, Bench, Problem, lower_half, problems
 from .judges import fitted, image_network
+from .rows import Row, Rows
 
 ON_REQUEST = True
 
 RESULTS = Path(__file__).parent / "results" / "inverse_mnist.json"
-Row = dict[str, Any]
-Table = dict[str, dict[str, Row]]
-
-
-def read() -> Table:
-    """The results so far."""
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-
-
-def fill(section: str, name: str, work: Callable[[], Row]) -> Row:
-    """A row of the results; computed and saved if it is missing."""
-    found = read()
-    rows = found.setdefault(section, {})
-    if name not in rows:
-        rows[name] = work()
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-        print(section, name, json.dumps(rows[name]), file=sys.stderr, flush=True)
-    return rows[name]
+ROWS = Rows(RESULTS)
 
 
 def judged(bench: Bench, problem: Problem, kind: str) -> None:
@@ -76,7 +57,7 @@ def judged(bench: Bench, problem: Problem, kind: str) -> None:
         return bench.scored(problem, "test", name, bench.setting(problem, name))
 
     for name in METHODS:
-        fill(f"{kind}, {problem.name}", name, partial(row, name))
+        ROWS.fill(f"{kind}, {problem.name}", name, partial(row, name))
 
 
 def labels_judged(labels: Labels, problem: Problem, kind: str, with_exact: bool) -> None:
@@ -86,13 +67,13 @@ def labels_judged(labels: Labels, problem: Problem, kind: str, with_exact: bool)
         return labels.of_method(name, labels.bench.setting(problem, name))
 
     section = f"labels, {kind}, {problem.name}"
-    fill(section, "reference, weights", labels.expected)
-    fill(section, "reference, draws", lambda: labels.of_draws(labels.reference.draws()))
+    ROWS.fill(section, "reference, weights", labels.expected)
+    ROWS.fill(section, "reference, draws", lambda: labels.of_draws(labels.reference.draws()))
     for name in METHODS:
-        setting = fill(section, f"{name}, network", partial(row, name))["setting"]
+        setting = ROWS.fill(section, f"{name}, network", partial(row, name))["setting"]
         if with_exact and name != "prior":
             exact = partial(labels.of_method, name, setting, exact=True)
-            fill(section, f"{name}, exact denoiser", exact)
+            ROWS.fill(section, f"{name}, exact denoiser", exact)
 
 
 def sheet(bench: Bench, problem: Problem, settings: dict[str, str], file: Path) -> None:
@@ -154,7 +135,7 @@ def mnist(arguments: argparse.Namespace) -> None:
 
     file = RESULTS.with_suffix(".png")
     if not file.exists():
-        rows = read()[f"mnist, {first.name}"]
+        rows = ROWS.read()[f"mnist, {first.name}"]
         shown = {name: row["setting"] for name, row in rows.items() if name != "prior"}
         sheet(bench, first, shown, file)
 
@@ -162,20 +143,6 @@ def mnist(arguments: argparse.Namespace) -> None:
     judge, problem = fitted(image_network(), train.x, train.labels, epochs=1), lower_half(spec, 2.0)
     labels = Labels.of(bench, problem, lambda x: judge.log_probs(x).argmax(1))
     labels_judged(labels, problem, "mnist", False)
-
-
-def table() -> str:
-    """The results in Markdown."""
-    lines = []
-    for section, rows in read().items():
-        keys = [key for key in next(reversed(rows.values())) if key not in ("setting", "steps")]
-        lines += ["", f"## {section}", "", "| method | " + " | ".join(keys) + " |"]
-        lines += ["|---" * (1 + len(keys)) + "|"]
-        for name, row in rows.items():
-            cells = [f"{row[key]:.3f}" if key in row else "" for key in keys]
-            name = row["setting"] if row.get("setting", name).startswith(name) else name
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -202,7 +169,7 @@ def main() -> None:
         if not arguments.table and arguments.only in (None, work.__name__):
             work(arguments)
     if arguments.table or arguments.json:
-        print(table() if arguments.table else json.dumps(read()))
+        print(ROWS.table(("steps",)) if arguments.table else json.dumps(ROWS.read()))
 
 
 if __name__ == "__main__":
