@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.training.toy import Numbers, Smooth
-from tests.training.two_processes import CONFIG, energy, points
+from tests.training.two_processes import CONFIG, energy, flow_map, points
 
 from allegory.training import Processes, TrainingConfig, train
 from allegory.training.checkpoint import read_checkpoint as read
@@ -81,7 +81,9 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["smooth1", "smooth2", "best", "energy", "toy", "halves"])
+@pytest.mark.parametrize(
+    "name", ["smooth1", "smooth2", "best", "energy", "flow_map", "toy", "halves"]
+)
 def test_both_processes_hold_the_same_weights(folder: Path, name: str) -> None:
     first, second = (read_weights(folder / f"{name}-{rank}.safetensors") for rank in range(2))
     for key, value in first.items():
@@ -117,6 +119,18 @@ def test_chains_that_continue_are_those_of_one_process(folder: Path) -> None:
     together = read_weights(folder / "energy-1.safetensors")
     for key, value in alone.state_dict().items():
         torch.testing.assert_close(together[key], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.thorough
+def test_a_loss_with_a_derivative_has_the_gradients_of_both_processes(folder: Path) -> None:
+    """`torch.func.jvp` sees the bare network; its gradients are averaged all the same."""
+    alone = flow_map()
+    before = {key: value.clone() for key, value in alone.state_dict().items()}
+    train(alone, points(), CONFIG)
+    together = read_weights(folder / "flow_map-1.safetensors")
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(together[key], value, rtol=0, atol=1e-6)
+    assert any((value - before[key]).abs().max() > 1e-3 for key, value in together.items())
 
 
 @pytest.mark.thorough

@@ -10,8 +10,13 @@ from torch import nn
 
 from allegory.data import DataSpec, Items
 from allegory.data.batches import Batches
+from allegory.distillation.self_distillation import SelfDistillation
 from allegory.models import ContrastiveConfig, ContrastiveEnergy
+from allegory.models.few_step import FlowMapModel
+from allegory.models.flow_map import FlowMapDenoiser
 from allegory.networks import MLPConfig
+from allegory.process import Path as ForwardProcess
+from allegory.sampling import Sampler
 from allegory.training import Interrupted, TrainingConfig, train
 from allegory.training.distributed import Processes
 
@@ -25,6 +30,17 @@ def energy() -> ContrastiveEnergy:
         network = MLPConfig(8, 1).build((2,), outputs=1)
         spec = DataSpec((2,), low=-4.0, high=4.0)
         return ContrastiveEnergy(network, spec, ContrastiveConfig("pcd", steps=2, chains=32))
+
+
+def flow_map() -> FlowMapModel:
+    """A flow map that learns from itself, by a derivative in the level to reach."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        spec = DataSpec((2,), low=-4.0, high=4.0)
+        network = MLPConfig(8, 1).build((2,))
+        denoiser = FlowMapDenoiser(network, ForwardProcess.vdm(6, -5))
+        objective = SelfDistillation(identity="lagrangian")
+        return FlowMapModel(denoiser, spec, objective, Sampler("flow_map", 2))
 
 
 def points(rank: int = 0, world: int = 1) -> Batches:
@@ -58,6 +74,10 @@ def main(folder: Path) -> None:
     model = energy()
     train(model, points(rank, world), CONFIG)
     keep("energy", model)
+
+    model = flow_map()
+    train(model, points(rank, world), CONFIG)
+    keep("flow_map", model)
 
     keep("toy", train(Toy(), Numbers(16, rank, world), CONFIG, folder / "toy").ema)
     try:  # the signal reaches one process only; both must stop at the same step

@@ -94,14 +94,19 @@ class SelfDistillation:
             condition: one row per item, or None.
             generator: where levels and noise are drawn from.
         """
-        count = max(1, round(self.diagonal * len(x0)))
-        on, off = slice(None, count), slice(count, None)
-        own, given = _part(condition, on), _part(condition, off)
-        losses = [self._diagonal(predict, random_pairs(predict.path, x0[on], generator), own)]
-        if count < len(x0):
-            residual = getattr(self, f"_{self.identity}")
-            losses.append(residual(predict, random_pairs(predict.path, x0[off], generator), given))
-        return torch.cat(losses)
+        # By the index of the item alone: a share of a batch is spread over all processes alike.
+        index = torch.arange(len(x0), device=x0.device)
+        on = (index * self.diagonal + 1e-9) % 1 < self.diagonal
+        residual = getattr(self, f"_{self.identity}")
+
+        losses = x0.new_zeros(len(x0))
+        for part, loss in ((on, self._diagonal), (~on, residual)):
+            if not part.any():
+                continue
+            pairs = random_pairs(predict.path, x0[part], generator)
+            given = None if condition is None else condition[part]
+            losses = losses.index_put((part,), loss(predict, pairs, given))
+        return losses
 
     def _diagonal(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:
         """The squared error of v."""
@@ -148,11 +153,6 @@ class SelfDistillation:
             size = g.square().flatten(1).mean(1).sqrt().reshape(-1, *[1] * (g.ndim - 1))
             target = value + g / (size + _SMALL)
         return _squared(value - target)
-
-
-def _part(condition: Tensor | None, rows: slice) -> Tensor | None:
-    """Some rows of a condition."""
-    return None if condition is None else condition[rows]
 
 
 def _squared(residual: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
