@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from allegory.recipes.distill import DistillConfig
-
 from allegory.recipes import RunFolder
+from allegory.recipes.distill import DistillConfig
 
 from .rows import Rows
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from allegory.recipes.distill import DistillConfig, distill
 from torch import Tensor
 
 from allegory.data import Dataset, load
 from allegory.evaluation import LabelClassifier
 from allegory.evaluation.distances import frechet
 from allegory.recipes import RunFolder, execute, recipe_named
+from allegory.recipes.distill import DistillConfig, distill
 from allegory.sampling import Sampler
 from allegory.training import TrainingConfig
 

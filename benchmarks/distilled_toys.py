@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from allegory.recipes.distill import distill
 from torch import Tensor
 
 from allegory.data import Dataset, load
@@ -16,6 +15,7 @@ from allegory.models import VDM, Denoiser
 from allegory.networks import MLPConfig
 from allegory.process import Path as ForwardProcess
 from allegory.recipes import RunFolder, train
+from allegory.recipes.distill import distill
 from allegory.sampling import Sampler
 from allegory.training import TrainingConfig
 

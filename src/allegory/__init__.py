@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from .process import RectifiedFlow as RectifiedFlow
     from .process import as_predict as as_predict
     from .process import grid as grid
+    from .recipes.distill import DistillConfig as DistillConfig
+    from .recipes.distill import distill as distill
     from .recipes.edit import EditConfig as EditConfig
     from .recipes.edit import edit as edit
     from .recipes.edit import edit_by_inversion as edit_by_inversion
@@ -110,6 +112,9 @@ _HOME = {
     "train": "recipes.front",
     "open": "recipes.front",
     "TrainingConfig": "training",
+    # Models of few steps
+    "distill": "recipes.distill",
+    "DistillConfig": "recipes.distill",
     # Samples
     "Sampler": "sampling",
     "sample": "sampling",

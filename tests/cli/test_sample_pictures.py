@@ -78,7 +78,7 @@ def test_samples_that_are_not_finite_are_refused(small_run, tmp_path, fails, mon
         last = last_state(states)
         return replace(last, x=last.x / 0)
 
-    monkeypatch.setattr("allegory.models.diffusion.last_state", broken)
+    monkeypatch.setattr("allegory.models.denoiser_model.last_state", broken)
     for command in ("sample", "evaluate"):
         more = ["--compared", "0"] if command == "evaluate" else ["--out", tmp_path / "a.npy"]
         said = fails(command, small_run[0], "--steps", "2", *more)

@@ -34,7 +34,8 @@ class Evaluate(SamplerOptions, RunOptions):
     What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples; of a
     classifier its accuracy by noise level.
     Samples are drawn by dpmpp2m, where there are labels or another condition with the guide cfg:2
-    (--guide none leaves it out), for all classes in turn, or the conditions of test items in turn.
+    (--guide none leaves it out), and of a model of few steps by its own jumps; for all classes in
+    turn, or the conditions of test items in turn.
     """
 
     data: Annotated[str | None, optional("DATA")] = None
@@ -116,8 +117,10 @@ class Evaluate(SamplerOptions, RunOptions):
             model: the model.
             guide: of a model of conditions, where none is chosen.
         """
-        from ..models.base import HasTrajectory, is_conditional
+        from ..models.base import HasJumps, HasTrajectory, is_conditional
 
+        if isinstance(model, HasJumps):
+            return self.sampler_of(model, self.guide_text())
         if not isinstance(model, HasTrajectory):
             self.refuse()
             return None
@@ -180,7 +183,8 @@ def report_on(
         )
     files |= {} if output.scores is None else {"per item": output.scores}
     tables.evaluation(output.json, found, _measured(found, dataset), files)
-    if folder.spec.levels is None and isinstance(found, Evaluation):
+    has_density = isinstance(found, Evaluation) and found.likelihood is not None
+    if folder.spec.levels is None and has_density:
         tables.note(output.json, _DENSITY)
 
 

@@ -5,7 +5,7 @@ model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from tyro.conf import UseAppendAction, arg
 
 if TYPE_CHECKING:
     from ..lookup import Registry
+    from ..models.base import HasJumps
     from ..recipes import RunFolder
     from ..sampling import Sampler
 
@@ -61,8 +62,8 @@ class SamplerOptions:
     """How a diffusion model is sampled. None leaves the choice to the command."""
 
     steps: Annotated[int | None, optional("INT")] = None
-    """Steps, 25 by default. Most solvers evaluate the network once per step; the list of solvers
-    says which do not.
+    """Steps, 25 by default; of a model of few steps, its own number. Most solvers evaluate the
+    network once per step; the list of solvers says which do not.
     """
     solver: Annotated[str | None, optional("NAME")] = None
     """One of the list below; NAME+CORRECTOR adds Langevin steps, as in ddim+langevin:0.16,
@@ -108,6 +109,32 @@ class SamplerOptions:
 
         steps = Sampler().steps if self.steps is None else self.steps
         return Sampler(solver, steps, self.spacing, scaling=self.scaling, guide=guide)
+
+    def sampler_of(self, model: HasJumps, guide: str | None) -> Sampler:
+        """The Sampler of a model of few steps: its own, but for what is chosen here.
+
+        Args:
+            model: the model.
+            guide: the guides, from `guide_text`.
+
+        Raises:
+            ValueError: for a choice that is unknown, or that the model was not trained for.
+        """
+        from . import tables
+
+        own = model.sampler
+        given = {name: getattr(self, name) for name in ("steps", "solver", "spacing", "scaling")}
+        changes = {name: value for name, value in given.items() if value is not None}
+        if self.solver is not None and not self.solver.startswith("flow_map"):
+            changes = {"spacing": None} | changes  # as suits that solver
+        sampler: Sampler = replace(own, guide=guide, **changes)
+        model.check_sampler(sampler)
+        if model.jumps == "grid" and sampler.steps != own.steps:
+            tables.remark(
+                f"--steps {sampler.steps}: this run was trained for {own.steps} steps, and others "
+                "are worse; OUT/halvings of its distillation holds students of more"
+            )
+        return sampler
 
     def refuse(self) -> None:
         """ValueError for an option that was given, though the model is no diffusion model."""

@@ -25,6 +25,7 @@ from .calibrate import Calibrate
 from .compress import Compress
 from .decompress import Decompress
 from .demo import Demo
+from .distill import Distill
 from .edit import Edit
 from .evaluate import Evaluate
 from .help_text import with_paragraphs
@@ -45,6 +46,7 @@ COMMANDS: dict[str, type[Command]] = {
     "info": Info,
     "recipes": Recipes,
     "tune": Tune,
+    "distill": Distill,
     "calibrate": Calibrate,
     "compress": Compress,
     "decompress": Decompress,

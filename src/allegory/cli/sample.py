@@ -27,8 +27,8 @@ class Sample(SamplerOptions, RunOptions):
     """Draw samples from a run, into one picture, a file of arrays, or a folder of pictures.
 
     Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
-    and the same guide, else dpmpp2m. A VAE or a hierarchy draws its latents once and has no options
-    of a sampler.
+    and the same guide, else dpmpp2m; a model of few steps takes its own jumps. A VAE or a hierarchy
+    draws its latents once and has no options of a sampler.
     """
 
     count: int = 100
@@ -105,9 +105,13 @@ class Sample(SamplerOptions, RunOptions):
 
     def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
         """The sampler of the options; without a solver, one tuned for the steps if there is one."""
+        from ..models.base import HasJumps
         from ..recipes.tuned_files import load_tuned
 
         guide = self.guide_text()
+        if isinstance(model, HasJumps):
+            return self.sampler_of(model, guide)
+
         plain = self.sampler(DEFAULT_SOLVER, guide)
         is_open = self.solver is None and self.spacing is None and self.scaling is None
         if not is_open and self.solver != "tuned":

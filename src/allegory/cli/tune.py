@@ -46,7 +46,7 @@ class Tune(RunOptions):
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
         from ..lookup import check_count
-        from ..models.base import HasTrajectory
+        from ..models.base import HasTrajectory, refuse_jumps
         from ..recipes.tuned_files import save_tuned
         from ..sampling import TuningConfig
         from . import tables
@@ -61,6 +61,7 @@ class Tune(RunOptions):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model, it has no steps; nothing to tune"
             )
+        refuse_jumps(model, "tune")
         guide = SamplerOptions(guide=self.guide).guide_text()
         tuned = self._fit(folder, model, guide, config)
         file = save_tuned(folder, tuned, guide)

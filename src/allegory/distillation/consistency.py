@@ -25,10 +25,11 @@ from ..process.flow_map import FlowMap
 from ..process.prediction import Predict
 from .draws import noised
 from .progressive import check_student
+from .shared import SharedTeacher
 
 
 @dataclass(frozen=True, eq=False)
-class Consistency:
+class Consistency(SharedTeacher):
     """The objective of consistency tuning.
 
     Args:

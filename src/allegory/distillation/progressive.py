@@ -26,6 +26,7 @@ from ..process.flow_map import check_flow_map, jump
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .draws import noised
+from .shared import SharedTeacher
 
 WEIGHTS = {
     "snr+1": "1 + SNR for x0: 1 for V",
@@ -35,7 +36,7 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Progressive:
+class Progressive(SharedTeacher):
     """The objective of progressive distillation.
 
     Args:
@@ -157,12 +158,13 @@ def halvings(teacher_steps: int, steps: int) -> tuple[tuple[int, int], ...]:
         ValueError: where halving does not lead from one to the other.
     """
     counts = [teacher_steps]
-    while counts[-1] > steps and counts[-1] % 2 == 0:
+    while counts[-1] > 1 and counts[-1] % 2 == 0:
         counts.append(counts[-1] // 2)
-    if counts[-1] != steps or teacher_steps <= steps:
+    if steps not in counts[1:]:
         raise ValueError(
             f"steps={steps}: from {teacher_steps} steps of the teacher halving leads to "
             f"{', '.join(map(str, counts[1:])) or 'none'}; give one of them, or teacher_steps = "
             f"{steps} times a power of 2"
         )
+    counts = counts[: counts.index(steps) + 1]
     return tuple(pairwise(counts))

@@ -36,6 +36,7 @@ from ..process.flow_map import FlowMap
 from ..process.prediction import Predict, Prediction
 from .draws import Pairs, random_pairs
 from .progressive import check_student
+from .shared import SharedTeacher
 
 _SMALL = 0.1
 """Of the residual's root mean square, beside which it is divided."""
@@ -49,7 +50,7 @@ IDENTITIES = {
 
 
 @dataclass(frozen=True, eq=False)
-class SelfDistillation:
+class SelfDistillation(SharedTeacher):
     """The objective of a flow map that learns from itself.
 
     Args:

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from ..conditions import rows_of
 from ..lookup import check_type, refuse_number
-from ..models.base import HasTrajectory, check_samples, device_of, evaluating, seed_batches
+from ..models.base import (
+    HasTrajectory,
+    check_samples,
+    device_of,
+    evaluating,
+    refuse_jumps,
+    seed_batches,
+)
 from ..process.guide import is_consistent
 from ..process.guide_items import check_items, condition_kind
 from ..process.prediction import Predict, check_predict
@@ -77,6 +84,7 @@ class Posterior:
         if not isinstance(self.of, HasTrajectory):
             check_predict(self.of)
             return
+        refuse_jumps(self.of, "posterior samples")
         self.measurement.in_model_space(self.of.spec)  # refuses what does not fit
         check_items(self.sampler.guides, self.of.spec)
 

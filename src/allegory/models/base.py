@@ -12,6 +12,7 @@ these, and for no class:
     HasLatents        a hierarchy of latents z_1..z_L, inferred and generated
     HasEnergy         E(x_t) = -log p(x_t) up to a constant of the level
     HasTrajectory     samples that come about step by step on a path: a diffusion model
+    HasJumps          the same by jumps of a flow map, with a sampler of its own
     CanCode           a chain of latents that bits-back coding can use
     CanClassify       log p(y | x_t) of the classes y at every noise level
 
@@ -47,6 +48,7 @@ __all__ = [
     "HasBound",
     "HasEnergy",
     "HasFlow",
+    "HasJumps",
     "HasLatents",
     "HasLogProb",
     "HasLogWeights",
@@ -59,6 +61,7 @@ __all__ = [
     "evaluating",
     "has_bound",
     "is_conditional",
+    "refuse_jumps",
     "seed_batches",
 ]
 
@@ -249,6 +252,25 @@ class HasTrajectory(Model, Protocol):
 
 
 @runtime_checkable
+class HasJumps(HasTrajectory, Protocol):
+    """A model that is sampled in a few jumps of a flow map."""
+
+    @property
+    def sampler(self) -> Any:
+        """How it is sampled unless another sampler is given."""
+        ...
+
+    @property
+    def jumps(self) -> str:
+        """Which jumps it was trained on: "any", "grid" or "clean"."""
+        ...
+
+    def check_sampler(self, sampler: Any) -> None:
+        """ValueError for a `sampler` that it was not trained for."""
+        ...
+
+
+@runtime_checkable
 class CanCode(Protocol):
     """A model that codes items of finitely many levels without loss."""
 
@@ -319,6 +341,20 @@ def device_of(model: object) -> torch.device:
 def is_conditional(model: object) -> bool:
     """Whether a model takes a condition: its own `conditional`, False without one."""
     return bool(getattr(model, "conditional", False))
+
+
+def refuse_jumps(model: object, use: str) -> None:
+    """ValueError for a model of few steps.
+
+    Args:
+        model: any model.
+        use: what needs a denoiser at every noise level, for the message.
+    """
+    if isinstance(model, HasJumps):
+        raise ValueError(
+            f"{use}: this is a flow map of few steps, and a denoiser is needed; give the run from "
+            "which it was distilled"
+        )
 
 
 def has_bound(model: object) -> bool:

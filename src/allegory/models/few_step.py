@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from ..data.spec import DataSpec
+from ..lookup import pick
 from ..objectives.base import Objective
 from ..process.flow_map import check_flow_map
+from ..process.guide import guide_names
+from ..sampling.driver import OnStep, State
 from ..sampling.sampler import Sampler
 from .denoiser_model import DenoiserModel
 from .flow_map import FlowMapDenoiser
 
 _DENSITIES = ("bound", "log_prob", "flow_bound", "log_weights", "as_hierarchy", "coding_chain")
 """Methods of a model with a likelihood."""
+
+JUMPS = {
+    "any": "between any two levels",
+    "grid": "along the levels of its sampler",
+    "clean": "to clean data, from any level",
+}
+"""Which jumps a model was trained on."""
 
 
 class FlowMapModel(DenoiserModel):
@@ -28,6 +41,7 @@ class FlowMapModel(DenoiserModel):
         objective: what it is trained by (`distillation`).
         sampler: how it is sampled unless another is given; its solver is that of jumps.
         condition_dropout: the fraction of training items whose condition is hidden.
+        jumps: which jumps it is trained on, a name of `JUMPS`; other samplers are refused.
 
     Raises:
         ValueError: for what is no flow map, and what the objective refuses.
@@ -42,11 +56,66 @@ class FlowMapModel(DenoiserModel):
         objective: Objective,
         sampler: Sampler,
         condition_dropout: float = 0.1,
+        jumps: str = "any",
     ) -> None:
         check_flow_map(denoiser)
+        pick("jumps", jumps, JUMPS)
         super().__init__(denoiser, spec, condition_dropout, sampler)
         objective.check(denoiser)
         self.objective = objective
+        self.jumps = jumps
+
+    def trajectory(
+        self,
+        seeds: Sequence[int],
+        condition: Tensor | None = None,
+        sampler: Sampler | None = None,
+        *,
+        on_step: OnStep | None = None,
+    ) -> Iterator[State]:
+        """The states of one batch from noise to samples, in model space.
+
+        Args:
+            seeds: one integer per item; item i depends on seeds[i] alone.
+            condition: one row per item, or None.
+            sampler: one that the model was trained for; None for its own.
+            on_step: called as on_step(done, total).
+
+        Raises:
+            ValueError: as `check_sampler`, and for a condition of another length.
+        """
+        if sampler is not None:
+            self.check_sampler(sampler)
+        yield from super().trajectory(seeds, condition, sampler, on_step=on_step)
+
+    def check_sampler(self, sampler: Sampler) -> None:
+        """ValueError for a sampler with a guide, another scaling, or jumps that were not trained.
+
+        A model that was trained on any jumps is a denoiser as well, on its diagonal, and may be
+        sampled as one.
+        """
+        solver = str(sampler.to_dict()["solver"])
+        method, _, gamma = solver.partition(":")
+        if method != "flow_map" and self.jumps == "any":
+            return
+
+        own = self.sampler.to_dict()["solver"]
+        fits = self.jumps == "any" or (gamma == "1") == (self.jumps == "clean")
+        if method != "flow_map" or not fits:
+            raise ValueError(
+                f"solver={solver}: this model was trained on jumps {JUMPS[self.jumps]}; leave the "
+                f"solver out, or give {own}"
+            )
+        if sampler.guide:
+            raise ValueError(
+                f"guide {','.join(guide_names(sampler.guide))}: jumps of a flow map take no guide; "
+                "leave it out, or distill a guided teacher (`allegory distill RUN --guide cfg:2`)"
+            )
+        if sampler.scaling not in (None, self.denoiser.path.scaling.name):
+            raise ValueError(
+                f"scaling={sampler.scaling}: a flow map knows the jumps of its own path; leave it "
+                "out"
+            )
 
     def __getattr__(self, name: str) -> Any:
         """What an nn.Module has; AttributeError with the reason for a likelihood."""

@@ -14,7 +14,7 @@ from ..data.spec import DataSpec
 from ..data.splits import subset
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
-from ..models.base import HasTrajectory, Model, has_bound
+from ..models.base import HasJumps, HasTrajectory, Model, has_bound
 from .bound import bound_terms, bounds_compared
 from .conditioned import grid_of
 from .curve import training_curve
@@ -47,12 +47,12 @@ def sections(
     Returns:
         The sections that this model has. Points of the plane have those of `plane.py` as well.
     """
-    parts = [_samples(dataset, evaluation)]
+    parts = [_samples(model, dataset, evaluation)]
     if evaluation.columns:
         parts.append(_marginals(dataset, evaluation))
     if isinstance(model, HasTrajectory):
         parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
-        if is_plane(dataset.spec.shape):
+        if is_plane(dataset.spec.shape) and not isinstance(model, HasJumps):
             parts += plane_sections(model, dataset, evaluation.config.seed)
 
     if evaluation.likelihood is not None:
@@ -67,7 +67,7 @@ def sections(
     return parts
 
 
-def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
+def _samples(model: Model, dataset: Dataset, evaluation: Evaluation) -> Section:
     generated = evaluation.generated
     if is_plane(dataset.spec.shape):
         what = "points of the plane"
@@ -82,7 +82,7 @@ def _samples(dataset: Dataset, evaluation: Evaluation) -> Section:
         "Samples",
         grid_of(generated, dataset.spec, dataset.test),
         f"Samples of the model, {what}; none was picked by "
-        f"hand.{_accuracy(evaluation)}{_steps(evaluation)}",
+        f"hand.{_accuracy(evaluation)}{_steps(model, evaluation)}",
         f"Samples of the model trained on {dataset.name}, {what}.",
         _sampled(evaluation),
     )
@@ -118,11 +118,13 @@ def _accuracy(evaluation: Evaluation) -> str:
     )
 
 
-def _steps(evaluation: Evaluation) -> str:
+def _steps(model: Model, evaluation: Evaluation) -> str:
     """How samples are made, as a sentence."""
     sampler = evaluation.config.sampler
     if sampler is None:
         return ""
+    if isinstance(model, HasJumps):
+        return " Each step is one jump of a flow map (Boffi et al. 2025)."
     guided = "" if sampler.guide is None else ", changed by the guide that is named below"
     return f" Each step uses the model's prediction of the clean item (Luo 2022, eq. 94){guided}."
 
@@ -133,15 +135,18 @@ def _trajectory(model: HasTrajectory, evaluation: Evaluation) -> Section:
     count = min(3 if is_image(spec.shape) else _MAX_POINTS, len(generated))
     rows = None if generated.given is None else generated.given[:count]
     states = list(model.trajectory(evaluation.seeds[:count], rows, evaluation.config.sampler))
+    below = (
+        "Below each state is the x0 of the jump that led to it"
+        if isinstance(model, HasJumps)
+        else "Below each state is the model's prediction of the clean item at that state, "
+        "E[x0 | x_t]: a mean over all clean items that are possible there, which becomes sharp as "
+        "the noise falls (Luo 2022, eq. 94 and 131)"
+    )
 
     return Section(
         "How a sample comes about",
         trajectory_grid(states, spec),
-        "The first of the samples, from noise on the left to the sample on the right. Below each "
-        "state is the model's"
-        " prediction of the clean item at that state, E[x0 | x_t]: a mean over all clean items "
-        "that are possible there,"
-        " which becomes sharp as the noise falls (Luo 2022, eq. 94 and 131).",
+        f"The first of the samples, from noise on the left to the sample on the right. {below}.",
         "Rows of states that turn from noise into samples, and below each the model's "
         "prediction, from blurred to sharp.",
         _sampled(evaluation),

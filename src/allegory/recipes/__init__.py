@@ -14,6 +14,7 @@ from .classifier import ClassifierConfig
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .destination import Destination
 from .execute import execute
+from .few_step import FewStepConfig
 from .registry import RECIPES, recipe, recipe_named
 from .run_folder import RunFolder
 from .serialize import CONFIGS
@@ -25,6 +26,7 @@ __all__ = [
     "ClassifierConfig",
     "Destination",
     "DiffusionConfig",
+    "FewStepConfig",
     "ModelConfig",
     "PathConfig",
     "Run",

@@ -95,12 +95,12 @@ def _target_name(denoiser: Any) -> str | None:
         return CATEGORICAL
 
     if isinstance(target, LearnedVariance):
-        mean = _plain_name(target.target, denoiser.data_std)
+        mean = plain_name(target.target, denoiser.data_std)
         return None if mean is None else mean + VARIANCE
-    return _plain_name(target, denoiser.data_std)
+    return plain_name(target, denoiser.data_std)
 
 
-def _plain_name(target: Any, data_std: float) -> str | None:
+def plain_name(target: Any, data_std: float) -> str | None:
     """The name of a registered target for data of this standard deviation, else None."""
     name = str(getattr(target, "name", ""))
     plain = name.partition(":")[0]  # "edm:0.5" is "edm" for data of that standard deviation

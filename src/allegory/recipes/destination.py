@@ -38,6 +38,7 @@ class Destination:
         path: the run folder.
         resume: continue the run in it.
         overwrite: replace the run in it.
+        parts: names of folders in it that belong to the run, and do not make it begun.
 
     Raises:
         ValueError: for both `resume` and `overwrite`.
@@ -46,6 +47,7 @@ class Destination:
     path: Path
     resume: bool = False
     overwrite: bool = False
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse two answers."""
@@ -57,7 +59,9 @@ class Destination:
     def check(self) -> None:
         """ValueError where starting, resuming or overwriting would harm what is in the folder."""
         path = self.path
-        is_empty = not os.path.lexists(path) or (path.is_dir() and not _content(path))
+        is_empty = not os.path.lexists(path) or (
+            path.is_dir() and not set(_content(path)) - {*self.parts}
+        )
         is_run = (path / "run.json").is_file()
 
         if self.resume and is_empty:
@@ -154,7 +158,7 @@ class OpenDestination:
         if self.lock is not None:
             self.lock.check()
         if self.destination.overwrite:
-            _clear(self.path)
+            clear_run(self.path)
 
         begun = self.begun
         if begun is not None:
@@ -189,8 +193,8 @@ def _has_weights(folder: Path) -> bool:
     return any((folder / name).exists() for name in PUBLISHED)
 
 
-def _clear(path: Path) -> None:
-    """Remove what a run writes, and nothing else."""
+def clear_run(path: Path) -> None:
+    """Remove what a run writes besides run.json, and nothing else."""
     discard(path)
     (path / "report.html").unlink(missing_ok=True)
     shutil.rmtree(path / "samples", ignore_errors=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...inverse.likelihoods import NoiseModel
 from ...inverse.operators.base import Operator
-from ...models.base import HasTrajectory, evaluating
+from ...models.base import HasTrajectory, evaluating, refuse_jumps
 from ...process.exact import ExactDensity
 from ...process.prediction import Predict, check_predict
 from ...progress import OnProgress
@@ -84,6 +84,7 @@ def _predict_of(model: HasTrajectory | Predict, operator: Operator) -> Predict:
         check_predict(model)
         return model
 
+    refuse_jumps(model, "calibrate")
     spec = model.spec
     if tuple(operator.shape) != tuple(spec.shape):
         raise ValueError(

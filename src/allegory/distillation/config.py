@@ -1,0 +1,136 @@
+"""The choices of a distillation: how a model of few steps is trained, and how it is sampled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..lookup import Registry, check_count, pick
+from ..process.grid import MAX_STEPS, SPACINGS
+from ..sampling import solver_named
+from .self_distillation import IDENTITIES
+
+DEFAULT_TEACHER_STEPS = 32
+"""Steps of the first teacher of progressive distillation, where that is no flow map."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method of distillation leaves behind.
+
+    Args:
+        unit: of its loss.
+        solver: how its students are sampled unless another is chosen.
+        jumps: between which levels its students are trained: "any" two, "grid" (those of its
+            sampler) or "clean" (to clean data).
+    """
+
+    unit: str
+    solver: str
+    jumps: str
+
+
+METHODS: Registry[Method] = Registry("method")
+"""The methods of distillation by name."""
+
+METHODS.register(
+    "progressive",
+    Method("distillation error", "flow_map", "grid"),
+    "each step of a student is two of its teacher, again and again (Salimans & Ho 2022)",
+)
+METHODS.register(
+    "flowmap",
+    Method("flow map error", "flow_map", "any"),
+    "a flow map between any two levels, for any number of steps (Boffi et al. 2025)",
+)
+METHODS.register(
+    "consistency",
+    Method("consistency error", "flow_map:1", "clean"),
+    "the clean end of the flow from any level, tuned on the data (Geng et al. 2024)",
+)
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """The choices of a distillation.
+
+    Args:
+        method: "progressive", "flowmap" or "consistency".
+        steps: of the student, one evaluation each.
+        teacher_steps: of the first teacher of "progressive"; None: 32, or those of a teacher that
+            is a flow map.
+        identity: of "flowmap", by which jumps are learned: "semigroup" (None), "lagrangian" or
+            "eulerian".
+        gap: of "consistency", the last one: 1/2 is halved down to it.
+        solver: of the student: "flow_map", or "flow_map:GAMMA" with noise; None: as suits the
+            method.
+        spacing: where its steps lie; None: as suits the solver.
+        guide: of the teacher, such as "cfg:2", which the student learns; None: none.
+
+    Raises:
+        ValueError: for an unknown name, a number out of its range, and a choice that the method
+            does not have.
+    """
+
+    method: str = "progressive"
+    steps: int = 4
+    teacher_steps: int | None = None
+    identity: str | None = None
+    gap: float = 1 / 64
+    solver: str | None = None
+    spacing: str | None = None
+    guide: str | None = None
+
+    def __post_init__(self) -> None:
+        pick("method", self.method, METHODS)
+        check_count("steps", self.steps, 1, MAX_STEPS)
+        if self.spacing is not None:
+            pick("spacing", self.spacing, SPACINGS)
+        if self.teacher_steps is not None:
+            check_count("teacher_steps", self.teacher_steps, 2, MAX_STEPS)
+            self._only("teacher_steps", "progressive")
+
+        if self.identity is not None:
+            self._only("identity", "flowmap")
+            pick("identity", self.identity, IDENTITIES)
+        elif self.method == "flowmap":
+            object.__setattr__(self, "identity", "semigroup")
+
+        if not 0 < self.gap <= 0.5 or not math.log2(self.gap).is_integer():
+            raise ValueError(f"gap={self.gap}; give 1/2 or a half of it, such as {1 / 64}")
+        if self.solver is None:
+            object.__setattr__(self, "solver", METHODS[self.method].solver)
+        self._check_solver()
+        if self.guide is not None and self.method == "consistency":
+            raise ValueError(
+                f"guide={self.guide!r}: consistency tuning learns from the data, not from a guided "
+                "teacher; take method='progressive' or 'flowmap'"
+            )
+
+    @property
+    def jumps(self) -> str:
+        """Between which levels a student is trained (`Method`)."""
+        return METHODS[self.method].jumps
+
+    @property
+    def unit(self) -> str:
+        """The unit of the loss."""
+        return METHODS[self.method].unit
+
+    def _only(self, name: str, method: str) -> None:
+        """ValueError for a choice that is another method's."""
+        if self.method != method:
+            raise ValueError(
+                f"{name}={getattr(self, name)}: is of the method {method!r}; leave it out"
+            )
+
+    def _check_solver(self) -> None:
+        """ValueError for a solver that is none of a flow map, or whose jumps are not trained."""
+        found = solver_named(self.solver or "").name
+        own = METHODS[self.method].solver
+        if found.partition(":")[0] != "flow_map" or (self.jumps != "any" and found != own):
+            remedy = "'flow_map' or 'flow_map:GAMMA'" if self.jumps == "any" else repr(own)
+            raise ValueError(
+                f"solver={self.solver!r}: the method {self.method!r} trains no jumps for it; "
+                f"give {remedy}"
+            )

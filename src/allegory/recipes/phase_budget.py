@@ -1,0 +1,44 @@
+"""Budgets and progress over the phases of a distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..training import Callback, Progress, TrainingConfig
+from ..training.counters import Counters
+
+
+def with_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
+    """The training with another budget."""
+    steps, minutes = training.steps, training.minutes
+    return replace(
+        training,
+        steps=None if steps is None else int(scaled(steps)),
+        minutes=None if minutes is None else scaled(minutes),
+    )
+
+
+def over_all(callback: Callback, number: int, count: int, before: Counters) -> Callback:
+    """The callback for one phase out of several, with the numbers of all."""
+
+    def call(now: Progress) -> None:
+        progress = (number + now.progress) / count
+        seconds = before.seconds + now.seconds
+        callback(
+            replace(
+                now,
+                step=before.step + now.step,
+                images=before.images + now.images,
+                progress=progress,
+                seconds=seconds,
+                remaining=seconds * (1 - progress) / progress,
+            )
+        )
+
+    return call
+
+
+def total(one: Counters, other: Counters) -> Counters:
+    """Steps, items and seconds of two phases."""
+    return Counters(one.step + other.step, one.images + other.images, one.seconds + other.seconds)
