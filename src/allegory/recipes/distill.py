@@ -98,19 +98,19 @@ class Distillation:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        begun = [each for each in self.phases if self._begun(each)]
         if self.out.resolve() == self.teacher.folder.path.resolve():
             raise ValueError(f"--out {str(self.out)!r}: is the teacher's; give another folder")
-        is_final = (self.out / "run.json").is_file()
-        there = self.resume and bool(is_final or not begun)
-        Destination(self.out, there, self.overwrite, PLACES).check()
+
+        begun = [each for each in self.phases if self._begun(each)]
+        goes_on = self.resume and (not begun or (self.out / "run.json").is_file())
+        Destination(self.out, goes_on, self.overwrite, PLACES).check()
         if begun and not (self.resume or self.overwrite):
             raise ValueError(
                 f"--out {str(self.out)!r}: holds a distillation; give --resume to go on, "
                 "--overwrite (in Python resume=True, overwrite=True), or another folder"
             )
-        if begun and self.resume:
-            self._check_teacher(RunFolder.open(self._folder(begun[0])))
+        if self.resume:
+            self._check_begun(begun)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -144,33 +144,39 @@ class Distillation:
         Returns:
             The last phase's run folder, and its result.
         """
-        count = len(self.phases)
-        if training.steps is not None and training.steps < count:
-            raise ValueError(
-                f"steps={training.steps}: of training, for {count} phases; give {count} or more"
-            )
-        part = with_budget(training, lambda value: value / count)
-        if self.model.distillation.method != "progressive":
-            # The loss compares a student with itself, and its lowest is not the best student.
-            part = replace(part, validation_every=0)
-
+        part = self._part(training)
         with bar(self.model.unit) as show:
             dataset = self._dataset(data)
             if self.overwrite:
                 self._clear()
             predict = self.teacher.predict(self.model.distillation.guide)
             teacher, before = self.teacher, Counters()
+
             for number, phase in enumerate(self.phases):
-                shown = [over_all(each, number, count, before) for each in (show, *callbacks)]
+                place = (number, len(self.phases))
+                shown = [over_all(each, place, before) for each in (show, *callbacks)]
                 run = Run("distill", dataset.source, phase.model, part)
-                step = PhaseRun(phase, run, dataset, teacher, predict)
-                folder, result = self._train(step, shown)
+                folder, result = self._train(PhaseRun(phase, run, dataset, teacher, predict), shown)
                 before = total(before, self._counters(phase))
                 if phase.place:
                     teacher = Teacher.of(folder)
                     predict = teacher.predict(None)
+
         assert result is not None  # the last phase is never left out
         return folder, result
+
+    def _part(self, training: TrainingConfig) -> TrainingConfig:
+        """The training of each phase. ValueError for fewer steps than phases."""
+        count = len(self.phases)
+        if training.steps is not None and training.steps < count:
+            raise ValueError(
+                f"steps={training.steps}: of training, for {count} phases; give {count} or more"
+            )
+        part = with_budget(training, lambda value: value / count)
+        if self.model.distillation.method == "progressive":
+            return part
+        # The loss compares a student with itself, and its lowest is not the best student.
+        return replace(part, validation_every=0)
 
     def _train(
         self, step: PhaseRun, callbacks: Sequence[Callback]
@@ -179,9 +185,7 @@ class Distillation:
         path = self._folder(step.phase)
         is_begun = self.resume and self._begun(step.phase)
         if is_begun and step.phase.place and self._finished(step.phase):
-            folder = RunFolder.open(path)
-            check_same_model(step.run, folder.run, path)
-            return folder, None
+            return RunFolder.open(path), None
 
         processes = Processes(step.run.training.device)
         overwrite = self.overwrite and not step.phase.place
@@ -218,9 +222,13 @@ class Distillation:
         now = self._counters(phase)
         return RunFolder.open(path).run.training.progress(now.step, now.seconds) >= 1
 
-    def _check_teacher(self, first: RunFolder) -> None:
-        """ValueError where the distillation to continue began with another run."""
-        began, given = first.initial, self.teacher.folder.path
+    def _check_begun(self, begun: Sequence[Phase]) -> None:
+        """ValueError where the phases to continue began with other choices, or another teacher."""
+        folders = [RunFolder.open(self._folder(each)) for each in begun]
+        for phase, folder in zip(begun, folders, strict=True):
+            check_same_model(replace(folder.run, model=phase.model), folder.run, folder.path)
+
+        began, given = folders[0].initial, self.teacher.folder.path
         if began is not None and Path(began).is_dir() and not os.path.samefile(began, given):
             raise ValueError(
                 f"--resume: {self.out} was begun with the teacher {began}; give that, or another "

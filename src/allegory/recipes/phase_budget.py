@@ -10,7 +10,12 @@ from ..training.counters import Counters
 
 
 def with_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
-    """The training with another budget."""
+    """The training with another budget.
+
+    Args:
+        training: the training.
+        scaled: from a number of steps, or of minutes, to that of the new budget.
+    """
     steps, minutes = training.steps, training.minutes
     return replace(
         training,
@@ -19,22 +24,28 @@ def with_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> T
     )
 
 
-def over_all(callback: Callback, number: int, count: int, before: Counters) -> Callback:
-    """The callback for one phase out of several, with the numbers of all."""
+def over_all(callback: Callback, place: tuple[int, int], before: Counters) -> Callback:
+    """The callback for one phase out of several, with the numbers of all.
+
+    Args:
+        callback: called with the numbers of all.
+        place: which phase it is, from 0, and how many there are; all have the same budget.
+        before: the numbers of the phases before.
+    """
+    number, count = place
 
     def call(now: Progress) -> None:
         progress = (number + now.progress) / count
         seconds = before.seconds + now.seconds
-        callback(
-            replace(
-                now,
-                step=before.step + now.step,
-                images=before.images + now.images,
-                progress=progress,
-                seconds=seconds,
-                remaining=seconds * (1 - progress) / progress,
-            )
+        whole = replace(
+            now,
+            step=before.step + now.step,
+            images=before.images + now.images,
+            progress=progress,
+            seconds=seconds,
+            remaining=seconds * (1 - progress) / progress,
         )
+        callback(whole)
 
     return call
 
