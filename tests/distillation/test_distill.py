@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.helpers.runs import labelled, small_teacher
+from tests.helpers.runs import labelled, small_images, small_teacher
 
 import allegory as al
-from allegory.distillation.config import METHODS
+from allegory.distillation.config import DISTILLATION_METHODS
 from allegory.distillation.consistency import Consistency
 from allegory.distillation.progressive import Progressive
 from allegory.distillation.self_distillation import SelfDistillation
@@ -18,6 +18,7 @@ from allegory.models.few_step import JUMPS
 from allegory.process.grid import grid
 from allegory.recipes import RunFolder
 from allegory.recipes.distill import Distillation
+from allegory.recipes.few_step import NoTeacher
 from allegory.recipes.phases import phases
 from allegory.recipes.serialize import from_json, to_json
 from allegory.recipes.teacher import Teacher
@@ -50,9 +51,10 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize("target", ["edm", "v", "x0"])
+@pytest.mark.parametrize("target", ["edm", "v", "x0", "categorical"])
 def test_with_the_weights_of_its_teacher_a_jump_is_a_step_of_ddim(tmp_path, target):
-    small_teacher(tmp_path, target=target)
+    data = small_images() if target == "categorical" else "rings"
+    small_teacher(tmp_path, data, target)
     teacher = Teacher.of(RunFolder.open(tmp_path))
     config = teacher.student(HALVING)
     student = config.build(teacher.model.spec).eval()
@@ -101,23 +103,23 @@ def test_a_flow_map_has_one_phase(run):
     assert al.DistillConfig("flowmap").identity == "semigroup"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DISTILLATION_METHODS)
 def test_a_student_is_opened_and_samples_by_itself(run, tmp_path, method):
     config = al.DistillConfig(method, 2, teacher_steps=4 if method == "progressive" else None)
     folder, result = al.distill(run, tmp_path / "s", config, training=SHORT)
     model, again = folder.model(), al.open(tmp_path / "s")
     assert torch.equal(model.sample(range(5)), again.sample(range(5)))
-    own = al.Sampler(METHODS[method].solver, 2)
+    own = al.Sampler(DISTILLATION_METHODS[method].solver, 2)
     assert torch.equal(again.sample(range(5)), again.sample(range(5), sampler=own))
-    assert result.loss > 0 and folder.run.unit == METHODS[method].unit
-    assert again.jumps == METHODS[method].jumps in JUMPS
+    assert result.loss > 0 and folder.run.unit == DISTILLATION_METHODS[method].unit
+    assert again.jumps == DISTILLATION_METHODS[method].jumps in JUMPS
 
 
 def test_units_are_those_of_the_objectives(run):
     teacher = Teacher.of(RunFolder.open(run)).model.denoiser
     levels = grid(teacher.path, 2).levels
     objectives = Progressive(teacher, levels), SelfDistillation(), Consistency()
-    assert [each.unit for each in objectives] == [each.unit for each in METHODS.values()]
+    assert [each.unit for each in objectives] == [each.unit for each in DISTILLATION_METHODS.values()]
 
 
 @pytest.mark.parametrize("stops", [(1,), (4,), (1, 4)])
@@ -252,7 +254,7 @@ def test_the_default_training_is_that_of_the_teacher(run, student, tmp_path):
 )
 def test_a_sampler_of_jumps_that_were_not_trained_is_refused(student, solver, jumps, refused):
     model = RunFolder.open(student).model()
-    model.jumps = jumps
+    model.objective = NoTeacher("error", jumps)
     if refused is None:
         assert model.sample(range(2), sampler=al.Sampler(solver, 3)).isfinite().all()
         return

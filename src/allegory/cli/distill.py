@@ -148,6 +148,6 @@ class Distill:
     @staticmethod
     def epilog() -> None:
         """Print the methods by name, as they are registered, below the help."""
-        from ..distillation.config import METHODS
+        from ..distillation.config import DISTILLATION_METHODS
 
-        show_registries({"methods": METHODS})
+        show_registries({"methods": DISTILLATION_METHODS})

@@ -15,7 +15,7 @@ DEFAULT_TEACHER_STEPS = 32
 
 
 @dataclass(frozen=True)
-class Method:
+class DistillationMethod:
     """What a method of distillation leaves behind.
 
     Args:
@@ -30,22 +30,22 @@ class Method:
     jumps: str
 
 
-METHODS: Registry[Method] = Registry("method")
+DISTILLATION_METHODS: Registry[DistillationMethod] = Registry("method")
 """The methods of distillation by name."""
 
-METHODS.register(
+DISTILLATION_METHODS.register(
     "progressive",
-    Method("distillation error", "flow_map", "grid"),
+    DistillationMethod("distillation error", "flow_map", "grid"),
     "each step of a student is two of its teacher, again and again (Salimans & Ho 2022)",
 )
-METHODS.register(
+DISTILLATION_METHODS.register(
     "flowmap",
-    Method("flow map error", "flow_map", "any"),
+    DistillationMethod("flow map error", "flow_map", "any"),
     "a flow map between any two levels, for any number of steps (Boffi et al. 2025)",
 )
-METHODS.register(
+DISTILLATION_METHODS.register(
     "consistency",
-    Method("consistency error", "flow_map:1", "clean"),
+    DistillationMethod("consistency error", "flow_map:1", "clean"),
     "the clean end of the flow from any level, tuned on the data (Geng et al. 2024)",
 )
 
@@ -82,7 +82,7 @@ class DistillConfig:
     guide: str | None = None
 
     def __post_init__(self) -> None:
-        pick("method", self.method, METHODS)
+        pick("method", self.method, DISTILLATION_METHODS)
         check_count("steps", self.steps, 1, MAX_STEPS)
         if self.spacing is not None:
             pick("spacing", self.spacing, SPACINGS)
@@ -99,7 +99,7 @@ class DistillConfig:
         if not 0 < self.gap <= 0.5 or not math.log2(self.gap).is_integer():
             raise ValueError(f"gap={self.gap}; give 1/2 or a half of it, such as {1 / 64}")
         if self.solver is None:
-            object.__setattr__(self, "solver", METHODS[self.method].solver)
+            object.__setattr__(self, "solver", DISTILLATION_METHODS[self.method].solver)
         self._check_solver()
         if self.guide is not None and self.method == "consistency":
             raise ValueError(
@@ -109,13 +109,13 @@ class DistillConfig:
 
     @property
     def jumps(self) -> str:
-        """Between which levels a student is trained (`Method`)."""
-        return METHODS[self.method].jumps
+        """Between which levels a student is trained (`DistillationMethod`)."""
+        return DISTILLATION_METHODS[self.method].jumps
 
     @property
     def unit(self) -> str:
         """The unit of the loss."""
-        return METHODS[self.method].unit
+        return DISTILLATION_METHODS[self.method].unit
 
     def _only(self, name: str, method: str) -> None:
         """ValueError for a choice that is another method's."""
@@ -127,7 +127,7 @@ class DistillConfig:
     def _check_solver(self) -> None:
         """ValueError for a solver that is none of a flow map, or whose jumps are not trained."""
         found = solver_named(self.solver or "").name
-        own = METHODS[self.method].solver
+        own = DISTILLATION_METHODS[self.method].solver
         if found.partition(":")[0] != "flow_map" or (self.jumps != "any" and found != own):
             remedy = "'flow_map' or 'flow_map:GAMMA'" if self.jumps == "any" else repr(own)
             raise ValueError(

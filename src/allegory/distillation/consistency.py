@@ -14,6 +14,7 @@ Dropout draws the same mask for both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -42,6 +43,7 @@ class Consistency(SharedTeacher):
 
     teacher: Predict | None = None
     gap: float = 0.125
+    jumps: ClassVar[str] = "clean"
 
     def __post_init__(self) -> None:
         if not 0 < self.gap <= 1:

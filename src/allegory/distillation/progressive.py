@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -51,6 +52,7 @@ class Progressive(SharedTeacher):
     teacher: Predict
     levels: tuple[Level, ...]
     weight: str = "truncated"
+    jumps: ClassVar[str] = "grid"
 
     def __post_init__(self) -> None:
         pick("weight", self.weight, WEIGHTS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any, ClassVar, Self
 
 
 class SharedTeacher:
@@ -14,6 +12,9 @@ class SharedTeacher:
     not change and stays one.
     """
 
-    def __deepcopy__(self: T, memo: dict[int, Any]) -> T:
+    jumps: ClassVar[str] = "any"
+    """Which jumps it trains, a name of `models.few_step.JUMPS`."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """The objective itself: it is a frozen value."""
         return self

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..lookup import pick
 from ..objectives.base import Objective
 from ..process.flow_map import check_flow_map
 from ..process.guide import guide_names
@@ -38,10 +37,10 @@ class FlowMapModel(DenoiserModel):
     Args:
         denoiser: the flow map.
         spec: what the data are.
-        objective: what it is trained by (`distillation`).
+        objective: what it is trained by (`distillation`); its `jumps`, a name of `JUMPS`, says on
+            which, and other samplers are refused.
         sampler: how it is sampled unless another is given; its solver is that of jumps.
         condition_dropout: the fraction of training items whose condition is hidden.
-        jumps: which jumps it is trained on, a name of `JUMPS`; other samplers are refused.
 
     Raises:
         ValueError: for what is no flow map, and what the objective refuses.
@@ -56,14 +55,17 @@ class FlowMapModel(DenoiserModel):
         objective: Objective,
         sampler: Sampler,
         condition_dropout: float = 0.1,
-        jumps: str = "any",
     ) -> None:
         check_flow_map(denoiser)
-        pick("jumps", jumps, JUMPS)
         super().__init__(denoiser, spec, condition_dropout, sampler)
         objective.check(denoiser)
         self.objective = objective
-        self.jumps = jumps
+
+    @property
+    def jumps(self) -> str:
+        """Which jumps it was trained on: "any", "grid" or "clean"."""
+        found: str = getattr(self.objective, "jumps", "any")
+        return found
 
     def trajectory(
         self,

@@ -78,7 +78,7 @@ def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
         return None
 
     path = path_config(denoiser.path)
-    target = _target_name(denoiser)
+    target = target_name(denoiser)
     if path is None or target is None:
         return None
 
@@ -86,7 +86,8 @@ def _diffusion_config(model: nn.Module) -> DiffusionConfig | None:
     return DiffusionConfig(network, path, target, denoiser.data_std, objective, dropout)
 
 
-def _target_name(denoiser: Any) -> str | None:
+def target_name(denoiser: Any) -> str | None:
+    """The name of what the network of a denoiser predicts, as a config has it; None for others."""
     if isinstance(denoiser, Energy):
         return ENERGY
 
@@ -95,12 +96,12 @@ def _target_name(denoiser: Any) -> str | None:
         return CATEGORICAL
 
     if isinstance(target, LearnedVariance):
-        mean = plain_name(target.target, denoiser.data_std)
+        mean = _plain_name(target.target, denoiser.data_std)
         return None if mean is None else mean + VARIANCE
-    return plain_name(target, denoiser.data_std)
+    return _plain_name(target, denoiser.data_std)
 
 
-def plain_name(target: Any, data_std: float) -> str | None:
+def _plain_name(target: Any, data_std: float) -> str | None:
     """The name of a registered target for data of this standard deviation, else None."""
     name = str(getattr(target, "name", ""))
     plain = name.partition(":")[0]  # "edm:0.5" is "edm" for data of that standard deviation

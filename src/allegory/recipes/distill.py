@@ -26,8 +26,8 @@ from .differences import check_same_model
 from .execute import train_in
 from .few_step import FewStepConfig
 from .lock import locked
-from .phase_budget import over_all, total, with_budget
-from .phases import PLACES, Phase, PhaseRun, phases
+from .phase_budget import over_all, total, scaled_budget
+from .phases import PHASE_FOLDERS, Phase, PhaseRun, phases
 from .run_folder import RunFolder
 from .teacher import Teacher
 
@@ -103,7 +103,7 @@ class Distillation:
 
         begun = [each for each in self.phases if self._begun(each)]
         goes_on = self.resume and (not begun or (self.out / "run.json").is_file())
-        Destination(self.out, goes_on, self.overwrite, PLACES).check()
+        Destination(self.out, goes_on, self.overwrite, PHASE_FOLDERS).check()
         if begun and not (self.resume or self.overwrite):
             raise ValueError(
                 f"--out {str(self.out)!r}: holds a distillation; give --resume to go on, "
@@ -124,7 +124,7 @@ class Distillation:
         begun = [each for each in self.phases if self._begun(each)]
         if self.resume and begun:
             part = RunFolder.open(self._folder(begun[0])).run.training
-            return with_budget(part, lambda value: value * len(self.phases))
+            return scaled_budget(part, lambda value: value * len(self.phases))
         own = self.teacher.folder.run.training
         return replace(own, learning_rate=own.learning_rate / 2)
 
@@ -172,7 +172,7 @@ class Distillation:
             raise ValueError(
                 f"steps={training.steps}: of training, for {count} phases; give {count} or more"
             )
-        part = with_budget(training, lambda value: value / count)
+        part = scaled_budget(training, lambda value: value / count)
         if self.model.distillation.method == "progressive":
             return part
         # The loss compares a student with itself, and its lowest is not the best student.
@@ -189,7 +189,7 @@ class Distillation:
 
         processes = Processes(step.run.training.device)
         overwrite = self.overwrite and not step.phase.place
-        out = Destination(path, is_begun, overwrite, () if step.phase.place else PLACES)
+        out = Destination(path, is_begun, overwrite, () if step.phase.place else PHASE_FOLDERS)
         with out.opened(processes, step.teacher.folder.path) as opened:
             built = processes.every(partial(step.built, opened, processes.device))
             result = train_in(opened, built, processes, callbacks)
@@ -237,7 +237,7 @@ class Distillation:
 
     def _clear(self) -> None:
         """Remove the distillation in the folder, and nothing else."""
-        for place in PLACES:
+        for place in PHASE_FOLDERS:
             for each in (self.out / place).glob("*"):
                 if not (each / "run.json").is_file():
                     raise ValueError(f"--overwrite: {each} is no run; move it elsewhere")
@@ -246,5 +246,5 @@ class Distillation:
         with locked(self.out):
             clear_run(self.out)
             (self.out / "run.json").unlink(missing_ok=True)
-            for place in PLACES:
+            for place in PHASE_FOLDERS:
                 shutil.rmtree(self.out / place, ignore_errors=True)

@@ -11,13 +11,14 @@ from torch import Tensor
 from ..data import DataSpec
 from ..distillation.config import DistillConfig
 from ..lookup import pick
+from ..models import CategoricalOutput
 from ..models.few_step import FlowMapModel
 from ..models.flow_map import FlowMapDenoiser
 from ..networks import NetworkConfig
 from ..process import TARGETS
 from ..process.prediction import Predict
 from ..sampling import Sampler
-from .config import MODELS, PathConfig
+from .config import CATEGORICAL, MODELS, PathConfig
 from .serialize import CONFIGS
 
 
@@ -28,7 +29,8 @@ class FewStepConfig:
     Args:
         network: its network, that of the teacher.
         path: the forward process.
-        target: what the network predicts: "x0", "eps", "score", "v", "flow" or "edm".
+        target: what the network predicts: "x0", "eps", "score", "v", "flow", "edm", or
+            "categorical" for logits over the levels.
         data_std: standard deviation of the data in model space.
         distillation: method, steps and sampler.
         condition_dropout: fraction of training items whose condition is hidden.
@@ -45,7 +47,7 @@ class FewStepConfig:
     condition_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        pick("target", self.target, TARGETS)
+        pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL)))
 
     @property
     def unit(self) -> str:
@@ -64,17 +66,22 @@ class FewStepConfig:
         Raises:
             ValueError: where model and data do not fit.
         """
-        network = self.network.build(spec.shape, spec.given)
-        denoiser = FlowMapDenoiser(network, self.path.build(), self.target, self.data_std)
+        target: str | CategoricalOutput = self.target
+        outputs = None
+        if self.target == CATEGORICAL:
+            outputs = (spec.levels or 0) * spec.shape[0]
+            target = CategoricalOutput(spec.values)
+
+        network = self.network.build(spec.shape, spec.given, outputs=outputs)
+        denoiser = FlowMapDenoiser(network, self.path.build(), target, self.data_std)
         # The path is the teacher's, also where that was learned.
         denoiser.path.requires_grad_(False)
         return FlowMapModel(
             denoiser,
             spec,
-            NoTeacher(self.unit),
+            NoTeacher(self.unit, self.distillation.jumps),
             self.sampler,
             self.condition_dropout,
-            self.distillation.jumps,
         )
 
 
@@ -84,9 +91,11 @@ class NoTeacher:
 
     Args:
         unit: of the loss that it was trained by.
+        jumps: which jumps it was trained on.
     """
 
     unit: str
+    jumps: str
 
     def check(self, predict: Predict) -> None:
         """Any flow map can be sampled."""

@@ -9,7 +9,7 @@ from ..training import Callback, Progress, TrainingConfig
 from ..training.counters import Counters
 
 
-def with_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
+def scaled_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
     """The training with another budget.
 
     Args:

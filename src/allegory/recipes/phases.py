@@ -25,7 +25,7 @@ from .execute import Built
 from .few_step import FewStepConfig
 from .teacher import Teacher
 
-PLACES = ("halvings", "gaps")
+PHASE_FOLDERS = ("halvings", "gaps")
 """Folders of phases in the folder of the last one."""
 
 

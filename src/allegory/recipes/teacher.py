@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..distillation.config import DEFAULT_TEACHER_STEPS, DistillConfig
-from ..models import Denoiser
+from ..models import CategoricalOutput, Denoiser
 from ..models.base import HasJumps, HasTrajectory, is_conditional
 from ..models.few_step import FlowMapModel
 from ..networks import NetworkConfig
@@ -17,7 +17,7 @@ from ..process.guide_items import check_items
 from ..process.prediction import Predict, Target
 from ..sampling import Sampler
 from .config import PathConfig
-from .derive import path_config, plain_name
+from .derive import path_config, target_name
 from .few_step import FewStepConfig
 from .run_folder import RunFolder
 
@@ -53,7 +53,7 @@ class Teacher:
         """
         model = folder.model()
         denoiser = _denoiser(folder, model)
-        name = plain_name(denoiser.target, denoiser.data_std)
+        name = target_name(denoiser)
         network, path = getattr(denoiser.network, "config", None), path_config(denoiser.path)
         if name is None or network is None or path is None:
             part = "target" if name is None else "network" if network is None else "path"
@@ -150,8 +150,9 @@ def _denoiser(folder: RunFolder, model: nn.Module) -> Denoiser:
             f"{where}: a {type(model).__name__} has no denoiser; give a run of a diffusion model, "
             "such as `allegory train images` makes"
         )
-    if not isinstance(denoiser, Denoiser) or not isinstance(denoiser.target, Target):
-        name = getattr(getattr(denoiser, "target", None), "name", type(denoiser).__name__)
+    targets = (Target, CategoricalOutput)
+    if not isinstance(denoiser, Denoiser) or not isinstance(denoiser.target, targets):
+        name = target_name(denoiser) or type(denoiser).__name__
         raise ValueError(
             f"{where}: its target is {name}, and a student needs a teacher of x0 and eps alone; "
             "give a run that was trained with --model.target edm"
