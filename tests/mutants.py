@@ -1192,7 +1192,7 @@ MUTANTS = {
         "models/test_energy.py",
     ),
     "hidden labels": Mutant(
-        "models/diffusion.py",
+        "models/denoiser_model.py",
         "< self.condition_dropout",
         "> self.condition_dropout",
         "models/test_diffusion.py",

@@ -119,7 +119,9 @@ def test_units_are_those_of_the_objectives(run):
     teacher = Teacher.of(RunFolder.open(run)).model.denoiser
     levels = grid(teacher.path, 2).levels
     objectives = Progressive(teacher, levels), SelfDistillation(), Consistency()
-    assert [each.unit for each in objectives] == [each.unit for each in DISTILLATION_METHODS.values()]
+    assert [each.unit for each in objectives] == [
+        each.unit for each in DISTILLATION_METHODS.values()
+    ]
 
 
 @pytest.mark.parametrize("stops", [(1,), (4,), (1, 4)])

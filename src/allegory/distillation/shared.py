@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 
 class SharedTeacher:
@@ -15,6 +15,6 @@ class SharedTeacher:
     jumps: ClassVar[str] = "any"
     """Which jumps it trains, a name of `models.few_step.JUMPS`."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedTeacher:
         """The objective itself: it is a frozen value."""
         return self

@@ -26,7 +26,7 @@ from .differences import check_same_model
 from .execute import train_in
 from .few_step import FewStepConfig
 from .lock import locked
-from .phase_budget import over_all, total, scaled_budget
+from .phase_budget import over_all, scaled_budget, total
 from .phases import PHASE_FOLDERS, Phase, PhaseRun, phases
 from .run_folder import RunFolder
 from .teacher import Teacher
