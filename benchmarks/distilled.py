@@ -12,7 +12,7 @@ FIRST_SEED = 10**6
 """Of the samples that are judged."""
 
 METHODS = {
-    "progressive": DistillConfig("progressive", 1),
+    "progressive": DistillConfig("progressive", 1, teacher_steps=32),
     "flowmap, semigroup": DistillConfig("flowmap", 2),
     "flowmap, lagrangian": DistillConfig("flowmap", 2, identity="lagrangian"),
     "flowmap, eulerian": DistillConfig("flowmap", 2, identity="eulerian"),

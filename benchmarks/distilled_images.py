@@ -101,7 +101,7 @@ class Images:
             names = {steps: f"{name}, {steps}" for steps in (1, 2, 4)}
             if all(each in ROWS.read().get(section, {}) for each in names.values()):
                 continue
-            used = replace(config, steps=4) if name == "progressive" else config
+            used = DistillConfig("progressive", 4) if name == "progressive" else config
             folder, seconds = self.student(used, name.replace(", ", "-"))
             model = folder.model()
             for steps, each in names.items():

@@ -15,6 +15,7 @@ from allegory.distillation.progressive import Progressive
 from allegory.distillation.self_distillation import SelfDistillation
 from allegory.inverse import Identity
 from allegory.models.few_step import JUMPS
+from allegory.process.flow_map import MidpointMap
 from allegory.process.grid import grid
 from allegory.recipes import RunFolder
 from allegory.recipes.distill import Distillation
@@ -81,7 +82,8 @@ def test_a_phase_is_trained_on_two_steps_of_its_teacher(run):
     path = teacher.model.denoiser.path
     for phase, steps in ((first, 8), (last, 4)):
         objective = phase.objective(teacher.predict(None))
-        assert isinstance(objective, Progressive) and objective.teacher is teacher.model.denoiser
+        assert isinstance(objective, Progressive) and isinstance(objective.teacher, MidpointMap)
+        assert objective.teacher.base is teacher.model.denoiser
         levels = grid(path, steps, "angle").levels
         assert [level.t for level in objective.levels] == [level.t for level in levels]
 

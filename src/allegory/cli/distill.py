@@ -36,7 +36,7 @@ class Distill:
     method: str = "progressive"
     """progressive, flowmap or consistency; see the list below."""
     teacher_steps: Annotated[int | None, optional("INT")] = None
-    """Steps of the first teacher of progressive, --steps times a power of 2; 32 by default, those
+    """Steps of the first teacher of progressive, --steps times a power of 2, two evaluations each; 16 by default, those
     of RUN where that is a student.
     """
     identity: Annotated[str | None, optional("NAME")] = None

@@ -10,8 +10,10 @@ from ..process.grid import MAX_STEPS, SPACINGS
 from ..sampling import solver_named
 from .self_distillation import IDENTITIES
 
-DEFAULT_TEACHER_STEPS = 32
-"""Steps of the first teacher of progressive distillation, where that is no flow map."""
+DEFAULT_TEACHER_STEPS = 16
+"""Steps of the first teacher of progressive distillation, two evaluations each, where that is no
+flow map.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class DistillConfig:
     Args:
         method: "progressive", "flowmap" or "consistency".
         steps: of the student, one evaluation each.
-        teacher_steps: of the first teacher of "progressive"; None: 32, or those of a teacher that
+        teacher_steps: of the first teacher of "progressive"; None: 16, or those of a teacher that
             is a flow map.
         identity: of "flowmap", by which jumps are learned: "semigroup" (None), "lagrangian" or
             "eulerian".

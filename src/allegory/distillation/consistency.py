@@ -8,13 +8,13 @@ With s clean, r below t in angle, and the same noise in both states,
 X is x_0 at r = s. The gap is a part of the angle, t - r = gap t: the first half of the angle at
 gap = 1/2, and as it is halved the residual nears the derivative of the Eulerian identity, whose
 expected gradient is 0 at the exact map. A model is tuned with gaps that are halved again and again.
-Dropout draws the same mask for both.
+The network shall have no dropout, so that both are one function.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -60,7 +60,7 @@ class Consistency(SharedTeacher):
 
     def __call__(
         self,
-        predict: FlowMap,
+        predict: Predict,
         x0: Float[Tensor, "b *shape"],
         condition: Tensor | None,
         generator: torch.Generator,
@@ -73,16 +73,16 @@ class Consistency(SharedTeacher):
             condition: one row per item, or None.
             generator: where levels and noise are drawn from.
         """
-        path = predict.path
+        flow_map, path = cast(FlowMap, predict), predict.path
         first, last = angle_range(path)
         start = first + (last - first) * stratified_times(len(x0), generator).to(x0.device)
         truth = noised(path, x0, start, generator)
         before = start * (1 - self.gap)
         r = level_at_angle(path, before.clamp(min=first), x0)
 
-        own = predict.jump(truth.x_t, truth.level, path.clean, condition).x0
+        own = flow_map.jump(truth.x_t, truth.level, path.clean, condition).x0
         with torch.no_grad():
-            other = predict.jump(truth.at(r), r, path.clean, condition).x0
+            other = flow_map.jump(truth.at(r), r, path.clean, condition).x0
             is_clean = (before <= first).reshape(-1, *[1] * (x0.ndim - 1))
             other = torch.where(is_clean, x0, other)
 

@@ -41,7 +41,8 @@ class Progressive(SharedTeacher):
     """The objective of progressive distillation.
 
     Args:
-        teacher: a denoiser, whose steps are those of DDIM, or a flow map.
+        teacher: a denoiser, whose steps are those of DDIM, or a flow map, such as a
+            `MidpointMap` of a denoiser.
         levels: its Levels from noise to data, an odd number.
         weight: "truncated" or "snr+1".
 

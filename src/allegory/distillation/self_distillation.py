@@ -19,6 +19,7 @@ residual g is divided by |g| + 0.1 per item, root mean square (Lu & Song 2024).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -82,7 +83,7 @@ class SelfDistillation(SharedTeacher):
 
     def __call__(
         self,
-        predict: FlowMap,
+        predict: Predict,
         x0: Float[Tensor, "b *shape"],
         condition: Tensor | None,
         generator: torch.Generator,
@@ -95,6 +96,7 @@ class SelfDistillation(SharedTeacher):
             condition: one row per item, or None.
             generator: where levels and noise are drawn from.
         """
+        flow_map = cast(FlowMap, predict)
         # By the index of the item alone: a share of a batch is spread over all processes alike.
         index = torch.arange(len(x0), device=x0.device)
         on = (index * self.diagonal + 1e-9) % 1 < self.diagonal
@@ -104,9 +106,9 @@ class SelfDistillation(SharedTeacher):
         for part, loss in ((on, self._diagonal), (~on, residual)):
             if not part.any():
                 continue
-            pairs = random_pairs(predict.path, x0[part], generator)
+            pairs = random_pairs(flow_map.path, x0[part], generator)
             given = None if condition is None else condition[part]
-            losses = losses.index_put((part,), loss(predict, pairs, given))
+            losses = losses.index_put((part,), loss(flow_map, pairs, given))
         return losses
 
     def _diagonal(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  they register
     captions,
     digits,
+    flow_maps,
     images,
     mnist,
     mnist_binary,

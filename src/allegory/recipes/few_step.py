@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
-from ..data import DataSpec
+from ..data import Dataset, DataSpec
 from ..distillation.config import DistillConfig
+from ..distillation.self_distillation import SelfDistillation
 from ..lookup import pick
 from ..models import CategoricalOutput
 from ..models.few_step import FlowMapModel
 from ..models.flow_map import FlowMapDenoiser
 from ..networks import NetworkConfig
+from ..objectives import Objective
 from ..process import TARGETS
 from ..process.prediction import Predict
 from ..sampling import Sampler
-from .config import CATEGORICAL, MODELS, PathConfig
+from .config import CATEGORICAL, MODELS, PathConfig, standard_deviation
 from .serialize import CONFIGS
 
 
@@ -31,23 +33,32 @@ class FewStepConfig:
         path: the forward process.
         target: what the network predicts: "x0", "eps", "score", "v", "flow", "edm", or
             "categorical" for logits over the levels.
-        data_std: standard deviation of the data in model space.
+        data_std: standard deviation of the data in model space; None computes it from the training
+            data.
         distillation: method, steps and sampler.
         condition_dropout: fraction of training items whose condition is hidden.
+        from_data: whether it learns from the data alone, by the method "flowmap", and not from a
+            teacher.
 
     Raises:
-        ValueError: for an unknown target.
+        ValueError: for an unknown target, and another method without a teacher.
     """
 
     network: NetworkConfig
     path: PathConfig = field(default_factory=PathConfig)
     target: str = "edm"
-    data_std: float = 1.0
+    data_std: float | None = None
     distillation: DistillConfig = field(default_factory=DistillConfig)
     condition_dropout: float = 0.1
+    from_data: bool = False
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys((*TARGETS, CATEGORICAL)))
+        if self.from_data and self.distillation.method != "flowmap":
+            raise ValueError(
+                f"method={self.distillation.method!r}: learns from a teacher; from data alone a "
+                "flow map is trained by method='flowmap'"
+            )
 
     @property
     def unit(self) -> str:
@@ -60,12 +71,20 @@ class FewStepConfig:
         chosen = self.distillation
         return Sampler(chosen.solver or "flow_map", chosen.steps, chosen.spacing)
 
+    def resolved(self, dataset: Dataset) -> FewStepConfig:
+        """The same choice with the `data_std` of the training items of the dataset."""
+        if self.data_std is not None:
+            return self
+        return replace(self, data_std=standard_deviation(dataset))
+
     def build(self, spec: DataSpec) -> FlowMapModel:
         """A new model for data with this spec, ready to sample.
 
         Raises:
-            ValueError: where model and data do not fit.
+            ValueError: where model and data do not fit, or `data_std` is open.
         """
+        if self.data_std is None:
+            raise ValueError("data_std=None: is computed from the data of a run; give a number")
         target: str | CategoricalOutput = self.target
         outputs = None
         if self.target == CATEGORICAL:
@@ -76,13 +95,10 @@ class FewStepConfig:
         denoiser = FlowMapDenoiser(network, self.path.build(), target, self.data_std)
         # The path is the teacher's, also where that was learned.
         denoiser.path.requires_grad_(False)
-        return FlowMapModel(
-            denoiser,
-            spec,
-            NoTeacher(self.unit, self.distillation.jumps),
-            self.sampler,
-            self.condition_dropout,
-        )
+        objective: Objective = NoTeacher(self.unit, self.distillation.jumps)
+        if self.from_data:
+            objective = SelfDistillation(None, self.distillation.identity or "semigroup")
+        return FlowMapModel(denoiser, spec, objective, self.sampler, self.condition_dropout)
 
 
 @dataclass(frozen=True)

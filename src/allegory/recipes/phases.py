@@ -18,6 +18,7 @@ from ..distillation.config import DistillConfig
 from ..distillation.consistency import Consistency
 from ..distillation.progressive import Progressive, halvings
 from ..distillation.self_distillation import SelfDistillation
+from ..process.flow_map import FlowMap, MidpointMap
 from ..process.prediction import Predict
 from .config import Run
 from .destination import OpenDestination
@@ -50,7 +51,9 @@ class Phase:
         chosen = self.model.distillation
         if chosen.method == "progressive":
             both = replace(self.model.sampler, steps=2 * chosen.steps)
-            return Progressive(teacher, both.grid(teacher.path).levels)
+            known = isinstance(teacher, FlowMap)
+            first = teacher if known else MidpointMap(teacher)
+            return Progressive(first, both.grid(teacher.path).levels)
         if chosen.method == "flowmap":
             return SelfDistillation(teacher, chosen.identity or "semigroup")
         return Consistency(teacher, chosen.gap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -83,7 +83,8 @@ class Teacher:
         self.predict(resolved.guide)  # refuses a guide that does not fit
         dropout = self.model.condition_dropout
         std = self.model.denoiser.data_std
-        return FewStepConfig(self.network, self.path, self.target, std, resolved, dropout)
+        network = without_dropout(self.network)
+        return FewStepConfig(network, self.path, self.target, std, resolved, dropout)
 
     def predict(self, guide: str | None) -> Predict:
         """The denoiser, or the flow map, under a guide.
@@ -158,3 +159,10 @@ def _denoiser(folder: RunFolder, model: nn.Module) -> Denoiser:
             "give a run that was trained with --model.target edm"
         )
     return denoiser
+
+
+def without_dropout(network: NetworkConfig) -> NetworkConfig:
+    """The same network without dropout: the target of a student is deterministic."""
+    known: Any = network
+    is_dropped = is_dataclass(network) and hasattr(network, "dropout")
+    return replace(known, dropout=0.0) if is_dropped else network
