@@ -36,8 +36,8 @@ class Distill:
     method: str = "progressive"
     """progressive, flowmap or consistency; see the list below."""
     teacher_steps: Annotated[int | None, optional("INT")] = None
-    """Steps of the first teacher of progressive, --steps times a power of 2, two evaluations each; 16 by default, those
-    of RUN where that is a student.
+    """Steps of the first teacher of progressive, two evaluations each, --steps times a power of 2;
+    16 by default, those of RUN where that is a student.
     """
     identity: Annotated[str | None, optional("NAME")] = None
     """How flowmap learns its jumps: semigroup (the default), lagrangian or eulerian."""
