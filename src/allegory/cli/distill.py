@@ -96,6 +96,7 @@ class Distill:
         model = teacher.student(config)
         out = Path(self.out or f"{teacher.folder.path}-{self.steps}-steps")
         whole = Distillation(teacher, out, model, self.resume, self.overwrite)
+
         training = self._training(whole)
         shown = [printed_once(device_line(training))]
         folder, result = whole.run(training, self.data, shown)
@@ -141,6 +142,7 @@ class Distill:
         changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None
         }
+
         if self.minutes is not None or self.train_steps is not None:
             changes |= {"minutes": self.minutes, "steps": self.train_steps}
         return replace(whole.training(), **changes)

@@ -129,6 +129,7 @@ class SamplerOptions:
             changes = {"spacing": None} | changes  # as suits that solver
         sampler: Sampler = replace(own, guide=guide, **changes)
         model.check_sampler(sampler)
+
         if model.jumps == "grid" and sampler.steps != own.steps:
             tables.remark(
                 f"--steps {sampler.steps}: this run was trained for {own.steps} steps, and others "

@@ -88,6 +88,7 @@ class DistillConfig:
         check_count("steps", self.steps, 1, MAX_STEPS)
         if self.spacing is not None:
             pick("spacing", self.spacing, SPACINGS)
+
         if self.teacher_steps is not None:
             check_count("teacher_steps", self.teacher_steps, 2, MAX_STEPS)
             self._only("teacher_steps", "progressive")
@@ -100,6 +101,7 @@ class DistillConfig:
 
         if not 0 < self.gap <= 0.5 or not math.log2(self.gap).is_integer():
             raise ValueError(f"gap={self.gap}; give 1/2 or a half of it, such as {1 / 64}")
+
         if self.solver is None:
             object.__setattr__(self, "solver", DISTILLATION_METHODS[self.method].solver)
         self._check_solver()
@@ -130,6 +132,7 @@ class DistillConfig:
         """ValueError for a solver that is none of a flow map, or whose jumps are not trained."""
         found = solver_named(self.solver or "").name
         own = DISTILLATION_METHODS[self.method].solver
+
         if found.partition(":")[0] != "flow_map" or (self.jumps != "any" and found != own):
             remedy = "'flow_map' or 'flow_map:GAMMA'" if self.jumps == "any" else repr(own)
             raise ValueError(

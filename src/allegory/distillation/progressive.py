@@ -163,6 +163,7 @@ def halvings(teacher_steps: int, steps: int) -> tuple[tuple[int, int], ...]:
     counts = [teacher_steps]
     while counts[-1] > 1 and counts[-1] % 2 == 0:
         counts.append(counts[-1] // 2)
+
     if steps not in counts[1:]:
         raise ValueError(
             f"steps={steps}: from {teacher_steps} steps of the teacher halving leads to "

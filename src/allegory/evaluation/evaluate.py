@@ -82,7 +82,7 @@ def evaluate(
         likelihood=likelihood,
         conditional=conditional,
         label_cost=_label_cost(dataset.spec) if conditional is not None else None,
-        histogram=_histogram(dataset, config),
+        histogram=None if isinstance(model, HasJumps) else _histogram(dataset, config),
         bounds=bounds,
         accuracy=found.accuracy,
         frechet=found.frechet,

@@ -108,6 +108,7 @@ class FlowMapModel(DenoiserModel):
                 f"solver={solver}: this model was trained on jumps {JUMPS[self.jumps]}; leave the "
                 f"solver out, or give {own}"
             )
+
         if sampler.guide:
             raise ValueError(
                 f"guide {','.join(guide_names(sampler.guide))}: jumps of a flow map take no guide; "

@@ -109,6 +109,7 @@ class Distillation:
                 f"--out {str(self.out)!r}: holds a distillation; give --resume to go on, "
                 "--overwrite (in Python resume=True, overwrite=True), or another folder"
             )
+
         if self.resume:
             self._check_begun(begun)
 
@@ -172,6 +173,7 @@ class Distillation:
             raise ValueError(
                 f"steps={training.steps}: of training, for {count} phases; give {count} or more"
             )
+
         part = scaled_budget(training, lambda value: value / count)
         if self.model.distillation.method == "progressive":
             return part
@@ -193,6 +195,7 @@ class Distillation:
         with out.opened(processes, step.teacher.folder.path) as opened:
             built = processes.every(partial(step.built, opened, processes.device))
             result = train_in(opened, built, processes, callbacks)
+
         spec, print_ = built.dataset.spec, built.dataset.fingerprint
         return RunFolder(path, built.run, spec, fingerprint=print_), result
 
@@ -219,6 +222,7 @@ class Distillation:
         path = self._folder(phase)
         if not has_state(path):
             return False
+
         now = self._counters(phase)
         return RunFolder.open(path).run.training.progress(now.step, now.seconds) >= 1
 
@@ -241,6 +245,7 @@ class Distillation:
             for each in (self.out / place).glob("*"):
                 if not (each / "run.json").is_file():
                     raise ValueError(f"--overwrite: {each} is no run; move it elsewhere")
+
         if not self.out.is_dir():
             return
         with locked(self.out):

@@ -53,6 +53,7 @@ class Teacher:
         """
         model = folder.model()
         denoiser = _denoiser(folder, model)
+
         name = target_name(denoiser)
         network, path = getattr(denoiser.network, "config", None), path_config(denoiser.path)
         if name is None or network is None or path is None:
@@ -80,6 +81,7 @@ class Teacher:
         resolved = self._resolved(config) if self.is_flow_map else config
         if resolved.method == "progressive" and resolved.teacher_steps is None:
             resolved = replace(resolved, teacher_steps=DEFAULT_TEACHER_STEPS)
+
         self.predict(resolved.guide)  # refuses a guide that does not fit
         dropout = self.model.condition_dropout
         std = self.model.denoiser.data_std
@@ -105,6 +107,7 @@ class Teacher:
         needs_one = any(getattr(each, "needs_condition", False) for each in sampler.guides)
         if needs_one and not is_conditional(self.model):
             raise ValueError(f"--guide {guide}: this run has no condition; leave it out")
+
         guided = sampler.guided(self.model.denoiser)
         check_consistent(guided, f"--guide {guide}", "take cfg")
         return guided
@@ -151,6 +154,7 @@ def _denoiser(folder: RunFolder, model: nn.Module) -> Denoiser:
             f"{where}: a {type(model).__name__} has no denoiser; give a run of a diffusion model, "
             "such as `allegory train images` makes"
         )
+
     targets = (Target, CategoricalOutput)
     if not isinstance(denoiser, Denoiser) or not isinstance(denoiser.target, targets):
         name = target_name(denoiser) or type(denoiser).__name__
