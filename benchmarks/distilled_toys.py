@@ -14,8 +14,9 @@ from allegory.evaluation import sliced_wasserstein
 from allegory.models import VDM, Denoiser
 from allegory.networks import MLPConfig
 from allegory.process import Path as ForwardProcess
-from allegory.recipes import RunFolder, train
+from allegory.recipes import RunFolder
 from allegory.recipes.distill import distill
+from allegory.recipes.front import train
 from allegory.sampling import Sampler
 from allegory.training import TrainingConfig
 
