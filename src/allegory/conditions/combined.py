@@ -183,6 +183,7 @@ class Combined(Condition):
                 drawn = draw_rows(uniform, (len(rows),), generator)
                 seen = hide_some(seen, drawn < dropout)
             parts[name] = seen
+
         return self.join(parts, (len(rows),))
 
     def check(self, rows: Tensor, count: int) -> None:

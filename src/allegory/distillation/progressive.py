@@ -29,7 +29,7 @@ from ..process.prediction import Predict
 from .draws import noised
 from .shared import SharedTeacher
 
-WEIGHTS = {
+PROGRESSIVE_WEIGHTS = {
     "snr+1": "1 + SNR for x0: 1 for V",
     "truncated": "max(SNR, 1) for x0: max(cos^2, sin^2) for V",
 }
@@ -56,7 +56,7 @@ class Progressive(SharedTeacher):
     jumps: ClassVar[str] = "grid"
 
     def __post_init__(self) -> None:
-        pick("weight", self.weight, WEIGHTS)
+        pick("weight", self.weight, PROGRESSIVE_WEIGHTS)
         if len(self.levels) < 3 or len(self.levels) % 2 == 0:
             raise ValueError(
                 f"levels: {len(self.levels) - 1} steps of the teacher; give an even number, so "

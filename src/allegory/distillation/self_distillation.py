@@ -19,6 +19,7 @@ residual g is divided by |g| + 0.1 per item, root mean square (Lu & Song 2024).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -134,12 +135,14 @@ class SelfDistillation(SharedTeacher):
                 unit_state(x_t, t), velocity(first), velocity(second),
                 turn(t, m, x_t), turn(m, s, x_t),
             )  # fmt: skip
+
         return _squared(velocity(predict.jump(x_t, t, s, condition)) - both)
 
     def _lagrangian(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:
         """The squared residual of the slope at the end."""
         x_t, t, s = pairs.x_t, pairs.t, pairs.s
-        value, slope = with_end_slope(predict, x_t, t, pairs.end, condition)
+        jump = partial(predict.jump, condition=condition)
+        value, slope = with_end_slope(jump, x_t, t, pairs.end)
         with torch.no_grad():
             x_s = Prediction.solve(UNIT_V, value.detach(), x_t, t).at(s)
             flow = predict if self.teacher is None else self.teacher
@@ -150,11 +153,13 @@ class SelfDistillation(SharedTeacher):
         """The squared distance to V + g/(|g| + 0.1), g the residual of the slope at the start."""
         x_t, s = pairs.x_t, pairs.s
         v, d = self._slope(pairs, condition), turn(pairs.t, s, x_t)
-        value, slope = with_start_slope(predict, x_t, pairs.start, s, v, condition)
+        jump = partial(predict.jump, condition=condition)
+        value, slope = with_start_slope(jump, x_t, pairs.start, s, v)
         with torch.no_grad():
             g = torch.cos(d) * (v - value) + torch.sin(d) * (unit_state(x_t, pairs.t) + slope)
             size = g.square().flatten(1).mean(1).sqrt().reshape(-1, *[1] * (g.ndim - 1))
             target = value + g / (size + _SMALL)
+
         return _squared(value - target)
 
 

@@ -122,6 +122,7 @@ class GaussianNoise:
                 "noise=0: there is no density of y, which this method needs; give a standard "
                 "deviation above 0, or take a method without weights, e.g. mmps"
             )
+
         return variance
 
     def check(self, y: Float[Tensor, "b *measured"]) -> None:

@@ -248,6 +248,7 @@ class _Run:
         self._guided_predict()
         guides = (*self.sampler.guides, method.guide(self.measurement))
         sampler = replace(self.sampler, guide=guides)
+
         return sampler.sample(
             self.predict,
             self.x_T,

@@ -145,7 +145,7 @@ class DiTModule(nn.Module):
 
         Args:
             x: noisy data with unit variance, (b, *shape).
-            log_snr: one per item, (b,), or further numbers beside it (`add_number`).
+            log_snr: one per item, (b,), or further numbers after it (`add_number`).
             condition: one entry per item; None is the null.
         """
         features, embedding = self.inputs(x, log_snr, condition)

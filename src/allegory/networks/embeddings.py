@@ -149,7 +149,7 @@ class Inputs(nn.Module):
 
         Args:
             x: noisy data, (b, *shape).
-            log_snr: one per item, (b,); with the further numbers beside it, (b, 1 + further).
+            log_snr: one per item, (b,); with the further numbers after it, (b, 1 + further).
             condition: one entry per item; None is the null.
 
         Raises:
@@ -170,7 +170,7 @@ class Inputs(nn.Module):
 
 
 def add_number(network: nn.Module) -> None:
-    """Let a network depend on one more number per item, beside log-SNR; at first it does not.
+    """Let a network depend on one more number per item than log-SNR; at first it does not.
 
     It then takes log_snr of shape (b, 2): for a flow map log-SNR of the state and of the level to
     reach; once more, and it takes (b, 3).

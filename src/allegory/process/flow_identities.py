@@ -31,16 +31,18 @@ from .flow_map import FlowMap
 from .path import Level
 from .prediction import Predict, Prediction
 
-State = Float[Tensor, "b *shape"]
+_State = Float[Tensor, "b *shape"]
+_Jump = Callable[[Tensor, Level, Level], Prediction]
+"""The jumps of a flow map, given a condition if it takes one."""
 
 
 def diagonal_residual(
     flow_map: FlowMap,
     predict: Predict,
-    x_t: State,
+    x_t: _State,
     t: Level,
     condition: Tensor | None = None,
-) -> State:
+) -> _State:
     """V(z_t; t, t) - v(z_t, t).
 
     Args:
@@ -54,7 +56,7 @@ def diagonal_residual(
     return own - velocity(predict(x_t, t, condition))
 
 
-def two_steps(z_t: State, first: State, second: State, before: Tensor, after: Tensor) -> State:
+def two_steps(z_t: _State, first: _State, second: _State, before: Tensor, after: Tensor) -> _State:
     """V of two steps as one: the right side of the semigroup identity, divided by sin(s - t).
 
     Args:
@@ -72,12 +74,11 @@ def two_steps(z_t: State, first: State, second: State, before: Tensor, after: Te
 
 def semigroup_residual(
     flow_map: FlowMap,
-    x_t: State,
+    x_t: _State,
     t: Level,
     m: Level,
     s: Level,
-    condition: Tensor | None = None,
-) -> State:
+) -> _State:
     """V(z_t; t, s) - that of the two steps by way of m.
 
     Args:
@@ -86,65 +87,57 @@ def semigroup_residual(
         t: their Level.
         m: a Level between, or anywhere.
         s: the Level to reach, at another angle than t.
-        condition: one row per item, or None.
     """
-    first = flow_map.jump(x_t, t, m, condition)
-    second = flow_map.jump(first.at(m), m, s, condition)
+    first = flow_map.jump(x_t, t, m)
+    second = flow_map.jump(first.at(m), m, s)
     before, after = turn(t, m, x_t), turn(m, s, x_t)
     both = two_steps(unit_state(x_t, t), velocity(first), velocity(second), before, after)
-    return velocity(flow_map.jump(x_t, t, s, condition)) - both
+    return velocity(flow_map.jump(x_t, t, s)) - both
 
 
-def with_end_slope(
-    flow_map: FlowMap, x_t: State, t: Level, s: Tensor, condition: Tensor | None = None
-) -> tuple[State, State]:
+def with_end_slope(jump: _Jump, x_t: _State, t: Level, s: Tensor) -> tuple[_State, _State]:
     """V(z_t; t, s) and dV/ds, by forward differentiation in one number per item.
 
     Args:
-        flow_map: the flow map.
+        jump: the jumps of a flow map.
         x_t: states.
         t: their Level.
         s: the angles of the Level to reach, (b,).
-        condition: one row per item, or None.
     """
 
     def of_end(theta: Tensor) -> Tensor:
-        return velocity(flow_map.jump(x_t, t, level_at_angle(t.path, theta, x_t), condition))
+        return velocity(jump(x_t, t, level_at_angle(t.path, theta, x_t)))
 
     return _jvp(of_end, (s,), (torch.ones_like(s),))
 
 
 def with_start_slope(
-    flow_map: FlowMap,
-    x_t: State,
+    jump: _Jump,
+    x_t: _State,
     t: Tensor,
     s: Level,
-    slope: State,
-    condition: Tensor | None = None,
-) -> tuple[State, State]:
+    slope: _State,
+) -> tuple[_State, _State]:
     """V(z_t; t, s) and dV/dt along the flow, by forward differentiation in state and angle.
 
     Args:
-        flow_map: the flow map.
+        jump: the jumps of a flow map.
         x_t: states.
         t: the angles of their Level, (b,).
         s: the Level to reach.
         slope: v, the slope dz/dtheta of the flow at z_t.
-        condition: one row per item, or None.
     """
     path = s.path
 
     def of_start(z: Tensor, theta: Tensor) -> Tensor:
         level = level_at_angle(path, theta, z)
-        return velocity(flow_map.jump(norm(level) * z, level, s, condition))
+        return velocity(jump(norm(level) * z, level, s))
 
     z = unit_state(x_t, level_at_angle(path, t, x_t))
     return _jvp(of_start, (z, t), (slope, torch.ones_like(t)))
 
 
-def lagrangian_residual(
-    flow_map: FlowMap, x_t: State, t: Level, s: Tensor, condition: Tensor | None = None
-) -> State:
+def lagrangian_residual(flow_map: FlowMap, x_t: _State, t: Level, s: Tensor) -> _State:
     """cos(s-t) V - sin(s-t) z_t + sin(s-t) dV/ds - V(z_s; s, s).
 
     Args:
@@ -152,18 +145,17 @@ def lagrangian_residual(
         x_t: states.
         t: their Level.
         s: the angles of the Level to reach, (b,).
-        condition: one row per item, or None.
     """
-    value, slope = with_end_slope(flow_map, x_t, t, s, condition)
+    value, slope = with_end_slope(flow_map.jump, x_t, t, s)
     there = level_at_angle(t.path, s, x_t)
     d = turn(t, there, x_t)
 
     x_s = Prediction.solve(UNIT_V, value, x_t, t).at(there)
-    own = velocity(flow_map.jump(x_s, there, there, condition))
+    own = velocity(flow_map.jump(x_s, there, there))
     return end_velocity(unit_state(x_t, t), value, slope, d) - own
 
 
-def end_velocity(z_t: State, value: State, slope: State, d: Tensor) -> State:
+def end_velocity(z_t: _State, value: _State, slope: _State, d: Tensor) -> _State:
     """dz_s/ds of z_s = cos(d) z_t + sin(d) V, with d = s - t.
 
     Args:
@@ -178,11 +170,10 @@ def end_velocity(z_t: State, value: State, slope: State, d: Tensor) -> State:
 def eulerian_residual(
     flow_map: FlowMap,
     predict: Predict,
-    x_t: State,
+    x_t: _State,
     t: Tensor,
     s: Level,
-    condition: Tensor | None = None,
-) -> State:
+) -> _State:
     """cos(s-t) (v - V) + sin(s-t) (z_t + dV/dt).
 
     Args:
@@ -191,38 +182,31 @@ def eulerian_residual(
         x_t: states.
         t: the angles of their Level, (b,).
         s: the Level to reach.
-        condition: one row per item, or None.
     """
     here = level_at_angle(s.path, t, x_t)
-    v = velocity(predict(x_t, here, condition))
-    value, slope = with_start_slope(flow_map, x_t, t, s, v, condition)
+    v = velocity(predict(x_t, here))
+    value, slope = with_start_slope(flow_map.jump, x_t, t, s, v)
     d = turn(here, s, x_t)
     return torch.cos(d) * (v - value) + torch.sin(d) * (unit_state(x_t, here) + slope)
 
 
 def consistency_residual(
     flow_map: FlowMap,
-    x_t: State,
-    t: Level,
-    x_r: State,
-    r: Level,
+    one: tuple[_State, Level],
+    other: tuple[_State, Level],
     s: Level,
-    condition: Tensor | None = None,
-) -> State:
+) -> _State:
     """z_s from z_t minus z_s from z_r, divided by the angle t - r.
 
     Args:
         flow_map: the flow map.
-        x_t: states.
-        t: their Level.
-        x_r: states at another Level, on the flow through x_t.
-        r: that Level.
+        one: states x_t and their Level t.
+        other: states x_r on the flow through x_t, and their Level r.
         s: the Level that both reach.
-        condition: one row per item, or None.
     """
-    one = flow_map.jump(x_t, t, s, condition).at(s)
-    other = flow_map.jump(x_r, r, s, condition).at(s)
-    return unit_state(one - other, s) / turn(r, t, x_t)
+    (x_t, t), (x_r, r) = one, other
+    ends = flow_map.jump(x_t, t, s).at(s) - flow_map.jump(x_r, r, s).at(s)
+    return unit_state(ends, s) / turn(r, t, x_t)
 
 
 def _jvp(

@@ -56,6 +56,7 @@ class Phase:
             return Progressive(first, both.grid(teacher.path).levels)
         if chosen.method == "flowmap":
             return SelfDistillation(teacher, chosen.identity or "semigroup")
+
         return Consistency(teacher, chosen.gap)
 
 

@@ -48,9 +48,9 @@ class Jump:
         x = found.at(self.by)
         if self.by is self.to:
             return x
-        kept = self.to.alpha / self.by.alpha
-        added = (self.to.sigma**2 - (kept * self.by.sigma) ** 2) ** 0.5
-        return kept * x + added * loop.draw(x)
+        signal = self.to.alpha / self.by.alpha
+        added = (self.to.sigma**2 - (signal * self.by.sigma) ** 2) ** 0.5
+        return signal * x + added * loop.draw(x)
 
 
 def flow_map_solver(gamma: float = 0.0) -> Solver:
