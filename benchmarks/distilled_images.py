@@ -102,7 +102,7 @@ class Images:
             if all(each in ROWS.read().get(section, {}) for each in names.values()):
                 continue
             used = DistillConfig("progressive", 4) if name == "progressive" else config
-            folder, seconds = self.student(used, name.replace(", ", "-"))
+            folder, seconds = self.student(used, "equal-" + name.replace(", ", "-"))
             model = folder.model()
             for steps, each in names.items():
                 if name == "progressive" and steps != 4:

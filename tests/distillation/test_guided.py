@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from allegory.conditions import Labels
-from allegory.distillation.guided import AtScale, GuidedTeacher, WithScale
+from allegory.distillation.guided import GuidedTeacher, WithScale
 from allegory.distillation.progressive import Progressive
 from allegory.guidance import ClassifierFree
-from allegory.models.flow_map import FlowMapDenoiser
+from allegory.models.flow_map import AtScale, FlowMapDenoiser
 from allegory.networks import MLPConfig
 from allegory.process import Mixture, Path
 from allegory.process.flow_map import GaussianFlowMap

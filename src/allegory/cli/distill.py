@@ -55,6 +55,10 @@ class Distill:
     """A guide of the teacher, such as cfg:2 (1 is unguided), which the student learns: its samples
     are guided and take one evaluation per step. Repeat it for several, the innermost first.
     """
+    largest_scale: Annotated[float | None, optional("FLOAT")] = None
+    """Learn classifier-free guidance of every scale from 1 to this one, such as 4, as an input:
+    `sample --guide cfg:W` then takes one evaluation per step for any of them.
+    """
     minutes: Annotated[float | None, optional("FLOAT")] = None
     """Train for so many minutes in all; by default as long as RUN was trained."""
     train_steps: Annotated[int | None, optional("INT")] = None
@@ -128,6 +132,7 @@ class Distill:
             self.solver,
             self.spacing,
             guide,
+            self.largest_scale,
         )
 
     def _training(self, whole: Distillation) -> TrainingConfig:

@@ -52,6 +52,10 @@ DISTILLATION_METHODS.register(
 )
 
 
+LARGEST_SCALE = 20.0
+"""The largest scale of guidance that is an input."""
+
+
 @dataclass(frozen=True)
 class DistillConfig:
     """The choices of a distillation.
@@ -68,6 +72,8 @@ class DistillConfig:
             method.
         spacing: where its steps lie; None: as suits the solver.
         guide: of the teacher, such as "cfg:2", which the student learns; None: none.
+        largest_scale: the student learns classifier-free guidance of every scale from 1 to this
+            one, which is an input; None: no guidance.
 
     Raises:
         ValueError: for an unknown name, a number out of its range, and a choice that the method
@@ -82,6 +88,7 @@ class DistillConfig:
     solver: str | None = None
     spacing: str | None = None
     guide: str | None = None
+    largest_scale: float | None = None
 
     def __post_init__(self) -> None:
         pick("method", self.method, DISTILLATION_METHODS)
@@ -105,16 +112,30 @@ class DistillConfig:
         if self.solver is None:
             object.__setattr__(self, "solver", DISTILLATION_METHODS[self.method].solver)
         self._check_solver()
-        if self.guide is not None and self.method == "consistency":
-            raise ValueError(
-                f"guide={self.guide!r}: consistency tuning learns from the data, not from a guided "
-                "teacher; take method='progressive' or 'flowmap'"
-            )
+        self._check_guide()
 
     @property
     def jumps(self) -> str:
         """Between which levels a student is trained (`DistillationMethod`)."""
         return DISTILLATION_METHODS[self.method].jumps
+
+    def _check_guide(self) -> None:
+        """ValueError for guidance that the method does not learn."""
+        if self.largest_scale is not None:
+            if not 1 < self.largest_scale <= LARGEST_SCALE:
+                raise ValueError(
+                    f"largest_scale={self.largest_scale}; give a number above 1, at most "
+                    f"{LARGEST_SCALE:g}"
+                )
+            if self.guide is not None:
+                raise ValueError(
+                    f"guide={self.guide!r} and largest_scale={self.largest_scale}; give one of them"
+                )
+        if (self.guide or self.largest_scale) and self.method == "consistency":
+            raise ValueError(
+                f"guide={self.guide or 'cfg'!r}: consistency tuning learns from the data, not from "
+                "a guided teacher; take method='progressive' or 'flowmap'"
+            )
 
     @property
     def unit(self) -> str:

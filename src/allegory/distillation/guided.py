@@ -7,19 +7,20 @@ for each item; the student sees w and needs one. So a student serves all scales 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..conditions import hidden_like
+from ..models.flow_map import AtScale
 from ..numerics.broadcast import expand_like
 from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import Objective
 from ..process.path import Level, Path
 from ..process.prediction import Predict, Prediction
+from .shared import SharedTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,14 @@ class GuidedTeacher:
         """That of the denoiser."""
         return self.base.path
 
+    def rows(self, part: Tensor) -> GuidedTeacher:
+        """The same for some of the items.
+
+        Args:
+            part: which, (b,).
+        """
+        return GuidedTeacher(self.base, self.scale[part])
+
     def __call__(
         self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
     ) -> Prediction:
@@ -57,43 +66,7 @@ class GuidedTeacher:
 
 
 @dataclass(frozen=True, eq=False)
-class AtScale:
-    """A flow map with the scale of guidance as an input, at a scale per item.
-
-    Args:
-        base: the flow map.
-        scale: w of each item, (b,), or one for all.
-    """
-
-    base: Any
-    scale: Tensor | float
-
-    @property
-    def path(self) -> Path:
-        """That of the flow map."""
-        found: Path = self.base.path
-        return found
-
-    def __call__(
-        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
-    ) -> Prediction:
-        """The prediction on the diagonal at x_t and t, given the `condition`."""
-        return self.jump(x_t, t, t, condition)
-
-    def jump(
-        self,
-        x_t: Tensor,
-        t: Tensor | float | Level,
-        s: Tensor | float | Level,
-        condition: Tensor | None = None,
-    ) -> Prediction:
-        """The jump from x_t at t to s, given the `condition`, at this scale."""
-        found: Prediction = self.base.jump(x_t, t, s, condition, scale=self.scale)
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class WithScale:
+class WithScale(SharedTeacher):
     """An objective of distillation whose teacher is guided, with a scale drawn per item.
 
     Args:
@@ -108,11 +81,20 @@ class WithScale:
     teacher: Predict
     objective: Callable[[Predict], Objective]
     highest: float = 4.0
-    unit: str = field(default="guided distillation error")
 
     def __post_init__(self) -> None:
         if not self.highest > 1:
             raise ValueError(f"highest={self.highest}; give a scale above 1, no guidance")
+
+    @property
+    def unit(self) -> str:
+        """That of the objective."""
+        return self.objective(self.teacher).unit
+
+    @property
+    def jumps(self) -> str:  # type: ignore[override]
+        """Which jumps the objective trains."""
+        return str(getattr(self.objective(self.teacher), "jumps", "any"))
 
     def check(self, predict: Predict) -> None:
         """ValueError for a student without the scale as an input, and what the objective refuses.

@@ -18,7 +18,7 @@ residual g is divided by |g| + 0.1 per item, root mean square (Lu & Song 2024).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -97,19 +97,20 @@ class SelfDistillation(SharedTeacher):
             condition: one row per item, or None.
             generator: where levels and noise are drawn from.
         """
-        flow_map = cast(FlowMap, predict)
         # By the index of the item alone: a share of a batch is spread over all processes alike.
         index = torch.arange(len(x0), device=x0.device)
         on = (index * self.diagonal + 1e-9) % 1 < self.diagonal
-        residual = getattr(self, f"_{self.identity}")
 
         losses = x0.new_zeros(len(x0))
-        for part, loss in ((on, self._diagonal), (~on, residual)):
+        for part, loss in ((on, "_diagonal"), (~on, f"_{self.identity}")):
             if not part.any():
                 continue
-            pairs = random_pairs(flow_map.path, x0[part], generator)
+            pairs = random_pairs(predict.path, x0[part], generator)
             given = None if condition is None else condition[part]
-            losses = losses.index_put((part,), loss(flow_map, pairs, given))
+            flow_map, of = _rows(predict, part), replace(self, teacher=_rows(self.teacher, part))
+            errors = getattr(of, loss)(cast(FlowMap, flow_map), pairs, given)
+            losses = losses.index_put((part,), errors)
+
         return losses
 
     def _diagonal(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:
@@ -161,6 +162,12 @@ class SelfDistillation(SharedTeacher):
             target = value + g / (size + _SMALL)
 
         return _squared(value - target)
+
+
+def _rows(predict: Predict | None, part: Tensor) -> Predict | None:
+    """A Predict for some of the items, where it has numbers of its own for each."""
+    rows = getattr(predict, "rows", None)
+    return predict if rows is None else cast(Predict, rows(part))
 
 
 def _squared(residual: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:

@@ -17,6 +17,7 @@ from ..lookup import check_type, refuse_number
 from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import Objective
 from ..process.guide_items import check_items, condition_kind
+from ..process.prediction import Predict
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .base import check_samples, device_of, evaluating, seed_batches
@@ -111,13 +112,22 @@ class DenoiserModel(nn.Module):
         sampler = (sampler or self.sampler).bound_to(self.spec.given)
         check_items(sampler.guides, self.spec)
         device = device_of(self)
-        x_T = sampler.initial_noise(self.denoiser, self.spec.shape, seeds).to(device)
+        predict, sampler = self.sampled(sampler)
+        x_T = sampler.initial_noise(predict, self.spec.shape, seeds).to(device)
         rows = None if condition is None else condition.to(device)
 
         with evaluating(self):
             yield from sampler.trajectory(
-                self.denoiser, x_T, seeds=seeds, condition=rows, on_step=on_step
+                predict, x_T, seeds=seeds, condition=rows, on_step=on_step
             )
+
+    def sampled(self, sampler: Sampler) -> tuple[Predict, Sampler]:
+        """What a sampler samples, and the sampler without what is in it already.
+
+        Args:
+            sampler: how the model is sampled.
+        """
+        return self.denoiser, sampler
 
     def sample(
         self,

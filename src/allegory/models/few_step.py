@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from ..data.spec import DataSpec
+from ..guidance import ClassifierFree
 from ..objectives.base import Objective
 from ..process.flow_map import check_flow_map
 from ..process.guide import guide_names
+from ..process.prediction import Predict
 from ..sampling.driver import OnStep, State
 from ..sampling.sampler import Sampler
 from .denoiser_model import DenoiserModel
-from .flow_map import FlowMapDenoiser
+from .flow_map import AtScale, FlowMapDenoiser
 
 _DENSITIES = ("bound", "log_prob", "flow_bound", "log_weights", "as_hierarchy", "coding_chain")
 """Methods of a model with a likelihood."""
@@ -90,6 +93,16 @@ class FlowMapModel(DenoiserModel):
             self.check_sampler(sampler)
         yield from super().trajectory(seeds, condition, sampler, on_step=on_step)
 
+    def sampled(self, sampler: Sampler) -> tuple[Predict, Sampler]:
+        """The flow map, at the scale of the guide where that is an input.
+
+        Args:
+            sampler: how the model is sampled; one without a guide has the scale 1.
+        """
+        if not (self.denoiser.guided and sampler.guide):
+            return self.denoiser, sampler
+        return AtScale(self.denoiser, _scale(sampler)), replace(sampler, guide=None)
+
     def check_sampler(self, sampler: Sampler) -> None:
         """ValueError for a sampler with a guide, another scaling, or jumps that were not trained.
 
@@ -109,7 +122,9 @@ class FlowMapModel(DenoiserModel):
                 f"solver out, or give {own}"
             )
 
-        if sampler.guide:
+        if sampler.guide and self.denoiser.guided:
+            _scale(sampler)
+        elif sampler.guide:
             raise ValueError(
                 f"guide {','.join(guide_names(sampler.guide))}: jumps of a flow map take no guide; "
                 "leave it out, or distill a guided teacher (`allegory distill RUN --guide cfg:2`)"
@@ -127,3 +142,16 @@ class FlowMapModel(DenoiserModel):
                 f"{name}: a flow map has no density; ask the model from which it was distilled"
             )
         return super().__getattr__(name)
+
+
+def _scale(sampler: Sampler) -> float:
+    """The scale of a sampler's guide. ValueError for another guide than plain cfg."""
+    guides = sampler.guides
+    if len(guides) == 1 and isinstance(guides[0], ClassifierFree):
+        scale = guides[0].scale
+        if str(ClassifierFree(scale)) == str(guides[0]):
+            return scale
+    raise ValueError(
+        f"guide {','.join(guide_names(sampler.guide))}: this flow map has the scale of "
+        "classifier-free guidance as an input, and no other guide; give cfg:W"
+    )

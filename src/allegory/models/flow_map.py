@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -106,3 +109,48 @@ class FlowMapDenoiser(Denoiser):
             numbers.append(chosen.expand(len(x_t)))
         y: Tensor = self.network(scaled, torch.stack(numbers, 1), condition)
         return y
+
+
+@dataclass(frozen=True, eq=False)
+class AtScale:
+    """A flow map with the scale of guidance as an input, at a scale per item.
+
+    Args:
+        base: the flow map.
+        scale: w of each item, (b,), or one for all.
+    """
+
+    base: Any
+    scale: Tensor | float
+
+    @property
+    def path(self) -> Path:
+        """That of the flow map."""
+        found: Path = self.base.path
+        return found
+
+    def rows(self, part: Tensor) -> AtScale:
+        """The same for some of the items.
+
+        Args:
+            part: which, (b,).
+        """
+        scale = self.scale
+        return AtScale(self.base, scale[part] if isinstance(scale, Tensor) else scale)
+
+    def __call__(
+        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
+    ) -> Prediction:
+        """The prediction on the diagonal at x_t and t, given the `condition`."""
+        return self.jump(x_t, t, t, condition)
+
+    def jump(
+        self,
+        x_t: Tensor,
+        t: Tensor | float | Level,
+        s: Tensor | float | Level,
+        condition: Tensor | None = None,
+    ) -> Prediction:
+        """The jump from x_t at t to s, given the `condition`, at this scale."""
+        found: Prediction = self.base.jump(x_t, t, s, condition, scale=self.scale)
+        return found

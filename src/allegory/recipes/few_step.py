@@ -92,7 +92,13 @@ class FewStepConfig:
             target = CategoricalOutput(spec.values)
 
         network = self.network.build(spec.shape, spec.given, outputs=outputs)
-        denoiser = FlowMapDenoiser(network, self.path.build(), target, self.data_std)
+        denoiser = FlowMapDenoiser(
+            network,
+            self.path.build(),
+            target,
+            self.data_std,
+            guided=self.distillation.largest_scale is not None,
+        )
         # The path is the teacher's, also where that was learned.
         denoiser.path.requires_grad_(False)
         objective: Objective = NoTeacher(self.unit, self.distillation.jumps)

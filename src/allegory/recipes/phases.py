@@ -16,6 +16,7 @@ import torch
 from ..data import Dataset
 from ..distillation.config import DistillConfig
 from ..distillation.consistency import Consistency
+from ..distillation.guided import WithScale
 from ..distillation.progressive import Progressive, halvings
 from ..distillation.self_distillation import SelfDistillation
 from ..process.flow_map import FlowMap, MidpointMap
@@ -48,6 +49,13 @@ class Phase:
         Args:
             teacher: the teacher of the run, or the student of the phase before.
         """
+        largest = self.model.distillation.largest_scale
+        if largest is not None:
+            return WithScale(teacher, self._objective, largest)
+        return self._objective(teacher)
+
+    def _objective(self, teacher: Predict) -> Any:
+        """What the student is trained by, given its teacher under guidance."""
         chosen = self.model.distillation
         if chosen.method == "progressive":
             both = replace(self.model.sampler, steps=2 * chosen.steps)
@@ -56,7 +64,6 @@ class Phase:
             return Progressive(first, both.grid(teacher.path).levels)
         if chosen.method == "flowmap":
             return SelfDistillation(teacher, chosen.identity or "semigroup")
-
         return Consistency(teacher, chosen.gap)
 
 

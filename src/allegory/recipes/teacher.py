@@ -83,6 +83,7 @@ class Teacher:
             resolved = replace(resolved, teacher_steps=DEFAULT_TEACHER_STEPS)
 
         self.predict(resolved.guide)  # refuses a guide that does not fit
+        self._check_scale(resolved.largest_scale)
         dropout = self.model.condition_dropout
         std = self.model.denoiser.data_std
         network = without_dropout(self.network)
@@ -119,6 +120,19 @@ class Teacher:
         found = student.denoiser.load_state_dict(self.model.denoiser.state_dict(), strict=False)
         more = [key for key in found.missing_keys if "further" not in key]
         assert not more and not found.unexpected_keys, "student and teacher differ"
+
+    def _check_scale(self, largest: float | None) -> None:
+        """ValueError for a scale as an input that the model has no use for, or lacks."""
+        if largest is not None and not is_conditional(self.model):
+            raise ValueError(
+                f"--largest_scale {largest:g}: this run has no condition to guide by; leave it out"
+            )
+        if self.is_flow_map and self.model.denoiser.guided != (largest is not None):
+            has = "has" if self.model.denoiser.guided else "lacks"
+            raise ValueError(
+                f"RUN {str(self.folder.path)!r}: {has} the scale of guidance as an input; "
+                f"{'give' if largest is None else 'leave out'} --largest_scale"
+            )
 
     def _resolved(self, config: DistillConfig) -> DistillConfig:
         """The choices for a teacher of few steps, which has a grid. ValueError for others."""
