@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from ..data.spec import DataSpec
-from ..guidance import ClassifierFree
 from ..objectives.base import Objective
 from ..process.flow_map import check_flow_map
 from ..process.guide import guide_names
@@ -145,13 +144,13 @@ class FlowMapModel(DenoiserModel):
 
 
 def _scale(sampler: Sampler) -> float:
-    """The scale of a sampler's guide. ValueError for another guide than plain cfg."""
-    guides = sampler.guides
-    if len(guides) == 1 and isinstance(guides[0], ClassifierFree):
-        scale = guides[0].scale
-        if str(ClassifierFree(scale)) == str(guides[0]):
-            return scale
+    """The scale of a sampler's guide. ValueError for another guide than cfg:W."""
+    names = guide_names(sampler.guide)
+    kind, _, number = names[0].partition(":")
+    if len(names) == 1 and kind == "cfg" and ":" not in number:
+        return float(number)
+
     raise ValueError(
-        f"guide {','.join(guide_names(sampler.guide))}: this flow map has the scale of "
-        "classifier-free guidance as an input, and no other guide; give cfg:W"
+        f"guide {','.join(names)}: this flow map has the scale of classifier-free guidance as an "
+        "input, and no other guide; give cfg:W"
     )
