@@ -15,7 +15,9 @@ from allegory.sampling import SOLVERS, initial_noise, invert, sample
 from allegory.sampling.tuning import LearnablePlan
 
 SCALINGS = ("cosine-sub_vp", "straight-flow", "geometric-ve")
-DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+DETERMINISTIC = [
+    name for name, solver in SOLVERS.items() if not solver.stochastic and name != "flow_map"
+]
 
 
 class Small(torch.nn.Module):

@@ -25,7 +25,9 @@ from allegory.process.path import Path
 from allegory.process.schedule import Cosine
 from allegory.sampling import SOLVERS, ddim, sample, solver_named
 
-DETERMINISTIC = [name for name, solver in SOLVERS.items() if not solver.stochastic]
+DETERMINISTIC = [
+    name for name, solver in SOLVERS.items() if not solver.stochastic and name != "flow_map"
+]
 FEW = [
     "ddim", "euler", "heun", "midpoint", "dpmpp2s", "dpmpp3s", "dpmpp2m", "dpmpp3m", "plms",
     "unipc3", "unipc2:bh1", "vab4", "vab3c", "x0ab3", "epsab2c", "flowab2c",
