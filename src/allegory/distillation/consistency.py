@@ -6,7 +6,7 @@ With s clean, r below t in angle, and the same noise in both states,
     loss = |X(x_t; t, s) - sg X(x_r; r, s)|^2 / (t - r)^2 w(t)        sg: not differentiated
 
 X is x_0 at r = s. The gap is a part of the angle, t - r = gap t: the first half of the angle at
-gap = 1/2, and as it is halved the residual nears the derivative of the Eulerian identity, whose
+gap = 1/2. As it is halved the residual approaches the derivative of the Eulerian identity, whose
 expected gradient is 0 at the exact map. A model is tuned with gaps that are halved again and again.
 The network shall have no dropout, so that both are one function.
 """
@@ -25,7 +25,6 @@ from ..process.angle import angle_range, level_at_angle
 from ..process.flow_map import FlowMap
 from ..process.prediction import Predict
 from .draws import noised
-from .progressive import check_student
 from .shared import SharedTeacher
 
 
@@ -53,10 +52,6 @@ class Consistency(SharedTeacher):
     def unit(self) -> str:
         """A weighted squared error per dimension."""
         return "consistency error"
-
-    def check(self, predict: Predict) -> None:
-        """ValueError for a student that is no flow map, or on another path than the teacher."""
-        check_student(predict, self.teacher)
 
     def __call__(
         self,

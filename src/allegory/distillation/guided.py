@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..conditions import hidden_like
+from ..guidance.batched import predict_under
 from ..models.flow_map import AtScale
 from ..numerics.broadcast import expand_like
 from ..numerics.generators import draw_rows, uniform
@@ -60,9 +60,9 @@ class GuidedTeacher:
         """
         if condition is None:
             return self.base(x_t, t, None)
-        hide: Callable[[Tensor], Tensor] = getattr(self.base, "hidden", hidden_like)
-        without = self.base(x_t, t, hide(condition))
-        return without.extrapolate(self.base(x_t, t, condition), expand_like(self.scale, x_t))
+        without, given = predict_under(self.base, x_t, t, (None, condition))
+
+        return without.extrapolate(given, expand_like(self.scale, x_t))
 
 
 @dataclass(frozen=True, eq=False)

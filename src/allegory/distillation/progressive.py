@@ -12,6 +12,7 @@ the teacher alone. A teacher of 2 N steps has a student of N, which is the next 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
@@ -21,10 +22,10 @@ from torch import Tensor
 
 from ..lookup import pick
 from ..numerics.generators import draw_rows, uniform
-from ..process.angle import angle, level_at_angle, turn, unit_state, velocity
-from ..process.flow_identities import two_steps
-from ..process.flow_map import check_flow_map, jump
-from ..process.path import Level, Path
+from ..process.angle import angle, level_at_angle, velocity
+from ..process.flow_identities import by_way_of
+from ..process.flow_map import jump
+from ..process.path import Level
 from ..process.prediction import Predict
 from .draws import noised
 from .shared import SharedTeacher
@@ -68,12 +69,6 @@ class Progressive(SharedTeacher):
         """A weighted squared error per dimension."""
         return "distillation error"
 
-    def check(self, predict: Predict) -> None:
-        """ValueError for a student that is no flow map, of another path, or of a target that does
-        not determine x0 where there is no signal.
-        """
-        check_student(predict, self.teacher)
-
     def __call__(
         self,
         predict: Predict,
@@ -99,12 +94,8 @@ class Progressive(SharedTeacher):
         x_t, t = truth.x_t, truth.level
         m, s = level_at_angle(path, middle, x0), level_at_angle(path, end, x0)
         with torch.no_grad():
-            first = jump(self.teacher, x_t, t, m, condition)
-            second = jump(self.teacher, first.at(m), m, s, condition)
-            both = two_steps(
-                unit_state(x_t, t), velocity(first), velocity(second),
-                turn(t, m, x0), turn(m, s, x0),
-            )  # fmt: skip
+            steps_of = partial(jump, self.teacher, condition=condition)
+            both = by_way_of(steps_of, x_t, t, m, s)
 
         error = velocity(jump(predict, x_t, t, s, condition)) - both
         return self._weights(start).to(x0) * error.square().flatten(1).mean(1)
@@ -114,35 +105,6 @@ class Progressive(SharedTeacher):
         if self.weight == "snr+1":
             return torch.ones_like(theta)
         return torch.maximum(theta.cos(), theta.sin()).square()
-
-
-def check_student(student: Predict, teacher: Predict | None) -> None:
-    """ValueError for a student that is no flow map, of another path than its teacher's, or of a
-    target that does not determine x0 where there is no signal.
-
-    Args:
-        student: what is trained.
-        teacher: what it learns from; None for data alone.
-    """
-    check_flow_map(student)
-    target = getattr(student, "target", None)
-    if target is not None:
-        target.check(student.path)
-    if teacher is None:
-        return
-
-    if not _same(student.path, teacher.path):
-        raise ValueError(
-            f"student: on {student.path}, the teacher on {teacher.path}; give both the same path"
-        )
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two paths have the same scaling, and the same log-SNR at five times."""
-    times = torch.linspace(0, 1, 5, dtype=torch.float64)
-    log_snr, others = (path.schedule(times) for path in (one, other))
-    same = torch.isclose(log_snr, others, rtol=0, atol=1e-6) | (log_snr == others)
-    return one.scaling.name == other.scaling.name and bool(same.all())
 
 
 def halved(levels: tuple[Level, ...]) -> tuple[Level, ...]:

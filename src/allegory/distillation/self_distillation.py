@@ -29,15 +29,14 @@ from torch import Tensor
 from ..lookup import pick
 from ..process.angle import UNIT_V, turn, unit_state, velocity
 from ..process.flow_identities import (
+    by_way_of,
     end_velocity,
-    two_steps,
     with_end_slope,
     with_start_slope,
 )
 from ..process.flow_map import FlowMap
 from ..process.prediction import Predict, Prediction
 from .draws import Pairs, random_pairs
-from .progressive import check_student
 from .shared import SharedTeacher
 
 _SMALL = 0.1
@@ -77,10 +76,6 @@ class SelfDistillation(SharedTeacher):
     def unit(self) -> str:
         """A squared error per dimension."""
         return "flow map error"
-
-    def check(self, predict: Predict) -> None:
-        """ValueError for a student that is no flow map, or on another path than the teacher."""
-        check_student(predict, self.teacher)
 
     def __call__(
         self,
@@ -130,13 +125,7 @@ class SelfDistillation(SharedTeacher):
         x_t, t, s = pairs.x_t, pairs.t, pairs.s
         m = pairs.at((pairs.start + pairs.end) / 2)
         with torch.no_grad():
-            first = predict.jump(x_t, t, m, condition)
-            second = predict.jump(first.at(m), m, s, condition)
-            both = two_steps(
-                unit_state(x_t, t), velocity(first), velocity(second),
-                turn(t, m, x_t), turn(m, s, x_t),
-            )  # fmt: skip
-
+            both = by_way_of(partial(predict.jump, condition=condition), x_t, t, m, s)
         return _squared(velocity(predict.jump(x_t, t, s, condition)) - both)
 
     def _lagrangian(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:

@@ -72,6 +72,23 @@ def two_steps(z_t: _State, first: _State, second: _State, before: Tensor, after:
     )
 
 
+def by_way_of(jump: _Jump, x_t: _State, t: Level, m: Level, s: Level) -> _State:
+    """V of the jumps from t to m and from m to s as one.
+
+    Args:
+        jump: the jumps of a flow map, or the steps of a denoiser.
+        x_t: states.
+        t: their Level.
+        m: the Level between.
+        s: the Level to reach.
+    """
+    first = jump(x_t, t, m)
+    second = jump(first.at(m), m, s)
+    before, after = turn(t, m, x_t), turn(m, s, x_t)
+
+    return two_steps(unit_state(x_t, t), velocity(first), velocity(second), before, after)
+
+
 def semigroup_residual(
     flow_map: FlowMap,
     x_t: _State,
@@ -88,11 +105,7 @@ def semigroup_residual(
         m: a Level between, or anywhere.
         s: the Level to reach, at another angle than t.
     """
-    first = flow_map.jump(x_t, t, m)
-    second = flow_map.jump(first.at(m), m, s)
-    before, after = turn(t, m, x_t), turn(m, s, x_t)
-    both = two_steps(unit_state(x_t, t), velocity(first), velocity(second), before, after)
-    return velocity(flow_map.jump(x_t, t, s)) - both
+    return velocity(flow_map.jump(x_t, t, s)) - by_way_of(flow_map.jump, x_t, t, m, s)
 
 
 def with_end_slope(jump: _Jump, x_t: _State, t: Level, s: Tensor) -> tuple[_State, _State]:

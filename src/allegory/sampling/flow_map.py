@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from ..process.flow_map import FlowMap, check_flow_map
+from ..process.flow_map import check_flow_map
 from ..process.instruction import Loop, Plan
 from ..process.path import Level
 from .single_step import levels_at
@@ -40,8 +40,7 @@ class Jump:
 
     def apply(self, loop: Loop) -> Tensor:
         """The state at `to`. ValueError where the loop has no flow map."""
-        check_flow_map(loop.predict)
-        flow_map: FlowMap = loop.predict  # type: ignore[assignment]
+        flow_map = check_flow_map(loop.predict)
         found = flow_map.jump(loop.x, loop.level, self.by, loop.condition)
         loop.record(found, None)
 
