@@ -250,6 +250,8 @@ def test_the_default_training_is_that_of_the_teacher(run, student, tmp_path):
         ("ddim", "any", None),
         ("flow_map", "grid", None),
         ("flow_map:1", "grid", "along the levels of its sampler"),
+        ("flow_map:0.5", "grid", "along the levels of its sampler"),
+        ("flow_map:0.5", "clean", "to clean data, from any level"),
         ("ddim", "grid", "along the levels of its sampler"),
         ("flow_map:1", "clean", None),
         ("flow_map", "clean", "to clean data, from any level"),
@@ -288,6 +290,8 @@ def test_what_needs_a_denoiser_is_refused(student):
         ({"identity": "semigroup"}, "of the method 'flowmap'; leave it out"),
         ({"method": "flowmap", "identity": "euler"}, "identity"),
         ({"method": "consistency", "gap": 0.3}, "give 1/2 or a half of it"),
+        ({"method": "consistency", "gap": 2.0**-40}, "down to 1/1024"),
+        ({"gap": 0.25}, "of the method 'consistency'; leave it out"),
         ({"method": "consistency", "guide": "cfg:2"}, "not from a guided teacher"),
         ({"method": "consistency", "solver": "flow_map"}, "give 'flow_map:1'"),
         ({"solver": "flow_map:1"}, "give 'flow_map'"),
@@ -333,6 +337,15 @@ def test_folders_that_cannot_be_used(run, student, tmp_path):
         al.distill(tmp_path / "other", student, HALVING, resume=True)
     with pytest.raises(ValueError, match="for 2 phases; give 2 or more"):
         al.distill(run, tmp_path / "s", HALVING, training=replace(SHORT, steps=1))
+
+
+@pytest.mark.parametrize("choice", [{"overwrite": True}, {"resume": True}])
+def test_a_folder_that_holds_the_teacher_is_kept(student, tmp_path, choice):
+    shutil.copytree(student, tmp_path / "s")
+    halving = tmp_path / "s" / "halvings" / "4"
+    with pytest.raises(ValueError, match="holds the teacher"):
+        al.distill(halving, tmp_path / "s", al.DistillConfig(steps=2), **choice)
+    assert RunFolder.open(halving).model().sampler.steps == 4
 
 
 def test_overwrite_replaces_all_phases(run, student, tmp_path):

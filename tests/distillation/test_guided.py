@@ -76,6 +76,16 @@ def test_the_scale_reaches_the_network():
     torch.testing.assert_close(low, found(x, 0.5, labels).x0)
 
 
+def test_a_scale_that_is_no_input():
+    x, labels = items(3)
+    with pytest.raises(ValueError, match=r"shape \(2,\) for 3 items"):
+        student().jump(x, 0.5, 0.2, labels, torch.ones(2))
+    network = MLPConfig(width=8, depth=1).build((2,), Labels(2)).double()
+    plain = FlowMapDenoiser(network, PATH, "edm")
+    with pytest.raises(ValueError, match="no scale of guidance as an input"):
+        plain.jump(x, 0.5, 0.2, labels, 2.0)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="scale above 1"):
         WithScale(ORACLE, partial(Progressive, levels=LEVELS), highest=1.0)

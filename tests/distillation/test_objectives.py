@@ -106,6 +106,21 @@ def test_self_distillation_has_no_expected_gradient_at_the_exact_map(path, ident
     assert (mean.abs() > 10 * error).any()
 
 
+def test_an_item_alone_learns_the_diagonal_and_jumps(path):
+    """With the exact flow as teacher the loss of the diagonal is zero for exact weights alone."""
+    student = Perturbed(path)
+    with torch.no_grad():
+        student.weights[2] = 0.3
+    objective, generator = SelfDistillation(student, "semigroup"), torch.Generator().manual_seed(0)
+    losses = torch.cat([objective(student, items(1, k), None, generator) for k in range(60)])
+    # The student is its own teacher: the diagonal has no error, its jumps have.
+    assert 15 < int((losses > 0).sum()) < 45
+    both = objective(student, items(2, 0), None, generator)
+    assert both.shape == (2,)
+    assert both[0] == 0
+    assert both[1] > 0
+
+
 def test_the_gradient_of_consistency_at_the_exact_map_vanishes_with_the_gap():
     student = Perturbed(Path(LinearLogSNR(8.0, -6.0), "vp"))
 
@@ -125,6 +140,8 @@ def test_halving():
     for wrong in ((32, 5), (4, 4), (4, 8), (12, 2)):
         with pytest.raises(ValueError, match="halving leads to"):
             halvings(*wrong)
+    with pytest.raises(ValueError, match=r"no whole number; give teacher_steps = 4 times a power"):
+        halvings(3, 4)
 
 
 def test_bad_input(path):

@@ -135,6 +135,12 @@ class SamplerOptions:
                 f"--steps {sampler.steps}: this run was trained for {own.steps} steps, and others "
                 "are worse; OUT/halvings of its distillation holds students of more"
             )
+        trained = own.spacing or "angle"
+        if model.jumps == "grid" and self.spacing not in (None, trained):
+            tables.remark(
+                f"--spacing {self.spacing}: this run was trained for the spacing {trained}, and "
+                "others are worse; leave it out"
+            )
         return sampler
 
     def refuse(self) -> None:

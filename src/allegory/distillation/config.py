@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..lookup import Registry, check_count, pick
+from ..lookup import Registry, check_count, check_type, pick
 from ..process.grid import MAX_STEPS, SPACINGS
 from ..sampling import solver_named
 from .self_distillation import IDENTITIES
@@ -55,6 +55,12 @@ DISTILLATION_METHODS.register(
 LARGEST_SCALE = 20.0
 """The largest scale of guidance that is an input."""
 
+GAP = 1 / 64
+"""The last gap of consistency tuning unless another is chosen."""
+
+SMALLEST_GAP = 1 / 1024
+"""The smallest gap: below it the rounding of float32 is a part of the loss."""
+
 
 @dataclass(frozen=True)
 class DistillConfig:
@@ -67,7 +73,7 @@ class DistillConfig:
             is a flow map.
         identity: of "flowmap", by which jumps are learned: "semigroup" (None), "lagrangian" or
             "eulerian".
-        gap: of "consistency", the last one: 1/2 is halved down to it.
+        gap: of "consistency", the last one: 1/2 is halved down to it, at most to 1/1024.
         solver: of the student: "flow_map", or "flow_map:GAMMA" with noise; None: as suits the
             method.
         spacing: where its steps lie; None: as suits the solver.
@@ -84,7 +90,7 @@ class DistillConfig:
     steps: int = 4
     teacher_steps: int | None = None
     identity: str | None = None
-    gap: float = 1 / 64
+    gap: float = GAP
     solver: str | None = None
     spacing: str | None = None
     guide: str | None = None
@@ -106,9 +112,7 @@ class DistillConfig:
         elif self.method == "flowmap":
             object.__setattr__(self, "identity", "semigroup")
 
-        if not 0 < self.gap <= 0.5 or not math.log2(self.gap).is_integer():
-            raise ValueError(f"gap={self.gap}; give 1/2 or a half of it, such as {1 / 64}")
-
+        self._check_gap()
         if self.solver is None:
             object.__setattr__(self, "solver", DISTILLATION_METHODS[self.method].solver)
         self._check_solver()
@@ -119,9 +123,22 @@ class DistillConfig:
         """Between which levels a student is trained (`DistillationMethod`)."""
         return DISTILLATION_METHODS[self.method].jumps
 
+    def _check_gap(self) -> None:
+        """ValueError for a gap that halving does not lead to, or of a method that has none."""
+        check_type("gap", self.gap, (int, float), "a number, 1/2 or a half of it")
+        if not SMALLEST_GAP <= self.gap <= 0.5 or not math.log2(self.gap).is_integer():
+            raise ValueError(
+                f"gap={self.gap}; give 1/2 or a half of it, such as {GAP}, down to 1/1024"
+            )
+        if self.gap != GAP:
+            self._only("gap", "consistency")
+
     def _check_guide(self) -> None:
         """ValueError for guidance that the method does not learn."""
+        if self.guide is not None:
+            check_type("guide", self.guide, str, "the name of a guide, such as 'cfg:2'")
         if self.largest_scale is not None:
+            check_type("largest_scale", self.largest_scale, (int, float), "a number above 1")
             if not 1 < self.largest_scale <= LARGEST_SCALE:
                 raise ValueError(
                     f"largest_scale={self.largest_scale}; give a number above 1, at most "

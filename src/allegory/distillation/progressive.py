@@ -127,10 +127,11 @@ def halvings(teacher_steps: int, steps: int) -> tuple[tuple[int, int], ...]:
         counts.append(counts[-1] // 2)
 
     if steps not in counts[1:]:
+        power = f"teacher_steps = {steps} times a power of 2"
+        leads = f"leads to {', '.join(map(str, counts[1:]))}; give one of them, or {power}"
         raise ValueError(
-            f"steps={steps}: from {teacher_steps} steps of the teacher halving leads to "
-            f"{', '.join(map(str, counts[1:])) or 'none'}; give one of them, or teacher_steps = "
-            f"{steps} times a power of 2"
+            f"steps={steps}: from {teacher_steps} steps of the teacher halving "
+            f"{leads if len(counts) > 1 else f'leads to no whole number; give {power}'}"
         )
     counts = counts[: counts.index(steps) + 1]
     return tuple(pairwise(counts))

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..lookup import pick
+from ..numerics.generators import draw_rows, uniform
 from ..process.angle import UNIT_V, turn, unit_state, velocity
 from ..process.flow_identities import (
     by_way_of,
@@ -92,10 +93,7 @@ class SelfDistillation(SharedTeacher):
             condition: one row per item, or None.
             generator: where levels and noise are drawn from.
         """
-        # By the index of the item alone: a share of a batch is spread over all processes alike.
-        index = torch.arange(len(x0), device=x0.device)
-        on = (index * self.diagonal + 1e-9) % 1 < self.diagonal
-
+        on = self._on_diagonal(len(x0), generator).to(x0.device)
         losses = x0.new_zeros(len(x0))
         for part, loss in ((on, "_diagonal"), (~on, f"_{self.identity}")):
             if not part.any():
@@ -107,6 +105,13 @@ class SelfDistillation(SharedTeacher):
             losses = losses.index_put((part,), errors)
 
         return losses
+
+    def _on_diagonal(self, count: int, generator: torch.Generator) -> Tensor:
+        """Which items learn the diagonal. An item alone is drawn: it learns both in turn."""
+        if count == 1:
+            return draw_rows(uniform, (1,), generator) < self.diagonal
+        # By the index of the item alone: a share of a batch is spread over all processes alike.
+        return (torch.arange(count) * self.diagonal + 1e-9) % 1 < self.diagonal
 
     def _diagonal(self, predict: FlowMap, pairs: Pairs, condition: Tensor | None) -> Tensor:
         """The squared error of v."""

@@ -22,7 +22,7 @@ _DENSITIES = ("bound", "log_prob", "flow_bound", "log_weights", "as_hierarchy", 
 """Methods of a model with a likelihood."""
 
 JUMPS = {
-    "any": "between any two levels",
+    "any": "from any level to any with less noise",
     "grid": "along the levels of its sampler",
     "clean": "to clean data, from any level",
 }
@@ -40,7 +40,8 @@ class FlowMapModel(DenoiserModel):
         denoiser: the flow map.
         spec: what the data are.
         objective: what it is trained by (`distillation`); its `jumps`, a name of `JUMPS`, says on
-            which, and other samplers are refused.
+            which, and other samplers are refused; its `highest` up to which scale of guidance,
+            where that is an input.
         sampler: how it is sampled unless another is given; its solver is that of jumps.
         condition_dropout: the fraction of training items whose condition is hidden.
 
@@ -69,6 +70,12 @@ class FlowMapModel(DenoiserModel):
         found: str = getattr(self.objective, "jumps", "any")
         return found
 
+    @property
+    def highest(self) -> float:
+        """The largest scale of guidance that it was trained on; 1 where that is no input."""
+        found: float = getattr(self.objective, "highest", None) or 1.0
+        return found
+
     def trajectory(
         self,
         seeds: Sequence[int],
@@ -86,10 +93,16 @@ class FlowMapModel(DenoiserModel):
             on_step: called as on_step(done, total).
 
         Raises:
-            ValueError: as `check_sampler`, and for a condition of another length.
+            ValueError: as `check_sampler`, for a condition of another length, and for none where
+                the scale of guidance is chosen.
         """
         if sampler is not None:
             self.check_sampler(sampler)
+            if condition is None and sampler.guide and self.denoiser.guided:
+                raise ValueError(
+                    f"guide {','.join(guide_names(sampler.guide))} without a condition; give a "
+                    "condition, or leave the guide out"
+                )
         yield from super().trajectory(seeds, condition, sampler, on_step=on_step)
 
     def sampled(self, sampler: Sampler) -> tuple[Predict, Sampler]:
@@ -100,7 +113,7 @@ class FlowMapModel(DenoiserModel):
         """
         if not (self.denoiser.guided and sampler.guide):
             return self.denoiser, sampler
-        return AtScale(self.denoiser, _scale(sampler)), replace(sampler, guide=None)
+        return AtScale(self.denoiser, self._scale(sampler)), replace(sampler, guide=None)
 
     def check_sampler(self, sampler: Sampler) -> None:
         """ValueError for a sampler with a guide, another scaling, or jumps that were not trained.
@@ -114,7 +127,7 @@ class FlowMapModel(DenoiserModel):
             return
 
         own = self.sampler.to_dict()["solver"]
-        fits = self.jumps == "any" or (gamma == "1") == (self.jumps == "clean")
+        fits = self.jumps == "any" or gamma == ("1" if self.jumps == "clean" else "")
         if method != "flow_map" or not fits:
             raise ValueError(
                 f"solver={solver}: this model was trained on jumps {JUMPS[self.jumps]}; leave the "
@@ -122,7 +135,7 @@ class FlowMapModel(DenoiserModel):
             )
 
         if sampler.guide and self.denoiser.guided:
-            _scale(sampler)
+            self._scale(sampler)
         elif sampler.guide:
             raise ValueError(
                 f"guide {','.join(guide_names(sampler.guide))}: jumps of a flow map take no guide; "
@@ -134,6 +147,24 @@ class FlowMapModel(DenoiserModel):
                 "out"
             )
 
+    def _scale(self, sampler: Sampler) -> float:
+        """The scale of a sampler's guide. ValueError for another guide than cfg:W, and for a scale
+        that was not trained.
+        """
+        names = guide_names(sampler.guide)
+        kind, _, number = names[0].partition(":")
+        if len(names) > 1 or kind != "cfg" or ":" in number:
+            raise ValueError(
+                f"guide {','.join(names)}: this flow map has the scale of classifier-free guidance "
+                "as an input, and no other guide; give cfg:W"
+            )
+        if not 1 <= float(number) <= self.highest:
+            raise ValueError(
+                f"guide {names[0]}: this flow map was trained on scales from 1 to "
+                f"{self.highest:g}; give one of them"
+            )
+        return float(number)
+
     def __getattr__(self, name: str) -> Any:
         """What an nn.Module has; AttributeError with the reason for a likelihood."""
         if name in _DENSITIES:
@@ -141,16 +172,3 @@ class FlowMapModel(DenoiserModel):
                 f"{name}: a flow map has no density; ask the model from which it was distilled"
             )
         return super().__getattr__(name)
-
-
-def _scale(sampler: Sampler) -> float:
-    """The scale of a sampler's guide. ValueError for another guide than cfg:W."""
-    names = guide_names(sampler.guide)
-    kind, _, number = names[0].partition(":")
-    if len(names) == 1 and kind == "cfg" and ":" not in number:
-        return float(number)
-
-    raise ValueError(
-        f"guide {','.join(names)}: this flow map has the scale of classifier-free guidance as an "
-        "input, and no other guide; give cfg:W"
-    )

@@ -81,6 +81,9 @@ class FlowMapDenoiser(Denoiser):
             s: the level to reach; clean data count as the end of the path.
             condition: one row per item, or None.
             scale: of guidance, where the network has it as an input; None for `self.scale`.
+
+        Raises:
+            ValueError: for a scale that is no input, or not one per item.
         """
         here, there = self.path.at(t, like=x_t), self.path.at(s, like=x_t)
         y = self._network_output(x_t, here, there, condition, scale)
@@ -104,11 +107,26 @@ class FlowMapDenoiser(Denoiser):
         reached = there.log_snr_per_item(x_t).clamp(min=end, max=start)
 
         numbers = [log_snr, reached.to(log_snr)]
-        if self.guided:
-            chosen = torch.as_tensor(self.scale if scale is None else scale).to(log_snr)
-            numbers.append(chosen.expand(len(x_t)))
+        numbers += self._scales(scale, log_snr)
         y: Tensor = self.network(scaled, torch.stack(numbers, 1), condition)
         return y
+
+    def _scales(self, scale: Tensor | float | None, like: Tensor) -> list[Tensor]:
+        """The scale of each item where it is an input. ValueError for one that is none."""
+        if not self.guided:
+            if scale is not None:
+                raise ValueError(
+                    "scale: this flow map has no scale of guidance as an input; leave it out"
+                )
+            return []
+
+        chosen = torch.as_tensor(self.scale if scale is None else scale).to(like)
+        if chosen.shape not in ((), (1,), like.shape):
+            raise ValueError(
+                f"scale: shape {tuple(chosen.shape)} for {len(like)} items; give one number, or "
+                "one per item"
+            )
+        return [chosen.expand(len(like))]
 
 
 @dataclass(frozen=True, eq=False)

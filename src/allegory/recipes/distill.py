@@ -69,6 +69,8 @@ def distill(
     """
     for name, value in {"run": run, "out": out}.items():
         check_type(name, value, (str, os.PathLike), "the path of a run folder")
+    if training is not None:
+        check_type("training", training, TrainingConfig, "a TrainingConfig, or None")
     check_type("config", config or DistillConfig(), DistillConfig, "a DistillConfig, or None")
     teacher = Teacher.of(RunFolder.open(Path(run)))
     model = teacher.student(config or DistillConfig())
@@ -98,8 +100,7 @@ class Distillation:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.out.resolve() == self.teacher.folder.path.resolve():
-            raise ValueError(f"--out {str(self.out)!r}: is the teacher's; give another folder")
+        self.teacher.check_out(self.out)
 
         begun = [each for each in self.phases if self._begun(each)]
         goes_on = self.resume and (not begun or (self.out / "run.json").is_file())

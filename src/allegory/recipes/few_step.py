@@ -41,7 +41,7 @@ class FewStepConfig:
             teacher.
 
     Raises:
-        ValueError: for an unknown target, and another method without a teacher.
+        ValueError: for an unknown target, and another method or guidance without a teacher.
     """
 
     network: NetworkConfig
@@ -58,6 +58,13 @@ class FewStepConfig:
             raise ValueError(
                 f"method={self.distillation.method!r}: learns from a teacher; from data alone a "
                 "flow map is trained by method='flowmap'"
+            )
+        guidance = self.distillation.guide or self.distillation.largest_scale
+        if self.from_data and guidance is not None:
+            raise ValueError(
+                f"guide={self.distillation.guide!r}, "
+                f"largest_scale={self.distillation.largest_scale}: guidance is learned from a "
+                "teacher; leave both out"
             )
 
     @property
@@ -101,9 +108,10 @@ class FewStepConfig:
         )
         # The path is the teacher's, also where that was learned.
         denoiser.path.requires_grad_(False)
-        objective: Objective = NoTeacher(self.unit, self.distillation.jumps)
+        chosen = self.distillation
+        objective: Objective = NoTeacher(self.unit, chosen.jumps, chosen.largest_scale)
         if self.from_data:
-            objective = SelfDistillation(None, self.distillation.identity or "semigroup")
+            objective = SelfDistillation(None, chosen.identity or "semigroup")
         return FlowMapModel(denoiser, spec, objective, self.sampler, self.condition_dropout)
 
 
@@ -114,10 +122,12 @@ class NoTeacher:
     Args:
         unit: of the loss that it was trained by.
         jumps: which jumps it was trained on.
+        highest: the largest scale of guidance it was trained on; None where that is no input.
     """
 
     unit: str
     jumps: str
+    highest: float | None = None
 
     def check(self, predict: Predict) -> None:
         """Any flow map can be sampled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -121,11 +122,27 @@ class Teacher:
         more = [key for key in found.missing_keys if "further" not in key]
         assert not more and not found.unexpected_keys, "student and teacher differ"
 
+    def check_out(self, out: Path) -> None:
+        """ValueError for a folder of a student that is that of the teacher, or holds it.
+
+        Args:
+            out: the folder of a student.
+        """
+        own = self.folder.path.resolve()
+        if out.resolve() in (own, *own.parents):
+            what = "is the teacher's" if out.resolve() == own else f"holds the teacher {own}"
+            raise ValueError(f"--out {str(out)!r}: {what}; give another folder")
+
     def _check_scale(self, largest: float | None) -> None:
         """ValueError for a scale as an input that the model has no use for, or lacks."""
         if largest is not None and not is_conditional(self.model):
             raise ValueError(
                 f"--largest_scale {largest:g}: this run has no condition to guide by; leave it out"
+            )
+        if self.is_flow_map and 1 < self.model.highest < (largest or 1):
+            raise ValueError(
+                f"--largest_scale {largest:g}: RUN was trained on scales up to "
+                f"{self.model.highest:g}; give that, or a smaller one"
             )
         if self.is_flow_map and self.model.denoiser.guided != (largest is not None):
             has = "has" if self.model.denoiser.guided else "lacks"
