@@ -130,6 +130,7 @@ class DistillConfig:
             raise ValueError(
                 f"gap={self.gap}; give 1/2 or a half of it, such as {GAP}, down to 1/1024"
             )
+
         if self.gap != GAP:
             self._only("gap", "consistency")
 
@@ -137,6 +138,7 @@ class DistillConfig:
         """ValueError for guidance that the method does not learn."""
         if self.guide is not None:
             check_type("guide", self.guide, str, "the name of a guide, such as 'cfg:2'")
+
         if self.largest_scale is not None:
             check_type("largest_scale", self.largest_scale, (int, float), "a number above 1")
             if not 1 < self.largest_scale <= LARGEST_SCALE:

@@ -110,6 +110,7 @@ class SelfDistillation(SharedTeacher):
         """Which items learn the diagonal. An item alone is drawn: it learns both in turn."""
         if count == 1:
             return draw_rows(uniform, (1,), generator) < self.diagonal
+
         # By the index of the item alone: a share of a batch is spread over all processes alike.
         return (torch.arange(count) * self.diagonal + 1e-9) % 1 < self.diagonal
 

@@ -98,6 +98,7 @@ class FlowMapModel(DenoiserModel):
         """
         if sampler is not None:
             self.check_sampler(sampler)
+
             if condition is None and sampler.guide and self.denoiser.guided:
                 raise ValueError(
                     f"guide {','.join(guide_names(sampler.guide))} without a condition; give a "
@@ -158,11 +159,13 @@ class FlowMapModel(DenoiserModel):
                 f"guide {','.join(names)}: this flow map has the scale of classifier-free guidance "
                 "as an input, and no other guide; give cfg:W"
             )
+
         if not 1 <= float(number) <= self.highest:
             raise ValueError(
                 f"guide {names[0]}: this flow map was trained on scales from 1 to "
                 f"{self.highest:g}; give one of them"
             )
+
         return float(number)
 
     def __getattr__(self, name: str) -> Any:

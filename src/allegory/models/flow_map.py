@@ -126,6 +126,7 @@ class FlowMapDenoiser(Denoiser):
                 f"scale: shape {tuple(chosen.shape)} for {len(like)} items; give one number, or "
                 "one per item"
             )
+
         return [chosen.expand(len(like))]
 
 

@@ -59,6 +59,7 @@ class FewStepConfig:
                 f"method={self.distillation.method!r}: learns from a teacher; from data alone a "
                 "flow map is trained by method='flowmap'"
             )
+
         guidance = self.distillation.guide or self.distillation.largest_scale
         if self.from_data and guidance is not None:
             raise ValueError(
@@ -109,6 +110,7 @@ class FewStepConfig:
         # The path is the teacher's, also where that was learned.
         denoiser.path.requires_grad_(False)
         chosen = self.distillation
+
         objective: Objective = NoTeacher(self.unit, chosen.jumps, chosen.largest_scale)
         if self.from_data:
             objective = SelfDistillation(None, chosen.identity or "semigroup")

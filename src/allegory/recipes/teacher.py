@@ -144,6 +144,7 @@ class Teacher:
                 f"--largest_scale {largest:g}: RUN was trained on scales up to "
                 f"{self.model.highest:g}; give that, or a smaller one"
             )
+
         if self.is_flow_map and self.model.denoiser.guided != (largest is not None):
             has = "has" if self.model.denoiser.guided else "lacks"
             raise ValueError(
