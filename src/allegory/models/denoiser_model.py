@@ -69,6 +69,23 @@ class DenoiserModel(nn.Module):
         given = self.spec.given
         return given is not None and not (isinstance(given, Labels) and given.classes == 1)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the clean x0 that the denoiser predicts, without the batch."""
+        return self.spec.shape
+
+    def raw_items(
+        self, x0: Float[Tensor, "b *shape"], rows: Tensor | None, seeds: Sequence[int]
+    ) -> Shaped[Tensor, "b *item"]:
+        """Raw items from samples of the denoiser.
+
+        Args:
+            x0: the samples.
+            rows: of their condition, or None.
+            seeds: one integer per item, for models that draw the item given x0.
+        """
+        return decode_given(self.spec, x0.cpu(), rows)
+
     def loss(
         self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
     ) -> Float[Tensor, " b"]:
@@ -113,7 +130,7 @@ class DenoiserModel(nn.Module):
         check_items(sampler.guides, self.spec)
         device = device_of(self)
         predict, sampler = self.sampled(sampler)
-        x_T = sampler.initial_noise(predict, self.spec.shape, seeds).to(device)
+        x_T = sampler.initial_noise(predict, self.shape, seeds).to(device)
         rows = None if condition is None else condition.to(device)
 
         with evaluating(self):
@@ -168,7 +185,7 @@ class DenoiserModel(nn.Module):
         for number, (some, rows) in enumerate(parts):
             report = _of_all(on_step, number, len(parts))
             x = last_state(self.trajectory(some, rows, chosen, on_step=report)).x
-            samples.append(decode_given(self.spec, check_samples(x, chosen.describe()).cpu(), rows))
+            samples.append(self.raw_items(check_samples(x, chosen.describe()), rows, some).cpu())
 
         return torch.cat(samples)
 

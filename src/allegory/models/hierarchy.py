@@ -89,9 +89,17 @@ class Hierarchy(LatentVariableModel):
         chain = LatentChain(self.kernels_up, self.kernels_down, self.observe, self.prior_std)
         return infer_bottom_up(chain, x0, draw)
 
-    def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """p(x | z) of `count` items: z_L from the prior, then down the chain by `draw` (eq. 23)."""
-        z = self.prior(count).draw(draw(self._blank(count)))
+    def generate(
+        self, count: int, draw: DrawNoise, top: Float[Tensor, "b *top"] | None = None
+    ) -> Observation:
+        """p(x | z) of `count` items: z_L from the prior, then down the chain by `draw` (eq. 23).
+
+        Args:
+            count: the number of items.
+            draw: the noise.
+            top: z_L; None draws it from the prior.
+        """
+        z = self.prior(count).draw(draw(self._blank(count))) if top is None else top
         for kernel in reversed(self.kernels_down):
             p = kernel(z)
             z = p.draw(draw(p.mean))

@@ -198,13 +198,27 @@ class Ladder(LatentVariableModel):
             latents.append(Latent(z, q, p, free=True))
         return Inference(self.observe(h).log_prob(x0), tuple(reversed(latents)))
 
-    def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """p(x | z) of `count` items: z_L to z_1, each from p, by `draw`."""
+    def generate(
+        self, count: int, draw: DrawNoise, top: Float[Tensor, "b *latent"] | None = None
+    ) -> Observation:
+        """p(x | z) of `count` items: z_L to z_1, each from p, by `draw`.
+
+        Args:
+            count: the number of items.
+            draw: the noise.
+            top: z_L; None draws it from the prior.
+        """
         h = self.start(count)
         for i in reversed(range(self.levels)):
             _, p = self.step(i, h)
-            h = self.advance(i, h, p.draw(draw(p.mean)))
+            is_given = top is not None and i == self.levels - 1
+            h = self.advance(i, h, top if is_given else p.draw(draw(p.mean)))
         return self.observe(h)
+
+    @property
+    def top(self) -> tuple[int, ...]:
+        """The shape of z_L."""
+        return self.shapes[-1]
 
     @property
     def _rungs(self) -> list[LadderLayer]:

@@ -50,8 +50,16 @@ class LatentVariableModel(nn.Module, ABC):
         """One draw of all latents of x0, in model space, by the normal numbers of `draw`."""
 
     @abstractmethod
-    def generate(self, count: int, draw: DrawNoise) -> Observation:
-        """p(x | z) for `count` items, after a draw of all latents from the prior by `draw`."""
+    def generate(
+        self, count: int, draw: DrawNoise, top: Float[Tensor, "b *top"] | None = None
+    ) -> Observation:
+        """p(x | z) for `count` items, after a draw of all latents from the prior by `draw`.
+
+        Args:
+            count: the number of items.
+            draw: the noise.
+            top: z_L; None draws it from the prior.
+        """
 
     def loss(
         self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator

@@ -37,6 +37,8 @@ class Stream(IntEnum):
     """A draw of clean data from a known distribution."""
     MEASUREMENT = 6
     """The noise of a measurement."""
+    LATENTS = 7
+    """The latents of an autoencoder, and its output."""
 
 
 def item_seeds(seeds: Sequence[Any] | None, count: int) -> Sequence[Any]:

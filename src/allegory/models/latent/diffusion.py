@@ -1,0 +1,334 @@
+r"""Latent diffusion: a diffusion model of the latents of an autoencoder (Rombach et al. 2022), with
+a bound of log p(x) (Vahdat et al. 2021).
+
+    log p(x) >= E_q[log p(x | z) - log q(z | x) + log p(z)]
+    log p(z) >= the bound of a diffusion model of u = (z - mean)/std, plus log |du/dz|
+
+z is the last latent of the autoencoder, its top; the prior N(0, I) of that latent is what the
+diffusion model replaces. In two stages the autoencoder is trained first, and then stays as it is.
+Jointly (LSGM), all parts are trained by the bound. A denoiser with the target "edm" and data_std 1
+begins as the optimal one for N(0, I): D(u_t) = alpha_t u_t on a variance-preserving path, so the
+joint model begins as its autoencoder, which LSGM has from its mixing of a normal prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from ...conditions import rows_of
+from ...data.spec import DataSpec
+from ...likelihood.bound import variational_bound
+from ...likelihood.decoder import Continuous
+from ...likelihood.dequantized_flow import FlowBound
+from ...likelihood.flow_ode import FlowSolver, flow_log_prob
+from ...likelihood.inference import Inference
+from ...objectives.base import NeedsDecoder, Objective, objective_named
+from ...objectives.draws import normal_like
+from ...objectives.elbo import Elbo, check_finite_ends
+from ...process.bound import Bound
+from ...process.decoder import Decoder
+from ...process.kernel import Gaussian
+from ...process.noise import Noise, Stream, item_seeds
+from ...sampling.sampler import Sampler
+from ..as_hierarchy import step_levels, unroll
+from ..base import device_of, evaluating
+from ..denoiser import Denoiser
+from ..denoiser_model import DenoiserModel
+from ..latent_variable import LatentVariableModel
+from .scale import LatentScale
+from .steps import LatentSteps
+
+
+class LatentDiffusion(DenoiserModel):
+    """An autoencoder with a diffusion model as the prior of its top latent.
+
+    Args:
+        autoencoder: a VAE, a ladder or a `PictureAutoencoder` of the data.
+        denoiser: a denoiser of the scaled latents, of data_std 1.
+        objective: what the denoiser is trained by, in two stages: a name of `OBJECTIVES`, or an
+            Objective. Joint training is by the bound, "elbo".
+        condition_dropout: the fraction of training items whose condition is hidden.
+        joint: whether the autoencoder is trained as well.
+
+    Raises:
+        ValueError: for another objective of joint training, a latent that is no vector or picture,
+            and what the objective refuses.
+    """
+
+    def __init__(
+        self,
+        autoencoder: LatentVariableModel,
+        denoiser: Denoiser,
+        objective: str | Objective = "edm",
+        condition_dropout: float = 0.1,
+        joint: bool = False,
+    ) -> None:
+        super().__init__(denoiser, autoencoder.spec, condition_dropout, Sampler())
+        self.autoencoder = autoencoder
+        self.joint = joint
+        self.scale = LatentScale(self.shape)
+        chosen = objective_named(objective)
+        if joint and not isinstance(chosen, Elbo):
+            raise ValueError(
+                f"objective={objective!r}: joint training is by the bound; give objective='elbo', "
+                "or joint=False"
+            )
+        if isinstance(chosen, NeedsDecoder):
+            chosen = chosen.with_decoder(Continuous())
+        chosen.check(denoiser)
+        self.objective = chosen
+        autoencoder.requires_grad_(joint)
+
+    @property
+    def unit(self) -> str:
+        """What one unit of the loss is."""
+        return "bits/dim" if self.joint else self.objective.unit
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a latent, without the batch."""
+        found: tuple[int, ...] = self.autoencoder.top
+        return tuple(found)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether log-SNR is finite at both ends of the path, so that there is a bound."""
+        return all(map(math.isfinite, self.denoiser.path.schedule.ends))
+
+    @property
+    def decoder(self) -> Decoder:
+        """p(u | u_0), as a density of z."""
+        return Continuous(self.scale.log_scale)
+
+    @torch.no_grad()
+    def measure_scale(self, items: Shaped[Tensor, "n *shape"], batch: int = 250) -> None:
+        """Measure the mean and the standard deviation of the latents.
+
+        Args:
+            items: raw training items.
+            batch: items that are encoded at once.
+        """
+        with evaluating(self):
+            parts = [self._encoded(part, i * batch) for i, part in enumerate(items.split(batch))]
+        self.scale.measure(torch.cat(parts))
+
+    def loss(
+        self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
+    ) -> Float[Tensor, " b"]:
+        """One draw of the training loss per item.
+
+        Args:
+            batch: raw data (batch, *shape), and the rows of their condition or None.
+            generator: where latents, hidden conditions, times and noise are drawn from.
+
+        Returns:
+            The loss of each item, in `unit`: of the denoiser, or the negative bound of x.
+        """
+        raw, given = batch
+        with torch.set_grad_enabled(self.joint and torch.is_grad_enabled()):
+            encoded = self._infer(raw, lambda like: normal_like(like, generator))
+            u = self.scale(encoded.latents[-1].z)
+        prior = self.objective(self.denoiser, u, self._drop(given, generator), generator)
+        if not self.joint:
+            return prior
+
+        nats = prior * u[0].numel() * math.log(2) - self.scale.log_scale
+        return (nats + self._without_prior(encoded)) / (self.spec.dims * math.log(2))
+
+    @torch.no_grad()
+    def bound(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Any = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 8,
+        steps: int | None = None,
+    ) -> Bound:
+        """The evidence lower bound of log p(x), or of log p(x | condition), in nats per item.
+
+        Its first divergence, or the one after those of the lower latents of the autoencoder, is
+        E[log q(z | x) - log p(z | u_0)]; those after it are of the diffusion model.
+
+        Args:
+            x: raw items.
+            condition: of each item or of all, as for `sample`; None for p(x).
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: evaluations of the denoiser per item, for one draw of the latents.
+            steps: the number of steps; None is continuous time.
+
+        Raises:
+            ValueError: for a path with an infinite end, items that do not fit the data, and a scale
+                that was never measured.
+        """
+        check_finite_ends(self.denoiser.path)
+        encoded = self._drawn(x, seeds)
+        *lower, top = encoded.latents
+        prior = variational_bound(
+            self.denoiser,
+            self.scale(top.z),
+            self.decoder,
+            seeds=seeds,
+            draws=draws,
+            steps=steps,
+            condition=self._rows_for(condition, x),
+        )
+
+        latent = -entropy(top.q) - prior.reconstruction
+        costs = (*(each.cost for each in lower), latent, *prior.divergences)
+        return Bound(encoded.likelihood, prior.prior, costs)
+
+    def log_prob(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Any = None,
+        *,
+        seeds: Sequence[int] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """A lower bound of log p(x) in nats per item, whose log p(z) is by the probability flow.
+
+        It is log p(x) where q(z | x) is the exact posterior.
+
+        Args:
+            x: raw items.
+            condition: of each item or of all, as for `sample`; None for p(x).
+            seeds: one integer per item; 0, 1, 2, ... for None.
+        """
+        return self.flow_bound(x, condition, seeds=seeds).total
+
+    @torch.no_grad()
+    def flow_bound(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Any = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        solver: FlowSolver | None = None,
+    ) -> FlowBound:
+        """log w = log p(x | z) - log q(z | x) + log p(z) of one draw of z, with log p(z) by the
+        probability-flow ODE, and the evaluations that it took (Vahdat et al. 2021, section 4).
+
+        Args:
+            x: raw items.
+            condition: of each item or of all, as for `sample`; None for p(x).
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            solver: how the ODE is solved; None for exact traces up to 128 numbers per latent, and
+                one probe beyond.
+        """
+        encoded = self._drawn(x, seeds)
+        *lower, top = encoded.latents
+        solver = solver or FlowSolver(data_std=self.denoiser.data_std)
+        with evaluating(self):
+            found = flow_log_prob(
+                self.denoiser,
+                self.scale(top.z),
+                solver,
+                seeds=seeds,
+                condition=self._rows_for(condition, x),
+            )
+
+        log_prior = found.log_prob + self.scale.log_scale
+        ratios = sum((each.log_ratio for each in lower), top.q.log_prob(top.z))
+        return FlowBound((encoded.likelihood + log_prior - ratios)[None], found.evaluations)
+
+    def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> LatentSteps:
+        """The same model with `steps` steps as one hierarchy of latents.
+
+        With a condition it is a model of batches of that length.
+        """
+        check_finite_ends(self.denoiser.path)
+        self.scale.check()
+        latents = DataSpec(self.shape, -1.0, 1.0)
+        levels = step_levels(self.denoiser.path, steps)
+        chain = unroll(self.denoiser, latents, self.decoder, levels, condition)
+        return LatentSteps(self.autoencoder, self.scale, chain, levels[0])
+
+    def log_weights(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 1,
+        steps: int = 100,
+    ) -> Float[Tensor, "draws b"]:
+        """log p(x, z, u) - log q(z, u | x) in nats, of the model with a finite number of steps.
+
+        Args:
+            x: raw items.
+            condition: one row per item, or None.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: draws of the latents per item.
+            steps: the number of steps; each draw takes so many evaluations of the denoiser.
+        """
+        return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
+
+    @torch.no_grad()
+    def encode(
+        self, x: Shaped[Tensor, "b *shape"], seeds: Sequence[int] | None = None
+    ) -> Float[Tensor, "b *latent"]:
+        """The scaled latents u of raw items, each a draw of q(z | x).
+
+        Args:
+            x: raw items.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+        """
+        with evaluating(self):
+            return self.scale(self._drawn(x, seeds).latents[-1].z)
+
+    @torch.no_grad()
+    def raw_items(
+        self, x0: Float[Tensor, "b *latent"], rows: Tensor | None, seeds: Sequence[int]
+    ) -> Shaped[Tensor, "b *item"]:
+        """A draw of p(x | z) for each scaled latent.
+
+        Args:
+            x0: scaled latents.
+            rows: of their condition; the decoder does not see it.
+            seeds: one integer per item.
+        """
+        with evaluating(self):
+            draw = Noise(seeds, self.spec.shape, Stream.LATENTS).draw
+            z = self.scale.inverse(x0.to(device_of(self)))
+            observed = self.autoencoder.generate(len(x0), draw, z)
+            return self.spec.decode(observed.draw(draw(observed.mean)).cpu())
+
+    def _without_prior(self, encoded: Inference) -> Float[Tensor, " b"]:
+        """-log p(x | z), the costs of the lower latents and -H(q(z | x)), in nats."""
+        *lower, top = encoded.latents
+        costs = sum((each.cost for each in lower), -entropy(top.q))
+        return costs - encoded.likelihood
+
+    def _drawn(self, x: Tensor, seeds: Sequence[int] | None) -> Inference:
+        """One draw of the latents of raw items, which fit the data."""
+        self.spec.check(x)
+        noise = Noise(item_seeds(seeds, len(x)), self.shape, Stream.LATENTS)
+        return self._infer(x, noise.draw)
+
+    def _infer(self, raw: Tensor, draw: Any) -> Inference:
+        """One draw of the latents of raw items."""
+        own = next(self.autoencoder.parameters(), None)
+        x0 = self.spec.encode(raw)
+        return self.autoencoder.infer(x0 if own is None else x0.to(own), draw)
+
+    def _encoded(self, raw: Tensor, first: int) -> Tensor:
+        """The latents of raw items, by the seeds from `first` on."""
+        raw = raw.to(device_of(self))
+        return self._drawn(raw, range(first, first + len(raw))).latents[-1].z
+
+    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
+        """The rows of the condition of the items of x, where x is."""
+        rows = rows_of(condition, len(x), self.spec.given)
+        return None if rows is None else rows.to(x.device)
+
+
+def entropy(q: Gaussian) -> Float[Tensor, " b"]:
+    """H(q) = sum log std + 1/2 log(2 pi e) of a Gaussian, in nats per item."""
+    std = torch.as_tensor(q.std).to(q.mean).expand_as(q.mean)
+    return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).flatten(1).sum(1)
