@@ -35,10 +35,10 @@ from ...process.bound import Bound
 from ...process.decoder import Decoder
 from ...process.kernel import Gaussian
 from ...process.noise import Noise, Stream, item_seeds
+from ...process.prediction import Predict
 from ...sampling.sampler import Sampler
 from ..as_hierarchy import step_levels, unroll
 from ..base import device_of, evaluating
-from ..denoiser import Denoiser
 from ..denoiser_model import DenoiserModel
 from ..latent_variable import LatentVariableModel
 from .scale import LatentScale
@@ -64,7 +64,7 @@ class LatentDiffusion(DenoiserModel):
     def __init__(
         self,
         autoencoder: LatentVariableModel,
-        denoiser: Denoiser,
+        denoiser: Predict,
         objective: str | Objective = "edm",
         condition_dropout: float = 0.1,
         joint: bool = False,
