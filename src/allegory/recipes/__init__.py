@@ -5,6 +5,7 @@ from . import (  # noqa: F401  they register
     digits,
     flow_maps,
     images,
+    latents,
     mnist,
     mnist_binary,
     mnist_superres,
@@ -16,6 +17,7 @@ from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .destination import Destination
 from .execute import execute
 from .few_step import FewStepConfig
+from .latent_diffusion import LatentDiffusionConfig
 from .registry import RECIPES, recipe, recipe_named
 from .run_folder import RunFolder
 from .serialize import CONFIGS
@@ -28,6 +30,7 @@ __all__ = [
     "Destination",
     "DiffusionConfig",
     "FewStepConfig",
+    "LatentDiffusionConfig",
     "ModelConfig",
     "PathConfig",
     "Run",

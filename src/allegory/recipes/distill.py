@@ -18,15 +18,14 @@ from ..data import Dataset
 from ..distillation.config import DistillConfig
 from ..lookup import check_type
 from ..training import Callback, Processes, Result, TrainingConfig, bar
-from ..training.checkpoint import has_state, read_checkpoint
-from ..training.counters import Counters, saved_numbers
+from ..training.counters import Counters
 from .config import Run
 from .destination import Destination, clear_run
 from .differences import check_same_model
 from .execute import train_in
 from .few_step import FewStepConfig
 from .lock import locked
-from .phase_budget import over_all, scaled_budget, total
+from .phase_budget import counters_of, is_finished, over_all, scaled_budget, total
 from .phases import PHASE_FOLDERS, Phase, PhaseRun, phases
 from .run_folder import RunFolder
 from .teacher import Teacher
@@ -216,16 +215,11 @@ class Distillation:
 
     def _counters(self, phase: Phase) -> Counters:
         """The numbers of the last checkpoint of a phase."""
-        return saved_numbers(read_checkpoint(self._folder(phase)).state).counters
+        return counters_of(self._folder(phase))
 
     def _finished(self, phase: Phase) -> bool:
         """Whether a phase has had the budget that it began with."""
-        path = self._folder(phase)
-        if not has_state(path):
-            return False
-
-        now = self._counters(phase)
-        return RunFolder.open(path).run.training.progress(now.step, now.seconds) >= 1
+        return is_finished(self._folder(phase))
 
     def _check_begun(self, begun: Sequence[Phase]) -> None:
         """ValueError where the phases to continue began with other choices, or another teacher."""

@@ -17,6 +17,7 @@ from .config import Run
 from .destination import Destination, OpenDestination
 from .differences import check_same_kind, with_model_of
 from .run_folder import RunFolder
+from .stages import FirstStage, begin
 
 
 def execute(
@@ -47,12 +48,23 @@ def execute(
     out = folder if isinstance(folder, Destination) else Destination(folder)
     processes = Processes(run.training.device)
     processes.every(lambda: _check_initial(initial, out))
+    stage = FirstStage.of(run, out) if initial is None else None
+    out = out if stage is None else stage.second
 
     with out.opened(processes, initial) as opened:
-        built = processes.every(lambda: _built(run, opened))
+        first = None if stage is None or opened.is_resumed else _first(stage, callbacks)
+        built = processes.every(lambda: _built(run, opened, first))
         result = train_in(opened, built, processes, callbacks)
     run, spec = built.run, built.dataset.spec
     return RunFolder(out.path, run, spec, fingerprint=built.dataset.fingerprint), result
+
+
+def _first(stage: FirstStage, callbacks: Sequence[Callback]) -> Path:
+    """The folder of the first stage, trained."""
+    stage.clear()
+    if not stage.is_finished:
+        execute(stage.run, stage.destination, callbacks=callbacks)
+    return stage.path
 
 
 @dataclass(frozen=True)
@@ -70,12 +82,13 @@ class Built:
     dataset: Dataset
 
 
-def _built(run: Run, out: OpenDestination) -> Built:
+def _built(run: Run, out: OpenDestination, first: Path | None = None) -> Built:
     """The run with its data and its model.
 
     Args:
         run: what to train.
         out: the folder, with the run to continue if there is one.
+        first: the folder of a first stage, which a new model begins with.
     """
     begun = out.begun
     is_in_place = begun is not None and run.source == begun.run.source
@@ -95,6 +108,8 @@ def _built(run: Run, out: OpenDestination) -> Built:
             model = begun.build(run.model, dataset.spec, state_weights(out.path))
         else:
             model = run.build_model(dataset)
+    if first is not None:
+        begin(run, model, first, dataset)
     return Built(run, model, dataset)
 
 

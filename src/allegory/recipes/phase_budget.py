@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from ..training import Callback, Progress, TrainingConfig
-from ..training.counters import Counters
+from ..training.checkpoint import has_state, read_checkpoint
+from ..training.counters import Counters, saved_numbers
+from .run_folder import RunFolder
 
 
 def scaled_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
@@ -22,6 +25,27 @@ def scaled_budget(training: TrainingConfig, scaled: Callable[[float], float]) ->
         steps=None if steps is None else int(scaled(steps)),
         minutes=None if minutes is None else scaled(minutes),
     )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has had the budget that it began with.
+
+    Args:
+        folder: of the run.
+    """
+    if not (folder / "run.json").is_file() or not has_state(folder):
+        return False
+    now = counters_of(folder)
+    return RunFolder.open(folder).run.training.progress(now.step, now.seconds) >= 1
+
+
+def counters_of(folder: Path) -> Counters:
+    """Steps, items and seconds of the last checkpoint of a run.
+
+    Args:
+        folder: of the run.
+    """
+    return saved_numbers(read_checkpoint(folder).state).counters
 
 
 def over_all(callback: Callback, place: tuple[int, int], before: Counters) -> Callback:

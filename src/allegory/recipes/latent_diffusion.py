@@ -1,0 +1,121 @@
+"""The choice of a latent diffusion model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..data import DataSpec
+from ..lookup import pick
+from ..models import Denoiser
+from ..models.latent import LatentDiffusion, PictureAutoencoderConfig
+from ..networks import NetworkConfig
+from ..objectives import objective_named
+from ..process import TARGETS
+from ..training import TrainingConfig
+from .config import MODELS, ModelConfig, PathConfig
+from .phase_budget import scaled_budget
+
+
+@dataclass(frozen=True)
+class LatentDiffusionConfig:
+    """The choice of a latent diffusion model, which is trained in two stages.
+
+    The autoencoder is trained first, in the folder `autoencoder` of the run; then the denoiser, or
+    all parts by the bound.
+
+    Args:
+        autoencoder: the choice of a VAE, a ladder or a picture autoencoder.
+        network: of the denoiser of its top latent: a `UNetConfig` or a `DiTConfig` for latents that
+            are pictures, an `MLPConfig` for vectors.
+        path: the forward process.
+        target: what the network predicts: "x0", "eps", "score", "v", "flow" or "edm".
+        objective: name of the training objective of the denoiser; "elbo" for joint training.
+        condition_dropout: fraction of training items whose condition is hidden.
+        joint: whether the second stage trains the autoencoder as well, by the bound (LSGM).
+        first_stage: the budget of the autoencoder, as a multiple of that of the run.
+
+    Raises:
+        ValueError: for an unknown name, a budget that is not positive, and another objective of
+            joint training.
+    """
+
+    autoencoder: ModelConfig
+    network: NetworkConfig
+    path: PathConfig = field(default_factory=lambda: PathConfig("linear", start=8.0, end=-6.0))
+    target: str = "edm"
+    objective: str = "edm"
+    condition_dropout: float = 0.1
+    joint: bool = False
+    first_stage: float = 1.0
+
+    def __post_init__(self) -> None:
+        pick("target", self.target, dict.fromkeys(TARGETS))
+        objective_named(self.objective)
+        if not 0 < self.first_stage < float("inf"):
+            raise ValueError(f"first_stage={self.first_stage}; give a positive number")
+        if self.joint and self.objective != "elbo":
+            raise ValueError(
+                f"objective={self.objective!r}: joint training is by the bound; give "
+                "objective='elbo' (--model.objective elbo), or joint=False"
+            )
+
+    def first_model(self) -> ModelConfig:
+        """The choice of the autoencoder, which is trained first."""
+        return self.autoencoder
+
+    def first_training(self, training: TrainingConfig) -> TrainingConfig:
+        """How the autoencoder is trained.
+
+        Args:
+            training: that of the second stage.
+        """
+        return scaled_budget(training, lambda budget: budget * self.first_stage)
+
+    def begin(self, model: LatentDiffusion, first: nn.Module, items: Tensor) -> None:
+        """Give a new model its autoencoder, and measure the scale of the latents.
+
+        Args:
+            model: of the second stage.
+            first: the trained autoencoder.
+            items: raw training items.
+        """
+        model.autoencoder.load_state_dict(first.state_dict())
+        model.measure_scale(items)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss of the second stage."""
+        return "bits/dim" if self.joint else objective_named(self.objective).unit
+
+    def build(self, spec: DataSpec) -> LatentDiffusion:
+        """A new model for data with this spec, whose latents have no scale yet.
+
+        Raises:
+            ValueError: where model and data do not fit, and for an autoencoder without latents.
+        """
+        autoencoder: Any = self.autoencoder.build(spec)
+        if not hasattr(autoencoder, "top"):
+            raise ValueError(
+                f"autoencoder: a {type(autoencoder).__name__} has no latents; give a VAEConfig, a "
+                "LadderConfig or a PictureAutoencoderConfig"
+            )
+        network = self.network.build(tuple(autoencoder.top), spec.given)
+        denoiser = Denoiser(network, self.path.build(), self.target, data_std=1.0)
+        return LatentDiffusion(
+            autoencoder, denoiser, self.objective, self.condition_dropout, self.joint
+        )
+
+
+MODELS.register(
+    "picture_autoencoder",
+    PictureAutoencoderConfig,
+    "a VAE of pictures whose latent is a smaller picture",
+)
+MODELS.register(
+    "latent_diffusion",
+    LatentDiffusionConfig,
+    "a diffusion model as the prior of an autoencoder (Rombach et al. 2022; Vahdat et al. 2021)",
+)
