@@ -79,7 +79,7 @@ class Tune(RunOptions):
         self, folder: RunFolder, model: HasTrajectory, guide: str | None, config: TuningConfig
     ) -> TunedSampler:
         """The sampler, fitted to items whose seeds begin at that of the `config`."""
-        from ..models.base import device_of, is_conditional
+        from ..models.base import device_of, is_conditional, state_shape
         from ..process.guide_items import check_items
         from ..progress import progress
         from ..sampling import Sampler, initial_noise, tune
@@ -101,7 +101,7 @@ class Tune(RunOptions):
             raise ValueError(f"--guide {guide}: this run has no condition; leave it out")
         if said:
             tables.remark(said)
-        x_T = initial_noise(model.denoiser.path, model.spec.shape, seeds).to(device)
+        x_T = initial_noise(model.denoiser.path, state_shape(model), seeds).to(device)
 
         with progress() as on_progress:
             return tune(

@@ -49,6 +49,7 @@ def flip(dataset: Dataset, mode: str) -> Dataset:
             f"flip={mode}: the condition of {dataset.name} is a picture, which would not be "
             "mirrored; leave it out"
         )
+
     return replace(dataset, transform=Flips(_AXES[mode], dataset.transform))
 
 

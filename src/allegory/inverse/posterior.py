@@ -18,6 +18,7 @@ from ..models.base import (
     device_of,
     evaluating,
     refuse_jumps,
+    refuse_latents,
     seed_batches,
 )
 from ..process.guide import is_consistent
@@ -85,6 +86,7 @@ class Posterior:
             check_predict(self.of)
             return
         refuse_jumps(self.of, "posterior samples")
+        refuse_latents(self.of, "posterior samples")
         self.measurement.in_model_space(self.of.spec)  # refuses what does not fit
         check_items(self.sampler.guides, self.of.spec)
 

@@ -12,6 +12,7 @@ these, and for no class:
     HasLatents        a hierarchy of latents z_1..z_L, inferred and generated
     HasEnergy         E(x_t) = -log p(x_t) up to a constant of the level
     HasTrajectory     samples that come about step by step on a path: a diffusion model
+    InLatentSpace     a diffusion model whose denoiser sees latents of the items
     HasJumps          the same by jumps of a flow map, with a sampler of its own
     CanCode           a chain of latents that bits-back coding can use
     CanClassify       log p(y | x_t) of the classes y at every noise level
@@ -54,15 +55,19 @@ __all__ = [
     "HasLogWeights",
     "HasStepBound",
     "HasTrajectory",
+    "InLatentSpace",
     "Model",
     "check_generative",
     "check_samples",
+    "clean_states",
     "device_of",
     "evaluating",
     "has_bound",
     "is_conditional",
     "refuse_jumps",
+    "refuse_latents",
     "seed_batches",
+    "state_shape",
 ]
 
 
@@ -252,6 +257,30 @@ class HasTrajectory(Model, Protocol):
 
 
 @runtime_checkable
+class InLatentSpace(HasTrajectory, Protocol):
+    """A diffusion model whose denoiser sees latents of the items."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a latent, without the batch."""
+        ...
+
+    def encode(self, x: Tensor, seeds: Sequence[int] | None = None) -> Tensor:
+        """The clean latents of raw items `x`, as the denoiser sees them, drawn by `seeds`."""
+        ...
+
+    def raw_items(self, x0: Tensor, rows: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        """Raw items of clean latents.
+
+        Args:
+            x0: latents, as the denoiser sees them.
+            rows: of their condition, or None.
+            seeds: one integer per item.
+        """
+        ...
+
+
+@runtime_checkable
 class HasJumps(HasTrajectory, Protocol):
     """A model that is sampled in a few jumps of a flow map."""
 
@@ -355,6 +384,38 @@ def refuse_jumps(model: object, use: str) -> None:
             f"{use}: this is a flow map of few steps, and a denoiser is needed; give the run from "
             "which it was distilled"
         )
+
+
+def refuse_latents(model: object, use: str) -> None:
+    """ValueError for a diffusion model of latents.
+
+    Args:
+        model: any model.
+        use: what needs a denoiser of the items themselves, for the message.
+    """
+    if isinstance(model, InLatentSpace):
+        raise ValueError(
+            f"{use}: the denoiser of this model sees latents of the items, and that of the items "
+            "is needed; give a run of a diffusion model of the items, e.g. of the recipe images"
+        )
+
+
+def clean_states(model: HasTrajectory, raw: Tensor, seeds: Sequence[int] | None = None) -> Tensor:
+    """The clean x0 of a model's denoiser, of raw items.
+
+    Args:
+        model: a diffusion model.
+        raw: raw items, where the model is.
+        seeds: one integer per item, for latents that are drawn; 0, 1, 2, ... for None.
+    """
+    if isinstance(model, InLatentSpace):
+        return model.encode(raw, seeds)
+    return model.spec.encode(raw)
+
+
+def state_shape(model: HasTrajectory) -> tuple[int, ...]:
+    """The shape of what a `model`'s denoiser sees, without the batch."""
+    return tuple(model.shape if isinstance(model, InLatentSpace) else model.spec.shape)
 
 
 def has_bound(model: object) -> bool:

@@ -211,8 +211,9 @@ class Ladder(LatentVariableModel):
         h = self.start(count)
         for i in reversed(range(self.levels)):
             _, p = self.step(i, h)
-            is_given = top is not None and i == self.levels - 1
-            h = self.advance(i, h, top if is_given else p.draw(draw(p.mean)))
+            z = p.draw(draw(p.mean)) if top is None or i < self.levels - 1 else top
+            h = self.advance(i, h, z)
+
         return self.observe(h)
 
     @property

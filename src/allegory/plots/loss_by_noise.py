@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..likelihood.bound import loss_by_log_snr
-from ..models.base import HasTrajectory, device_of, evaluating
+from ..models.base import HasTrajectory, clean_states, device_of, evaluating
 from ..process.bound import bits_per_dim
 from .style import BLUE, ORANGE, blank, styled
 
@@ -82,7 +82,7 @@ def _curve(
     model: HasTrajectory, raw: Tensor, condition: Tensor | None, seed: int, points: int
 ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points n"]]:
     device = device_of(model)
-    x0 = model.spec.encode(raw.to(device))
+    x0 = clean_states(model, raw.to(device))
     rows = None if condition is None else condition.to(device)
 
     with evaluating(model):

@@ -14,11 +14,12 @@ from ..data.spec import DataSpec
 from ..data.splits import subset
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
-from ..models.base import HasJumps, HasTrajectory, Model, has_bound
+from ..models.base import HasJumps, HasTrajectory, InLatentSpace, Model, has_bound
 from .bound import bound_terms, bounds_compared
 from .conditioned import grid_of
 from .curve import training_curve
 from .items import is_image, is_plane
+from .latents import latent_sections
 from .loss_by_noise import loss_over_log_snr
 from .marginals import marginals
 from .plane import plane_sections
@@ -51,8 +52,12 @@ def sections(
     if evaluation.columns:
         parts.append(_marginals(dataset, evaluation))
     if isinstance(model, HasTrajectory):
-        parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
-        if is_plane(dataset.spec.shape) and not isinstance(model, HasJumps):
+        is_latent = isinstance(model, InLatentSpace)
+        if isinstance(model, InLatentSpace):
+            parts += latent_sections(model, dataset, evaluation.seeds)
+        else:
+            parts += [_trajectory(model, evaluation), _noising(model, dataset, evaluation)]
+        if is_plane(dataset.spec.shape) and not (isinstance(model, HasJumps) or is_latent):
             parts += plane_sections(model, dataset, evaluation.config.seed)
 
     if evaluation.likelihood is not None:

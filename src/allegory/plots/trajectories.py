@@ -84,6 +84,20 @@ def trajectory_grid(states: Sequence[State], spec: DataSpec) -> Figure:
     return _show(title, films, [*names, "sample"], ["state", "prediction"])
 
 
+def film_rows(
+    title: str, films: Sequence[Film], columns: Sequence[str], rows: Sequence[str]
+) -> Figure:
+    """Films below each other, without more: image by image, or all items together.
+
+    Args:
+        title: of the figure.
+        films: of each row, the same items in model space, column by column.
+        columns: the name of each column.
+        rows: the name of each row.
+    """
+    return _show(title, films, columns, rows)
+
+
 def _show(title: str, films: Sequence[Film], columns: Sequence[str], rows: Sequence[str]) -> Figure:
     """Films below each other: image by image, or all items together."""
     shape = tuple(films[0][0].shape[1:])

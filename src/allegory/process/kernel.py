@@ -138,4 +138,5 @@ def variance_fraction(prediction: Prediction, variance: str | None) -> Tensor | 
             "variance='learned': the predictions of this model have none; use variance="
             "'posterior' or 'large'"
         )
+
     return {"posterior": None, "large": 1.0, "learned": learned}[variance]

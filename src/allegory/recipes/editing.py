@@ -14,7 +14,14 @@ from ..conditions import rows_of
 from ..data.low_resolution import decode_given
 from ..inverse import Method
 from ..lookup import check_count, check_type
-from ..models.base import HasTrajectory, check_samples, device_of, evaluating, refuse_jumps
+from ..models.base import (
+    HasTrajectory,
+    check_samples,
+    device_of,
+    evaluating,
+    refuse_jumps,
+    refuse_latents,
+)
 from ..process.guide_items import check_items, condition_kind
 from ..sampling import PartialSampler, Sampler
 from ..sampling.driver import OnStep
@@ -93,6 +100,7 @@ class Editing:
             )
 
         refuse_jumps(model, "edits")
+        refuse_latents(model, "edits")
         sampler = config.sampler.bound_to(model.spec.given)
         check_items(sampler.guides, model.spec)
         self.model, self.spec = model, model.spec

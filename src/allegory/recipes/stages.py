@@ -79,6 +79,7 @@ class FirstStage:
         config = run.model
         if not isinstance(config, InStages):
             return None
+
         training = config.first_training(run.training)
         first = Run(run.recipe, run.source, config.first_model(), training)
         return cls(first, replace(out, parts=(*out.parts, FIRST_STAGE)))

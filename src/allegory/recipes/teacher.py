@@ -10,7 +10,7 @@ from torch import nn
 
 from ..distillation.config import DEFAULT_TEACHER_STEPS, DistillConfig
 from ..models import CategoricalOutput, Denoiser
-from ..models.base import HasJumps, HasTrajectory, is_conditional
+from ..models.base import HasJumps, HasTrajectory, is_conditional, refuse_latents
 from ..models.few_step import FlowMapModel
 from ..networks import NetworkConfig
 from ..process.guide import check_consistent
@@ -54,6 +54,7 @@ class Teacher:
         """
         model = folder.model()
         denoiser = _denoiser(folder, model)
+        refuse_latents(model, f"RUN {str(folder.path)!r}")
 
         name = target_name(denoiser)
         network, path = getattr(denoiser.network, "config", None), path_config(denoiser.path)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...inverse.likelihoods import NoiseModel
 from ...inverse.operators.base import Operator
-from ...models.base import HasTrajectory, evaluating, refuse_jumps
+from ...models.base import HasTrajectory, evaluating, refuse_jumps, refuse_latents
 from ...process.exact import ExactDensity
 from ...process.prediction import Predict, check_predict
 from ...progress import OnProgress
@@ -85,6 +85,7 @@ def _predict_of(model: HasTrajectory | Predict, operator: Operator) -> Predict:
         return model
 
     refuse_jumps(model, "calibrate")
+    refuse_latents(model, "calibrate")
     spec = model.spec
     if tuple(operator.shape) != tuple(spec.shape):
         raise ValueError(

@@ -93,11 +93,7 @@ class PictureAutoencoder(Hierarchy):
         top = (config.latent_channels, *size)
         super().__init__(spec, [NetworkKernel(encode)], [], emission, top=top)
         self.config = config
-
-    @property
-    def unit(self) -> str:
-        """What one unit of the loss is."""
-        return self.config.unit
+        self.unit = config.unit
 
     def _latent_weight(self) -> float | Tensor:
         """The weight of the divergence in the loss, in evaluation as well."""
@@ -113,4 +109,5 @@ def _latent_size(spec: DataSpec, halvings: int) -> tuple[int, int]:
             f"sides are multiples of {factor}, e.g. by ?size={4 * factor}, or fewer channels of "
             "the autoencoder (one for each halving)"
         )
+
     return spec.shape[1] // factor, spec.shape[2] // factor

@@ -81,6 +81,7 @@ class LatentDiffusion(DenoiserModel):
             )
         if isinstance(chosen, NeedsDecoder):
             chosen = chosen.with_decoder(Continuous())
+
         chosen.check(denoiser)
         self.objective = chosen
         autoencoder.requires_grad_(joint)
@@ -93,8 +94,8 @@ class LatentDiffusion(DenoiserModel):
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a latent, without the batch."""
-        found: tuple[int, ...] = self.autoencoder.top
-        return tuple(found)
+        autoencoder: Any = self.autoencoder
+        return tuple(autoencoder.top)
 
     @property
     def bounded(self) -> bool:
@@ -116,6 +117,7 @@ class LatentDiffusion(DenoiserModel):
         """
         with evaluating(self):
             parts = [self._encoded(part, i * batch) for i, part in enumerate(items.split(batch))]
+
         self.scale.measure(torch.cat(parts))
 
     def loss(
@@ -134,12 +136,15 @@ class LatentDiffusion(DenoiserModel):
         with torch.set_grad_enabled(self.joint and torch.is_grad_enabled()):
             encoded = self._infer(raw, lambda like: normal_like(like, generator))
             u = self.scale(encoded.latents[-1].z)
-        prior = self.objective(self.denoiser, u, self._drop(given, generator), generator)
+
+        condition = self._drop(given, generator)
+        prior = self.objective(self.denoiser, u, condition, generator)
         if not self.joint:
             return prior
 
         nats = prior * u[0].numel() * math.log(2) - self.scale.log_scale
-        return (nats + self._without_prior(encoded)) / (self.spec.dims * math.log(2))
+        loss: Tensor = (nats + self._without_prior(encoded)) / (self.spec.dims * math.log(2))
+        return loss
 
     @torch.no_grad()
     def bound(
@@ -170,6 +175,7 @@ class LatentDiffusion(DenoiserModel):
         check_finite_ends(self.denoiser.path)
         encoded = self._drawn(x, seeds)
         *lower, top = encoded.latents
+
         prior = variational_bound(
             self.denoiser,
             self.scale(top.z),
@@ -223,6 +229,7 @@ class LatentDiffusion(DenoiserModel):
         """
         encoded = self._drawn(x, seeds)
         *lower, top = encoded.latents
+
         solver = solver or FlowSolver(data_std=self.denoiser.data_std)
         with evaluating(self):
             found = flow_log_prob(
@@ -244,6 +251,7 @@ class LatentDiffusion(DenoiserModel):
         """
         check_finite_ends(self.denoiser.path)
         self.scale.check()
+
         latents = DataSpec(self.shape, -1.0, 1.0)
         levels = step_levels(self.denoiser.path, steps)
         chain = unroll(self.denoiser, latents, self.decoder, levels, condition)
@@ -280,7 +288,8 @@ class LatentDiffusion(DenoiserModel):
             seeds: one integer per item; 0, 1, 2, ... for None.
         """
         with evaluating(self):
-            return self.scale(self._drawn(x, seeds).latents[-1].z)
+            u: Tensor = self.scale(self._drawn(x, seeds).latents[-1].z)
+        return u
 
     @torch.no_grad()
     def raw_items(

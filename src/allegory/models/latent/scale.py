@@ -55,12 +55,14 @@ class LatentScale(nn.Module):
         """
         over = (0, *range(2, z.ndim))
         mean, std = z.double().mean(over), z.double().std(over)
+
         if not bool((std > 0).all()):
             count = int((~(std > 0)).sum())
             raise ValueError(
                 f"latents: {count} of {len(std)} channels are the same number for all "
                 f"{len(z)} items; give more items, or fewer latents"
             )
+
         self.mean.copy_(mean.view_as(self.mean))
         self.std.copy_(std.view_as(self.std))
 
