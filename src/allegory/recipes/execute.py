@@ -62,6 +62,7 @@ def execute(
 def _first(stage: FirstStage, callbacks: Sequence[Callback]) -> Path:
     """The folder of the first stage, trained."""
     stage.clear()
+    stage.check()
     if not stage.is_finished:
         execute(stage.run, stage.destination, callbacks=callbacks)
     return stage.path

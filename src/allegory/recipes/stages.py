@@ -20,6 +20,7 @@ from ..data import Dataset
 from ..training import TrainingConfig
 from .config import ModelConfig, Run
 from .destination import Destination
+from .differences import check_same_model
 from .lock import locked
 from .phase_budget import is_finished
 from .run_folder import RunFolder
@@ -98,6 +99,11 @@ class FirstStage:
     def destination(self) -> Destination:
         """Its folder, to go on with what is there."""
         return Destination(self.path, resume=(self.path / "run.json").is_file())
+
+    def check(self) -> None:
+        """ValueError where there is one with another model."""
+        if (self.path / "run.json").is_file():
+            check_same_model(self.run, RunFolder.open(self.path).run, self.path)
 
     def clear(self) -> None:
         """Remove it, where the second stage replaces a run."""

@@ -1,0 +1,236 @@
+"""Latent diffusion: what a diffusion prior gains, and what latents cost and save beside pixels.
+
+    python -m benchmarks.latent_diffusion --part binary --data DIR --place DIR --minutes 8
+    python -m benchmarks.latent_diffusion --part pixels --data DIR --name mnist --place DIR
+    python -m benchmarks.latent_diffusion --table
+
+`binary`: nats of binarized MNIST (2,000 test images; importance-weighted: 500 of them, 50 draws of
+the latents) of a VAE that was trained for 2 M minutes of one core, of the same VAE after M minutes
+with a diffusion prior of M minutes, and of both trained jointly for the second M minutes. The prior
+has at most a fifth of the weights of the VAE. Differences are by image, with standard errors.
+
+`pixels`: M minutes of the pixel recipe `mnist` beside M/2 + M/2 minutes of the recipe
+`mnist_latent`: bits/dim of 500 test images, the Fréchet distance of the pixels of 2,000 samples
+from all images, and samples per second of the default sampler, in turn.
+
+Each row is saved at once, and a run computes those that are missing.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from allegory.data import load
+from allegory.data.places import with_option
+from allegory.evaluation.distances import frechet
+from allegory.models import VAEConfig
+from allegory.networks import MLPConfig
+from allegory.process.bound import estimate
+from allegory.recipes import LatentDiffusionConfig, PathConfig, Run, RunFolder, execute
+from allegory.recipes.registry import recipe_named
+from allegory.training import TrainingConfig
+
+from .rows import Row, Rows
+
+ON_REQUEST = True
+ROWS = Rows(Path(__file__).parent / "results" / "latent_diffusion.json")
+FIRST_SEED = 10**6
+BOUND_ITEMS, WEIGHTED_ITEMS, WEIGHTED_DRAWS = 2000, 500, 50
+
+VAE = VAEConfig(latents=(32,), channels=(32, 64), depth=1)
+VAE_TRAINING = TrainingConfig(
+    minutes=1.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999
+)
+PRIOR_TRAINING = TrainingConfig(minutes=1.0, batch_size=256, learning_rate=1e-3, ema=0.999)
+PRIOR = LatentDiffusionConfig(
+    VAE, MLPConfig(width=72, depth=3), PathConfig("linear", start=8.0, end=-6.0), objective="elbo"
+)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A VAE of binarized digits, with and without a diffusion prior.
+
+    Args:
+        data: where MNIST is.
+        place: a folder for the runs.
+        minutes: of each half of the training.
+    """
+
+    data: str
+    place: Path
+    minutes: float
+
+    @cached_property
+    def source(self) -> str:
+        """The data, binarized."""
+        return with_option(self.data, "binarize", "dynamic")
+
+    @cached_property
+    def items(self) -> Tensor:
+        """Test images."""
+        return load(self.source).test.x[:BOUND_ITEMS]
+
+    def vae(self, name: str, minutes: float) -> Path:
+        """A trained VAE."""
+        out = self.place / name
+        if not (out / "best.safetensors").exists():
+            training = replace(VAE_TRAINING, minutes=minutes)
+            execute(Run("vae", self.source, VAE, training), out)
+        return out
+
+    def prior(self, name: str, joint: bool) -> Path:
+        """The VAE of half the time with a diffusion prior."""
+        out = self.place / name
+        if (out / "run.json").exists():
+            return out
+        out.mkdir(parents=True, exist_ok=True)
+        first = out / "autoencoder"
+        if not first.exists():
+            first.symlink_to(self.vae("half", self.minutes).resolve())
+        training = replace(
+            PRIOR_TRAINING,
+            minutes=self.minutes,
+            learning_rate=5e-4 if joint else PRIOR_TRAINING.learning_rate,
+            batch_size=64 if joint else PRIOR_TRAINING.batch_size,
+        )
+        execute(Run("latent", self.source, replace(PRIOR, joint=joint), training), out)
+        return out
+
+    def nats(self, out: Path) -> Tensor:
+        """The bound of each test image."""
+        model = RunFolder.open(out).model()
+        return torch.cat([model.bound(part, draws=64).total for part in self.items.split(500)])
+
+    def row(self, out: Path, beside: Path | None) -> Row:
+        """The figures of a model, and the gain over another."""
+        model, nats = RunFolder.open(out).model(), self.nats(out)
+        found = estimate(-nats.double())
+        row: Row = {"nats": found.mean, "standard error": found.error}
+        if beside is not None:
+            gain = estimate((nats - self.nats(beside)).double())
+            row |= {"gain": gain.mean, "its standard error": gain.error}
+
+        weights = model.log_weights(self.items[:WEIGHTED_ITEMS], draws=WEIGHTED_DRAWS).double()
+        importance = torch.logsumexp(weights, 0) - math.log(WEIGHTED_DRAWS)
+        counted = sum(each.numel() for each in model.parameters())
+        return row | {"importance-weighted nats": -importance.mean().item(), "weights": counted}
+
+    def measured(self) -> None:
+        """Fill the rows."""
+        section = f"binarized MNIST, {2 * self.minutes:g} minutes of one core"
+        whole = self.vae("whole", 2 * self.minutes)
+        ROWS.fill(section, "VAE, normal prior", partial(self.row, whole, None))
+        half = self.vae("half", self.minutes)
+        ROWS.fill(section, "VAE of half the time", partial(self.row, half, whole))
+        for name, joint in {"two stages": False, "joint": True}.items():
+            out = self.prior(name.replace(" ", "-"), joint)
+            ROWS.fill(section, f"diffusion prior, {name}", partial(self.row, out, whole))
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Diffusion of latents beside that of pixels.
+
+    Args:
+        name: of the data.
+        data: where they are.
+        place: a folder for the runs.
+        minutes: of the training of each.
+    """
+
+    name: str
+    data: str
+    place: Path
+    minutes: float
+
+    def run(self, recipe: str, minutes: float) -> Path:
+        """A trained recipe."""
+        out = self.place / f"{self.name}-{recipe}"
+        if not (out / "run.json").exists():
+            run = recipe_named(recipe, self.data)
+            training = replace(run.training, minutes=minutes, precision="float32")
+            execute(replace(run, training=training), out)
+        return out
+
+    def row(self, out: Path) -> Row:
+        """The figures of a model."""
+        model: Any = RunFolder.open(out).model()
+        dataset = load(self.data)
+        spec = dataset.spec
+        some = dataset.test.x[:500]
+        bits = [model.bound(part, draws=16).bits_per_dim(spec) for part in some.split(100)]
+        found = estimate(torch.cat(bits).double())
+
+        labels = torch.arange(2000) % 10
+        x = model.sample(range(FIRST_SEED, FIRST_SEED + 2000), labels)
+        real = torch.cat([part.x for part in dataset.sets])
+        distance = frechet(spec.encode(x), spec.encode(real))
+        counted = sum(each.numel() for each in model.parameters())
+        return {
+            "bits/dim": found.mean,
+            "standard error": found.error,
+            "Fréchet": distance,
+            "weights": counted,
+        }
+
+    def speeds(self, outs: dict[str, Path]) -> Row:
+        """Samples per second, the median of three times in turn."""
+        models = {name: RunFolder.open(out).model() for name, out in outs.items()}
+        times: dict[str, list[float]] = {name: [] for name in models}
+        for _ in range(3):
+            for name, model in models.items():
+                began = time.perf_counter()
+                model.sample(range(128), torch.arange(128) % 10)
+                times[name].append(128 / (time.perf_counter() - began))
+        medians = {name: sorted(found)[1] for name, found in times.items()}
+        return medians | {"ratio": medians["latents"] / medians["pixels"]}
+
+    def measured(self) -> None:
+        """Fill the rows."""
+        section = f"{self.name}, {self.minutes:g} minutes of one core"
+        outs = {
+            "latents": self.run("mnist_latent", self.minutes / 2),
+            "pixels": self.run("mnist", self.minutes),
+        }
+        for name, out in outs.items():
+            ROWS.fill(section, name, partial(self.row, out))
+        ROWS.fill(f"{section}, samples per second", "25 steps", partial(self.speeds, outs))
+
+
+def main() -> None:
+    """Measure what is missing, or print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--part", choices=("binary", "pixels"), default="binary")
+    parser.add_argument("--data", default="hub:ylecun/mnist", help="where the images are")
+    parser.add_argument("--name", default="mnist", help="of the data, for the results")
+    parser.add_argument("--place", type=Path, help="a folder for the runs; a new one if not given")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--table", action="store_true", help="print the results in Markdown")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    if arguments.table or arguments.json:
+        print(ROWS.table() if arguments.table else json.dumps(ROWS.read()))
+        return
+    place = arguments.place or Path(tempfile.mkdtemp())
+    if arguments.part == "binary":
+        Binary(arguments.data, place, arguments.minutes).measured()
+    else:
+        Pixels(arguments.name, arguments.data, place, arguments.minutes).measured()
+
+
+if __name__ == "__main__":
+    main()
