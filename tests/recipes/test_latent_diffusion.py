@@ -24,7 +24,6 @@ from allegory.recipes import (
     execute,
     recipe_named,
 )
-from allegory.recipes.editing import Editing
 from allegory.training import TrainingConfig
 
 STEPS = 12
@@ -144,11 +143,6 @@ def test_distillation_refuses_latents(finished: Path, tmp_path: Path, capsys) ->
     with pytest.raises(SystemExit):
         main(["distill", str(finished), "--out", str(tmp_path / "out")])
     assert "latents of the items" in capsys.readouterr().err
-
-
-def test_edits_refuse_latents(finished: Path) -> None:
-    with pytest.raises(ValueError, match="latents of the items"):
-        Editing(al.open(finished), None)
 
 
 @pytest.mark.parametrize("name", ["mnist_latent", "fashion_latent", "images_latent"])

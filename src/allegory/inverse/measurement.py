@@ -5,7 +5,7 @@ A batch holds one measurement per item, and each may have its own y, mask, matri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from ..process.noise import item_seeds
 from .likelihoods import GaussianNoise, NoiseModel, noise_model
 from .operators.base import Index, LinearOperator, Operator, on_device
 from .operators.combined import AffineInput, ComposedOperator
+from .operators.decoded import DecodedInput
 from .operators.pointwise import Scaled
 from .possible import check_law, check_possible, check_real, checked_values
 
@@ -166,6 +167,23 @@ class Measurement:
         y = self.y.double() - self.operator(centre.expand(len(self), *spec.shape).to(self.y.device))
         operator = ComposedOperator(self.operator, Scaled(half, tuple(spec.shape)))
         return self._with(operator, y, self.likelihood)
+
+    def in_latent_space(
+        self, spec: DataSpec, decode: Callable[[Tensor], Tensor], shape: Sequence[int]
+    ) -> Measurement:
+        """The same of latents u: y = A(D(u)) + noise.
+
+        Args:
+            spec: what the raw items are.
+            decode: D, from latents to raw items.
+            shape: of a latent.
+
+        Raises:
+            ValueError: as `in_model_space`.
+        """
+        check_law(self.operator, self.y, self.likelihood, spec)
+        operator = DecodedInput(self.operator, decode, tuple(shape))
+        return self._with(operator, self.y, self.likelihood)
 
     def _with(self, operator: Operator, y: Tensor, likelihood: NoiseModel) -> Measurement:
         """Another one, of parts that were checked before."""

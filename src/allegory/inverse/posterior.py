@@ -14,12 +14,14 @@ from ..conditions import rows_of
 from ..lookup import check_type, refuse_number
 from ..models.base import (
     HasTrajectory,
+    InLatentSpace,
     check_samples,
     device_of,
     evaluating,
+    raw_of,
     refuse_jumps,
-    refuse_latents,
     seed_batches,
+    state_shape,
 )
 from ..process.guide import is_consistent
 from ..process.guide_items import check_items, condition_kind
@@ -86,8 +88,7 @@ class Posterior:
             check_predict(self.of)
             return
         refuse_jumps(self.of, "posterior samples")
-        refuse_latents(self.of, "posterior samples")
-        self.measurement.in_model_space(self.of.spec)  # refuses what does not fit
+        self._in_model_space(self.measurement)  # refuses what does not fit
         check_items(self.sampler.guides, self.of.spec)
 
     def sample(
@@ -158,13 +159,20 @@ class Posterior:
         """The measurements of a part of the draws, in model space."""
         one_for_all = len(self.measurement) == 1
         rows = self.measurement.repeat(count) if one_for_all else self.measurement.rows(part)
-        return rows.in_model_space(self.of.spec) if self._is_model else rows
+        return self._in_model_space(rows) if self._is_model else rows
+
+    def _in_model_space(self, measurement: Measurement) -> Measurement:
+        """A measurement of what the denoiser predicts: of items in model space, or of latents."""
+        spec = self.of.spec
+        if isinstance(self.of, InLatentSpace):
+            return measurement.in_latent_space(spec, self.of.mean_items, self.of.shape)
+        return measurement.in_model_space(spec)
 
     def _joined(self, found: list[Tensor | Particles]) -> PosteriorSamples:
         """The draws of all batches, raw for a model."""
         x = torch.cat([each.chosen if isinstance(each, Particles) else each for each in found])
         x = check_samples(x, f"method {self.method}")
-        raw = self.of.spec.decode(x.cpu()) if self._is_model else x
+        raw = raw_of(self.of, x, range(len(x))) if self._is_model else x
 
         particles = tuple(each for each in found if isinstance(each, Particles))
         if not particles:
@@ -184,7 +192,8 @@ class Posterior:
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        return tuple(self.measurement.operator.shape)
+        own = tuple(self.measurement.operator.shape)
+        return state_shape(self.of) if isinstance(self.of, InLatentSpace) else own
 
     @property
     def _kind(self) -> Any:

@@ -64,6 +64,7 @@ __all__ = [
     "evaluating",
     "has_bound",
     "is_conditional",
+    "raw_of",
     "refuse_jumps",
     "refuse_latents",
     "seed_batches",
@@ -269,6 +270,10 @@ class InLatentSpace(HasTrajectory, Protocol):
         """The clean latents of raw items `x`, as the denoiser sees them, drawn by `seeds`."""
         ...
 
+    def mean_items(self, x0: Tensor) -> Tensor:
+        """E[x | u] of clean latents `x0`, in raw units, with a gradient."""
+        ...
+
     def raw_items(self, x0: Tensor, rows: Tensor | None, seeds: Sequence[int]) -> Tensor:
         """Raw items of clean latents.
 
@@ -411,6 +416,19 @@ def clean_states(model: HasTrajectory, raw: Tensor, seeds: Sequence[int] | None 
     if isinstance(model, InLatentSpace):
         return model.encode(raw, seeds)
     return model.spec.encode(raw)
+
+
+def raw_of(model: HasTrajectory, x0: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Raw items, on the CPU, of the clean x0 of a model's denoiser.
+
+    Args:
+        model: a diffusion model.
+        x0: clean items in model space, or latents.
+        seeds: one integer per item, for models that draw the item given the latent.
+    """
+    if isinstance(model, InLatentSpace):
+        return model.raw_items(x0, None, seeds)
+    return model.spec.decode(x0.cpu())
 
 
 def state_shape(model: HasTrajectory) -> tuple[int, ...]:

@@ -16,11 +16,13 @@ from ..inverse import Method
 from ..lookup import check_count, check_type
 from ..models.base import (
     HasTrajectory,
+    InLatentSpace,
     check_samples,
+    clean_states,
     device_of,
     evaluating,
+    raw_of,
     refuse_jumps,
-    refuse_latents,
 )
 from ..process.guide_items import check_items, condition_kind
 from ..sampling import PartialSampler, Sampler
@@ -100,7 +102,6 @@ class Editing:
             )
 
         refuse_jumps(model, "edits")
-        refuse_latents(model, "edits")
         sampler = config.sampler.bound_to(model.spec.given)
         check_items(sampler.guides, model.spec)
         self.model, self.spec = model, model.spec
@@ -121,8 +122,11 @@ class Editing:
             raise ValueError("x: holds NaN or infinite numbers; give finite ones")
 
     def encoded(self, x: Tensor) -> Tensor:
-        """Raw items x in model space, on the device of the model."""
-        return self.spec.encode(x).to(device_of(self.model))
+        """Raw items x in model space, or their latents, on the device of the model.
+
+        Each latent is drawn by the seed 0, so that it does not depend on the batch.
+        """
+        return clean_states(self.model, x.to(device_of(self.model)), [0] * len(x))
 
     def rows(self, condition: Any, count: int) -> Tensor | None:
         """The rows of a condition of `count` items."""
@@ -187,11 +191,13 @@ class Editing:
         """Raw edits, those of one item together.
 
         Args:
-            x: in model space, (n * edits, *shape).
+            x: in model space, or latents, (n * edits, *shape).
             rows: of their conditions, or None.
             edits: how many each item has.
         """
-        raw = decode_given(self.spec, x, rows)
+        is_latent = isinstance(self.model, InLatentSpace)
+        of_latents = raw_of(self.model, x, range(len(x))) if is_latent else None
+        raw = decode_given(self.spec, x, rows) if of_latents is None else of_latents
         return Edits(raw.reshape(-1, edits, *self.spec.shape))
 
 

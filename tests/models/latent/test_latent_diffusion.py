@@ -10,6 +10,7 @@ from torch import Tensor
 
 import allegory as al
 from allegory.data import DataSpec
+from allegory.inverse import Mask, Matrix, Measurement, Posterior
 from allegory.likelihood.flow_ode import FlowSolver
 from allegory.likelihood.observation import GaussianObservation
 from allegory.models import VAE, Hierarchy, LadderConfig
@@ -19,6 +20,8 @@ from allegory.process.bound_terms import diffusion_loss, prior_matching
 from allegory.process.flow_map import GaussianFlowMap
 from allegory.process.kernel import Gaussian
 from allegory.process.prediction import Prediction
+from allegory.recipes.edit import interpolations, variations
+from allegory.recipes.editing import EditConfig
 
 D = 2
 W = torch.tensor([1.5, -0.7], dtype=torch.float64)
@@ -370,3 +373,39 @@ def test_joint_training_needs_the_bound() -> None:
 def test_sizes_that_cannot_be_halved_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="multiples of 4"):
         PictureAutoencoderConfig().build(DataSpec(shape, 0.0, 1.0))
+
+
+def test_measurements_of_latents_are_those_of_the_decoded_item() -> None:
+    """A(D(u)) of a linear decoder D draws the same posterior samples as the matrix A D."""
+    model = linear_model(al.Path.vdm(8.0, -8.0)).float()
+    matrix = torch.tensor([[0.7, -0.4]])
+    y = torch.tensor([[0.5]])
+    seen = Measurement(Matrix(matrix, (D,)), y, 0.1)
+    sampler = al.Sampler("ddim", 20)
+    found = Posterior(model, seen, "dps", sampler).sample(range(6))
+
+    through = (matrix.double() * W * STD).float()
+    offset = (matrix.double() @ (W * SHIFT)).float()
+    same = Measurement(Matrix(through, (D,)), y - offset, 0.1)
+    direct = Posterior(model.denoiser, same, "dps", sampler).sample(range(6))
+    decoded = model.raw_items(direct.x, None, range(6))
+    assert (found.x - decoded).abs().max() < 1e-4
+
+
+def test_methods_of_linear_operators_refuse_latents() -> None:
+    model, data = small()
+    model.measure_scale(data.train.x[:100])
+    seen = Measurement(Mask(torch.ones(1, 8, 8)), data.test.x[:1].float(), 1.0)
+    with pytest.raises(ValueError, match="linear"):
+        Posterior(model, seen, "ddrm").sample([0])
+
+
+def test_edits_are_in_latent_space_and_do_not_depend_on_the_batch() -> None:
+    model, data = small()
+    model.measure_scale(data.train.x[:100])
+    items = data.test.x[:3]
+    whole = variations(model, items, [0, 1]).x
+    assert whole.shape == (3, 2, 1, 8, 8)
+    one = variations(model, items, [0, 1], config=EditConfig(batch=1)).x
+    assert (whole.float() - one.float()).abs().max() <= 1
+    assert interpolations(model, items, 4).x.shape[1] == 4

@@ -291,6 +291,17 @@ class LatentDiffusion(DenoiserModel):
             u: Tensor = self.scale(self._drawn(x, seeds).latents[-1].z)
         return u
 
+    def mean_items(self, x0: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *item"]:
+        """E[x | u] of scaled latents `x0` in raw units, with a gradient.
+
+        Lower latents of a ladder are at the means of their priors.
+        """
+        own = next(self.autoencoder.parameters(), x0)
+        z = self.scale.inverse(x0.to(own))
+        x = self.autoencoder.generate(len(x0), torch.zeros_like, z).mean
+        centre, half = (each.to(x) for each in self.spec.affine())
+        return (centre + half * x).to(x0)
+
     @torch.no_grad()
     def raw_items(
         self, x0: Float[Tensor, "b *latent"], rows: Tensor | None, seeds: Sequence[int]
