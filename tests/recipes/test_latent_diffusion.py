@@ -24,6 +24,7 @@ from allegory.recipes import (
     execute,
     recipe_named,
 )
+from allegory.recipes.compress import CodingConfig, compress, decompress
 from allegory.training import TrainingConfig
 
 STEPS = 12
@@ -167,3 +168,10 @@ def test_recipes_fit_their_images(name: str) -> None:
 def test_bad_choices_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small(**changes).model.build(al.load("digits").spec)
+
+
+def test_a_file_is_coded_without_loss(finished: Path) -> None:
+    raw = al.load("digits").test.x[:10]
+    folder = RunFolder.open(finished)
+    coded = compress(folder, raw, CodingConfig(steps=8))
+    assert torch.equal(decompress(folder, coded.content, "file"), raw)

@@ -12,9 +12,16 @@ import allegory as al
 from allegory.data import DataSpec
 from allegory.inverse import Mask, Matrix, Measurement, Posterior
 from allegory.likelihood.flow_ode import FlowSolver
+from allegory.likelihood.level_placement import node_levels
 from allegory.likelihood.observation import GaussianObservation
 from allegory.models import VAE, Hierarchy, LadderConfig
-from allegory.models.latent import LatentDiffusion, LatentScale, PictureAutoencoderConfig
+from allegory.models.as_hierarchy import unroll
+from allegory.models.latent import (
+    LatentDiffusion,
+    LatentScale,
+    LatentSteps,
+    PictureAutoencoderConfig,
+)
 from allegory.networks import MLPConfig, UNetConfig
 from allegory.process.bound_terms import diffusion_loss, prior_matching
 from allegory.process.flow_map import GaussianFlowMap
@@ -409,3 +416,27 @@ def test_edits_are_in_latent_space_and_do_not_depend_on_the_batch() -> None:
     one = variations(model, items, [0, 1], config=EditConfig(batch=1)).x
     assert (whole.float() - one.float()).abs().max() <= 1
     assert interpolations(model, items, 4).x.shape[1] == 4
+
+
+def test_the_chain_that_codes_is_the_same_model() -> None:
+    model, data = small()
+    model.measure_scale(data.train.x[:100])
+    nodes = model.coding_nodes(data.test.x[:1].float(), 5)
+    chain = model.coding_chain(nodes)
+    levels = node_levels(model.denoiser.path, nodes)
+    steps = LatentSteps(
+        model.autoencoder,
+        model.scale,
+        unroll(model.denoiser, DataSpec(model.shape, -1.0, 1.0), model.decoder, levels),
+        levels[0],
+    )
+    found = [each.log_weights(data.test.x[:4], seeds=range(4)) for each in (chain, steps)]
+    assert (found[0] - found[1]).abs().max() < 1e-3
+    assert chain.levels == 6
+
+
+def test_a_ladder_cannot_code_with_a_diffusion_prior() -> None:
+    model, data = small("ladder")
+    model.measure_scale(data.train.x[:100])
+    with pytest.raises(ValueError, match="no Markov chain"):
+        model.coding_chain((0, 5))

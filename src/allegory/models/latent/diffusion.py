@@ -24,10 +24,13 @@ from torch import Tensor
 from ...conditions import rows_of
 from ...data.spec import DataSpec
 from ...likelihood.bound import variational_bound
+from ...likelihood.codec import CodableModel
 from ...likelihood.decoder import Continuous
 from ...likelihood.dequantized_flow import FlowBound
 from ...likelihood.flow_ode import FlowSolver, flow_log_prob
 from ...likelihood.inference import Inference
+from ...likelihood.level_placement import NODES, node_levels
+from ...lookup import check_count
 from ...objectives.base import NeedsDecoder, Objective, objective_named
 from ...objectives.draws import normal_like
 from ...objectives.elbo import Elbo, check_finite_ends
@@ -40,9 +43,13 @@ from ...sampling.sampler import Sampler
 from ..as_hierarchy import step_levels, unroll
 from ..base import device_of, evaluating
 from ..denoiser_model import DenoiserModel
+from ..hierarchy import Hierarchy
 from ..latent_variable import LatentVariableModel
 from .scale import LatentScale
-from .steps import LatentSteps
+from .steps import LatentSteps, latent_chain
+
+_CODING_STEPS = 20
+"""Latents of the diffusion model in a coding chain, unless another number is asked for."""
 
 
 class LatentDiffusion(DenoiserModel):
@@ -252,10 +259,44 @@ class LatentDiffusion(DenoiserModel):
         check_finite_ends(self.denoiser.path)
         self.scale.check()
 
-        latents = DataSpec(self.shape, -1.0, 1.0)
         levels = step_levels(self.denoiser.path, steps)
-        chain = unroll(self.denoiser, latents, self.decoder, levels, condition)
+        chain = unroll(self.denoiser, self._latents(), self.decoder, levels, condition)
         return LatentSteps(self.autoencoder, self.scale, chain, levels[0])
+
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
+        """The model as a Markov chain of latents at these nodes, for bits-back coding.
+
+        Raises:
+            ValueError: for fewer than two nodes, and an autoencoder that is no Markov chain.
+        """
+        if nodes is None or len(nodes) < 2:
+            raise ValueError(f"nodes={nodes}: a diffusion model codes by two latents or more")
+        if not isinstance(self.autoencoder, Hierarchy):
+            raise ValueError(
+                f"autoencoder: a {type(self.autoencoder).__name__} is no Markov chain of latents, "
+                "and cannot code with a diffusion prior; train one with a VAE"
+            )
+
+        self.scale.check()
+        levels = node_levels(self.denoiser.path, nodes)
+        chain = unroll(self.denoiser, self._latents(), self.decoder, levels)
+        return latent_chain(self.autoencoder, self.scale, chain, levels[0])
+
+    def coding_nodes(
+        self, x0: Float[Tensor, "b *shape"], steps: int | None = None
+    ) -> tuple[int, ...]:
+        """Nodes at equal distances in log-SNR.
+
+        Args:
+            x0: some items; the nodes do not depend on them.
+            steps: the number of nodes; 20 for None.
+
+        Raises:
+            ValueError: for fewer than two steps, or more than there are nodes.
+        """
+        count = _CODING_STEPS if steps is None else steps
+        check_count("steps", count, 2, NODES)
+        return tuple(torch.linspace(0, NODES - 1, count).round().long().tolist())
 
     def log_weights(
         self,
@@ -318,6 +359,10 @@ class LatentDiffusion(DenoiserModel):
             z = self.scale.inverse(x0.to(device_of(self)))
             observed = self.autoencoder.generate(len(x0), draw, z)
             return self.spec.decode(observed.draw(draw(observed.mean)).cpu())
+
+    def _latents(self) -> DataSpec:
+        """What the scaled latents are."""
+        return DataSpec(self.shape, -1.0, 1.0)
 
     def _without_prior(self, encoded: Inference) -> Float[Tensor, " b"]:
         """-log p(x | z), the costs of the lower latents and -H(q(z | x)), in nats."""

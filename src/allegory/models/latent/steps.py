@@ -48,11 +48,8 @@ class LatentSteps(LatentVariableModel):
         *lower, top = encoded.latents
         above = self.chain.infer(self.scale(top.z), draw).latents
 
-        z_given_u = Gaussian(
-            self.scale.inverse(above[0].z / self.first.alpha),
-            self.scale.std * (self.first.sigma / self.first.alpha),
-        )
-        latent = Latent(top.z, top.q, z_given_u, free=False)
+        p = z_given_u(self.scale, self.first, above[0].z)
+        latent = Latent(top.z, top.q, p, free=False)
         return Inference(encoded.likelihood, (*lower, latent, *above))
 
     def generate(
@@ -68,3 +65,40 @@ class LatentSteps(LatentVariableModel):
         u_given_0 = self.chain.generate(count, draw, top)
         z = self.scale.inverse(u_given_0.draw(draw(u_given_0.mean)))
         return self.autoencoder.generate(count, draw, z)
+
+
+def latent_chain(
+    autoencoder: Hierarchy, scale: LatentScale, chain: Hierarchy, first: Level
+) -> Hierarchy:
+    """The same as a Markov chain, whose kernels coding can use.
+
+    Args:
+        autoencoder: a Markov chain of latents itself.
+        scale: from its top latent to u.
+        chain: the diffusion model of u with T steps.
+        first: the Level of u_0.
+    """
+    marginal, *transitions = chain.kernels_up
+
+    def noised(z: Tensor) -> Gaussian:
+        return marginal(scale(z))
+
+    def latent(u: Tensor) -> Gaussian:
+        return z_given_u(scale, first, u)
+
+    return Hierarchy(
+        autoencoder.spec,
+        [*autoencoder.kernels_up, noised, *transitions],
+        [*autoencoder.kernels_down, latent, *chain.kernels_down],
+        autoencoder.observe,
+        top=chain.top,
+        prior_std=chain.prior_std,
+    )
+
+
+def z_given_u(scale: LatentScale, first: Level, u: Float[Tensor, "b *shape"]) -> Gaussian:
+    """p(z_L | u_0 = u) at the Level of u_0, `first`, in the units of z_L."""
+    return Gaussian(
+        scale.inverse(u / first.alpha),
+        scale.std * (first.sigma / first.alpha),
+    )
