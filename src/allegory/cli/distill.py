@@ -22,9 +22,11 @@ class Distill:
 
     The student begins with the weights of RUN and sees the same data. progressive halves the steps
     of its teacher again and again, each student in DIR/halvings/STEPS and the last in DIR; flowmap
-    learns jumps between any two levels; consistency learns jumps to clean data, tuned on the data.
-    `allegory sample DIR` draws samples in so many steps. The student has no likelihood: that of RUN
-    is.
+    learns jumps between any two levels; consistency learns jumps to clean data, tuned on the data,
+    with a gap that is halved again and again, each student in DIR/gaps/GAP and the last in DIR.
+    The halvings, or the gaps, share the budget evenly; the figures are those of the last.
+    `allegory sample DIR` draws samples in so many steps. The student has no likelihood; ask RUN
+    for it. Methods compared: docs/few_steps.md.
     """
 
     folder: Annotated[str, arg(metavar="RUN")]
@@ -32,7 +34,7 @@ class Distill:
     out: Annotated[str | None, optional("DIR")] = None
     """Run folder of the student (RUN-4-steps if not given, for 4 steps)."""
     steps: int = 4
-    """Steps of the student, one evaluation of the network each."""
+    """Steps in which the student makes a sample, one evaluation of the network each."""
     method: str = "progressive"
     """progressive, flowmap or consistency; see the list below."""
     teacher_steps: Annotated[int | None, optional("INT")] = None
@@ -50,20 +52,24 @@ class Distill:
     each level, as consistency does.
     """
     spacing: Annotated[str | None, optional("NAME")] = None
-    """Where the steps lie, such as log_snr, angle or karras; by default as suits the solver."""
+    """Where the steps of the student lie, such as log_snr, angle or karras; by default as suits the
+    solver.
+    """
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W[:KEY=VALUE]")] = ()
     """A guide of the teacher, such as cfg:2 (1 is unguided), which the student learns: its samples
-    are guided and take one evaluation per step. Repeat it for several, the innermost first.
+    are guided and take one evaluation per step. Repeat it for several, the innermost first. Not
+    for consistency, which learns from the data.
     """
     largest_scale: Annotated[float | None, optional("FLOAT")] = None
     """Learn classifier-free guidance of every scale from 1 to this one, such as 4, as an input:
-    `sample --guide cfg:W` then takes one evaluation per step for any of them.
+    `sample --guide cfg:W` then takes one evaluation per step for any of them. Not for
+    consistency.
     """
     minutes: Annotated[float | None, optional("FLOAT")] = None
     """Train for so many minutes in all; by default as long as RUN was trained."""
     train_steps: Annotated[int | None, optional("INT")] = None
     """Train for so many steps of the optimizer in all. With --minutes too, what is spent first ends
-    a halving.
+    each halving or gap.
     """
     batch_size: Annotated[int | None, optional("INT")] = None
     """Items per batch; by default as in the training of RUN."""

@@ -102,7 +102,8 @@ def _sets(arrays: Arrays, declared: Declared) -> dict[str, RawItems]:
 
     if "train" not in sets:
         raise ValueError(
-            f"arrays {', '.join(sorted(arrays)) or 'none'}; name the one to learn from x"
+            f"arrays {', '.join(sorted(arrays)) or 'none'}; name the one to learn from x, and its "
+            "labels, if any, labels: numpy.savez(FILE, x=..., labels=...)"
         )
     return sets
 

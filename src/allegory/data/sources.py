@@ -221,12 +221,17 @@ def _path_source(place: str) -> tuple[Source, tuple[Path]]:
 
     if path.suffix == ".parquet" and not path.is_dir():
         return parquet, (path,)
+
     if path.is_dir():
         has_tables = any(file.suffix == ".parquet" for file in files_below(path).files)
         return parquet if has_tables else image_folder, (path,)
+
     if path.suffix not in (".npy", ".npz"):
+        is_csv = path.suffix.lower() == ".csv"
+        remedy = "; pandas.read_csv(FILE).to_parquet(...) converts it" if is_csv else ""
         raise ValueError(
             f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
+            f"{remedy}"
         )
 
     return array_file, (path,)

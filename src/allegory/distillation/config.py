@@ -151,9 +151,10 @@ class DistillConfig:
                     f"guide={self.guide!r} and largest_scale={self.largest_scale}; give one of them"
                 )
         if (self.guide or self.largest_scale) and self.method == "consistency":
+            name = "guide" if self.guide else "largest_scale"
             raise ValueError(
-                f"guide={self.guide or 'cfg'!r}: consistency tuning learns from the data, not from "
-                "a guided teacher; take method='progressive' or 'flowmap'"
+                f"{name}={getattr(self, name)!r}: consistency tuning learns from the data, not "
+                "from a guided teacher; take method='progressive' or 'flowmap'"
             )
 
     @property
@@ -165,7 +166,7 @@ class DistillConfig:
         """ValueError for a choice that is another method's."""
         if self.method != method:
             raise ValueError(
-                f"{name}={getattr(self, name)}: is of the method {method!r}; leave it out"
+                f"{name}={getattr(self, name)}: a choice of the method {method!r}; leave it out"
             )
 
     def _check_solver(self) -> None:

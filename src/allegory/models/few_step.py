@@ -132,7 +132,7 @@ class FlowMapModel(DenoiserModel):
         if method != "flow_map" or not fits:
             raise ValueError(
                 f"solver={solver}: this model was trained on jumps {JUMPS[self.jumps]}; leave the "
-                f"solver out, or give {own}"
+                f"solver out, or give {own} (in Python al.Sampler({own!r}, ...))"
             )
 
         if sampler.guide and self.denoiser.guided:

@@ -70,7 +70,9 @@ def distill(
         check_type(name, value, (str, os.PathLike), "the path of a run folder")
     if training is not None:
         check_type("training", training, TrainingConfig, "a TrainingConfig, or None")
+
     check_type("config", config or DistillConfig(), DistillConfig, "a DistillConfig, or None")
+
     teacher = Teacher.of(RunFolder.open(Path(run)))
     model = teacher.student(config or DistillConfig())
     whole = Distillation(teacher, Path(out), model, resume, overwrite)

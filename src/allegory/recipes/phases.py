@@ -62,6 +62,7 @@ class Phase:
             known = isinstance(teacher, FlowMap)
             first = teacher if known else MidpointMap(teacher)
             return Progressive(first, both.grid(teacher.path).levels)
+
         if chosen.method == "flowmap":
             return SelfDistillation(teacher, chosen.identity or "semigroup")
         return Consistency(teacher, chosen.gap)
