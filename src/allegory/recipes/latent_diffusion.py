@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..data import DataSpec
 from ..lookup import pick
-from ..models import Denoiser
+from ..models import Denoiser, LadderConfig, VAEConfig
 from ..models.latent import LatentDiffusion, PictureAutoencoderConfig
 from ..networks import NetworkConfig
 from ..objectives import objective_named
@@ -42,7 +42,7 @@ class LatentDiffusionConfig:
             joint training.
     """
 
-    autoencoder: ModelConfig
+    autoencoder: VAEConfig | LadderConfig | PictureAutoencoderConfig
     network: NetworkConfig
     path: PathConfig = field(default_factory=lambda: PathConfig("linear", start=8.0, end=-6.0))
     target: str = "edm"
