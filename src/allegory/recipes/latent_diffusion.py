@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -94,15 +93,9 @@ class LatentDiffusionConfig:
         """A new model for data with this spec, whose latents have no scale yet.
 
         Raises:
-            ValueError: where model and data do not fit, and for an autoencoder without latents.
+            ValueError: where model and data do not fit.
         """
-        autoencoder: Any = self.autoencoder.build(spec)
-        if not hasattr(autoencoder, "top"):
-            raise ValueError(
-                f"autoencoder: a {type(autoencoder).__name__} has no latents; give a VAEConfig, a "
-                "LadderConfig or a PictureAutoencoderConfig"
-            )
-
+        autoencoder = self.autoencoder.build(spec)
         network = self.network.build(tuple(autoencoder.top), spec.given)
         denoiser = Denoiser(network, self.path.build(), self.target, data_std=1.0)
         return LatentDiffusion(
