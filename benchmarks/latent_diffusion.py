@@ -158,7 +158,7 @@ class Pixels:
         out = self.place / f"{self.name}-{recipe}"
         if not (out / "run.json").exists():
             run = recipe_named(recipe, self.data)
-            training = replace(run.training, minutes=minutes, precision="float32")
+            training = replace(run.training, minutes=minutes)
             execute(replace(run, training=training), out)
         return out
 
