@@ -163,3 +163,36 @@ def test_bad_input(path):
             SelfDistillation(diagonal=wrong)
     with pytest.raises(ValueError, match="gap"):
         Consistency(gap=0.0)
+
+
+def test_progressive_weighs_the_error_of_v_by_the_larger_of_signal_and_noise():
+    """max(SNR, 1) |error of x0|^2 with error of x0 = sigma error of V (Salimans & Ho, section 4)."""
+    path = Path(LinearLogSNR(8.0, -6.0))
+    student = Perturbed(path)
+    with torch.no_grad():
+        student.weights += 0.3
+    for t in (0.9, 0.55, 0.2):
+        levels = path.levels([t, t / 2, 0.0])
+        losses = [
+            Progressive(student.exact, levels, weight)(
+                student, items(20, 0), None, torch.Generator().manual_seed(0)
+            )
+            for weight in ("truncated", "snr+1")
+        ]
+        wanted = max(float(levels[0].alpha) ** 2, float(levels[0].sigma) ** 2)
+        assert (losses[0] / losses[1] - wanted).abs().max() < 1e-9
+
+
+def test_consistency_has_a_limit_as_its_gap_falls():
+    """The loss tends to the squared slope of the clean end along the flow."""
+    path = Path(LinearLogSNR(8.0, -6.0))
+    student = Perturbed(path)
+    with torch.no_grad():
+        student.weights += 0.3
+    losses = [
+        Consistency(None, gap)(student, items(500, 0), None, torch.Generator().manual_seed(0))
+        for gap in (1 / 64, 1 / 128)
+    ]
+    inner = slice(50, 450)
+    ratio = losses[1][inner].mean() / losses[0][inner].mean()
+    assert 0.9 < ratio < 1.1

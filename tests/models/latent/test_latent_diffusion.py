@@ -440,3 +440,17 @@ def test_a_ladder_cannot_code_with_a_diffusion_prior() -> None:
     model.measure_scale(data.train.x[:100])
     with pytest.raises(ValueError, match="no Markov chain"):
         model.coding_chain((0, 5))
+
+
+def test_the_weight_of_the_divergence_is_in_the_loss_and_not_in_the_bound() -> None:
+    data = al.load("digits")
+    losses, bounds = [], []
+    for weight in (1.0, 0.5, 0.0):
+        torch.manual_seed(0)
+        model = PictureAutoencoderConfig(2, (8, 8), kl_weight=weight).build(data.spec)
+        generator = torch.Generator().manual_seed(0)
+        losses.append(model.loss((data.test.x[:20], None), generator))
+        bounds.append(model.bound(data.test.x[:20]).total)
+    assert (losses[0] - losses[2]).min() > 0
+    assert (losses[1] - (losses[0] + losses[2]) / 2).abs().max() < 1e-5
+    assert torch.equal(bounds[0], bounds[1])
