@@ -166,7 +166,7 @@ def test_bad_input(path):
 
 
 def test_progressive_weighs_the_error_of_v_by_the_larger_of_signal_and_noise():
-    """max(SNR, 1) |error of x0|^2 with error of x0 = sigma error of V (Salimans & Ho, section 4)."""
+    """max(SNR, 1) |error of x0|^2 where that of x0 is sigma times that of V (Salimans & Ho)."""
     path = Path(LinearLogSNR(8.0, -6.0))
     student = Perturbed(path)
     with torch.no_grad():
