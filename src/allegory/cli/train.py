@@ -13,7 +13,13 @@ from ..launch import missing_processes
 from . import tables
 from .imports import errors_of, file_and_function, recipe_in
 from .options import optional
-from .train_report import device_line, printed_once, remarks, validation_figures
+from .train_report import (
+    device_line,
+    memory_line,
+    printed_once,
+    remarks,
+    validation_figures,
+)
 
 if TYPE_CHECKING:
     from ..recipes import Run
@@ -247,6 +253,7 @@ class Training:
                 Destination(options.folder, options.resume, options.overwrite),
                 initial=None if options.from_run is None else Path(options.from_run),
                 callbacks=[printed_once(device_line(self.settings.training)), show],
+                on_built=lambda built: tables.remark(memory_line(built)),
             )
 
         figures: dict[str, object] = {

@@ -9,6 +9,7 @@ from . import tables
 
 if TYPE_CHECKING:
     from ..recipes import Run
+    from ..recipes.execute import Built
     from ..training import Callback, Progress, Result, TrainingConfig
 
 _FEW_STEPS = 0.8
@@ -29,6 +30,21 @@ def device_line(training: TrainingConfig) -> str:
     count = process_count()
     processes = f", in {count} processes" if count > 1 else ""
     return f"training in {described(training, torch_device(training.device))}{processes}"
+
+
+def memory_line(built: Built) -> str:
+    """What a step of training takes, in one line.
+
+    Args:
+        built: the run with its model and data.
+    """
+    from ..data.memory import free_memory, gigabytes
+
+    size, free = built.training_bytes, free_memory()
+    line = f"a step takes about {gigabytes(size)} of memory"
+    if free is not None and size > free:
+        line += f", and {gigabytes(free)} are free: give a smaller --training.batch_size"
+    return line
 
 
 def printed_once(text: str) -> Callback:

@@ -22,7 +22,7 @@ def check_memory(size: int, what: str, remedy: str) -> None:
     free = free_memory()
     if free is not None and size > free / 2:
         raise ValueError(
-            f"{what} take {_gigabytes(size)}, more than half of the {_gigabytes(free)} of memory "
+            f"{what} take {gigabytes(size)}, more than half of the {gigabytes(free)} of memory "
             f"that are free; {remedy}"
         )
 
@@ -56,7 +56,7 @@ def _of_the_container() -> int | None:
         return None
 
 
-def _gigabytes(size: int) -> str:
+def gigabytes(size: int) -> str:
     """A size in the unit of people; the digits of a size that no float holds are counted."""
     if size >= 10**18:
         return f"about 10^{len(str(size)) - 1} bytes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import nn
 from ..data import Dataset, load
 from ..training import Callback, Processes, Result, load_weights, train
 from ..training.checkpoint import state_weights
+from ..training.memory import training_bytes
 from .config import Run
 from .destination import Destination, OpenDestination
 from .differences import check_same_kind, with_model_of
@@ -26,6 +27,7 @@ def execute(
     *,
     initial: Path | None = None,
     callbacks: Sequence[Callback] = (),
+    on_built: Callable[[Built], None] | None = None,
 ) -> tuple[RunFolder, Result]:
     """Train the run in a folder, or continue what is there.
 
@@ -37,6 +39,7 @@ def execute(
             or replace the run that is there.
         initial: another run whose weights training starts from; None: random weights.
         callbacks: called at each report.
+        on_built: called with each stage before it is trained.
 
     Returns:
         The folder, and what training returns.
@@ -52,19 +55,26 @@ def execute(
     out = out if stage is None else stage.second
 
     with out.opened(processes, initial) as opened:
-        first = None if stage is None or opened.is_resumed else _first(stage, callbacks)
+        is_first = stage is not None and not opened.is_resumed
+        first = _first(stage, callbacks, on_built) if stage and is_first else None
         built = processes.every(lambda: _built(run, opened, first))
+        if on_built is not None:
+            on_built(built)
         result = train_in(opened, built, processes, callbacks)
     run, spec = built.run, built.dataset.spec
     return RunFolder(out.path, run, spec, fingerprint=built.dataset.fingerprint), result
 
 
-def _first(stage: FirstStage, callbacks: Sequence[Callback]) -> Path:
+def _first(
+    stage: FirstStage,
+    callbacks: Sequence[Callback],
+    on_built: Callable[[Built], None] | None,
+) -> Path:
     """The folder of the first stage, trained."""
     stage.clear()
     stage.check()
     if not stage.is_finished:
-        execute(stage.run, stage.destination, callbacks=callbacks)
+        execute(stage.run, stage.destination, callbacks=callbacks, on_built=on_built)
     return stage.path
 
 
@@ -81,6 +91,13 @@ class Built:
     run: Run
     model: nn.Module
     dataset: Dataset
+
+    @property
+    def training_bytes(self) -> int:
+        """An estimate of the memory of a training step, in bytes."""
+        training = self.run.training
+        some = next(self.dataset.batches(2, training.seed))
+        return training_bytes(self.model, some, training.batch_size)
 
 
 def _built(run: Run, out: OpenDestination, first: Path | None = None) -> Built:
