@@ -270,6 +270,10 @@ class InLatentSpace(HasTrajectory, Protocol):
         """The clean latents of raw items `x`, as the denoiser sees them, drawn by `seeds`."""
         ...
 
+    def mean_latents(self, x: Tensor) -> Tensor:
+        """The mean of the clean latent of each of the raw items `x`, as the denoiser sees it."""
+        ...
+
     def mean_items(self, x0: Tensor) -> Tensor:
         """E[x | u] of clean latents `x0`, in raw units, with a gradient."""
         ...

@@ -65,7 +65,7 @@ def _trajectory(model: InLatentSpace, dataset: Dataset, seeds: Sequence[int]) ->
 
 
 def _interpolation(model: InLatentSpace, dataset: Dataset) -> Section:
-    u = model.encode(dataset.test.x[: 2 * _ITEMS].to(device_of(model)))
+    u = model.mean_latents(dataset.test.x[: 2 * _ITEMS].to(device_of(model)))
     weights = torch.linspace(0, 1, _COLUMNS).tolist()
     between = [_shown(model, slerp(u[:_ITEMS], u[_ITEMS:], weight)) for weight in weights]
     ends = [model.spec.encode(dataset.test.x[part]) for part in (slice(_ITEMS), _second())]
@@ -88,7 +88,7 @@ def _second() -> slice:
 def _traversal(model: InLatentSpace, dataset: Dataset) -> Section:
     """Along the axes of largest variance of the latents of test items."""
     some = subset(dataset.test, 1000).x.to(device_of(model))
-    u = model.encode(some)
+    u = model.mean_latents(some)
     flat = u.flatten(1)
     centred = flat - flat.mean(0)
 
@@ -116,10 +116,10 @@ def _traversal(model: InLatentSpace, dataset: Dataset) -> Section:
 def _neighbours(model: InLatentSpace, dataset: Dataset) -> Section:
     device = device_of(model)
     train = subset(dataset.train, _SEARCHED).x
-    index = model.encode(train.to(device)).flatten(1)
+    index = model.mean_latents(train.to(device)).flatten(1)
     test = dataset.test.x[:_ITEMS]
 
-    found = torch.cdist(model.encode(test.to(device)).flatten(1), index)
+    found = torch.cdist(model.mean_latents(test.to(device)).flatten(1), index)
     near = found.topk(min(_NEAREST, len(train)), largest=False).indices.cpu()
     columns = [model.spec.encode(train[near[:, k]]) for k in range(near.shape[1])]
     names = ["item", *map(str, range(1, near.shape[1] + 1))]

@@ -454,3 +454,12 @@ def test_the_weight_of_the_divergence_is_in_the_loss_and_not_in_the_bound() -> N
     assert (losses[0] - losses[2]).min() > 0
     assert (losses[1] - (losses[0] + losses[2]) / 2).abs().max() < 1e-5
     assert torch.equal(bounds[0], bounds[1])
+
+
+def test_mean_latents_are_the_mean_of_draws() -> None:
+    model, data = small("vae")
+    model.measure_scale(data.train.x[:200])
+    one = data.test.x[:1]
+    draws = model.encode(one.expand(4000, 1, 8, 8), range(4000))
+    error = draws.std(0) / math.sqrt(4000)
+    assert ((draws.mean(0) - model.mean_latents(one)[0]).abs() < 4.5 * error).all()

@@ -332,6 +332,17 @@ class LatentDiffusion(DenoiserModel):
             u: Tensor = self.scale(self._drawn(x, seeds).latents[-1].z)
         return u
 
+    @torch.no_grad()
+    def mean_latents(self, x: Shaped[Tensor, "b *shape"]) -> Float[Tensor, "b *latent"]:
+        """The scaled means of q(z | x) of raw items `x`.
+
+        Lower latents of the autoencoder are at their means.
+        """
+        self.spec.check(x)
+        with evaluating(self):
+            u: Tensor = self.scale(self._infer(x, torch.zeros_like).latents[-1].z)
+        return u
+
     def mean_items(self, x0: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *item"]:
         """E[x | u] of scaled latents `x0` in raw units, with a gradient.
 
