@@ -149,6 +149,25 @@ class LogisticMixture(Table):
         """The sum over i of log p(x0_i | z) for items `x0`, in nats."""
         return self._log_bins(x0).flatten(1).sum(1)
 
+    def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """The level nearest to a draw of the continuous mixture.
+
+        Phi(noise) chooses a component, and where it lies between the bounds of that component
+        is uniform again: the quantile of the logistic density there.
+        """
+        uniform = torch.special.ndtr(noise.double())[:, None]
+        weights = self.weights.double().softmax(1)
+        ends = weights.cumsum(1)
+        chosen = (ends[:, :-1] < uniform).sum(1, keepdim=True)
+
+        def of_chosen(values: Tensor) -> Tensor:
+            return values.double().gather(1, chosen)
+
+        within = (uniform - of_chosen(ends - weights)) / of_chosen(weights)
+        x = of_chosen(self.means) + of_chosen(self.log_scales).exp() * within.logit(1e-15)
+        index = level_index(x[:, 0], self.levels)
+        return (index * (2 / (self.levels - 1)) - 1).to(noise)
+
     def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """log of the mixture's mass in the bin of each number.
 
