@@ -7,7 +7,8 @@
 `binary`: nats of binarized MNIST (2,000 test images; importance-weighted: 500 of them, 50 draws of
 the latents) of a VAE that was trained for 2 M minutes of one core, of the same VAE after M minutes
 with a diffusion prior of M minutes, and of both trained jointly for the second M minutes. The prior
-has at most a fifth of the weights of the VAE. Differences are by image, with standard errors.
+has at most a fifth of the weights of the VAE, whose latent is a vector of 32 numbers or, with
+`--latent picture`, a picture of 4x7x7. Differences are by image, with standard errors.
 
 `pixels`: M minutes of the pixel recipe `mnist` beside M/2 + M/2 minutes of the recipe
 `mnist_latent`: bits/dim of 500 test images, the Fréchet distance of the pixels of 2,000 samples
@@ -33,7 +34,8 @@ from allegory.data import load
 from allegory.data.places import with_option
 from allegory.evaluation.distances import frechet
 from allegory.models import VAEConfig
-from allegory.networks import MLPConfig
+from allegory.models.latent import PictureAutoencoderConfig
+from allegory.networks import MLPConfig, UNetConfig
 from allegory.process.bound import estimate
 from allegory.recipes import LatentDiffusionConfig, PathConfig, Run, RunFolder, execute
 from allegory.recipes.registry import recipe_named
@@ -51,9 +53,17 @@ VAE_TRAINING = TrainingConfig(
     minutes=1.0, batch_size=64, optimizer="muon", learning_rate=4e-2, ema=0.999
 )
 PRIOR_TRAINING = TrainingConfig(minutes=1.0, batch_size=256, learning_rate=1e-3, ema=0.999)
-PRIOR = LatentDiffusionConfig(
-    VAE, MLPConfig(width=72, depth=3), PathConfig("linear", start=8.0, end=-6.0), objective="elbo"
-)
+PATH = PathConfig("linear", start=8.0, end=-6.0)
+PRIORS = {
+    "vector": LatentDiffusionConfig(VAE, MLPConfig(width=72, depth=3), PATH, objective="elbo"),
+    "picture": LatentDiffusionConfig(
+        PictureAutoencoderConfig(latent_channels=4, channels=(48, 96)),
+        UNetConfig(28, multipliers=(1,), blocks=1, attention=(7,)),
+        PATH,
+        objective="elbo",
+    ),
+}
+"""With a latent of 32 numbers, and of 4x7x7."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +74,18 @@ class Binary:
         data: where MNIST is.
         place: a folder for the runs.
         minutes: of each half of the training.
+        latent: "vector" or "picture".
     """
 
     data: str
     place: Path
     minutes: float
+    latent: str = "vector"
+
+    @property
+    def config(self) -> LatentDiffusionConfig:
+        """The VAE and its prior."""
+        return PRIORS[self.latent]
 
     @cached_property
     def source(self) -> str:
@@ -85,7 +102,7 @@ class Binary:
         out = self.place / name
         if not (out / "best.safetensors").exists():
             training = replace(VAE_TRAINING, minutes=minutes)
-            execute(Run("vae", self.source, VAE, training), out)
+            execute(Run("vae", self.source, self.config.autoencoder, training), out)
         return out
 
     def prior(self, name: str, joint: bool) -> Path:
@@ -103,7 +120,7 @@ class Binary:
             learning_rate=5e-4 if joint else PRIOR_TRAINING.learning_rate,
             batch_size=64 if joint else PRIOR_TRAINING.batch_size,
         )
-        execute(Run("latent", self.source, replace(PRIOR, joint=joint), training), out)
+        execute(Run("latent", self.source, replace(self.config, joint=joint), training), out)
         return out
 
     def nats(self, out: Path) -> Tensor:
@@ -127,7 +144,7 @@ class Binary:
 
     def measured(self) -> None:
         """Fill the rows."""
-        section = f"binarized MNIST, {2 * self.minutes:g} minutes of one core"
+        section = f"binarized MNIST, latent {self.latent}, {2 * self.minutes:g} minutes of one core"
         whole = self.vae("whole", 2 * self.minutes)
         ROWS.fill(section, "VAE, normal prior", partial(self.row, whole, None))
         half = self.vae("half", self.minutes)
@@ -216,6 +233,7 @@ def main() -> None:
     parser.add_argument("--data", default="hub:ylecun/mnist", help="where the images are")
     parser.add_argument("--name", default="mnist", help="of the data, for the results")
     parser.add_argument("--place", type=Path, help="a folder for the runs; a new one if not given")
+    parser.add_argument("--latent", choices=PRIORS, default="vector", help="for binary")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--table", action="store_true", help="print the results in Markdown")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -227,7 +245,7 @@ def main() -> None:
         return
     place = arguments.place or Path(tempfile.mkdtemp())
     if arguments.part == "binary":
-        Binary(arguments.data, place, arguments.minutes).measured()
+        Binary(arguments.data, place, arguments.minutes, arguments.latent).measured()
     else:
         Pixels(arguments.name, arguments.data, place, arguments.minutes).measured()
 
