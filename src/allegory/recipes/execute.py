@@ -56,9 +56,9 @@ def execute(
 
     with out.opened(processes, initial) as opened:
         is_first = stage is not None and not opened.is_resumed
-        first = _first(stage, callbacks, on_built) if stage and is_first else None
+        first = _first(stage, processes, callbacks, on_built) if stage and is_first else None
         built = processes.every(lambda: _built(run, opened, first))
-        if on_built is not None:
+        if on_built is not None and processes.rank == 0:
             on_built(built)
         result = train_in(opened, built, processes, callbacks)
     run, spec = built.run, built.dataset.spec
@@ -67,12 +67,13 @@ def execute(
 
 def _first(
     stage: FirstStage,
+    processes: Processes,
     callbacks: Sequence[Callback],
     on_built: Callable[[Built], None] | None,
 ) -> Path:
     """The folder of the first stage, trained."""
-    stage.clear()
-    stage.check()
+    processes.first(stage.clear)
+    processes.every(stage.check)
     if not stage.is_finished:
         execute(stage.run, stage.destination, callbacks=callbacks, on_built=on_built)
     return stage.path
