@@ -55,7 +55,9 @@ VAE_TRAINING = TrainingConfig(
 PRIOR_TRAINING = TrainingConfig(minutes=1.0, batch_size=256, learning_rate=1e-3, ema=0.999)
 PATH = PathConfig("linear", start=8.0, end=-6.0)
 PRIORS = {
-    "vector": LatentDiffusionConfig(VAE, MLPConfig(width=72, depth=3), PATH, objective="elbo"),
+    "vector": LatentDiffusionConfig(
+        VAE, MLPConfig(width=72, depth=3), PATH, objective="elbo", draws=8
+    ),
     "picture": LatentDiffusionConfig(
         PictureAutoencoderConfig(latent_channels=4, channels=(48, 96)),
         UNetConfig(28, multipliers=(1,), blocks=1, attention=(7,)),

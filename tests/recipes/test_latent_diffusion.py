@@ -159,6 +159,7 @@ def test_recipes_fit_their_images(name: str) -> None:
     ("changes", "message"),
     [
         ({"first_stage": 0.0}, "first_stage"),
+        ({"draws": 0}, "draws"),
         ({"target": "nothing"}, "target"),
         ({"joint": True}, "objective='elbo'"),
     ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ..data import DataSpec
-from ..lookup import pick
+from ..lookup import check_count, pick
 from ..models import Denoiser, LadderConfig, VAEConfig
 from ..models.latent import LatentDiffusion, PictureAutoencoderConfig
 from ..networks import NetworkConfig
@@ -34,6 +34,8 @@ class LatentDiffusionConfig:
         objective: name of the training objective of the denoiser; "elbo" for joint training.
         condition_dropout: fraction of training items whose condition is hidden.
         joint: whether the second stage trains the autoencoder as well, by the bound (LSGM).
+        draws: of time and noise for each latent of a training batch, which is encoded once: more
+            where the denoiser is cheap beside the encoder.
         first_stage: the budget of the autoencoder, as a multiple of that of the run.
 
     Raises:
@@ -48,11 +50,13 @@ class LatentDiffusionConfig:
     objective: str = "edm"
     condition_dropout: float = 0.1
     joint: bool = False
+    draws: int = 1
     first_stage: float = 1.0
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys(TARGETS))
         objective_named(self.objective)
+        check_count("draws", self.draws, 1, 1000)
         if not 0 < self.first_stage < float("inf"):
             raise ValueError(f"first_stage={self.first_stage}; give a positive number")
         if self.joint and self.objective != "elbo":
@@ -98,9 +102,11 @@ class LatentDiffusionConfig:
         autoencoder = self.autoencoder.build(spec)
         network = self.network.build(tuple(autoencoder.top), spec.given)
         denoiser = Denoiser(network, self.path.build(), self.target, data_std=1.0)
-        return LatentDiffusion(
+        model = LatentDiffusion(
             autoencoder, denoiser, self.objective, self.condition_dropout, self.joint
         )
+        model.draws = self.draws
+        return model
 
 
 MODELS.register(

@@ -463,3 +463,18 @@ def test_mean_latents_are_the_mean_of_draws() -> None:
     draws = model.encode(one.expand(4000, 1, 8, 8), range(4000))
     error = draws.std(0) / math.sqrt(4000)
     assert ((draws.mean(0) - model.mean_latents(one)[0]).abs() < 4.5 * error).all()
+
+
+def test_more_draws_of_noise_have_the_same_mean_and_less_variance() -> None:
+    model, data = small("vae", objective="elbo", condition_dropout=0.5)
+    model.measure_scale(data.train.x[:200])
+    items = data.train.x[:1].expand(3000, 1, 8, 8), torch.zeros(3000, dtype=torch.int64)
+    losses = []
+    for draws in (1, 8):
+        model.draws = draws
+        with torch.no_grad():
+            losses.append(model.loss(items, torch.Generator().manual_seed(draws)))
+    assert losses[1].shape == (3000,)
+    error = losses[0].std() / math.sqrt(3000)
+    assert abs(losses[0].mean() - losses[1].mean()) < 5 * error
+    assert losses[1].std() < 0.6 * losses[0].std()

@@ -64,9 +64,11 @@ class LatentDiffusion(DenoiserModel):
         joint: whether the autoencoder is trained as well.
 
     Raises:
-        ValueError: for another objective of joint training, a latent that is no vector or picture,
-            and what the objective refuses.
+        ValueError: for another objective of joint training, and what the objective refuses.
     """
+
+    draws: int = 1
+    """Of time and noise for each latent of a training batch, which is encoded once."""
 
     def __init__(
         self,
@@ -144,14 +146,22 @@ class LatentDiffusion(DenoiserModel):
             encoded = self._infer(raw, lambda like: normal_like(like, generator))
             u = self.scale(encoded.latents[-1].z)
 
-        condition = self._drop(given, generator)
-        prior = self.objective(self.denoiser, u, condition, generator)
+        prior = self._prior_loss(u, given, generator)
         if not self.joint:
             return prior
 
         nats = prior * u[0].numel() * math.log(2) - self.scale.log_scale
         loss: Tensor = (nats + self._without_prior(encoded)) / (self.spec.dims * math.log(2))
         return loss
+
+    def _prior_loss(self, u: Tensor, given: Tensor | None, generator: torch.Generator) -> Tensor:
+        """The loss of the denoiser for each latent, the mean over `draws` of time and noise."""
+        rows = None if given is None else given.repeat(self.draws, *[1] * (given.ndim - 1))
+        repeated = u.repeat(self.draws, *[1] * (u.ndim - 1))
+        condition = self._drop(rows, generator)
+
+        losses: Tensor = self.objective(self.denoiser, repeated, condition, generator)
+        return losses.view(self.draws, len(u)).mean(0)
 
     @torch.no_grad()
     def bound(
