@@ -164,7 +164,7 @@ class LatentVariableModel(nn.Module, ABC):
             for done, (some, _) in enumerate(parts, start=1):
                 draw = Noise(some, self.spec.shape, Stream.START).draw
                 observation = self.generate(len(some), draw)
-                drawn = observation.draw(draw(observation.mean))
+                drawn = observation.draw(draw(self._blank_items(len(some))))
                 samples.append(self.spec.decode(check_samples(drawn, "one draw")).cpu())
                 if on_step is not None:
                     on_step(done, len(parts))
@@ -196,6 +196,11 @@ class LatentVariableModel(nn.Module, ABC):
         x0 = self.spec.encode(raw)
         own = next((parameter.dtype for parameter in self.parameters()), x0.dtype)
         return x0.to(own)
+
+    def _blank_items(self, count: int) -> Tensor:
+        """Zeros like items in model space, where the model is."""
+        own = next(self.parameters(), torch.zeros(()))
+        return own.new_zeros(count, *self.spec.shape)
 
     def _latent_weight(self) -> float | Tensor:
         """The weight of the latents' costs in the loss, 1 in eval mode; one more step is counted in

@@ -379,7 +379,8 @@ class LatentDiffusion(DenoiserModel):
             draw = Noise(seeds, self.spec.shape, Stream.LATENTS).draw
             z = self.scale.inverse(x0.to(device_of(self)))
             observed = self.autoencoder.generate(len(x0), draw, z)
-            return self.spec.decode(observed.draw(draw(observed.mean)).cpu())
+            noise = draw(z.new_empty(len(x0), *self.spec.shape))
+            return self.spec.decode(observed.draw(noise).cpu())
 
     def _latents(self) -> DataSpec:
         """What the scaled latents are."""
