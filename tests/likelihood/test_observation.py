@@ -52,19 +52,17 @@ def test_tables_sum_to_one_and_agree_with_log_prob(name):
 @pytest.mark.parametrize("name", MAKE)
 def test_draws_have_the_probabilities_of_the_table(name):
     """Inverse of the distribution function: the noise is one normal number a number, each level as
-    often as it should, to within one draw for each component that the noise chooses from.
+    often as it should.
     """
     make, count = MAKE[name]
     observation = make()
-    n, pieces = 1000, observation.weights.shape[1] if name == "mixture" else 1
+    n = 1000
     middles = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
     found = torch.stack([observation.draw(u.expand(4, *SHAPE)) for u in middles])
     for k in range(count):
         share = (level_index(found, count) == k).double().mean(0)
-        torch.testing.assert_close(
-            share, observation.log_pmf[..., k].exp(), rtol=0, atol=1.01 * pieces / n
-        )
-    torch.testing.assert_close(found.mean(0), observation.mean, rtol=0, atol=4 * pieces / n)
+        torch.testing.assert_close(share, observation.log_pmf[..., k].exp(), rtol=0, atol=1.01 / n)
+    torch.testing.assert_close(found.mean(0), observation.mean, rtol=0, atol=4 / n)
 
 
 def test_the_logistic_mixture_is_that_of_its_definition():
@@ -124,18 +122,17 @@ def test_a_density_counts_the_units_of_the_data():
     assert math.isclose(data.log_scale, -2 * math.log(4))
 
 
-def test_draws_of_a_logistic_mixture_have_its_probabilities():
+def test_draws_of_a_logistic_mixture_of_many_levels_have_its_probabilities():
     torch.manual_seed(3)
     parts = torch.randn(3, 1, 5, 2)
-    one = LogisticMixture(parts[0], parts[1], parts[2] - 1, 9)
+    one = LogisticMixture(parts[0], parts[1], parts[2] - 1, 65)
     count = 200_000
     many = LogisticMixture(
-        *(part.expand(count, 5, 2) for part in (one.weights, one.means, one.log_scales)), 9
+        *(part.expand(count, 5, 2) for part in (one.weights, one.means, one.log_scales)), 65
     )
-    drawn = many.draw(torch.randn(count, 2))
-    index = ((drawn + 1) * 4).round().long()
+    index = ((many.draw(torch.randn(count, 2)) + 1) * 32).round().long()
     wanted = one.log_pmf[0].exp()
     for place in range(2):
-        found = torch.bincount(index[:, place], minlength=9) / count
+        found = torch.bincount(index[:, place], minlength=65) / count
         error = (wanted[place] * (1 - wanted[place]) / count).sqrt()
-        assert ((found - wanted[place]).abs() < 4.5 * error + 1e-6).all()
+        assert ((found - wanted[place]).abs() < 4.5 * error + 1e-5).all()

@@ -15,8 +15,8 @@ from .imports import errors_of, file_and_function, recipe_in
 from .options import optional
 from .train_report import (
     device_line,
-    memory_line,
     printed_once,
+    remark_memory,
     remarks,
     validation_figures,
 )
@@ -253,7 +253,7 @@ class Training:
                 Destination(options.folder, options.resume, options.overwrite),
                 initial=None if options.from_run is None else Path(options.from_run),
                 callbacks=[printed_once(device_line(self.settings.training)), show],
-                on_built=lambda built: tables.remark(memory_line(built)),
+                on_built=remark_memory,
             )
 
         figures: dict[str, object] = {

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..recipes.execute import Built
     from ..training import Callback, Progress, Result, TrainingConfig
 
+_MUCH = 10**9
+"""Bytes of memory that are worth a line."""
 _FEW_STEPS = 0.8
 """Fraction of the expected number of steps below which a run gets a remark."""
 
@@ -32,8 +34,8 @@ def device_line(training: TrainingConfig) -> str:
     return f"training in {described(training, torch_device(training.device))}{processes}"
 
 
-def memory_line(built: Built) -> str:
-    """What a step of training takes, in one line.
+def memory_line(built: Built) -> str | None:
+    """What a step of training takes, in one line; None for less than a gigabyte.
 
     Args:
         built: the run with its model and data.
@@ -41,10 +43,18 @@ def memory_line(built: Built) -> str:
     from ..data.memory import free_memory, gigabytes
 
     size, free = built.training_bytes, free_memory()
+    if size < _MUCH:
+        return None
     line = f"a step takes about {gigabytes(size)} of memory"
     if free is not None and size > free:
         line += f", and {gigabytes(free)} are free: give a smaller --training.batch_size"
     return line
+
+
+def remark_memory(built: Built) -> None:
+    """Print what a step of training of `built` takes, where that is much."""
+    if line := memory_line(built):
+        tables.remark(line)
 
 
 def printed_once(text: str) -> Callback:

@@ -30,6 +30,9 @@ from torch.nn.functional import logsigmoid, softplus
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
 
+_FEW_LEVELS = 32
+"""Up to which the probabilities of all levels cost little."""
+
 
 @runtime_checkable
 class Discrete(Observation, Protocol):
@@ -150,11 +153,14 @@ class LogisticMixture(Table):
         return self._log_bins(x0).flatten(1).sum(1)
 
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """The level nearest to a draw of the continuous mixture.
+        """The level nearest to a draw of the continuous mixture; of few levels, as of any table.
 
         Phi(noise) chooses a component, and where it lies between the bounds of that component
         is uniform again: the quantile of the logistic density there.
         """
+        if self.levels <= _FEW_LEVELS:
+            return super().draw(noise)
+
         uniform = torch.special.ndtr(noise.double())[:, None]
         weights = self.weights.double().softmax(1)
         ends = weights.cumsum(1)
