@@ -189,6 +189,15 @@ class DenoiserModel(nn.Module):
 
         return torch.cat(samples)
 
+    def _rows(self, condition: Any, count: int) -> Tensor | None:
+        """The rows of the condition of `count` items."""
+        return rows_of(condition, count, self.spec.given)
+
+    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
+        """The rows of the condition of the items of x, where x is."""
+        rows = self._rows(condition, len(x))
+        return None if rows is None else rows.to(x.device)
+
     def _drop(self, rows: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """The rows as in training, hidden with probability `condition_dropout`."""
         if rows is None:

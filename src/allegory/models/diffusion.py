@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ..conditions import rows_of
 from ..data.spec import DataSpec
 from ..likelihood.bound import variational_bound
 from ..likelihood.codec import CodableModel
@@ -230,12 +229,3 @@ class VDM(DenoiserModel):
 
     def _coding(self) -> CodingChain:
         return CodingChain(self.denoiser, self.spec, self.decoder)
-
-    def _rows(self, condition: Any, count: int) -> Tensor | None:
-        """The rows of the condition of `count` items."""
-        return rows_of(condition, count, self.spec.given)
-
-    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
-        """The rows of the condition of the items of x, where x is."""
-        rows = self._rows(condition, len(x))
-        return None if rows is None else rows.to(x.device)

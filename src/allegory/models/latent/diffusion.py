@@ -5,7 +5,7 @@ a bound of log p(x) (Vahdat et al. 2021).
     log p(z) >= the bound of a diffusion model of u = (z - mean)/std, plus log |du/dz|
 
 z is the last latent of the autoencoder, its top; the prior N(0, I) of that latent is what the
-diffusion model replaces. In two stages the autoencoder is trained first, and then stays as it is.
+diffusion model replaces. In two stages the autoencoder is trained first, and is then frozen.
 Jointly (LSGM), all parts are trained by the bound. A denoiser with the target "edm" and data_std 1
 begins as the optimal one for N(0, I): D(u_t) = alpha_t u_t on a variance-preserving path, so the
 joint model begins as its autoencoder, which LSGM has from its mixing of a normal prior.
@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ...conditions import rows_of
 from ...data.spec import DataSpec
 from ...likelihood.bound import variational_bound
 from ...likelihood.codec import CodableModel
@@ -408,11 +407,6 @@ class LatentDiffusion(DenoiserModel):
         """The latents of raw items, by the seeds from `first` on."""
         raw = raw.to(device_of(self))
         return self._drawn(raw, range(first, first + len(raw))).latents[-1].z
-
-    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
-        """The rows of the condition of the items of x, where x is."""
-        rows = rows_of(condition, len(x), self.spec.given)
-        return None if rows is None else rows.to(x.device)
 
 
 def entropy(q: Gaussian) -> Float[Tensor, " b"]:
