@@ -43,7 +43,7 @@ REFUSED = {
     "al.Dataset.from_arrays(x, split=(0.5, 0.5))": "give three fractions that sum to 1",
     "al.Dataset.from_arrays(x, split=0.9)": "give three fractions that sum to 1",
     "al.Dataset.from_arrays(x, split=(float('nan'), 0.5, 0.5))": "give three fractions",
-    "al.Dataset.from_arrays(x > 0, levels=0)": "levels=0: integers may take 2 to 256",
+    "al.Dataset.from_arrays(x > 0, levels=0)": "levels=0: integers may take 2 to 65,536",
     "al.Dataset.from_arrays(x > 0, levels=2.5)": "levels=2.5: give a whole number",
     "al.Dataset.from_arrays(x[:, :0])": "x: shape (20, 0)",
     "al.Dataset.from_arrays(x, range(20))": "labels: 20 classes for 20 items",

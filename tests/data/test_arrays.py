@@ -70,7 +70,7 @@ def test_labels_stay_with_their_items_and_the_seed_moves_them():
     [
         ((np.arange(80).reshape(40, 2), None, 80), None),
         ((np.arange(80).reshape(40, 2), None, 40), r"integers in \[0, 79\]; 40 levels are 0 to 39"),
-        ((np.arange(80).reshape(40, 2), None, 1000), "2 to 256 values"),
+        ((np.arange(80).reshape(40, 2), None, 100_000), "2 to 65,536 values"),
         ((-np.arange(80).reshape(40, 2), None, 40), r"integers in \[-79, 0\]"),
         ((FLOATS, None, 4), "round them"),
         ((FLOATS[:, 0],), r"shape \(100,\)"),

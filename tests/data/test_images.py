@@ -185,7 +185,7 @@ def test_sizes_that_differ_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("nothing here")
+    (tmp_path / "notes.md").write_text("nothing here")
     with pytest.raises(ValueError, match=r"no images \(\.png"):
         load(str(tmp_path))
 

@@ -55,7 +55,13 @@ def test_levels_that_are_not_whole_stay_floats() -> None:
     assert torch.equal(spec.encode(raw), 2 * raw)
     assert torch.equal(spec.decode(spec.encode(raw)), raw)
     assert ladder(2, high=255.0).decode(torch.tensor([-1.0, 1.0])).tolist() == [0, 255]
-    assert ladder(257).decode(torch.tensor([1.0])).dtype == torch.float32
+
+
+def test_levels_counted_from_0_are_the_smallest_integers() -> None:
+    for levels, dtype in ((256, "uint8"), (257, "int16"), (1 << 15, "int16"), (65_536, "int32")):
+        raw = ladder(levels).decode(torch.tensor([-1.0, 1.0]))
+        assert raw.dtype == getattr(torch, dtype) and raw.tolist() == [0, levels - 1]
+    assert ladder(257, low=-128.0).decode(torch.tensor([1.0])).dtype == torch.float32
 
 
 def test_decode_takes_the_nearest_level_and_clamps() -> None:

@@ -17,19 +17,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Integer, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..conditions.classes import ClassName, are_counted, check_unmasked, label_array
 from ..lookup import is_whole
-from .columns import Ends, check_digits, check_finite, scaling
+from .columns import Ends, check_digits, check_finite, scaling, smallest_dtype
 from .condition_values import ConditionValues, condition_values
 from .items import Items
 from .spec import DataSpec
 from .tables import columns_of
 
 _CHANNELS = (1, 3, 4)
+_MOST_LEVELS = 65_536
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class RawItems:
     """Items of an array, with labels as the data have them.
 
     Args:
-        x: raw items, uint8, float32 or float64.
+        x: raw items: levels as uint8, int16 or int32, others as float32 or float64.
         labels: values of their classes, (n,), or None.
         declared: what was declared, with levels and columns of the array itself.
         notes: how the numbers were taken, a sentence each.
@@ -138,7 +139,7 @@ def spec_of(
     """
     if any(len(part) == 0 for part in sets):
         raise ValueError("x: no items; give at least one in every set")
-    if len({part.x.dtype == torch.uint8 for part in sets}) > 1:
+    if len({part.x.is_floating_point() for part in sets}) > 1:
         raise ValueError("x: uint8 in one set and float in another; save all sets alike")
 
     train = sets[0].x
@@ -169,13 +170,13 @@ def _range(
     train: Tensor, sets: Sequence[Items], declared: Declared
 ) -> tuple[Ends, Ends, int | None]:
     """low, high and the number of levels."""
-    if train.dtype == torch.uint8:
+    if not train.is_floating_point():
         if declared.bounds is not None:
             raise ValueError(
                 "bounds: are for continuous numbers, and these are levels from 0; "
                 "declare levels, or save floats"
             )
-        assert declared.levels is not None, "uint8 items have levels"
+        assert declared.levels is not None, "whole numbers have levels"
         return 0.0, declared.levels - 1.0, declared.levels
 
     if declared.bounds is not None:
@@ -223,11 +224,9 @@ def _labels(labels: Any, count: int) -> NDArray[np.generic]:
 
 
 def _tensor(array: NDArray[np.generic], levels: int | None) -> Shaped[Tensor, "n *shape"]:
-    """uint8 for levels, else float32 or float64."""
+    """The smallest integers for levels, else float32 or float64."""
     if array.dtype.kind in "biu" and levels is not None:
-        array = _levels(array, levels)
-    if array.dtype == np.uint8:
-        return _channels_first(torch.from_numpy(np.ascontiguousarray(array)))
+        return _channels_first(_levels(array, levels))
     if array.dtype.kind not in "iuf":
         raise ValueError(f"x: dtype {array.dtype}; save whole numbers or floats")
 
@@ -236,25 +235,27 @@ def _tensor(array: NDArray[np.generic], levels: int | None) -> Shaped[Tensor, "n
         return torch.from_numpy(np.ascontiguousarray(array, dtype=wide))
 
 
-def _levels(array: NDArray[np.generic], levels: int) -> NDArray[np.generic]:
-    """Integers 0 to levels - 1 as uint8. ValueError for others, and for more than 256 levels."""
-    if not 2 <= levels <= 256:
+def _levels(array: NDArray[np.generic], levels: int) -> Integer[Tensor, "n *shape"]:
+    """Integers 0 to levels - 1 in the smallest type. ValueError for others, and more levels."""
+    if not 2 <= levels <= _MOST_LEVELS:
         raise ValueError(
-            f"levels={levels}: integers may take 2 to 256 values; for more, give floats"
+            f"levels={levels}: integers may take 2 to {_MOST_LEVELS:,} values; for more, give "
+            "floats"
         )
-    if array.size == 0:
-        return array.astype(np.uint8)
+    if array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= levels:
+            raise ValueError(
+                f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}, give more "
+                "of them, or numbers from 0"
+            )
 
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= levels:
-        raise ValueError(
-            f"x: integers in [{low}, {high}]; {levels} levels are 0 to {levels - 1}, give more of "
-            "them, or numbers from 0"
-        )
-    return array.astype(np.uint8)
+    small = {torch.uint8: np.uint8, torch.int16: np.int16, torch.int32: np.int32}
+    dtype = small[smallest_dtype(levels)]
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=dtype))
 
 
-def _channels_first(x: UInt8[Tensor, "n *shape"]) -> UInt8[Tensor, "n *shape2"]:
+def _channels_first(x: Integer[Tensor, "n *shape"]) -> Integer[Tensor, "n *shape2"]:
     if x.ndim == 3:
         return x.unsqueeze(1)
     if x.ndim != 4 or x.shape[1] in _CHANNELS:

@@ -122,6 +122,13 @@ def check_digits(array: NDArray[np.generic], columns: tuple[str, ...] | None = N
         )
 
 
+def smallest_dtype(levels: int) -> torch.dtype:
+    """The smallest dtype of the whole numbers 0 to levels - 1: uint8, int16 or int32."""
+    if levels <= 1 << 8:
+        return torch.uint8
+    return torch.int16 if levels <= 1 << 15 else torch.int32
+
+
 def number_name(shape: tuple[int, ...], columns: tuple[str, ...] | None, place: int) -> str:
     """How a number of an item is called, e.g. "column 'age'", "column 2" or "x[:, 0, 3]".
 

@@ -2,19 +2,20 @@
 
 A run keeps the names of its columns and the values of its classes. New data bring their own: their
 columns are put into the order of the run, their labels become the run's indices, and their range
-is the run's. What has no place there is refused.
+is the run's. Tokens become those of the run's vocabulary with the same meaning. What has no place
+there is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from .items import Items
+from .items import BatchTransform, Items
 from .spec import DataSpec
 
 
@@ -35,18 +36,46 @@ def conversion(
         ValueError: for items of another shape, columns, levels or classes.
     """
     order = _order(own, spec)
-    _check_levels(own, spec)
+    is_translated = None not in (own.vocabulary, spec.vocabulary) and own != spec
+    if not is_translated:
+        _check_levels(own, spec)
     classes, notes = _classes(own, spec, sets)
 
     def convert(items: Items) -> Items:
         x = items.x if order is None else items.x[:, order]
-        if spec.levels is not None and spec.has_bytes and x.dtype != torch.uint8:
+        if is_translated:
+            x = _translated(x, own, spec, order)
+        if spec.level_dtype not in (None, x.dtype):
             spec.check(x)
-            x = x.to(torch.uint8)
+            x = x.to(spec.level_dtype)
         labels = None if items.labels is None or classes is None else classes[items.labels]
         return replace(items, x=x, labels=labels)
 
-    return convert, notes
+    return convert, (*notes, *_vocabulary_note(own, spec))
+
+
+@dataclass(frozen=True)
+class ConvertedTransform:
+    """A `BatchTransform` whose items are brought to another spec.
+
+    Args:
+        first: makes the items of a batch by their own spec.
+        convert: brings them to the other.
+    """
+
+    first: BatchTransform
+    convert: Callable[[Items], Items]
+
+    def __call__(
+        self, stored: Shaped[Tensor, "b *stored"], seed: tuple[int, int, int]
+    ) -> Shaped[Tensor, "b *shape"]:
+        """The items of a batch.
+
+        Args:
+            stored: what the first transform makes them of.
+            seed: (seed of the run, epoch, position).
+        """
+        return self.convert(Items(self.first(stored, seed))).x
 
 
 def _order(own: DataSpec, spec: DataSpec) -> Tensor | None:
@@ -82,6 +111,28 @@ def _check_levels(own: DataSpec, spec: DataSpec) -> None:
         for each in (own.levels, spec.levels)
     )
     raise ValueError(f"{mine}, and the run learned {theirs}; save them alike")
+
+
+def _translated(x: Tensor, own: DataSpec, spec: DataSpec, order: Tensor | None) -> Tensor:
+    """Raw items by the vocabulary of the spec, columns in its order."""
+    assert own.vocabulary is not None and spec.vocabulary is not None
+    other = own.vocabulary if order is None else own.vocabulary.reordered(order.tolist())
+    return spec.vocabulary.translate(x.long(), other).to(spec.level_dtype)
+
+
+def _vocabulary_note(own: DataSpec, spec: DataSpec) -> tuple[str, ...]:
+    """A sentence on tokens that were mapped, or taken as they are."""
+    if own.vocabulary == spec.vocabulary:
+        return ()
+    if own.vocabulary is None:
+        return (f"numbers are taken as tokens of the run's vocabulary, {spec.vocabulary}",)
+    if spec.vocabulary is None:
+        return ("the run learned numbers without a vocabulary, so tokens are taken as such",)
+
+    return (
+        f"tokens ({own.vocabulary}) are mapped by what they stand for to those that the run "
+        f"learned ({spec.vocabulary})",
+    )
 
 
 def _classes(

@@ -13,7 +13,7 @@ from . import fingerprint as content
 from .arrays import Declared, narrowed, raw_items, spec_of
 from .batches import Batches
 from .condition_values import ConditionValues, with_conditions
-from .conversion import conversion
+from .conversion import ConvertedTransform, conversion
 from .items import BatchTransform, Items
 from .spec import DataSpec
 from .splits import split_by_fractions, together
@@ -141,7 +141,8 @@ class Dataset:
         """The same items under the description that a run learned.
 
         Columns are put into its order by their names, labels become its indices by the values of
-        the classes, conditions its rows by their values, and the range is its range.
+        the classes, conditions its rows by their values, and the range is its range. Tokens become
+        those of its vocabulary that stand for the same.
 
         Args:
             spec: of the run.
@@ -155,10 +156,14 @@ class Dataset:
         convert, notes = conversion(self.spec, spec, self.sets)
         sets, left_out = self._conditions_as(spec)
         train, validation, test = map(convert, sets)
+        transform = self.transform
+        if transform is not None and self.spec.vocabulary != spec.vocabulary:
+            transform = ConvertedTransform(transform, convert)
 
         return replace(
             self,
             spec=spec,
+            transform=transform,
             train=train,
             validation=validation,
             test=test,

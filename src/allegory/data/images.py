@@ -169,12 +169,13 @@ def _images(found: Found, root: Path) -> Images:
     images = {}
     for file in found.files:
         parts = file.parts
-        if parts[:depth] == above and _is_image(file):
+        if parts[:depth] == above and is_image_file(file):
             images[file] = parts[depth] if len(parts) > depth + 1 else ""
     return images
 
 
-def _is_image(file: Path) -> bool:
+def is_image_file(file: Path) -> bool:
+    """Whether a file is an image by its name."""
     return file.suffix.lower() in _SUFFIXES
 
 
@@ -207,7 +208,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _others(found: Found) -> list[str]:
     """A sentence about files of other kinds, where there are any."""
-    others = [file.suffix.lower() or "no suffix" for file in found.files if not _is_image(file)]
+    others = [file.suffix.lower() or "no suffix" for file in found.files if not is_image_file(file)]
     return skipped(others, "file is no image", "files are no images")
 
 
@@ -215,7 +216,7 @@ def _notes(
     path: Path, found: Found, roots: Mapping[str, Path], sets: Mapping[str, Images]
 ) -> list[str]:
     """What was left out of a folder, one sentence each."""
-    images = [file for file in found.files if _is_image(file)]
+    images = [file for file in found.files if is_image_file(file)]
     inside = {file for found_images in sets.values() for file in found_images}
     outside = [file.relative_to(path).parts[0] for file in images if file not in inside]
     empty = [roots[part].name for part, found_images in sets.items() if not found_images]

@@ -15,7 +15,8 @@ class Items:
     """Raw items with their labels.
 
     Args:
-        x: the items in the units of the data, (n, *shape), uint8 or float32.
+        x: the items in the units of the data, (n, *shape): levels as uint8, int16 or int32, others
+            as float32 or float64.
         labels: the class of each item, (n,), integers from 0; None for unlabelled data.
         stored: what the `BatchTransform` of the data set makes x from, one entry per item;
             None means x itself.

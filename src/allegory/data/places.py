@@ -19,16 +19,17 @@ def absolute(source: str) -> str:
     return f"{os.path.abspath(Path(place).expanduser())}{mark}{options}"
 
 
-def with_encoder(source: str) -> str:
-    """A source whose option `encoder` is an absolute path, where it is a folder."""
+def with_absolute_options(source: str) -> str:
+    """A source whose option `encoder`, a folder, and `unit`, a .json file, are absolute paths."""
     place, mark, options = parted(source)
-    key = "encoder="
-    parts = [
-        f"{key}{os.path.abspath(folder)}"
-        if part.startswith(key) and os.path.isdir(folder := part.removeprefix(key))
-        else part
-        for part in options.split("&")
-    ]
+    parts = []
+
+    for part in options.split("&"):
+        name, _, value = part.partition("=")
+        is_folder = name == "encoder" and os.path.isdir(value)
+        is_file = name == "unit" and value.endswith(".json") and os.path.isfile(value)
+        parts.append(f"{name}={os.path.abspath(value)}" if is_folder or is_file else part)
+
     return f"{place}{mark}{'&'.join(parts)}"
 
 

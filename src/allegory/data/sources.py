@@ -4,6 +4,7 @@ A name is looked up in `SOURCES`. Anything else is a path:
 
 - `file.npy`, `file.npz`: uint8 images, or floats of any shape (`npy.py`)
 - `file.parquet`, or a folder with `train*.parquet`: tables of images or numbers (`parquet.py`)
+- `file.txt`, or a folder of such files: text (`text.py`); `text:PATH` for one of another name
 - a folder of images: one class per subfolder (`images.py`)
 
 Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
@@ -41,12 +42,11 @@ from .bundled import handwritten_digits
 from .captions import captioned_digits
 from .dataset import Dataset
 from .flips import FLIPS, flip
-from .folders import files_below
-from .images import image_folder
 from .low_resolution import low_resolution
-from .npy import array_file
-from .parquet import hub, parquet
-from .places import MissingData, absolute, parted, with_encoder
+from .parquet import hub
+from .path_sources import path_source
+from .places import MissingData, absolute, parted, with_absolute_options
+from .text_files import text_file
 from .toys import TOYS, toy_dataset
 
 Source = Callable[..., Dataset]
@@ -73,8 +73,12 @@ for _name, _points in TOYS.items():
         functools.partial(toy_dataset, _name),
         f"points in the plane: {(_points.__doc__ or '').splitlines()[0]}",
     )
+SOURCES.register("text", text_file, "text:PATH, a file of text or a folder of .txt files")
 SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub")
 
+
+_OF_PATHS = ("text",)
+"""Sources whose argument is a path."""
 
 _FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...] | None]] = {
     "binarize": (binarize, MODES),
@@ -102,7 +106,7 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
     """
     remedy = "a name or path, such as 'digits'; arrays become data by Dataset.from_arrays"
     check_type("source", source, (str, os.PathLike), remedy)
-    source = with_encoder(os.fspath(source))
+    source = with_absolute_options(os.fspath(source))
     place, options = _options(source)
     steps = [
         (change, value)
@@ -121,7 +125,7 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
 
     warn_of(dataset.name, dataset.notes)
     source = source if seed == 0 else _with_seed(source, seed)
-    return replace(dataset, source=source if _is_named(place) else absolute(source))
+    return replace(dataset, source=_absolute(source))
 
 
 def warn_of(name: str, notes: Iterable[str]) -> None:
@@ -194,6 +198,14 @@ def _is_named(place: str) -> bool:
     return place.partition(":")[0] in SOURCES
 
 
+def _absolute(source: str) -> str:
+    """The source with an absolute path, where it has one."""
+    name, colon, argument = source.partition(":")
+    if name in _OF_PATHS and colon:
+        return f"{name}:{absolute(argument)}"
+    return source if _is_named(parted(source)[0]) else absolute(source)
+
+
 def _source_at(place: str) -> tuple[Source, tuple[Any, ...]]:
     """The function that reads a place, and its positional arguments."""
     name, _, argument = place.partition(":")
@@ -219,22 +231,7 @@ def _path_source(place: str) -> tuple[Source, tuple[Path]]:
             raise MissingData(f"data source {place!r}: no such file or folder; check the path")
         pick(SOURCES.kind, place, SOURCES)
 
-    if path.suffix == ".parquet" and not path.is_dir():
-        return parquet, (path,)
-
-    if path.is_dir():
-        has_tables = any(file.suffix == ".parquet" for file in files_below(path).files)
-        return parquet if has_tables else image_folder, (path,)
-
-    if path.suffix not in (".npy", ".npz"):
-        is_csv = path.suffix.lower() == ".csv"
-        remedy = "; pandas.read_csv(FILE).to_parquet(...) converts it" if is_csv else ""
-        raise ValueError(
-            f"data source {place!r}: not a kind that is read; give .npy, .npz, .parquet or a folder"
-            f"{remedy}"
-        )
-
-    return array_file, (path,)
+    return path_source(path), (path,)
 
 
 def _option_types(source: Source) -> dict[str, type]:

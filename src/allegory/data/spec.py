@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float32, Float64, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,15 +34,14 @@ from ..conditions import Condition, Labels
 from ..conditions import classes as class_labels
 from ..conditions.classes import ClassName
 from ..numerics.precision import double
-from .columns import Ends
+from .columns import Ends, smallest_dtype
 from .spec_fields import (
     check_fields,
     check_items,
     described,
-    hash_of,
-    plain_values,
-    values_of,
 )
+from .spec_json import hash_of, plain_values, values_of
+from .vocabularies import Vocabulary
 
 _DIGITS = 8.0
 """float32 is enough where no end of the range is farther from 0 than so many half widths."""
@@ -66,6 +65,8 @@ class DataSpec:
         columns: names of the numbers of an item of one axis; None means without names.
         bounded: whether low and high bound continuous data by law.
         condition: what a model is conditioned on; None means its class, if it has one.
+        vocabulary: what each level of items of one axis stands for, levels from 0: bytes,
+            characters, tokens or categories; None means the numbers themselves.
 
     Raises:
         ValueError: for a description that no data can meet.
@@ -80,6 +81,7 @@ class DataSpec:
     columns: tuple[str, ...] | None = None
     bounded: bool = False
     condition: Condition | None = None
+    vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -136,6 +138,15 @@ class DataSpec:
         return torch.float32 if bool(is_enough.all()) else torch.float64
 
     @property
+    def allowed(self) -> Bool[Tensor, "*shape levels"] | None:
+        """Which levels are possible at each number of an item; None where all are.
+
+        The columns of a table of categories have values of their own, and levels beyond them are
+        impossible.
+        """
+        return None if self.vocabulary is None else self.vocabulary.allowed(self.shape)
+
+    @property
     def range_is_law(self) -> bool:
         """Whether numbers outside of low to high are refused."""
         return self.levels is not None or self.bounded
@@ -153,8 +164,9 @@ class DataSpec:
         the inverse of `encode`, clamped to bounds that were declared.
 
         Returns:
-            uint8 where every level is one of 0..255; continuous data as float64 where x is, or
-            where float32 would lose their digits (`dtype`); else float32.
+            uint8 where every level is one of 0..255, and int16 or int32 for more levels that are
+            counted from 0; continuous data as float64 where x is, or where float32 would lose their
+            digits (`dtype`); else float32.
 
         Raises:
             ValueError: for NaN in discrete data.
@@ -166,7 +178,7 @@ class DataSpec:
         if bool(x.isnan().any()):
             raise ValueError("x: holds NaN, which is near no level; look for the step that made it")
         raw = self._raw(((x + 1.0) / self.step).round().clamp(0, self.levels - 1))
-        return raw.to(torch.uint8) if self.has_bytes else raw
+        return raw if self.level_dtype is None else raw.to(self.level_dtype)
 
     def index(self, raw: Shaped[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
         """The index of the level of each raw number, 0 for low to levels - 1 for high."""
@@ -234,6 +246,16 @@ class DataSpec:
             ValueError: for a field that is missing, unknown or of another kind.
         """
         return cls(**values_of(cls, values))
+
+    @property
+    def level_dtype(self) -> torch.dtype | None:
+        """The smallest dtype of levels that are whole numbers of 0 to 255, or counted from 0; None
+        for all other data.
+        """
+        if self.levels is None:
+            return None
+        is_counted = (self.low, self.high) == (0.0, self.levels - 1.0)
+        return smallest_dtype(self.levels) if is_counted or self.has_bytes else None
 
     @property
     def has_bytes(self) -> bool:

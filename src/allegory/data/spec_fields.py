@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ..conditions import CONDITIONS, Condition
+from ..conditions import Condition
 from ..conditions.classes import check_class_names, classes_text
-from ..lookup import check_type, is_whole, pick, printable
-from ..typed import fields_of, typed
+from ..lookup import check_type, is_whole, printable
 from .columns import check_finite, number_name
+from .vocabularies import Vocabulary
 
 if TYPE_CHECKING:
     from .spec import DataSpec
-
-_TUPLES = ("shape", "low", "high", "class_names", "columns")
 
 
 def check_fields(spec: DataSpec) -> None:
@@ -49,6 +44,8 @@ def check_fields(spec: DataSpec) -> None:
     if spec.condition is not None:
         check_type("condition", spec.condition, Condition, "a kind, such as Numbers(2), or None")
         spec.condition.check_fits(spec.shape, spec.low, spec.high)
+    if spec.vocabulary is not None:
+        _check_vocabulary(spec)
 
 
 def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
@@ -78,6 +75,9 @@ def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
             f"x: values between the {spec.levels} levels of [{spec.low:g}, {spec.high:g}]; "
             "round them, or declare no levels: the data are then continuous"
         )
+    allowed = spec.allowed
+    if allowed is not None:
+        _check_allowed(spec, allowed, spec.index(raw))
     if labels is not None:
         _check_labels(spec, labels, len(raw))
 
@@ -92,65 +92,14 @@ def described(spec: DataSpec) -> str:
         parts.append(f"{spec.levels} levels from {spec.low:g} to {spec.high:g}")
     else:
         parts.append("continuous in declared bounds" if spec.bounded else "continuous")
+    if spec.vocabulary is not None:
+        parts.append(str(spec.vocabulary))
     if spec.classes is not None:
         parts.append(f"classes {classes_text(spec.class_names, spec.classes)}")
     if spec.condition is not None:
         parts.append(f"given {spec.condition}")
 
     return ", ".join(parts)
-
-
-def plain_values(spec: DataSpec) -> dict[str, Any]:
-    """The fields of a spec as JSON values; tuples are lists, a condition says its kind."""
-    return {field.name: _plain(getattr(spec, field.name)) for field in fields(spec)}
-
-
-def hash_of(condition: Condition) -> str:
-    """A hash (BLAKE2b, 64 bits) of a condition with all its fields."""
-    content = json.dumps(_plain(condition), sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-
-
-def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a spec from JSON values.
-
-    Args:
-        kind: DataSpec.
-        values: what `plain_values` returned.
-
-    Raises:
-        ValueError: where fields are missing or unknown.
-    """
-    names = {field.name for field in fields(kind)}
-    if not isinstance(values, Mapping) or set(values) != names:
-        raise ValueError(
-            f"fields {sorted(values) if isinstance(values, Mapping) else values}: expected "
-            f"{sorted(names)}; write them with DataSpec.to_dict"
-        )
-    if not isinstance(values["shape"], list | tuple):
-        raise ValueError(f"shape={values['shape']}: give a list of whole numbers")
-    made = {
-        name: tuple(value) if name in _TUPLES and isinstance(value, list) else value
-        for name, value in values.items()
-    }
-    if values["condition"] is not None:
-        made["condition"] = typed(values["condition"], Condition, "condition", _made)
-
-    return made
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Condition) and is_dataclass(value):
-        content = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-        return {"kind": type(value).__name__} | content
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
-
-
-def _made(value: Mapping[str, Any], place: str) -> Condition:
-    """The condition of an object that says its kind."""
-    kind = pick("kind of condition", str(value["kind"])[:80], CONDITIONS)
-    given = {name: each for name, each in value.items() if name != "kind"}
-    return fields_of(kind, given, place, _made)
 
 
 def _plain_shape(spec: DataSpec) -> None:
@@ -206,6 +155,38 @@ def _plain_columns(spec: DataSpec) -> None:
     object.__setattr__(spec, "columns", tuple(columns))
 
 
+def _check_vocabulary(spec: DataSpec) -> None:
+    """Refuse a vocabulary for items that it does not fit."""
+    vocabulary = spec.vocabulary
+    check_type("vocabulary", vocabulary, Vocabulary, "a kind, such as Bytes(), or None")
+    assert vocabulary is not None
+    found = (spec.low, spec.high, spec.levels)
+    wanted = (0.0, vocabulary.levels - 1.0, vocabulary.levels)
+
+    if found != wanted:
+        raise ValueError(
+            f"vocabulary: {vocabulary} has {vocabulary.levels} levels from 0; give low=0, "
+            f"high={vocabulary.levels - 1}, levels={vocabulary.levels}"
+        )
+
+    vocabulary.check_fits(spec.shape, spec.columns)
+
+
+def _check_allowed(spec: DataSpec, allowed: Tensor, index: Tensor) -> None:
+    """Refuse levels that are not possible at their place."""
+    places = torch.arange(spec.dims).view(spec.shape)
+    odd = ~allowed.flatten(0, -2)[places, index.cpu()]
+    if not bool(odd.any()):
+        return
+
+    place = int(odd.flatten(1).any(0).nonzero()[0])
+    most = int(allowed.flatten(0, -2)[place].sum()) - 1
+    raise ValueError(
+        f"{number_name(spec.shape, spec.columns, place)}: level "
+        f"{int(index.flatten(1)[:, place].max())}, which stands for nothing there; give 0 to {most}"
+    )
+
+
 def _check_range(spec: DataSpec, raw: Shaped[Tensor, "n *shape"]) -> None:
     """Refuse numbers outside of the levels, or of bounds that were declared."""
     low, high = (end.reshape(-1) for end in spec.ends())
@@ -221,9 +202,12 @@ def _check_range(spec: DataSpec, raw: Shaped[Tensor, "n *shape"]) -> None:
     place = int(outside.nonzero()[0])
     name = "x" if len(low) == 1 else number_name(spec.shape, spec.columns, place)
     law = "more levels" if spec.levels is not None else "wider bounds, or none"
+    remedy = f"rescale it, or declare {law}"
+    if spec.vocabulary is not None:
+        remedy = f"give tokens of the vocabulary, {spec.vocabulary}"
     raise ValueError(
         f"{name}: values in [{least[place]:g}, {most[place]:g}], outside "
-        f"[{low[place]:g}, {high[place]:g}]; rescale it, or declare {law}"
+        f"[{low[place]:g}, {high[place]:g}]; {remedy}"
     )
 
 

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-Bytes = NDArray[np.uint8]
+_Bytes = NDArray[np.uint8]
 GENERAL: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda content: zlib.compress(content, 9),
     "bz2": lambda content: bz2.compress(content, 9),
@@ -34,7 +34,7 @@ def other_codecs(items: UInt8[Tensor, "n *shape"]) -> dict[str, int]:
     formats need items of 1 or 3 channels; others are left out. Items of the two levels 0 and 1 are
     given to each code as bytes and as bits, and the smaller counts.
     """
-    array: Bytes = np.ascontiguousarray(items.numpy())
+    array: _Bytes = np.ascontiguousarray(items.numpy())
     contents = [array.tobytes()]
     if array.max(initial=0) <= 1:
         contents.append(np.packbits(array).tobytes())
@@ -49,7 +49,7 @@ def other_codecs(items: UInt8[Tensor, "n *shape"]) -> dict[str, int]:
     return sizes
 
 
-def _picture(channels_first: Bytes, options: dict[str, Any]) -> int:
+def _picture(channels_first: _Bytes, options: dict[str, Any]) -> int:
     from PIL import Image
 
     pixels = channels_first[0] if len(channels_first) == 1 else channels_first.transpose(1, 2, 0)
@@ -66,14 +66,14 @@ def _picture(channels_first: Bytes, options: dict[str, Any]) -> int:
     return min(sizes)
 
 
-def _sheet(array: Bytes) -> Bytes:
+def _sheet(array: _Bytes) -> _Bytes:
     """All items in one picture, about as wide as it is high; what is left over is black."""
     n, c, h, w = array.shape
     columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     cells = np.zeros((rows * columns, c, h, w), dtype=np.uint8)
     cells[:n] = array
-    sheet: Bytes = (
+    sheet: _Bytes = (
         cells.reshape(rows, columns, c, h, w)
         .transpose(2, 0, 3, 1, 4)
         .reshape(c, rows * h, columns * w)

@@ -1,0 +1,74 @@
+"""Text from files: one, a folder of .txt files, or a column of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..files import check_readable
+from ..lookup import printable
+from .dataset import Dataset
+from .folders import files_below, skipped
+from .memory import check_memory
+from .places import MissingData
+from .text import TextOptions, text_dataset
+
+_COPIES = 16  # bytes in memory for each byte of a file: the text and its tokens
+
+
+def text_file(path: str | Path, *, options: TextOptions) -> Dataset:
+    """The text of a file, whatever its name, or of the .txt files of a folder in order of name.
+
+    Args:
+        path: the file or folder.
+        options: the tokens, and what an item is.
+
+    Raises:
+        ValueError: for a file that is no text, or holds none.
+    """
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise MissingData(f"text {printable(path)}: no such file or folder; check the path")
+
+    files, notes = [place], list[str]()
+    if place.is_dir():
+        found = files_below(place)
+        files = [file for file in found.files if is_text(file)]
+        others = [file.suffix or "no suffix" for file in found.files if not is_text(file)]
+        notes = [*skipped(others, "file is no .txt", "files are no .txt"), *found.notes()]
+    if not files:
+        raise ValueError(f"{printable(path)}: no .txt file in it; give a folder that has some")
+
+    texts = read_texts(files, options.unit == "bytes")
+    return text_dataset(texts, options, place.resolve().stem, notes)
+
+
+def is_text(file: Path) -> bool:
+    """Whether a file is text by its name."""
+    return file.suffix.lower() == ".txt"
+
+
+def read_texts(files: Sequence[Path], any_bytes: bool) -> list[str]:
+    """The texts of files in UTF-8.
+
+    Args:
+        files: the files.
+        any_bytes: whether bytes that are no UTF-8 are taken, as code points U+DC80 to U+DCFF.
+
+    Raises:
+        ValueError: for other bytes, with their place, and for files that do not fit into memory.
+    """
+    size = sum(check_readable(file) for file in files)
+    check_memory(_COPIES * size, f"{size:,} bytes of text", "give a part of it")
+
+    texts = []
+    for file in files:
+        try:
+            errors = "surrogateescape" if any_bytes else "strict"
+            texts.append(file.read_bytes().decode("utf-8", errors))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{printable(file)}: byte {error.start:,} (0x{error.object[error.start]:02x}) is "
+                "no UTF-8; convert the file, or take its bytes with ?unit=bytes"
+            ) from None
+    return texts
