@@ -18,11 +18,13 @@ from torch import Tensor
 from ..conditions import Combined
 from ..conditions.base import Condition
 from ..lookup import pick, written
+from ..process.discrete import TokenPredict
 from ..process.guide import GUIDES, Guided
 from ..process.path import Level
 from ..process.prediction import Predict, Prediction, energy_of
 from .batched import energy_between, predict_between
 from .scale import OPTIONS, Scale, option_numbers
+from .tokens import GuidedTokens
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,16 @@ class ClassifierFree:
             return energy_of(base, x_t, t, None)
 
         return energy_between(self._scale(), base, x_t, t, (self._free(condition), condition))
+
+    def for_tokens(self, base: TokenPredict) -> GuidedTokens:
+        """The guided predictor of tokens.
+
+        Raises:
+            ValueError: for a part, limits or a rescale, which tokens do not have.
+        """
+        if self.part is not None or self.low is not None or self.high is not None or self.rescale:
+            raise ValueError(f"guide {self}: for tokens it is cfg:W alone; leave its options out")
+        return GuidedTokens(base, self.scale)
 
     def _scale(self) -> Scale:
         return Scale(self.scale, self.low, self.high, self.rescale)

@@ -7,23 +7,22 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..conditions import Labels, rows_of
-from ..conditions.base import hide_some
+from ..conditions import rows_of
 from ..data.low_resolution import decode_given
 from ..data.spec import DataSpec
 from ..lookup import check_type, refuse_number
-from ..numerics.generators import draw_rows, uniform
 from ..objectives.base import Objective
 from ..process.guide_items import check_items, condition_kind
 from ..process.prediction import Predict
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
 from .base import check_samples, device_of, evaluating, seed_batches
+from .conditional import ConditionalModel, steps_of_all
 
 
-class DenoiserModel(nn.Module):
+class DenoiserModel(ConditionalModel):
     """A denoiser on a path, what its data are, and how it is trained.
 
     Args:
@@ -43,31 +42,20 @@ class DenoiserModel(nn.Module):
     def __init__(
         self, denoiser: Any, spec: DataSpec, condition_dropout: float, sampler: Sampler
     ) -> None:
-        super().__init__()
+        super().__init__(spec, condition_dropout)
         if not hasattr(denoiser, "path"):
             raise ValueError(
                 f"denoiser: of type {type(denoiser).__name__}; give a Denoiser, e.g. "
                 "Denoiser(network, Path.cosine())"
             )
-        check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
-        if not 0 <= condition_dropout <= 1:
-            raise ValueError(f"condition_dropout={condition_dropout}; give a fraction from 0 to 1")
 
         self.denoiser = denoiser
-        self.spec = spec
-        self.condition_dropout = condition_dropout
         self.sampler = sampler
 
     @property
     def unit(self) -> str:
         """What one unit of the loss is."""
         return self.objective.unit
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the data have a condition, so that samples and bounds can be given one."""
-        given = self.spec.given
-        return given is not None and not (isinstance(given, Labels) and given.classes == 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -183,35 +171,8 @@ class DenoiserModel(nn.Module):
         parts = [*seed_batches(seeds, rows_of(condition, len(seeds), kind), batch)]
         samples = []
         for number, (some, rows) in enumerate(parts):
-            report = _of_all(on_step, number, len(parts))
+            report = steps_of_all(on_step, number, len(parts))
             x = last_state(self.trajectory(some, rows, chosen, on_step=report)).x
             samples.append(self.raw_items(check_samples(x, chosen.describe()), rows, some).cpu())
 
         return torch.cat(samples)
-
-    def _rows(self, condition: Any, count: int) -> Tensor | None:
-        """The rows of the condition of `count` items."""
-        return rows_of(condition, count, self.spec.given)
-
-    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
-        """The rows of the condition of the items of x, where x is."""
-        rows = self._rows(condition, len(x))
-        return None if rows is None else rows.to(x.device)
-
-    def _drop(self, rows: Tensor | None, generator: torch.Generator) -> Tensor | None:
-        """The rows as in training, hidden with probability `condition_dropout`."""
-        if rows is None:
-            return None
-        if self.spec.given is not None:
-            rows = self.spec.given.in_training(rows, generator)
-        if self.condition_dropout == 0:
-            return rows
-        drawn = draw_rows(uniform, (len(rows),), generator)
-        return hide_some(rows, drawn < self.condition_dropout)
-
-
-def _of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
-    """The same callback for the steps of one batch out of several."""
-    if on_step is None:
-        return None
-    return lambda done, steps: on_step(batch * steps + done, batches * steps)

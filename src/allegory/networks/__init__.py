@@ -7,6 +7,7 @@ from .encoder import EncoderConfig
 from .mlp import MLP, MLPConfig
 from .potential import Potential, PotentialConfig
 from .registry import NETWORKS, NetworkConfig
+from .transformer import Transformer, TransformerConfig
 from .unet import UNet, UNetConfig
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "NetworkConfig",
     "Potential",
     "PotentialConfig",
+    "Transformer",
+    "TransformerConfig",
     "UNet",
     "UNetConfig",
     "add_number",

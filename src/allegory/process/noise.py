@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from ..lookup import refuse_number
@@ -102,6 +102,13 @@ class Noise:
         """The next uniform number in [0, 1) of every item, float64."""
         drawn = [generator.random() for generator in self._generators]
         return torch.tensor(drawn, dtype=torch.float64)
+
+    def uniforms(self) -> Float64[Tensor, "b *shape"]:
+        """The next uniform numbers in [0, 1) of every item, of 53 bits, in its shape."""
+        drawn = np.empty((len(self._generators), *self.shape))
+        for each, generator in zip(drawn, self._generators, strict=True):
+            generator.random(out=each)
+        return torch.from_numpy(drawn)
 
 
 def _key(seed: int, stream: Stream) -> np.random.SeedSequence:

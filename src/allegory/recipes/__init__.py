@@ -11,10 +11,12 @@ from . import (  # noqa: F401  they register
     mnist_superres,
     plane,
     scores,
+    tokens,
 )
 from .classifier import ClassifierConfig
 from .config import MODELS, DiffusionConfig, ModelConfig, PathConfig, Run
 from .destination import Destination
+from .discrete_diffusion import DiscreteDiffusionConfig
 from .execute import execute
 from .few_step import FewStepConfig
 from .latent_diffusion import LatentDiffusionConfig
@@ -29,6 +31,7 @@ __all__ = [
     "ClassifierConfig",
     "Destination",
     "DiffusionConfig",
+    "DiscreteDiffusionConfig",
     "FewStepConfig",
     "LatentDiffusionConfig",
     "ModelConfig",

@@ -1,0 +1,69 @@
+"""A model with a condition, which is hidden for a part of the training items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..conditions import Labels, rows_of
+from ..conditions.base import hide_some
+from ..data.spec import DataSpec
+from ..lookup import check_type
+from ..numerics.generators import draw_rows, uniform
+from ..sampling.driver import OnStep
+
+
+class ConditionalModel(nn.Module):
+    """What the data of a model are, and how their condition is trained.
+
+    Args:
+        spec: what the data are.
+        condition_dropout: the fraction of training items whose condition is hidden, so that one
+            network serves with and without a condition (Ho & Salimans 2022).
+
+    Raises:
+        ValueError: for what is no spec, and a fraction outside [0, 1].
+    """
+
+    def __init__(self, spec: DataSpec, condition_dropout: float) -> None:
+        super().__init__()
+        check_type("spec", spec, DataSpec, "a DataSpec, e.g. data.spec")
+        if not 0 <= condition_dropout <= 1:
+            raise ValueError(f"condition_dropout={condition_dropout}; give a fraction from 0 to 1")
+        self.spec = spec
+        self.condition_dropout = condition_dropout
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the data have a condition, so that samples and bounds can be given one."""
+        given = self.spec.given
+        return given is not None and not (isinstance(given, Labels) and given.classes == 1)
+
+    def _rows(self, condition: Any, count: int) -> Tensor | None:
+        """The rows of the condition of `count` items."""
+        return rows_of(condition, count, self.spec.given)
+
+    def _rows_for(self, condition: Any, x: Tensor) -> Tensor | None:
+        """The rows of the condition of the items of x, where x is."""
+        rows = self._rows(condition, len(x))
+        return None if rows is None else rows.to(x.device)
+
+    def _drop(self, rows: Tensor | None, generator: torch.Generator) -> Tensor | None:
+        """The rows as in training, hidden with probability `condition_dropout`."""
+        if rows is None:
+            return None
+        if self.spec.given is not None:
+            rows = self.spec.given.in_training(rows, generator)
+        if self.condition_dropout == 0:
+            return rows
+        drawn = draw_rows(uniform, (len(rows),), generator)
+        return hide_some(rows, drawn < self.condition_dropout)
+
+
+def steps_of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:
+    """The same callback for the steps of one batch out of several."""
+    if on_step is None:
+        return None
+    return lambda done, steps: on_step(batch * steps + done, batches * steps)

@@ -1,0 +1,108 @@
+r"""The terms of the bound of a discrete diffusion model, for one draw of noise.
+
+In continuous time the divergences are an integral over t of `TokenPath.rate`. For masked tokens it
+depends on the set that is masked alone, and on the time only through how many there are. The number
+m of masked tokens, averaged over t, is uniform, so that the integral is a sum over m,
+
+    sum_{m=1}^L 1/m E[sum_{i masked} -log p(x_i | the tokens that are not)],
+
+over random sets of m tokens. A draw of m and of the set has bounded weights, where a draw of t has
+the weight 1/t (Shi et al. 2024, MD4, eq. 4; Ou et al. 2024).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction
+from .predict import TokenPredict
+
+_FIRST = 1e-9
+"""The smallest time; at t = 0 nothing was replaced."""
+
+
+def diffusion_loss(
+    predict: TokenPredict,
+    x0: Int64[Tensor, "b *shape"],
+    time: Float64[Tensor, " b"],
+    u: Float64[Tensor, "b *shape"],
+    condition: Tensor | None = None,
+) -> Float[Tensor, " b"]:
+    """One unbiased draw of the divergences in continuous time, in nats per item.
+
+    Args:
+        predict: the predictor, with its path.
+        x0: clean tokens.
+        time: uniform numbers in [0, 1), one per item: the time, or the fraction that is masked.
+        u: uniform numbers in [0, 1), one per token.
+        condition: one row per item, or None.
+    """
+    path = predict.path
+    if isinstance(path, MaskedPath):
+        count = masked_count(time, x0)
+        x_t = torch.where(mask_of(u, count), path.mask, x0)
+        prediction = predict(x_t, path.at((count - 0.5) / x0[0].numel(), x0), condition)
+        return path.masked_nats(prediction, x0).flatten(1).sum(1) * x0[0].numel() / count
+
+    level = path.at(time.clamp(min=_FIRST), x0)
+    x_t = path.marginal(x0, level).quantile(u)
+    return path.rate(predict(x_t, level, condition), x0)
+
+
+def step_loss(
+    predict: TokenPredict,
+    x0: Int64[Tensor, "b *shape"],
+    levels: tuple[TokenLevel, TokenLevel],
+    u: Float64[Tensor, "b *shape"],
+    condition: Tensor | None = None,
+) -> Float[Tensor, " b"]:
+    """One draw of KL(q(x_s | x_t, x0) || p(x_s | x_t)) in nats per item.
+
+    For s = 0 it is -log p(x0 | x_t).
+
+    Args:
+        predict: the predictor, with its path.
+        x0: clean tokens.
+        levels: s and t, s < t.
+        u: uniform numbers in [0, 1), one per token, that draw x_t.
+        condition: one row per item, or None.
+    """
+    s, t = levels
+    path = predict.path
+    x_t = path.marginal(x0, t).quantile(u)
+    prediction = predict(x_t, t, condition)
+
+    q = path.posterior(TokenPrediction.of(x0, x_t, t), s)
+    return q.kl(path.posterior(prediction, s))
+
+
+def prior_matching(path: TokenPath, x0: Int64[Tensor, "b *shape"]) -> Float64[Tensor, " b"]:
+    """KL(q(x_1 | x0) || pi) in nats per item; 0 where alpha is 0 at t = 1."""
+    return path.marginal(x0, path.at(1.0)).kl(path.prior(x0))
+
+
+def masked_count(
+    time: Float64[Tensor, " b"], x0: Int64[Tensor, "b *shape"]
+) -> Float64[Tensor, " b"]:
+    """A number of masked tokens from 1 to L, for uniform numbers in [0, 1).
+
+    Args:
+        time: the numbers.
+        x0: tokens, L per item.
+    """
+    return (time * x0[0].numel()).floor() + 1
+
+
+def mask_of(
+    u: Float64[Tensor, "b *shape"], count: Float64[Tensor, " b"]
+) -> Bool[Tensor, "b *shape"]:
+    """The `count` tokens of each item with the smallest numbers.
+
+    Args:
+        u: uniform numbers, one per token.
+        count: how many, one number per item.
+    """
+    ranks = u.flatten(1).argsort(1).argsort(1)
+    return (ranks < count[:, None]).view_as(u)

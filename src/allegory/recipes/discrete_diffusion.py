@@ -1,0 +1,76 @@
+"""The choice of a discrete diffusion model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..data import DataSpec
+from ..lookup import Registry, check_count
+from ..models.discrete import DiscreteDiffusion, TokenDenoiser
+from ..models.discrete.denoiser import network_shape
+from ..networks import NetworkConfig
+from ..process.discrete import MaskedPath, TokenPath, UniformPath
+from .config import MODELS
+
+TOKEN_NOISE: Registry[Callable[[int], TokenPath]] = Registry("noise of tokens")
+"""What tokens are replaced by, by name."""
+
+TOKEN_NOISE.register("masked", MaskedPath, "a mask (Austin et al. 2021; Shi et al. 2024)")
+TOKEN_NOISE.register(
+    "uniform", UniformPath, "any value, all alike; of two, as Sohl-Dickstein et al. 2015"
+)
+
+
+@dataclass(frozen=True)
+class DiscreteDiffusionConfig:
+    """The choice of a diffusion model of tokens.
+
+    Args:
+        network: a `TransformerConfig`, or for pictures a `UNetConfig` or a `DiTConfig`.
+        noise: what tokens are replaced by: "masked" or "uniform".
+        features: numbers per token that the network sees, which are learned.
+        condition_dropout: fraction of training items whose condition is hidden.
+
+    Raises:
+        ValueError: for an unknown noise, and features below 1.
+    """
+
+    network: NetworkConfig
+    noise: str = "masked"
+    features: int = 8
+    condition_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        TOKEN_NOISE.named(self.noise)
+        check_count("features", self.features, 1, 4096)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        return DiscreteDiffusion.unit
+
+    def build(self, spec: DataSpec) -> DiscreteDiffusion:
+        """A new model for data with this spec.
+
+        Raises:
+            ValueError: for continuous data, and a network that they do not fit.
+        """
+        if spec.levels is None:
+            raise ValueError(
+                "the data are continuous, and a discrete diffusion model is of finitely many "
+                "levels; take another recipe, or arrays with levels"
+            )
+        shape = network_shape(spec.shape, self.features)
+        outputs = spec.levels * shape[0] // self.features
+        network = self.network.build(shape, spec.given, outputs=outputs)
+        path = TOKEN_NOISE.named(self.noise)(spec.levels)
+        denoiser = TokenDenoiser(network, path, self.features)
+        return DiscreteDiffusion(denoiser, spec, self.condition_dropout)
+
+
+MODELS.register(
+    "discrete_diffusion",
+    DiscreteDiffusionConfig,
+    "a diffusion model of tokens (Austin et al. 2021; Shi et al. 2024)",
+)
