@@ -55,7 +55,7 @@ COINED_NAMES = {
     "Tuned",
     "Coded", "Rung", "Mixed", "Given", "Straight", "Squared", "Book", "Dry", "Reading", "Probe",
     "give_back", "towards", "landed", "even_in_log_snr", "in_score", "over_log_snr", "fresh_std",
-    "LatentModel", "Categorical", "ModelChoice", "PathChoice", "intensity", "ascend", "descend",
+    "LatentModel", "ModelChoice", "PathChoice", "intensity", "ascend", "descend",
     "gauge", "MOST", "AT_ONCE", "MEASURED", "NAMED", "MEMORY",
 }  # fmt: skip
 """Whole names that were replaced."""

@@ -1192,7 +1192,7 @@ MUTANTS = {
         "models/test_energy.py",
     ),
     "hidden labels": Mutant(
-        "models/denoiser_model.py",
+        "models/conditional.py",
         "< self.condition_dropout",
         "> self.condition_dropout",
         "models/test_diffusion.py",

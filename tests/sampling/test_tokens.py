@@ -10,7 +10,7 @@ from torch import Tensor
 
 from allegory.process.discrete import Categorical, MaskedPath, TokenPath, TokenTable, UniformPath
 from allegory.process.noise import Noise
-from allegory.sampling.tokens import Fixed, TokenSampler, token_trajectory
+from allegory.sampling.tokens import TokenBatch, TokenSampler, token_trajectory
 
 K, L = 4, 3
 TABLE = 1.2 * torch.randn((K,) * L, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -22,11 +22,10 @@ def states(path: TokenPath) -> Tensor:
 
 
 def drawn(
-    path: TokenPath, sampler: TokenSampler, count: int = COUNT, fixed: Fixed | None = None
+    path: TokenPath, sampler: TokenSampler, count: int = COUNT, known: Tensor | None = None
 ) -> Tensor:
-    like = torch.zeros(count, L, dtype=torch.int64)
-    table = TokenTable(TABLE, path)
-    *_, last = token_trajectory(table, like, sampler, range(count), fixed=fixed)
+    batch = TokenBatch(torch.full((count, L), 2), range(count), known=known)
+    *_, last = token_trajectory(TokenTable(TABLE, path), batch, sampler)
     return last.x
 
 
@@ -82,22 +81,21 @@ def test_ancestral_steps_draw_the_law_of_the_chain(path: TokenPath) -> None:
 
 def test_known_tokens_stay_and_the_others_have_their_conditional_law() -> None:
     known = torch.tensor([False, True, False]).expand(COUNT, -1)
-    given = torch.full((COUNT, L), 2)
     sampler = TokenSampler("first_hitting", steps=L, spacing="time")
-    x = drawn(MaskedPath(K), sampler, fixed=Fixed(given, known))
+    x = drawn(MaskedPath(K), sampler, known=known)
     assert (x[:, 1] == 2).all()
     conditional = torch.zeros_like(LAW)
     conditional[:, 2] = LAW[:, 2] / LAW[:, 2].sum()
     check(x, conditional)
     with pytest.raises(ValueError, match="masked"):
-        drawn(UniformPath(K), TokenSampler(), 4, Fixed(given[:4], known[:4]))
+        drawn(UniformPath(K), TokenSampler(), 4, known[:4])
 
 
 def test_an_item_alone_is_the_same_as_in_a_batch() -> None:
     for sampler in (TokenSampler(steps=4), TokenSampler("first_hitting", steps=2)):
         many = drawn(MaskedPath(K), sampler, 50)
-        table = TokenTable(TABLE, MaskedPath(K))
-        *_, one = token_trajectory(table, many[:1], sampler, [37])
+        alone = TokenBatch(many[:1], [37])
+        *_, one = token_trajectory(TokenTable(TABLE, MaskedPath(K)), alone, sampler)
         assert torch.equal(one.x[0], many[37])
 
 

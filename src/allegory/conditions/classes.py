@@ -76,6 +76,7 @@ def class_names(labels: NDArray[np.generic]) -> tuple[ClassName, ...]:
             f"labels: {len(values)} classes for {len(labels)} items; "
             "give class labels, or leave them out"
         )
+
     return tuple(values.tolist())
 
 

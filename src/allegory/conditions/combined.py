@@ -130,6 +130,7 @@ class Combined(Condition):
         some = some.reshape(*rows.shape[:-1], *kind.row_shape)
         if kind.dtype.is_floating_point:
             return some.to(kind.dtype)
+
         return torch.where(some.isnan(), -1.0, some).round().to(kind.dtype)
 
     def hide(self, rows: Float[Tensor, "n row"], name: str) -> Float[Tensor, "n row"]:
@@ -165,6 +166,7 @@ class Combined(Condition):
                 f"condition {text!r}: give NAME=VALUE, with a name of {', '.join(self.names)}"
             )
         kind = pick("condition", name, self._by_name)
+
         return {name: None if value == HIDDEN else kind.parse(value)}
 
     def module(self, dim: int, space: tuple[int, ...] = ()) -> Conditioning:

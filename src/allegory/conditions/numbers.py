@@ -98,6 +98,7 @@ class Numbers(Condition):
             name = place if names is None else repr(printable(names[place]))
             raise ValueError(f"condition: number {name} is missing everywhere, or infinite")
         low, high = (tuple(end(values, 0).tolist()) for end in (np.nanmin, np.nanmax))
+
         return cls(values.shape[1], None if names is None else tuple(names), low, high, dropout)
 
     @property

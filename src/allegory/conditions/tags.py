@@ -117,6 +117,7 @@ class Tags(Condition):
             return hidden_like(row)
         for name in names:
             row[pick("label", name, table)] = 1.0
+
         return row
 
 

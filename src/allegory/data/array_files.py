@@ -106,6 +106,7 @@ def _arrays(file: BinaryIO) -> Arrays:
         with zipfile.ZipFile(whole) as archive:
             return _members(archive, size)
     _check_memory(size)
+
     return {"x": _array(file, size, "the file")}
 
 
@@ -189,6 +190,7 @@ def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     found: tuple[tuple[int, ...], bool, np.dtype[Any]] = readers[version](
         stream, max_header_size=_MOST_HEADER
     )
+
     return found
 
 

@@ -159,6 +159,7 @@ class ClassifierFree:
                 f"part={self.part!r}: of an unknown condition; sample a model, or say which parts "
                 "there are by guide.bound_to(Combined(...))"
             )
+
         return self.kind.hide(condition, self.part)
 
 

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ..lookup import check_count
 from ..process.bound import Bound
-from ..process.discrete import TokenLevel, TokenPredict, diffusion_loss, masked_path, step_loss
-from ..process.discrete.bound_terms import prior_matching
+from ..process.discrete import TokenLevel, TokenPredict, masked_path, token_loss, token_step_loss
+from ..process.discrete.bound_terms import token_prior_cost
 from ..process.noise import Noise, Stream, item_seeds
 from .bound import MAX_DRAWS
 
@@ -35,10 +35,9 @@ def token_bound(
     *,
     seeds: Sequence[int] | None = None,
     draws: int = 8,
-    steps: int | Sequence[TokenLevel] | None = None,
     condition: Tensor | None = None,
 ) -> Bound:
-    """The evidence lower bound of each item, in nats.
+    """The evidence lower bound of each item in continuous time, in nats.
 
     Args:
         predict: the predictor, with its path.
@@ -47,33 +46,54 @@ def token_bound(
             None.
         draws: evaluations of the predictor per item, at times that are evenly spaced from one
             random offset per item.
-        steps: the number of steps of equal length in t, or the Levels of the latents from the
-            cleanest on, with `draws` evaluations for each; None for continuous time.
         condition: one row per item, or None.
 
     Raises:
-        ValueError: for draws or steps below 1, and a wrong number of seeds.
+        ValueError: for draws below 1, and a wrong number of seeds.
     """
     check_count("draws", draws, 1, MAX_DRAWS)
     noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
-    prior = prior_matching(predict.path, x0)
+    prior = token_prior_cost(predict.path, x0)
 
-    if steps is None:
-        offset = noise.uniform()
-        times = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
-        losses = [
-            diffusion_loss(predict, x0, t.to(x0.device), _uniform(noise, x0), condition)
-            for t in times
-        ]
-        return Bound(torch.zeros_like(prior), prior, (torch.stack(losses).mean(0),))
+    offset = noise.uniform()
+    times = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
+    losses = [
+        token_loss(predict, x0, t.to(x0.device), _uniform(noise, x0), condition) for t in times
+    ]
+    return Bound(torch.zeros_like(prior), prior, (torch.stack(losses).mean(0).double(),))
 
-    levels = token_levels(predict, steps) if isinstance(steps, int) else tuple(steps)
-    pairs = pairwise((predict.path.at(0.0), *levels))
-    costs = []
-    for pair in pairs:
-        found = [step_loss(predict, x0, pair, _uniform(noise, x0), condition) for _ in range(draws)]
-        costs.append(torch.stack(found).mean(0))
 
+@torch.no_grad()
+def token_step_bound(
+    predict: TokenPredict,
+    x0: Int64[Tensor, "b *shape"],
+    levels: Sequence[TokenLevel],
+    *,
+    seeds: Sequence[int] | None = None,
+    condition: Tensor | None = None,
+) -> Bound:
+    """The evidence lower bound of each item, in nats, of the model whose latents have these Levels.
+
+    It takes one evaluation for each of them.
+
+    Args:
+        predict: the predictor, with its path.
+        x0: clean tokens.
+        levels: those of x_1, ..., x_T, the cleanest first.
+        seeds: one integer per item; 0, 1, 2, ... for None.
+        condition: one row per item, or None.
+
+    Raises:
+        ValueError: for no level, and a wrong number of seeds.
+    """
+    check_count("levels", len(levels), 1, MAX_DRAWS)
+    noise = Noise(item_seeds(seeds, len(x0)), x0.shape[1:], Stream.BOUND)
+    prior = token_prior_cost(predict.path, x0)
+
+    costs = [
+        token_step_loss(predict, x0, pair, _uniform(noise, x0), condition)
+        for pair in pairwise((predict.path.at(0.0), *levels))
+    ]
     return Bound(-costs[0], prior, tuple(costs[1:]))
 
 

@@ -59,6 +59,7 @@ class ConditionalModel(nn.Module):
         if self.condition_dropout == 0:
             return rows
         drawn = draw_rows(uniform, (len(rows),), generator)
+
         return hide_some(rows, drawn < self.condition_dropout)
 
 

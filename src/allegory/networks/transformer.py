@@ -216,12 +216,13 @@ def rotations(space: Sequence[int], half: int) -> Float[Tensor, "2 n half"]:
         half: pairs of features, divided among the axes.
     """
     places = torch.tensor([*product(*map(range, space))], dtype=torch.float64)
-    shares = [len(part) for part in torch.arange(half).tensor_split(len(space))]
+    sizes = [len(part) for part in torch.arange(half).tensor_split(len(space))]
     angles = [
-        places[:, axis, None] * _LONGEST ** -(torch.arange(share, dtype=torch.float64) / share)
-        for axis, share in enumerate(shares)
+        places[:, axis, None] * _LONGEST ** -(torch.arange(size, dtype=torch.float64) / size)
+        for axis, size in enumerate(sizes)
     ]
     angle = torch.cat(angles, 1)
+
     return torch.stack([angle.cos(), angle.sin()]).float()
 
 

@@ -123,4 +123,5 @@ def _key(seed: int, stream: Stream) -> np.random.SeedSequence:
     if not 0 <= number < 2**64:
         raise ValueError(f"seeds: {number} is none; give whole numbers from 0 to 2^64 - 1")
     low, high = number % 2**32, number // 2**32
+
     return np.random.SeedSequence([int(stream), low, high])

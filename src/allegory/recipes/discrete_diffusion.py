@@ -66,6 +66,7 @@ class DiscreteDiffusionConfig:
         network = self.network.build(shape, spec.given, outputs=outputs)
         path = TOKEN_NOISE.named(self.noise)(spec.levels)
         denoiser = TokenDenoiser(network, path, self.features)
+
         return DiscreteDiffusion(denoiser, spec, self.condition_dropout)
 
 

@@ -54,7 +54,7 @@ def mnist_masked(data: str) -> Run:
 
 @recipe
 def heartbeat(data: str = "heartbeat") -> Run:
-    """Binomial diffusion of 20 bits of which every fifth is 1 (Sohl-Dickstein et al. 2015).
+    """Binomial diffusion of 20 bits, every fifth of them 1 (Sohl-Dickstein et al. 2015).
 
     The entropy is log2 5 = 2.322 bits; the paper reached 2.414.
 

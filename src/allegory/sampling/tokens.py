@@ -138,39 +138,36 @@ class TokenState:
 
 
 @dataclass(frozen=True, eq=False)
-class Fixed:
-    """Tokens that are known, and stay as they are.
+class TokenBatch:
+    """The items of one batch that is sampled.
 
     Args:
-        x: tokens, of which those that are not known may be any.
-        known: which are known.
+        x: tokens of the shape of the samples, where they shall be; their values count where they
+            are known.
+        seeds: one integer per item.
+        condition: one row per item, or None.
+        known: which tokens of x are known, and stay as they are; None for none.
     """
 
     x: Int64[Tensor, "b *shape"]
-    known: Bool[Tensor, "b *shape"]
+    seeds: Sequence[int]
+    condition: Tensor | None = None
+    known: Bool[Tensor, "b *shape"] | None = None
 
 
 @torch.no_grad()
 def token_trajectory(
-    predict: TokenPredict,
-    like: Int64[Tensor, "b *shape"],
-    sampler: TokenSampler,
-    seeds: Sequence[int],
-    *,
-    condition: Tensor | None = None,
-    fixed: Fixed | None = None,
-    on_step: OnStep | None = None,
+    predict: TokenPredict, batch: TokenBatch, sampler: TokenSampler, on_step: OnStep | None = None
 ) -> Iterator[TokenState]:
     """The states from noise to samples, each as it is reached.
 
+    With known tokens, which need a masked path, the samples are draws of p(x | the known tokens),
+    as far as the model is exact.
+
     Args:
         predict: the predictor, without guides.
-        like: tokens of the shape of the samples, where they shall be.
+        batch: seeds, conditions and known tokens.
         sampler: solver, steps and guides.
-        seeds: one integer per item.
-        condition: one row per item, or None.
-        fixed: tokens that are known; the path must be masked, where the samples are then those of
-            p(x | the known tokens) as far as the model is exact.
         on_step: called as on_step(steps done, steps) after each step.
 
     Yields:
@@ -180,21 +177,22 @@ def token_trajectory(
         ValueError: for first_hitting or known tokens on a path that is not masked.
     """
     guided = sampler.guided(predict)
-    noise = Noise(seeds, like.shape[1:])
-    x = guided.path.prior(like).quantile(noise.uniforms().to(like.device))
-    if fixed is not None:
-        masked_path(guided, "fixed tokens")
-        x = torch.where(fixed.known, fixed.x, x)
+    noise = Noise(batch.seeds, batch.x.shape[1:])
+    x = guided.path.prior(batch.x).quantile(noise.uniforms().to(batch.x.device))
+    if batch.known is not None:
+        masked_path(guided, "known tokens")
+        x = torch.where(batch.known, batch.x, x)
 
-    step = _Reveal(guided, x, noise, sampler) if sampler.solver == "first_hitting" else None
+    reveal = _Reveal(guided, x, noise, sampler) if sampler.solver == "first_hitting" else None
     levels = guided.path.levels(sampler.times)
     for done, (t, s) in enumerate(pairwise(levels), start=1):
-        u = noise.uniforms().to(like.device)
-        prediction = guided(x, t, condition)
-        if step is None:
+        u = noise.uniforms().to(x.device)
+        prediction = guided(x, t, batch.condition)
+
+        if reveal is None:
             x = guided.path.posterior(prediction, s).quantile(u)
         else:
-            x = torch.where(step.revealed(done), prediction.x0.quantile(u), x)
+            x = torch.where(reveal.at(done), prediction.x0.quantile(u), x)
         if on_step is not None:
             on_step(done, len(levels) - 1)
         yield TokenState(x, s)
@@ -225,7 +223,7 @@ class _Reveal:
         self.count = masked.flatten(1).sum(1).view(-1, *[1] * (x.ndim - 1))
         self.times = sampler.times.to(x.device)
 
-    def revealed(self, done: int) -> Bool[Tensor, "b *shape"]:
+    def at(self, done: int) -> Bool[Tensor, "b *shape"]:
         """Whether the step of this number, from 1 on, reveals each token."""
         before, after = ((self.count * (1 - self.times[k])).round() for k in (done - 1, done))
         return (self.ranks >= before) & (self.ranks < after)

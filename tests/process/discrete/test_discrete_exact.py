@@ -11,7 +11,12 @@ import torch
 from tests.helpers.matrix_path import MatrixPath, masked_rates, uniform_rates
 from torch import Tensor
 
-from allegory.likelihood.token_bound import order_log_prob, token_bound
+from allegory.likelihood.token_bound import (
+    order_log_prob,
+    token_bound,
+    token_levels,
+    token_step_bound,
+)
 from allegory.process.discrete import (
     MaskedPath,
     TokenLevel,
@@ -19,7 +24,7 @@ from allegory.process.discrete import (
     TokenPrediction,
     TokenTable,
     UniformPath,
-    diffusion_loss,
+    token_loss,
 )
 
 K, L = 4, 3
@@ -133,14 +138,14 @@ def test_continuous_time_is_exact_for_every_item(path: TokenPath) -> None:
 
 
 def test_sum_over_the_number_of_masked_tokens_is_exact() -> None:
-    """`diffusion_loss` of a masked path, over all sets of each size."""
+    """`token_loss` of a masked path, over all sets of each size."""
     table = TokenTable(TABLE, MaskedPath(K))
     total = torch.zeros(len(ITEMS), dtype=torch.float64)
     for m in range(L):
         time = torch.full((len(ITEMS),), (m + 0.5) / L, dtype=torch.float64)
         for order in permutations(range(L)):
             u = (torch.tensor(order).double() / L).expand(len(ITEMS), -1)
-            total -= diffusion_loss(table, ITEMS, time, u) / L / 6
+            total -= token_loss(table, ITEMS, time, u) / L / 6
     torch.testing.assert_close(total, table.log_prob(ITEMS), rtol=1e-12, atol=1e-12)
 
 
@@ -205,7 +210,7 @@ def test_gap_in_continuous_time_is_that_of_the_signal_that_is_left(end: float) -
 def test_bound_is_the_enumerated_one_in_the_mean(path: TokenPath) -> None:
     table = TokenTable(TABLE, path)
     items = ITEMS[5:6].expand(2000, -1)
-    bound = token_bound(table, items, draws=4, steps=3)
+    bound = token_step_bound(table, items, token_levels(table, 3))
     exact = step_bound(table, [1 / 3, 2 / 3, 1.0])[5]
     error = bound.total.std() / len(items) ** 0.5
     assert len(bound.divergences) == 2

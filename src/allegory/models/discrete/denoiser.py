@@ -18,7 +18,7 @@ from ...conditions import hidden_like
 from ...process.discrete import MaskedPath, TokenLevel, TokenPath, TokenPrediction
 
 _SHARPEST = 20.0
-"""The largest log-SNR that a network is told; it is infinite at t = 0."""
+"""The largest log-SNR that a network sees; it is infinite at t = 0."""
 
 
 class TokenDenoiser(nn.Module):
@@ -66,7 +66,7 @@ class TokenDenoiser(nn.Module):
         return each
 
     def _log_snr(self, x_t: Tensor, level: TokenLevel) -> Float[Tensor, " b"]:
-        """What the network is told of the time: nothing where tokens are masked."""
+        """The time as the network sees it: 0 where tokens are masked."""
         if isinstance(self.path, MaskedPath):
             return self.embedding.weight.new_zeros(len(x_t))
         log_snr = torch.as_tensor(level.log_snr).clamp(-_SHARPEST, _SHARPEST)

@@ -11,17 +11,21 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from ...data.spec import DataSpec
-from ...likelihood.token_bound import token_bound
+from ...likelihood.token_bound import token_bound, token_levels, token_step_bound
 from ...lookup import check_type, refuse_number
 from ...numerics.generators import draw_rows, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
-from ...process.discrete import diffusion_loss
+from ...process.discrete import token_loss
+from ...process.noise import item_seeds
 from ...sampling.driver import OnStep
-from ...sampling.tokens import Fixed, TokenSampler, TokenState, token_trajectory
+from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_trajectory
 from ..base import device_of, evaluating, seed_batches
 from ..conditional import ConditionalModel, steps_of_all
 from .denoiser import TokenDenoiser
+
+_BATCH = 250
+"""Items that are sampled at once, where no other number is given."""
 
 
 class DiscreteDiffusion(ConditionalModel):
@@ -78,7 +82,7 @@ class DiscreteDiffusion(ConditionalModel):
         time = stratified_times(len(raw), generator).double().to(x0.device)
         u = draw_rows(uniform, tuple(x0.shape), generator).double().to(x0.device)
 
-        nats = diffusion_loss(self.denoise, x0, time, u, condition)
+        nats = token_loss(self.denoise, x0, time, u, condition)
         return nats.float() / (self.spec.dims * math.log(2))
 
     @torch.no_grad()
@@ -97,60 +101,38 @@ class DiscreteDiffusion(ConditionalModel):
             x: raw items.
             condition: of each item or of all, as for `sample`; None for p(x).
             seeds: one integer per item, for its times and noise; 0, 1, 2, ... for None.
-            draws: evaluations of the denoiser per item, for each of the steps if there are any.
-            steps: the model with so many steps of equal length; None is continuous time.
+            draws: evaluations of the denoiser per item in continuous time.
+            steps: the model with so many steps of equal length, one evaluation each; None is
+                continuous time.
 
         Raises:
             ValueError: for items that do not fit the data.
         """
         self.spec.check(x)
         rows = self._rows_for(condition, x)
+        x0 = self.spec.index(x)
+
         with evaluating(self):
-            return token_bound(
-                self.denoise,
-                self.spec.index(x),
-                seeds=seeds,
-                draws=draws,
-                steps=steps,
-                condition=rows,
-            )
+            if steps is None:
+                return token_bound(self.denoise, x0, seeds=seeds, draws=draws, condition=rows)
+            levels = token_levels(self.denoise, steps)
+            return token_step_bound(self.denoise, x0, levels, seeds=seeds, condition=rows)
 
     def states(
-        self,
-        seeds: Sequence[int],
-        condition: Tensor | None = None,
-        sampler: TokenSampler | None = None,
-        *,
-        fixed: Fixed | None = None,
-        on_step: OnStep | None = None,
+        self, batch: TokenBatch, sampler: TokenSampler | None = None, on_step: OnStep | None = None
     ) -> Iterator[TokenState]:
         """The states of one batch from noise to samples; the mask is the value K.
 
         Args:
-            seeds: one integer per item; item i depends on seeds[i] alone.
-            condition: one row per item, or None.
+            batch: seeds, conditions and known tokens; item i depends on its own seed alone.
             sampler: solver, steps and guides; None for the model's own.
-            fixed: tokens that are known.
             on_step: called as on_step(done, total).
 
         Raises:
-            ValueError: for a condition of another length, and what the sampler refuses.
+            ValueError: for what the sampler refuses.
         """
-        next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
-        device = device_of(self)
-        like = torch.zeros(len(seeds), *self.spec.shape, dtype=torch.int64, device=device)
-        rows = None if condition is None else condition.to(device)
-
         with evaluating(self):
-            yield from token_trajectory(
-                self.denoise,
-                like,
-                sampler or self.sampler,
-                seeds,
-                condition=rows,
-                fixed=fixed,
-                on_step=on_step,
-            )
+            yield from token_trajectory(self.denoise, batch, sampler or self.sampler, on_step)
 
     def sample(
         self,
@@ -174,7 +156,14 @@ class DiscreteDiffusion(ConditionalModel):
         Raises:
             ValueError: without seeds, for a condition of another length, and a batch below 1.
         """
-        return self._sampled(seeds, condition, sampler, None, batch=batch, on_step=on_step)
+        refuse_number(seeds)
+        shape, device = self.spec.shape, device_of(self)
+        parts = []
+        for some, rows in seed_batches(seeds, self._rows(condition, len(seeds)), batch):
+            x = torch.zeros(len(some), *shape, dtype=torch.int64, device=device)
+            parts.append(TokenBatch(x, some, None if rows is None else rows.to(device)))
+
+        return self._sampled(parts, sampler, on_step)
 
     def infill(
         self,
@@ -183,8 +172,6 @@ class DiscreteDiffusion(ConditionalModel):
         seeds: Sequence[int] | None = None,
         condition: Any = None,
         sampler: TokenSampler | None = None,
-        *,
-        batch: int = 250,
     ) -> Shaped[Tensor, "n *shape"]:
         """Raw samples whose known numbers are those of `x`: draws of p(x | the known numbers).
 
@@ -194,7 +181,6 @@ class DiscreteDiffusion(ConditionalModel):
             seeds: one integer per item; 0, 1, 2, ... for None.
             condition: as for `sample`.
             sampler: as for `sample`.
-            batch: items that are computed at once.
 
         Raises:
             ValueError: for tokens that are not masked, and items that do not fit the data.
@@ -205,41 +191,34 @@ class DiscreteDiffusion(ConditionalModel):
                 f"known of shape {tuple(known.shape)}: give one truth value for each number of x, "
                 f"{tuple(x.shape)}"
             )
+
         device = device_of(self)
-        fixed = Fixed(self.spec.index(x).to(device), known.to(device))
-        seeds = range(len(x)) if seeds is None else seeds
-        return self._sampled(seeds, condition, sampler, fixed, batch=batch)
+        index, known = self.spec.index(x).to(device), known.to(device)
+        rows = self._rows_for(condition, index)
+        seeds = item_seeds(seeds, len(x))
+
+        parts = []
+        for some in torch.arange(len(x)).split(_BATCH):
+            first, last = int(some[0]), int(some[-1]) + 1
+            own = None if rows is None else rows[first:last]
+            own_seeds = seeds[first:last]
+            parts.append(TokenBatch(index[first:last], own_seeds, own, known[first:last]))
+        return self._sampled(parts, sampler, None)
 
     def _sampled(
-        self,
-        seeds: Sequence[int],
-        condition: Any,
-        sampler: TokenSampler | None,
-        fixed: Fixed | None,
-        *,
-        batch: int,
-        on_step: OnStep | None = None,
+        self, parts: Sequence[TokenBatch], sampler: TokenSampler | None, on_step: OnStep | None
     ) -> Tensor:
-        """Raw samples, in batches."""
+        """Raw samples of some batches."""
         if sampler is not None:
             check_type("sampler", sampler, TokenSampler, "a TokenSampler, or None")
-        refuse_number(seeds)
-        parts = [*seed_batches(seeds, self._rows(condition, len(seeds)), batch)]
-        samples, first = [], 0
 
-        for number, (some, rows) in enumerate(parts):
+        samples = []
+        for number, part in enumerate(parts):
             report = steps_of_all(on_step, number, len(parts))
-            own = None if fixed is None else _part(fixed, first, len(some))
-            *_, last = self.states(some, rows, sampler, fixed=own, on_step=report)
+            *_, last = self.states(part, sampler, report)
             samples.append(self.raw(last.x))
-            first += len(some)
         return torch.cat(samples)
 
     def raw(self, x: Int64[Tensor, "b *shape"]) -> Shaped[Tensor, "b *shape"]:
         """Raw items of tokens, on the CPU."""
         return self.spec.decode(self.spec.values[x.cpu()])
-
-
-def _part(fixed: Fixed, first: int, count: int) -> Fixed:
-    """The known tokens of the items from `first` on."""
-    return Fixed(fixed.x[first : first + count], fixed.known[first : first + count])

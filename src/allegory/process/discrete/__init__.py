@@ -1,6 +1,6 @@
 """Diffusion of tokens: forward processes over finitely many values, with their kernels."""
 
-from .bound_terms import diffusion_loss, prior_matching, step_loss
+from .bound_terms import token_loss, token_prior_cost, token_step_loss
 from .categorical import Categorical, known
 from .exact import TokenTable
 from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction, UniformPath
@@ -15,9 +15,9 @@ __all__ = [
     "TokenPrediction",
     "TokenTable",
     "UniformPath",
-    "diffusion_loss",
     "known",
     "masked_path",
-    "prior_matching",
-    "step_loss",
+    "token_loss",
+    "token_prior_cost",
+    "token_step_loss",
 ]

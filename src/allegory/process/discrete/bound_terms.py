@@ -23,7 +23,7 @@ _FIRST = 1e-9
 """The smallest time; at t = 0 nothing was replaced."""
 
 
-def diffusion_loss(
+def token_loss(
     predict: TokenPredict,
     x0: Int64[Tensor, "b *shape"],
     time: Float64[Tensor, " b"],
@@ -51,7 +51,7 @@ def diffusion_loss(
     return path.rate(predict(x_t, level, condition), x0)
 
 
-def step_loss(
+def token_step_loss(
     predict: TokenPredict,
     x0: Int64[Tensor, "b *shape"],
     levels: tuple[TokenLevel, TokenLevel],
@@ -78,7 +78,7 @@ def step_loss(
     return q.kl(path.posterior(prediction, s))
 
 
-def prior_matching(path: TokenPath, x0: Int64[Tensor, "b *shape"]) -> Float64[Tensor, " b"]:
+def token_prior_cost(path: TokenPath, x0: Int64[Tensor, "b *shape"]) -> Float64[Tensor, " b"]:
     """KL(q(x_1 | x0) || pi) in nats per item; 0 where alpha is 0 at t = 1."""
     return path.marginal(x0, path.at(1.0)).kl(path.prior(x0))
 

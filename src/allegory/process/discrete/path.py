@@ -62,7 +62,7 @@ class TokenLevel:
 
     @property
     def log_snr(self) -> Coefficient:
-        """log alpha/(1 - alpha), what a network is told of the time."""
+        """log alpha/(1 - alpha), the time as a network sees it."""
         if isinstance(self.alpha, Tensor):
             return self.alpha.log() - torch.as_tensor(self.noise).log()
         return _log(self.alpha) - _log(float(self.noise))
@@ -176,13 +176,13 @@ class TokenPath(nn.Module, ABC):
 
     def marginal(self, x0: Int64[Tensor, "b *shape"], level: TokenLevel) -> Categorical:
         """q(x_t | x0) at a `level`."""
-        return Categorical(self._kept(x0, level.alpha, level.noise).log())
+        return Categorical(self._mixed(x0, level.alpha, level.noise).log())
 
     def transition(
         self, x_s: Int64[Tensor, "b *shape"], s: TokenLevel, t: TokenLevel
     ) -> Categorical:
         """q(x_t | x_s) for s < t."""
-        return Categorical(self._kept(x_s, *_step(s, t)).log())
+        return Categorical(self._mixed(x_s, *_step(s, t)).log())
 
     def likelihood(
         self, x_t: Int64[Tensor, "b *shape"], level: TokenLevel
@@ -214,19 +214,19 @@ class TokenPath(nn.Module, ABC):
         probs = self._likelihood(prediction.x_t, *_step(s, t)) * y
         return Categorical((probs / probs.sum(-1, keepdim=True)).log())
 
-    def _kept(
-        self, x: Int64[Tensor, "b *shape"], kept: Coefficient, replaced: Coefficient
+    def _mixed(
+        self, x: Int64[Tensor, "b *shape"], same: Coefficient, replaced: Coefficient
     ) -> Float64[Tensor, "b *shape states"]:
-        """kept [y = x] + replaced pi(y) for all y."""
-        same = nn.functional.one_hot(x, self.states).double()
-        return _last(kept) * same + _last(replaced) * self.pi.to(x.device)
+        """same [y = x] + replaced pi(y) for all y."""
+        own = nn.functional.one_hot(x, self.states).double()
+        return _last(same) * own + _last(replaced) * self.pi.to(x.device)
 
     def _likelihood(
-        self, y: Int64[Tensor, "b *shape"], kept: Coefficient, replaced: Coefficient
+        self, y: Int64[Tensor, "b *shape"], same: Coefficient, replaced: Coefficient
     ) -> Float64[Tensor, "b *shape states"]:
-        """kept [y = x] + replaced pi(y) for all x."""
-        same = nn.functional.one_hot(y, self.states).double()
-        return _last(kept) * same + _last(replaced) * self.pi.to(y.device)[y][..., None]
+        """same [y = x] + replaced pi(y) for all x."""
+        own = nn.functional.one_hot(y, self.states).double()
+        return _last(same) * own + _last(replaced) * self.pi.to(y.device)[y][..., None]
 
 
 class MaskedPath(TokenPath):
@@ -322,7 +322,7 @@ class UniformPath(TokenPath):
         level, x_t = prediction.level, prediction.x_t
         alpha, c = _last(level.alpha), _last(level.noise) / self.values
 
-        q = self._kept(x0, level.alpha, level.noise)
+        q = self._mixed(x0, level.alpha, level.noise)
         w = prediction.x0.probs / self.likelihood(x_t, level)
         predicted = alpha * w + c * w.sum(-1, keepdim=True)
         ratio = q / q.gather(-1, x_t[..., None])

@@ -1,4 +1,4 @@
-"""What samplers and bounds of tokens ask for: a prediction of the clean tokens."""
+"""A prediction of the clean tokens, as samplers and bounds of tokens know it."""
 
 from __future__ import annotations
 
@@ -58,4 +58,5 @@ def masked_path(predict: TokenPredict, use: str) -> MaskedPath:
             f"{use}: for tokens that are masked, and this model's are replaced by other values "
             f"({type(path).__name__}); train one with noise='masked'"
         )
+
     return path
