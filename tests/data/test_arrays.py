@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from allegory.data import Dataset
+from allegory.data.vocabularies import Bytes
 
 RNG = np.random.default_rng(0)
 FLOATS = RNG.normal(size=(100, 3)).astype(np.float32)
@@ -245,3 +246,33 @@ def test_a_class_without_training_items_is_said():
     (note,) = Dataset.from_arrays(FLOATS, labels).notes
     assert note.startswith("no training items of class rare: all were held out")
     assert Dataset.from_arrays(FLOATS, np.arange(100) % 2).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("levels", "dtype"), [(300, "int16"), (40_000, "int32"), (65_536, "int32")]
+)
+def test_tokens_of_many_levels_are_kept_as_small_integers(levels: int, dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, levels, (60, 5))
+    x[0, :2] = 0, levels - 1
+    data = Dataset.from_arrays(x, levels=levels)
+    every = torch.cat([part.x for part in data.sets])
+    order = torch.cat([part.index for part in data.sets]).argsort()
+    assert every.dtype == getattr(torch, dtype) and torch.equal(
+        every[order], torch.tensor(x).to(every)
+    )
+    assert torch.equal(data.spec.index(every[order]), torch.tensor(x))
+    assert torch.equal(data.spec.decode(data.spec.encode(every)), every)
+
+
+def test_arrays_of_tokens_have_the_vocabulary_that_is_given() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (60, 5))
+    assert Dataset.from_arrays(x, vocabulary=Bytes()).spec.vocabulary == Bytes()
+    for bad, message in (
+        (x.astype(float), "tokens are whole numbers"),
+        (x + 1, "256 levels are 0 to 255"),
+        (x.reshape(60, 5, 1), "it is for sequences"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Dataset.from_arrays(bad, vocabulary=Bytes())
+    with pytest.raises(ValueError, match="levels=300: bytes has 256"):
+        Dataset.from_arrays(x, vocabulary=Bytes(), levels=300)

@@ -44,9 +44,9 @@ def test_bad_sources_are_refused(source: str, named: str) -> None:
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.csv"
+    path = tmp_path / "numbers.doc"
     path.write_text("1,2\n3,4\n")
-    with pytest.raises(ValueError, match=r"give \.npy, \.npz, \.parquet, \.txt or a folder"):
+    with pytest.raises(ValueError, match=r"give \.npy, \.npz, \.parquet, \.csv, \.txt or a folder"):
         load(str(path))
 
 

@@ -177,3 +177,26 @@ def test_bytes_that_are_no_utf_8_are_read_as_bytes(tmp_path):
     (tmp_path / "latin.txt").write_bytes("naïve café ".encode("latin-1") * 20)
     data = read(tmp_path / "latin.txt", length=11)
     assert data.spec.vocabulary.raw(data.test.x[0].long()) == "naïve café ".encode("latin-1")
+
+
+def test_a_column_of_a_table_is_text(tmp_path):
+    lines = [f'{{"id": {i}, "body": "text {i % 10} ä"}}' for i in range(40)]
+    (tmp_path / "table.jsonl").write_text("\n".join([*lines, '{"id": 40, "body": null}']))
+    (tmp_path / "table.csv").write_text("id,body\n" + "".join(f"1,text {i}\n" for i in range(40)))
+
+    data = read(f"text:{tmp_path}/table.jsonl", text="body", items="lines")
+    every = data.all_as_test().test.x
+    assert data.spec.vocabulary.texts(every) == [f"text {i % 10} ä" for i in range(40)]
+    assert "1 cell is empty and left out" in data.notes
+    rows = read(f"text:{tmp_path}/table.csv", text="body", length=7)
+    assert Bytes().texts(rows.train.x[:2]) == ["text 0\n", "text 1\n"]
+
+    with pytest.raises(ValueError, match=r"table\.csv: \?text=no: no such column; there are id, b"):
+        read(f"text:{tmp_path}/table.csv", text="no")
+    with pytest.raises(ValueError, match=r"\?text=id: a column without text"):
+        read(f"text:{tmp_path}/table.csv", text="id")
+    with pytest.raises(ValueError, match=r"table\.jsonl\?text=COLUMN for the text of its lines"):
+        load(tmp_path / "table.jsonl")
+    (tmp_path / "book.txt").write_text(TEXT)
+    with pytest.raises(ValueError, match=r"\?text=COLUMN is for tables, \.csv, \.jsonl, \.parquet"):
+        read(tmp_path / "book.txt", text="body")

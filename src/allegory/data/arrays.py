@@ -27,7 +27,8 @@ from .columns import Ends, check_digits, check_finite, scaling, smallest_dtype
 from .condition_values import ConditionValues, condition_values
 from .items import Items
 from .spec import DataSpec
-from .tables import columns_of
+from .tables import CategoryColumns, columns_of
+from .vocabularies import Categories, Vocabulary
 
 _CHANNELS = (1, 3, 4)
 _MOST_LEVELS = 65_536
@@ -44,6 +45,7 @@ class Declared:
         columns: names of the numbers of an item of one axis; None for no names.
         condition_kind: the kind of their condition, or its class; of several, a mapping from their
             names. None takes it from the values.
+        vocabulary: what whole numbers stand for; None for the numbers themselves.
 
     Raises:
         ValueError: for levels that are no whole number, or bounds that are not two.
@@ -53,6 +55,7 @@ class Declared:
     bounds: tuple[Any, Any] | None = None
     columns: tuple[str, ...] | None = None
     condition_kind: Any = None
+    vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         if self.levels is not None and not is_whole(self.levels):
@@ -98,6 +101,10 @@ def raw_items(x: Any, labels: Any, declared: Declared, condition: Any = None) ->
             condition that is of no kind.
     """
     columns, x, labels, condition = columns_of(x, labels, condition)
+    if isinstance(x, CategoryColumns):
+        vocabulary = Categories.of(x.columns, columns)
+        x = vocabulary.encode(x.columns, columns)
+        declared = replace(declared, vocabulary=vocabulary)
     array = as_numpy("x", x)
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise ValueError(
@@ -107,6 +114,8 @@ def raw_items(x: Any, labels: Any, declared: Declared, condition: Any = None) ->
 
     by_type = {"u1": 256, "b1": 2}.get(array.dtype.str[1:])
     levels = by_type if declared.levels is None else declared.levels
+    if declared.vocabulary is not None:
+        levels = _levels_of(declared, array)
     notes: tuple[str, ...] = ()
     if array.dtype.kind in "iu" and levels is None:
         check_digits(array, declared.columns or columns)
@@ -158,6 +167,7 @@ def spec_of(
         stored,
         declared.columns,
         bounded=declared.bounds is not None and levels is None,
+        vocabulary=declared.vocabulary,
     )
 
 
@@ -253,6 +263,17 @@ def _levels(array: NDArray[np.generic], levels: int) -> Integer[Tensor, "n *shap
     small = {torch.uint8: np.uint8, torch.int16: np.int16, torch.int32: np.int32}
     dtype = small[smallest_dtype(levels)]
     return torch.from_numpy(np.ascontiguousarray(array, dtype=dtype))
+
+
+def _levels_of(declared: Declared, array: NDArray[np.generic]) -> int:
+    """The levels of a vocabulary. ValueError for others that are declared, and for floats."""
+    vocabulary = declared.vocabulary
+    assert vocabulary is not None
+    if declared.levels not in (None, vocabulary.levels):
+        raise ValueError(f"levels={declared.levels}: {vocabulary} has {vocabulary.levels}")
+    if array.dtype.kind not in "biu":
+        raise ValueError(f"x: dtype {array.dtype}; tokens are whole numbers, save them as such")
+    return vocabulary.levels
 
 
 def _channels_first(x: Integer[Tensor, "n *shape"]) -> Integer[Tensor, "n *shape2"]:

@@ -36,6 +36,7 @@ def conversion(
         ValueError: for items of another shape, columns, levels or classes.
     """
     order = _order(own, spec)
+
     is_translated = None not in (own.vocabulary, spec.vocabulary) and own != spec
     if not is_translated:
         _check_levels(own, spec)
@@ -117,7 +118,7 @@ def _translated(x: Tensor, own: DataSpec, spec: DataSpec, order: Tensor | None) 
     """Raw items by the vocabulary of the spec, columns in its order."""
     assert own.vocabulary is not None and spec.vocabulary is not None
     other = own.vocabulary if order is None else own.vocabulary.reordered(order.tolist())
-    return spec.vocabulary.translate(x.long(), other).to(spec.level_dtype)
+    return spec.vocabulary.translate(x.long(), other, spec.columns).to(spec.level_dtype)
 
 
 def _vocabulary_note(own: DataSpec, spec: DataSpec) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from .items import BatchTransform, Items
 from .spec import DataSpec
 from .splits import split_by_fractions, together
 from .tables import column_names
+from .vocabularies import Vocabulary
 
 __all__ = ["Batches", "Dataset", "Items"]
 
@@ -73,6 +74,7 @@ class Dataset:
         levels: int | None = None,
         bounds: tuple[Any, Any] | None = None,
         columns: Sequence[str] | None = None,
+        vocabulary: Vocabulary | None = None,
         split: tuple[float, float, float] = (0.9, 0.05, 0.05),
         seed: int = 0,
         name: str = "arrays",
@@ -102,6 +104,8 @@ class Dataset:
             bounds: the lowest and the highest number that are possible, by law, each one for all
                 numbers of an item or one for each; None where there is no such law.
             columns: names of the numbers of an item of one axis; a data frame has them.
+            vocabulary: what whole numbers (n, length) stand for, such as `Bytes()`; a data frame
+                whose columns are all text or booleans has `Categories`.
             split: fractions of training, validation and test items, which sum to 1. Each set has
                 one item at least.
             seed: of the permutation that assigns the items to the sets.
@@ -114,7 +118,7 @@ class Dataset:
             ValueError: for arrays that are not numbers of one shape, numbers that are not finite or
                 never vary, labels that are no classes, and conditions of no kind.
         """
-        declared = Declared(levels, bounds, column_names(columns), condition_kind)
+        declared = Declared(levels, bounds, column_names(columns), condition_kind, vocabulary)
         raw = raw_items(x, labels, declared, condition)
 
         names = None if raw.labels is None else class_names(raw.labels)
@@ -125,6 +129,8 @@ class Dataset:
         spec = replace(spec_of(sets, raw.declared, names), condition=kind)
         train, validation, test = (narrowed(items, spec) for items in sets)
         notes = (*raw.notes, *untrained(train.labels, spec.class_names, spec.classes))
+        if spec.vocabulary is not None:
+            notes = (*notes, *spec.vocabulary.untrained(train.x, spec.columns))
         return cls(name, spec, train, validation, test, notes=notes, conditions=values)
 
     @property

@@ -3,8 +3,8 @@
 A row holds an encoded image (the column whose feature is an image, else the one named `image` or
 `img`) and perhaps a label (the column `label`, else the first whose feature is a class). A table
 without images whose columns are all numbers, the label aside, is one of numbers: an item holds
-those of a row. The options `image`, `label` and `columns` choose other columns, and `condition`
-those that a model is conditioned on.
+those of a row. Columns that are all text and booleans are categories. The options `image`, `label`
+and `columns` choose other columns, and `condition` those that a model is conditioned on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,15 @@ from .parquet_files import Table, file_table, hub_table
 from .pixels import decode_images
 from .splits import SET_NAMES, complete
 from .table_columns import Chosen, TableOptions, chosen_columns
-from .table_values import ImageCells, Joined, condition_columns, label_values, number_values
+from .table_values import (
+    ImageCells,
+    Joined,
+    category_values,
+    condition_columns,
+    label_values,
+    number_values,
+)
+from .vocabularies import Categories
 
 _Classes = tuple[dict[str, Int64[Tensor, " n"] | None], tuple[ClassName, ...] | None]
 """The labels of each set as indices, and the values of the classes."""
@@ -140,8 +148,11 @@ def from_tables(
             return _images(name, cells, options, (labels, names, values), notes)
         if options.size is not None or options.alpha != "drop":
             raise ValueError("?size and ?alpha are for images, and this is a table of numbers")
-        numbers = {part: number_values(table, chosen.numbers) for part, table in tables.items()}
         declared = Declared(options.levels, _bounds(options), chosen.numbers)
+        if chosen.are_categories:
+            numbers, declared = _category_tokens(tables, declared)
+        else:
+            numbers = {part: number_values(table, chosen.numbers) for part, table in tables.items()}
         return _numbers(name, numbers, declared, (labels, names, values), notes)
     except ValueError as error:
         if str(error).startswith(source):
@@ -184,8 +195,29 @@ def _numbers(
     spec = replace(spec_of(sets, train.declared, labelled[1]), condition=kind)
     first, second, third = (narrowed(items, spec) for items in sets)
     lost = untrained(first.labels, spec.class_names, spec.classes)
+    if spec.vocabulary is not None:
+        lost = (*lost, *spec.vocabulary.untrained(first.x, spec.columns))
     said = (*notes, *train.notes, *lost)
     return Dataset(name, spec, first, second, third, notes=said, conditions=labelled[2])
+
+
+def _category_tokens(
+    tables: Mapping[str, Table], declared: Declared
+) -> tuple[dict[str, NDArray[np.generic]], Declared]:
+    """The tokens of columns of categories, and what is declared with their vocabulary."""
+    names = declared.columns
+    assert names is not None
+
+    if declared.levels is not None or declared.bounds is not None:
+        raise ValueError(
+            "?levels, ?low and ?high are for numbers, and these columns are categories"
+        )
+
+    values = {part: category_values(table, names) for part, table in tables.items()}
+    every = [np.concatenate(columns) for columns in zip(*values.values(), strict=True)]
+    vocabulary = Categories.of(every, names)
+    tokens = {part: vocabulary.encode(each, names).numpy() for part, each in values.items()}
+    return dict(tokens), replace(declared, vocabulary=vocabulary)
 
 
 def _conditions(tables: Mapping[str, Table], columns: Sequence[str]) -> _Conditions:

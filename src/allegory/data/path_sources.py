@@ -11,6 +11,7 @@ from .folders import files_below
 from .images import image_folder, is_image_file
 from .npy import array_file
 from .parquet import parquet
+from .table_files import csv_file
 from .text_files import is_text, text_file
 
 
@@ -29,14 +30,17 @@ def path_source(path: Path) -> Callable[..., Dataset]:
         return parquet
     if is_text(path):
         return text_file
+    if path.suffix.lower() == ".csv":
+        return csv_file
     if path.suffix in (".npy", ".npz"):
         return array_file
 
-    is_csv = path.suffix.lower() == ".csv"
-    remedy = "; pandas.read_csv(FILE).to_parquet(...) converts it" if is_csv else ""
+    remedy = "text:FILE for text of another name"
+    if path.suffix.lower() == ".jsonl":
+        remedy = f"text:{path.name}?text=COLUMN for the text of its lines"
     raise ValueError(
-        f"data source {str(path)!r}: not a kind that is read; give .npy, .npz, .parquet, .txt or a "
-        f"folder, or text:FILE for text of another name{remedy}"
+        f"data source {str(path)!r}: not a kind that is read; give .npy, .npz, .parquet, .csv, "
+        f".txt or a folder, or {remedy}"
     )
 
 

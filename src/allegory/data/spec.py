@@ -178,7 +178,7 @@ class DataSpec:
         if bool(x.isnan().any()):
             raise ValueError("x: holds NaN, which is near no level; look for the step that made it")
         raw = self._raw(((x + 1.0) / self.step).round().clamp(0, self.levels - 1))
-        return raw if self.level_dtype is None else raw.to(self.level_dtype)
+        return raw if self.level_dtype is None else raw.round().to(self.level_dtype)
 
     def index(self, raw: Shaped[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
         """The index of the level of each raw number, 0 for low to levels - 1 for high."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
@@ -48,14 +49,16 @@ class Chosen:
     Args:
         image: of images; None for a table of numbers.
         label: of labels; None without.
-        numbers: of numbers; none for images.
+        numbers: of numbers or categories; none for images.
         condition: of the condition.
+        are_categories: whether they are text and booleans, which are categories.
     """
 
     image: str | None
     label: str | None
     numbers: tuple[str, ...] = ()
     condition: tuple[str, ...] = ()
+    are_categories: bool = False
 
 
 def chosen_columns(table: Table, options: TableOptions) -> Chosen:
@@ -98,7 +101,8 @@ def _chosen(
     image = _image_column(table, options.image)
     if image is not None:
         return Chosen(image, label)
-    return _numbers(table, _all_numbers(table, (label, *condition)), label)
+    names = _all_numbers(table, (label, *condition))
+    return Chosen(None, label, names, are_categories=_are_categories(table, names))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -152,18 +156,21 @@ def _all_numbers(table: Table, taken: tuple[str | None, ...]) -> tuple[str, ...]
     names = [n for n in table.columns if n not in taken and not n.startswith(_INDEX)]
     label = taken[0]
     good = [name for name in names if _is_number(table, name)]
-    if good and len(good) == len(names):
-        return tuple(good)
+    if names and (len(good) == len(names) or _are_categories(table, names)):
+        return tuple(names)
 
     others = [printable(name) for name in names if name not in good]
     if not others:
-        raise ValueError("no column holds images or numbers; name one, as in ?image=NAME")
+        raise ValueError(
+            "no column holds images, numbers or categories; name one, as in ?image=NAME"
+        )
 
     example = printable(f"?columns={','.join(good[:3])}") if good else "?image=NAME"
     label_too = f"name the label, as in ?label={others[0]}, or " if good and not label else ""
     raise ValueError(
         f"column{'s' if len(others) > 1 else ''} {', '.join(others)}: neither images nor numbers; "
-        f"{label_too}choose those to learn from, as in {example}"
+        f"{label_too}choose those to learn from, as in {example}, or make text of all, which are "
+        "then categories"
     )
 
 
@@ -171,7 +178,12 @@ def _numbers(table: Table, names: tuple[str, ...], label: str | None) -> Chosen:
     if len({*names}) < len(names) or label in names:
         raise ValueError("?columns: names a column twice, or that of the labels; leave it out")
     for name in names:
-        if not _is_number(table, _check_known(table, name, "columns")):
+        _check_known(table, name, "columns")
+    if _are_categories(table, names):
+        return Chosen(None, label, names, are_categories=True)
+
+    for name in names:
+        if not _is_number(table, name):
             raise ValueError(
                 f"column {printable(name)!r}: {table.schema.field(name).type}, no numbers; "
                 "leave it out of ?columns"
@@ -185,6 +197,22 @@ def _is_number(table: Table, name: str) -> bool:
     kind = table.schema.field(name).type
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
     return any(test(kind) for test in tests)
+
+
+def _are_categories(table: Table, names: Sequence[str]) -> bool:
+    """Whether columns are text and booleans, one of them text at least."""
+    import pyarrow as pa
+
+    is_text = []
+
+    for name in names:
+        kind = table.schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        is_text.append(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+        if not is_text[-1] and not pa.types.is_boolean(kind):
+            return False
+
+    return any(is_text)
 
 
 def _check_known(table: Table, name: str, option: str) -> str:

@@ -144,6 +144,16 @@ def number_values(table: Table, columns: Sequence[str]) -> NDArray[np.generic]:
     )
 
 
+def category_values(table: Table, columns: Sequence[str]) -> list[NDArray[Any]]:
+    """The values of columns of text and booleans, None for empty cells."""
+    check_memory(
+        64 * table.rows * len(columns),
+        f"{table.rows:,} rows of {len(columns)} columns",
+        "choose fewer columns with ?columns=, or take fewer rows",
+    )
+    return [_texts_or_none(table.column(name)) for name in columns]
+
+
 def condition_columns(table: Table, names: Sequence[str]) -> Columns:
     """Columns of numbers and text that are a condition; NaN and None for empty cells.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .condition_kinds import Columns
+from .vocabularies import are_categories
 
 
 def column_names(columns: Any) -> tuple[str, ...] | None:
@@ -33,7 +35,8 @@ def columns_of(
         condition: one per item, or names of columns, which are then none of x; None for none.
 
     Returns:
-        The names, or None; an array (n, columns); the labels; the condition.
+        The names, or None; an array (n, columns), or columns of categories; the labels; the
+        condition.
 
     Raises:
         ValueError: for a column that holds no numbers, or that is not there.
@@ -50,13 +53,32 @@ def columns_of(
     if not table:
         raise ValueError("x: a table without columns of numbers; give at least one")
 
+    if _is_categorical(table):
+        return tuple(table), CategoryColumns((*table.values(),)), labels, condition
     odd = [name for name, column in table.items() if column.dtype.kind not in "biuf"]
     if odd:
         raise ValueError(
-            f"column {odd[0]!r}: {table[odd[0]].dtype}, no numbers; leave it out, or give its name "
-            "as labels"
+            f"column {odd[0]!r}: {table[odd[0]].dtype}, no numbers; leave it out, give its name as "
+            "labels, or make text of all columns, which are then categories"
         )
     return tuple(table), np.stack([*table.values()], axis=1), labels, condition
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryColumns:
+    """The columns of a table that are all categories.
+
+    Args:
+        columns: their values.
+    """
+
+    columns: tuple[NDArray[Any], ...]
+
+
+def _is_categorical(table: Mapping[str, NDArray[np.generic]]) -> bool:
+    """Whether all columns are text or booleans, one of them text at least."""
+    is_text = any(column.dtype.kind != "b" for column in table.values())
+    return is_text and all(map(are_categories, table.values()))
 
 
 def _taken(table: dict[str, NDArray[np.generic]], condition: Any) -> Any:

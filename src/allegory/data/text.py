@@ -27,14 +27,13 @@ from .items import Items
 from .memory import check_memory
 from .spec import DataSpec
 from .splits import complete
-from .vocabularies import Characters, TextVocabulary, text_vocabulary
+from .vocabularies import TextVocabulary, text_vocabulary
 
 _LENGTH = 256
 _HELD_OUT = 0.05  # of the windows, for validation and for testing each
 _MOST_LENGTH = 1 << 20
 _MOST_PADDED = 4096  # tokens of a line
 _STREAM = 3  # The order of an epoch has the key (seed, epoch, 0, 0), flips and binarize 2 and 1.
-_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def _of_windows(name: str, text: str, options: TextOptions, notes: Sequence[str]
         transform = ShiftedWindows(train.x.flatten(), length)
         train = replace(train, stored=torch.arange(len(train)) * length)
 
-    said = [*notes, *_rest_note(rest, length, vocabulary), *_unseen(vocabulary, train.x)]
+    said = [*notes, *_rest_note(rest, length, vocabulary), *vocabulary.untrained(train.x)]
     spec = text_spec(vocabulary, length)
     return Dataset(name, spec, train, validation, test, transform, notes=tuple(said))
 
@@ -200,7 +199,7 @@ def _of_lines(
         ),
         f"lines of {min(map(len, fitting))} to {longest} {vocabulary.unit}s, filled up to {length} "
         f"with level {vocabulary.levels - 1}, which stands for no text",
-        *_unseen(vocabulary, train.x),
+        *vocabulary.untrained(train.x),
     ]
 
     spec = text_spec(vocabulary, length)
@@ -256,21 +255,3 @@ def _left_out(count: int, one: str, several: str) -> list[str]:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _unseen(vocabulary: TextVocabulary, train: Integer[Tensor, "n length"]) -> list[str]:
-    """A sentence on characters that occur in held-out items alone."""
-    if not isinstance(vocabulary, Characters):
-        return []
-
-    seen = torch.zeros(vocabulary.levels, dtype=torch.bool)
-    seen[train.flatten().long()] = True
-    missing = [
-        symbol for symbol, is_seen in zip(vocabulary.symbols, seen, strict=False) if not is_seen
-    ]
-    if not missing:
-        return []
-
-    named = ", ".join(map(repr, missing[:_SHOWN]))
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-    return [f"no training item has {named}{more}: likelihoods of items with them mean nothing"]

@@ -74,7 +74,7 @@ def test_tokens_are_mapped_by_the_character_that_they_stand_for():
         (lambda: Characters("aba"), "each character once"),
         (lambda: Characters(""), "at least one character"),
         (lambda: text_vocabulary("characters", "aaa"), "the character 'a' alone; give text that"),
-        (lambda: text_vocabulary("word", "a b"), "unit 'word'"),
+        (lambda: text_vocabulary("byte", "a b"), "unit .byte.: not known; did you mean .bytes."),
     ],
 )
 def test_refusals(make, message):

@@ -38,13 +38,17 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def translate(
-        self, tokens: Int64[Tensor, "n length"], other: Vocabulary
+        self,
+        tokens: Int64[Tensor, "n length"],
+        other: Vocabulary,
+        columns: Sequence[str] | None = None,
     ) -> Int64[Tensor, "n length"]:
         """Tokens of another vocabulary as those of this one with the same meaning.
 
         Args:
             tokens: of items, by the other vocabulary.
             other: what they stand for.
+            columns: names of the numbers of an item, for messages; None without names.
 
         Raises:
             ValueError: for a vocabulary of another kind, and for what has no token here.
@@ -73,6 +77,17 @@ class Vocabulary(ABC):
     def allowed(self, shape: tuple[int, ...]) -> Bool[Tensor, "*shape levels"] | None:
         """Which levels are possible at each number of an item; None where all are."""
         return None
+
+    def untrained(
+        self, tokens: Shaped[Tensor, "n length"], columns: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """Sentences about what no training item has.
+
+        Args:
+            tokens: of the training items.
+            columns: names of the numbers of an item; None without names.
+        """
+        return ()
 
 
 class TextVocabulary(Vocabulary):
@@ -142,7 +157,10 @@ class TextVocabulary(Vocabulary):
         return whole[whole != self.levels - 1] if self.padding else whole
 
     def translate(
-        self, tokens: Int64[Tensor, "n length"], other: Vocabulary
+        self,
+        tokens: Int64[Tensor, "n length"],
+        other: Vocabulary,
+        columns: Sequence[str] | None = None,
     ) -> Int64[Tensor, "n length"]:
         """Tokens of another vocabulary of this kind as those of this one for the same text."""
         if not isinstance(other, TextVocabulary) or type(other) is not type(self):

@@ -17,6 +17,7 @@ from ...lookup import printable
 from .base import VOCABULARIES, TextVocabulary
 
 _BYTES = 256
+_SHOWN = 8  # characters in a message
 _SURROGATES = (0xD800, 0xDFFF)
 _UTF_32 = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 
@@ -161,6 +162,20 @@ class Characters(TextVocabulary):
         """1 to 4 bytes for each character, 0 for the padding level."""
         counts = [len(each.encode()) for each in self.symbols]
         return torch.tensor(counts + [0] * self.padding)
+
+    def untrained(
+        self, tokens: Shaped[Tensor, "n length"], columns: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """A sentence on characters that occur in held-out items alone."""
+        seen = torch.zeros(self.levels, dtype=torch.bool)
+        seen[tokens.flatten().long()] = True
+        missing = [each for each, was in zip(self.symbols, seen, strict=False) if not was]
+        if not missing:
+            return ()
+
+        named = ", ".join(f"'{printable(each)}'" for each in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        return (f"no training item has {named}{more}: likelihoods of items with it mean nothing",)
 
     def table_from(self, other: Characters) -> Int64[Tensor, " known"]:
         """The index of each character of the other vocabulary, -1 where it is not listed."""

@@ -1,0 +1,97 @@
+"""Tables in text files: comma-separated values, and an object of JSON per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import check_readable
+from ..lookup import printable
+from .dataset import Dataset
+from .memory import check_memory
+from .parquet import from_tables
+from .parquet_files import Table, file_table
+from .table_columns import TableOptions
+
+_COPIES = 8  # bytes in memory for each byte of a file
+_REASON = 160  # characters of what pyarrow says
+
+TABLES = (".csv", ".jsonl", ".parquet")
+"""What the names of tables end in."""
+
+
+def csv_file(path: Path, *, options: TableOptions) -> Dataset:
+    """The items of a table of comma-separated values, with the names of its columns first.
+
+    Args:
+        path: the file.
+        options: what is read of it.
+
+    Raises:
+        ValueError: for a file that is no such table, or holds neither numbers nor categories.
+    """
+    return from_tables(path.stem, printable(path), {"train": text_table(path)}, options, ())
+
+
+def table_of(path: Path) -> Table:
+    """The rows of a .csv, .jsonl or .parquet file. ValueError for one that cannot be read."""
+    return file_table([path]) if path.suffix.lower() == ".parquet" else text_table(path)
+
+
+def text_table(path: Path) -> Table:
+    """The rows of a .csv or .jsonl file, in UTF-8.
+
+    Args:
+        path: the file; the type of each column is taken from all of its cells.
+
+    Raises:
+        ValueError: for a file that is damaged or empty, and a first line without names.
+    """
+    import pyarrow as pa
+
+    size = check_readable(path)
+    check_memory(_COPIES * size, f"a table of {size:,} bytes", "give a part of it")
+
+    try:
+        found = _read(path, max(1, size))
+    except pa.ArrowException as error:
+        reason = printable(str(error).splitlines()[0][:_REASON])
+        raise ValueError(
+            f"{printable(path)}: no table that can be read ({reason}); pandas.read_csv(FILE, ...)"
+            ".to_parquet(...) converts what has other separators or another encoding"
+        ) from None
+
+    names = found.schema.names
+    if len({*names}) < len(names):
+        raise ValueError(f"{printable(path)}: two columns of one name; give each its own")
+    if any(_is_number(name) for name in names):
+        raise ValueError(
+            f"{printable(path)}: its first line is to hold the names of the columns, and has "
+            f"{printable(', '.join(names[:3]))}; write them there"
+        )
+
+    def read(columns: Sequence[str], rows: int) -> Iterator[Any]:
+        yield from found.select(list(columns)).combine_chunks().to_batches(rows)
+
+    return Table(found.schema.remove_metadata(), found.num_rows, {}, read, ())
+
+
+def _read(path: Path, size: int) -> Any:
+    """The table of pyarrow; one block, so that types are taken from the whole file."""
+    if path.suffix.lower() == ".jsonl":
+        from pyarrow import json
+
+        return json.read_json(path, read_options=json.ReadOptions(block_size=size))
+
+    from pyarrow import csv
+
+    return csv.read_csv(path, read_options=csv.ReadOptions(block_size=size))
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
