@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from allegory.cli import main
-from allegory.cli.pictures import folder_name, save_pictures
+from allegory.cli.pictures import folder_name, save_each
 from allegory.data import DataSpec, Items, load
 from allegory.progress import silent
 from allegory.sampling.driver import last_state
@@ -52,7 +52,7 @@ def test_the_range_of_the_data_is_that_of_the_picture(tmp_path, channels, levels
     spec = DataSpec((channels, 2, 3), 0.0, 16.0, levels)
     raw = torch.full((1, channels, 2, 3), 0.0)
     raw[0, :, 1] = 16.0
-    save_pictures(tmp_path, Items(raw), [2**63 - 1], spec, silent)
+    save_each(tmp_path, Items(raw), [2**63 - 1], spec, silent)
     (file,) = tmp_path.iterdir()
     assert file.name == f"{2**63 - 1}.png"
     pixels = _pixels(file)

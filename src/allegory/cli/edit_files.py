@@ -17,7 +17,7 @@ from ..progress import OnProgress
 from ..recipes.edit import Edits
 from .edit_work import EditResult
 from .files import png_bytes
-from .pictures import folder_name, is_folder, save_pictures
+from .pictures import folder_name, is_folder, save_each
 
 
 def save_edits(out: Path, found: EditResult, spec: DataSpec, on_progress: OnProgress) -> None:
@@ -77,7 +77,7 @@ def _save_folders(out: Path, found: EditResult, spec: DataSpec, on_progress: OnP
         place = out / name
         make_folder(out)
         make_folder(place)
-        save_pictures(place, Items(x), found.edits, spec, on_progress)
+        save_each(place, Items(x), found.edits, spec, on_progress)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

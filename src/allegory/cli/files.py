@@ -11,6 +11,8 @@ import numpy as np
 
 from ..data import Dataset, DataSpec, Items
 from ..data.condition_files import condition_arrays
+from ..data.text_output import csv_of_items, text_of_items
+from ..data.vocabularies import Categories, TextVocabulary
 from ..evaluation import Classification, Evaluation
 from ..evaluation.calibration import Calibration
 from ..files import check_replaceable, make_folder, write_whole
@@ -23,30 +25,72 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = (".png", ".npz", ".npy")
+"""What the names of files of samples end in: pictures and arrays."""
+
+ALL_KINDS = (*KINDS, ".txt", ".csv")
+"""The same, with those of items that have a vocabulary."""
+
+_TEXT = {".txt": text_of_items, ".csv": csv_of_items}
+_WORDS = {".png": "a picture", ".txt": "text", ".csv": "a table"}
 
 
-def check_kind(out: Path) -> None:
-    """Raise ValueError for a file `out` with a suffix that samples cannot be written with."""
-    if out.suffix not in KINDS:
+def kinds_of(spec: DataSpec) -> tuple[str, ...]:
+    """What the name of a file of samples may end in, the best kind first.
+
+    Args:
+        spec: what the samples are: text, a table of categories, or numbers.
+    """
+    if isinstance(spec.vocabulary, TextVocabulary):
+        return (".txt", *KINDS[1:])
+    return (".csv", *KINDS[1:]) if isinstance(spec.vocabulary, Categories) else KINDS
+
+
+def check_kind(out: Path, kinds: tuple[str, ...] = KINDS) -> None:
+    """Refuse a file with a suffix that samples cannot be written with.
+
+    Args:
+        out: the file.
+        kinds: the suffixes, the best one first.
+
+    Raises:
+        ValueError: for another suffix.
+    """
+    if out.suffix not in kinds:
+        best = kinds[0]
+        folder = {".png": "picture", ".txt": "text file"}.get(best)
+        more = "" if folder is None else f", or a folder, FOLDER/ (a {folder} per sample)"
         raise ValueError(
-            f"--out {str(out)!r}: give a name that ends in .png (a picture), .npz or .npy (arrays),"
-            " or a folder, FOLDER/ (a picture per sample)"
+            f"--out {str(out)!r}: give a name that ends in {best} ({_WORDS[best]}), .npz or .npy "
+            f"(arrays){more}"
         )
 
 
-def free_name(folder: Path, stem: str = "samples") -> Path:
-    """The first of STEM-1.png, STEM-2.png, ... that is absent in `folder`."""
-    return next(file for i in count(1) if not (file := folder / f"{stem}-{i}.png").exists())
+def free_name(folder: Path, stem: str = "samples", suffix: str = ".png") -> Path:
+    """The first of STEM-1.png, STEM-2.png, ... that is absent.
+
+    Args:
+        folder: where it is to be.
+        stem: before the number.
+        suffix: after it.
+    """
+    return next(file for i in count(1) if not (file := folder / f"{stem}-{i}{suffix}").exists())
 
 
-def output(folder: RunFolder, out: str | None, overwrite: bool, stem: str = "samples") -> Path:
-    """The file, or the folder of pictures, that a command writes.
+def output(
+    folder: RunFolder,
+    out: str | None,
+    overwrite: bool,
+    stem: str = "samples",
+    kinds: tuple[str, ...] = KINDS,
+) -> Path:
+    """The file, or the folder of files, that a command writes.
 
     Args:
         folder: the run.
-        out: the value of --out; None for a new picture in RUN/samples.
+        out: the value of --out; None for a new file in RUN/samples.
         overwrite: whether what exists is replaced.
-        stem: what a new picture is called.
+        stem: what a new file is called.
+        kinds: what its name may end in; a new file has the first.
 
     Raises:
         ValueError: if it exists, for its suffix, and for a folder that cannot be written to.
@@ -59,8 +103,8 @@ def output(folder: RunFolder, out: str | None, overwrite: bool, stem: str = "sam
 
     if not out:
         _make_samples(folder)
-    file = Path(out) if out else free_name(folder.path / "samples", stem)
-    check_kind(file)
+    file = Path(out) if out else free_name(folder.path / "samples", stem, kinds[0])
+    check_kind(file, kinds)
     check_replaceable(file)
     if file.exists() and not overwrite:
         raise ValueError(f"--out {out!r}: exists already; give --overwrite or another file")
@@ -78,7 +122,8 @@ def _make_samples(folder: RunFolder) -> None:
 
 
 def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
-    """Write samples as a picture, or as arrays (`x`, `labels` and `condition` in an .npz).
+    """Write samples as a picture, as arrays (`x`, `labels` and `condition` in an .npz), as text or
+    as a table of categories.
 
     Labels and conditions are written as the data have them, so that the file can be read as data.
 
@@ -92,6 +137,8 @@ def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
     file = BytesIO()
     if out.suffix == ".png":
         file.write(png_bytes(grid_of(samples, spec)))
+    elif out.suffix in _TEXT:
+        file.write(_TEXT[out.suffix](samples, spec).encode())
     elif out.suffix == ".npy":
         np.save(file, samples.x.numpy())
     else:

@@ -56,6 +56,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "recipe": folder.run.recipe,
         "data": folder.run.source,
         "items": str(folder.spec),
+        **_vocabulary(folder.spec),
         **_names(folder.spec),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "steps": last.get("step", 0),
@@ -72,6 +73,11 @@ def _names(spec: DataSpec) -> dict[str, list[str | int | bool]]:
     """All classes and columns by name, where the data have names."""
     names = {"classes": spec.class_names, "columns": spec.columns}
     return {name: list(values) for name, values in names.items() if values is not None}
+
+
+def _vocabulary(spec: DataSpec) -> dict[str, str]:
+    """What the levels stand for, where the data have a vocabulary."""
+    return {} if spec.vocabulary is None else {"vocabulary": str(spec.vocabulary)}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""One PNG file per sample, in folders that `allegory.data` reads again."""
+"""One file per sample, PNG or text, in folders that `allegory.data` reads again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
@@ -13,10 +13,11 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from ..data import DataSpec, Items
+from ..data.text_output import item_texts
 from ..files import make_folder, write_whole
 from ..plots.items import is_image
 from ..progress import OnProgress
-from .files import KINDS
+from .files import ALL_KINDS, kinds_of
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _DIGITS = 6
@@ -31,43 +32,46 @@ def is_folder(out: str) -> bool:
     path = Path(out)
     if out.endswith(("/", "\\")) or not path.suffix:
         return True
-    return path.is_dir() and path.suffix not in KINDS
+    return path.is_dir() and path.suffix not in ALL_KINDS
 
 
 def check_folder(out: Path, spec: DataSpec, overwrite: bool) -> None:
-    """Refuse a folder that pictures cannot go to.
+    """Refuse a folder that samples cannot go to.
 
     Args:
         out: the folder; it may be absent.
         spec: what the samples are.
-        overwrite: whether pictures that are there may be replaced.
+        overwrite: whether files that are there may be replaced.
 
     Raises:
-        ValueError: for samples that are no pictures, a path that is no folder, and one that holds
-            pictures already.
+        ValueError: for samples that are no pictures and no text, a path that is no folder, and one
+            that holds such files already.
     """
-    if not is_image(spec.shape):
+    suffix = kinds_of(spec)[0]
+    if suffix != ".txt" and not is_image(spec.shape):
+        best = ".csv (a table), " if suffix == ".csv" else ""
         raise ValueError(
             f"--out {str(out)!r}: samples of shape {spec.shape} are no pictures; give a file that "
-            "ends in .npz or .npy (arrays)"
+            f"ends in {best}.npz or .npy (arrays)"
         )
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {str(out)!r}: a file, not a folder; give another name")
-    if not overwrite and out.is_dir() and any(out.rglob("*.png")):
+    if not overwrite and out.is_dir() and any(out.rglob(f"*{suffix}")):
+        what = "texts" if suffix == ".txt" else "pictures"
         raise ValueError(
-            f"--out {str(out)!r}: holds pictures already; give --overwrite, which replaces those of"
+            f"--out {str(out)!r}: holds {what} already; give --overwrite, which replaces those of"
             " the same seeds, or another folder"
         )
 
 
-def save_pictures(
+def save_each(
     out: Path,
     samples: Items,
     seeds: Sequence[int],
     spec: DataSpec,
     on_progress: OnProgress,
 ) -> None:
-    """Write each sample as a PNG that is named by its seed, in a folder for each class.
+    """Write each sample as a PNG or .txt that is named by its seed, in a folder for each class.
 
     Args:
         out: the folder, made if it is absent.
@@ -85,15 +89,27 @@ def save_pictures(
         make_folder(out / name)
 
     digits = max(_DIGITS, len(str(max(seeds))))
-    for done, (pixels, seed, name) in enumerate(zip(samples.x, seeds, names, strict=True), start=1):
-        write_whole(out / name / f"{seed:0{digits}}.png", _png(_bytes(pixels, spec)))
-        on_progress("writing pictures", done, len(samples))
+    suffix = ".txt" if kinds_of(spec)[0] == ".txt" else ".png"
+    contents = zip(_contents(samples, spec), seeds, names, strict=True)
+    for done, (content, seed, name) in enumerate(contents, start=1):
+        write_whole(out / name / f"{seed:0{digits}}{suffix}", content)
+        on_progress("writing files", done, len(samples))
 
 
 def folder_name(value: str) -> str:
     """The name of a folder for a class: its value, with %2F and so on for what no name can hold."""
     name = _UNFIT.sub(lambda found: quote(found[0], safe=""), value)
     return name.replace(".", "%2E", 1) if name.startswith(".") else name or "%"
+
+
+def _contents(samples: Items, spec: DataSpec) -> Iterator[bytes]:
+    """The file of each sample: its text, or a PNG."""
+    if kinds_of(spec)[0] == ".txt":
+        for text in item_texts(samples, spec):
+            yield text.encode()
+        return
+    for pixels in samples.x:
+        yield _png(_bytes(pixels, spec))
 
 
 def _bytes(pixels: Shaped[Tensor, "*shape"], spec: DataSpec) -> UInt8[Tensor, "*shape"]:

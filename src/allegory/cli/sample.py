@@ -1,4 +1,4 @@
-"""The command `allegory sample`: samples of a run, as a picture or as arrays."""
+"""The command `allegory sample`: samples of a run, as a picture, arrays or text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(SamplerOptions, RunOptions):
-    """Draw samples from a run, into one picture, a file of arrays, or a folder of pictures.
+    """Draw samples from a run, into one picture, a file of arrays, or a folder of pictures; text
+    and tables of categories into .txt and .csv.
 
     Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
     and the same guide, else dpmpp2m; a model of few steps takes its own jumps. A VAE or a hierarchy
@@ -46,8 +47,9 @@ class Sample(SamplerOptions, RunOptions):
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
     out: Annotated[str | None, optional("FILE")] = None
-    """File to write (RUN/samples/samples-1.png, -2, ... if not given); or a folder, for a PNG file
-    per sample that is named by its seed, in a subfolder for each class.
+    """File to write (RUN/samples/samples-1.png, -2, ... if not given; .txt for text, .csv for a
+    table of categories); or a folder, for a file per sample that is named by its seed, in a
+    subfolder for each class.
     """
     batch: int = 250
     """Samples that are computed at once; halve it when memory is short."""
@@ -64,15 +66,15 @@ class Sample(SamplerOptions, RunOptions):
         from ..progress import progress
         from . import tables
         from .conditions import chosen_conditions, samples_with
-        from .files import output, save_samples
-        from .pictures import is_folder, save_pictures
+        from .files import kinds_of, output, save_samples
+        from .pictures import is_folder, save_each
 
         check_count("--count", self.count, 1, MOST_SAMPLES)
         check_count("--batch", self.batch, 1, MOST_SAMPLES)
         folder, model = self.open()
         check_generative(model)
         seeds = seed_range(self.seeds, self.count)
-        out = output(folder, self.out, self.overwrite)
+        out = output(folder, self.out, self.overwrite, kinds=kinds_of(folder.spec))
 
         sampler = None
         figures: dict[str, object] = {"samples": len(seeds)}
@@ -98,7 +100,7 @@ class Sample(SamplerOptions, RunOptions):
             found = check_samples(raw, "this run").cpu()
             samples = samples_with(found, chosen, folder.spec.condition)
             if is_folder(str(self.out or out)):
-                save_pictures(out, samples, seeds, folder.spec, on_progress)
+                save_each(out, samples, seeds, folder.spec, on_progress)
             else:
                 save_samples(out, samples, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})

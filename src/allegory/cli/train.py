@@ -41,8 +41,9 @@ class Train:
     """Name of the recipe, or a file of your own. It comes first."""
     data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name,
-    digits, moons, ... Options may follow, as in 'folder?size=32&flip=horizontal',
-    'people.parquet?columns=income,age&label=kind' and 'a.npy?low=0&high=1'; the page "Own images
+    .csv, .txt, digits, moons, ... Options may follow, as in 'folder?size=32&flip=horizontal',
+    'people.parquet?columns=income,age&label=kind', 'a.npy?low=0&high=1' and
+    'book.txt?unit=characters'; the page "Own images
     and tables" of the documentation lists them.
     """
     out: Annotated[str | None, optional("RUN")] = None
