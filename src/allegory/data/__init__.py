@@ -6,14 +6,23 @@ from .densities import log_density
 from .items import BatchTransform, Items
 from .sources import SOURCES, load
 from .spec import DataSpec
+from .text import TextOptions, text_dataset
+from .vocabularies import Bytes, Categories, Characters, Tokenizer, Vocabulary
 
 __all__ = [
     "SOURCES",
     "BatchTransform",
     "Batches",
+    "Bytes",
+    "Categories",
+    "Characters",
     "DataSpec",
     "Dataset",
     "Items",
+    "TextOptions",
+    "Tokenizer",
+    "Vocabulary",
     "load",
     "log_density",
+    "text_dataset",
 ]
