@@ -79,8 +79,7 @@ class Tune(RunOptions):
         self, folder: RunFolder, model: HasTrajectory, guide: str | None, config: TuningConfig
     ) -> TunedSampler:
         """The sampler, fitted to items whose seeds begin at that of the `config`."""
-        from ..models.base import device_of, is_conditional, state_shape
-        from ..process.guide_items import check_items
+        from ..models.base import check_guides, device_of, is_conditional, state_shape
         from ..progress import progress
         from ..sampling import Sampler, initial_noise, tune
         from . import tables
@@ -95,7 +94,7 @@ class Tune(RunOptions):
             remedy = "the data back their place"
             rows, _, said = in_turn(folder, len(seeds), remedy)
         sampler = Sampler(guide=guide).bound_to(model.spec.given)
-        check_items(sampler.guides, model.spec)
+        check_guides(model, sampler.guides)
         needs_one = any(getattr(each, "needs_condition", False) for each in sampler.guides)
         if rows is None and needs_one:
             raise ValueError(f"--guide {guide}: this run has no condition; leave it out")

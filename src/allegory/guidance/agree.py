@@ -30,6 +30,7 @@ class Agree:
     Args:
         kind: of the condition; a model fills it in (`bound_to`).
         needs_condition: True; a `Sampler` refuses this guide without a condition.
+        of_items: True; a model of latents refuses this guide.
 
     Raises:
         ValueError: when it is used while `kind` is None.
@@ -37,6 +38,7 @@ class Agree:
 
     kind: Condition | None = None
     needs_condition: ClassVar[bool] = True
+    of_items: ClassVar[bool] = True
 
     def __call__(self, base: Predict) -> Guided:
         """The Predict of `base` that agrees with its condition."""

@@ -34,6 +34,11 @@ class ClampX0:
         if not self.low < self.high:
             raise ValueError(f"low={self.low}, high={self.high}; give low < high")
 
+    @property
+    def of_items(self) -> bool:
+        """Whether the range is that of the data, which latents do not have."""
+        return (self.low, self.high) == (-1.0, 1.0)
+
     def __call__(self, base: Predict) -> Guided:
         """The clamped Predict of `base`."""
         return Guided(base, self)

@@ -87,6 +87,11 @@ class ClassifierGuidance:
         kind: Condition | None = getattr(getattr(self.classifier, "spec", None), "given", None)
         return kind
 
+    @property
+    def of_items(self) -> bool:
+        """Whether the classifier says what its items are, which are then no latents."""
+        return getattr(self.classifier, "spec", None) is not None
+
     def check_items(self, spec: Any) -> None:
         """Compare the items of a model that is to be guided with those of the classifier.
 

@@ -15,6 +15,7 @@ from ..lookup import check_type, refuse_number
 from ..models.base import (
     HasTrajectory,
     InLatentSpace,
+    check_guides,
     check_samples,
     device_of,
     evaluating,
@@ -24,7 +25,7 @@ from ..models.base import (
     state_shape,
 )
 from ..process.guide import is_consistent
-from ..process.guide_items import check_items, condition_kind
+from ..process.guide_items import condition_kind
 from ..process.prediction import Predict, check_predict
 from ..sampling.driver import OnStep, last_state, trajectory
 from ..sampling.sampler import Sampler
@@ -89,7 +90,7 @@ class Posterior:
             return
         refuse_jumps(self.of, "posterior samples")
         self._in_model_space(self.measurement)  # refuses what does not fit
-        check_items(self.sampler.guides, self.of.spec)
+        check_guides(self.of, self.sampler.guides)
 
     def sample(
         self,

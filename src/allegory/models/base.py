@@ -40,6 +40,8 @@ from ..likelihood.inference import DrawNoise, Inference
 from ..lookup import refuse_number
 from ..process.bound import Bound
 from ..process.decoder import Observation
+from ..process.guide import Guide
+from ..process.guide_items import check_items, refuse_of_items
 from ..process.path import Level, Path
 from ..sampling.driver import OnStep, State
 
@@ -58,6 +60,7 @@ __all__ = [
     "InLatentSpace",
     "Model",
     "check_generative",
+    "check_guides",
     "check_samples",
     "clean_states",
     "device_of",
@@ -407,6 +410,21 @@ def refuse_latents(model: object, use: str) -> None:
             f"{use}: the denoiser of this model sees latents of the items, and that of the items "
             "is needed; give a run of a diffusion model of the items, e.g. of the recipe images"
         )
+
+
+def check_guides(model: HasTrajectory, guides: Sequence[Guide]) -> None:
+    """Refuse guides that are for other items than those of a model, or for no latents.
+
+    Args:
+        model: a diffusion model.
+        guides: the guides.
+
+    Raises:
+        ValueError: for the first that does not fit.
+    """
+    if isinstance(model, InLatentSpace):
+        refuse_of_items(guides)
+    check_items(guides, model.spec)
 
 
 def clean_states(model: HasTrajectory, raw: Tensor, seeds: Sequence[int] | None = None) -> Tensor:

@@ -14,11 +14,11 @@ from ..data.low_resolution import decode_given
 from ..data.spec import DataSpec
 from ..lookup import check_type, refuse_number
 from ..objectives.base import Objective
-from ..process.guide_items import check_items, condition_kind
+from ..process.guide_items import condition_kind
 from ..process.prediction import Predict
 from ..sampling.driver import OnStep, State, last_state
 from ..sampling.sampler import Sampler
-from .base import check_samples, device_of, evaluating, seed_batches
+from .base import check_guides, check_samples, device_of, evaluating, seed_batches
 from .conditional import ConditionalModel, steps_of_all
 
 
@@ -115,7 +115,7 @@ class DenoiserModel(ConditionalModel):
         """
         next(seed_batches(seeds, condition, max(len(seeds), 1)))  # refuses what does not fit
         sampler = (sampler or self.sampler).bound_to(self.spec.given)
-        check_items(sampler.guides, self.spec)
+        check_guides(self, sampler.guides)
         device = device_of(self)
         predict, sampler = self.sampled(sampler)
         x_T = sampler.initial_noise(predict, self.shape, seeds).to(device)

@@ -36,7 +36,8 @@ class Guide(Protocol):
     A guide that has no effect without a condition says so by an attribute `needs_condition = True`.
     One that holds values or parts of a condition has a method `bound_to(kind)`, which gives the
     guide for the conditions of a model (`BindsCondition`). One that is for items of one kind has a
-    method `check_items(spec)` (`guide_items.ComparesItems`).
+    method `check_items(spec)` (`guide_items.ComparesItems`). One that acts on the numbers of an
+    item, and not on latents, says so by `of_items = True`.
     """
 
     def __call__(self, base: Predict, /) -> Predict:

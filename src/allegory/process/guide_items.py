@@ -29,6 +29,20 @@ def condition_kind(guides: Sequence[Guide], own: Condition | None) -> Condition 
     return next((kind for kind in kinds if kind is not None), None)
 
 
+def refuse_of_items(guides: Sequence[Guide]) -> None:
+    """ValueError for a guide that acts on the numbers of an item, where there are latents.
+
+    Args:
+        guides: the guides of a model whose denoiser sees latents.
+    """
+    for guide in guides:
+        if getattr(guide, "of_items", False):
+            raise ValueError(
+                f"guide {guide}: acts on the numbers of an item, and the denoiser of this model "
+                "sees latents; leave it out"
+            )
+
+
 def check_items(guides: Sequence[Guide], spec: Any) -> None:
     """Refuse guides that are for other items than those of a model.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -58,6 +58,7 @@ class ClassifierByRun:
         run: the run folder of the classifier.
         given: whether the model is conditioned on the class as well.
         weights: which weights of the run: "best", "ema" or "last"; None as for `RunFolder`.
+        of_items: True; a model of latents refuses this guide.
 
     Raises:
         ValueError: for what is no run of a classifier, and a scale that is no finite number; when
@@ -68,6 +69,7 @@ class ClassifierByRun:
     run: str
     given: bool = False
     weights: str | None = None
+    of_items: ClassVar[bool] = True
     guide: ClassifierGuidance = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

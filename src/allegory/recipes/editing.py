@@ -17,6 +17,7 @@ from ..lookup import check_count, check_type
 from ..models.base import (
     HasTrajectory,
     InLatentSpace,
+    check_guides,
     check_samples,
     clean_states,
     device_of,
@@ -24,7 +25,7 @@ from ..models.base import (
     raw_of,
     refuse_jumps,
 )
-from ..process.guide_items import check_items, condition_kind
+from ..process.guide_items import condition_kind
 from ..sampling import PartialSampler, Sampler
 from ..sampling.driver import OnStep
 
@@ -103,7 +104,7 @@ class Editing:
 
         refuse_jumps(model, "edits")
         sampler = config.sampler.bound_to(model.spec.given)
-        check_items(sampler.guides, model.spec)
+        check_guides(model, sampler.guides)
         self.model, self.spec = model, model.spec
         self.config = replace(config, sampler=sampler)
 

@@ -10,12 +10,14 @@ from torch import Tensor
 
 import allegory as al
 from allegory.data import DataSpec
+from allegory.guidance import Agree, ClassifierGuidance
 from allegory.inverse import Mask, Matrix, Measurement, Posterior
 from allegory.likelihood.flow_ode import FlowSolver
 from allegory.likelihood.level_placement import node_levels
 from allegory.likelihood.observation import GaussianObservation
 from allegory.models import VAE, Hierarchy, LadderConfig
 from allegory.models.as_hierarchy import unroll
+from allegory.models.base import check_guides
 from allegory.models.latent import (
     LatentDiffusion,
     LatentScale,
@@ -27,6 +29,7 @@ from allegory.process.bound_terms import diffusion_loss, prior_matching
 from allegory.process.flow_map import GaussianFlowMap
 from allegory.process.kernel import Gaussian
 from allegory.process.prediction import Prediction
+from allegory.recipes import ClassifierConfig
 from allegory.recipes.edit import interpolations, variations
 from allegory.recipes.editing import EditConfig
 
@@ -405,6 +408,20 @@ def test_methods_of_linear_operators_refuse_latents() -> None:
     seen = Measurement(Mask(torch.ones(1, 8, 8)), data.test.x[:1].float(), 1.0)
     with pytest.raises(ValueError, match="linear"):
         Posterior(model, seen, "ddrm").sample([0])
+
+
+def test_guides_of_the_numbers_of_an_item_refuse_latents() -> None:
+    """Latents have no range, and a classifier of items would take latents of their shape."""
+    model, data = small()
+    model.measure_scale(data.train.x[:100])
+    classifier = ClassifierConfig(MLPConfig(8, depth=1), data_std=1.0).build(data.spec)
+    for guide in ("clamp", Agree(), ClassifierGuidance(classifier)):
+        with pytest.raises(ValueError, match="sees latents"):
+            check_guides(model, al.Sampler(guide=guide).guides)
+
+    with pytest.raises(ValueError, match="sees latents"):
+        model.sample([0], sampler=al.Sampler(guide="clamp"))
+    assert model.sample([0], sampler=al.Sampler(steps=2, guide="clamp:6")).shape == (1, 1, 8, 8)
 
 
 def test_edits_are_in_latent_space_and_do_not_depend_on_the_batch() -> None:
