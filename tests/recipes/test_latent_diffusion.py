@@ -104,7 +104,7 @@ def _first_only() -> Run:
 def test_another_autoencoder_in_the_folder_is_refused(tmp_path: Path) -> None:
     execute(_first_only(), tmp_path / "run" / "autoencoder")
     other = small(autoencoder=PictureAutoencoderConfig(4, (8, 8)))
-    with pytest.raises(ValueError, match="latent_channels"):
+    with pytest.raises(ValueError, match=r"first stage autoencoder was begun with .*channels=2"):
         execute(other, tmp_path / "run")
 
 

@@ -62,6 +62,10 @@ class Train:
     """Minutes between checkpoints, 5 by default; the first comes within a minute."""
     from_run: Annotated[str | None, optional("RUN", name="from")] = None
     """Start from the weights of another run of the same model (fine-tuning)."""
+    autoencoder: Annotated[str | None, optional("RUN")] = None
+    """A run of the autoencoder of a latent diffusion model, trained already, instead of a first
+    stage that trains one. It has the same fields --model.autoencoder, and items of the same kind.
+    """
     resume: bool = False
     """Go on with the run in --out from its last checkpoint, from step 0 where there is none yet."""
     overwrite: bool = False
@@ -75,6 +79,15 @@ class Train:
         file, _, _ = file_and_function(self.recipe)
         plain = Path(file).stem if file else self.recipe
         return Path(self.out or f"runs/{plain.replace(':', '-')}")
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the fields are those of the run in the folder: not in its first stage, where the
+        command is given again as a whole.
+        """
+        from ..recipes.run_folder import is_in_first_stage
+
+        return self.resume and not is_in_first_stage(self.folder)
 
     def run(self) -> None:
         """Train with the recipe's own fields."""
@@ -115,7 +128,9 @@ class Prepared:
             ValueError: for options that change the model of a resumed run.
         """
         changed = {name: getattr(options, name) for name in _FIELDS}
-        if options.resume and changed["model"] != self.begun.model:
+        if options.autoencoder is not None:
+            changed["model"] = _with_autoencoder(changed["model"], options)
+        if options.is_resumed and changed["model"] != self.begun.model:
             raise ValueError(
                 f"--model: {options.folder} was begun with {self.begun.model}; leave its "
                 "fields out, or give another --out"
@@ -148,7 +163,7 @@ def prepare(options: Train, *, only_help: bool = False) -> Prepared:
     """
     from ..recipes import Destination, RunFolder
 
-    if not options.resume:
+    if not options.is_resumed:
         run, description = _recipe(options.recipe, options.data, only_help)
         return Prepared(options, run, description)
 
@@ -194,6 +209,20 @@ def _recipe(name: str, data: str | None, only_help: bool = False) -> tuple[Run, 
     if not isinstance(made, Run):
         raise ValueError(f"{name}: returned {type(made).__name__}; return a Run")
     return made, inspect.getdoc(function) or ""
+
+
+def _with_autoencoder(model: Any, options: Train) -> Any:
+    """The config of a latent diffusion model whose autoencoder is that of --autoencoder.
+
+    Raises:
+        ValueError: for a model that has none.
+    """
+    if not hasattr(model, "trained_autoencoder"):
+        raise ValueError(
+            f"--autoencoder {options.autoencoder}: the model of {options.recipe} has none; leave "
+            "it out, or give a recipe of latents, such as mnist_latent"
+        )
+    return replace(model, trained_autoencoder=options.autoencoder)
 
 
 def _check_budget(options: Train, run: Run, begun: Run) -> None:

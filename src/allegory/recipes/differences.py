@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data import Dataset, DataSpec
-from .config import Run
-from .run_folder import RunFolder
+from .config import ModelConfig, Run
+from .run_folder import FIRST_STAGE, RunFolder
 from .serialize import to_json
 
 _LONGEST = 80
@@ -82,6 +82,74 @@ def check_same_model(run: Run, begun: Run, path: Path) -> None:
             f"--resume: {path} was begun with {name}={wanted} and here it is {value}; "
             "give the same model, or another folder"
         )
+
+
+def check_first_stage(run: Run, begun: RunFolder) -> None:
+    """ValueError where the first stage in the folder of a run has another model.
+
+    Args:
+        run: the first stage as it is now.
+        begun: that in the folder.
+    """
+    for name, value, wanted in _differences(run, begun.run):
+        raise ValueError(
+            f"--out {str(begun.path.parent)!r}: its first stage {begun.path.name} was begun with "
+            f"{name}={wanted} and here it is {value}; give the same, --overwrite (in Python "
+            "overwrite=True), or another folder"
+        )
+
+
+def check_trained(model: ModelConfig, spec: DataSpec, path: Path, option: str) -> None:
+    """Refuse a run that is given as the trained first stage of another one, and does not fit it.
+
+    Args:
+        model: the choice of the first stage.
+        spec: what the data are.
+        path: folder of the run that is given.
+        option: that gave it, for messages.
+
+    Raises:
+        ValueError: for a run with another model, without weights, or of items of another shape,
+            other levels or another range. Its classes and condition are of no account.
+    """
+    try:
+        given = RunFolder.open(path)
+        given.weights  # noqa: B018
+    except ValueError as error:
+        raise ValueError(f"{option} {path}: {error}") from None
+
+    own, theirs = type(model).__name__, type(given.run.model).__name__
+    if own != theirs:
+        inner = path / FIRST_STAGE
+        more = f", such as {inner}" if (inner / "run.json").is_file() else ""
+        raise ValueError(f"{option} {path}: is a run of {theirs}; give one of {own}{more}")
+    for name, value, wanted in _differences(replace(given.run, model=model), given.run):
+        field = name.replace("model", f"model.{FIRST_STAGE}", 1)
+        raise ValueError(
+            f"{option} {path}: was trained with {field}={wanted} and here it is {value}; give "
+            f"--{field} {_words(wanted)}, or another run"
+        )
+
+    for name, (mine, has) in _kinds_of_numbers(spec, given.spec).items():
+        if mine != has:
+            raise ValueError(
+                f"{option} {path}: its items have the {name} {has} and those of the data {mine}; "
+                f"give data of the same {name}, or another run"
+            )
+
+
+def _words(value: Any) -> str:
+    """A value as words of the command line."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _kinds_of_numbers(spec: DataSpec, other: DataSpec) -> dict[str, tuple[Any, Any]]:
+    """What says how the numbers of an item are encoded, of two kinds of data."""
+    return {
+        "shape": (spec.shape, other.shape),
+        "levels": (_text(spec.levels), _text(other.levels)),
+        "range": ((spec.low, spec.high), (other.low, other.high)),
+    }
 
 
 def data_to_continue(dataset: Dataset, begun: RunFolder) -> Dataset:

@@ -16,9 +16,9 @@ from ..training.checkpoint import state_weights
 from ..training.memory import training_bytes
 from .config import Run
 from .destination import Destination, OpenDestination
-from .differences import check_same_kind, with_model_of
+from .differences import check_same_kind, check_same_model, with_model_of
 from .run_folder import RunFolder
-from .stages import FirstStage, begin
+from .stages import FirstStage
 
 
 def execute(
@@ -51,32 +51,40 @@ def execute(
     out = folder if isinstance(folder, Destination) else Destination(folder)
     processes = Processes(run.training.device)
     processes.every(lambda: _check_initial(initial, out))
-    stage = FirstStage.of(run, out) if initial is None else None
+    stage = processes.every(lambda: FirstStage.of(run, out, initial))
     out = out if stage is None else stage.second
+    watching = Watching(callbacks, on_built, processes)
 
     with out.opened(processes, initial) as opened:
-        is_first = stage is not None and not opened.is_resumed
-        first = _first(stage, processes, callbacks, on_built) if stage and is_first else None
-        built = processes.every(lambda: _built(run, opened, first))
-        if on_built is not None and processes.rank == 0:
-            on_built(built)
-        result = train_in(opened, built, processes, callbacks)
+        built = processes.every(lambda: _built(run, opened))
+        if stage is not None and not opened.is_resumed:
+            _begin(stage, built, watching)
+        watching.built(built)
+        second = callbacks if stage is None else stage.shown_second(callbacks)
+        result = train_in(opened, built, processes, second)
+
     run, spec = built.run, built.dataset.spec
     return RunFolder(out.path, run, spec, fingerprint=built.dataset.fingerprint), result
 
 
-def _first(
-    stage: FirstStage,
-    processes: Processes,
-    callbacks: Sequence[Callback],
-    on_built: Callable[[Built], None] | None,
-) -> Path:
-    """The folder of the first stage, trained."""
+def _begin(stage: FirstStage, second: Built, watching: Watching) -> None:
+    """Give the model of the second stage what the first has learned, which is trained if it is not.
+
+    Args:
+        stage: the first stage.
+        second: the second, whose data both have.
+        watching: the callbacks, for reports of the first stage as well.
+    """
+    processes, dataset = watching.processes, second.dataset
+    processes.every(lambda: stage.check(dataset))
     processes.first(stage.clear)
-    processes.every(stage.check)
+
     if not stage.is_finished:
-        execute(stage.run, stage.destination, callbacks=callbacks, on_built=on_built)
-    return stage.path
+        with stage.destination.opened(processes) as opened:
+            built = processes.every(lambda: _built(stage.run, opened, dataset))
+            watching.built(built)
+            train_in(opened, built, processes, stage.shown_first(watching.callbacks))
+    processes.every(lambda: stage.begin(second.run, second.model, dataset))
 
 
 @dataclass(frozen=True)
@@ -101,17 +109,38 @@ class Built:
         return training_bytes(self.model, some, training.batch_size)
 
 
-def _built(run: Run, out: OpenDestination, first: Path | None = None) -> Built:
-    """The run with its data and its model.
+@dataclass(frozen=True)
+class Watching:
+    """The callbacks of a run, and the processes that call them.
+
+    Args:
+        callbacks: called at each report of training.
+        on_built: called with each stage before it is trained; None: nothing is.
+        processes: the processes that train; the first of them calls.
+    """
+
+    callbacks: Sequence[Callback]
+    on_built: Callable[[Built], None] | None
+    processes: Processes
+
+    def built(self, built: Built) -> None:
+        """Call `on_built` with a stage that is `built`."""
+        if self.on_built is not None and self.processes.rank == 0:
+            self.on_built(built)
+
+
+def _built(run: Run, out: OpenDestination, known: Dataset | None = None) -> Built:
+    """The run with its data and its model, which has the weights of a run that is continued.
 
     Args:
         run: what to train.
         out: the folder, with the run to continue if there is one.
-        first: the folder of a first stage, which a new model begins with.
+        known: the data, where they are loaded already.
     """
     begun = out.begun
     is_in_place = begun is not None and run.source == begun.run.source
-    dataset = out.data(begun.load() if begun and is_in_place else load(run.source))
+    loaded = known or (begun.load() if begun and is_in_place else load(run.source))
+    dataset = out.data(loaded)
     initial = None if out.is_resumed else out.initial
     if initial is not None:
         _check_is_there(initial, begun)
@@ -124,12 +153,23 @@ def _built(run: Run, out: OpenDestination, first: Path | None = None) -> Built:
         if initial is not None:
             model = _with_weights_of(RunFolder.open(initial), run, dataset)
         elif begun is not None:
-            model = begun.build(run.model, dataset.spec, state_weights(out.path))
+            model = _continued(begun, run, dataset)
         else:
             model = run.build_model(dataset)
-    if first is not None:
-        begin(run, model, first, dataset)
     return Built(run, model, dataset)
+
+
+def _continued(begun: RunFolder, run: Run, dataset: Dataset) -> nn.Module:
+    """The model of a run that has begun, with the weights of its checkpoint if there is one.
+
+    ValueError where it began with another model.
+    """
+    check_same_model(run, begun.run, begun.path)
+    weights = state_weights(begun.path)
+    model: nn.Module = begun.build(run.model, dataset.spec, weights)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
 
 
 def _with_weights_of(other: RunFolder, run: Run, dataset: Dataset) -> nn.Module:

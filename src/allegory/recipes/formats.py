@@ -30,6 +30,10 @@ _ADDED: dict[str, dict[str, Any]] = {
 _ADDED_TO_DATA: dict[str, Any] = {"class_names": None, "columns": None, "bounded": False}
 
 
+_LATER: dict[str, dict[str, Any]] = {"LatentDiffusionConfig": {"trained_autoencoder": None}}
+"""Fields of format 4 that the first runs of it did not write."""
+
+
 class UnknownFormat(ValueError):
     """A file of a format that this version does not read."""
 
@@ -47,7 +51,7 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
     if isinstance(number, bool):
         raise ValueError(f"format {number} is no number")
     if number == RUN_FORMAT:
-        return content
+        return _with_later_fields(content)
     if number not in (1, 2, 3):
         versions = content.get("versions")
         named = versions.get("allegory") if isinstance(versions, dict) else None
@@ -66,6 +70,16 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": content.get("fingerprint"),
         "format": RUN_FORMAT,
     }
+
+
+def _with_later_fields(content: dict[str, Any]) -> dict[str, Any]:
+    """The content with the fields of the model that came later."""
+    run = content.get("run")
+    model = run.get("model") if isinstance(run, dict) else None
+    if not isinstance(run, dict) or not isinstance(model, dict):
+        return content
+    added = _LATER.get(str(model.get("kind")), {})
+    return {**content, "run": {**run, "model": added | model}}
 
 
 def _condition_dropout(run: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -37,6 +39,8 @@ class LatentDiffusionConfig:
         draws: of time and noise for each latent of a training batch, which is encoded once: more
             where the denoiser is cheap beside the encoder.
         first_stage: the budget of the autoencoder, as a multiple of that of the run.
+        trained_autoencoder: folder of a run of the autoencoder, with the same fields and for items
+            of the same kind, which is taken; a relative path is made absolute. None trains one.
 
     Raises:
         ValueError: for an unknown name, a budget that is not positive, and another objective of
@@ -52,6 +56,7 @@ class LatentDiffusionConfig:
     joint: bool = False
     draws: int = 1
     first_stage: float = 1.0
+    trained_autoencoder: str | None = None
 
     def __post_init__(self) -> None:
         pick("target", self.target, dict.fromkeys(TARGETS))
@@ -59,6 +64,9 @@ class LatentDiffusionConfig:
         check_count("draws", self.draws, 1, 1000)
         if not 0 < self.first_stage < float("inf"):
             raise ValueError(f"first_stage={self.first_stage}; give a positive number")
+        if self.trained_autoencoder is not None:
+            path = os.path.abspath(self.trained_autoencoder)
+            object.__setattr__(self, "trained_autoencoder", path)
         if self.joint and self.objective != "elbo":
             raise ValueError(
                 f"objective={self.objective!r}: joint training is by the bound; give "
@@ -76,6 +84,10 @@ class LatentDiffusionConfig:
             training: that of the second stage.
         """
         return scaled_budget(training, lambda budget: budget * self.first_stage)
+
+    def first_run(self) -> Path | None:
+        """The folder of the trained autoencoder; None where one is trained."""
+        return None if self.trained_autoencoder is None else Path(self.trained_autoencoder)
 
     def begin(self, model: LatentDiffusion, first: nn.Module, items: Tensor) -> None:
         """Give a new model its autoencoder, and measure the scale of the latents.

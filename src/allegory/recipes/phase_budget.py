@@ -1,4 +1,4 @@
-"""Budgets and progress over the phases of a distillation."""
+"""Budgets and progress over the phases of a distillation, and of runs of two stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .run_folder import RunFolder
 
 
 def scaled_budget(training: TrainingConfig, scaled: Callable[[float], float]) -> TrainingConfig:
-    """The training with another budget.
+    """The training with another budget, of one step or more.
 
     Args:
         training: the training.
@@ -22,21 +22,23 @@ def scaled_budget(training: TrainingConfig, scaled: Callable[[float], float]) ->
     steps, minutes = training.steps, training.minutes
     return replace(
         training,
-        steps=None if steps is None else int(scaled(steps)),
+        steps=None if steps is None else max(1, int(scaled(steps))),
         minutes=None if minutes is None else scaled(minutes),
     )
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether a run has had the budget that it began with.
+def is_finished(folder: Path, training: TrainingConfig | None = None) -> bool:
+    """Whether a run has had its budget.
 
     Args:
         folder: of the run.
+        training: whose budget; None for the one that the run began with.
     """
     if not (folder / "run.json").is_file() or not has_state(folder):
         return False
     now = counters_of(folder)
-    return RunFolder.open(folder).run.training.progress(now.step, now.seconds) >= 1
+    training = training or RunFolder.open(folder).run.training
+    return training.progress(now.step, now.seconds) >= 1
 
 
 def counters_of(folder: Path) -> Counters:

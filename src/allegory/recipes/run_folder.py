@@ -33,6 +33,8 @@ from .config import ModelConfig, Run
 from .formats import RUN_FORMAT, UnknownFormat, current_format
 from .serialize import NotRegistered, from_json, to_json
 
+FIRST_STAGE = "autoencoder"
+"""The folder of the first stage of a run in that of the second (`stages`)."""
 WEIGHT_FILES = {"best": BEST, "ema": "ema.safetensors", "last": "model.safetensors"}
 """Files of weights: their moving average at the lowest validation loss and at the last step, and
 the weights themselves at the last step."""
@@ -132,6 +134,11 @@ class RunFolder:
             )
 
         file = path / "run.json"
+        if is_in_first_stage(path):
+            raise ValueError(
+                f"RUN {str(path)!r}: only its first stage has begun, in {FIRST_STAGE}; give the "
+                "command that began it again, which goes on with it"
+            )
         if not os.path.lexists(file):
             raise ValueError(
                 f"RUN {str(path)!r}: holds no run.json; give the folder that `allegory train` wrote"
@@ -250,6 +257,15 @@ class RunFolder:
     def validation(self) -> list[dict[str, float]]:
         """The validations in metrics.jsonl: step, validation (the loss), best_step and best."""
         return read_validation(self.path / "metrics.jsonl")
+
+
+def is_in_first_stage(path: Path) -> bool:
+    """Whether a folder holds the first stage of a run, and nothing of the second.
+
+    Args:
+        path: the folder.
+    """
+    return not os.path.lexists(path / "run.json") and (path / FIRST_STAGE / "run.json").is_file()
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -18,6 +18,8 @@ class Progress:
         progress: fraction of the budget that is spent, in [0, 1].
         seconds: time of all sessions of the run.
         remaining: estimated seconds to the end of the budget.
+        stage: what is trained, of a run of several stages.
+        unit: of the loss, where it is not that of the run.
     """
 
     step: int
@@ -26,6 +28,8 @@ class Progress:
     progress: float
     seconds: float
     remaining: float
+    stage: str = "training"
+    unit: str | None = None
 
 
 Callback = Callable[[Progress], None]
@@ -36,7 +40,7 @@ def shown_by(on_progress: OnProgress, unit: str = "") -> Callback:
 
     Args:
         on_progress: the display; see `allegory.progress`.
-        unit: unit of the loss; "" shows none.
+        unit: unit of the loss where a report has none; "" shows none.
 
     Returns:
         The callback. The total number of steps is an estimate where the budget is in minutes.
@@ -44,7 +48,8 @@ def shown_by(on_progress: OnProgress, unit: str = "") -> Callback:
 
     def show(now: Progress) -> None:
         total = round(now.step / now.progress)
-        on_progress("training", now.step, total, f"loss {now.loss:.4f} {unit}".rstrip())
+        loss = f"loss {now.loss:.4f} {unit if now.unit is None else now.unit}"
+        on_progress(now.stage, now.step, total, loss.rstrip())
 
     return show
 
