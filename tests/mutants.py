@@ -53,6 +53,55 @@ _SPECTRAL = "inverse/test_spectral.py"
 _LINEAR = "inverse/test_linear_gaussian.py"
 
 MUTANTS = {
+    # Text and categories
+    "bytes of a character": Mutant(
+        "data/vocabularies/text.py",
+        "counts = [len(each.encode()) for each in self.symbols]",
+        "counts = [1 for each in self.symbols]",
+        "data/vocabularies/test_text_vocabularies.py",
+    ),
+    "bytes of a padding level": Mutant(
+        "data/vocabularies/text.py",
+        "return torch.tensor([1] * _BYTES + [0] * self.padding)",
+        "return torch.tensor([1] * _BYTES + [1] * self.padding)",
+        "data/vocabularies/test_text_vocabularies.py",
+    ),
+    "bytes of a token": Mutant(
+        "data/vocabularies/tokenizer.py",
+        "len(pair.encode()) - len(alone.encode())",
+        "len(pair) - len(alone)",
+        "data/vocabularies/test_tokenizer.py",
+    ),
+    "bytes of an added token": Mutant(
+        "data/vocabularies/tokenizer.py",
+        "counts[number] = len(token.content.encode())",
+        "counts[number] = 1",
+        "data/vocabularies/test_tokenizer.py",
+    ),
+    "offset of windows": Mutant(
+        "data/text.py",
+        "first = (stored + offset).clamp(",
+        "first = (stored - offset).clamp(0, ",
+        "data/test_text.py",
+    ),
+    "windows of the test set": Mutant(
+        "data/text.py",
+        "split([count - 2 * held_out, held_out, held_out])",
+        "split([held_out, held_out, count - 2 * held_out])",
+        "data/test_text.py",
+    ),
+    "categories by value": Mutant(
+        "data/vocabularies/categories.py",
+        "values = [other.values[place][level] for level in present.tolist()]",
+        "values = [self.values[place][level] for level in present.tolist()]",
+        "data/vocabularies/test_categories.py",
+    ),
+    "levels of a column": Mutant(
+        "data/vocabularies/categories.py",
+        "return torch.arange(self.levels) < counts[:, None]",
+        "return torch.arange(self.levels) <= counts[:, None]",
+        "data/vocabularies/test_categories.py",
+    ),
     # Measurements
     "centre of a kernel": Mutant(
         "inverse/operators/blur.py",

@@ -26,3 +26,20 @@ def test_info_says_what_a_run_is(tmp_path, capsys, fails):
     main(["info", str(out)])
     assert "model.network.width" in capsys.readouterr().out
     assert "no run.json" in fails("info", tmp_path)
+
+
+def test_info_says_what_data_are(tmp_path, monkeypatch, capsys, fails):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book.txt").write_text("so much depends upon " * 20)
+    main(["info", "book.txt?length=8", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["items"] == "items (8,), 256 levels from 0 to 255, bytes"
+    assert said["vocabulary"] == "bytes" and said["notes"][0].startswith("the last 4 bytes fill no")
+    assert (said["training items"], said["test items"]) == (46, 3)
+
+    main(["info", "digits"])
+    assert "17 levels" in capsys.readouterr().out
+    assert "no such folder" in fails("info", "digitz")
+    assert "unknown option" in fails("info", "digits?size=9")
+    (tmp_path / "digits").mkdir()
+    assert "no run.json" in fails("info", "digits")

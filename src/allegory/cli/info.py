@@ -1,4 +1,4 @@
-"""The command `allegory info`: the description of a run."""
+"""The command `allegory info`: the description of a run, or of data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a run is: recipe, data, model, parameters, steps, versions, figures."""
+    """Say what a run is: recipe, data, model, parameters, steps, versions, figures; or what data
+    are: items, classes, columns, vocabulary.
+    """
 
     folder: Annotated[str, arg(metavar="RUN")]
-    """Run folder."""
+    """Run folder; or data, as `allegory train --data` takes them. A folder without options is a
+    run.
+    """
     json: bool = False
     """Print as JSON."""
 
@@ -29,7 +33,10 @@ class Info:
         from ..recipes import RunFolder
         from . import tables
 
-        about = describe(RunFolder.open(Path(self.folder)))
+        if _is_data(self.folder):
+            about = describe_data(self.folder)
+        else:
+            about = describe(RunFolder.open(Path(self.folder)))
         if self.json:
             print(json.dumps(about, indent=2))
             return
@@ -67,6 +74,42 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "model": to_json(folder.run.model),
         "training": to_json(folder.run.training),
     }
+
+
+def describe_data(source: str) -> dict[str, Any]:
+    """The description of data, as JSON values by name.
+
+    Args:
+        source: a name or path with options, as `load` takes it.
+
+    Raises:
+        ValueError: for data that cannot be read.
+    """
+    from ..data import load
+
+    data = load(source)
+    return {
+        "data": data.source,
+        "items": str(data.spec),
+        **_vocabulary(data.spec),
+        **_names(data.spec),
+        "training items": len(data.train),
+        "validation items": len(data.validation),
+        "test items": len(data.test),
+        "fingerprint": data.fingerprint,
+        "notes": list(data.notes),
+    }
+
+
+def _is_data(place: str) -> bool:
+    """Whether it is data and no run: a file, the name of a source, or a place with options."""
+    from ..data import SOURCES
+    from ..data.places import parted
+
+    path, mark, _ = parted(place)
+    if Path(place).is_dir():
+        return False
+    return bool(mark) or Path(path).expanduser().is_file() or path.partition(":")[0] in SOURCES
 
 
 def _names(spec: DataSpec) -> dict[str, list[str | int | bool]]:

@@ -45,7 +45,7 @@ def of_pieces(folder):
     """Pieces of words after a sign for a space, with single bytes for unknown characters, as Llama
     has them."""
     single = [f"<0x{number:02X}>" for number in range(256)]
-    pieces = [*single, "▁", "a", "b", "e", "l", "o", "w", "▁a", "lo", "▁low"]
+    pieces = [*single, "▁", "a", "b", "e", "l", "o", "w", "▁a", "lo", "▁low", "ü"]
     vocab = {piece: number for number, piece in enumerate(pieces)}
     merges = [("▁", "a"), ("l", "o"), ("▁", "low"), ("lo", "w")]
     vocab |= {"low": len(vocab)}
@@ -93,6 +93,7 @@ def test_pieces_count_the_space_that_they_stand_for(of_pieces):
     tokens = of_pieces.encode("low aé low")
     assert of_pieces.decode(tokens) == "low aé low"
     assert of_pieces.byte_counts(tokens[:, None]).tolist() == [4, 2, 1, 1, 4]
+    assert of_pieces.byte_counts(of_pieces.encode("aü")[:, None]).tolist() == [2, 2]
 
 
 def test_padding_is_one_more_level(of_bytes):
