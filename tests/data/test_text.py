@@ -173,6 +173,17 @@ def test_refusals(tmp_path, content, options, message):
         read(file, **options)
 
 
+def test_a_byte_order_mark_is_no_character(tmp_path):
+    (tmp_path / "windows.txt").write_bytes(b"\xef\xbb\xbf" + b"ab ba " * 20)
+    assert read(tmp_path / "windows.txt", unit="characters", length=6).spec.levels == 3
+    assert read(tmp_path / "windows.txt", length=6).train.x[0, 0] == 0xEF
+
+
+def test_lines_of_one_length_need_no_padding_and_nothing_is_said(tmp_path):
+    data = text_dataset(["ab\nba\n" * 20], TextOptions(items="lines"))
+    assert data.spec.shape == (2,) and data.notes == ()
+
+
 def test_bytes_that_are_no_utf_8_are_read_as_bytes(tmp_path):
     (tmp_path / "latin.txt").write_bytes("naïve café ".encode("latin-1") * 20)
     data = read(tmp_path / "latin.txt", length=11)

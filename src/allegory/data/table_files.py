@@ -57,12 +57,26 @@ def text_table(path: Path) -> Table:
         found = _read(path, max(1, size))
     except pa.ArrowException as error:
         reason = printable(str(error).splitlines()[0][:_REASON])
+        remedy = "write an object of JSON per line, with values of one kind in each column"
+        if path.suffix.lower() == ".csv":
+            remedy = "write the names of the columns first, and as many cells in each line"
         raise ValueError(
-            f"{printable(path)}: no table that can be read ({reason}); pandas.read_csv(FILE, ...)"
-            ".to_parquet(...) converts what has other separators or another encoding"
+            f"{printable(path)}: no table that can be read ({reason}); {remedy}"
         ) from None
 
-    names = found.schema.names
+    _check_columns(path, found.schema)
+
+    def read(columns: Sequence[str], rows: int) -> Iterator[Any]:
+        yield from found.select(list(columns)).combine_chunks().to_batches(rows)
+
+    return Table(found.schema.remove_metadata(), found.num_rows, {}, read, ())
+
+
+def _check_columns(path: Path, schema: Any) -> None:
+    """Refuse columns of another table than this: no names, other separators, no text."""
+    import pyarrow as pa
+
+    names = schema.names
     if len({*names}) < len(names):
         raise ValueError(f"{printable(path)}: two columns of one name; give each its own")
     if any(_is_number(name) for name in names):
@@ -71,22 +85,40 @@ def text_table(path: Path) -> Table:
             f"{printable(', '.join(names[:3]))}; write them there"
         )
 
-    def read(columns: Sequence[str], rows: int) -> Iterator[Any]:
-        yield from found.select(list(columns)).combine_chunks().to_batches(rows)
-
-    return Table(found.schema.remove_metadata(), found.num_rows, {}, read, ())
+    other = next((sign for sign in ";\t|" if len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"{printable(path)}: its columns are divided by {other!r}; write commas, as by "
+            f"pandas.read_csv(FILE, sep={other!r}).to_csv(NEW, index=False)"
+        )
+    for field in schema:
+        if pa.types.is_binary(field.type):
+            raise ValueError(
+                f"{printable(path)}: column '{printable(field.name)}' is no UTF-8; convert it, as "
+                "by pandas.read_csv(FILE, encoding='latin-1').to_csv(NEW, index=False)"
+            )
 
 
 def _read(path: Path, size: int) -> Any:
-    """The table of pyarrow; one block, so that types are taken from the whole file."""
+    """The table of pyarrow; one block, so that types are taken from the whole file. Cells of no
+    characters are empty.
+    """
     if path.suffix.lower() == ".jsonl":
         from pyarrow import json
 
         return json.read_json(path, read_options=json.ReadOptions(block_size=size))
 
+    import pyarrow as pa
+    import pyarrow.compute as pc
     from pyarrow import csv
 
-    return csv.read_csv(path, read_options=csv.ReadOptions(block_size=size))
+    found = csv.read_csv(path, read_options=csv.ReadOptions(block_size=size))
+    for place, field in enumerate(found.schema):
+        if field.type == pa.string():
+            column = found.column(place)
+            is_empty = pc.equal(column, "")
+            found = found.set_column(place, field, pc.if_else(is_empty, None, column))
+    return found
 
 
 def _is_number(name: str) -> bool:

@@ -197,8 +197,7 @@ def _of_lines(
             f"line of more than {length} {vocabulary.unit}s",
             f"lines of more than {length} {vocabulary.unit}s",
         ),
-        f"lines of {min(map(len, fitting))} to {longest} {vocabulary.unit}s, filled up to {length} "
-        f"with level {vocabulary.levels - 1}, which stands for no text",
+        *_padding_note(min(map(len, fitting)), longest, length, vocabulary),
         *vocabulary.untrained(train.x),
     ]
 
@@ -240,6 +239,17 @@ def _check_padded(name: str, length: int, count: int, vocabulary: TextVocabulary
         )
     size = length * count * smallest_dtype(vocabulary.levels).itemsize
     check_memory(size, f"{count:,} lines filled up to {length}", "give a smaller ?length=")
+
+
+def _padding_note(
+    shortest: int, longest: int, length: int, vocabulary: TextVocabulary
+) -> list[str]:
+    if shortest == length:
+        return []
+    return [
+        f"lines of {shortest} to {longest} {vocabulary.unit}s, filled up to {length} with level "
+        f"{vocabulary.levels - 1}, which stands for no text"
+    ]
 
 
 def _rest_note(rest: int, length: int, vocabulary: TextVocabulary) -> list[str]:

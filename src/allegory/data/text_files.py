@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -58,8 +59,9 @@ def _table_text(path: Path, options: TextOptions) -> Dataset:
             f"{printable(path)}: ?text=COLUMN is for tables, {', '.join(TABLES)}; leave it out"
         )
 
+    table = table_of(path)
     try:
-        texts, notes = _column(table_of(path), unquote(options.text))
+        texts, notes = _column(table, unquote(options.text))
     except ValueError as error:
         raise ValueError(f"{printable(path)}: {error}") from None
 
@@ -92,7 +94,8 @@ def read_texts(files: Sequence[Path], any_bytes: bool) -> list[str]:
 
     Args:
         files: the files.
-        any_bytes: whether bytes that are no UTF-8 are taken, as code points U+DC80 to U+DCFF.
+        any_bytes: whether bytes that are no UTF-8 are taken, as code points U+DC80 to U+DCFF, and
+            a byte order mark.
 
     Raises:
         ValueError: for other bytes, with their place, and for files that do not fit into memory.
@@ -104,8 +107,11 @@ def read_texts(files: Sequence[Path], any_bytes: bool) -> list[str]:
 
     for file in files:
         try:
-            errors = "surrogateescape" if any_bytes else "strict"
-            texts.append(file.read_bytes().decode("utf-8", errors))
+            content = file.read_bytes()
+            if any_bytes:
+                texts.append(content.decode(errors="surrogateescape"))
+            else:
+                texts.append(content.removeprefix(codecs.BOM_UTF8).decode())
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{printable(file)}: byte {error.start:,} (0x{error.object[error.start]:02x}) is "

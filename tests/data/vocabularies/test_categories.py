@@ -129,11 +129,14 @@ def test_data_frames_that_are_refused(frame, message):
         ("a,b\nx\n", "", "no table that can be read"),
         ("", "", "no table that can be read"),
         ("a,a\nx,y\n", "", "two columns of one name"),
+        ("a;b\nx;y\n", "", "its columns are divided by ';'; write commas"),
+        ("a,b\nx,\ny,y\nx,x\n", "", "column 'b': a cell is empty"),
+        ("a,b\nx,\xe9\n", "", "column 'b' is no UTF-8; convert it"),
         ("a,b\nx,y\ny,y\nx,x\n", "?levels=2", r"\?levels, \?low and \?high are for numbers"),
     ],
 )
 def test_tables_that_are_refused(tmp_path, content, query, message):
-    (tmp_path / "table.csv").write_text(content)
+    (tmp_path / "table.csv").write_text(content, encoding="latin-1")
     with pytest.raises(ValueError, match=message) as caught:
         load(f"{tmp_path / 'table.csv'}{query}")
     assert str(Path("table.csv")) in str(caught.value)
