@@ -110,15 +110,19 @@ class Evaluate(SamplerOptions, RunOptions):
             raise ValueError(f"--per-item {self.per_item!r}: give a name that ends in .csv")
         return free_file(self.per_item, self.overwrite, "--per-item")
 
-    def _sampler(self, model: Any, guide: str | None = DEFAULT_GUIDE) -> Sampler | None:
+    def _sampler(
+        self, model: Any, guide: str | None = DEFAULT_GUIDE
+    ) -> Sampler | TokenSampler | None:
         """How a diffusion model is sampled; None for other models.
 
         Args:
             model: the model.
             guide: of a model of conditions, where none is chosen.
         """
-        from ..models.base import HasJumps, HasTrajectory, is_conditional
+        from ..models.base import HasJumps, HasTokens, HasTrajectory, is_conditional
 
+        if isinstance(model, HasTokens):
+            return self.token_sampler(model, self.guide_text())
         if isinstance(model, HasJumps):
             return self.sampler_of(model, self.guide_text())
         if not isinstance(model, HasTrajectory):

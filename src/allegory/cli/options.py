@@ -143,6 +143,24 @@ class SamplerOptions:
             )
         return sampler
 
+    def token_sampler(self, model: HasTokens, guide: str | None) -> TokenSampler:
+        """The sampler of a diffusion model of tokens: its own, but for what is chosen here.
+
+        Args:
+            model: the model.
+            guide: the guides, from `guide_text`.
+
+        Raises:
+            ValueError: for a choice that is unknown, or not for tokens.
+        """
+        if self.scaling is not None:
+            raise ValueError(f"--scaling {self.scaling}: tokens have no scaling; leave it out")
+        given = {name: getattr(self, name) for name in ("steps", "solver", "spacing")}
+        changes = {name: value for name, value in given.items() if value is not None}
+        sampler: TokenSampler = replace(model.sampler, guide=guide, **changes)
+
+        return sampler
+
     def refuse(self) -> None:
         """ValueError for an option that was given, though the model is no diffusion model."""
         options = [field.name for field in fields(SamplerOptions)]
@@ -160,8 +178,11 @@ class SamplerOptions:
         """Print the solvers and guides by name, as they are registered, below the help."""
         from ..process.guide import GUIDES
         from ..sampling import SOLVERS
+        from ..sampling.tokens import TOKEN_SOLVERS
 
-        show_registries({"solvers": SOLVERS, "guides": GUIDES})
+        show_registries(
+            {"solvers": SOLVERS, "solvers of tokens": TOKEN_SOLVERS, "guides": GUIDES}
+        )
 
 
 def show_registries(registries: Mapping[str, Registry[Any]]) -> None:

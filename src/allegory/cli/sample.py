@@ -61,7 +61,7 @@ class Sample(SamplerOptions, RunOptions):
     def run(self) -> None:
         """Draw the samples and write them."""
         from ..lookup import check_count
-        from ..models.base import HasTrajectory, check_generative, check_samples, is_conditional
+        from ..models.base import check_generative, check_samples, is_conditional
         from ..process.guide_items import condition_kind
         from ..progress import progress
         from . import tables
@@ -76,13 +76,10 @@ class Sample(SamplerOptions, RunOptions):
         seeds = seed_range(self.seeds, self.count)
         out = output(folder, self.out, self.overwrite, kinds=kinds_of(folder.spec))
 
-        sampler = None
+        sampler = self._sampler(folder, model)
+        choices = {} if sampler is None else sampler.to_dict()
         figures: dict[str, object] = {"samples": len(seeds)}
-        if isinstance(model, HasTrajectory):
-            sampler = self._sampler(folder, model)
-            figures |= {key: value for key, value in sampler.to_dict().items() if value is not None}
-        else:
-            self.refuse()
+        figures |= {key: value for key, value in choices.items() if value is not None}
 
         own = folder.spec.given if is_conditional(model) else None
         kind = condition_kind(() if sampler is None else sampler.guides, own)
@@ -105,14 +102,26 @@ class Sample(SamplerOptions, RunOptions):
                 save_samples(out, samples, folder.spec)
         tables.show(self.json, figures | {"file": str(out)})
 
-    def _sampler(self, folder: RunFolder, model: HasTrajectory) -> Sampler:
-        """The sampler of the options; without a solver, one tuned for the steps if there is one."""
-        from ..models.base import HasJumps
-        from ..recipes.tuned_files import load_tuned
+    def _sampler(self, folder: RunFolder, model: Any) -> Sampler | TokenSampler | None:
+        """The sampler of the options; None for a model without steps."""
+        from ..models.base import HasJumps, HasTokens, HasTrajectory
 
         guide = self.guide_text()
+        if isinstance(model, HasTokens):
+            return self.token_sampler(model, guide)
         if isinstance(model, HasJumps):
             return self.sampler_of(model, guide)
+        if isinstance(model, HasTrajectory):
+            return self._solver_of(folder, model, guide)
+
+        self.refuse()
+        return None
+
+    def _solver_of(self, folder: RunFolder, model: HasTrajectory, guide: str | None) -> Sampler:
+        """The sampler of a diffusion model; without a solver, one tuned for the steps if there is
+        one.
+        """
+        from ..recipes.tuned_files import load_tuned
 
         plain = self.sampler(DEFAULT_SOLVER, guide)
         is_open = self.solver is None and self.spacing is None and self.scaling is None

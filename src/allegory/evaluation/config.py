@@ -10,6 +10,7 @@ from ..lookup import check_count
 from ..progress import OnProgress
 from ..sampling.driver import OnStep
 from ..sampling.sampler import Sampler
+from ..sampling.tokens import TokenSampler
 
 MAX_SAMPLES = 1_000_000
 """The largest number of samples."""
@@ -44,7 +45,7 @@ class EvaluationConfig:
     samples: int = 500
     compared: int = 200
     importance: int | None = None
-    sampler: Sampler | None = None
+    sampler: Sampler | TokenSampler | None = None
     limit: int | None = None
     reference: bool = True
 

@@ -11,7 +11,7 @@ from ..data.dataset import Dataset, Items
 from ..data.spec import DataSpec
 from ..data.splits import conditions_in_turn, subset
 from ..lookup import check_type
-from ..models.base import HasJumps, HasTrajectory, Model, has_bound, is_conditional
+from ..models.base import HasJumps, HasTokens, HasTrajectory, Model, has_bound, is_conditional
 from ..process.bound import Bound, Estimate
 from ..progress import OnProgress
 from ..sampling.sampler import Sampler
@@ -115,6 +115,9 @@ def _resolved(model: Model, dataset: Dataset, config: EvaluationConfig) -> Evalu
     sampler = config.sampler
     if sampler is None and isinstance(model, HasTrajectory):
         sampler = model.sampler if isinstance(model, HasJumps) else Sampler()
+    if sampler is None and isinstance(model, HasTokens):
+        sampler = model.sampler
+
     return replace(
         config,
         compared=min(config.compared, len(dataset.test)),

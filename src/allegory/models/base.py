@@ -14,6 +14,7 @@ these, and for no class:
     HasTrajectory     samples that come about step by step on a path: a diffusion model
     InLatentSpace     a diffusion model whose denoiser sees latents of the items
     HasJumps          the same by jumps of a flow map, with a sampler of its own
+    HasTokens         a diffusion model of tokens, with samplers of their own
     CanCode           a chain of latents that bits-back coding can use
     CanClassify       log p(y | x_t) of the classes y at every noise level
 
@@ -44,6 +45,7 @@ from ..process.guide import Guide
 from ..process.guide_items import check_items, refuse_of_items
 from ..process.path import Level, Path
 from ..sampling.driver import OnStep, State
+from ..sampling.tokens import TokenBatch, TokenSampler, TokenState
 
 __all__ = [
     "CanClassify",
@@ -56,6 +58,7 @@ __all__ = [
     "HasLogProb",
     "HasLogWeights",
     "HasStepBound",
+    "HasTokens",
     "HasTrajectory",
     "InLatentSpace",
     "Model",
@@ -308,6 +311,47 @@ class HasJumps(HasTrajectory, Protocol):
 
     def check_sampler(self, sampler: Any) -> None:
         """ValueError for a `sampler` that it was not trained for."""
+        ...
+
+
+@runtime_checkable
+class HasTokens(Model, Protocol):
+    """A diffusion model of tokens."""
+
+    @property
+    def sampler(self) -> TokenSampler:
+        """How it is sampled unless another sampler is given."""
+        ...
+
+    def states(
+        self, batch: TokenBatch, sampler: TokenSampler | None = None, on_step: OnStep | None = None
+    ) -> Iterator[TokenState]:
+        """The states of one batch of tokens from noise to samples.
+
+        Args:
+            batch: seeds, conditions and known tokens.
+            sampler: how they are sampled; None for the model's own.
+            on_step: called as on_step(done, total).
+        """
+        ...
+
+    def infill(
+        self,
+        x: Tensor,
+        known: Tensor,
+        seeds: Sequence[int] | None = None,
+        condition: Any = None,
+        sampler: TokenSampler | None = None,
+    ) -> Tensor:
+        """Raw samples of p(x | the known numbers).
+
+        Args:
+            x: raw items.
+            known: which of their numbers are known.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            condition: as for `sample`.
+            sampler: how they are sampled; None for the model's own.
+        """
         ...
 
 
