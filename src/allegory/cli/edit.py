@@ -107,16 +107,17 @@ class Edit(SamplerOptions, RunOptions):
 
     def run(self) -> None:
         """Edit the pictures and write the edits."""
-        from ..models.base import HasTrajectory
+        from ..models.base import HasTokens, HasTrajectory
         from ..progress import progress
         from . import tables
         from .edit_files import save_edits
+        from .edit_tokens import infilled
         from .edit_work import edited
         from .files import output
 
         self._check()
         folder, model = self.open()
-        if not isinstance(model, HasTrajectory):
+        if not isinstance(model, HasTrajectory | HasTokens):
             raise ValueError(
                 f"RUN {self.folder!r}: is no diffusion model, and edits need one; train one, e.g. "
                 "with `allegory train images`"
@@ -124,8 +125,11 @@ class Edit(SamplerOptions, RunOptions):
         out = output(folder, self.out, self.overwrite, "edits")
 
         with progress() as on_progress:
-            config = self._config(lambda done, total: on_progress("editing", done, total))
-            found = edited(self, folder, model, config)
+            if isinstance(model, HasTokens):
+                found = infilled(self, folder, model)
+            else:
+                config = self._config(lambda done, total: on_progress("editing", done, total))
+                found = edited(self, folder, model, config)
             save_edits(out, found, folder.spec, on_progress)
         tables.show(self.json, {**found.figures, "file": str(out)})
 

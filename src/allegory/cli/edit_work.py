@@ -118,7 +118,7 @@ class _Task:
         low, high = (float(end) for end in spec.ends())
         task = MEASURED_TASKS[str(options.task)]
         noise = task.noise * (high - low) if options.noise is None else options.noise
-        missing = self._missing(len(pictures.x))
+        missing = missing_pixels(options, spec, len(pictures.x))
         given = Degradation(missing, self._factor(pictures))
         if options.blur is not None:
             given = replace(given, blur=options.blur)
@@ -182,28 +182,6 @@ class _Task:
         figures = {"strength": self.config.partial(1.0).strength}
         return EditResult(shown, pairs, range(count), figures)
 
-    def _missing(self, count: int) -> Bool[Tensor, "*n h w"] | None:
-        """The missing pixels of `count` pictures; None for a task without."""
-        text = self.options.mask
-        if self.options.task != "inpaint":
-            return None
-        if text is None:
-            raise ValueError(
-                f"--mask: none; give a picture in which missing pixels are white, or one of "
-                f"{', '.join(MASKS)}"
-            )
-        if text.partition(":")[0] in MASKS:
-            return MASKS.named(text)(*self.spec.shape[1:])
-
-        missing = read_mask("--mask", text)
-        if len(missing) == 1:
-            return missing[0]
-        if len(missing) != count:
-            raise ValueError(
-                f"--mask {text}: {len(missing)} masks for {count} pictures; give one, or one each"
-            )
-        return missing
-
     def _factor(self, pictures: InputPictures) -> int | None:
         """The factor of superres."""
         if self.options.task != "superres" or self.options.factor is not None:
@@ -248,6 +226,38 @@ class _Task:
             rows = _rows_of(kind, text)
             parts.append(rows if rows.ndim > len(kind.row_shape) else rows[None])
         return torch.cat(parts)
+
+
+def missing_pixels(options: Edit, spec: DataSpec, count: int) -> Bool[Tensor, "*n h w"] | None:
+    """The missing pixels of some pictures; None for a task without.
+
+    Args:
+        options: of the command.
+        spec: what the pictures are.
+        count: how many there are.
+
+    Raises:
+        ValueError: for no mask, and masks that do not fit.
+    """
+    text = options.mask
+    if options.task != "inpaint":
+        return None
+    if text is None:
+        raise ValueError(
+            f"--mask: none; give a picture in which missing pixels are white, or one of "
+            f"{', '.join(MASKS)}"
+        )
+    if text.partition(":")[0] in MASKS:
+        return MASKS.named(text)(*spec.shape[1:])
+
+    missing = read_mask("--mask", text)
+    if len(missing) == 1:
+        return missing[0]
+    if len(missing) != count:
+        raise ValueError(
+            f"--mask {text}: {len(missing)} masks for {count} pictures; give one, or one each"
+        )
+    return missing
 
 
 def _rows_of(kind: Condition, text: str) -> Tensor:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..progress import OnProgress
     from ..recipes import RunFolder
     from ..sampling import Sampler
+    from ..sampling.tokens import TokenSampler
 
 DEFAULT_GUIDE = "cfg:2"
 """The guide of samples where there are labels or another condition."""

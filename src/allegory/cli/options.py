@@ -13,9 +13,10 @@ from tyro.conf import UseAppendAction, arg
 
 if TYPE_CHECKING:
     from ..lookup import Registry
-    from ..models.base import HasJumps
+    from ..models.base import HasJumps, HasTokens
     from ..recipes import RunFolder
     from ..sampling import Sampler
+    from ..sampling.tokens import TokenSampler
 
 DEFAULT_SOLVER = "dpmpp2m"
 MOST_SAMPLES = 1_000_000
@@ -180,9 +181,7 @@ class SamplerOptions:
         from ..sampling import SOLVERS
         from ..sampling.tokens import TOKEN_SOLVERS
 
-        show_registries(
-            {"solvers": SOLVERS, "solvers of tokens": TOKEN_SOLVERS, "guides": GUIDES}
-        )
+        show_registries({"solvers": SOLVERS, "solvers of tokens": TOKEN_SOLVERS, "guides": GUIDES})
 
 
 def show_registries(registries: Mapping[str, Registry[Any]]) -> None:

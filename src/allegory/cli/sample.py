@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..models.base import HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import Sampler
+    from ..sampling.tokens import TokenSampler
 
 
 @dataclass(frozen=True, kw_only=True)

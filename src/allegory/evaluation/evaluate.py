@@ -24,6 +24,7 @@ from .likelihood import Likelihood, label_cost, likelihood_of
 from .likelihood import bounds as item_bounds
 from .result import Evaluation
 from .sample_quality import compare_samples
+from .tokens import text_likelihood
 
 
 def evaluate(
@@ -87,6 +88,8 @@ def evaluate(
         accuracy=found.accuracy,
         frechet=found.frechet,
         sliced_wasserstein=found.sliced_wasserstein,
+        frequencies=found.frequencies,
+        text=None if hidden is None else text_likelihood(dataset.spec, dataset.test.x, hidden),
         seconds=seconds,
         generated=generated,
         columns=column_moments(generated.x, dataset),

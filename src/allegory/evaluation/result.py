@@ -13,6 +13,7 @@ from .compare import BoundEstimate
 from .config import EvaluationConfig
 from .item_scores import ItemScores
 from .likelihood import Likelihood
+from .tokens import TextLikelihood
 
 
 class Measure(NamedTuple):
@@ -94,8 +95,10 @@ class Evaluation:
             without a reference.
         bounds: other bounds of `config.compared` of the test items.
         accuracy: accuracy of the samples' labels; None without labels.
-        frechet: Fréchet distance of the samples.
-        sliced_wasserstein: sliced Wasserstein distance of the samples.
+        frechet: Fréchet distance of the samples; None for data with a vocabulary.
+        sliced_wasserstein: sliced Wasserstein distance of the samples; likewise.
+        frequencies: total variation of the frequencies of levels; None without a vocabulary.
+        text: the bound of p(x) by the bytes and characters of a text; None for other data.
         seconds: time of each part.
         generated: the samples.
         columns: mean and standard deviation of each number of an item; none for pictures, and
@@ -113,8 +116,10 @@ class Evaluation:
     histogram: Estimate | None
     bounds: tuple[BoundEstimate, ...]
     accuracy: Accuracy | None
-    frechet: Distance
-    sliced_wasserstein: Distance
+    frechet: Distance | None
+    sliced_wasserstein: Distance | None
+    frequencies: Distance | None
+    text: TextLikelihood | None
     seconds: dict[str, float]
     generated: Items
     columns: tuple[ColumnMoments, ...]
@@ -150,6 +155,12 @@ class Evaluation:
             yield Measure("nats, p(x)", nats.mean, nats.error, "nats")
             for number, cost in enumerate(self.likelihood.latents, start=1):
                 yield _bits(f"  cost of z{number}", cost)
+        if self.text is not None:
+            per_byte, per_character = self.text.per_byte, self.text.per_character
+            yield Measure("bits/byte, p(x)", per_byte.mean, per_byte.error, "bits/byte")
+            yield Measure(
+                "bits/character, p(x)", per_character.mean, per_character.error, "bits/character"
+            )
         if self.conditional is not None and self.label_cost is None:
             yield _bits("bits/dim, p(x | condition)", self.conditional.total)
         if self.conditional is not None and self.label_cost is not None:
@@ -186,7 +197,10 @@ class Evaluation:
         for name, distance in (
             ("Fréchet", self.frechet),
             ("sliced Wasserstein", self.sliced_wasserstein),
+            ("frequency", self.frequencies),
         ):
+            if distance is None:
+                continue
             yield Measure(f"{name} distance, samples to test", distance.samples, None, "")
             if distance.train is not None:
                 yield Measure(f"{name} distance, train to test", distance.train, None, "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from .config import EvaluationConfig, stage
 from .distances import frechet, sliced_wasserstein
 from .label_accuracy import LabelClassifier
 from .result import Accuracy, Distance
+from .tokens import frequency_distance
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,14 @@ class SampleQuality:
         accuracy: accuracy of their labels; None without labels.
         frechet: Fréchet distances from the test set.
         sliced_wasserstein: sliced Wasserstein distances from the test set.
+        frequencies: for data with a vocabulary, whose levels are no quantities, the total variation
+            of the frequencies of the levels, in place of these two.
     """
 
     accuracy: Accuracy | None
-    frechet: Distance
-    sliced_wasserstein: Distance
+    frechet: Distance | None
+    sliced_wasserstein: Distance | None
+    frequencies: Distance | None
 
 
 def compare_samples(
@@ -56,27 +62,31 @@ def compare_samples(
     report = stage(on_progress, "comparison of samples") or (lambda done, total: None)
     check_samples(generated.x, "the model")
     seed, encode = config.seed, dataset.spec.encode
-    samples, test = encode(generated.x), encode(dataset.test.x)
-
     order = np.random.default_rng(seed).permutation(len(dataset.train))[: len(generated)]
     train = None
     if config.reference and len(order) > 1:
-        train = encode(dataset.train.x[torch.from_numpy(order)])
+        train = dataset.train.x[torch.from_numpy(order)]
 
     report(0, 3)
     accuracy = None
     if generated.labels is not None and _has_classes(dataset.train):
         accuracy = sample_accuracy(generated, dataset, seed, reference=config.reference)
     report(1, 3)
-    gaussian = Distance(frechet(samples, test), None if train is None else frechet(train, test))
-    report(2, 3)
-    sliced = Distance(
-        sliced_wasserstein(samples, test, seed),
-        None if train is None else sliced_wasserstein(train, test, seed),
-    )
-    report(3, 3)
 
-    return SampleQuality(accuracy, gaussian, sliced)
+    def distance(of: Callable[[Tensor, Tensor], float]) -> Distance:
+        test = dataset.test.x
+        return Distance(of(generated.x, test), None if train is None else of(train, test))
+
+    if dataset.spec.vocabulary is not None:
+        frequencies = distance(partial(frequency_distance, dataset.spec))
+        report(3, 3)
+        return SampleQuality(accuracy, None, None, frequencies)
+
+    gaussian = distance(lambda x, other: frechet(encode(x), encode(other)))
+    report(2, 3)
+    sliced = distance(lambda x, other: sliced_wasserstein(encode(x), encode(other), seed))
+    report(3, 3)
+    return SampleQuality(accuracy, gaussian, sliced, None)
 
 
 def _has_classes(items: Items) -> bool:

@@ -13,10 +13,12 @@ from torch.nn.functional import interpolate
 from ..conditions import Combined, Picture
 from ..data.items import Items
 from ..data.spec import DataSpec
+from ..data.vocabularies import TextVocabulary
 from ..lookup import printable
 from .items import is_image, mosaic, show_image
 from .samples import sample_grid
 from .style import blank, styled
+from .text import text_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +28,7 @@ _PER_ROW = 5  # of pictures with texts
 _MOST_ROWS = 4
 _LETTERS = 26  # of a line
 _MOST_LETTERS = 100
+_MOST_TEXTS = 16
 
 
 def grid_of(samples: Items, spec: DataSpec, real: Items | None = None) -> Figure:
@@ -39,6 +42,9 @@ def grid_of(samples: Items, spec: DataSpec, real: Items | None = None) -> Figure
     Raises:
         ValueError: without samples.
     """
+    vocabulary = spec.vocabulary
+    if isinstance(vocabulary, TextVocabulary) and len(samples) > 0:
+        return text_page(vocabulary.texts(spec.index(samples.x[:_MOST_TEXTS])))
     if samples.condition is None or len(samples) == 0 or not is_image(spec.shape):
         return sample_grid(samples.x, samples.labels, spec, None if real is None else real.x)
 

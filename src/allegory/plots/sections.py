@@ -14,7 +14,14 @@ from ..data.spec import DataSpec
 from ..data.splits import subset
 from ..evaluation.likelihood import Likelihood
 from ..evaluation.result import Evaluation
-from ..models.base import HasJumps, HasTrajectory, InLatentSpace, Model, has_bound
+from ..models.base import (
+    HasJumps,
+    HasTokens,
+    HasTrajectory,
+    InLatentSpace,
+    Model,
+    has_bound,
+)
 from .bound import bound_terms, bounds_compared
 from .conditioned import grid_of
 from .curve import training_curve
@@ -24,6 +31,7 @@ from .loss_by_noise import loss_over_log_snr
 from .marginals import marginals
 from .plane import plane_sections
 from .report import Section
+from .tokens import token_section
 from .trajectories import noising, trajectory_grid
 
 _CURVE_ITEMS = 150
@@ -60,6 +68,9 @@ def sections(
         if is_plane(dataset.spec.shape) and not (isinstance(model, HasJumps) or is_latent):
             parts += plane_sections(model, dataset, evaluation.config.seed)
 
+    if isinstance(model, HasTokens):
+        parts.append(token_section(model, evaluation, _sampled(evaluation)))
+
     if evaluation.likelihood is not None:
         parts.append(_terms(dataset.spec, evaluation, evaluation.likelihood))
     if evaluation.bounds:
@@ -77,7 +88,7 @@ def _samples(model: Model, dataset: Dataset, evaluation: Evaluation) -> Section:
     if is_plane(dataset.spec.shape):
         what = "points of the plane"
     elif not is_image(dataset.spec.shape):
-        what = "one per row"
+        what = "one per row" if dataset.spec.vocabulary is None else "as text"
     elif generated.condition is not None:
         what = "with the conditions of test items"
     else:
@@ -130,6 +141,8 @@ def _steps(model: Model, evaluation: Evaluation) -> str:
         return ""
     if isinstance(model, HasJumps):
         return " Each step is one jump of a flow map (Boffi et al. 2025)."
+    if isinstance(model, HasTokens):
+        return " Each step draws tokens from the model's prediction of the clean item."
     guided = "" if sampler.guide is None else ", changed by the guide that is named below"
     return f" Each step uses the model's prediction of the clean item (Luo 2022, eq. 94){guided}."
 

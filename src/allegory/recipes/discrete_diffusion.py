@@ -65,7 +65,9 @@ class DiscreteDiffusionConfig:
         outputs = spec.levels * shape[0] // self.features
         network = self.network.build(shape, spec.given, outputs=outputs)
         path = TOKEN_NOISE.named(self.noise)(spec.levels)
-        denoiser = TokenDenoiser(network, path, self.features)
+        vocabulary = spec.vocabulary
+        allowed = None if vocabulary is None else vocabulary.allowed(spec.shape)
+        denoiser = TokenDenoiser(network, path, self.features, allowed)
 
         return DiscreteDiffusion(denoiser, spec, self.condition_dropout)
 

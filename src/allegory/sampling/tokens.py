@@ -93,6 +93,11 @@ class TokenSampler:
                 )
 
     @property
+    def guides(self) -> tuple[Guide, ...]:
+        """The guides, the innermost first."""
+        return guides_named(self.guide)
+
+    @property
     def times(self) -> Float64[Tensor, " n"]:
         """The times, from 1 to 0, one more than steps."""
         if not isinstance(self.spacing, str):

@@ -11,7 +11,7 @@ then known, as q is zero for all values but its own, and a masked one has the so
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from ...conditions import hidden_like
@@ -29,12 +29,22 @@ class TokenDenoiser(nn.Module):
             items (features * channels, *space).
         path: the forward process.
         features: numbers per token that the network sees, which are learned.
+        allowed: which values are possible at each place; None where all are.
     """
 
-    def __init__(self, network: nn.Module, path: TokenPath, features: int) -> None:
+    allowed: Tensor | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        path: TokenPath,
+        features: int,
+        allowed: Bool[Tensor, "*shape values"] | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.path = network, path
         self.embedding = nn.Embedding(path.states, features)
+        self.register_buffer("allowed", allowed, persistent=False)
 
     def forward(
         self,
@@ -47,6 +57,9 @@ class TokenDenoiser(nn.Module):
         level = self.path.at(t, like=x_t)
         logits = self._logits(x_t, level, condition)
         evidence = self.path.evidence(x_t, level).to(logits)
+        if self.allowed is not None:
+            evidence = torch.where(self.allowed, evidence, -torch.inf)
+
         return TokenPrediction((logits + evidence).log_softmax(-1), x_t, level)
 
     def hidden(self, condition: Tensor) -> Tensor:
