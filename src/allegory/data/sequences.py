@@ -14,7 +14,7 @@ from .splits import split
 _LENGTH, _PERIOD = 20, 5
 
 
-def heartbeat(*, count: int = 5000, seed: int = 0) -> Dataset:
+def heartbeat_bits(*, count: int = 5000, seed: int = 0) -> Dataset:
     """Sequences of 20 bits, every fifth of them 1, which begin anywhere in the period.
 
     The first data set of Sohl-Dickstein et al. 2015 (section 3.1.2): five sequences, alike in

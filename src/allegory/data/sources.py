@@ -46,7 +46,7 @@ from .low_resolution import low_resolution
 from .parquet import hub
 from .path_sources import path_source
 from .places import MissingData, absolute, parted, with_absolute_options
-from .sequences import heartbeat
+from .sequences import heartbeat_bits
 from .text_files import text_file
 from .toys import TOYS, toy_dataset
 
@@ -77,7 +77,7 @@ for _name, _points in TOYS.items():
 SOURCES.register("text", text_file, "text:PATH, a file of text or a folder of .txt files")
 SOURCES.register(
     "heartbeat",
-    heartbeat,
+    heartbeat_bits,
     "sequences of 20 bits, every fifth of them 1 (Sohl-Dickstein et al. 2015)",
 )
 SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub")

@@ -1,8 +1,8 @@
 r"""Inference: one draw of the latents of x, and every bound that follows from it.
 
 A latent-variable model explains x by z_1 (next to the data) to z_L (the top). One draw of all
-latents gives, for each, the Gaussian q that it was drawn from and the Gaussian p that the model
-expects of it. From these alone follow (Luo 2022, eq. 27 and 36; 28, 29 and 37)
+latents gives, for each, the distribution q that it was drawn from and the p that the model expects
+of it. From these alone follow (Luo 2022, eq. 27 and 36; 28, 29 and 37)
 
     log w  = log p(x | z_1) + sum_i [log p_i(z_i) - log q_i(z_i)]        E[w] = p(x)
     bound  = log p(x | z_1) - sum_i cost_i                               E[bound] <= log p(x)
@@ -26,11 +26,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..process.bound import Bound
 from ..process.decoder import Observation
+from ..process.distribution import Distribution
 from ..process.kernel import Gaussian
 
 DrawNoise: TypeAlias = Callable[[Tensor], Tensor]
@@ -54,9 +55,9 @@ class Latent:
         free: whether p was known before z was drawn.
     """
 
-    z: Float[Tensor, "b *shape"]
-    q: Gaussian
-    p: Gaussian
+    z: Shaped[Tensor, "b *shape"]
+    q: Distribution
+    p: Distribution
     free: bool
 
     @property

@@ -24,6 +24,7 @@ from ..likelihood.codec import (
     BitsBackCode,
     CodableModel,
     Container,
+    TokenGroups,
     UnfitBins,
     choose_bins,
     decode,
@@ -237,6 +238,8 @@ def _intact(
 @torch.no_grad()
 def _bins(chain: CodableModel, spec: DataSpec, index: Tensor) -> tuple[Bins, ...]:
     """The bins chosen by the latents of the first items."""
+    if isinstance(chain, TokenGroups):
+        return ()
     x0 = spec.values[index[:_ITEMS_FOR_BINS]]
     noise = Noise(range(len(x0)), spec.shape, Stream.BOUND)
     return choose_bins(chain.infer(x0, noise.draw).latents)

@@ -21,7 +21,6 @@ from .. import __version__
 from ..likelihood.codec import Bins, Encoding, fingerprint
 from ..likelihood.codec.ans import Words
 from ..likelihood.codec.bins import MAX_EXPONENT, MIN_EXPONENT
-from ..likelihood.level_placement import NODES
 from ..models.base import CanCode
 from ..plain_json import read_json
 from ..typed import fields_of
@@ -48,7 +47,8 @@ class Header:
         sizes: items per batch.
         seed: of the first bits.
         initial: how many words they are.
-        nodes: levels of a diffusion model's latents; None for fixed latents.
+        nodes: levels of a diffusion model's latents, or the sizes of its groups of tokens; None for
+            fixed latents.
         bins: exponents of the bins of each latent.
         machine: what floating-point results depend on.
     """
@@ -79,8 +79,8 @@ class Header:
             "sizes": _are(header.sizes, 1, _MOST_COUNT),
             "seed": 0 <= header.seed < 2**64,
             "initial": 1 <= header.initial <= _MOST_COUNT,
-            "nodes": header.nodes is None or _are(header.nodes, 0, NODES - 1),
-            "bins": 1 <= len(header.bins) <= _MOST_LATENTS
+            "nodes": header.nodes is None or _are(header.nodes, 0, _MOST_COUNT),
+            "bins": len(header.bins) <= _MOST_LATENTS
             and all(_are(row, MIN_EXPONENT, MAX_EXPONENT) for row in header.bins),
             "machine": _is_machine(header.machine),
         }

@@ -5,6 +5,7 @@ from .bins import Bins, UnfitBins, choose_bins
 from .bits_back import Chain, CodableModel, CodingContext, TopDownModel, pop_items, push_items
 from .file import MOST_HEADER, Container, fingerprint, pack, unpack
 from .stream import BitsBackCode, Encoding, decode, encode
+from .tokens import TokenGroups
 
 __all__ = [
     "MOST_HEADER",
@@ -18,6 +19,7 @@ __all__ = [
     "Normal",
     "OutOfBits",
     "Stack",
+    "TokenGroups",
     "TopDownModel",
     "UnfitBins",
     "choose_bins",

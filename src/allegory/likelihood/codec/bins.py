@@ -127,7 +127,11 @@ def choose_bins(latents: Sequence[Latent], fineness: float = FINENESS) -> tuple[
 
 
 def _bins_of(latent: Latent, fineness: float) -> Bins:
-    stds = [torch.as_tensor(g.std, dtype=torch.float64) for g in (latent.q, latent.p)]
+    stds = []
+    for each in (latent.q, latent.p):
+        assert isinstance(each, Gaussian), "latents with bins are Gaussian"
+        stds.append(torch.as_tensor(each.std, dtype=torch.float64))
+
     if all(std.numel() == 1 for std in stds):
         narrowest = torch.stack([std.flatten()[0] for std in stds]).min().reshape(1)
     else:

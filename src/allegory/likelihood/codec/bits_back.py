@@ -34,6 +34,7 @@ from ..inference import DrawNoise, Emission, GaussianKernel, Inference
 from ..observation import Discrete
 from .ans import Floats, Ints, Stack
 from .bins import Bins
+from .tokens import TokenGroups
 
 
 @runtime_checkable
@@ -106,7 +107,7 @@ class TopDownModel(Protocol):
         ...
 
 
-CodableModel: TypeAlias = Chain | TopDownModel
+CodableModel: TypeAlias = Chain | TopDownModel | TokenGroups
 """What can be coded."""
 
 
@@ -152,6 +153,8 @@ def push_items(
     Raises:
         OutOfBits: when the stack has not enough bits to decode the latents from.
     """
+    if isinstance(model, TokenGroups):
+        return model.push(stack, index)
     x0 = values[index]
     if isinstance(model, TopDownModel):
         return _push_top_down(stack, model, x0, index, context)
@@ -174,6 +177,8 @@ def pop_items(
         values: the values in model space.
         context: that of `push_items`.
     """
+    if isinstance(model, TokenGroups):
+        return model.pop(stack, shape[0])
     if isinstance(model, TopDownModel):
         return _pop_top_down(stack, model, shape, values, context)
     return _pop_chain(stack, model, shape, values, context)

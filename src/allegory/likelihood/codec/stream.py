@@ -23,6 +23,7 @@ from torch import Tensor
 from .ans import OutOfBits, Stack, Words
 from .bins import Bins, UnfitBins
 from .bits_back import CodableModel, CodingContext, TopDownModel, pop_items, push_items
+from .tokens import TokenGroups
 
 _OnStep = Callable[[int, int], None]
 
@@ -88,10 +89,16 @@ class BitsBackCode:
 
     def __post_init__(self) -> None:
         """Refuse bins of another number of latents."""
-        model = self.model
-        latents = model.levels if isinstance(model, TopDownModel) else len(model.kernels_up)
+        latents = latent_count(self.model)
         if len(self.bins) != latents:
             raise UnfitBins(f"bins of {len(self.bins)} latents, and the model has {latents}")
+
+
+def latent_count(model: CodableModel) -> int:
+    """How many latents a `model` codes."""
+    if isinstance(model, TokenGroups):
+        return 0
+    return model.levels if isinstance(model, TopDownModel) else len(model.kernels_up)
 
 
 @torch.no_grad()

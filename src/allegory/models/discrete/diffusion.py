@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from ...data.spec import DataSpec
+from ...likelihood.codec import CodableModel
+from ...likelihood.codec.tokens import TokenGroups, group_sizes
 from ...likelihood.token_bound import token_bound, token_levels, token_step_bound
-from ...lookup import check_type, refuse_number
+from ...lookup import check_count, check_type, refuse_number
 from ...numerics.generators import draw_rows, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
@@ -23,7 +25,10 @@ from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_traje
 from ..base import device_of, evaluating, seed_batches
 from ..conditional import ConditionalModel, steps_of_all
 from .denoiser import TokenDenoiser
+from .steps import TokenSteps, token_index
 
+_CODING_STEPS = 100
+"""Groups of tokens in a code, unless another number is asked for."""
 _BATCH = 250
 """Items that are sampled at once, where no other number is given."""
 
@@ -118,6 +123,63 @@ class DiscreteDiffusion(ConditionalModel):
             levels = token_levels(self.denoise, steps)
             return token_step_bound(self.denoise, x0, levels, seeds=seeds, condition=rows)
 
+    def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> TokenSteps:
+        """The model with `steps` steps of equal length as a hierarchy of latents.
+
+        The bound of the hierarchy has the mean of `bound(steps=steps)`. With a condition it is a
+        model of batches of that length.
+        """
+        levels = token_levels(self.denoise, steps)
+        return TokenSteps(self.denoise, self.spec, levels, condition)
+
+    def log_weights(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 1,
+        steps: int = 100,
+    ) -> Float[Tensor, "draws b"]:
+        """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
+
+        Args:
+            x: raw items.
+            condition: one row per item, or None.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: draws of the latents per item.
+            steps: the number of steps; each draw takes so many evaluations of the denoiser.
+        """
+        with evaluating(self):
+            hierarchy = self.as_hierarchy(steps, condition)
+            return hierarchy.log_weights(x, seeds=seeds, draws=draws)
+
+    def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
+        """The groups in which tokens are coded.
+
+        Args:
+            nodes: how many tokens are known where each begins, as `coding_nodes` chose them.
+
+        Raises:
+            ValueError: for tokens that are not masked, and nodes that do not rise from 0.
+        """
+        return TokenGroups(self.denoise, tuple(self.spec.shape), nodes or ())
+
+    def coding_nodes(
+        self, x0: Float[Tensor, "b *shape"], steps: int | None = None
+    ) -> tuple[int, ...]:
+        """How many tokens are known where each of `steps` groups begins, of least cost on x0.
+
+        Args:
+            x0: some items, in model space.
+            steps: the number of groups; 100 for None, or the number of tokens if it is less.
+        """
+        count = min(_CODING_STEPS, self.spec.dims) if steps is None else steps
+        check_count("steps", count, 1, self.spec.dims)
+        index = token_index(x0, self.spec.values.to(x0))
+        with evaluating(self):
+            return group_sizes(self.denoise, index, count)
+
     def states(
         self, batch: TokenBatch, sampler: TokenSampler | None = None, on_step: OnStep | None = None
     ) -> Iterator[TokenState]:
@@ -138,7 +200,7 @@ class DiscreteDiffusion(ConditionalModel):
         self,
         seeds: Sequence[int],
         condition: Any = None,
-        sampler: TokenSampler | None = None,
+        sampler: Any = None,
         *,
         batch: int = 250,
         on_step: OnStep | None = None,
@@ -149,7 +211,7 @@ class DiscreteDiffusion(ConditionalModel):
             seeds: one integer per item.
             condition: of each item, or of all, or None: values in the data's units, or a tensor of
                 rows.
-            sampler: solver, steps and guides; None for the model's own.
+            sampler: a TokenSampler; None for the model's own.
             batch: items that are computed at once.
             on_step: called as on_step(done, total) over the steps of all batches.
 
@@ -168,7 +230,7 @@ class DiscreteDiffusion(ConditionalModel):
     def infill(
         self,
         x: Shaped[Tensor, "n *shape"],
-        known: Bool[Tensor, "n *shape"],
+        known: Bool[Tensor, "..."],
         seeds: Sequence[int] | None = None,
         condition: Any = None,
         sampler: TokenSampler | None = None,
@@ -205,9 +267,7 @@ class DiscreteDiffusion(ConditionalModel):
             parts.append(TokenBatch(index[first:last], own_seeds, own, known[first:last]))
         return self._sampled(parts, sampler, None)
 
-    def _sampled(
-        self, parts: Sequence[TokenBatch], sampler: TokenSampler | None, on_step: OnStep | None
-    ) -> Tensor:
+    def _sampled(self, parts: Sequence[TokenBatch], sampler: Any, on_step: OnStep | None) -> Tensor:
         """Raw samples of some batches."""
         if sampler is not None:
             check_type("sampler", sampler, TokenSampler, "a TokenSampler, or None")

@@ -35,6 +35,7 @@ from ...objectives.draws import normal_like
 from ...objectives.elbo import Elbo, check_finite_ends
 from ...process.bound import Bound
 from ...process.decoder import Decoder
+from ...process.distribution import Distribution
 from ...process.kernel import Gaussian
 from ...process.noise import Noise, Stream, item_seeds
 from ...process.prediction import Predict
@@ -409,7 +410,8 @@ class LatentDiffusion(DenoiserModel):
         return self._drawn(raw, range(first, first + len(raw))).latents[-1].z
 
 
-def entropy(q: Gaussian) -> Float[Tensor, " b"]:
+def entropy(q: Distribution) -> Float[Tensor, " b"]:
     """H(q) = sum log std + 1/2 log(2 pi e) of a Gaussian, in nats per item."""
+    assert isinstance(q, Gaussian), "the latents of an autoencoder are Gaussian"
     std = torch.as_tensor(q.std).to(q.mean).expand_as(q.mean)
     return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).flatten(1).sum(1)
