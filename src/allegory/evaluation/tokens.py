@@ -30,7 +30,7 @@ class TextLikelihood:
 
 
 def text_likelihood(
-    spec: DataSpec, x: Shaped[Tensor, "n length"], bound: Bound
+    spec: DataSpec, x: Shaped[Tensor, "n *shape"], bound: Bound
 ) -> TextLikelihood | None:
     """Bits per byte and per character of text items; None for data that are no text.
 
@@ -63,7 +63,7 @@ def ratio(values: Tensor, sizes: Tensor) -> Estimate:
 
 
 def frequency_distance(
-    spec: DataSpec, x: Shaped[Tensor, "n length"], other: Shaped[Tensor, "m length"]
+    spec: DataSpec, x: Shaped[Tensor, "n *shape"], other: Shaped[Tensor, "m *shape"]
 ) -> float:
     """The total variation between the frequencies of the levels in two sets of items.
 
