@@ -133,6 +133,10 @@ def test_evaluate_prints_bits_of_pixels(finished: Path, capsys) -> None:
     bits = model.bound(items, draws=2).bits_per_dim(model.spec).mean().item()
     assert figures["likelihood"]["total"]["mean"] == pytest.approx(bits, rel=0.02)
 
+    report = (finished / "report.html").read_text()
+    assert f"latents of {len(items):,} test items vary most" in report
+    assert "log p(z | u_0)" in report  # the divergences are not the area of the curve alone
+
 
 def test_samples_of_the_command_line(finished: Path, capsys) -> None:
     main(["sample", str(finished), "--count", "3", "--guide", "cfg:2"])

@@ -70,7 +70,7 @@ class Edit(SamplerOptions, RunOptions):
     """
     method: Annotated[str | None, optional("NAME")] = None
     """How samples are made to agree with the input, one of the list of methods below; mmps by
-    default.
+    default, and dps for a model of latents.
     """
     degrade: bool = False
     """The input is the whole picture, from which the measured one is made first: to try it out."""
@@ -173,9 +173,7 @@ class Edit(SamplerOptions, RunOptions):
         """How the pictures are edited."""
         from ..recipes.edit import EditConfig
 
-        return EditConfig(
-            self._sampler(), self.strength, self.method or "mmps", self.batch, on_step
-        )
+        return EditConfig(self._sampler(), self.strength, self.method, self.batch, on_step)
 
     def _sampler(self) -> Sampler:
         return self.sampler(self.solver or DEFAULT_SOLVER, self.guide_text())

@@ -92,7 +92,7 @@ def edited(options: Edit, folder: RunFolder, model: Any, config: EditConfig) -> 
         found = work[str(options.task)](whole)
 
     sampler = {name: value for name, value in config.sampler.to_dict().items() if value is not None}
-    if options.task in MEASURED_TASKS and not takes_solver(config.method):
+    if options.task in MEASURED_TASKS and not takes_solver(config.method_for(model)):
         sampler.pop("solver", None)
     first = {"task": options.task, "pictures": len(pictures.x), "edits": found.shown.x.shape[1]}
     return replace(found, figures={**first, **sampler, **found.figures})
@@ -137,7 +137,10 @@ class _Task:
         rows = self._rows(len(pictures.x))
         found = edit(self.model, measurement, options.seed_range, rows, self.config)
         shown = ShownEdits(measurement.y, found.x, missing, truth)
-        figures: dict[str, object] = {"method": str(self.config.method), "noise": float(noise)}
+        figures: dict[str, object] = {
+            "method": str(self.config.method_for(self.model)),
+            "noise": float(noise),
+        }
         figures |= _agreement(measurement, found, truth, high - low)
         return EditResult(shown, pictures.names, options.seed_range, figures)
 

@@ -85,9 +85,12 @@ class Measurement:
             _ = (
                 self.variance
             )  # it is affine in model space: noise of another kind, which is refused
+        name = f"operator {type(raw).__name__}"
+        if isinstance(raw, DecodedInput):
+            name = f"operator {type(raw.operator).__name__} of decoded latents"
         raise ValueError(
-            f"operator {type(raw).__name__}: is not linear, and this method needs the adjoint; "
-            "take dps, daps_chain, fk or tds"
+            f"{name}: is not linear, and this method needs the adjoint; take dps, daps_chain, fk "
+            "or tds"
         )
 
     def check(self, gaussian: bool = True) -> None:

@@ -107,7 +107,7 @@ def _traversal(model: InLatentSpace, dataset: Dataset) -> Section:
         "Traversals",
         film_rows("One latent moved along three axes", films, names, [""]),
         "The latent of one test item, moved along the three axes along which the latents of "
-        "1,000 test items vary most, by multiples of the standard deviation there.",
+        f"{len(u):,} test items vary most, by multiples of the standard deviation there.",
         "Three rows of images that change step by step.",
         f"{dataset.name}, test set",
     )

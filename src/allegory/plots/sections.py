@@ -254,10 +254,21 @@ def _curve(model: HasTrajectory, dataset: Dataset, evaluation: Evaluation) -> Se
         "The diffusion term per unit of log-SNR: half the squared error of the predicted noise "
         "(Luo 2022, eq. 110, in"
         " continuous time). The area under the curve is the term itself, whatever the "
-        f"schedule.{gap}",
+        f"schedule.{_of_latents(model)}{gap}",
         "A curve of bits/dim per unit of log-SNR, near zero where only noise is left.",
         f"{dataset.name}, {len(some)} test items, 1 draw at each of 24 levels, band of one "
         "standard error",
+    )
+
+
+def _of_latents(model: HasTrajectory) -> str:
+    """What else than the curve is in the divergences of a model of latents."""
+    if not isinstance(model, InLatentSpace):
+        return ""
+    return (
+        " It is that of the latents; the divergences of the bound above have besides it "
+        "E[log q(z | x) - log p(z | u_0)] of the autoencoder, which is negative where the "
+        "latents have more entropy than the noise of u_0."
     )
 
 

@@ -64,7 +64,8 @@ def edit(
 
     rows = editing.rows(condition, len(measurement))
     given = None if rows is None else rows.repeat_interleave(len(seeds), 0)
-    posterior = Posterior(model, measurement.repeat(len(seeds)), config.method, config.sampler)
+    method = config.method_for(model)
+    posterior = Posterior(model, measurement.repeat(len(seeds)), method, config.sampler)
     drawn = posterior.sample(
         [*seeds] * len(measurement), given, batch=config.batch, on_step=config.on_step
     )

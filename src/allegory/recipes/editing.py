@@ -44,16 +44,21 @@ class EditConfig:
         sampler: solver, steps, grid and guides.
         strength: how much noise the items get, from 0 to 1 (`sampling.partial`); None for 0.5 in
             variations, and for 1, a latent of noise, elsewhere. Measurements have none.
-        method: by which a measurement is taken into account (`inverse.POSTERIOR_METHODS`).
+        method: by which a measurement is taken into account (`inverse.POSTERIOR_METHODS`); None for
+            "mmps", and in latent space, where no measurement is linear, for "dps".
         batch: items that are computed at once.
         on_step: called as on_step(done, total) over the steps of all batches.
     """
 
     sampler: Sampler = field(default_factory=Sampler)
     strength: float | None = None
-    method: str | Method = "mmps"
+    method: str | Method | None = None
     batch: int = 250
     on_step: OnStep | None = None
+
+    def method_for(self, model: Any) -> str | Method:
+        """The method for measurements of items of a `model`."""
+        return self.method or ("dps" if isinstance(model, InLatentSpace) else "mmps")
 
     def partial(self, default: float) -> PartialSampler:
         """The sampler from a level of this strength, or of the `default`."""

@@ -30,7 +30,7 @@ from allegory.process.flow_map import GaussianFlowMap
 from allegory.process.kernel import Gaussian
 from allegory.process.prediction import Prediction
 from allegory.recipes import ClassifierConfig
-from allegory.recipes.edit import interpolations, variations
+from allegory.recipes.edit import edit, interpolations, variations
 from allegory.recipes.editing import EditConfig
 
 D = 2
@@ -400,6 +400,18 @@ def test_measurements_of_latents_are_those_of_the_decoded_item() -> None:
     direct = Posterior(model.denoiser, same, "dps", sampler).sample(range(6))
     decoded = model.raw_items(direct.x, None, range(6))
     assert (found.x - decoded).abs().max() < 1e-4
+
+
+def test_edits_by_a_measurement_take_a_method_for_any_operator() -> None:
+    model, data = small()
+    model.measure_scale(data.train.x[:100])
+    seen = Measurement(Mask(torch.ones(1, 8, 8)), data.test.x[:1].float(), 4.0)
+    few = al.Sampler("ddim", 4)
+    found = edit(model, seen, [0], config=EditConfig(few))
+    same = edit(model, seen, [0], config=EditConfig(few, method="dps"))
+    assert torch.equal(found.x, same.x)
+    with pytest.raises(ValueError, match="operator Mask of decoded latents: is not linear"):
+        edit(model, seen, [0], config=EditConfig(few, method="mmps"))
 
 
 def test_methods_of_linear_operators_refuse_latents() -> None:
