@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from .models import Hierarchy as Hierarchy
     from .models import Ladder as Ladder
     from .networks import MLP as MLP
+    from .networks import AxialTransformer as AxialTransformer
     from .networks import DiT as DiT
     from .networks import UNet as UNet
+    from .networks import VideoUNet as VideoUNet
     from .process import Betas as Betas
     from .process import Bound as Bound
     from .process import Cosine as Cosine
@@ -98,6 +100,8 @@ _HOME = {
     "UNet": "networks",
     "DiT": "networks",
     "MLP": "networks",
+    "AxialTransformer": "networks",
+    "VideoUNet": "networks",
     "Denoiser": "models",
     "Energy": "models",
     "Level": "process",

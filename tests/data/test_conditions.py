@@ -124,7 +124,7 @@ def test_one_item_of_a_set_is_one_row():
         (NUMBERS, al.Numbers(3), "give 3 numbers"),
         (NUMBERS * np.nan, None, "missing everywhere"),
         (NUMBERS.astype(complex), None, "complex128; give numbers"),
-        (np.zeros((COUNT, 1, 1, 1, 1)), None, r"give numbers \(n, k\), text"),
+        (np.zeros((COUNT, 1, 1, 1, 1, 1)), None, r"give numbers \(n, k\), text"),
     ],
 )
 def test_what_is_no_condition_is_refused(condition, kind, says):

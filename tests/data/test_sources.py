@@ -22,7 +22,7 @@ from allegory.lookup import Note
         ("digit", "did you mean 'digits'"),
         ("swissroll", "did you mean 'swiss_roll'"),
         ("8_gaussians", "did you mean 'eight_gaussians'"),
-        ("zzz", "choose from digits, captions, moons"),
+        ("zzz", "choose from digits, captions, moving_digits, series, moons"),
         ("", "choose from digits"),
         ("missing/folder", "no such file or folder"),
         ("missing.npz", "no such file or folder"),

@@ -60,7 +60,7 @@ def test_equal_patches_are_told_apart_by_their_position() -> None:
 
 
 def test_a_new_block_is_the_identity() -> None:
-    block = TransformerBlock(DiTConfig(width=8, heads=2))
+    block = TransformerBlock(8, heads=2)
     h = torch.randn(3, 5, 8)
     assert torch.equal(block(h, torch.randn(3, 8)), h)
 

@@ -39,6 +39,7 @@ SPECS = {
     "points": DataSpec((2,), -4.0, 4.0),
     "vector": DataSpec((7,), -1.0, 1.0),
     "series": DataSpec((5, 2), 0.0, 1.0),
+    "clips": DataSpec((5, 1, 4, 4), 0.0, 16.0, 17),
 }
 
 

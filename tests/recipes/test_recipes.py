@@ -6,7 +6,7 @@ import torch
 
 from allegory.data import Dataset, DataSpec, Items
 from allegory.models import CategoricalOutput
-from allegory.networks import DiTConfig, MLPConfig
+from allegory.networks import AxialTransformerConfig, DiTConfig, MLPConfig, VideoUNetConfig
 from allegory.recipes import (
     RECIPES,
     Destination,
@@ -27,7 +27,7 @@ def test_a_run_survives_its_json(name):
 
 def test_every_network_can_be_named_in_a_run():
     run = recipe_named("digits")
-    for network in (DiTConfig(), MLPConfig()):
+    for network in (DiTConfig(), MLPConfig(), AxialTransformerConfig(), VideoUNetConfig()):
         other = replace(run, model=replace(run.model, network=network))
         assert from_json(json.loads(json.dumps(to_json(other)))) == other
 

@@ -260,10 +260,13 @@ def _pictures(kind: Picture, path: Path) -> Any:
     files = [*files_below(path).files] if path.is_dir() else [path]
     if not files:
         raise ValueError(f"{path}: no pictures; give a folder that holds some")
+    if len(kind.shape) != 3:
+        raise ValueError(f"{path}: pictures are no {kind}; give {' or '.join(_ARRAYS)}")
     pixels = decode_images([Encoded(str(file), file) for file in files]).x
     if pixels.shape[1] == 1 and kind.shape[0] == 3:
         pixels = pixels.expand(-1, 3, -1, -1)
-    scaled = kind.low + pixels.double() / 255 * (kind.high - kind.low)
+    low, high = kind.ends(pixels.double())
+    scaled = low + pixels.double() / 255 * (high - low)
     return (scaled if path.is_dir() else scaled[0]).numpy()
 
 

@@ -122,6 +122,14 @@ class Condition(ABC):
         """
         return rows
 
+    def has_rows_of(self, other: Condition) -> bool:
+        """Whether rows of the other kind are rows of this one.
+
+        Args:
+            other: of other data, of which the items are the same.
+        """
+        return self == other
+
     def check(self, rows: Tensor, count: int) -> None:
         """Refuse what are no rows of this kind for `count` items. ValueError."""
         check_rows(self, rows, count)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,17 @@ class Picture(Condition):
     then has one more channel, which holds s. `encode` gives s = 0, the picture as it is, and
     `noised` another.
 
+    A picture may be an array of any number of axes, such as the first frames of a clip
+    (`data/first_frames.py`), which a network sees as further frames.
+
     With `blocks` a picture is the item itself at a lower resolution, each pixel the mean of a block
     of the item (`numerics.blocks`). Samples then agree with a picture of s = 0.
 
     Args:
         shape: of a picture, channels first.
-        low: what a network sees as -1.
-        high: what it sees as 1.
+        low: what a network sees as -1: one number, or one for each of a picture in the order of
+            `flatten`.
+        high: what it sees as 1, likewise.
         noise: the largest s, from 0 to 1.
         dropout: fraction of training items for which it alone is hidden, as a part of `Combined`.
         blocks: the sides of the blocks of the item whose means it holds; None for any other
@@ -50,8 +54,8 @@ class Picture(Condition):
     """
 
     shape: tuple[int, ...]
-    low: float = -1.0
-    high: float = 1.0
+    low: float | tuple[float, ...] = -1.0
+    high: float | tuple[float, ...] = 1.0
     noise: float = 0.0
     dropout: float = 0.0
     blocks: int | None = None
@@ -59,18 +63,36 @@ class Picture(Condition):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        for name in ("low", "high"):
+            end = getattr(self, name)
+            object.__setattr__(self, name, tuple(end) if isinstance(end, list | tuple) else end)
 
         if len(self.shape) < 2 or min(self.shape) < 1:
             raise ValueError(f"shape={self.shape} must be (channels, *space), each at least 1")
-        if not (isfinite(self.high - self.low) and self.low < self.high):
-            raise ValueError(f"low={self.low}, high={self.high}: give low below high")
+        self._check_ends()
         if not 0 <= self.noise <= 1:
             raise ValueError(f"noise={self.noise}; give a fraction from 0 to 1")
         if self.blocks is not None and (self.blocks < 2 or len(self.shape) != 3):
             raise ValueError(
                 f"blocks={self.blocks}: give 2 or more, for pictures (channels, height, width)"
             )
+        if self.blocks is not None and isinstance(self.low, tuple):
+            raise ValueError("low, high: means over blocks have one pair of ends; give one number")
         check_dropout(self.dropout)
+
+    def _check_ends(self) -> None:
+        """ValueError for ends that are not finite, of another number, or not in order."""
+        lows, highs = (np.atleast_1d(np.asarray(end)) for end in (self.low, self.high))
+        wanted = prod(self.shape) if isinstance(self.low, tuple) else 1
+
+        if not len(lows) == len(highs) == wanted:
+            raise ValueError(
+                f"low: {len(lows)} and high: {len(highs)}; give one number each, or one for each "
+                f"number of {self.shape}"
+            )
+        for low, high in zip(lows.tolist(), highs.tolist(), strict=True):
+            if not (isfinite(high - low) and low < high):
+                raise ValueError(f"low={low}, high={high}: give low below high")
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -80,7 +102,7 @@ class Picture(Condition):
 
     def __str__(self) -> str:
         of = "" if self.blocks is None else f", means of {self.blocks}x{self.blocks} pixels"
-        return f"pictures {self.shape}{of}"
+        return f"{'pictures' if len(self.shape) == 3 else 'arrays'} {self.shape}{of}"
 
     def encode(self, values: Any) -> Float[Tensor, "*n channels_y_x"]:
         """Rows without noise, of one picture or of several.
@@ -118,11 +140,13 @@ class Picture(Condition):
     def _note(self, pictures: Tensor) -> None:
         """Say that numbers lie outside of the range, where it is no law that `check` keeps."""
         known = pictures[~pictures.isnan()]
-        if self.bounded or not len(known) or self.low <= known.min() <= known.max() <= self.high:
+        low, high = self.ends(pictures)
+        if self.bounded or not bool(((pictures < low) | (pictures > high)).any()):
             return
+
         warnings.warn(
             f"condition: pictures from {known.min():g} to {known.max():g}, and those of the "
-            f"training data are from {self.low:g} to {self.high:g}; the model learned nothing "
+            f"training data are from {low.min():g} to {high.max():g}; the model learned nothing "
             "outside",
             Note,
             stacklevel=3,
@@ -140,7 +164,7 @@ class Picture(Condition):
         """
         picture = rows[:, : self.shape[0]]
         each = s.reshape(-1, *(1,) * len(self.shape)).to(rows)
-        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        centre, half = self.affine(rows)
 
         scaled = (1 - each * each).sqrt() * ((picture - centre) / half) + each * eps.to(rows)
         return torch.cat([centre + half * scaled, each.expand_as(picture[:, :1])], dim=1)
@@ -170,12 +194,13 @@ class Picture(Condition):
             return
 
         picture = rows[:, : self.shape[0]]
-        beyond = (self._without_noise(rows) & ((picture < self.low) | (picture > self.high))).any()
+        low, high = self.ends(rows)
+        beyond = (self._without_noise(rows) & ((picture < low) | (picture > high))).any()
         if bool(beyond):
             seen = picture[~picture.isnan()]
             raise ValueError(
                 f"condition: numbers from {seen.min():g} to {seen.max():g}, and no item has them "
-                f"outside of {self.low:g} to {self.high:g}; give them in the units of the data"
+                f"outside of {low.min():g} to {high.max():g}; give them in the units of the data"
             )
 
     def check_fits(self, shape: tuple[int, ...], low: Any, high: Any) -> None:
@@ -193,7 +218,7 @@ class Picture(Condition):
         whole = (channels, *(side * self.blocks for side in space))
         if (whole, self.low, self.high) != (tuple(shape), low, high):
             raise ValueError(
-                f"condition: {self} from {self.low:g} to {self.high:g} for items {tuple(shape)} "
+                f"condition: {self} from {self.low} to {self.high} for items {tuple(shape)} "
                 f"from {low} to {high}; give items of {whole}, and their low and high"
             )
 
@@ -217,13 +242,44 @@ class Picture(Condition):
         is_known = self._without_noise(rows).to(picture.device)
         known = torch.where(is_known, picture, torch.nan)
 
-        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
-        return BlockMeans(known, self.blocks).scaled(centre, half)
+        return BlockMeans(known, self.blocks).scaled(*self.affine(known))
+
+    def has_rows_of(self, other: Condition) -> bool:
+        """Whether the other differs in the ends of the range alone, which no row depends on."""
+        if not isinstance(other, Picture) or other.shape != self.shape:
+            return False
+
+        return replace(other, low=self.low, high=self.high, bounded=self.bounded) == self
+
+    def ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """low and high, of the shape of a picture where each number has its own.
+
+        Args:
+            like: gives their type and device.
+        """
+        low, high = (torch.tensor(end, dtype=torch.float64) for end in (self.low, self.high))
+        shape = self.shape if low.ndim else ()
+
+        return low.view(shape).to(like), high.view(shape).to(like)
+
+    def affine(self, like: Tensor) -> tuple[Any, Any]:
+        """centre and half of picture = centre + half x, where a network sees x.
+
+        Args:
+            like: gives the type and device of those that are one for each number.
+        """
+        low, high = self.low, self.high
+        if isinstance(low, tuple) or isinstance(high, tuple):
+            least, most = self.ends(like)
+            return (most + least) / 2, (most - least) / 2
+
+        return (high + low) / 2, (high - low) / 2
 
     def texts(self, rows: Float[Tensor, "n *row"]) -> list[str]:
         """The shape of each picture, as text."""
-        size = "x".join(map(str, self.shape[1:]))
-        return ["hidden" if row.isnan().all() else f"picture {size}" for row in rows]
+        name = "picture" if len(self.shape) == 3 else "array"
+        size = "x".join(map(str, self.shape[1:] if len(self.shape) == 3 else self.shape))
+        return ["hidden" if row.isnan().all() else f"{name} {size}" for row in rows]
 
     def parse(self, text: str) -> Any:
         """ValueError: a picture is read from a file."""
@@ -250,8 +306,7 @@ class PictureConditioning(Conditioning):
         super().__init__()
         self.row_shape, self.picture_channels = kind.row_shape, kind.shape[0]
         self.channels = kind.row_shape[0] + 1
-        self.centre = (kind.high + kind.low) / 2
-        self.half_width = (kind.high - kind.low) / 2
+        self.affine = kind.affine
 
     def forward(
         self,
@@ -270,7 +325,8 @@ class PictureConditioning(Conditioning):
             raise ValueError(wrong_rows(condition, wanted, "floating-point pictures"))
 
         known = ~condition.isnan().any(1, keepdim=True)
-        scaled = (condition[:, : self.picture_channels] - self.centre) / self.half_width
+        centre, half = self.affine(condition)
+        scaled = (condition[:, : self.picture_channels] - centre) / half
         seen = [scaled, condition[:, self.picture_channels :]]
         picture = torch.where(known, torch.cat(seen, dim=1), 0).to(features.dtype)
 

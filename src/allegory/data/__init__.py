@@ -4,6 +4,7 @@ from .batches import Batches
 from .dataset import Dataset
 from .densities import log_density
 from .items import BatchTransform, Items
+from .series import series_log_density
 from .sources import SOURCES, load
 from .spec import DataSpec
 from .text import TextOptions, text_dataset
@@ -24,5 +25,6 @@ __all__ = [
     "Vocabulary",
     "load",
     "log_density",
+    "series_log_density",
     "text_dataset",
 ]

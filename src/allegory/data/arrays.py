@@ -2,6 +2,7 @@
 
 - Levels (n, h, w) are images (1, h, w); (n, c, h, w) or (n, h, w, c) are images (c, h, w). The
   channel axis is the one of length 1, 3 or 4; where both are, the array is taken as (n, c, h, w).
+- Series are (n, time, channels), of floats; videos are (n, time, c, h, w), of levels or floats.
 - All others are items as they are; a table with names gives the names of its columns.
 
 uint8 has 256 levels (0..255) unless told otherwise, and bool has 2. Floats are continuous, and so

@@ -28,7 +28,7 @@ def scaling(
 ) -> tuple[Ends, Ends]:
     """low and high of a `DataSpec`: mean -+ 2 standard deviations of each number of an item.
 
-    Pictures (three axes) have one pair for all numbers.
+    Pictures (three axes) and videos (four) have one pair for all numbers.
 
     Args:
         x: finite training items.
@@ -37,7 +37,7 @@ def scaling(
     Raises:
         ValueError: for a number that never varies, or one too large to be squared.
     """
-    is_picture = x.ndim == 4
+    is_picture = x.ndim in (4, 5)
     mean, std = moments(x.reshape(-1, 1) if is_picture else x.flatten(1))
 
     for place in torch.nonzero(~((std > 0) & std.isfinite())).flatten().tolist()[:1]:

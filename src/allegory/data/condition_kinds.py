@@ -217,11 +217,11 @@ def _natural(array: NDArray[Any], is_alone: bool) -> type[Condition]:
         return Tags
     if array.ndim <= 2 and not is_text:
         return Numbers
-    if array.ndim in (3, 4) and not is_text:
+    if array.ndim in (3, 4, 5) and not is_text:
         return Picture
     raise ValueError(
         f"condition: {array.dtype} of shape {array.shape}; give numbers (n, k), text (n,) or "
-        "pictures (n, c, h, w)"
+        "pictures (n, c, h, w) or frames (n, time, c, h, w)"
     )
 
 

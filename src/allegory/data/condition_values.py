@@ -4,6 +4,7 @@
     truth values (n, k), sets of names   Tags
     text (n,)                            Text
     pictures (n, h, w) or (n, c, h, w)   Picture
+    frames (n, time, c, h, w)            Picture
     a mapping from names to these        Combined; whole numbers, truth values (n,) are classes
 
 A missing number is NaN. Another kind is taken where it is declared, for example `Labels` for text

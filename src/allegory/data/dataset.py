@@ -82,12 +82,14 @@ class Dataset:
         """A data set from arrays in memory, or from a table with named columns.
 
         Continuous numbers are scaled by the mean and standard deviation of the training items, each
-        number of an item by its own, pictures (n, channels, height, width) by one of all.
+        number of an item by its own, pictures (n, channels, height, width) and videos (n, time,
+        channels, height, width) by one of all.
 
         Args:
             x: numpy array or torch tensor (n, *shape), one item per entry of the first axis, or a
                 data frame. Images are (n, channels, height, width); for levels, (n, height, width)
-                and (n, height, width, channels) are recognised.
+                and (n, height, width, channels) are recognised. Series are (n, time, channels),
+                videos (n, time, channels, height, width).
             labels: the class of each item, (n,): whole numbers, text or booleans, or the name of a
                 column of the data frame; None for unlabelled data.
             condition: what a model is conditioned on instead of its class: numbers (n, k), NaN
@@ -180,6 +182,8 @@ class Dataset:
         """The sets with the conditions of another spec, and notes on what is left out."""
         own, wanted = self.spec.condition, spec.condition
         if own == wanted:
+            return self.sets, ()
+        if own is not None and wanted is not None and wanted.has_rows_of(own):
             return self.sets, ()
         if own is None:
             return self.sets, ("the data have no condition, so figures given it are left out",)

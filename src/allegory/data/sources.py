@@ -12,7 +12,9 @@ its centred square and resize it to 32x32) or `moons?seed=3`. Three are for imag
 `?binarize=dynamic` and `?binarize=static` make black and white images of 256 levels
 (`binarize.py`), `?flip=horizontal`, `?flip=vertical` and `?flip=both` mirror training images at
 random (`flips.py`). With `?lowres=4` the condition of each image is its own means over 4x4 pixels
-(`low_resolution.py`). Several are joined: `folder?size=32&binarize=dynamic`.
+(`low_resolution.py`). With `?given=2` the condition of each series or video of any source is its
+own first 2 frames, and the item is the rest (`first_frames.py`). Several are joined:
+`folder?size=32&binarize=dynamic`.
 
 A source from outside the package is a function that returns a Dataset:
 
@@ -41,12 +43,15 @@ from .binarize import MODES, binarize
 from .bundled import handwritten_digits
 from .captions import captioned_digits
 from .dataset import Dataset
+from .first_frames import first_frames
 from .flips import FLIPS, flip
 from .low_resolution import low_resolution
+from .moving_digits import moving_digit_clips
 from .parquet import hub
 from .path_sources import path_source
 from .places import MissingData, absolute, parted, with_absolute_options
 from .sequences import heartbeat_bits
+from .series import rotation_series
 from .text_files import text_file
 from .toys import TOYS, toy_dataset
 
@@ -68,6 +73,16 @@ SOURCES.register(
     captioned_digits,
     "24x24 pictures of coloured, placed and scaled digits, with captions (made from digits)",
 )
+SOURCES.register(
+    "moving_digits",
+    moving_digit_clips,
+    "clips of 8 frames, 16x16, of digits that move and bounce, 17 levels (made from digits)",
+)
+SOURCES.register(
+    "series",
+    rotation_series,
+    "series of 32 times and 2 channels: damped rotations with noise, of three angles",
+)
 for _name, _points in TOYS.items():
     SOURCES.register(
         _name,
@@ -86,12 +101,13 @@ SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub
 _OF_PATHS = ("text",)
 """Sources whose argument is a path."""
 
-_FOR_IMAGES: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...] | None]] = {
+_FOR_ITEMS: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...] | None]] = {
     "binarize": (binarize, MODES),
     "flip": (flip, FLIPS),
     "lowres": (low_resolution, None),
+    "given": (first_frames, None),
 }
-"""Options for images of any source, in the order in which they are applied, with their values; None
+"""Options for items of any source, in the order in which they are applied, with their values; None
 where the option reads them itself."""
 
 
@@ -116,7 +132,7 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
     place, options = _options(source)
     steps = [
         (change, value)
-        for name, (change, values) in _FOR_IMAGES.items()
+        for name, (change, values) in _FOR_ITEMS.items()
         if (value := _choice(source, name, options.pop(name, None), values)) is not None
     ]
 
@@ -189,7 +205,7 @@ def _read(source: str, place: str, options: dict[str, str], seed: int) -> Datase
     values: dict[str, Any] = {"seed": seed} if "seed" in types else {}
     for name, text in options.items():
         if name not in types:
-            known = ", ".join(f"?{each}=" for each in (*types, *_FOR_IMAGES))
+            known = ", ".join(f"?{each}=" for each in (*types, *_FOR_ITEMS))
             raise ValueError(
                 f"data source {source!r}: unknown option '{name}={text}'; "
                 f"leave ?{name} out, or choose from {known}"

@@ -1,6 +1,7 @@
 """Networks: forward(x, log_snr, condition) -> an array like x. They know no diffusion."""
 
 from ..numerics.dropout import Dropout
+from .axial import AxialTransformer, AxialTransformerConfig
 from .dit import DiT, DiTConfig
 from .embeddings import InputFourier, LevelEmbedding, add_number
 from .encoder import EncoderConfig
@@ -9,10 +10,13 @@ from .potential import Potential, PotentialConfig
 from .registry import NETWORKS, NetworkConfig
 from .transformer import Transformer, TransformerConfig
 from .unet import UNet, UNetConfig
+from .video_unet import VideoUNet, VideoUNetConfig
 
 __all__ = [
     "MLP",
     "NETWORKS",
+    "AxialTransformer",
+    "AxialTransformerConfig",
     "DiT",
     "DiTConfig",
     "Dropout",
@@ -27,5 +31,7 @@ __all__ = [
     "TransformerConfig",
     "UNet",
     "UNetConfig",
+    "VideoUNet",
+    "VideoUNetConfig",
     "add_number",
 ]

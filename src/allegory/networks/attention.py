@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, (b, n, c) -> (b, n, c).
+    """Multi-head self-attention, (b, ..., n, c) -> (b, ..., n, c), among the n tokens.
 
     Args:
         channels: c.
@@ -33,13 +33,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-        """Attention of every token to all tokens of its item."""
-        q, k, v = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def forward(self, tokens: Float[Tensor, "*b n c"]) -> Float[Tensor, "*b n c"]:
+        """Attention of every token to all tokens along the axis before the last."""
+        split = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))
+        q, k, v = split.movedim(-3, 0).transpose(-3, -2)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
             # In bfloat16 the backward pass takes 4 to 12 times that of float32 on a CPU.
             q, k, v = q.float(), k.float(), v.float()
 
         mixed = scaled_dot_product_attention(q, k, v)
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2).to(tokens.dtype))
+        out: Tensor = self.out(mixed.transpose(-3, -2).flatten(-2).to(tokens.dtype))
         return out

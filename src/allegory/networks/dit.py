@@ -19,7 +19,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from ..conditions import Condition
 from ..numerics.dropout import Dropout
 from .attention import Attention
-from .embeddings import Inputs, modulate, zeroed
+from .embeddings import Inputs, modulate, places, zeroed
 from .registry import NETWORKS, constructor
 
 
@@ -72,26 +72,31 @@ class TransformerBlock(nn.Module):
     """Attention, then a perceptron, each h + gate · f(LayerNorm(h) (1 + scale) + shift).
 
     Args:
-        config: of the network.
+        width: units of a token.
+        heads: attention heads.
+        dropout: probability of dropping a unit.
     """
 
-    def __init__(self, config: DiTConfig) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        width = config.width
         self.film = zeroed(nn.Linear(width, 6 * width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.attention = Attention(width, config.heads)
+        self.attention = Attention(width, heads)
 
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
         )
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
-        self, h: Float[Tensor, "b n c"], embedding: Float[Tensor, "b c"]
-    ) -> Float[Tensor, "b n c"]:
-        """The tokens h after the block; shift, scale and gate come from the embedding."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.film(embedding)[:, None].chunk(6, dim=2)
+        self, h: Float[Tensor, "b *others n c"], embedding: Float[Tensor, "b c"]
+    ) -> Float[Tensor, "b *others n c"]:
+        """The tokens h after the block; shift, scale and gate come from the embedding.
+
+        Attention is among the n tokens of each entry of the other axes.
+        """
+        film = per_token(self.film(embedding), h)
+        shift1, scale1, gate1, shift2, scale2, gate2 = film.chunk(6, dim=-1)
 
         attended = self.attention(modulate(self.norm(h), shift1, scale1))
         h = h + gate1 * self.dropout(attended)
@@ -130,7 +135,10 @@ class DiTModule(nn.Module):
         self.stem = nn.Linear(self.inputs.channels * config.patch**2, config.width)
         self.register_buffer("positions", positions(rows, columns, config.width), persistent=False)
 
-        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(config.width, config.heads, config.dropout)
+            for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.film = zeroed(nn.Linear(config.width, 2 * config.width))
         self.head = zeroed(nn.Linear(config.width, (outputs or shape[0]) * config.patch**2))
@@ -155,26 +163,36 @@ class DiTModule(nn.Module):
         for block in self.blocks:
             h = block(h, embedding)
 
-        shift, scale = self.film(embedding)[:, None].chunk(2, dim=2)
+        shift, scale = per_token(self.film(embedding), h).chunk(2, dim=-1)
         patches = self.head(modulate(self.norm(h), shift, scale))
         return pixel_shuffle(patches.transpose(1, 2).unflatten(2, self.grid), self.patch)
+
+
+def per_token(
+    features: Float[Tensor, "b c"], h: Float[Tensor, "b *others d"]
+) -> Float[Tensor, "b *ones c"]:
+    """Features of each item in a shape that broadcasts against its tokens.
+
+    Args:
+        features: one vector per item.
+        h: tokens of any number of axes.
+    """
+    return features.reshape(len(features), *(1,) * (h.ndim - 2), -1)
 
 
 def positions(rows: int, columns: int, width: int) -> Float[Tensor, "n width"]:
     """Fixed sinusoids of each patch's row and column (Peebles & Xie 2023, section 3.2).
 
-    sin(p w_k), cos(p w_k) with w_k = 10000^(-k / (width/4)), a half of the width for the row and
-    one for the column (Vaswani et al. 2017, section 3.5).
+    A half of the width is for the row and one for the column.
 
     Args:
         rows: patches per column.
         columns: patches per row.
         width: features per patch, a multiple of 4.
     """
-    frequencies = 10000.0 ** -torch.linspace(0, 1, width // 4 + 1, dtype=torch.float64)[:-1]
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = torch.stack([row, column], dim=-1).reshape(-1, 2, 1) * frequencies
-    return torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1).float()
+    row = places(rows, width // 2)[:, None].expand(-1, columns, -1)
+    column = places(columns, width // 2).expand(rows, -1, -1)
+    return torch.cat([row, column], dim=2).flatten(0, 1)
 
 
 def patch_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:

@@ -54,6 +54,20 @@ def sinusoids(values: Float[Tensor, " b"], count: int) -> Float[Tensor, "b count
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def places(count: int, width: int) -> Float[Tensor, "count width"]:
+    """Fixed sinusoids of the places 0, 1, 2, ... along one axis (Vaswani et al. 2017, section 3.5).
+
+    sin(p w_k), cos(p w_k) with w_k = 10000^(-k / (width/2)).
+
+    Args:
+        count: the number of places.
+        width: features per place, even.
+    """
+    frequencies = 10000.0 ** -torch.linspace(0, 1, width // 2 + 1, dtype=torch.float64)[:-1]
+    angles = torch.arange(count)[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1).float()
+
+
 class LevelEmbedding(nn.Module):
     """log-SNR (b,) -> embedding (b, dim): sinusoids, then linear, SiLU, linear.
 

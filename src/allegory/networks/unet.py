@@ -21,7 +21,7 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 from ..conditions import Condition
 from .embeddings import Inputs, zeroed
 from .registry import NETWORKS, constructor
-from .unet_blocks import PixelAttention, ResBlock, group_norm
+from .unet_blocks import FrameAttention, PixelAttention, ResBlock, group_norm
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,54 @@ class UNetConfig:
         return UNetModule(self, shape, condition, outputs)
 
 
+@dataclass(frozen=True)
+class OverTime:
+    """Attention over time among images that are the frames of an item.
+
+    Args:
+        frames: of an item.
+        sizes: the resolutions with it, by the longer side of the image there.
+    """
+
+    frames: int = 1
+    sizes: tuple[int, ...] = ()
+
+
 class Stage(nn.Module):
-    """A residual block, then attention where this resolution has it.
+    """A residual block, then attention in the image and over time, where this resolution has it.
 
     Args:
         config: of the network.
         inner: input channels.
         outer: output channels.
         size: longer side of the image here.
+        time: attention over time; none by default.
     """
 
-    def __init__(self, config: UNetConfig, inner: int, outer: int, size: int) -> None:
+    def __init__(
+        self,
+        config: UNetConfig,
+        inner: int,
+        outer: int,
+        size: int,
+        time: OverTime = OverTime(),
+    ) -> None:
         super().__init__()
         self.block = ResBlock(inner, outer, embedding_width(config), config.dropout)
         self.attention = (
             PixelAttention(outer, config.heads) if size in config.attention else nn.Identity()
+        )
+        self.over_time = (
+            FrameAttention(outer, config.heads, time.frames)
+            if size in time.sizes
+            else nn.Identity()
         )
 
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
     ) -> Float[Tensor, "b d y x"]:
         """The features h after the stage, given the embedding."""
-        out: Tensor = self.attention(self.block(h, embedding))
+        out: Tensor = self.over_time(self.attention(self.block(h, embedding)))
         return out
 
 
@@ -110,21 +136,32 @@ class Resolution(nn.Module):
         inner: input channels.
         widths: channels at this size and at each smaller one.
         sizes: longer side of the image at this size and at each smaller one.
+        time: attention over time; none by default.
     """
 
     def __init__(
-        self, config: UNetConfig, inner: int, widths: Sequence[int], sizes: Sequence[int]
+        self,
+        config: UNetConfig,
+        inner: int,
+        widths: Sequence[int],
+        sizes: Sequence[int],
+        time: OverTime = OverTime(),
     ) -> None:
         super().__init__()
         width = widths[0]
         size = sizes[0]
         self.down = nn.ModuleList(
-            Stage(config, width if index else inner, width, size) for index in range(config.blocks)
+            Stage(config, width if index else inner, width, size, time)
+            for index in range(config.blocks)
         )
         self.inside: Smaller | Stage = (
-            Smaller(config, widths, sizes) if len(widths) > 1 else Stage(config, width, width, size)
+            Smaller(config, widths, sizes, time)
+            if len(widths) > 1
+            else Stage(config, width, width, size, time)
         )
-        self.up = nn.ModuleList(Stage(config, 2 * width, width, size) for _ in range(config.blocks))
+        self.up = nn.ModuleList(
+            Stage(config, 2 * width, width, size, time) for _ in range(config.blocks)
+        )
 
     def forward(
         self, h: Float[Tensor, "b c y x"], embedding: Float[Tensor, "b dim"]
@@ -150,11 +187,14 @@ class Smaller(nn.Module):
         config: of the network.
         widths: channels at the size above and at each smaller one.
         sizes: longer side of the image at the size above and at each smaller one.
+        time: attention over time.
     """
 
-    def __init__(self, config: UNetConfig, widths: Sequence[int], sizes: Sequence[int]) -> None:
+    def __init__(
+        self, config: UNetConfig, widths: Sequence[int], sizes: Sequence[int], time: OverTime
+    ) -> None:
         super().__init__()
-        self.level = Resolution(config, widths[0], widths[1:], sizes[1:])
+        self.level = Resolution(config, widths[0], widths[1:], sizes[1:], time)
         self.narrow = nn.Conv2d(widths[1], widths[0], 1)
 
     def forward(

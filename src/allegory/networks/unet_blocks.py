@@ -1,4 +1,4 @@
-"""Blocks of the U-Net at one resolution: residual convolutions, and attention among pixels."""
+"""Blocks of the U-Net at one resolution: residual convolutions, attention in and among images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn.functional import silu
 
 from ..numerics.dropout import Dropout
 from .attention import Attention
-from .embeddings import modulate, zeroed
+from .embeddings import modulate, places, zeroed
 
 
 class ResBlock(nn.Module):
@@ -65,6 +65,32 @@ class PixelAttention(nn.Module):
         """The features h after attention."""
         tokens = self.attention(self.norm(h).flatten(2).transpose(1, 2))
         out: Tensor = h + tokens.transpose(1, 2).view_as(h)
+        return out
+
+
+class FrameAttention(nn.Module):
+    """h + attention among the frames of GroupNorm(h), at each place alone; its last layer zero.
+
+    Args:
+        channels: of h, even.
+        heads: attention heads.
+        frames: of an item; they follow each other in the batch.
+    """
+
+    places: Tensor
+
+    def __init__(self, channels: int, heads: int, frames: int) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.attention = Attention(channels, heads)
+        zeroed(self.attention.out)
+        self.register_buffer("places", places(frames, channels), persistent=False)
+
+    def forward(self, h: Float[Tensor, "bt c y x"]) -> Float[Tensor, "bt c y x"]:
+        """The features h of all frames after attention."""
+        by_item = self.norm(h).flatten(2).unflatten(0, (-1, len(self.places)))  # (b, t, c, places)
+        tokens = self.attention(by_item.permute(0, 3, 1, 2) + self.places)
+        out: Tensor = h + tokens.permute(0, 2, 3, 1).reshape(h.shape)
         return out
 
 

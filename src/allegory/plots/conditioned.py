@@ -1,4 +1,6 @@
-"""The figure of samples with their conditions: texts under them, or pictures above."""
+"""The figure of samples with their conditions: texts under them, pictures above, or first frames
+before them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from ..data.items import Items
 from ..data.spec import DataSpec
 from ..data.vocabularies import TextVocabulary
 from ..lookup import printable
-from .items import is_image, mosaic, show_image
+from .clips import clip_grid, series_grid
+from .items import is_clip, is_image, is_series, mosaic, show_image
 from .samples import sample_grid
 from .style import blank, styled
 from .text import text_page
@@ -32,7 +35,8 @@ _MOST_TEXTS = 16
 
 
 def grid_of(samples: Items, spec: DataSpec, real: Items | None = None) -> Figure:
-    """Samples as `sample_grid` has them; pictures with a condition other than the class with it.
+    """Samples as `sample_grid` has them; pictures with a condition other than the class with it;
+    videos as film strips, and series as lines.
 
     Args:
         samples: raw, with their labels or conditions.
@@ -45,6 +49,10 @@ def grid_of(samples: Items, spec: DataSpec, real: Items | None = None) -> Figure
     vocabulary = spec.vocabulary
     if isinstance(vocabulary, TextVocabulary) and len(samples) > 0:
         return text_page(vocabulary.texts(spec.index(samples.x[:_MOST_TEXTS])))
+    if len(samples) > 0 and is_clip(spec.shape):
+        return clip_grid(samples, spec, real)
+    if len(samples) > 0 and is_series(spec.shape):
+        return series_grid(samples, spec, real)
     if samples.condition is None or len(samples) == 0 or not is_image(spec.shape):
         return sample_grid(samples.x, samples.labels, spec, None if real is None else real.x)
 
@@ -120,7 +128,7 @@ def _pictures(rows: Tensor, spec: DataSpec) -> Float[Tensor, "n c h w"] | None:
         return None
 
     part, each = fitting[0]
-    centre, half = (part.high + part.low) / 2, (part.high - part.low) / 2
+    centre, half = part.affine(each.cpu())
     x = ((each[:, : part.shape[0]].cpu() - centre) / half).nan_to_num(0.0)
     x = interpolate(x.float(), size=list(spec.shape[1:]), mode="nearest")
     return x.expand(-1, spec.shape[0], -1, -1) if x.shape[1] == 1 else x[:, : spec.shape[0]]

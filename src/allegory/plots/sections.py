@@ -25,7 +25,7 @@ from ..models.base import (
 from .bound import bound_terms, bounds_compared
 from .conditioned import grid_of
 from .curve import training_curve
-from .items import is_image, is_plane
+from .items import is_clip, is_image, is_plane, is_series
 from .latents import latent_sections
 from .loss_by_noise import loss_over_log_snr
 from .marginals import marginals
@@ -87,6 +87,10 @@ def _samples(model: Model, dataset: Dataset, evaluation: Evaluation) -> Section:
     generated = evaluation.generated
     if is_plane(dataset.spec.shape):
         what = "points of the plane"
+    elif is_clip(dataset.spec.shape):
+        what = "one clip per row, its frames from left to right"
+    elif is_series(dataset.spec.shape):
+        what = "one per panel, a line per channel"
     elif not is_image(dataset.spec.shape):
         what = "one per row" if dataset.spec.vocabulary is None else "as text"
     elif generated.condition is not None:

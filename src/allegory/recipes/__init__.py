@@ -9,8 +9,10 @@ from . import (  # noqa: F401  they register
     mnist,
     mnist_binary,
     mnist_superres,
+    moving_digits,
     plane,
     scores,
+    series,
     tokens,
 )
 from .classifier import ClassifierConfig
