@@ -7,6 +7,7 @@ import pytest
 from tests.paper.mutate import mutate
 
 from allegory.cli import main
+from allegory.process.discrete import Categorical
 from allegory.process.kernel import Gaussian
 
 
@@ -15,9 +16,9 @@ def test_the_whole_paper_takes_less_than_a_minute_of_processor_time(capsys):
     main(["verify"])
     assert time.process_time() - start < 60
     said = capsys.readouterr().out
-    assert "170 of 170 equations executed" in said
-    assert ", 0 failed, " in said
+    assert "170 of 170 equations executed, 0 failed (" in said
     assert "FAIL" not in said
+    assert "; 10 further checks, 0 failed; " in said
     assert "not as printed, see the notes: 22, 45, 132-142, 145-151, 166, 168-170" in said
 
 
@@ -43,6 +44,22 @@ def test_json(capsys):
     assert (first["number"], first["section"], first["passed"]) == (17, "vae", True)
     assert first["discrepancy"] <= first["tolerance"]
     assert {"statement", "kind", "left", "right", "note"} <= set(first)
+
+
+def test_the_section_of_another_paper_has_labels_in_place_of_numbers(capsys, monkeypatch):
+    main(["verify", "--section", "binomial"])
+    said = capsys.readouterr().out
+    assert "ok   2015 eq. 14  K = " in said and "170" not in said
+    assert said.rstrip().splitlines()[-1].startswith("10 further checks, 0 failed; ")
+
+    mutate(monkeypatch, Categorical.kl, "- other.log_probs", "+ other.log_probs")
+    with pytest.raises(SystemExit):
+        main(["verify", "--section", "binomial", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["executed"], found["failed"], found["checks"]) == (0, 0, 10)
+    wrong = {row["label"] for row in found["results"] if not row["passed"]}
+    assert found["further_failed"] == 4 and wrong == {"2015 eq. 13", "2015 eq. 14"}
+    assert found["results"][0]["number"] is None
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

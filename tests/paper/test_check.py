@@ -79,6 +79,17 @@ def test_a_section_takes_its_own_numbers_only():
         section("mine", "Mine", 1, 2).equation(3, "a statement", Kind.EXACT)
 
 
+def test_a_section_without_numbers_takes_labels_only():
+    mine = section("mine", "Mine")
+    mine.further("2015 eq. 14", "a statement", Kind.EXACT)(lambda: same(1.0, 1.0))
+    result = mine.checks[0].run()
+    assert (result.number, result.label, result.passed) == (None, "2015 eq. 14", True)
+    with pytest.raises(AssertionError, match="not in section"):
+        mine.equation(1, "a statement", Kind.EXACT)
+    with pytest.raises(AssertionError, match="numbered"):
+        section("other", "Other", 1, 2).further("2015", "a statement", Kind.EXACT)
+
+
 def test_sections_cover_the_paper_without_overlap():
     parts = list(SECTIONS.values())
     assert (parts[0].first, parts[-1].last) == (1, 170)

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 class Verify:
     """Execute the equations of the paper (Luo 2022) and compare both sides of each. A few seconds.
 
+    Further checks are of the binomial diffusion of Sohl-Dickstein et al. 2015, --section binomial.
     Exits with 1 if one fails. Says where a printed line does not hold as it stands.
     """
 
     section: Annotated[str | None, optional("NAME")] = None
     """One section: elbo, vae, hierarchy, chain, denoising, marginal, posterior, objective, snr,
-    interpretations, ...
+    interpretations, ..., or binomial.
     """
     equation: Annotated[int | None, optional("INT")] = None
     """One equation, by its number, 1 to 170."""
@@ -53,11 +54,18 @@ class Verify:
 
 
 def _executed(results: tuple[Result, ...]) -> int:
-    return len({result.number for result in results})
+    """How many numbered equations there are."""
+    return len({result.number for result in results} - {None})
 
 
 def _failed(results: tuple[Result, ...]) -> int:
-    return len({result.number for result in results if not result.passed})
+    """How many numbered equations do not hold."""
+    return _executed(tuple(result for result in results if not result.passed))
+
+
+def _further(results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """The checks of equations without a number."""
+    return tuple(result for result in results if result.number is None)
 
 
 def _figures(results: tuple[Result, ...], seconds: float) -> dict[str, object]:
@@ -76,13 +84,15 @@ def _figures(results: tuple[Result, ...], seconds: float) -> dict[str, object]:
         "executed": _executed(results),
         "failed": _failed(results),
         "checks": len(results),
+        "further": len(_further(results)),
+        "further_failed": sum(not result.passed for result in _further(results)),
         "seconds": seconds,
         "results": rows,
     }
 
 
 def _print(results: tuple[Result, ...], seconds: float) -> None:
-    from ..paper import LAST, SECTIONS
+    from ..paper import FURTHER, SECTIONS
     from . import tables
 
     console = tables.console()
@@ -90,19 +100,33 @@ def _print(results: tuple[Result, ...], seconds: float) -> None:
     for result in results:
         if result.section != shown:
             shown = result.section
-            part = SECTIONS[shown]
-            title = f"[bold]{part.title}[/bold] ({part.first}-{part.last}, --section {part.name})"
-            console.print(f"\n{title}")
+            part = (SECTIONS | FURTHER)[shown]
+            numbers = f"{part.first}-{part.last}, " if part.first <= part.last else ""
+            console.print(f"\n[bold]{part.title}[/bold] ({numbers}--section {part.name})")
         _print_check(console, result)
 
-    executed, failed = _executed(results), _failed(results)
-    summary = f"{executed} of {LAST} equations executed, {failed} failed, {seconds:.1f} s"
-    console.print(f"\n{summary} ({len(results)} checks)", highlight=False)
-
-    loose = sorted({result.number for result in results if not result.as_printed})
+    console.print(f"\n{_summary(results, seconds)}", soft_wrap=True, highlight=False)
+    loose = sorted({result.number or 0 for result in results if not result.as_printed})
     if loose:
         text = f"not as printed, see the notes: {_ranges(loose)}"
         console.print(text, soft_wrap=True, highlight=False)
+
+
+def _summary(results: tuple[Result, ...], seconds: float) -> str:
+    """How many equations and further checks were executed, and how many of them failed."""
+    from ..paper import LAST
+
+    further = _further(results)
+    numbered = len(results) - len(further)
+    parts = []
+    if numbered:
+        executed, failed = _executed(results), _failed(results)
+        text = f"{executed} of {LAST} equations executed, {failed} failed"
+        parts.append(f"{text} ({numbered} check{'s' if numbered != 1 else ''})")
+    if further:
+        failed = sum(not result.passed for result in further)
+        parts.append(f"{len(further)} further checks, {failed} failed")
+    return f"{'; '.join(parts)}; {seconds:.1f} s"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -121,7 +145,8 @@ def _print_check(console: Console, result: Result) -> None:
     error = f"off by {result.discrepancy:.1e}, tolerance {result.tolerance:.1e}"
     values = f"{result.count} value{'s' if result.count != 1 else ''}"
 
-    lines = [f"{verdict} {result.number:>3}  {escape(result.statement)}"]
+    name = result.label or f"{result.number:>3}"
+    lines = [f"{verdict} {name}  {escape(result.statement)}"]
     lines.append(f"[dim]{sides}; {error}; {result.kind}, {values}[/dim]")
     if result.reason:
         lines.append(f"[red]{escape(result.reason)}[/red]")

@@ -1,4 +1,4 @@
-"""The numbered equations of Luo 2022, each one executed.
+"""The numbered equations of Luo 2022, each one executed, and some of other papers.
 
 The paper is "Understanding Diffusion Models: A Unified Perspective" (arXiv 2208.11970).
 
@@ -7,6 +7,6 @@ The paper is "Understanding Diffusion Models: A Unified Perspective" (arXiv 2208
 """
 
 from .check import Check, Kind, Result, Section
-from .run import LAST, SECTIONS, checks, verify
+from .run import FURTHER, LAST, SECTIONS, checks, verify
 
-__all__ = ["LAST", "SECTIONS", "Check", "Kind", "Result", "Section", "checks", "verify"]
+__all__ = ["FURTHER", "LAST", "SECTIONS", "Check", "Kind", "Result", "Section", "checks", "verify"]

@@ -101,10 +101,10 @@ class _Worst:
 
 @dataclass(frozen=True)
 class Check:
-    """One numbered equation and the function that computes its sides.
+    """One equation and the function that computes its sides.
 
     Args:
-        number: of the equation.
+        number: of the equation; None for one that is not of the paper.
         section: the name of its section.
         statement: the equation as text.
         kind: in what sense the sides agree.
@@ -112,15 +112,17 @@ class Check:
         note: what to know about the printed line.
         as_printed: False where the printed line does not hold, or holds in another sense; the note
             says in which, or by how much it does not hold.
+        label: the source of an equation without a number, such as "2015 eq. 14".
     """
 
-    number: int
+    number: int | None
     section: str
     statement: str
     kind: Kind
     compute: Callable[[], Sides]
     note: str = ""
     as_printed: bool = True
+    label: str = ""
 
     def run(self) -> Result:
         """Compute and compare both sides. A check that raises has failed; its result says how."""
@@ -146,6 +148,7 @@ class Check:
             reason=reason,
             note=self.note,
             as_printed=self.as_printed,
+            label=self.label,
         )
 
 
@@ -154,7 +157,7 @@ class Result:
     """Both sides and their discrepancy, where it is largest relative to the tolerance.
 
     Args:
-        number, section, statement, kind: of the check.
+        number, section, statement, kind, label: of the check.
         left, right: the sides.
         discrepancy: their absolute difference.
         tolerance: the largest that passes.
@@ -165,7 +168,7 @@ class Result:
         as_printed: whether the printed line holds as printed.
     """
 
-    number: int
+    number: int | None
     section: str
     statement: str
     kind: str
@@ -178,6 +181,7 @@ class Result:
     reason: str
     note: str
     as_printed: bool
+    label: str
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -221,12 +225,12 @@ def _compare(check: Check, sides: Sides) -> Result:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the paper and the checks of its equations.
+    """A section of the paper, or of another one, and the checks of its equations.
 
     Args:
         name: a short name, as `allegory verify --section` takes it.
         title: the paper's title of it.
-        first, last: the range of its equation numbers.
+        first, last: the range of its equation numbers; 1 and 0 where they are not of the paper.
         checks: the registered checks, in the order of registration.
     """
 
@@ -258,14 +262,33 @@ class Section:
 
         return register
 
+    def further(
+        self, label: str, statement: str, kind: Kind, note: str = ""
+    ) -> Callable[[Callable[[], Sides]], Callable[[], Sides]]:
+        """A decorator that registers a function as a check of an equation of another paper.
 
-def section(name: str, title: str, first: int, last: int) -> Section:
+        Args:
+            label: the source, such as "2015 eq. 14".
+            statement: the equation as text.
+            kind: in what sense the sides agree.
+            note: what to know about the equation.
+        """
+        assert self.last < self.first, f"section {self.name} is of numbered equations"
+
+        def register(compute: Callable[[], Sides]) -> Callable[[], Sides]:
+            self.checks.append(Check(None, self.name, statement, kind, compute, note, label=label))
+            return compute
+
+        return register
+
+
+def section(name: str, title: str, first: int = 1, last: int = 0) -> Section:
     """A section without checks yet.
 
     Args:
         name: its short name.
         title: its title.
         first: its first equation.
-        last: its last equation.
+        last: its last equation; by default it has none of the paper's.
     """
     return Section(name, title, first, last, [])

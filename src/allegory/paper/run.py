@@ -8,6 +8,7 @@ from ..lookup import pick
 from ..progress import OnProgress, silent
 from . import (
     autoencoder,
+    binomial,
     consistency,
     denoising,
     elbo,
@@ -34,12 +35,15 @@ SECTIONS: dict[str, Section] = {
 }  # fmt: skip
 """The sections by name, in the paper's order."""
 
+FURTHER: dict[str, Section] = {binomial.SECTION.name: binomial.SECTION}
+"""Sections of equations of other papers, by name."""
+
 
 def checks(numbers: Collection[int] | None = None, section: str | None = None) -> tuple[Check, ...]:
-    """The checks of the paper, in the order of the equations.
+    """The checks of the paper, in the order of the equations, and then those of other papers.
 
     Args:
-        numbers: equations; all by default.
+        numbers: equations of the paper; all, and those of other papers, by default.
         section: the name of a section; all by default.
 
     Raises:
@@ -52,7 +56,8 @@ def checks(numbers: Collection[int] | None = None, section: str | None = None) -
                 f"equation {number}: the paper's are numbered from 1 to {LAST}; give one of those"
             )
 
-    parts = [pick("section", section, SECTIONS)] if section is not None else list(SECTIONS.values())
+    every = SECTIONS | FURTHER
+    parts = [pick("section", section, every)] if section is not None else list(every.values())
     found = [
         check
         for part in parts
@@ -68,7 +73,7 @@ def checks(numbers: Collection[int] | None = None, section: str | None = None) -
             f"section {section!r}: equation {missing[0]} is in {home!r}; give that section, or none"
         )
 
-    return tuple(sorted(found, key=lambda check: check.number))
+    return tuple(sorted(found, key=lambda check: check.number or LAST + 1))
 
 
 def verify(
