@@ -29,7 +29,9 @@ from ..sampling.driver import OnStep
 from .config import BoundConfig
 
 BATCH = 500
-"""Items whose bound is computed at once."""
+"""Items whose bound is computed at once ..."""
+_NUMBERS = 2**22
+"""... with so many numbers at most: 85 pictures of 3x128x128."""
 _MAX_NAMED_LATENTS = 12
 """Hierarchies of up to so many latents are reported latent by latent."""
 
@@ -157,9 +159,10 @@ def bounds(
 
 
 def _batches(model: Model, items: Items) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Items and their conditions on the model's device, `BATCH` at a time."""
+    """Items and their conditions on the model's device, `BATCH` at a time or fewer."""
     device = device_of(model)
-    for index in torch.arange(len(items)).split(BATCH):
+    batch = max(1, min(BATCH, _NUMBERS // model.spec.dims))
+    for index in torch.arange(len(items)).split(batch):
         some = items.take(index)
         yield some.x.to(device), None if some.given is None else some.given.to(device)
 

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
+from torch.utils.checkpoint import checkpoint
 
 from ..process.decoder import Observation
 from ..process.kernel import Gaussian
@@ -152,6 +153,17 @@ class LogisticMixture(Table):
         """The sum over i of log p(x0_i | z) for items `x0`, in nats."""
         return self._log_bins(x0).flatten(1).sum(1)
 
+    @property
+    def mean(self) -> Float[Tensor, "b *shape"]:
+        """E[x | z] = -1 + step sum_k P(x > level k), which needs no table of all levels."""
+        step = 2 / (self.levels - 1)
+        edges = torch.arange(self.levels - 1, dtype=self.means.dtype) * step - 1 + step / 2
+        total = torch.zeros_like(self.means[:, 0])
+        for part in edges.tolist():
+            # What a level needs for its gradient is computed again, not stored.
+            total = total + checkpoint(self._mass_above, part, use_reentrant=False)
+        return step * total - 1
+
     def draw(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """The level nearest to a draw of the continuous mixture; of few levels, as of any table.
 
@@ -173,6 +185,11 @@ class LogisticMixture(Table):
         x = of_chosen(self.means) + of_chosen(self.log_scales).exp() * within.logit(1e-15)
         index = level_index(x[:, 0], self.levels)
         return (index * (2 / (self.levels - 1)) - 1).to(noise)
+
+    def _mass_above(self, edge: float) -> Float[Tensor, "b *shape"]:
+        """P(x > edge) of the continuous mixture."""
+        above = torch.sigmoid((self.means - edge) * torch.exp(-self.log_scales))
+        return (self.weights.softmax(1) * above).sum(1)
 
     def _log_bins(self, x0: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """log of the mixture's mass in the bin of each number.

@@ -51,6 +51,9 @@ from .steps import LatentSteps, latent_chain
 _CODING_STEPS = 20
 """Latents of the diffusion model in a coding chain, unless another number is asked for."""
 
+_MOST_AT_ONCE, _NUMBERS_AT_ONCE = 250, 2**20
+"""Items, and numbers of items, that are encoded or decoded at once."""
+
 
 class LatentDiffusion(DenoiserModel):
     """An autoencoder with a diffusion model as the prior of its top latent.
@@ -117,13 +120,13 @@ class LatentDiffusion(DenoiserModel):
         return Continuous(self.scale.log_scale)
 
     @torch.no_grad()
-    def measure_scale(self, items: Shaped[Tensor, "n *shape"], batch: int = 250) -> None:
+    def measure_scale(self, items: Shaped[Tensor, "n *shape"]) -> None:
         """Measure the mean and the standard deviation of the latents.
 
         Args:
             items: raw training items.
-            batch: items that are encoded at once.
         """
+        batch = self._at_once()
         with evaluating(self):
             parts = [self._encoded(part, i * batch) for i, part in enumerate(items.split(batch))]
 
@@ -375,12 +378,20 @@ class LatentDiffusion(DenoiserModel):
             rows: of their condition; the decoder does not see it.
             seeds: one integer per item.
         """
+        size, parts = self._at_once(), []
         with evaluating(self):
-            draw = Noise(seeds, self.spec.shape, Stream.LATENTS).draw
-            z = self.scale.inverse(x0.to(device_of(self)))
-            observed = self.autoencoder.generate(len(x0), draw, z)
-            noise = draw(z.new_empty(len(x0), *self.spec.shape))
-            return self.spec.decode(observed.draw(noise).cpu())
+            for first, u in enumerate(x0.split(size)):
+                draw = Noise(seeds[first * size :][: len(u)], self.spec.shape, Stream.LATENTS).draw
+                z = self.scale.inverse(u.to(device_of(self)))
+                observed = self.autoencoder.generate(len(u), draw, z)
+                noise = draw(z.new_empty(len(u), *self.spec.shape))
+                parts.append(self.spec.decode(observed.draw(noise).cpu()))
+
+        return torch.cat(parts)
+
+    def _at_once(self) -> int:
+        """How many items are encoded or decoded at once."""
+        return max(1, min(_MOST_AT_ONCE, _NUMBERS_AT_ONCE // self.spec.dims))
 
     def _latents(self) -> DataSpec:
         """What the scaled latents are."""
