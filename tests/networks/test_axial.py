@@ -91,34 +91,43 @@ def test_every_output_depends_on_every_time_and_place(config: Any, shape: tuple[
     assert x.grad is not None and (x.grad != 0).all()
 
 
-def test_one_axis_of_attention_at_a_time() -> None:
-    """Without the blocks over time a frame depends on itself alone; without those over space a
-    patch on the same patch alone.
+@pytest.mark.parametrize("given", [False, True])
+def test_one_axis_of_attention_at_a_time(given: bool) -> None:
+    """Without the blocks over time a frame depends on itself alone, whatever is given before it;
+    without those over space a patch on the same patch alone.
     """
-    for axis, seen_by_first in (("time", (4, 1)), ("space", (1, 8))):
-        network = awake(AXIAL.build(VIDEO))
-        for layer in network.blocks:
-            for parameter in getattr(
-                layer, "space" if axis == "time" else "time"
-            ).film.parameters():
+    kind = Picture((2, *VIDEO[1:])) if given else None
+    for axis, count in (("time", 4), ("space", 8)):
+        network = awake(AXIAL.build(VIDEO, kind))
+        for block in network.blocks:
+            other = block.space if axis == "time" else block.time
+            for parameter in other.film.parameters():
                 nn.init.zeros_(parameter)
+
         x = torch.randn(1, *VIDEO, requires_grad=True)
-        network(x, torch.zeros(1))[0, 0, 0, 0, 0].backward()
+        network(x, torch.zeros(1), rows(kind, 1))[0, 0, 0, 0, 0].backward()
         assert x.grad is not None
         patches = (x.grad[0, :, 0] != 0).unflatten(1, (4, 2)).unflatten(3, (2, 2)).amax((2, 4))
-        assert patches.sum() == seen_by_first[0] * seen_by_first[1]
+        assert patches.sum() == count
         assert patches[:, 0, 0].all() if axis == "time" else patches[0].all()
 
 
+def test_without_attention_over_time_a_frame_depends_on_itself_alone() -> None:
+    kind = Picture((2, *VIDEO[1:]))
+    network = awake(CONVOLVING.build(VIDEO, kind))
+    for module in network.modules():
+        if isinstance(module, FrameAttention):
+            nn.init.zeros_(module.attention.out.weight)
+    x = torch.randn(1, *VIDEO, requires_grad=True)
+    network(x, torch.zeros(1), rows(kind, 1))[0, 2].sum().backward()
+    assert x.grad is not None
+    assert (x.grad[0] != 0).flatten(1).any(1).tolist() == [False, False, True, False]
+
+
 def test_attention_over_time_mixes_no_places() -> None:
-    block = FrameAttention(8, 2, frames=3)
+    block = FrameAttention(8, 2, frames=3).double()
     nn.init.normal_(block.attention.out.weight)
-    nn.init.zeros_(block.norm.weight)  # else the normalisation of a frame mixes them
-    h = torch.randn(6, 8, 2, 2)
-    assert (block(h) - h).abs().max() > 0
-    block = block.double()
-    nn.init.ones_(block.norm.weight)
-    block.norm = nn.Identity()  # type: ignore[assignment]
+    block.norm = nn.Identity()  # type: ignore[assignment]  # it mixes the places of a frame
     h = torch.randn(6, 8, 2, 2, dtype=torch.float64, requires_grad=True)
     block(h)[4, :, 1, 0].sum().backward()
     assert h.grad is not None

@@ -22,6 +22,7 @@ _MOST_CLIPS = 8
 _MOST_PAIRS = 5
 _SERIES = (3, 4)  # rows and columns of panels
 _MOST_TEXT = 24
+_MOST_INCHES = 10.0
 
 
 @styled
@@ -45,7 +46,8 @@ def clip_grid(samples: Items, spec: DataSpec, real: Items | None = None) -> Figu
     x = torch.stack(strips, 1).flatten(0, 1).cpu()
 
     times, height, width = x.shape[1], *spec.shape[2:]
-    page = blank(0.9 + 7.0 * len(x) * height / (times * width), _title(count, samples, given))
+    tall = 0.9 + 7.0 * len(x) * height / (times * width)
+    page = blank(min(tall, _MOST_INCHES), _title(count, samples, given))
     axes = page.subplots()
     show_clips(axes, x)
     names = ["sample", "test item"] * count if pairs else _names(samples, spec, count)
