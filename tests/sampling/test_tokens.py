@@ -14,7 +14,7 @@ from allegory.sampling.tokens import TokenBatch, TokenSampler, token_trajectory
 
 K, L = 4, 3
 TABLE = 1.2 * torch.randn((K,) * L, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-COUNT = 2**16
+COUNT = 2**14
 
 
 def states(path: TokenPath) -> Tensor:

@@ -71,11 +71,13 @@ class Calibrate(RunOptions):
     def run(self) -> None:
         """Calibrate, write the report, and print the figures."""
         from ..evaluation.calibration import calibrate
-        from ..models.base import HasTrajectory
+        from ..models.base import HasTrajectory, refuse_tokens
         from ..progress import progress
 
         config = self._config()
         folder, model = self.open()
+        instead = "give a run of such a model, e.g. of the recipe digits"
+        refuse_tokens(model, "calibrate", instead)
         if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model; a calibration needs one that has a chain"

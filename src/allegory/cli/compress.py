@@ -169,6 +169,8 @@ def _items(source: str, part: str, spec: DataSpec) -> Shaped[Tensor, "n *shape"]
 
     pick("--part", part, dict.fromkeys(_PARTS))
     dataset = load(source)
+    if spec.vocabulary is not None:
+        dataset = dataset.as_spec(spec)
     mine, theirs = ((d.shape, d.low, d.high, d.levels) for d in (spec, dataset.spec))
     if mine != theirs:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The command `allegory edit`: pictures that are completed, restored or varied by a run."""
+"""The command `allegory edit`: pictures that are completed, restored or varied by a run; text."""
 
 from __future__ import annotations
 
@@ -45,18 +45,19 @@ class Edit(SamplerOptions, RunOptions):
     Of a picture with missing pixels, a small, grey, blurred or noisy one (--task inpaint, superres,
     colorize, deblur, denoise) samples of p(picture | input) are drawn by --method; the other tasks
     are variations, invert and interpolate. The output shows input and edits side by side; an .npz
-    has all numbers.
+    has all numbers. A diffusion model of tokens has --task inpaint, of pictures or of text.
     """
 
     task: Annotated[str | None, optional("NAME")] = None
     """What to do, one of the list of tasks below."""
     input: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE")] = ()
     """A picture, a folder of them, or an .npy or .npz file in the unit of the data; repeat it for
-    several.
+    several. For a run of text, a text file of as many characters as its items have.
     """
     mask: Annotated[str | None, optional("NAME|FILE")] = None
     """The missing pixels of --task inpaint: a name of the list of masks below, or a picture of the
-    same size in which they are white (a folder or an array: one for each input).
+    same size in which they are white (a folder or an array: one for each input). In text, the
+    sign that stands for each missing character, such as _.
     """
     factor: Annotated[int | None, optional("INT")] = None
     """How many times larger the picture of --task superres becomes; by default as the size of the
@@ -95,8 +96,8 @@ class Edit(SamplerOptions, RunOptions):
     resize: bool = False
     """Crop each file to its centred square and resize it to the size of the model."""
     out: Annotated[str | None, optional("FILE")] = None
-    """File to write (RUN/samples/edits-1.png, -2, ... if not given): .png, .npz or .npy; or a
-    folder, with a folder for each input and a PNG file per edit.
+    """File to write (RUN/samples/edits-1.png, -2, ... if not given): .png, .npz or .npy, for
+    text .txt; or a folder, with a folder for each input and a file per edit.
     """
     batch: int = 250
     """Edits that are computed at once; halve it when memory is short."""
@@ -113,7 +114,7 @@ class Edit(SamplerOptions, RunOptions):
         from .edit_files import save_edits
         from .edit_tokens import infilled
         from .edit_work import edited
-        from .files import output
+        from .files import kinds_of, output
 
         self._check()
         folder, model = self.open()
@@ -122,7 +123,7 @@ class Edit(SamplerOptions, RunOptions):
                 f"RUN {self.folder!r}: is no diffusion model, and edits need one; train one, e.g. "
                 "with `allegory train images`"
             )
-        out = output(folder, self.out, self.overwrite, "edits")
+        out = output(folder, self.out, self.overwrite, "edits", kinds_of(folder.spec))
 
         with progress() as on_progress:
             if isinstance(model, HasTokens):

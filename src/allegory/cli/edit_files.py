@@ -1,4 +1,4 @@
-"""Files of edits: one picture, arrays, or a folder of pictures for each input."""
+"""Files of edits: one picture or text, arrays, or a folder of files for each input."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..files import make_folder, write_whole
 from ..plots.edits import edit_figure
 from ..progress import OnProgress
 from ..recipes.edit import Edits
+from .edit_texts import edited_text
 from .edit_work import EditResult
 from .files import png_bytes
 from .pictures import folder_name, is_folder, save_each
@@ -24,9 +25,9 @@ def save_edits(out: Path, found: EditResult, spec: DataSpec, on_progress: OnProg
     """Write edits; the suffix of the file decides how.
 
     Args:
-        out: a .png, with inputs and edits side by side; an .npz with `x` (inputs, edits, *shape),
-            `mean`, `std`, `input` and, where there are some, `missing` and `original`; an .npy with
-            x; or a folder.
+        out: a .png, with inputs and edits side by side; a .txt, with the edits; an .npz with `x`
+            (inputs, edits, *shape), `mean`, `std`, `input` and, where there are some, `missing` and
+            `original`; an .npy with x; or a folder.
         found: what is written, in the data's own unit.
         spec: what an item is.
         on_progress: called as on_progress(stage, done, total).
@@ -40,6 +41,8 @@ def save_edits(out: Path, found: EditResult, spec: DataSpec, on_progress: OnProg
     file = BytesIO()
     if out.suffix == ".png":
         file.write(png_bytes(edit_figure(found.shown, spec, _title(found))))
+    elif out.suffix == ".txt":
+        file.write(edited_text(found, spec).encode())
     elif out.suffix == ".npy":
         np.save(file, x)
     else:
@@ -72,7 +75,7 @@ def _title(found: EditResult) -> str:
 
 
 def _save_folders(out: Path, found: EditResult, spec: DataSpec, on_progress: OnProgress) -> None:
-    """A folder for each input, with a picture per edit that is named by its number."""
+    """A folder for each input, with a file per edit that is named by its number."""
     for name, x in zip(_unique(found.inputs), found.shown.x, strict=True):
         place = out / name
         make_folder(out)

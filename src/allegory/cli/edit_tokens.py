@@ -1,15 +1,20 @@
-"""What `allegory edit` does with a diffusion model of tokens: missing pixels are filled in."""
+"""What `allegory edit` does with a diffusion model of tokens: what is missing is filled in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Shaped
+from torch import Tensor
 
+from ..data import DataSpec
+from ..data.vocabularies import TextVocabulary
 from ..models.base import HasTokens
 from ..plots.edits import ShownEdits
 from ..recipes import RunFolder
 from .conditions import chosen_conditions
+from .edit_texts import incomplete_texts
 from .edit_work import EditResult, missing_pixels
 from .input_pictures import read_pictures
 
@@ -18,10 +23,12 @@ if TYPE_CHECKING:
 
 _TASK = "inpaint"
 _NOT_FOR_TOKENS = ("method", "noise", "scaling")
+_PICTURES = 3
+"""Axes of a picture."""
 
 
 def infilled(options: Edit, folder: RunFolder, model: HasTokens) -> EditResult:
-    """Draws of the missing pixels given the others.
+    """Draws of the missing pixels, or characters, given the others.
 
     Args:
         options: of the command.
@@ -29,41 +36,59 @@ def infilled(options: Edit, folder: RunFolder, model: HasTokens) -> EditResult:
         model: its model.
 
     Raises:
-        ValueError: for another task, options that are not for tokens, and pictures, masks or
-            conditions that do not fit.
+        ValueError: for another task, options that are not for tokens, items that are neither
+            pictures nor text, and pictures, texts, masks or conditions that do not fit.
     """
-    _check(options)
     spec = folder.spec
-    size = spec.shape[-1] if options.resize else None
-    pictures = read_pictures("--input", options.input, spec, size).check(spec.shape)
-    missing = missing_pixels(options, spec, len(pictures.x))
-    assert missing is not None, "the task has a mask"
+    _check(options, spec)
+    x, known, missing, names = _inputs(options, spec)
 
-    count, edits = len(pictures.x), len(options.seed_range)
-    known = (~missing).expand(count, *missing.shape[-2:])[:, None].expand(count, *spec.shape)
+    count, edits = len(x), len(options.seed_range)
     rows: Any = None
     if options.condition or options.label is not None:
         chosen = chosen_conditions(folder, spec.given, options.condition, options.label, count)
         rows = chosen.rows
 
     sampler = options.token_sampler(model, options.guide_text())
-    x = model.infill(
-        spec.decode(spec.encode(pictures.x)).repeat_interleave(edits, 0),
+    drawn = model.infill(
+        spec.decode(spec.encode(x)).repeat_interleave(edits, 0),
         known.repeat_interleave(edits, 0),
         [*options.seed_range] * count,
         None if rows is None else rows.repeat_interleave(edits, 0),
         sampler,
     )
 
-    y = torch.where(known, pictures.x, torch.zeros_like(pictures.x))
-    shown = ShownEdits(y, x.view(count, edits, *spec.shape), missing, pictures.x)
+    y = torch.where(known, x, torch.zeros_like(x))
+    truth = x if len(spec.shape) == _PICTURES else None
+    shown = ShownEdits(y, drawn.view(count, edits, *spec.shape), missing, truth)
     choices = {name: value for name, value in sampler.to_dict().items() if value is not None}
-    figures = {"task": _TASK, "pictures": count, "edits": edits, **choices}
-    return EditResult(shown, pictures.names, options.seed_range, figures)
+    what = "texts" if isinstance(spec.vocabulary, TextVocabulary) else "pictures"
+    figures = {"task": _TASK, what: count, "edits": edits, **choices}
+    return EditResult(shown, names, options.seed_range, figures)
 
 
-def _check(options: Edit) -> None:
-    """ValueError for another task, and options that are not for tokens."""
+def _inputs(
+    options: Edit, spec: DataSpec
+) -> tuple[
+    Shaped[Tensor, "n *shape"], Bool[Tensor, "n *shape"], Bool[Tensor, "..."], tuple[str, ...]
+]:
+    """Raw items, which numbers of them are known, where they are missing, and their names."""
+    if isinstance(spec.vocabulary, TextVocabulary):
+        texts = incomplete_texts(options, spec)
+        return texts.tokens, texts.known, ~texts.known, texts.names
+
+    size = spec.shape[-1] if options.resize else None
+    pictures = read_pictures("--input", options.input, spec, size).check(spec.shape)
+    missing = missing_pixels(options, spec, len(pictures.x))
+    assert missing is not None, "the task has a mask"
+
+    count = len(pictures.x)
+    known = (~missing).expand(count, *missing.shape[-2:])[:, None].expand(count, *spec.shape)
+    return pictures.x, known, missing, pictures.names
+
+
+def _check(options: Edit, spec: DataSpec) -> None:
+    """ValueError for another task, options that are not for tokens, and other items."""
     if options.task != _TASK:
         raise ValueError(
             f"--task {options.task}: this run is a diffusion model of tokens, which fills in what "
@@ -72,3 +97,13 @@ def _check(options: Edit) -> None:
     for name in _NOT_FOR_TOKENS:
         if getattr(options, name) is not None:
             raise ValueError(f"--{name}: is not for a diffusion model of tokens; leave it out")
+
+    is_text = isinstance(spec.vocabulary, TextVocabulary)
+    if not is_text and len(spec.shape) != _PICTURES:
+        raise ValueError(
+            f"RUN {options.folder!r}: its items, {spec}, are neither pictures nor text; in Python, "
+            "model.infill(x, known) fills in any items"
+        )
+    for name in ("resize", "degrade"):
+        if is_text and getattr(options, name):
+            raise ValueError(f"--{name}: is for pictures, and this run learned text; leave it out")

@@ -16,7 +16,7 @@ from ..data.vocabularies import Categories, TextVocabulary
 from ..evaluation import Classification, Evaluation
 from ..evaluation.calibration import Calibration
 from ..files import check_replaceable, make_folder, write_whole
-from ..models.base import HasJumps, HasTrajectory, Model
+from ..models.base import HasJumps, HasTokens, HasTrajectory, Model
 from ..plots import calibration_sections, classifier_sections, grid_of, report, sections
 from ..plots.report_parts import keep_parts, part_html, with_part
 from ..recipes import RunFolder
@@ -198,7 +198,7 @@ def write_report(
     if isinstance(found, Classification):
         kind, pictures = "classifier", classifier_sections(found, metrics, model.unit)
     else:
-        kind = "diffusion model" if isinstance(model, HasTrajectory) else "model"
+        kind = "diffusion model" if isinstance(model, HasTrajectory | HasTokens) else "model"
         kind = "model of few steps" if isinstance(model, HasJumps) else kind
         pictures = sections(model, dataset, found, metrics)
     title = f"allegory: {folder.run.recipe}, a {kind} of {dataset.name}"

@@ -46,7 +46,7 @@ class Tune(RunOptions):
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
         from ..lookup import check_count
-        from ..models.base import HasTrajectory, refuse_jumps
+        from ..models.base import HasTrajectory, refuse_jumps, refuse_tokens
         from ..recipes.tuned_files import save_tuned
         from ..sampling import TuningConfig
         from . import tables
@@ -57,6 +57,7 @@ class Tune(RunOptions):
         first = _FIRST_SEED + self.seed
         config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
         folder, model = self.open()
+        refuse_tokens(model, "tune", "choose --solver, --steps and --spacing of `allegory sample`")
         if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model, it has no steps; nothing to tune"

@@ -73,6 +73,7 @@ __all__ = [
     "raw_of",
     "refuse_jumps",
     "refuse_latents",
+    "refuse_tokens",
     "seed_batches",
     "state_shape",
 ]
@@ -453,6 +454,20 @@ def refuse_latents(model: object, use: str) -> None:
         raise ValueError(
             f"{use}: the denoiser of this model sees latents of the items, and that of the items "
             "is needed; give a run of a diffusion model of the items, e.g. of the recipe images"
+        )
+
+
+def refuse_tokens(model: object, use: str, instead: str) -> None:
+    """ValueError for a diffusion model of tokens.
+
+    Args:
+        model: any model.
+        use: what needs a denoiser of Gaussian noise, for the message.
+        instead: what to do.
+    """
+    if isinstance(model, HasTokens):
+        raise ValueError(
+            f"{use}: this is a diffusion model of tokens, and Gaussian noise is needed; {instead}"
         )
 
 

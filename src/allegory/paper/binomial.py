@@ -1,6 +1,6 @@
 r"""The binomial diffusion of Sohl-Dickstein et al. 2015 (arXiv 1503.03585), by enumeration.
 
-A bit is expected with the probability 1 - beta_t, and drawn anew from B(0.5) otherwise,
+A bit stays with the probability 1 - beta_t, and drawn anew from B(0.5) otherwise,
 
     q(x_t | x_{t-1}) = B(x_t; x_{t-1} (1 - beta_t) + 0.5 beta_t)
 

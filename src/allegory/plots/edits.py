@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -29,7 +29,8 @@ class ShownEdits:
     """What the figure shows, raw.
 
     Args:
-        given: what was given of each item, (n, c, h, w), perhaps smaller than an item or grey.
+        given: what was given of each item, perhaps smaller than an item or grey; what is missing
+            is 0.
         x: the edits, (n, edits, *shape).
         missing: True where a pixel is missing, (n, h, w) or (h, w); None for none.
         truth: the items themselves, where they are known.
@@ -37,7 +38,7 @@ class ShownEdits:
         summary: whether mean and standard deviation are shown.
     """
 
-    given: Float[Tensor, "n c h w"]
+    given: Shaped[Tensor, "n *size"]
     x: Shaped[Tensor, "n edits *shape"]
     missing: Bool[Tensor, "*any"] | None = None
     truth: Shaped[Tensor, "n *shape"] | None = None

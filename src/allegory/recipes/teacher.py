@@ -10,7 +10,7 @@ from torch import nn
 
 from ..distillation.config import DEFAULT_TEACHER_STEPS, DistillConfig
 from ..models import CategoricalOutput, Denoiser
-from ..models.base import HasJumps, HasTrajectory, is_conditional, refuse_latents
+from ..models.base import HasJumps, HasTrajectory, is_conditional, refuse_latents, refuse_tokens
 from ..models.few_step import FlowMapModel
 from ..networks import NetworkConfig
 from ..process.guide import check_consistent
@@ -53,6 +53,8 @@ class Teacher:
                 describes.
         """
         model = folder.model()
+        instead = "for fewer evaluations give `allegory sample` fewer --steps"
+        refuse_tokens(model, f"RUN {str(folder.path)!r}", instead)
         denoiser = _denoiser(folder, model)
         refuse_latents(model, f"RUN {str(folder.path)!r}")
 

@@ -56,7 +56,8 @@ def masked_path(predict: TokenPredict, use: str) -> MaskedPath:
     if not isinstance(path, MaskedPath):
         raise ValueError(
             f"{use}: for tokens that are masked, and this model's are replaced by other values "
-            f"({type(path).__name__}); train one with noise='masked'"
+            f"({type(path).__name__}); train one with "
+            "noise='masked' (--model.noise masked)"
         )
 
     return path
