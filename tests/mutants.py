@@ -214,7 +214,7 @@ MUTANTS = {
     ),
     "means in units of the data": Mutant(
         "conditions/picture.py",
-        "return BlockMeans(known, self.blocks).scaled(centre, half)",
+        "return BlockMeans(known, self.blocks).scaled(*self.affine(known))",
         "return BlockMeans(known, self.blocks).scaled(0, 1)",
         "guidance/test_agree.py",
     ),

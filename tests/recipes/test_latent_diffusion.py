@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.two_stages import interrupt_at, same, small, weights
 
 import allegory as al
 from allegory.cli import main
 from allegory.models.latent import LatentDiffusion, PictureAutoencoderConfig
-from allegory.networks import UNetConfig
 from allegory.recipes import (
     Destination,
-    LatentDiffusionConfig,
     Run,
     RunFolder,
     execute,
     recipe_named,
 )
 from allegory.recipes.compress import CodingConfig, compress, decompress
-from allegory.training import TrainingConfig
-
-STEPS = 12
-
-
-def small(**changes) -> Run:
-    model = LatentDiffusionConfig(
-        PictureAutoencoderConfig(2, (8, 8)),
-        UNetConfig(8, multipliers=(1,), blocks=1, attention=()),
-    )
-    training = TrainingConfig(steps=STEPS, batch_size=32, log_every=1, ema=0.9)
-    return Run("latents", "digits", replace(model, **changes), training)
-
-
-def interrupt_at(step: int):
-    """A callback that interrupts the training at a step."""
-
-    def call(now) -> None:
-        if now.step == step and call.armed:
-            call.armed = False
-            os.kill(os.getpid(), signal.SIGINT)
-
-    call.armed = True
-    return call
-
-
-def weights(folder: Path) -> dict:
-    return RunFolder.open(folder).model().state_dict()
-
-
-def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 @pytest.fixture(scope="module")

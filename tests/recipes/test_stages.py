@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.recipes.test_latent_diffusion import STEPS, interrupt_at, same, small, weights
+from tests.helpers.two_stages import STEPS, interrupt_at, same, small, weights
 
 import allegory as al
 from allegory.cli import main

@@ -22,7 +22,14 @@ from torch import Tensor
 
 from ..lookup import check_count
 from ..process.bound import Bound
-from ..process.discrete import TokenLevel, TokenPredict, masked_path, token_loss, token_step_loss
+from ..process.discrete import (
+    TokenDraw,
+    TokenLevel,
+    TokenPredict,
+    masked_path,
+    token_loss,
+    token_step_loss,
+)
 from ..process.discrete.bound_terms import token_prior_cost
 from ..process.noise import Noise, Stream, item_seeds
 from .bound import MAX_DRAWS
@@ -57,9 +64,9 @@ def token_bound(
 
     offset = noise.uniform()
     times = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
-    losses = [
-        token_loss(predict, x0, t.to(x0.device), _uniform(noise, x0), condition) for t in times
-    ]
+    sources = (TokenDraw(t.to(x0.device), _uniform(noise, x0)) for t in times)
+    losses = [token_loss(predict, x0, draw, condition) for draw in sources]
+
     return Bound(torch.zeros_like(prior), prior, (torch.stack(losses).mean(0).double(),))
 
 

@@ -31,24 +31,35 @@ class DiscreteDiffusionConfig:
         noise: what tokens are replaced by: "masked" or "uniform".
         features: numbers per token that the network sees, which are learned.
         condition_dropout: fraction of training items whose condition is hidden.
+        cross_entropy: the multiple of the cross-entropy of the clean tokens that is added to the
+            bound in training, for noise="uniform" (Austin et al. 2021, eq. 5).
 
     Raises:
-        ValueError: for an unknown noise, and features below 1.
+        ValueError: for an unknown noise, features below 1, and a cross_entropy that is negative or
+            for masked tokens.
     """
 
     network: NetworkConfig
     noise: str = "masked"
     features: int = 8
     condition_dropout: float = 0.1
+    cross_entropy: float = 0.0
 
     def __post_init__(self) -> None:
         TOKEN_NOISE.named(self.noise)
         check_count("features", self.features, 1, 4096)
+        if not 0 <= self.cross_entropy < float("inf"):
+            raise ValueError(f"cross_entropy={self.cross_entropy}; give 0 or more")
+        if self.cross_entropy and self.noise == "masked":
+            raise ValueError(
+                f"cross_entropy={self.cross_entropy}: the bound of masked tokens is a cross-entropy"
+                " already; leave it out, or give noise='uniform'"
+            )
 
     @property
     def unit(self) -> str:
         """The unit of the training loss."""
-        return DiscreteDiffusion.unit
+        return "bits/dim" if self.cross_entropy == 0 else "weighted bits/dim"
 
     def build(self, spec: DataSpec) -> DiscreteDiffusion:
         """A new model for data with this spec.
@@ -69,7 +80,9 @@ class DiscreteDiffusionConfig:
         allowed = None if vocabulary is None else vocabulary.allowed(spec.shape)
         denoiser = TokenDenoiser(network, path, self.features, allowed)
 
-        return DiscreteDiffusion(denoiser, spec, self.condition_dropout)
+        model = DiscreteDiffusion(denoiser, spec, self.condition_dropout)
+        model.cross_entropy = self.cross_entropy
+        return model
 
 
 MODELS.register(

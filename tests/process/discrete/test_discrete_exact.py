@@ -19,6 +19,7 @@ from allegory.likelihood.token_bound import (
 )
 from allegory.process.discrete import (
     MaskedPath,
+    TokenDraw,
     TokenLevel,
     TokenPath,
     TokenPrediction,
@@ -160,7 +161,7 @@ def test_sum_over_the_number_of_masked_tokens_is_exact() -> None:
         time = torch.full((len(ITEMS),), (m + 0.5) / L, dtype=torch.float64)
         for order in permutations(range(L)):
             u = (torch.tensor(order).double() / L).expand(len(ITEMS), -1)
-            total -= token_loss(table, ITEMS, time, u) / L / 6
+            total -= token_loss(table, ITEMS, TokenDraw(time, u)) / L / 6
     torch.testing.assert_close(total, table.log_prob(ITEMS), rtol=1e-12, atol=1e-12)
 
 
@@ -233,3 +234,14 @@ def test_bound_is_the_enumerated_one_in_the_mean(path: TokenPath) -> None:
     continuous = token_bound(table, items, draws=8).total
     error = continuous.std() / len(items) ** 0.5
     assert abs(continuous.mean() - table.log_prob(items[:1])[0]) < 4 * error
+
+
+def test_cross_entropy_is_added_to_the_rate() -> None:
+    table = TokenTable(TABLE, UniformPath(K))
+    u = torch.rand(ITEMS.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    draw = TokenDraw(torch.full((len(ITEMS),), 0.4, dtype=torch.float64), u)
+    level = table.path.at(0.4)
+    x_t = table.path.marginal(ITEMS, level).quantile(u)
+    plain = token_loss(table, ITEMS, draw)
+    more = token_loss(table, ITEMS, draw, cross_entropy=3.0)
+    torch.testing.assert_close(more - plain, -3 * table(x_t, level).x0.log_prob(ITEMS))

@@ -18,7 +18,7 @@ from ...lookup import check_count, check_type, refuse_number
 from ...numerics.generators import draw_rows, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
-from ...process.discrete import token_loss
+from ...process.discrete import TokenDraw, token_loss
 from ...process.noise import item_seeds
 from ...sampling.driver import OnStep
 from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_trajectory
@@ -46,7 +46,10 @@ class DiscreteDiffusion(ConditionalModel):
         ValueError: for continuous data, and a path of another number of values.
     """
 
-    unit = "bits/dim"
+    cross_entropy: float = 0.0
+    """The multiple of -log p(x0 | x_t) that is added to the training loss; for masked tokens the
+    bound is a multiple of it.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,11 @@ class DiscreteDiffusion(ConditionalModel):
         self.denoise = denoiser
         self.sampler = sampler or TokenSampler()
 
+    @property
+    def unit(self) -> str:
+        """What one unit of the loss is."""
+        return "bits/dim" if self.cross_entropy == 0 else "weighted bits/dim"
+
     def loss(
         self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
     ) -> Float[Tensor, " b"]:
@@ -87,7 +95,7 @@ class DiscreteDiffusion(ConditionalModel):
         time = stratified_times(len(raw), generator).double().to(x0.device)
         u = draw_rows(uniform, tuple(x0.shape), generator).double().to(x0.device)
 
-        nats = token_loss(self.denoise, x0, time, u, condition)
+        nats = token_loss(self.denoise, x0, TokenDraw(time, u), condition, self.cross_entropy)
         return nats.float() / (self.spec.dims * math.log(2))
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Diffusion of tokens: forward processes over finitely many values, with their kernels."""
 
-from .bound_terms import token_loss, token_prior_cost, token_step_loss
+from .bound_terms import TokenDraw, token_loss, token_prior_cost, token_step_loss
 from .categorical import Categorical, known
 from .exact import TokenTable
 from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction, UniformPath
@@ -9,6 +9,7 @@ from .predict import TokenPredict, masked_path
 __all__ = [
     "Categorical",
     "MaskedPath",
+    "TokenDraw",
     "TokenLevel",
     "TokenPath",
     "TokenPredict",
