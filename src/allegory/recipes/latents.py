@@ -51,11 +51,19 @@ def images_latent(data: str) -> Run:
         source=data,
         model=LatentDiffusionConfig(
             autoencoder=PictureAutoencoderConfig(
-                latent_channels=16, channels=(32, 64, 96), kl_weight=0.1
+                latent_channels=16, channels=(24, 48, 96), kl_weight=0.1, components=1
             ),
             network=UNetConfig(64, multipliers=(1, 2), blocks=2, attention=(4, 8), dropout=0.1),
+            draws=4,
         ),
-        training=TrainingConfig(minutes=15.0, batch_size=32, learning_rate=1e-3, ema=0.999),
+        training=TrainingConfig(
+            minutes=15.0,
+            batch_size=8,
+            optimizer="muon",
+            learning_rate=2e-2,
+            warmup=30,
+            ema=0.998,
+        ),
     )
 
 

@@ -25,6 +25,7 @@ class PictureAutoencoderConfig:
         blocks: residual blocks at each size.
         kl_weight: of the divergence in the training loss; 1 trains the bound.
         decoder: "bernoulli", "logistic" or "gaussian"; None for the one that fits the data.
+        components: the logistic distributions of each number's mixture, for "logistic".
 
     Raises:
         ValueError: for a number below 1, and a negative weight.
@@ -35,9 +36,11 @@ class PictureAutoencoderConfig:
     blocks: int = 1
     kl_weight: float = 1.0
     decoder: str | None = None
+    components: int = 5
 
     def __post_init__(self) -> None:
-        if not self.channels or min(self.latent_channels, self.blocks, *self.channels) < 1:
+        numbers = (self.latent_channels, self.blocks, self.components, *self.channels)
+        if not self.channels or min(numbers) < 1:
             raise ValueError(f"{self}: give 1 or more of each number")
         if not 0 <= self.kl_weight <= 1:
             raise ValueError(f"kl_weight={self.kl_weight}; give a number from 0 to 1")
@@ -67,7 +70,7 @@ class PictureAutoencoder(Hierarchy):
 
     def __init__(self, spec: DataSpec, config: PictureAutoencoderConfig) -> None:
         size = _latent_size(spec, len(config.channels))
-        head = Head(spec, config.decoder or default_decoder(spec))
+        head = Head(spec, config.decoder or default_decoder(spec), config.components)
 
         stages = (spec.shape[0], *config.channels)
         encode = nn.Sequential(
