@@ -77,14 +77,15 @@ def heartbeat(data: str = "heartbeat") -> Run:
 def text(data: str) -> Run:
     """A masked diffusion model of text, in twenty minutes on two cores.
 
-    A transformer over windows of 256 tokens; characters are the tokens unless the data say others.
+    A transformer over windows of 256 tokens; characters are the tokens of a .txt file, unless it
+    says others.
 
     Args:
-        data: a .txt file or a folder of them, such as book.txt?unit=bytes.
+        data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories.
     """
     return Run(
         recipe="text",
-        source=data if "unit=" in data else with_option(data, "unit", "characters"),
+        source=with_option(data, "unit", "characters") if data.endswith(".txt") else data,
         model=DiscreteDiffusionConfig(
             network=TransformerConfig(width=128, depth=4, heads=4), features=64
         ),
