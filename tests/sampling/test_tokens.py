@@ -63,6 +63,16 @@ def check(x: Tensor, law: Tensor) -> None:
 LAW = TABLE.exp() / TABLE.exp().sum()
 
 
+def test_times_are_those_of_the_spacing() -> None:
+    """cos(pi i / 2N), 1 - i/N, or as they are given, and exactly 0 at the end."""
+    cosine = [1.0, 3**0.5 / 2, 0.5, 0.0]
+    assert TokenSampler(steps=3).times.tolist() == pytest.approx(cosine, abs=1e-15)
+    assert TokenSampler(steps=3).times[-1] == 0
+    even = TokenSampler(steps=4, spacing="time").times
+    assert even.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert TokenSampler(steps=2, spacing=(1.0, 0.9, 0.0)).times.tolist() == [1.0, 0.9, 0.0]
+
+
 def test_one_token_a_step_draws_the_table() -> None:
     x = drawn(MaskedPath(K), TokenSampler("first_hitting", steps=L, spacing="time"))
     check(x, LAW)

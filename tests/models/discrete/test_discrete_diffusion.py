@@ -17,11 +17,11 @@ from allegory.likelihood.codec.tokens import coding_order, group_sizes
 from allegory.likelihood.token_bound import order_log_prob, token_levels, token_step_bound
 from allegory.models.base import HasBound, HasStepBound, HasTokens, HasTrajectory
 from allegory.models.discrete import DiscreteDiffusion
-from allegory.models.discrete.steps import TokenSteps
+from allegory.models.discrete.steps import TokenObservation, TokenSteps
 from allegory.networks import TransformerConfig, UNetConfig
-from allegory.process.discrete import MaskedPath, TokenPath, TokenTable, UniformPath
+from allegory.process.discrete import Categorical, MaskedPath, TokenPath, TokenTable, UniformPath
 from allegory.recipes import DiscreteDiffusionConfig
-from allegory.sampling.tokens import TokenSampler
+from allegory.sampling.tokens import TokenBatch, TokenSampler, token_trajectory
 
 K, L = 3, 3
 TABLE = torch.randn((K,) * L, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -79,6 +79,16 @@ def test_weights_have_the_probability_of_the_chain_as_their_mean(path: TokenPath
         torch.testing.assert_close(mean[j], marginal, rtol=0, atol=0.02)
 
 
+def test_means_are_of_the_index_and_of_the_data() -> None:
+    p = torch.tensor([[[0.5, 0.2, 0.3], [0.0, 1.0, 0.0]]], dtype=torch.float64)
+    tokens = Categorical(p.log())
+    assert tokens.mean.tolist() == [pytest.approx([0.8, 1.0])]
+    observed = TokenObservation(tokens, SPEC.values)  # -1, 0, 1
+    assert observed.mean.tolist() == [pytest.approx([-0.2, 0.0], abs=1e-12)]
+    x0 = SPEC.values[torch.tensor([[2, 1]])]
+    assert observed.log_prob(x0).tolist() == pytest.approx([math.log(0.3)])
+
+
 @pytest.mark.parametrize("noise", ["masked", "uniform"])
 def test_network_obeys_the_protocol_and_an_item_is_its_own(noise: str) -> None:
     model = small(noise)
@@ -113,6 +123,17 @@ def test_guidance_at_one_is_the_conditional_and_at_zero_the_unconditional() -> N
     known = torch.zeros(2, L, dtype=torch.int64)
     log_probs = al.ClassifierFree(3.0).for_tokens(model.denoise)(known, 0.5, labels).log_probs
     assert torch.equal(log_probs.argmax(-1), known) and not log_probs.isnan().any()
+
+
+def test_samples_are_those_of_the_guided_prediction() -> None:
+    model = small()
+    labels = torch.tensor([1, 3] * 20)
+    batch = TokenBatch(torch.zeros(40, L, dtype=torch.int64), range(40), labels)
+    guided = al.ClassifierFree(3.0).for_tokens(model.denoise)
+    *_, expected = token_trajectory(guided, batch, TokenSampler(steps=3))
+    *_, found = token_trajectory(model.denoise, batch, TokenSampler(steps=3, guide="cfg:3"))
+    *_, plain = token_trajectory(model.denoise, batch, TokenSampler(steps=3))
+    assert torch.equal(found.x, expected.x) and not torch.equal(found.x, plain.x)
 
 
 def test_a_token_that_is_not_masked_is_known() -> None:

@@ -120,6 +120,16 @@ def test_kernels_are_those_of_the_matrix_of_rates(path: TokenPath, rates: Tensor
         )
 
 
+def test_log_snr_is_the_log_odds_that_a_token_was_not_replaced() -> None:
+    path = UniformPath(K, end=0.2)
+    times = torch.tensor([0.0, 0.25, 1.0]).double()
+    expected = torch.tensor([torch.inf, np.log(0.8 / 0.2), np.log(0.2 / 0.8)]).double()
+    found = torch.as_tensor(path.at(times, torch.zeros(3, L, dtype=torch.int64)).log_snr)
+    torch.testing.assert_close(found.flatten(), expected)
+    alone = [float(path.at(float(t)).log_snr) for t in times]
+    assert alone == pytest.approx(expected.tolist())
+
+
 @pytest.mark.parametrize("path", [MaskedPath(K), UniformPath(K), UniformPath(2)])
 def test_divergence_of_a_short_step_is_the_rate(path: TokenPath) -> None:
     values = path.values
@@ -220,6 +230,19 @@ def test_gap_in_continuous_time_is_that_of_the_signal_that_is_left(end: float) -
     cost = sum(w * rate_of_all(table, t) for t, w in zip(times, scale, strict=True))
     cost = cost + table.path.marginal(ITEMS, table.path.at(1.0)).kl(table.path.prior(ITEMS))
     assert (log_p.exp() * (log_p + cost)).sum().item() == pytest.approx(gap, abs=1e-5)
+
+
+@pytest.mark.parametrize("end", [0.0, 0.3])
+def test_cost_of_the_prior_is_the_entropy_that_the_last_tokens_lack(end: float) -> None:
+    """KL(q(x_1 | x) || 1/K) = log K - H(q) of each token."""
+    q = torch.tensor([end + (1 - end) / K, *[(1 - end) / K] * (K - 1)], dtype=torch.float64)
+    expected = L * (np.log(K) + float((q * q.log()).sum()))
+    table = TokenTable(TABLE, UniformPath(K, end=end))
+    for bound in (
+        token_bound(table, ITEMS[:2], draws=1),
+        token_step_bound(table, ITEMS[:2], token_levels(table, 2)),
+    ):
+        assert bound.prior.tolist() == pytest.approx([expected] * 2, abs=1e-12)
 
 
 @pytest.mark.parametrize("path", [MaskedPath(K), UniformPath(K)], ids=["masked", "uniform"])
