@@ -211,6 +211,12 @@ MUTANTS = {
         "(self.count * (1 - self.times[k])).floor()",
         "sampling/test_tokens.py",
     ),
+    "tokens: how many are missing": Mutant(
+        "sampling/tokens.py",
+        "self.count = masked.flatten(1).sum(1)",
+        "self.count = (x >= 0).flatten(1).sum(1)",
+        "sampling/test_tokens.py",
+    ),
     "tokens: spacing cosine": Mutant(
         "sampling/tokens.py",
         "torch.cos(torch.linspace(0, math.pi / 2,",

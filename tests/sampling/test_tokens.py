@@ -101,6 +101,17 @@ def test_known_tokens_stay_and_the_others_have_their_conditional_law() -> None:
         drawn(UniformPath(K), TokenSampler(), 4, known[:4])
 
 
+def test_each_step_reveals_its_share_of_what_is_missing() -> None:
+    path = MaskedPath(K)
+    known = torch.tensor([True, False, False]).expand(20, -1)
+    batch = TokenBatch(torch.full((20, L), 2), range(20), known=known)
+    sampler = TokenSampler("first_hitting", steps=2, spacing="time")
+    first, last = token_trajectory(TokenTable(TABLE, path), batch, sampler)
+    assert ((first.x == path.mask).sum(1) == 1).all() and (last.x < K).all()
+    revealed = first.x != path.mask
+    assert torch.equal(last.x[revealed], first.x[revealed])
+
+
 def test_an_item_alone_is_the_same_as_in_a_batch() -> None:
     for sampler in (TokenSampler(steps=4), TokenSampler("first_hitting", steps=2)):
         many = drawn(MaskedPath(K), sampler, 50)
