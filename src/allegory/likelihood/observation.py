@@ -17,10 +17,9 @@ inverse of the distribution function at u = Phi(noise), so that a sample belongs
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -35,17 +34,16 @@ _FEW_LEVELS = 32
 """Up to which the probabilities of all levels cost little."""
 
 
-@runtime_checkable
-class Discrete(Observation, Protocol):
+class Discrete(Observation):
     """An observation of discrete data: every number has a table of probabilities."""
 
     @property
+    @abstractmethod
     def log_pmf(self) -> Tensor:
         """log-probabilities of the levels, shape (batch, *shape, levels)."""
-        ...
 
 
-class Table(ABC):
+class Table(Discrete):
     """A distribution of discrete data that is given by the probabilities of all levels."""
 
     @property
@@ -93,7 +91,7 @@ class CategoricalObservation(Table):
 
 
 @dataclass(frozen=True, eq=False)
-class Bernoulli:
+class Bernoulli(Discrete):
     """Two levels, -1 and 1.
 
     Args:
@@ -211,7 +209,7 @@ class LogisticMixture(Table):
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianObservation:
+class GaussianObservation(Observation):
     """A Gaussian of continuous data.
 
     Args:

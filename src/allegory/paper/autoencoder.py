@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import MultivariateNormal
 
-from ..likelihood import LatentChain, infer_bottom_up
+from ..likelihood import GaussianObservation, LatentChain, infer_bottom_up
 from .cases import VAE, vae
 from .check import Kind, Sides, same, sampled, section
 from .rules import cubature, draws, hermite, in_turn, normal
@@ -47,7 +47,9 @@ def _eq19() -> Sides:
 def _eq19_library() -> Sides:
     case, noise = vae(), cubature(1, 1)
     x = case.x.expand(len(noise), -1)
-    chain = LatentChain([lambda x: case.encoder(len(x))], [], case.decoder)
+    chain = LatentChain(
+        [lambda x: case.encoder(len(x))], [], lambda z: GaussianObservation(case.decoder(z))
+    )
     found = infer_bottom_up(chain, x, in_turn(noise))
 
     return same(found.bound.total.mean(), case.elbo())

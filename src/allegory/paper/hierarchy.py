@@ -11,7 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..likelihood import Inference, LatentChain, infer_bottom_up, log_mean_weight
+from ..likelihood import (
+    GaussianObservation,
+    Inference,
+    LatentChain,
+    infer_bottom_up,
+    log_mean_weight,
+)
 from .check import Kind, Sides, bound, same, sampled, section
 from .dense import Ladder, ladder
 from .rules import cubature, draws, in_turn, line, normal
@@ -108,7 +114,7 @@ def _library(case: Ladder, noise: Float[Tensor, "n t d"]) -> Inference:
     """The library's latents of a hierarchy, drawn bottom-up."""
     up, down = [layer.given for layer in case.up], [layer.given for layer in case.down]
 
-    chain = LatentChain(up, down[1:], down[0])
+    chain = LatentChain(up, down[1:], lambda z: GaussianObservation(down[0](z)))
     return infer_bottom_up(chain, case.x.expand(len(noise), -1), in_turn(noise))
 
 

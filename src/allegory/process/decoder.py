@@ -1,7 +1,8 @@
-"""Protocols of p(x | z): a distribution of data, and the decoder of a diffusion model."""
+"""p(x | z): a distribution of data, and the decoder of a diffusion model."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -9,22 +10,21 @@ from torch import Tensor
 from .path import Level
 
 
-@runtime_checkable
-class Observation(Protocol):
+class Observation(ABC):
     """p(x | z) for a batch of latents."""
 
+    @abstractmethod
     def log_prob(self, x0: Tensor) -> Tensor:
         """log p(x0 | z) in nats per item, shape (batch,)."""
-        ...
 
+    @abstractmethod
     def draw(self, noise: Tensor) -> Tensor:
         """A draw of x, from standard-normal noise of the shape of x."""
-        ...
 
     @property
+    @abstractmethod
     def mean(self) -> Tensor:
         """E[x | z]."""
-        ...
 
 
 @runtime_checkable

@@ -11,13 +11,8 @@ from torch import Tensor
 class Distribution(Protocol):
     """A distribution of a batch of arrays."""
 
-    @property
-    def mean(self) -> Tensor:
-        """The expectation, (batch, *shape)."""
-        ...
-
     def draw(self, noise: Tensor) -> Tensor:
-        """A draw, by standard-normal `noise` like the mean."""
+        """A draw, by standard-normal `noise` of its shape."""
         ...
 
     def log_prob(self, x: Tensor) -> Tensor:

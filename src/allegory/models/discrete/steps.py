@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...data.spec import DataSpec
 from ...likelihood.inference import DrawNoise, Inference, Latent
+from ...process.decoder import Observation
 from ...process.discrete import (
     Categorical,
     TokenLevel,
@@ -23,7 +24,7 @@ from ...process.noise import Noise, Stream, item_seeds
 
 
 @dataclass(frozen=True, eq=False)
-class TokenObservation:
+class TokenObservation(Observation):
     """p(x | x_1) as a distribution of data in model space.
 
     Args:
