@@ -184,12 +184,16 @@ class Binary:
         ROWS.fill(section, "VAE, normal prior", partial(self.row, whole, None))
         half = self.vae("half", minutes=self.minutes)
         ROWS.fill(section, "VAE of half the time", partial(self.row, half, whole))
-        for name, trained in {"two stages": self.two_stages, "joint": self.joint}.items():
-            ROWS.fill(
-                section,
-                f"diffusion prior, {name}",
-                lambda trained=trained: self.row(trained(), whole),
-            )
+        ROWS.fill(
+            section, "diffusion prior, two stages", lambda: self.row(self.two_stages(), whole)
+        )
+        ROWS.fill(section, "diffusion prior, joint", lambda: self._joint_row(whole))
+
+    def _joint_row(self, whole: Path) -> Row:
+        """The figures of joint training, with what it took in steps of the VAE."""
+        row, cost = self.row(self.joint(), whole), self.cost_of_a_joint_step
+        equal = _steps(self.place / "eighth") + cost * row["steps"]
+        return row | {"cost of a joint step": cost, "in steps of the VAE": equal}
 
 
 def _steps(out: Path) -> int:
