@@ -139,7 +139,7 @@ def test_the_flow_map_reaches_the_mean_and_covariance_of_the_posterior(method, c
     root = torch.linalg.cholesky(level.alpha**2 * closed.cov + level.sigma**2 * noise)
     start = level.alpha * closed.mean + torch.cat([torch.zeros(1, DIMS), root.T])
 
-    sampler = Sampler("rk4", steps=400, end="min")
+    sampler = Sampler("rk4", steps=200, end="min")
     found = Posterior(exact, one, method, sampler).sample(range(DIMS + 1), x_T=start).x
     mean, columns = found[0], found[1:] - found[0]
 

@@ -83,9 +83,10 @@ def text(data: str) -> Run:
     Args:
         data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories.
     """
+    is_open = data.partition("?")[0].endswith(".txt") and "unit=" not in data
     return Run(
         recipe="text",
-        source=with_option(data, "unit", "characters") if data.endswith(".txt") else data,
+        source=with_option(data, "unit", "characters") if is_open else data,
         model=DiscreteDiffusionConfig(
             network=TransformerConfig(width=128, depth=4, heads=4), features=64
         ),
