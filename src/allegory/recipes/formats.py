@@ -30,7 +30,10 @@ _ADDED: dict[str, dict[str, Any]] = {
 _ADDED_TO_DATA: dict[str, Any] = {"class_names": None, "columns": None, "bounded": False}
 
 
-_LATER: dict[str, dict[str, Any]] = {"LatentDiffusionConfig": {"trained_autoencoder": None}}
+_LATER: dict[str, dict[str, Any]] = {
+    "LatentDiffusionConfig": {"draws": 1, "trained_autoencoder": None},
+    "PictureAutoencoderConfig": {"components": 5},
+}
 """Fields of format 4 that the first runs of it did not write."""
 
 
@@ -73,13 +76,20 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_later_fields(content: dict[str, Any]) -> dict[str, Any]:
-    """The content with the fields of the model that came later."""
+    """The content with the fields of the model and of its parts that came later."""
     run = content.get("run")
-    model = run.get("model") if isinstance(run, dict) else None
-    if not isinstance(run, dict) or not isinstance(model, dict):
+    if not isinstance(run, dict) or not isinstance(run.get("model"), dict):
         return content
-    added = _LATER.get(str(model.get("kind")), {})
-    return {**content, "run": {**run, "model": added | model}}
+    return {**content, "run": {**run, "model": _completed(run["model"])}}
+
+
+def _completed(model: dict[str, Any]) -> dict[str, Any]:
+    """A config with the fields that came later, and those of the configs in it."""
+    parts = {
+        name: _completed(value) if isinstance(value, dict) else value
+        for name, value in model.items()
+    }
+    return _LATER.get(str(model.get("kind")), {}) | parts
 
 
 def _condition_dropout(run: Any) -> Any:
