@@ -39,7 +39,8 @@ from allegory.data import Dataset, load
 from allegory.data.vocabularies import TextVocabulary
 from allegory.evaluation.tokens import text_likelihood
 from allegory.networks import TransformerConfig
-from allegory.networks.transformer import RotaryBlock, rotations
+from allegory.networks.attention import Attention, rotations
+from allegory.networks.dit import TransformerBlock
 from allegory.process.bound import Bound, estimate
 from allegory.recipes import RunFolder, execute, recipe_named
 from allegory.recipes.compress import CodingConfig, compress
@@ -68,13 +69,15 @@ class Autoregressive(nn.Module):
         self.embedding = nn.Embedding(values + 1, features)
         self.stem = nn.Linear(features, config.width)
         self.places = nn.Parameter(0.02 * torch.randn(spec.dims, config.width))
-        self.blocks = nn.ModuleList(RotaryBlock(config, causal=True) for _ in range(config.depth))
+        width, heads = config.width, config.heads
+        turns = rotations((spec.dims,), width // heads // 2)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, Attention(width, heads, turns, causal=True), config.dropout)
+            for _ in range(config.depth)
+        )
         self.level = nn.Parameter(torch.zeros(config.width))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, values)
-
-        half = config.width // config.heads // 2
-        self.register_buffer("turns", rotations((spec.dims,), half), persistent=False)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats per item."""
@@ -83,7 +86,7 @@ class Autoregressive(nn.Module):
         h = self.stem(self.embedding(torch.cat([start, tokens[:, :-1]], 1))) + self.places
         embedding = nn.functional.silu(self.level).expand(len(x), -1)
         for block in self.blocks:
-            h = block(h, embedding, self.turns)
+            h = block(h, embedding)
 
         log_probs = self.head(self.norm(h)).log_softmax(-1)
         return log_probs.gather(-1, tokens[..., None]).flatten(1).sum(1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from allegory.networks import DiTConfig
+from allegory.networks.attention import Attention
 from allegory.networks.dit import TransformerBlock, positions
 
 
@@ -60,7 +61,7 @@ def test_equal_patches_are_told_apart_by_their_position() -> None:
 
 
 def test_a_new_block_is_the_identity() -> None:
-    block = TransformerBlock(8, heads=2)
+    block = TransformerBlock(8, Attention(8, 2))
     h = torch.randn(3, 5, 8)
     assert torch.equal(block(h, torch.randn(3, 8)), h)
 

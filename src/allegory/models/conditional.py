@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..conditions import Labels, rows_of
 from ..conditions.base import hide_some
 from ..data.spec import DataSpec
+from ..likelihood.importance import HasLogWeights
 from ..lookup import check_type
 from ..numerics.generators import draw_rows, uniform
 from ..sampling.driver import OnStep
+from .base import evaluating
 
 
 class ConditionalModel(nn.Module):
@@ -61,6 +66,35 @@ class ConditionalModel(nn.Module):
         drawn = draw_rows(uniform, (len(rows),), generator)
 
         return hide_some(rows, drawn < self.condition_dropout)
+
+
+class StepModel(ConditionalModel, ABC):
+    """A model in continuous time, which is a hierarchy of latents for any number of steps."""
+
+    @abstractmethod
+    def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> HasLogWeights:
+        """The model with `steps` steps; with a `condition`, of batches of its length."""
+
+    def log_weights(
+        self,
+        x: Shaped[Tensor, "b *shape"],
+        condition: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        draws: int = 1,
+        steps: int = 100,
+    ) -> Float[Tensor, "draws b"]:
+        """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
+
+        Args:
+            x: raw items.
+            condition: one row per item, or None.
+            seeds: one integer per item; 0, 1, 2, ... for None.
+            draws: draws of the latents per item.
+            steps: the number of steps; each draw takes so many evaluations of the denoiser.
+        """
+        with evaluating(self):
+            return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
 
 
 def steps_of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

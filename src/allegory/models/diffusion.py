@@ -33,6 +33,7 @@ from ..sampling.sampler import Sampler
 from .as_hierarchy import unroll
 from .base import evaluating
 from .coding_chain import CodingChain
+from .conditional import StepModel
 from .denoiser import Denoiser
 from .denoiser_model import DenoiserModel
 from .energy import Energy
@@ -43,7 +44,7 @@ _CODING_STEPS = 20
 """Latents of a coding chain, unless another number is asked for."""
 
 
-class VDM(DenoiserModel):
+class VDM(DenoiserModel, StepModel):
     """A diffusion model of data with a likelihood.
 
     Args:
@@ -189,26 +190,6 @@ class VDM(DenoiserModel):
         """
         check_finite_ends(self.denoiser.path)
         return unroll(self.denoiser, self.spec, self.decoder, steps, condition)
-
-    def log_weights(
-        self,
-        x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        draws: int = 1,
-        steps: int = 100,
-    ) -> Float[Tensor, "draws b"]:
-        """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
-
-        Args:
-            x: raw items.
-            condition: one label per item, or None.
-            seeds: one integer per item; 0, 1, 2, ... for None.
-            draws: draws of the latents per item.
-            steps: the number of steps; each draw takes so many evaluations of the denoiser.
-        """
-        return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
 
     def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
         """The model as a chain of latents at these nodes (`likelihood.level_placement`), for

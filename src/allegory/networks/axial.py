@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from ..conditions import Condition
-from .dit import TransformerBlock, patch_grid, per_token, positions
-from .embeddings import modulate, places, zeroed
+from .attention import Attention
+from .dit import TransformerBlock, adaptive_norm, patch_grid, positions
+from .embeddings import places, zeroed
 from .frames import FrameInputs, outputs_per_frame
 from .registry import NETWORKS, constructor
 
@@ -79,9 +80,8 @@ class AxialBlock(nn.Module):
 
     def __init__(self, config: AxialTransformerConfig, has_space: bool) -> None:
         super().__init__()
-        sizes = (config.width, config.heads, config.dropout)
-        self.space = TransformerBlock(*sizes) if has_space else None
-        self.time = TransformerBlock(*sizes)
+        self.space = self._block(config) if has_space else None
+        self.time = self._block(config)
 
     def forward(
         self, h: Float[Tensor, "b t n c"], embedding: Float[Tensor, "b c"]
@@ -92,6 +92,11 @@ class AxialBlock(nn.Module):
 
         out: Tensor = self.time(h.transpose(1, 2), embedding)
         return out.transpose(1, 2)
+
+    @staticmethod
+    def _block(config: AxialTransformerConfig) -> TransformerBlock:
+        attention = Attention(config.width, config.heads)
+        return TransformerBlock(config.width, attention, config.dropout)
 
 
 class AxialTransformerModule(nn.Module):
@@ -161,8 +166,7 @@ class AxialTransformerModule(nn.Module):
             h = block(h, embedding)
 
         h = h[:, self.inputs.given :]
-        shift, scale = per_token(self.film(embedding), h).chunk(2, dim=-1)
-        return self._frames(self.head(modulate(self.norm(h), shift, scale)))
+        return self._frames(self.head(adaptive_norm(h, self.norm, self.film(embedding))))
 
     def _patches(self, frames: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b t n size"]:
         """The patches of each frame."""

@@ -73,15 +73,15 @@ class TransformerBlock(nn.Module):
 
     Args:
         width: units of a token.
-        heads: attention heads.
+        attention: among the tokens.
         dropout: probability of dropping a unit.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, attention: Attention, dropout: float = 0.0) -> None:
         super().__init__()
         self.film = zeroed(nn.Linear(width, 6 * width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.attention = Attention(width, heads)
+        self.attention = attention
 
         self.layers = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
@@ -136,7 +136,7 @@ class DiTModule(nn.Module):
         self.register_buffer("positions", positions(rows, columns, config.width), persistent=False)
 
         self.blocks = nn.ModuleList(
-            TransformerBlock(config.width, config.heads, config.dropout)
+            TransformerBlock(config.width, Attention(config.width, config.heads), config.dropout)
             for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
@@ -163,9 +163,22 @@ class DiTModule(nn.Module):
         for block in self.blocks:
             h = block(h, embedding)
 
-        shift, scale = per_token(self.film(embedding), h).chunk(2, dim=-1)
-        patches = self.head(modulate(self.norm(h), shift, scale))
+        patches = self.head(adaptive_norm(h, self.norm, self.film(embedding)))
         return pixel_shuffle(patches.transpose(1, 2).unflatten(2, self.grid), self.patch)
+
+
+def adaptive_norm(
+    h: Float[Tensor, "b *others c"], norm: nn.LayerNorm, film: Float[Tensor, "b double"]
+) -> Float[Tensor, "b *others c"]:
+    """norm(h) (1 + scale) + shift (adaLN).
+
+    Args:
+        h: tokens of any number of axes.
+        norm: of each token.
+        film: shift and scale of each item, from its embedding.
+    """
+    shift, scale = per_token(film, h).chunk(2, dim=-1)
+    return modulate(norm(h), shift, scale)
 
 
 def per_token(

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..data.vocabularies import TextVocabulary
 from ..evaluation.result import Evaluation
 from ..models.base import HasTokens, device_of
-from ..sampling.tokens import TokenBatch, TokenState
+from ..sampling.tokens import TokenBatch, TokenSampler, TokenState
 from .items import is_image
 from .report import Section
 from .text import text_page
@@ -62,7 +62,8 @@ def _states(model: HasTokens, evaluation: Evaluation, count: int) -> list[TokenS
     rows = None if generated.given is None else generated.given[:count].to(device)
 
     batch = TokenBatch(x, evaluation.seeds[:count], rows)
-    return list(model.states(batch, sampler))  # type: ignore[arg-type]
+    assert sampler is None or isinstance(sampler, TokenSampler), "samples of tokens were drawn"
+    return list(model.states(batch, sampler))
 
 
 def _some(states: Sequence[TokenState]) -> list[TokenState]:

@@ -23,7 +23,7 @@ from ...process.noise import item_seeds
 from ...sampling.driver import OnStep
 from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_trajectory
 from ..base import device_of, evaluating, seed_batches
-from ..conditional import ConditionalModel, steps_of_all
+from ..conditional import StepModel, steps_of_all
 from .denoiser import TokenDenoiser
 from .steps import TokenSteps, token_index
 
@@ -33,7 +33,7 @@ _BATCH = 250
 """Items that are sampled at once, where no other number is given."""
 
 
-class DiscreteDiffusion(ConditionalModel):
+class DiscreteDiffusion(StepModel):
     """A diffusion model of data of finitely many levels, each number a token.
 
     Args:
@@ -139,28 +139,6 @@ class DiscreteDiffusion(ConditionalModel):
         """
         levels = token_levels(self.denoise, steps)
         return TokenSteps(self.denoise, self.spec, levels, condition)
-
-    def log_weights(
-        self,
-        x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        draws: int = 1,
-        steps: int = 100,
-    ) -> Float[Tensor, "draws b"]:
-        """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
-
-        Args:
-            x: raw items.
-            condition: one row per item, or None.
-            seeds: one integer per item; 0, 1, 2, ... for None.
-            draws: draws of the latents per item.
-            steps: the number of steps; each draw takes so many evaluations of the denoiser.
-        """
-        with evaluating(self):
-            hierarchy = self.as_hierarchy(steps, condition)
-            return hierarchy.log_weights(x, seeds=seeds, draws=draws)
 
     def coding_chain(self, nodes: tuple[int, ...] | None) -> CodableModel:
         """The groups in which tokens are coded.

@@ -42,6 +42,7 @@ from ...process.prediction import Predict
 from ...sampling.sampler import Sampler
 from ..as_hierarchy import step_levels, unroll
 from ..base import device_of, evaluating
+from ..conditional import StepModel
 from ..denoiser_model import DenoiserModel
 from ..hierarchy import Hierarchy
 from ..latent_variable import LatentVariableModel
@@ -55,7 +56,7 @@ _MOST_AT_ONCE, _NUMBERS_AT_ONCE = 250, 2**20
 """Items, and numbers of items, that are encoded or decoded at once."""
 
 
-class LatentDiffusion(DenoiserModel):
+class LatentDiffusion(DenoiserModel, StepModel):
     """An autoencoder with a diffusion model as the prior of its top latent.
 
     Args:
@@ -310,26 +311,6 @@ class LatentDiffusion(DenoiserModel):
         count = _CODING_STEPS if steps is None else steps
         check_count("steps", count, 2, NODES)
         return tuple(torch.linspace(0, NODES - 1, count).round().long().tolist())
-
-    def log_weights(
-        self,
-        x: Shaped[Tensor, "b *shape"],
-        condition: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        draws: int = 1,
-        steps: int = 100,
-    ) -> Float[Tensor, "draws b"]:
-        """log p(x, z, u) - log q(z, u | x) in nats, of the model with a finite number of steps.
-
-        Args:
-            x: raw items.
-            condition: one row per item, or None.
-            seeds: one integer per item; 0, 1, 2, ... for None.
-            draws: draws of the latents per item.
-            steps: the number of steps; each draw takes so many evaluations of the denoiser.
-        """
-        return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
 
     @torch.no_grad()
     def encode(
