@@ -21,7 +21,7 @@ def test_products_of_rotated_pairs_depend_on_differences_of_places(space: tuple)
     for i in range(n):
         for j in range(n):
             same = (differences == differences[i, j]).all(-1)
-            torch.testing.assert_close(products[same], products[i, j].expand(int(same.sum())))
+            assert (products[same] - products[i, j]).abs().max() < 1e-5  # angles in float32
 
 
 def test_a_causal_token_sees_itself_and_those_before_it() -> None:

@@ -106,6 +106,15 @@ def test_network_obeys_the_protocol_and_an_item_is_its_own(noise: str) -> None:
     assert samples.dtype == torch.uint8 and samples.max() < K
 
 
+def test_weights_of_an_item_are_its_own() -> None:
+    model, x = small(), ITEMS[:6]
+    together = model.log_weights(x, seeds=range(10, 16), draws=2, steps=3)
+    alone = model.log_weights(x[4:5], seeds=[14], draws=2, steps=3)
+    torch.testing.assert_close(together[:, 4:5], alone)
+    other = model.log_weights(x[4:5], seeds=[15], draws=2, steps=3)
+    assert not torch.equal(alone, other)
+
+
 def test_guidance_at_one_is_the_conditional_and_at_zero_the_unconditional() -> None:
     model = small()
     labels = torch.tensor([1, 3])
