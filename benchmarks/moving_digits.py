@@ -1,12 +1,12 @@
-"""Clips of moving digits: is the digit of each frame the one that was asked for, and does it stay?
+"""Clips of moving digits: does each frame show the digit of the condition, in the whole clip?
 
     python -m benchmarks moving_digits                    trains the recipe, 20 minutes
     python -m benchmarks moving_digits --run RUN          draws from a run that is there
     python -m benchmarks moving_digits --table
 
 A classifier of single frames, fitted on clips of the training digits, judges all frames of 200
-clips: how many show the class that was asked for, and in how many clips the judged class is the
-same in all 8 frames. It judges 1,000 real test clips too. The scale w of `cfg` is chosen by
+clips: how many are of the class of the condition, and in how many clips all 8 frames are of one
+class. It does so for 1,000 real test clips too. The scale w of `cfg` is chosen by
 the sum of both figures with validation labels and other seeds.
 
 Each row is saved at once, and a run computes those that are missing.

@@ -79,6 +79,23 @@ def chosen_conditions(
     return SampleConditions(rows, labels if _by_class(folder) else None, said)
 
 
+def condition_rows(
+    folder: RunFolder, kind: Condition | None, given: Sequence[str], label: str | None, count: int
+) -> Tensor | None:
+    """The rows of `count` items; None where no condition is given.
+
+    Args:
+        folder: the run.
+        kind: of the condition of the model; None for a model without one.
+        given: the values of --condition.
+        label: the value of --label.
+        count: the number of items.
+    """
+    if not given and label is None:
+        return None
+    return chosen_conditions(folder, kind, given, label, count).rows
+
+
 def in_turn(folder: RunFolder, count: int, remedy: str) -> tuple[Tensor | None, Tensor | None, str]:
     """All classes in turn, or the conditions of the run's test items in turn.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Shaped
@@ -13,7 +13,7 @@ from ..data.vocabularies import TextVocabulary
 from ..models.base import HasTokens
 from ..plots.edits import ShownEdits
 from ..recipes import RunFolder
-from .conditions import chosen_conditions
+from .conditions import condition_rows
 from .edit_texts import incomplete_texts
 from .edit_work import EditResult, missing_pixels
 from .input_pictures import read_pictures
@@ -44,11 +44,7 @@ def infilled(options: Edit, folder: RunFolder, model: HasTokens) -> EditResult:
     x, known, missing, names = _inputs(options, spec)
 
     count, edits = len(x), len(options.seed_range)
-    rows: Any = None
-    if options.condition or options.label is not None:
-        chosen = chosen_conditions(folder, spec.given, options.condition, options.label, count)
-        rows = chosen.rows
-
+    rows = condition_rows(folder, spec.given, options.condition, options.label, count)
     sampler = options.token_sampler(model, options.guide_text())
     drawn = model.infill(
         spec.decode(spec.encode(x)).repeat_interleave(edits, 0),

@@ -31,7 +31,7 @@ from ..recipes.edit import (
 )
 from ..recipes.edit_tasks import MEASURED_TASKS, Degradation, blocks_between
 from ..recipes.masks import MASKS
-from .conditions import chosen_conditions, in_turn, read_condition
+from .conditions import condition_rows, in_turn, read_condition
 from .input_pictures import InputPictures, read_mask, read_pictures
 
 if TYPE_CHECKING:
@@ -210,9 +210,7 @@ class _Task:
         return self._chosen(self.options.condition, self.options.label, count)
 
     def _chosen(self, given: Sequence[str], label: str | None, count: int) -> Tensor | None:
-        if not given and label is None:
-            return None
-        return chosen_conditions(self.folder, self.kind, given, label, count).rows
+        return condition_rows(self.folder, self.kind, given, label, count)
 
     def _wanted(self, kind: Condition) -> Tensor | None:
         """The rows of the edits by inversion: those that were given, or all classes in turn."""
