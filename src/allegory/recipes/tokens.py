@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..data.places import with_option
-from ..networks import TransformerConfig, UNetConfig
+from ..networks import MLPConfig, TransformerConfig, UNetConfig
 from ..training import TrainingConfig
 from .config import Run
 from .discrete_diffusion import DiscreteDiffusionConfig
@@ -48,7 +48,9 @@ def mnist_masked(data: str) -> Run:
             network=UNetConfig(channels=32, multipliers=(1, 2, 2), blocks=1, attention=(7,)),
             features=3,
         ),
-        training=TrainingConfig(minutes=20.0, batch_size=64, learning_rate=2e-3, ema=0.999),
+        training=TrainingConfig(
+            minutes=20.0, batch_size=32, optimizer="muon", learning_rate=2e-3, ema=0.999
+        ),
     )
 
 
@@ -65,11 +67,11 @@ def heartbeat(data: str = "heartbeat") -> Run:
         recipe="heartbeat",
         source=data,
         model=DiscreteDiffusionConfig(
-            network=TransformerConfig(width=64, depth=2, heads=4),
+            network=MLPConfig(width=256, depth=3),
             noise="uniform",
             cross_entropy=10.0,
         ),
-        training=TrainingConfig(minutes=2.0, batch_size=128, learning_rate=3e-3, ema=0.998),
+        training=TrainingConfig(minutes=2.0, batch_size=256, learning_rate=1e-3, ema=0.998),
     )
 
 
