@@ -58,15 +58,22 @@ class Attention(nn.Module):
         """Attention of every token to all tokens along the axis before the last."""
         split = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))
         q, k, v = split.movedim(-3, 0).transpose(-3, -2)
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            # In bfloat16 the backward pass takes 4 to 12 times that of float32 on a CPU.
-            q, k, v = q.float(), k.float(), v.float()
-
         if self.turns is not None:
             q, k = rotated(q, self.turns), rotated(k, self.turns)
-        mixed = scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        mixed = self._mixed(q, k, v)
         out: Tensor = self.out(mixed.transpose(-3, -2).flatten(-2).to(tokens.dtype))
         return out
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "*b heads n d"]:
+        """The values v, mixed by the softmax of the products of q and k."""
+        if q.device.type != "cpu" or q.dtype != torch.bfloat16:
+            return scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+
+        # In bfloat16 the backward pass takes 4 to 12 times that of float32 on a CPU.
+        with torch.autocast("cpu", enabled=False):
+            return scaled_dot_product_attention(
+                q.float(), k.float(), v.float(), is_causal=self.causal
+            )
 
 
 def rotations(space: Sequence[int], half: int) -> Float[Tensor, "2 n half"]:
