@@ -47,3 +47,29 @@ def test_first_frames_in_a_file_are_a_condition(tmp_path):
     np.savez(tmp_path / "clips.npz", x=x[:, 2:], condition=x[:, :2])
     data = load(str(tmp_path / "clips.npz"))
     assert data.spec.shape == (3, 1, 4, 4) and data.spec.condition.shape == (2, 1, 4, 4)
+    lines = torch.randn(40, 5, 3).numpy()
+    np.savez(tmp_path / "lines.npz", x=lines[:, 2:], condition=lines[:, :2])
+    assert load(str(tmp_path / "lines.npz")).spec.condition.shape == (2, 3)
+
+
+def test_one_history_serves_all_samples(run, tmp_path):
+    """An array of one row is the condition of each sample, as an array without that axis is."""
+    folder, x = run
+    words = ("--count", "3", "--steps", "1", "--out")
+    for name, first in (("row", x[:1, :2]), ("item", x[0, :2])):
+        np.save(tmp_path / "first.npy", first)
+        given = ("--condition", f"@{tmp_path / 'first.npy'}")
+        main(["sample", str(folder), *given, *words, str(tmp_path / f"{name}.npz")])
+    row, item = (np.load(tmp_path / f"{name}.npz") for name in ("row", "item"))
+    assert (row["condition"] == x[0, :2]).all() and row["x"].shape == (3, 4, 2)
+    np.testing.assert_array_equal(row["x"], item["x"])
+
+
+def test_what_follows_first_frames_is_evaluated_without_a_guide(run, capsys):
+    quick = ("--samples", "4", "--steps", "2", "--draws", "1", "--compared", "0", "--limit", "4")
+    main(["evaluate", str(run[0]), *quick])
+    said = capsys.readouterr().out
+    assert "samples: 4, dpmpp2m, 2 steps, seeds from 0" in said
+    assert "upper bounds of -log p(x)" in said
+    main(["evaluate", str(run[0]), *quick, "--guide", "cfg:2"])
+    assert "samples: 4, dpmpp2m, 2 steps, cfg:2, seeds from 0" in capsys.readouterr().out

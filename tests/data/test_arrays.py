@@ -276,3 +276,12 @@ def test_arrays_of_tokens_have_the_vocabulary_that_is_given() -> None:
             Dataset.from_arrays(bad, vocabulary=Bytes())
     with pytest.raises(ValueError, match="levels=300: bytes has 256"):
         Dataset.from_arrays(x, vocabulary=Bytes(), levels=300)
+
+
+def test_few_levels_in_bytes_are_said():
+    """uint8 is 256 levels, which grey values from 0 to 3 do not need."""
+    x = np.arange(4, dtype=np.uint8).repeat(40).reshape(40, 1, 2, 2)
+    (note,) = Dataset.from_arrays(x).notes
+    assert "256 levels, and the largest number is 3" in note and "?levels=4" in note
+    assert not Dataset.from_arrays(x, levels=4).notes
+    assert not Dataset.from_arrays(64 * x).notes

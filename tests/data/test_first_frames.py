@@ -9,7 +9,8 @@ import torch
 
 import allegory as al
 from allegory.conditions import Picture
-from allegory.data import DataSpec
+from allegory.data import Dataset, DataSpec
+from allegory.data.first_frames import continues, first_frames
 from allegory.data.series import DECAY, series_log_density
 from allegory.lookup import Note
 from allegory.recipes import PathConfig, Run, RunFolder, execute
@@ -151,3 +152,16 @@ def test_other_data_are_evaluated_by_the_run(tmp_path):
     wrong = al.load(f"{tmp_path / 'b.npy'}?given=3")
     with pytest.raises(ValueError, match=r"items of shape \(3, 2\), and the run learned \(4, 2\)"):
         wrong.as_spec(own.spec)
+
+
+def test_first_times_in_memory_are_those_of_the_option():
+    """A condition (n, k, channels) beside series is their first times, in any units."""
+    x = torch.randn(60, 6, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 100.0])
+    option = first_frames(Dataset.from_arrays(x), 2)
+    given = Dataset.from_arrays(x[:, 2:], condition=x[:, :2])
+    assert given.spec == option.spec and given.spec.condition.shape == (2, 2)
+    assert torch.equal(given.test.condition, option.test.condition)
+    assert continues(given.spec) and not continues(Dataset.from_arrays(x).spec)
+
+    pictures = Dataset.from_arrays(x.reshape(60, 12), condition=x)
+    assert pictures.spec.condition.shape == (1, 6, 2) and not continues(pictures.spec)

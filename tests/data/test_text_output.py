@@ -7,7 +7,7 @@ import torch
 from allegory.conditions import Numbers
 from allegory.data import DataSpec, Items, load
 from allegory.data.text import TextOptions, text_dataset, text_spec
-from allegory.data.text_output import csv_of_items, item_texts, text_of_items
+from allegory.data.text_output import csv_of_items, item_texts, joined_text, text_of_items
 from allegory.data.vocabularies import Bytes, Categories, Characters
 
 COLOURS = Categories((("red", "sky, blue", 'a "b"'), (False, True)))
@@ -75,3 +75,16 @@ def test_items_of_another_kind_are_refused():
         text_of_items(items, numbers)
     with pytest.raises(ValueError, match="items without categories"):
         csv_of_items(items, text_spec(Characters("abc"), 2))
+
+
+def test_joined_windows_are_the_text_they_were_taken_from():
+    text = "zwölf ".encode() + b"\xff" + "Würde".encode()
+    raw = torch.tensor([*text]).view(2, 7)
+    assert joined_text(Items(raw), text_spec(Bytes(), 7)) == text
+    vocabulary = Characters("abö")
+    items = Items(vocabulary.encode("abööba").view(3, 2))
+    assert joined_text(items, text_spec(vocabulary, 2)).decode() == "abööba"
+    data = text_dataset(["one", "two two"] * 20, TextOptions(items="lines"))
+    assert joined_text(data.test, data.spec).decode() == text_of_items(data.test, data.spec)
+    with pytest.raises(ValueError, match="without text"):
+        joined_text(Items(torch.zeros(1, 2)), categories())

@@ -2,7 +2,7 @@
 
 --condition is a value of the run's kind: a class, `smiling,young`, `age=30,dose=0.5`, text; for
 several conditions `NAME=VALUE`, repeated. `none` hides it. `@FILE` has one per sample: a line of a
-text file each, an array in .npy, pictures, or a folder of them.
+text file each, an array in .npy, pictures, or a folder of them; a single one is for all samples.
 """
 
 from __future__ import annotations
@@ -202,12 +202,13 @@ def _check_one_part(value: str, table: Mapping[str, Condition]) -> None:
 
 
 def _expanded(rows: Tensor, kind: Condition, count: int) -> Tensor:
-    """One row per sample. ValueError for another number of rows."""
+    """One row per sample, by one for all or one each. ValueError for another number of rows."""
     if rows.ndim == len(kind.row_shape):
         return rows.expand(count, *rows.shape)
+    if len(rows) == 1:
+        return rows.expand(count, *kind.row_shape)
     if len(rows) != count:
-        s = "" if len(rows) == 1 else "s"
-        raise ValueError(f"{len(rows)} condition{s} for {count} samples; give --count {len(rows)}")
+        raise ValueError(f"{len(rows)} conditions for {count} samples; give --count {len(rows)}")
     return rows
 
 

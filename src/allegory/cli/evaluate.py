@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from ..sampling.tokens import TokenSampler
 
 DEFAULT_GUIDE = "cfg:2"
-"""The guide of samples where there are labels or another condition."""
+"""The guide of samples where there are labels or another condition than first frames."""
+_BOUNDS = (
+    "bits/dim, bits/byte, nats and VLB are upper bounds of -log p(x) on these items: lower is"
+    " better."
+)
 _DENSITY = (
     "These data are continuous: their bits/dim, and nats, are of a density in the data's own unit."
     " They change with the unit and may be negative; a code needs levels."
@@ -34,9 +38,11 @@ class Evaluate(SamplerOptions, RunOptions):
 
     What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples; of a
     classifier its accuracy by noise level.
+    Bits/dim, bits/byte and nats are upper bounds of -log p(x): lower is better.
     Samples are drawn by dpmpp2m, where there are labels or another condition with the guide cfg:2
     (--guide none leaves it out), and of a model of few steps by its own jumps; for all classes in
-    turn, or the conditions of test items in turn.
+    turn, or the conditions of test items in turn. What follows given first frames, and tokens, are
+    drawn without a guide.
     """
 
     data: Annotated[str | None, optional("DATA")] = None
@@ -118,8 +124,10 @@ class Evaluate(SamplerOptions, RunOptions):
 
         Args:
             model: the model.
-            guide: of a model of conditions, where none is chosen.
+            guide: of a model of conditions, where none is chosen. A model that is given first
+                frames is sampled without one: its samples are draws of p(rest | first frames).
         """
+        from ..data.first_frames import continues
         from ..models.base import HasJumps, HasTokens, HasTrajectory, is_conditional
 
         if isinstance(model, HasTokens):
@@ -129,7 +137,8 @@ class Evaluate(SamplerOptions, RunOptions):
         if not isinstance(model, HasTrajectory):
             self.refuse()
             return None
-        chosen = self.guide_text(guide if is_conditional(model) else None)
+        guided = is_conditional(model) and not continues(model.spec)
+        chosen = self.guide_text(guide if guided else None)
         return self.sampler(self.solver or DEFAULT_SOLVER, chosen)
 
 
@@ -188,9 +197,12 @@ def report_on(
         )
     files |= {} if output.scores is None else {"per item": output.scores}
     tables.evaluation(output.json, found, _measured(found, dataset), files)
-    has_density = isinstance(found, Evaluation) and found.likelihood is not None
-    if folder.spec.levels is None and has_density:
-        tables.note(output.json, _DENSITY)
+    if isinstance(found, Evaluation):
+        if found.likelihood is not None:
+            tables.note(output.json, _BOUNDS)
+            if folder.spec.levels is None:
+                tables.note(output.json, _DENSITY)
+        tables.note(output.json, _how_sampled(found))
 
 
 def _found(
@@ -203,6 +215,13 @@ def _found(
     if isinstance(model, CanClassify):
         return evaluate_classifier(model, dataset, config, on_progress=on_progress)
     return evaluate(model, dataset, config, on_progress=on_progress)
+
+
+def _how_sampled(found: Evaluation) -> str:
+    """How many samples were drawn, and how, in words."""
+    sampler = found.config.sampler
+    how = "one draw per sample" if sampler is None else sampler.describe()
+    return f"samples: {len(found.generated):,}, {how}, seeds from {found.config.seed}"
 
 
 def _measured(found: Figures, dataset: Dataset) -> str:

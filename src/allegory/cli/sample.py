@@ -41,9 +41,9 @@ class Sample(SamplerOptions, RunOptions):
     """
     condition: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="VALUE")] = ()
     """The condition, as the data have it: cat; smiling,young; age=30,dose=0.5; "a red
-    seven"; NAME=VALUE, repeated, for several; none. @FILE has one per sample: lines of .txt or
-    .csv, an array in .npy, pictures, or a folder of them. By default those of the test items in
-    turn.
+    seven"; NAME=VALUE, repeated, for several; none. @FILE has one per sample, or a single one for
+    all: lines of .txt or .csv, an array in .npy (first frames: (count, frames, ...)), pictures,
+    or a folder of them. By default those of the test items in turn.
     """
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""

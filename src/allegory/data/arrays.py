@@ -33,6 +33,9 @@ from .vocabularies import Categories, Vocabulary
 
 _CHANNELS = (1, 3, 4)
 _MOST_LEVELS = 65_536
+_LEVELS_OF_BYTES = 256
+_FEW_LEVELS = 64
+"""A largest number below it, of uint8, makes a note."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def raw_items(x: Any, labels: Any, declared: Declared, condition: Any = None) ->
             "and their numbers along the others"
         )
 
-    by_type = {"u1": 256, "b1": 2}.get(array.dtype.str[1:])
+    by_type = {"u1": _LEVELS_OF_BYTES, "b1": 2}.get(array.dtype.str[1:])
     levels = by_type if declared.levels is None else declared.levels
     if declared.vocabulary is not None:
         levels = _levels_of(declared, array)
@@ -124,11 +127,20 @@ def raw_items(x: Any, labels: Any, declared: Declared, condition: Any = None) ->
             f"whole numbers ({array.dtype}) are read as continuous; where they are levels from 0, "
             "declare how many with levels (?levels=N in a source)",
         )
+    elif declared.levels is None and declared.vocabulary is None and by_type == _LEVELS_OF_BYTES:
+        most = int(array.max(initial=0))
+        if most < _FEW_LEVELS:
+            notes = (
+                f"uint8 is read as 256 levels, and the largest number is {most}; if there are no "
+                f"others, declare {most + 1} levels (levels={most + 1}, or ?levels={most + 1} in a "
+                "source)",
+            )
 
     found = None if labels is None else _labels(labels, len(array))
     values = None
     if condition is not None:
-        values = condition_values(condition, len(array), declared.condition_kind)
+        kind, shape = declared.condition_kind, tuple(array.shape[1:])
+        values = condition_values(condition, len(array), kind, shape)
     complete = replace(declared, levels=levels, columns=declared.columns or columns)
     return RawItems(_tensor(array, levels), found, complete, notes, values)
 

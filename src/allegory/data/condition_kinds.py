@@ -16,6 +16,7 @@ from ..conditions import CONDITIONS, Combined, Condition, Labels, Numbers, Pictu
 from ..conditions.base import is_missing
 from ..conditions.classes import are_counted, check_unmasked, class_names, label_array
 from ..lookup import pick
+from .columns import Ends
 
 Kind = Condition | type[Condition]
 """A kind of condition, or its class: the rest is then taken from the values."""
@@ -72,7 +73,9 @@ class Part:
         return {name: self.values[:, place] for place, name in enumerate(self.names)}
 
 
-def part_of(values: Any, count: int, kind: Any, is_alone: bool) -> Part:
+def part_of(
+    values: Any, count: int, kind: Any, is_alone: bool, shape: tuple[int, ...] = ()
+) -> Part:
     """One condition, with its kind by the values where none is declared.
 
     Args:
@@ -80,6 +83,8 @@ def part_of(values: Any, count: int, kind: Any, is_alone: bool) -> Part:
         count: the number of items.
         kind: declared, or None.
         is_alone: whether it is all of the condition, so that it is no class.
+        shape: of an item, where it is known: an array (n, k, channels) beside series (time,
+            channels) is their first k times, and beside other items it is grey pictures.
 
     Raises:
         ValueError: for another number of items, and for values that are of no kind.
@@ -102,7 +107,8 @@ def part_of(values: Any, count: int, kind: Any, is_alone: bool) -> Part:
     kind = _natural(found, is_alone) if kind is None else kind
     if is_alone and (kind is Labels or isinstance(kind, Labels)):
         raise ValueError("condition: classes alone are given as labels=")
-    return Part(kind, _shaped(found, kind), names)
+    is_series = len(shape) == 2 and found.ndim == 3 and found.shape[2] == shape[1]
+    return Part(kind, found if kind is Picture and is_series else _shaped(found, kind), names)
 
 
 def _shaped(array: NDArray[Any], kind: Kind) -> Any:
@@ -272,14 +278,22 @@ def _tag_names(part: Part) -> tuple[str, ...]:
     return part.names or tuple(f"label {place}" for place in range(count))
 
 
-def _ends(pictures: NDArray[Any]) -> tuple[float, float]:
-    """What a network sees as -1 and 1."""
+def _ends(pictures: NDArray[Any]) -> tuple[Ends, Ends]:
+    """What a network sees as -1 and 1; for each number of first times (n, k, channels)."""
     if pictures.dtype == np.uint8:
         return 0.0, 255.0
     if pictures.dtype == bool:
         return 0.0, 1.0
     if not np.isfinite(pictures).any():
         raise ValueError("condition: pictures without a finite number; leave them out")
+    if pictures.ndim == 3:
+        numbers = pictures.reshape(len(pictures), -1).astype(np.float64)
+        known = np.isfinite(numbers)
+        least = np.where(known, numbers, np.inf).min(0)
+        most = np.where(known, numbers, -np.inf).max(0)
+        least = np.where(known.any(0), least, 0.0)
+        most = np.where(most > least, most, least + 1.0)
+        return tuple(least.tolist()), tuple(most.tolist())
     low, high = float(np.nanmin(pictures)), float(np.nanmax(pictures))
     return low, high if high > low else low + 1.0
 

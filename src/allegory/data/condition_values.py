@@ -94,13 +94,16 @@ class ConditionValues:
         return rows
 
 
-def condition_values(condition: Any, count: int, kind: Any = None) -> ConditionValues:
+def condition_values(
+    condition: Any, count: int, kind: Any = None, shape: tuple[int, ...] = ()
+) -> ConditionValues:
     """The values of conditions as a user gives them.
 
     Args:
         condition: an array, a list, or a mapping from names to them, of `count` items.
         count: the number of items.
         kind: declared, a kind or its class; of a mapping, those of some of its parts by name.
+        shape: of an item, where it is known (`part_of`).
 
     Raises:
         ValueError: for another number of items, and for values that are of no kind.
@@ -110,7 +113,7 @@ def condition_values(condition: Any, count: int, kind: Any = None) -> ConditionV
     if not isinstance(condition, Mapping):
         if isinstance(kind, Mapping):
             raise ValueError("condition_kind: a mapping, and condition is none; give one kind")
-        return ConditionValues({_ONE: part_of(condition, count, kind, is_alone=True)})
+        return ConditionValues({_ONE: part_of(condition, count, kind, True, shape)})
 
     kinds = {} if kind is None else kind
     if not isinstance(kinds, Mapping):
@@ -120,7 +123,7 @@ def condition_values(condition: Any, count: int, kind: Any = None) -> ConditionV
     parts = {}
     for name, values in condition.items():
         try:
-            parts[str(name)] = part_of(values, count, kinds.get(name), is_alone=False)
+            parts[str(name)] = part_of(values, count, kinds.get(name), False, shape)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 

@@ -23,19 +23,22 @@ from .dataset import Dataset
 from .items import Items
 from .spec import DataSpec
 
+_WITH_TIME = (2, 4)
+"""Axes of a series, and of a video."""
 
-def first_frames(dataset: Dataset, option: str) -> Dataset:
+
+def first_frames(dataset: Dataset, option: int | str) -> Dataset:
     """The same items without their first frames, which are the condition.
 
     Args:
         dataset: series (time, channels) or videos (time, channels, height, width).
-        option: how many frames are given, such as "2".
+        option: how many frames are given, such as 2 or "2".
 
     Raises:
         ValueError: for an option that is no whole number of at least 1, as many frames as an item
             has or more, items without an axis of time, and data with a condition or a transform.
     """
-    count = _count(option, dataset)
+    count = _count(str(option), dataset)
 
     spec = dataset.spec
     shape = (count, *spec.shape[1:])
@@ -53,6 +56,17 @@ def first_frames(dataset: Dataset, option: str) -> Dataset:
     return replace(dataset, spec=rest, train=train, validation=validation, test=test)
 
 
+def continues(spec: DataSpec) -> bool:
+    """Whether items are what follows first frames, which are their condition.
+
+    Args:
+        spec: what the items are.
+    """
+    kind = spec.condition
+    has_time = len(spec.shape) in _WITH_TIME
+    return has_time and isinstance(kind, Picture) and kind.shape[1:] == spec.shape[1:]
+
+
 def _count(option: str, dataset: Dataset) -> int:
     """The number of first frames. ValueError where the data have not so many, or no time."""
     spec, name = dataset.spec, dataset.name
@@ -62,7 +76,7 @@ def _count(option: str, dataset: Dataset) -> int:
             f"given={option}: give the number of first frames, 1 or more, as in given=2"
         )
 
-    if len(spec.shape) not in (2, 4):
+    if len(spec.shape) not in _WITH_TIME:
         raise ValueError(
             f"given={option}: {name} has items of shape {spec.shape}; it is for series (time, "
             "channels) and videos (time, channels, height, width), leave it out"
