@@ -210,6 +210,17 @@ def test_files_hold_the_items_exactly(runs, tmp_path, capsys, name):
     found = np.load(tmp_path / "items.npy")
     assert found.tobytes() == expected.tobytes() and found.dtype == expected.dtype
 
+    source = load(data)
+    if name == "text":
+        run(capsys, "decompress", runs / name, coded, tmp_path / "items.txt")
+        texts = source.spec.vocabulary.texts(source.spec.index(source.test.x[:3]))
+        assert (tmp_path / "items.txt").read_text() == "".join(texts)
+    if name == "table":
+        run(capsys, "decompress", runs / name, coded, tmp_path / "items.csv")
+        lines = (tmp_path / "items.csv").read_text().splitlines()
+        rows = source.spec.vocabulary.decode(source.spec.index(source.test.x[:3]))
+        assert lines[1:] == [",".join(map(str, row)) for row in rows]
+
 
 def test_text_of_another_vocabulary_is_coded_by_that_of_the_run(runs, tmp_path, capsys, fails):
     """Its characters have other numbers; those that the run does not know are refused."""

@@ -32,13 +32,17 @@ class Compress:
     again; the processor computes, not a GPU. The file is decoded once before it is written, and a
     decoder that gets other results says so. Labels and other conditions are not coded, and hidden
     from the model: items are coded by p(x).
+
+    Raw bytes are those of each number in as many whole bits as its levels need. Net bytes are what
+    the items cost, close to the bound. Gross bytes include the bits that the stream begins with,
+    which decoding gives back, and file bytes the header too: of few items most of the file.
     """
 
     folder: Annotated[str, arg(metavar="RUN")]
     """Run folder: a diffusion model, a VAE or a hierarchy of data with levels."""
     source: Annotated[str, arg(metavar="IN")]
-    """Items: .npy or .npz (all of them), or a source such as digits, a folder, .parquet (one set,
-    see --part).
+    """Items: .npy or .npz (all of them), or a source such as digits, a folder, .parquet, .txt (one
+    set, see --part), with the options of the training data, such as 'book.txt?items=lines'.
     """
     out: Annotated[str, arg(metavar="OUT")]
     """File to write."""

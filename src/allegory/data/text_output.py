@@ -7,7 +7,7 @@ from io import StringIO
 
 from .items import Items
 from .spec import DataSpec
-from .vocabularies import Categories, TextVocabulary
+from .vocabularies import Bytes, Categories, TextVocabulary
 
 
 def item_texts(items: Items, spec: DataSpec) -> list[str]:
@@ -47,6 +47,31 @@ def text_of_items(items: Items, spec: DataSpec) -> str:
     heads = [""] * len(texts) if given is None else [f", {each}" for each in given]
     parts = zip(heads, texts, strict=True)
     return "".join(f"===== {i}{head} =====\n{text}\n" for i, (head, text) in enumerate(parts, 1))
+
+
+def joined_text(items: Items, spec: DataSpec) -> bytes:
+    """The text that items were taken from, in UTF-8.
+
+    Windows follow one another without a sign between them, and their bytes are kept as they are
+    where tokens are bytes. Items with padding are lines, as in `text_of_items`.
+
+    Args:
+        items: raw items, in the order of the text.
+        spec: what they are; its vocabulary is one of text.
+
+    Raises:
+        ValueError: for items without such a vocabulary.
+    """
+    vocabulary = spec.vocabulary
+    if not isinstance(vocabulary, TextVocabulary) or vocabulary.padding:
+        return text_of_items(Items(items.x), spec).encode()
+
+    tokens = spec.index(items.x).flatten()
+    return (
+        vocabulary.raw(tokens)
+        if isinstance(vocabulary, Bytes)
+        else vocabulary.decode(tokens).encode()
+    )
 
 
 def csv_of_items(items: Items, spec: DataSpec) -> str:
