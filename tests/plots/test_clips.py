@@ -79,3 +79,19 @@ def test_series_are_lines_in_the_unit_of_the_data():
     assert after.get_xdata().tolist() == [4, 5, 6, 7, 8, 9]
     assert after.get_ydata().tolist() == (x[1, 4:, 0] + 100).tolist()
     assert drawn_line.get_ydata().tolist() == x[1, 4:, 0].tolist()
+
+
+def test_channels_of_different_units_are_drawn_on_scales_of_their_own():
+    x = torch.randn(3, 10, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 500.0])
+    samples = Items(x[:, 4:], condition=x[:, :4])
+    figure = grid_of(samples, LINES, Items(x[:, 4:]))
+    assert "3 samples, the first 4 times given, channels standardized" in words(figure)
+    lines = [axes for axes in figure.axes if axes.lines][1].lines
+    flat = x.double().flatten(0, 1)
+    scaled = (x.double() - flat.mean(0)) / flat.std(0, correction=0)
+    for channel in range(2):
+        for line, part in zip(
+            lines[channel::2], (slice(4), slice(4, 10), slice(4, 10)), strict=True
+        ):
+            expected = scaled[1, part, channel].float()
+            assert torch.allclose(torch.tensor(line.get_ydata()), expected, atol=1e-5)

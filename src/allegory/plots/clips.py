@@ -23,6 +23,8 @@ _MOST_PAIRS = 5
 _SERIES = (3, 4)  # rows and columns of panels
 _MOST_TEXT = 24
 _MOST_INCHES = 10.0
+_MOST_RATIO = 10.0
+"""Of the standard deviations of channels that are drawn on one scale."""
 
 
 @styled
@@ -62,6 +64,9 @@ def clip_grid(samples: Items, spec: DataSpec, real: Items | None = None) -> Figu
 def series_grid(samples: Items, spec: DataSpec, real: Items | None = None) -> Figure:
     """Series as lines over time, one panel each and one line per channel, in the data's own unit.
 
+    Where the standard deviations of the channels differ by more than a factor of 10, each channel
+    is drawn as (value - mean)/std of what is shown of it, which the title says.
+
     Args:
         samples: raw series (time, channels), with their labels or conditions.
         spec: what they are.
@@ -74,7 +79,15 @@ def series_grid(samples: Items, spec: DataSpec, real: Items | None = None) -> Fi
     count = min(len(samples), rows * columns)
     names = _names(samples, spec, count)
 
-    page = blank(1.0 + 1.5 * -(-count // columns), _title(count, samples, given))
+    shown = [samples.x[:count], *([] if given is None else [given[:count]])]
+    mean, std = _scales(torch.cat([each.double().cpu().flatten(0, 1) for each in shown]))
+    scaled = "" if std is None else ", channels standardized"
+
+    def line(x: Float[Tensor, "t c"]) -> Float[Tensor, "t c"]:
+        return x if std is None else (x.double().cpu() - mean) / std
+
+    title = _title(count, samples, given) + scaled
+    page = blank(1.0 + 1.5 * -(-count // columns), title)
     panels = page.subplots(-(-count // columns), columns, squeeze=False, sharex=True, sharey=True)
     for place, axes in enumerate(panels.flatten()):
         if place >= count:
@@ -82,14 +95,30 @@ def series_grid(samples: Items, spec: DataSpec, real: Items | None = None) -> Fi
             continue
 
         if given is not None:
-            show_lines(axes, given[place], style="-", width=2.5)
+            show_lines(axes, line(given[place]), style="-", width=2.5)
             axes.axvspan(-0.5, first - 0.5, color=GREY, alpha=0.12, linewidth=0)
             if real is not None:
-                show_lines(axes, real.x[place % len(real)], first, style=":")
-        show_lines(axes, samples.x[place], first)
+                show_lines(axes, line(real.x[place % len(real)]), first, style=":")
+        show_lines(axes, line(samples.x[place]), first)
         axes.set_title(names[place] if names else "", fontsize=9, pad=3)
 
     return page
+
+
+def _scales(
+    x: Float[Tensor, "n c"],
+) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"] | None]:
+    """Mean and standard deviation of each channel; no deviation where one scale serves all.
+
+    Args:
+        x: numbers of each channel; NaN is left out.
+    """
+    mean = x.nanmean(0)
+    std = (x - mean).square().nanmean(0).sqrt()
+    varying = std[std > 0]
+    if len(varying) == 0 or varying.max() <= _MOST_RATIO * varying.min():
+        return mean, None
+    return mean, torch.where(std > 0, std, 1.0)
 
 
 def given_frames(samples: Items, spec: DataSpec) -> Float[Tensor, "n given *frame"] | None:

@@ -23,6 +23,7 @@ from ..models.base import (
     has_bound,
 )
 from .bound import bound_terms, bounds_compared
+from .clips import given_frames
 from .conditioned import grid_of
 from .curve import training_curve
 from .items import is_clip, is_image, is_plane, is_series
@@ -90,7 +91,9 @@ def _samples(model: Model, dataset: Dataset, evaluation: Evaluation) -> Section:
     elif is_clip(dataset.spec.shape):
         what = "one clip per row, its frames from left to right"
     elif is_series(dataset.spec.shape):
-        what = "one per panel, a line per channel"
+        what = "one per panel, a line per channel over time"
+        if given_frames(generated, dataset.spec) is not None:
+            what += ", the given times on grey and what really followed them dotted"
     elif not is_image(dataset.spec.shape):
         what = "one per row" if dataset.spec.vocabulary is None else "as text"
     elif generated.condition is not None:
