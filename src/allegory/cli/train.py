@@ -42,9 +42,9 @@ class Train:
     data: Annotated[str | None, optional("DATA")] = None
     """Data instead of the recipe's own: a folder of images, .npy, .npz, .parquet, hub:owner/name,
     .csv, .txt, digits, moons, ... Options may follow, as in 'folder?size=32&flip=horizontal',
-    'people.parquet?columns=income,age&label=kind', 'a.npy?low=0&high=1' and
-    'book.txt?unit=characters'; the page "Own images
-    and tables" of the documentation lists them.
+    'people.parquet?columns=income,age&label=kind', 'a.npy?low=0&high=1', 'pictures.npy?levels=4',
+    'series.npy?given=8' (forecasts) and 'book.txt?unit=characters'; the page "Own images and
+    tables" of the documentation lists them, and `allegory info DATA` says how data are read.
     """
     out: Annotated[str | None, optional("RUN")] = None
     """Run folder (runs/RECIPE if not given)."""

@@ -79,11 +79,12 @@ def heartbeat(data: str = "heartbeat") -> Run:
 def text(data: str) -> Run:
     """A masked diffusion model of text, in twenty minutes on two cores.
 
-    A transformer over windows of 256 tokens; characters are the tokens of a .txt file, unless it
-    says others.
+    A transformer over windows of 256 tokens, or other items. The tokens of a .txt file are its
+    characters, unless ?unit= says others.
 
     Args:
-        data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories.
+        data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories:
+            text:table.csv?text=COLUMN, a table of categories, an array (n, length) with ?levels=.
     """
     is_open = data.partition("?")[0].endswith(".txt") and "unit=" not in data
     return Run(
