@@ -23,6 +23,7 @@ from torch import Tensor
 from ..lookup import check_count
 from ..process.bound import Bound
 from ..process.discrete import (
+    MaskedPath,
     TokenDraw,
     TokenLevel,
     TokenPredict,
@@ -33,6 +34,9 @@ from ..process.discrete import (
 from ..process.discrete.bound_terms import token_prior_cost
 from ..process.noise import Noise, Stream, item_seeds
 from .bound import MAX_DRAWS
+
+_POWER = 3
+"""Of a uniform number that is a time: the least for which the third moment is finite."""
 
 
 @torch.no_grad()
@@ -46,13 +50,17 @@ def token_bound(
 ) -> Bound:
     """The evidence lower bound of each item in continuous time, in nats.
 
+    On a path that is not masked, the rate has terms of size 1/t with the probability t, so that it
+    has no finite variance at times that are uniform. They are u^3 for uniform u, with the weight
+    3 u^2.
+
     Args:
         predict: the predictor, with its path.
         x0: clean tokens.
         seeds: one integer per item, from which its times and noise are drawn; 0, 1, 2, ... for
             None.
-        draws: evaluations of the predictor per item, at times that are evenly spaced from one
-            random offset per item.
+        draws: evaluations of the predictor per item, at u that are evenly spaced from one random
+            offset per item.
         condition: one row per item, or None.
 
     Raises:
@@ -63,9 +71,12 @@ def token_bound(
     prior = token_prior_cost(predict.path, x0)
 
     offset = noise.uniform()
-    times = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
-    sources = (TokenDraw(t.to(x0.device), _uniform(noise, x0)) for t in times)
-    losses = [token_loss(predict, x0, draw, condition) for draw in sources]
+    fractions = (offset + torch.arange(draws, dtype=torch.float64)[:, None] / draws) % 1
+    power = 1 if isinstance(predict.path, MaskedPath) else _POWER
+    losses = []
+    for u in fractions.to(x0.device):
+        draw = TokenDraw(u**power, _uniform(noise, x0))
+        losses.append(power * u ** (power - 1) * token_loss(predict, x0, draw, condition))
 
     return Bound(torch.zeros_like(prior), prior, (torch.stack(losses).mean(0).double(),))
 
