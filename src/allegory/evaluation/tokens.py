@@ -46,7 +46,7 @@ def text_likelihood(
     tokens = spec.index(x)
     bits = -bound.total.double().cpu() / math.log(2)
     lengths = vocabulary.byte_counts(tokens).double()
-    characters = torch.tensor([len(text) for text in vocabulary.texts(tokens)]).double()
+    characters = vocabulary.character_counts(tokens).double()
     return TextLikelihood(ratio(bits, lengths), ratio(bits, characters), int(lengths.sum()))
 
 

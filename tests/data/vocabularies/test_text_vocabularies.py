@@ -80,3 +80,17 @@ def test_tokens_are_mapped_by_the_character_that_they_stand_for():
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5])
+def test_windows_have_as_many_characters_as_the_text(length):
+    text = "天地玄黄 ü 😀 abc " * 15
+    tokens = Bytes(padding=True).encode(text)
+    whole = tokens[: len(tokens) // length * length].view(-1, length)
+    counts = Bytes(padding=True).character_counts(whole)
+    begun = len(Bytes().decode(whole.flatten()))  # what is cut at the end has begun
+    assert int(counts.sum()) == begun
+    assert Bytes(padding=True).character_counts(torch.tensor([[97, 256, 256]])).tolist() == [1]
+    assert Characters("ab", padding=True).character_counts(torch.tensor([[0, 1, 2]])).tolist() == [
+        2
+    ]

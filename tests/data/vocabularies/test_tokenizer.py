@@ -172,3 +172,17 @@ def test_without_a_network_the_remedy_is_a_file(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
     with pytest.raises(ValueError, match=r"out of reach; give a file tokenizer\.json, or the name"):
         Tokenizer.of("nobody/nothing")
+
+
+def test_windows_have_as_many_characters_as_the_text(of_bytes):
+    text = "日本語 low ü 😀 " * 20
+    tokens = of_bytes.encode(text)
+    assert len(tokens) > len(text) and of_bytes.character_counts(tokens[:, None]).sum() == len(text)
+    padded = replace(of_bytes, padding=True)
+    end = torch.tensor([padded.size])
+    assert padded.character_counts(torch.cat([tokens, end])[None]).tolist() == [len(text)]
+
+
+def test_characters_of_pieces_are_counted_one_by_one(of_pieces):
+    tokens = of_pieces.encode("low aé low")
+    assert of_pieces.character_counts(tokens[:, None]).tolist() == [4, 2, 1, 0, 4]

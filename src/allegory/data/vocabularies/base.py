@@ -137,6 +137,20 @@ class TextVocabulary(Vocabulary):
         """
         return self.byte_table()[self.checked(tokens)].sum(-1)
 
+    def character_counts(self, tokens: Shaped[Tensor, "n length"]) -> Int64[Tensor, " n"]:
+        """How many characters each item stands for, by which bits per character divide.
+
+        A character of several tokens counts where it begins, so that the items of a text have as
+        many as the text, wherever it was divided.
+
+        Args:
+            tokens: of items, whole numbers; padding counts no character.
+
+        Raises:
+            ValueError: for numbers that are no tokens.
+        """
+        return torch.tensor([len(text) for text in self.texts(tokens)])
+
     def texts(self, tokens: Shaped[Tensor, "n length"]) -> list[str]:
         """The text of each item."""
         return [self.decode(each) for each in tokens]

@@ -17,6 +17,7 @@ from ...lookup import printable
 from .base import VOCABULARIES, TextVocabulary
 
 _BYTES = 256
+_CONTINUES = (0x80, 0xBF)  # the bytes of UTF-8 that begin no character
 _SHOWN = 8  # characters in a message
 _SURROGATES = (0xD800, 0xDFFF)
 _UTF_32 = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
@@ -78,6 +79,12 @@ class Bytes(TextVocabulary):
     def byte_table(self) -> Int64[Tensor, " levels"]:
         """1 for each byte, 0 for the padding level."""
         return torch.tensor([1] * _BYTES + [0] * self.padding)
+
+    def character_counts(self, tokens: Shaped[Tensor, "n length"]) -> Int64[Tensor, " n"]:
+        """The bytes that begin a character: all but 0x80 to 0xBF."""
+        whole = self.checked(tokens)
+        begins = (whole < _CONTINUES[0]) | (whole > _CONTINUES[1])
+        return (begins & (whole < _BYTES)).sum(-1)
 
     def table_from(self, other: Bytes) -> Int64[Tensor, " known"]:
         """The same byte."""

@@ -6,6 +6,7 @@ file, so that tokens are never read by another one of the same name.
 
 Bits per byte need the number of bytes that each token stands for. A tokenizer of bytes writes a
 token with one sign per byte; for others it is what the token adds to the text of a token before it.
+Characters are counted alike; one of several bytes counts where it begins.
 Text that does not come back from its tokens, byte by byte, is refused.
 """
 
@@ -32,6 +33,9 @@ from .base import VOCABULARIES, TextVocabulary
 _FILE = "tokenizer.json"
 _MOST_BYTES = 1 << 27
 _ONE_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+_CONTINUES = range(0x80, 0xC0)  # the bytes of UTF-8 that begin no character
+_CONTINUING_SIGNS = {*map(chr, (*range(0xA1, 0xAD), *range(0xAE, 0xC0), *range(0x122, 0x144)))}
+"""The signs of those bytes in tokenizers of bytes."""
 _AROUND = 20  # characters of a text in a message
 
 
@@ -121,6 +125,12 @@ class Tokenizer(TextVocabulary):
         """The bytes of each token, 0 for the padding level."""
         return torch.cat([self._checked().bytes, torch.zeros(int(self.padding), dtype=torch.int64)])
 
+    def character_counts(self, tokens: Shaped[Tensor, "n length"]) -> Int64[Tensor, " n"]:
+        """The characters that begin in each token, 0 for the padding level."""
+        table = self._checked().characters
+        table = torch.cat([table, torch.zeros(int(self.padding), dtype=torch.int64)])
+        return table[self.checked(tokens)].sum(-1)
+
     def table_from(self, other: Tokenizer) -> Int64[Tensor, " known"]:
         """The same token. ValueError for another tokenizer."""
         if (other.hash, other.size) != (self.hash, self.size):
@@ -147,12 +157,15 @@ class Tokenizer(TextVocabulary):
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A tokenizer with the hash of its file, its number of tokens, and the bytes of each."""
+    """A tokenizer with the hash of its file, its number of tokens, and the bytes and characters of
+    each.
+    """
 
     tokenizer: Any
     hash: str
     size: int
     bytes: Int64[Tensor, " size"]
+    characters: Int64[Tensor, " size"]
 
 
 @lru_cache(maxsize=4)
@@ -180,7 +193,7 @@ def _loaded(name: str) -> _Loaded:
 
     size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     hash_of_file = hashlib.blake2b(content, digest_size=8).hexdigest()
-    return _Loaded(tokenizer, hash_of_file, size, _byte_counts(tokenizer, size))
+    return _Loaded(tokenizer, hash_of_file, size, *_counts(tokenizer, size))
 
 
 def _file(name: str) -> Path:
@@ -206,26 +219,27 @@ def _file(name: str) -> Path:
         ) from None
 
 
-def _byte_counts(tokenizer: Any, size: int) -> Int64[Tensor, " size"]:
-    """How many bytes each token stands for."""
-    counts = torch.zeros(size, dtype=torch.int64)
+def _counts(tokenizer: Any, size: int) -> tuple[Int64[Tensor, " size"], Int64[Tensor, " size"]]:
+    """How many bytes each token stands for, and how many characters begin in it."""
+    counts = torch.zeros(size, 2, dtype=torch.int64)
 
     decoder = json.dumps(json.loads(tokenizer.to_str()).get("decoder"))
     vocabulary = tokenizer.get_vocab(with_added_tokens=False)
     if '"ByteLevel"' in decoder:
         for token, number in vocabulary.items():
-            counts[number] = len(token)
+            begin = sum(sign not in _CONTINUING_SIGNS for sign in token)
+            counts[number] = torch.tensor([len(token), begin])
     else:
         numbers = [*vocabulary.values()]
-        counts[numbers] = torch.tensor(_added_bytes(tokenizer, [*vocabulary], numbers))
+        counts[numbers] = torch.tensor(_added(tokenizer, [*vocabulary], numbers))
 
     for number, token in tokenizer.get_added_tokens_decoder().items():
-        counts[number] = len(token.content.encode())
-    return counts
+        counts[number] = torch.tensor([len(token.content.encode()), len(token.content)])
+    return counts[:, 0], counts[:, 1]
 
 
-def _added_bytes(tokenizer: Any, tokens: list[str], numbers: list[int]) -> list[int]:
-    """The bytes that each token adds to the text of another one before it."""
+def _added(tokenizer: Any, tokens: list[str], numbers: list[int]) -> list[tuple[int, int]]:
+    """The bytes and characters that each token adds to the text of another one before it."""
     before = (tokenizer.encode("a", add_special_tokens=False).ids or numbers)[-1]
     alone, *pairs = tokenizer.decode_batch(
         [[before], *([before, number] for number in numbers)], skip_special_tokens=False
@@ -233,7 +247,9 @@ def _added_bytes(tokenizer: Any, tokens: list[str], numbers: list[int]) -> list[
 
     has_bytes = "ByteFallback" in tokenizer.to_str()
     return [
-        1 if has_bytes and _ONE_BYTE.fullmatch(token) else len(pair.encode()) - len(alone.encode())
+        (1, int(int(token[1:-1], 16) not in _CONTINUES))
+        if has_bytes and _ONE_BYTE.fullmatch(token)
+        else (len(pair.encode()) - len(alone.encode()), len(pair) - len(alone))
         for token, pair in zip(tokens, pairs, strict=True)
     ]
 
