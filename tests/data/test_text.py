@@ -211,3 +211,27 @@ def test_a_column_of_a_table_is_text(tmp_path):
     (tmp_path / "book.txt").write_text(TEXT)
     with pytest.raises(ValueError, match=r"\?text=COLUMN is for tables, \.csv, \.jsonl, \.parquet"):
         read(tmp_path / "book.txt", text="body")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("ab", {"items": "lines"}, r"1 line with text; give three at least, or \?items=windows"),
+        ("ab", {"items": "lines", "length": 1}, r"0 lines of at most 1 byte; .* larger \?length="),
+        ("a", {}, r"1 byte is 0 windows of 256, and"),
+    ],
+)
+def test_counts_of_what_is_too_little(content, options, message):
+    with pytest.raises(ValueError, match=message):
+        text_dataset([content], TextOptions(**options))
+
+
+def test_text_of_another_length_is_told_how_to_be_read(tmp_path):
+    (tmp_path / "a.txt").write_text("abc\nde\nf\n" * 20)
+    file = tmp_path / "a.txt"
+    lines = read(file, unit="characters", items="lines", length=5).spec
+    with pytest.raises(ValueError, match=r"with \?unit=characters&items=lines&length=5"):
+        read(file, items="lines").as_spec(lines)
+    windows = read(file, length=5).spec
+    with pytest.raises(ValueError, match=r"read the text with \?unit=bytes&length=5"):
+        read(file, length=6).as_spec(windows)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .items import BatchTransform, Items
 from .spec import DataSpec
+from .vocabularies import TextVocabulary
 
 
 def conversion(
@@ -85,7 +86,7 @@ def _order(own: DataSpec, spec: DataSpec) -> Tensor | None:
         if own.shape != spec.shape:
             raise ValueError(
                 f"items of shape {own.shape}, and the run learned {spec.shape}; "
-                "give data of that kind"
+                f"{_remedy(own, spec)}"
             )
         return None
 
@@ -97,6 +98,15 @@ def _order(own: DataSpec, spec: DataSpec) -> Tensor | None:
             + (f"add {missing[0]!r}" if missing else f"leave {more[0]!r} out")
         )
     return torch.tensor([own.columns.index(name) for name in spec.columns])
+
+
+def _remedy(own: DataSpec, spec: DataSpec) -> str:
+    """How items are given in the shape of the run."""
+    vocabulary = spec.vocabulary
+    if not isinstance(vocabulary, TextVocabulary) or not isinstance(own.vocabulary, TextVocabulary):
+        return "give data of that kind"
+    lines = "&items=lines" if vocabulary.padding else ""
+    return f"read the text with {vocabulary.option()}{lines}&length={spec.shape[0]}"
 
 
 def _check_levels(own: DataSpec, spec: DataSpec) -> None:

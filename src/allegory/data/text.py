@@ -106,6 +106,12 @@ def text_spec(vocabulary: TextVocabulary, length: int) -> DataSpec:
     return DataSpec((length,), 0.0, levels - 1.0, levels, vocabulary=vocabulary)
 
 
+def text_lines(text: str) -> list[str]:
+    """The lines of a text, that of Windows too, without their ends."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 @dataclass(frozen=True, eq=False)
 class ShiftedWindows:
     """A `BatchTransform`: windows of a text, all of an epoch shifted by the same random offset.
@@ -143,8 +149,9 @@ def _of_windows(name: str, text: str, options: TextOptions, notes: Sequence[str]
     count = len(tokens) // length
     if count < 3:
         raise ValueError(
-            f"{name}: {len(tokens):,} {vocabulary.unit}s are {count} windows of {length}, and "
-            "training, validation and test take one each; give more text, or a smaller ?length="
+            f"{name}: {_counted(len(tokens), vocabulary.unit)} {_are(len(tokens))} {count} windows "
+            f"of {length}, and training, validation and test take one each; give more text, or a "
+            "smaller ?length="
         )
 
     rest = len(tokens) - count * length
@@ -168,7 +175,7 @@ def _of_lines(
     name: str, texts: Sequence[str], options: TextOptions, notes: Sequence[str]
 ) -> Dataset:
     """A data set with an item for each line, held out at random."""
-    all_lines = [line for text in texts for line in _lines(text)]
+    all_lines = [line for text in texts for line in text_lines(text)]
     lines = [line for line in all_lines if line]
     if not lines:
         raise ValueError(f"{name}: holds no line with text; give some")
@@ -178,9 +185,12 @@ def _of_lines(
 
     fitting = [each for each in encoded if options.length is None or len(each) <= options.length]
     if len(fitting) < 3:
+        found = _counted(len(fitting), "line")
+        if options.length is None:
+            raise ValueError(f"{name}: {found} with text; give three at least, or ?items=windows")
         raise ValueError(
-            f"{name}: {len(fitting)} lines of at most {options.length} {vocabulary.unit}s; give "
-            "three at least, or a larger ?length="
+            f"{name}: {found} of at most {_counted(options.length, vocabulary.unit)}; give three "
+            "at least, or a larger ?length="
         )
 
     longest = max(map(len, fitting))
@@ -209,12 +219,6 @@ def _joined(texts: Sequence[str]) -> str:
     """Several texts as one, with a line end between two where the first has none."""
     ended = [each if each.endswith("\n") or not each else f"{each}\n" for each in texts[:-1]]
     return "".join([*ended, texts[-1]])
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of a text, that of Windows too, without their ends."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return lines if lines[-1] else lines[:-1]
 
 
 def _padded(
@@ -261,6 +265,10 @@ def _rest_note(rest: int, length: int, vocabulary: TextVocabulary) -> list[str]:
 
 def _left_out(count: int, one: str, several: str) -> list[str]:
     return [f"{count:,} {one if count == 1 else several} {_are(count)} left out"] if count else []
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
 def _are(count: int) -> str:

@@ -86,7 +86,7 @@ def text(data: str) -> Run:
         data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories:
             text:table.csv?text=COLUMN, a table of categories, an array (n, length) with ?levels=.
     """
-    is_open = data.partition("?")[0].endswith(".txt") and "unit=" not in data
+    is_open = data.partition("?")[0].lower().endswith(".txt") and "unit=" not in data
     return Run(
         recipe="text",
         source=with_option(data, "unit", "characters") if is_open else data,

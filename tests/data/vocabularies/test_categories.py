@@ -170,3 +170,9 @@ def test_the_sets_of_a_folder_share_their_values(tmp_path):
     data = load(tmp_path)
     assert data.spec.vocabulary == Categories(VALUES)
     assert data.spec.vocabulary.decode(data.test.x) == FRAME.values.tolist()[150:]
+
+
+def test_a_small_table_is_one_of_categories_too():
+    small = FRAME.drop_duplicates(["colour", "sold"]).head(3).assign(size=["s", "m", "l"])
+    found = Dataset.from_arrays(small).spec.vocabulary
+    assert found.values[-1] == ("l", "m", "s")

@@ -22,6 +22,7 @@ _KINDS = (str, int, bool)
 _SHOWN = 8  # values in a message
 _LONGEST = 40  # letters of each
 _MOST_VALUES = 65_536
+_FEW_VALUES = 100  # of a column that may be of a small table
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ class Categories(Vocabulary):
 
         Raises:
             ValueError: for a column with an empty cell, values of several kinds or of none that is
-                a category, and more different values than half of the items.
+                a category, and more different values than 100 and than half of the items.
         """
         found = []
 
         for place, column in enumerate(columns):
             name = _named(place, names)
             values = _different(name, column)
-            if len(values) > min(max(2, len(column) // 2), _MOST_VALUES):
+            if len(values) > min(max(_FEW_VALUES, len(column) // 2), _MOST_VALUES):
                 raise ValueError(
                     f"{name}: {len(values):,} different values in {len(column):,} rows are no "
                     "categories; leave it out, or read it as text (text:FILE?text=COLUMN)"
