@@ -43,3 +43,7 @@ def test_info_says_what_data_are(tmp_path, monkeypatch, capsys, fails):
     assert "unknown option" in fails("info", "digits?size=9")
     (tmp_path / "digits").mkdir()
     assert "no run.json" in fails("info", "digits")
+
+
+def test_data_that_are_not_there_are_no_run(fails):
+    assert "data source 'nothere.csv': no such file or folder" in fails("info", "nothere.csv")

@@ -270,3 +270,28 @@ def test_what_needs_masked_tokens(runs, tmp_path, fails):
     for words in (("sample", beat, "--solver", "first_hitting"), ("compress", beat, "heartbeat")):
         out = (tmp_path / "a.bin",) if words[0] == "compress" else ()
         assert "--model.noise masked" in fails(*words, *out)
+
+
+def test_texts_to_fill_in_are_read_as_data_are(runs, tmp_path, capsys):
+    words = ("--task", "inpaint", "--mask", "_", "--count", "1", "--steps", "3", "--input")
+    file = tmp_path / "a.txt"
+    for content in ("\ufeffthe cat ___ on t", "the cat ___ on t\r\n"):
+        file.write_bytes(content.encode())
+        said = run(capsys, "edit", runs / "text", *words, file)
+        assert Path(said["file"]).read_text().splitlines()[1].startswith("the cat ")
+
+
+def test_a_line_to_fill_in_ends_where_a_line_of_the_data_does(runs, tmp_path, fails):
+    (tmp_path / "a.txt").write_bytes("a_\u2028nn_\n".encode())
+    words = ("--task", "inpaint", "--mask", "_", "--input", tmp_path / "a.txt")
+    assert "a.txt:1: text: '\\u2028': not in the vocabulary" in fails(
+        "edit", runs / "lines", *words
+    )
+
+
+def test_data_without_any_choice_are_coded_in_0_bits(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("a,b\n" + "x,y\n" * 40)
+    words = ("--data", tmp_path / "a.csv", "--model.noise", "masked", *NO_MORE, *SMALL)
+    run(capsys, "train", "heartbeat", *words, "--steps", "1", "--out", tmp_path / "run")
+    said = run(capsys, "compress", tmp_path / "run", tmp_path / "a.csv", tmp_path / "a.bin")
+    assert said["net bits/dim"] == 0 and said["net over bound, %"] is None

@@ -113,7 +113,8 @@ def figures(done: Compressed, spec: DataSpec, out: Path) -> dict[str, float | in
         out: the file.
 
     Returns:
-        The figures; None for the time to decode where nothing was decoded.
+        The figures; None for the time to decode where nothing was decoded, and for the excess over
+        a bound of 0 bits.
     """
     raw_bits = done.numbers * ((spec.levels or 1) - 1).bit_length()
     net = done.net_bits / done.numbers
@@ -128,7 +129,7 @@ def figures(done: Compressed, spec: DataSpec, out: Path) -> dict[str, float | in
         "net bytes": -(-done.net_bits // 8),
         "net bits/dim": net,
         "bound, this draw, bits/dim": bound,
-        "net over bound, %": 100 * (net / bound - 1),
+        "net over bound, %": 100 * (net / bound - 1) if bound > 0 else None,
         "evaluations per item": done.evaluations,
         "seconds per item to encode": done.encode_seconds / done.items,
         "seconds per item to decode": decode,

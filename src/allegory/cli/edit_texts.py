@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from ..data import DataSpec
+from ..data.text import text_lines
 from ..data.vocabularies import Bytes, Characters, TextVocabulary
 from ..lookup import printable
 from .edit_work import EditResult
@@ -63,7 +65,7 @@ def incomplete_texts(options: Edit, spec: DataSpec) -> InputTexts:
 
     length, rows, names = spec.shape[0], [], []
     for file in options.input:
-        for name, text in _texts_of(file, vocabulary.padding):
+        for name, text in _texts_of(file, vocabulary):
             try:
                 rows.append(_row(text, sign, vocabulary, length))
             except ValueError as error:
@@ -90,20 +92,24 @@ def edited_text(found: EditResult, spec: DataSpec) -> str:
     return "".join(parts)
 
 
-def _texts_of(file: str, lines: bool) -> Sequence[tuple[str, str]]:
-    """The texts of a file by name: the file as a whole, or its lines."""
+def _texts_of(file: str, vocabulary: TextVocabulary) -> Sequence[tuple[str, str]]:
+    """The texts of a file by name, read as data are: the file as a whole, or its lines."""
     path = Path(file)
     try:
-        text = path.read_bytes().decode()
+        content = path.read_bytes()
+        if isinstance(vocabulary, Bytes):
+            text = content.decode(errors="surrogateescape")
+        else:
+            text = content.removeprefix(codecs.BOM_UTF8).decode()
     except OSError as error:
         reason = error.strerror or error
         raise ValueError(f"--input {printable(file)}: {reason}; give a text file") from None
     except UnicodeDecodeError:
         raise ValueError(f"--input {printable(file)}: is no text in UTF-8; give one") from None
-    if not lines:
+    if not vocabulary.padding:
         return [(path.name, text)]
 
-    found = [(f"{path.name}:{i}", line) for i, line in enumerate(text.splitlines(), 1) if line]
+    found = [(f"{path.name}:{i}", line) for i, line in enumerate(text_lines(text), 1) if line]
     if not found:
         raise ValueError(f"--input {printable(file)}: holds no line; give a line for each text")
     return found
@@ -119,10 +125,11 @@ def _row(
     if sign not in text:
         raise ValueError(f"no {sign!r} in it; put one for each missing character")
 
-    ended = text.endswith("\n")
-    tokens, known = _encoded(text[:-1] if ended else text, sign, vocabulary)
-    if ended and len(tokens) == length - 1:  # the line end is a part of it
-        tokens, known = _encoded(text, sign, vocabulary)
+    body = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    tokens, known = _encoded(body, sign, vocabulary)
+    rest = length - len(tokens)
+    if 0 < rest <= len(text) - len(body):  # the line end, or its first sign, is a part of it
+        tokens, known = _encoded(text[: len(body) + rest], sign, vocabulary)
     if vocabulary.padding and len(tokens) < length:
         rest = length - len(tokens)
         tokens = torch.cat([tokens, torch.full((rest,), vocabulary.levels - 1)])

@@ -154,8 +154,11 @@ def save_samples(out: Path, samples: Items, spec: DataSpec) -> None:
 
 def png_bytes(figure: Figure) -> bytes:
     """The `figure` as a PNG file."""
+    from ..plots.style import boxed_signs
+
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=200)
+    with boxed_signs():
+        figure.savefig(file, format="png", dpi=200)
     return file.getvalue()
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ..data import DataSpec
     from ..recipes import RunFolder
 
+_DATA = (".txt", ".csv", ".npy", ".npz", ".parquet")
+"""Ends of names that are data, whether they are there or not."""
+
 
 @dataclass(frozen=True)
 class Info:
@@ -109,7 +112,9 @@ def _is_data(place: str) -> bool:
     path, mark, _ = parted(place)
     if Path(place).is_dir():
         return False
-    return bool(mark) or Path(path).expanduser().is_file() or path.partition(":")[0] in SOURCES
+    file = Path(path).expanduser()
+    is_file = file.is_file() or (not file.exists() and file.suffix.lower() in _DATA)
+    return bool(mark) or is_file or path.partition(":")[0] in SOURCES
 
 
 def _names(spec: DataSpec) -> dict[str, list[str | int | bool]]:

@@ -14,7 +14,7 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from .style import style
+from .style import boxed_signs, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,6 +147,6 @@ def section_html(section: Section) -> str:
 
 def _png(figure: Figure) -> str:
     """A data: address of the figure at twice its size; the same figure gives the same bytes."""
-    with style(), BytesIO() as file:
+    with style(), BytesIO() as file, boxed_signs():
         figure.savefig(file, format="png", dpi=2 * PIXELS_PER_INCH, metadata={"Software": None})
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

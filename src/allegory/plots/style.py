@@ -6,6 +6,7 @@ those of Okabe & Ito (2008), which people with any kind of colour vision tell ap
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -54,6 +55,14 @@ STYLE: Any = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
+
+
+@contextmanager
+def boxed_signs() -> Iterator[None]:
+    """Signs that the typeface lacks, in names and in text, are drawn as boxes without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        yield
 
 
 @contextmanager
