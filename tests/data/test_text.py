@@ -161,7 +161,7 @@ def test_tokens_without_a_vocabulary_are_those_of_the_run():
         (b"a bc" * 9, {"length": 15}, "36 bytes are 2 windows of 15"),
         (b"a bc" * 9, {"length": 0}, "length=0; give a whole number, 1 to"),
         (b"a bc" * 9, {"items": "pages"}, "items 'pages'"),
-        (b"a bc" * 9, {"items": "lines"}, "1 lines of at most"),
+        (b"a bc" * 9, {"items": "lines"}, "1 line with text; give three"),
         (b"a\nb\n" + b"c" * 5000, {"items": "lines"}, "a line of 5,000 bytes; .*items=windows"),
         (b"aaaa" * 999, {"unit": "characters"}, "character 'a' alone"),
     ],
