@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from allegory.process.discrete import Categorical, MaskedPath, TokenPath, TokenTable, UniformPath
+from allegory.process.discrete import (
+    BlockMaskedPath,
+    Categorical,
+    MaskedPath,
+    TokenPath,
+    TokenTable,
+    UniformPath,
+)
 from allegory.process.noise import Noise
 from allegory.sampling.tokens import TokenBatch, TokenSampler, token_trajectory
 
@@ -80,7 +87,11 @@ def test_one_token_a_step_draws_the_table() -> None:
     assert statistic > 10 * freedom  # the test can fail
 
 
-@pytest.mark.parametrize("path", [MaskedPath(K), UniformPath(K)], ids=["masked", "uniform"])
+@pytest.mark.parametrize(
+    "path",
+    [MaskedPath(K), UniformPath(K), BlockMaskedPath(K, L, 1)],
+    ids=["masked", "uniform", "blocks"],
+)
 def test_ancestral_steps_draw_the_law_of_the_chain(path: TokenPath) -> None:
     sampler = TokenSampler("ancestral", steps=3)
     x = drawn(path, sampler)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from ..lookup import Registry, check_count
-from ..process.discrete import TokenLevel, TokenPath, TokenPredict, masked_path
+from ..process.discrete import BlockMaskedPath, MaskedPath, TokenLevel, TokenPredict, masked_path
 from ..process.discrete.predict import GuidesTokens
 from ..process.grid import MAX_STEPS
 from ..process.guide import Guide, guide_names, guides_named
@@ -185,7 +185,7 @@ def token_trajectory(
     noise = Noise(batch.seeds, batch.x.shape[1:])
     x = guided.path.prior(batch.x).quantile(noise.uniforms().to(batch.x.device))
     if batch.known is not None:
-        masked_path(guided, "known tokens")
+        _check_known(masked_path(guided, "known tokens"), batch.known)
         x = torch.where(batch.known, batch.x, x)
 
     reveal = _Reveal(guided, x, noise, sampler) if sampler.solver == "first_hitting" else None
@@ -220,9 +220,9 @@ class _Reveal:
         noise: Noise,
         sampler: TokenSampler,
     ) -> None:
-        path: TokenPath = masked_path(predict, f"solver={sampler.solver}")
-        masked = x == path.states - 1
-        order = torch.where(masked, noise.uniforms().to(x.device), torch.inf)
+        path = masked_path(predict, f"solver={sampler.solver}")
+        masked = x == path.mask
+        order = torch.where(masked, path.in_order(noise.uniforms().to(x.device)), torch.inf)
 
         self.ranks = order.flatten(1).argsort(1).argsort(1).view_as(x)
         self.count = masked.flatten(1).sum(1).view(-1, *[1] * (x.ndim - 1))
@@ -232,6 +232,16 @@ class _Reveal:
         """Whether the step of this number, from 1 on, reveals each token."""
         before, after = ((self.count * (1 - self.times[k])).round() for k in (done - 1, done))
         return (self.ranks >= before) & (self.ranks < after)
+
+
+def _check_known(path: MaskedPath, known: Bool[Tensor, "b *shape"]) -> None:
+    """ValueError for known tokens after others that the path reveals before them."""
+    if isinstance(path, BlockMaskedPath) and bool((known[:, 1:] & ~known[:, :-1]).any()):
+        raise ValueError(
+            "known tokens: this model reveals blocks of tokens from left to right, each given those"
+            " before it, and cannot look at tokens that come later; give the first ones alone, or "
+            "train a model without block"
+        )
 
 
 def _check_times(times: Sequence[float], steps: int) -> None:

@@ -19,7 +19,14 @@ from allegory.models.base import HasBound, HasStepBound, HasTokens, HasTrajector
 from allegory.models.discrete import DiscreteDiffusion
 from allegory.models.discrete.steps import TokenObservation, TokenSteps
 from allegory.networks import TransformerConfig, UNetConfig
-from allegory.process.discrete import Categorical, MaskedPath, TokenPath, TokenTable, UniformPath
+from allegory.process.discrete import (
+    BlockMaskedPath,
+    Categorical,
+    MaskedPath,
+    TokenPath,
+    TokenTable,
+    UniformPath,
+)
 from allegory.recipes import DiscreteDiffusionConfig
 from allegory.sampling.tokens import TokenBatch, TokenSampler, token_trajectory
 
@@ -27,7 +34,7 @@ K, L = 3, 3
 TABLE = torch.randn((K,) * L, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 ITEMS = torch.tensor([*product(range(K), repeat=L)])
 SPEC = DataSpec(shape=(L,), low=0.0, high=K - 1.0, levels=K)
-PATHS = [MaskedPath(K), UniformPath(K)]
+PATHS = [MaskedPath(K), UniformPath(K), BlockMaskedPath(K, L, 1)]
 
 
 def small(noise: str = "masked", network: object = None, spec: DataSpec | None = None):
@@ -40,7 +47,7 @@ def small(noise: str = "masked", network: object = None, spec: DataSpec | None =
     return model.eval()
 
 
-@pytest.mark.parametrize("path", PATHS, ids=["masked", "uniform"])
+@pytest.mark.parametrize("path", PATHS, ids=["masked", "uniform", "blocks"])
 def test_hierarchy_has_the_same_bound_term_by_term(path: TokenPath) -> None:
     table = TokenTable(TABLE, path)
     levels = token_levels(table, 4)
@@ -64,7 +71,7 @@ def test_hierarchy_has_the_same_bound_term_by_term(path: TokenPath) -> None:
         assert abs(found.mean() - expected.mean()).item() <= 4 * error + 1e-12
 
 
-@pytest.mark.parametrize("path", PATHS, ids=["masked", "uniform"])
+@pytest.mark.parametrize("path", PATHS, ids=["masked", "uniform", "blocks"])
 def test_weights_have_the_probability_of_the_chain_as_their_mean(path: TokenPath) -> None:
     """E_q[w] = p(x), which sums to 1 over all x."""
     table = TokenTable(TABLE, path)
@@ -198,7 +205,7 @@ def test_file_gives_the_items_back_and_is_as_long_as_the_groups_cost(known) -> N
     assert torch.equal(decode(code, coded, (L,)), index)
     assert coded.net_bits == pytest.approx(coded.nats.sum().item() / math.log(2), rel=1e-3)
     if len(known) == L:  # one token a group is exact
-        order = coding_order(L).expand(len(index), -1)
+        order = coding_order(L, table.path).expand(len(index), -1)
         torch.testing.assert_close(coded.nats, -order_log_prob(table, index, order))
         torch.testing.assert_close(coded.nats, -table.log_prob(index))
 

@@ -25,7 +25,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...process.discrete import TokenPredict, masked_path
+from ...process.discrete import MaskedPath, TokenPredict, masked_path
 from ...process.discrete.bound_terms import mask_of
 from ...process.noise import Noise, Stream
 from .ans import Floats, Stack
@@ -65,7 +65,7 @@ class TokenGroups:
     @property
     def groups(self) -> tuple[Int64[Tensor, " n"], ...]:
         """The places of the tokens of each group."""
-        order = coding_order(math.prod(self.shape))
+        order = coding_order(math.prod(self.shape), masked_path(self.predict, "coding"))
         ends = (*self.known[1:], len(order))
         return tuple(order[a:b] for a, b in zip(self.known, ends, strict=True))
 
@@ -119,10 +119,15 @@ class TokenGroups:
         return self.predict.path.states - 1
 
 
-def coding_order(length: int) -> Int64[Tensor, " length"]:
-    """The order in which tokens are coded, of items of this `length`."""
-    places = (np.arange(1, length + 1) * _GOLDEN) % 1
-    return torch.from_numpy(np.argsort(places, kind="stable"))
+def coding_order(length: int, path: MaskedPath) -> Int64[Tensor, " length"]:
+    """The order in which tokens are coded.
+
+    Args:
+        length: tokens of an item.
+        path: the forward process.
+    """
+    places = torch.from_numpy((np.arange(1, length + 1) * _GOLDEN) % 1)
+    return path.in_order(places[None])[0].argsort(stable=True)
 
 
 @torch.no_grad()
@@ -169,7 +174,7 @@ def _token_costs(
 
     costs = [0.0]
     for count in counts:
-        masked = mask_of(u, torch.full((len(x0),), float(count), dtype=torch.float64))
+        masked = mask_of(path, u, torch.full((len(x0),), float(count), dtype=torch.float64))
         prediction = predict(torch.where(masked, path.mask, x0), count / length, None)
         costs.append(path.masked_nats(prediction, x0).double().sum().item() / count / len(x0))
     return np.array(costs)

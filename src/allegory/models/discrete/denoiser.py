@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from ...conditions import hidden_like
-from ...process.discrete import MaskedPath, TokenLevel, TokenPath, TokenPrediction
+from ...process.discrete import BlockMaskedPath, MaskedPath, TokenLevel, TokenPath, TokenPrediction
 
 _SHARPEST = 20.0
 """The largest log-SNR that a network sees; it is infinite at t = 0."""
@@ -54,28 +54,55 @@ class TokenDenoiser(nn.Module):
         /,
     ) -> TokenPrediction:
         """Predict the clean tokens from x_t at time t, given the `condition`."""
-        level = self.path.at(t, like=x_t)
-        logits = self._logits(x_t, level, condition)
+        return self._predicted(x_t, self.path.at(t, like=x_t), condition, x_t)
+
+    def _predicted(
+        self, x_t: Tensor, level: TokenLevel, condition: Tensor | None, before: Tensor
+    ) -> TokenPrediction:
+        """The prediction; a path of blocks looks at the blocks of `before` that precede each."""
+        if isinstance(self.path, BlockMaskedPath):
+            logits = self._logits(torch.cat([before, x_t], 1), level, condition)
+        else:
+            logits = self._logits(x_t, level, condition)
+
         evidence = self.path.evidence(x_t, level).to(logits)
         if self.allowed is not None:
             evidence = torch.where(self.allowed, evidence, -torch.inf)
 
         return TokenPrediction((logits + evidence).log_softmax(-1), x_t, level)
 
+    def all_blocks(
+        self,
+        x_t: Int64[Tensor, "b length"],
+        x0: Int64[Tensor, "b length"],
+        condition: Tensor | None = None,
+        /,
+    ) -> TokenPrediction:
+        """The prediction of each block from its noisy tokens and the clean blocks before it.
+
+        For paths of blocks, and for one block.
+
+        Args:
+            x_t: noisy tokens.
+            x0: clean tokens.
+            condition: one row per item, or None.
+        """
+        return self._predicted(x_t, self.path.at(1.0), condition, x0)
+
     def hidden(self, condition: Tensor) -> Tensor:
         """Rows that hide these conditions, as in training."""
         return hidden_like(condition)
 
     def _logits(
-        self, x_t: Int64[Tensor, "b *shape"], level: TokenLevel, condition: Tensor | None
+        self, seen: Int64[Tensor, "b *seen"], level: TokenLevel, condition: Tensor | None
     ) -> Float[Tensor, "b *shape values"]:
-        """The network's output for every token."""
-        rows = x_t if x_t.ndim > 2 else x_t[:, None]
+        """The network's output for every token, from all that it sees."""
+        rows = seen if seen.ndim > 2 else seen[:, None]
         features = self.embedding(rows).movedim(-1, 1).flatten(1, 2)
-        out: Tensor = self.network(features, self._log_snr(x_t, level), condition)
+        out: Tensor = self.network(features, self._log_snr(seen, level), condition)
 
         logits = out.unflatten(1, (self.path.values, rows.shape[1])).movedim(1, -1)
-        each: Tensor = logits if x_t.ndim > 2 else logits.squeeze(1)
+        each: Tensor = logits if seen.ndim > 2 else logits.squeeze(1)
         return each
 
     def _log_snr(self, x_t: Tensor, level: TokenLevel) -> Float[Tensor, " b"]:

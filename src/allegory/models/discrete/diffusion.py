@@ -18,7 +18,7 @@ from ...lookup import check_count, check_type, refuse_number
 from ...numerics.generators import draw_rows, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
-from ...process.discrete import TokenDraw, token_loss
+from ...process.discrete import BlockMaskedPath, TokenDraw, TokenPath, token_loss
 from ...process.noise import item_seeds
 from ...sampling.driver import OnStep
 from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_trajectory
@@ -70,7 +70,7 @@ class DiscreteDiffusion(StepModel):
                 f"{spec.levels} levels; make its path for {spec.levels}"
             )
         self.denoise = denoiser
-        self.sampler = sampler or TokenSampler()
+        self.sampler = sampler or _own_sampler(denoiser.path)
 
     @property
     def unit(self) -> str:
@@ -268,3 +268,10 @@ class DiscreteDiffusion(StepModel):
     def raw(self, x: Int64[Tensor, "b *shape"]) -> Shaped[Tensor, "b *shape"]:
         """Raw items of tokens, on the CPU."""
         return self.spec.decode(self.spec.values[x.cpu()])
+
+
+def _own_sampler(path: TokenPath) -> TokenSampler:
+    """The sampler of a model that was given none: blocks are revealed token after token."""
+    if isinstance(path, BlockMaskedPath):
+        return TokenSampler("first_hitting", path.length, "time")
+    return TokenSampler()

@@ -1,5 +1,6 @@
 """Diffusion of tokens: forward processes over finitely many values, with their kernels."""
 
+from .blocks import BlockMaskedPath, PredictsBlocks
 from .bound_terms import TokenDraw, token_loss, token_prior_cost, token_step_loss
 from .categorical import Categorical, known
 from .exact import TokenTable
@@ -7,8 +8,10 @@ from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction, UniformPat
 from .predict import TokenPredict, masked_path
 
 __all__ = [
+    "BlockMaskedPath",
     "Categorical",
     "MaskedPath",
+    "PredictsBlocks",
     "TokenDraw",
     "TokenLevel",
     "TokenPath",

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from .blocks import BlockMaskedPath, PredictsBlocks, block_loss
 from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction
 from .predict import TokenPredict
 
@@ -58,11 +59,17 @@ def token_loss(
         cross_entropy: the multiple that is added.
     """
     path, time, u = predict.path, draw.time, draw.u
+    if isinstance(predict, PredictsBlocks) and isinstance(path, BlockMaskedPath):
+        return block_loss(predict, x0, time, u, condition)
     if isinstance(path, MaskedPath):
         count = masked_count(time, x0)
-        x_t = torch.where(mask_of(u, count), path.mask, x0)
-        prediction = predict(x_t, path.at((count - 0.5) / x0[0].numel(), x0), condition)
-        return path.masked_nats(prediction, x0).flatten(1).sum(1) * x0[0].numel() / count
+        x_t = torch.where(mask_of(path, u, count), path.mask, x0)
+        level = path.at((count - 0.5) / x0[0].numel(), x0)
+        nats = path.masked_nats(predict(x_t, level, condition), x0)
+
+        moves = torch.as_tensor(level.slope, device=x0.device) != 0
+        moving = (moves & (x_t == path.mask)).flatten(1).sum(1)
+        return torch.where(moves, nats, 0.0).flatten(1).sum(1) * x0[0].numel() / moving
 
     level = path.at(time.clamp(min=_FIRST), x0)
     x_t = path.marginal(x0, level).quantile(u)
@@ -116,13 +123,15 @@ def masked_count(
 
 
 def mask_of(
-    u: Float64[Tensor, "b *shape"], count: Float64[Tensor, " b"]
+    path: MaskedPath, u: Float64[Tensor, "b *shape"], count: Float64[Tensor, " b"]
 ) -> Bool[Tensor, "b *shape"]:
-    """The `count` tokens of each item with the smallest numbers.
+    """The `count` tokens of each item that are masked first, in a random order of the path.
 
     Args:
+        path: the forward process.
         u: uniform numbers, one per token.
         count: how many, one number per item.
     """
-    ranks = u.flatten(1).argsort(1).argsort(1)
+    last_revealed = -path.in_order(-u)
+    ranks = last_revealed.flatten(1).argsort(1).argsort(1)
     return (ranks < count[:, None]).view_as(u)

@@ -284,7 +284,12 @@ class MaskedPath(TokenPath):
         """-alpha'/(1 - alpha) times the sum of -log p(x0 | x_t) over the masked tokens."""
         level = prediction.level
         each = self.masked_nats(prediction, x0).double()
-        return (-level.slope / level.noise * each).flatten(1).sum(1)
+        terms = torch.where(each > 0, -level.slope / level.noise * each, torch.zeros_like(each))
+        return terms.flatten(1).sum(1)
+
+    def in_order(self, u: Float64[Tensor, "b *shape"]) -> Float64[Tensor, "b *shape"]:
+        """Numbers whose rising order is one of revealing the tokens, from uniform ones."""
+        return u
 
     def masked_nats(self, prediction: TokenPrediction, x0: Int64[Tensor, "b *shape"]) -> Tensor:
         """-log p(x0 | x_t) of each masked token, 0 for the others, (b, *shape).
