@@ -23,6 +23,7 @@ from torch import Tensor
 from ..lookup import check_count
 from ..process.bound import Bound
 from ..process.discrete import (
+    BlockMaskedPath,
     MaskedPath,
     TokenDraw,
     TokenLevel,
@@ -116,13 +117,18 @@ def token_step_bound(
 
 
 def token_levels(predict: TokenPredict, steps: int) -> tuple[TokenLevel, ...]:
-    """The Levels at i/T, i = 1..T, of T steps. ValueError for steps below 1.
+    """The Levels at i/T, i = 1..T, of T steps.
 
     Args:
         predict: whose path it is.
         steps: T.
+
+    Raises:
+        ValueError: for steps below 1, and for no multiple of the blocks of tokens.
     """
     check_count("steps", steps, 1, MAX_DRAWS)
+    if isinstance(predict.path, BlockMaskedPath):
+        predict.path.steps_of_a_block(steps)
     return predict.path.levels([i / steps for i in range(1, steps + 1)])
 
 

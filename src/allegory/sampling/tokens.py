@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,14 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from ..lookup import Registry, check_count
-from ..process.discrete import BlockMaskedPath, MaskedPath, TokenLevel, TokenPredict, masked_path
+from ..process.discrete import (
+    BlockMaskedPath,
+    MaskedPath,
+    TokenLevel,
+    TokenPath,
+    TokenPredict,
+    masked_path,
+)
 from ..process.discrete.predict import GuidesTokens
 from ..process.grid import MAX_STEPS
 from ..process.guide import Guide, guide_names, guides_named
@@ -106,6 +113,27 @@ class TokenSampler:
         times[-1] = 0.0
         return times
 
+    def times_on(self, path: TokenPath) -> Float64[Tensor, " n"]:
+        """The times on this path; where tokens have blocks, the spacing is that of each block.
+
+        Raises:
+            ValueError: for steps that are no multiple of the blocks, and given times without the
+                end of a block.
+        """
+        if not isinstance(path, BlockMaskedPath):
+            return self.times
+        each = path.steps_of_a_block(self.steps)
+        if isinstance(self.spacing, str):
+            return path.times(replace(self, steps=each).times)
+
+        ends = torch.arange(path.blocks, dtype=torch.float64) / path.blocks
+        if not bool(torch.isclose(ends[:, None], self.times, rtol=0, atol=1e-9).any(1).all()):
+            raise ValueError(
+                f"spacing: the ends of the {path.blocks} blocks, multiples of 1/{path.blocks}, must"
+                " be among the times; give them, or a name"
+            )
+        return self.times
+
     def guided(self, predict: TokenPredict) -> TokenPredict:
         """The predictor under the guides."""
         for guide in guides_named(self.guide):
@@ -188,8 +216,9 @@ def token_trajectory(
         _check_known(masked_path(guided, "known tokens"), batch.known)
         x = torch.where(batch.known, batch.x, x)
 
-    reveal = _Reveal(guided, x, noise, sampler) if sampler.solver == "first_hitting" else None
-    levels = guided.path.levels(sampler.times)
+    times = sampler.times_on(guided.path)
+    reveal = _Reveal(guided, x, noise, times) if sampler.solver == "first_hitting" else None
+    levels = guided.path.levels(times)
     for done, (t, s) in enumerate(pairwise(levels), start=1):
         u = noise.uniforms().to(x.device)
         prediction = guided(x, t, batch.condition)
@@ -210,7 +239,7 @@ class _Reveal:
         predict: a predictor of masked tokens.
         x: the first state.
         noise: for the order.
-        sampler: its times are the shares that are still masked.
+        times: the shares that are still masked.
     """
 
     def __init__(
@@ -218,15 +247,18 @@ class _Reveal:
         predict: TokenPredict,
         x: Int64[Tensor, "b *shape"],
         noise: Noise,
-        sampler: TokenSampler,
+        times: Float64[Tensor, " n"],
     ) -> None:
-        path = masked_path(predict, f"solver={sampler.solver}")
-        masked = x == path.mask
-        order = torch.where(masked, path.in_order(noise.uniforms().to(x.device)), torch.inf)
+        path = masked_path(predict, "solver=first_hitting")
+        masked, u = x == path.mask, noise.uniforms().to(x.device)
+        if isinstance(path, BlockMaskedPath):  # the known ones are the first
+            order, counted = path.in_order(u * masked), torch.ones_like(masked)
+        else:
+            order, counted = torch.where(masked, u, torch.inf), masked
 
-        self.ranks = order.flatten(1).argsort(1).argsort(1).view_as(x)
-        self.count = masked.flatten(1).sum(1).view(-1, *[1] * (x.ndim - 1))
-        self.times = sampler.times.to(x.device)
+        self.ranks = order.flatten(1).argsort(dim=1, stable=True).argsort(1).view_as(x)
+        self.count = counted.flatten(1).sum(1).view(-1, *[1] * (x.ndim - 1))
+        self.times = times.to(x.device)
 
     def at(self, done: int) -> Bool[Tensor, "b *shape"]:
         """Whether the step of this number, from 1 on, reveals each token."""

@@ -15,6 +15,7 @@ from allegory.models.discrete import DiscreteDiffusion, TokenDenoiser
 from allegory.networks import TransformerConfig
 from allegory.process.discrete import BlockMaskedPath, MaskedPath, TokenDraw, TokenTable, token_loss
 from allegory.recipes.discrete_diffusion import DiscreteDiffusionConfig
+from allegory.sampling.tokens import TokenBatch, TokenSampler
 
 K, L = 3, 4
 SPEC = DataSpec((L,), 0.0, K - 1.0, K)
@@ -127,7 +128,7 @@ def test_samples_have_the_probabilities_of_their_orders(solver: str) -> None:
     model = random_model(1)
     count = 20_000
     log_p = order_log_prob(model.denoise, ITEMS, torch.arange(L).expand(len(ITEMS), -1))
-    sampler = type(model.sampler)(solver, L, "time")
+    sampler = TokenSampler(solver, L, "time")
     x = model.sample(range(count), sampler=sampler, batch=count).long()
 
     found = torch.bincount((x * K ** torch.arange(L).flip(0)).sum(1), minlength=K**L)
@@ -157,6 +158,43 @@ def test_known_tokens_are_the_first_ones() -> None:
     assert torch.equal(x[:, 0].long(), ITEMS[:9, 0])
     with pytest.raises(ValueError, match="give the first ones"):
         model.infill(ITEMS[:9], known.flip(0).expand(9, -1))
+
+
+@pytest.mark.parametrize("solver", ["ancestral", "first_hitting"])
+@pytest.mark.parametrize("known", [0, 1, 3, 4])
+def test_no_step_reveals_a_block_before_the_one_on_its_left(solver: str, known: int) -> None:
+    model = random_model(2, length=6)
+    sampler = TokenSampler(solver, 6, "cosine")
+    assert sampler.times_on(model.denoise.path).tolist()[::2] == [1, 2 / 3, 1 / 3, 0]
+    x = torch.zeros(50, 6, dtype=torch.long)
+    first = (torch.arange(6) < known).expand(50, -1)
+    masked = [
+        (state.x == K).unflatten(1, (3, 2))
+        for state in model.states(TokenBatch(x, range(50), known=first), sampler)
+    ]
+    for done, now in enumerate(masked, 1):
+        complete, begun = ~now[:, :-1].any(-1), ~now[:, 1:].all(-1)
+        given = 2 * torch.arange(1, 3) < known  # known tokens may lie in the block
+        assert (complete | ~begun | given).all()
+        assert not now[:, : done // 2].any()
+    assert not masked[-1].any()
+
+
+def test_steps_are_a_multiple_of_the_blocks() -> None:
+    model = random_model(2)
+    for refused in (
+        lambda: model.bound(ITEMS, steps=3),
+        lambda: model.sample(range(2), sampler=TokenSampler("ancestral", 3)),
+        lambda: model.coding_nodes(ITEMS.double(), 3),
+    ):
+        with pytest.raises(ValueError, match="no multiple of the 2 blocks"):
+            refused()
+    with pytest.raises(ValueError, match="the ends of the 2 blocks"):
+        model.sample(range(2), sampler=TokenSampler("ancestral", 2, (1.0, 0.7, 0.0)))
+    x = model.sample(range(2), sampler=TokenSampler("ancestral", 2, (1.0, 0.5, 0.0)))
+    assert torch.equal(x, model.sample(range(2), sampler=TokenSampler("ancestral", 2, "time")))
+    assert model.coding_nodes(SPEC.encode(ITEMS)) == (0, 1, 2, 3)
+    assert model.coding_nodes(SPEC.encode(ITEMS), 2) == (0, 2)
 
 
 @pytest.mark.parametrize(

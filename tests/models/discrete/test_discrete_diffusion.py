@@ -50,7 +50,7 @@ def small(noise: str = "masked", network: object = None, spec: DataSpec | None =
 @pytest.mark.parametrize("path", PATHS, ids=["masked", "uniform", "blocks"])
 def test_hierarchy_has_the_same_bound_term_by_term(path: TokenPath) -> None:
     table = TokenTable(TABLE, path)
-    levels = token_levels(table, 4)
+    levels = token_levels(table, 6)
     chain = TokenSteps(table, SPEC, levels)
     x = ITEMS[[7]].expand(4000, -1)
     generator = torch.Generator().manual_seed(0)
@@ -60,7 +60,7 @@ def test_hierarchy_has_the_same_bound_term_by_term(path: TokenPath) -> None:
 
     generic = chain.infer(SPEC.encode(x).double(), draw).bound
     own = token_step_bound(table, x, levels)
-    assert len(generic.divergences) == len(own.divergences) == 3
+    assert len(generic.divergences) == len(own.divergences) == 5
     terms = zip(
         (generic.reconstruction, generic.prior, *generic.divergences),
         (own.reconstruction, own.prior, *own.divergences),
@@ -75,7 +75,7 @@ def test_hierarchy_has_the_same_bound_term_by_term(path: TokenPath) -> None:
 def test_weights_have_the_probability_of_the_chain_as_their_mean(path: TokenPath) -> None:
     """E_q[w] = p(x), which sums to 1 over all x."""
     table = TokenTable(TABLE, path)
-    chain = TokenSteps(table, SPEC, token_levels(table, 2))
+    chain = TokenSteps(table, SPEC, token_levels(table, 3))
     x = ITEMS.repeat(500, 1)
     weights = chain.log_weights(x, seeds=range(len(x)))[0].exp().view(500, -1).mean(0)
     assert weights.sum().item() == pytest.approx(1, abs=0.02)

@@ -25,7 +25,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...process.discrete import MaskedPath, TokenPredict, masked_path
+from ...process.discrete import BlockMaskedPath, MaskedPath, TokenPredict, masked_path
 from ...process.discrete.bound_terms import mask_of
 from ...process.noise import Noise, Stream
 from .ans import Floats, Stack
@@ -139,11 +139,15 @@ def group_sizes(
     Args:
         predict: a predictor of masked tokens.
         x0: the items.
-        steps: how many groups; as many as tokens at most.
+        steps: how many groups; as many as tokens at most. Where tokens have blocks, a multiple of
+            these, each of as many groups.
     """
-    length = x0[0].numel()
+    length, path = x0[0].numel(), masked_path(predict, "coding")
     if steps >= length:
         return tuple(range(length))
+    if isinstance(path, BlockMaskedPath):
+        each = torch.linspace(0, path.block, path.steps_of_a_block(steps) + 1).round()[:-1]
+        return tuple((torch.arange(0, length, path.block)[:, None] + each).int().flatten().tolist())
 
     nodes = np.unique(np.linspace(0, length, max(_MOST_NODES, steps + 1)).round().astype(int))
     cost = _token_costs(predict, x0, nodes[1:])

@@ -158,9 +158,13 @@ class DiscreteDiffusion(StepModel):
 
         Args:
             x0: some items, in model space.
-            steps: the number of groups; 100 for None, or the number of tokens if it is less.
+            steps: the number of groups; 100 for None, or the number of tokens if it is less, or if
+                they have blocks.
         """
-        count = min(_CODING_STEPS, self.spec.dims) if steps is None else steps
+        most = self.spec.dims
+        if not isinstance(self.denoise.path, BlockMaskedPath):
+            most = min(_CODING_STEPS, most)
+        count = most if steps is None else steps
         check_count("steps", count, 1, self.spec.dims)
         index = token_index(x0, self.spec.values.to(x0))
         with evaluating(self):

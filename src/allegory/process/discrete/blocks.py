@@ -80,6 +80,30 @@ class BlockMaskedPath(MaskedPath):
         slope = torch.where((clock > 0) & (clock <= 1), -float(self.blocks), 0.0)
         return TokenLevel(self, level.t, 1 - noise, noise, slope.double())
 
+    def steps_of_a_block(self, steps: int) -> int:
+        """How many of `steps` steps each block has.
+
+        Raises:
+            ValueError: where they are no multiple of the blocks; a step over the end of a block
+                would reveal tokens whose block before is not complete, which no network has seen.
+        """
+        if steps % self.blocks:
+            raise ValueError(
+                f"steps={steps}: is no multiple of the {self.blocks} blocks of a sequence; give "
+                f"{self.blocks * max(1, round(steps / self.blocks))}"
+            )
+        return steps // self.blocks
+
+    def times(self, within: Float64[Tensor, " n"]) -> Float64[Tensor, " times"]:
+        """The times of all steps, from 1 to 0.
+
+        Args:
+            within: those of a block on its own clock, from 1 to 0.
+        """
+        begins = torch.arange(self.blocks - 1, -1, -1, dtype=torch.float64)[:, None]
+        inner = (begins + within[:-1]) / self.blocks
+        return torch.cat([inner.flatten(), torch.zeros(1, dtype=torch.float64)])
+
     def in_order(self, u: Float64[Tensor, "b length"]) -> Float64[Tensor, "b length"]:
         """Numbers whose rising order is one of revealing: blocks first, then by u in [0, 1)."""
         return u + self.index.to(u)
