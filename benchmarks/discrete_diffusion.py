@@ -13,9 +13,9 @@
 
 `mnist`: nats of 2,000 test images of binarized MNIST, 64 draws.
 
-`text`: bits per character of the test windows of a masked model (64 draws), and of an
-autoregressive transformer of the same size and budget; the file of 200 windows beside the bound and
-beside gzip, bzip2 and xz of the same text.
+`text`: bits per character of the test windows of the recipes `text` (32 draws) and `text_blocks`
+(16), and of an autoregressive transformer of the same size and budget; files of 200 windows beside
+the bound and beside gzip, bzip2 and xz of the same text. `--rows` computes some of them.
 
 Each row is saved at once, and a run computes those that are missing. One core, one thread.
 """
@@ -27,6 +27,7 @@ import json
 import lzma
 import math
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,8 @@ class Autoregressive(nn.Module):
         super().__init__()
         self.spec, values = spec, spec.levels or 0
         self.embedding = nn.Embedding(values + 1, features)
-        self.stem = nn.Linear(features, config.width)
+        self.before = config.kernel - 1
+        self.stem = nn.Conv1d(features, config.width, config.kernel)
         self.places = nn.Parameter(0.02 * torch.randn(spec.dims, config.width))
         width, heads = config.width, config.heads
         turns = rotations((spec.dims,), width // heads // 2)
@@ -83,7 +85,8 @@ class Autoregressive(nn.Module):
         """log p(x) in nats per item."""
         tokens = self.spec.index(x)
         start = torch.full_like(tokens[:, :1], self.spec.levels or 0)
-        h = self.stem(self.embedding(torch.cat([start, tokens[:, :-1]], 1))) + self.places
+        features = self.embedding(torch.cat([start, tokens[:, :-1]], 1)).mT
+        h = self.stem(nn.functional.pad(features, (self.before, 0))).mT + self.places
         embedding = nn.functional.silu(self.level).expand(len(x), -1)
         for block in self.blocks:
             h = block(h, embedding)
@@ -173,12 +176,11 @@ def mnist(runs: Runs, data: str) -> None:
     ROWS.fill(section, "mnist_masked", partial(runs.row, "mnist_masked", data, 2000))
 
 
-def text(runs: Runs, data: str) -> None:
+def text(runs: Runs, data: str, rows: Sequence[str] | None) -> None:
     """Fill the rows of a text."""
     section = f"text {Path(data).name}, {runs.minutes:g} minutes of one core each"
-    ROWS.fill(section, "masked diffusion", partial(_masked_row, runs, data))
-    ROWS.fill(section, "autoregressive", partial(_autoregressive_row, runs, data))
-    ROWS.fill(section, f"file of {CODED} windows", partial(_file_row, runs, data))
+    for name in rows or _TEXT_ROWS:
+        ROWS.fill(section, name, partial(_TEXT_ROWS[name], runs, data))
 
 
 def _of_text(dataset: Dataset, log_prob: Tensor, model: nn.Module) -> Row:
@@ -194,11 +196,17 @@ def _of_text(dataset: Dataset, log_prob: Tensor, model: nn.Module) -> Row:
     }
 
 
-def _masked_row(runs: Runs, data: str) -> Row:
-    folder = RunFolder.open(runs.trained("text", data))
+def _bound_row(recipe: str, draws: int, runs: Runs, data: str) -> Row:
+    folder = RunFolder.open(runs.trained(recipe, data))
     model, dataset = folder.model(), folder.dataset(None)
-    parts = [model.bound(x, draws=64).total for x in dataset.test.x.split(100)]
-    return _of_text(dataset, torch.cat(parts).double(), model)
+    parts = [model.bound(x, draws=draws).total for x in dataset.test.x.split(100)]
+    return _of_text(dataset, torch.cat(parts).double(), model) | {"steps": _steps(folder)}
+
+
+def _steps(folder: RunFolder) -> int:
+    """How many steps a run was trained."""
+    lines = (folder.path / "metrics.jsonl").read_text().splitlines()
+    return max(json.loads(line)["step"] for line in lines)
 
 
 def _autoregressive_row(runs: Runs, data: str) -> Row:
@@ -207,15 +215,15 @@ def _autoregressive_row(runs: Runs, data: str) -> Row:
     torch.manual_seed(0)
     model = Autoregressive(dataset.spec, run.model.network, run.model.features)
     training = replace(run.training, minutes=runs.minutes, steps=None)
-    al.train(model, dataset, config=training)
+    result = al.train(model, dataset, config=training)
     with torch.no_grad():
         parts = [model.log_prob(x) for x in dataset.test.x.split(100)]
-    return _of_text(dataset, torch.cat(parts).double(), model)
+    return _of_text(dataset, torch.cat(parts).double(), model) | {"steps": result.step}
 
 
-def _file_row(runs: Runs, data: str) -> Row:
+def _file_row(recipe: str, runs: Runs, data: str) -> Row:
     """The file of some test windows, and what general compressors make of their text."""
-    folder = RunFolder.open(runs.trained("text", data))
+    folder = RunFolder.open(runs.trained(recipe, data))
     model, dataset = folder.model(), folder.dataset(None)
     some = dataset.test.x[:CODED]
     found = compress(folder, some, CodingConfig(steps=dataset.spec.dims))
@@ -235,6 +243,15 @@ def _file_row(runs: Runs, data: str) -> Row:
     } | {name: 8 * len(by(raw)) / len(raw) for name, by in others.items()}
 
 
+_TEXT_ROWS: dict[str, Callable[[Runs, str], Row]] = {
+    "masked diffusion": partial(_bound_row, "text", 32),
+    "blocks of 4": partial(_bound_row, "text_blocks", 16),
+    "autoregressive": _autoregressive_row,
+    f"masked, file of {CODED} windows": partial(_file_row, "text"),
+    f"blocks of 4, file of {CODED} windows": partial(_file_row, "text_blocks"),
+}
+
+
 def main() -> None:
     """Measure what is missing, or print."""
     parser = argparse.ArgumentParser(
@@ -244,6 +261,7 @@ def main() -> None:
     parser.add_argument("--data", help="where the images are, or the text")
     parser.add_argument("--place", type=Path, help="a folder for the runs; a new one if not given")
     parser.add_argument("--minutes", type=float, help="of training; the recipe's if not given")
+    parser.add_argument("--rows", nargs="*", choices=_TEXT_ROWS, help="of the text; all of them")
     parser.add_argument("--table", action="store_true", help="print the results in Markdown")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -256,7 +274,10 @@ def main() -> None:
     if arguments.part in ("mnist", "text"):
         if arguments.data is None or arguments.minutes is None:
             parser.error("give --data and --minutes")
-        {"mnist": mnist, "text": text}[arguments.part](runs, arguments.data)
+        if arguments.part == "mnist":
+            mnist(runs, arguments.data)
+        else:
+            text(runs, arguments.data, arguments.rows)
     else:
         {"heartbeat": heartbeat, "digits": digits}[arguments.part](runs)
 

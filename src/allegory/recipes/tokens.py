@@ -77,7 +77,7 @@ def heartbeat(data: str = "heartbeat") -> Run:
 
 @recipe
 def text(data: str) -> Run:
-    """A masked diffusion model of text, in twenty minutes on two cores.
+    """A masked diffusion model of text, in twenty minutes on two cores; fills in any gaps.
 
     A transformer over windows of 256 tokens, or other items. The tokens of a .txt file are its
     characters, unless ?unit= says others.
@@ -86,12 +86,39 @@ def text(data: str) -> Run:
         data: a .txt file, such as book.txt?unit=bytes, or other sequences of tokens or categories:
             text:table.csv?text=COLUMN, a table of categories, an array (n, length) with ?levels=.
     """
+    return _of_text("text", data, block=None)
+
+
+@recipe
+def text_blocks(data: str) -> Run:
+    """Text in blocks of 4 tokens, from left to right (Arriola et al. 2025), as long as `text`.
+
+    Each block is a masked diffusion model given the clean text before it. It needs fewer bits than
+    `text`, and fills in what follows a known beginning alone.
+
+    Args:
+        data: as for `text`; the length of an item must be a multiple of 4.
+    """
+    return _of_text("text_blocks", data, block=4)
+
+
+def _of_text(name: str, data: str, block: int | None) -> Run:
+    """A run on text, as characters unless the source says what its tokens are."""
     is_open = data.partition("?")[0].lower().endswith(".txt") and "unit=" not in data
     return Run(
-        recipe="text",
+        recipe=name,
         source=with_option(data, "unit", "characters") if is_open else data,
         model=DiscreteDiffusionConfig(
-            network=TransformerConfig(width=128, depth=4, heads=4), features=64
+            network=TransformerConfig(width=128, depth=4, heads=4, kernel=7),
+            features=64,
+            block=block,
         ),
-        training=TrainingConfig(minutes=20.0, batch_size=32, learning_rate=2e-3, ema=0.999),
+        training=TrainingConfig(
+            minutes=20.0,
+            batch_size=8,
+            optimizer="muon",
+            learning_rate=3e-3,
+            ema=0.999,
+            precision="auto",
+        ),
     )
