@@ -35,6 +35,7 @@ from ..models.base import (
     evaluating,
     has_bound,
 )
+from ..models.conditional import WEIGHT_STEPS, StepModel
 from ..process.bound import Estimate, bits_per_dim, estimate
 from ..progress import OnProgress
 from ..sampling.driver import OnStep
@@ -43,8 +44,6 @@ from .likelihood import BATCH, bounds
 
 STEPS = (10, 100, 1000)
 """Numbers of steps whose bounds are computed, for a model in continuous time."""
-WEIGHT_STEPS = 100
-"""Steps of the chain whose importance weights are drawn, for a model in continuous time."""
 _EXACT_TRACE_DIMS = 8
 """Numbers per item up to which the flow's divergence is exact; beyond, it is one Rademacher probe.
 """
@@ -151,7 +150,7 @@ def _elbos(
     if not has_bound(model):
         return
     in_steps = isinstance(model, HasStepBound)
-    for T in steps if in_steps else ():
+    for T in dict.fromkeys(_whole(model, T) for T in steps) if in_steps else ():
         name, draws = f"VLB, T = {T}", min(config.draws, T)
         chosen = BoundConfig(config.seed, draws, T)
         bound = bounds(model, items, chosen, on_step=stage(on_progress, name))
@@ -204,14 +203,19 @@ def _weighted(
     k = importance_weights(model, config)
     if k == 0 or not isinstance(model, HasLogWeights):
         return
-    in_steps = isinstance(model, HasStepBound)
-    name = f"IWAE, k = {k}" + (f", T = {WEIGHT_STEPS}" if in_steps else "")
+    T = _whole(model, WEIGHT_STEPS) if isinstance(model, HasStepBound) else None
+    name = f"IWAE, k = {k}" + (f", T = {T}" if T else "")
 
     def log_prob(x: Tensor, seeds: range) -> Tensor:
         return iwae_bound(model, x, k, seeds=seeds)
 
     nats = -_in_batches(model, items, config.seed, log_prob, stage(on_progress, name))
-    yield _Named(name, nats, k * (WEIGHT_STEPS if in_steps else 1))
+    yield _Named(name, nats, k * (T or 1))
+
+
+def _whole(model: Model, steps: int) -> int:
+    """The number of steps that the model can have which is the nearest to this one."""
+    return model.whole_steps(steps) if isinstance(model, StepModel) else steps
 
 
 def _in_batches(

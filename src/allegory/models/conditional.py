@@ -68,12 +68,20 @@ class ConditionalModel(nn.Module):
         return hide_some(rows, drawn < self.condition_dropout)
 
 
+WEIGHT_STEPS = 100
+"""Steps of the chain whose importance weights are drawn, for a model in continuous time."""
+
+
 class StepModel(ConditionalModel, ABC):
     """A model in continuous time, which is a hierarchy of latents for any number of steps."""
 
     @abstractmethod
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> HasLogWeights:
         """The model with `steps` steps; with a `condition`, of batches of its length."""
+
+    def whole_steps(self, steps: int) -> int:
+        """The number of steps that the model can have which is the nearest to this one."""
+        return steps
 
     def log_weights(
         self,
@@ -82,7 +90,7 @@ class StepModel(ConditionalModel, ABC):
         *,
         seeds: Sequence[int] | None = None,
         draws: int = 1,
-        steps: int = 100,
+        steps: int | None = None,
     ) -> Float[Tensor, "draws b"]:
         """log p(x, z) - log q(z | x) in nats, of the model with a finite number of steps.
 
@@ -91,10 +99,12 @@ class StepModel(ConditionalModel, ABC):
             condition: one row per item, or None.
             seeds: one integer per item; 0, 1, 2, ... for None.
             draws: draws of the latents per item.
-            steps: the number of steps; each draw takes so many evaluations of the denoiser.
+            steps: the number of steps; each draw takes so many evaluations of the denoiser. None
+                for 100, or the nearest number that the model can have.
         """
+        chain = self.as_hierarchy(steps or self.whole_steps(WEIGHT_STEPS), condition)
         with evaluating(self):
-            return self.as_hierarchy(steps, condition).log_weights(x, seeds=seeds, draws=draws)
+            return chain.log_weights(x, seeds=seeds, draws=draws)
 
 
 def steps_of_all(on_step: OnStep | None, batch: int, batches: int) -> OnStep | None:

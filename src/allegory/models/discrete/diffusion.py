@@ -131,6 +131,11 @@ class DiscreteDiffusion(StepModel):
             levels = token_levels(self.denoise, steps)
             return token_step_bound(self.denoise, x0, levels, seeds=seeds, condition=rows)
 
+    def whole_steps(self, steps: int) -> int:
+        """The nearest number of steps; where tokens have blocks, a multiple of these."""
+        path = self.denoise.path
+        return path.nearest_steps(steps) if isinstance(path, BlockMaskedPath) else steps
+
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> TokenSteps:
         """The model with `steps` steps of equal length as a hierarchy of latents.
 

@@ -90,9 +90,13 @@ class BlockMaskedPath(MaskedPath):
         if steps % self.blocks:
             raise ValueError(
                 f"steps={steps}: is no multiple of the {self.blocks} blocks of a sequence; give "
-                f"{self.blocks * max(1, round(steps / self.blocks))}"
+                f"{self.nearest_steps(steps)}"
             )
         return steps // self.blocks
+
+    def nearest_steps(self, steps: int) -> int:
+        """The multiple of the blocks that is the nearest to a number of steps."""
+        return self.blocks * max(1, round(steps / self.blocks))
 
     def times(self, within: Float64[Tensor, " n"]) -> Float64[Tensor, " times"]:
         """The times of all steps, from 1 to 0.
