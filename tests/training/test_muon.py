@@ -9,6 +9,7 @@ import torch
 from tests.training.toy import Batch
 from torch import Tensor, nn
 
+from allegory.networks import TransformerConfig
 from allegory.training import TrainingConfig
 from allegory.training.counters import Counters
 from allegory.training.distributed import Processes
@@ -18,6 +19,7 @@ from allegory.training.muon import (
     POLAR_ITERATIONS,
     STEP_RMS,
     Muon,
+    hidden_matrices,
     polar,
 )
 from allegory.training.optimization import Learner
@@ -106,6 +108,26 @@ def test_the_rest_is_adamw() -> None:
             optimizer.step()
     for own, other in zip(mine.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(own, other)
+
+
+def test_matrices_of_transformer_blocks_are_hidden_and_no_others() -> None:
+    """Their steps are those of a kernel with one place."""
+    network = TransformerConfig(width=8, depth=2, heads=2, kernel=3).build((3, 4))
+    names = {name: p for name, p in network.named_parameters()}
+    hidden = {id(p) for p in hidden_matrices(network)}
+    found = sorted(name for name, p in names.items() if id(p) in hidden)
+    each = ("attention.out.weight", "attention.qkv.weight", "layers.0.weight", "layers.2.weight")
+    assert found == [f"blocks.{i}.{name}" for i in range(2) for name in each]
+
+    matrix = nn.Parameter(torch.randn(4, 3))
+    kernel = nn.Parameter(matrix.detach().clone()[..., None])
+    choice = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.5, "fused": True}
+    for parameter, matrices in ((matrix, [matrix]), (kernel, [])):
+        optimizer = Muon([parameter], **choice, matrices=matrices)
+        parameter.grad = torch.linspace(-1, 2, 12).view_as(parameter)
+        optimizer.step()
+        assert set(optimizer.moments(parameter)) == {"momentum"}
+    assert torch.equal(matrix, kernel[..., 0])
 
 
 def test_a_parameter_without_gradient_stays() -> None:

@@ -88,6 +88,11 @@ class TransformerBlock(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
+    def hidden_matrices(self) -> list[Tensor]:
+        """The matrices between hidden features, for optimizers that treat them apart."""
+        layers = (self.attention.qkv, self.attention.out, *self.layers)
+        return [layer.weight for layer in layers if isinstance(layer, nn.Linear)]
+
     def forward(
         self, h: Float[Tensor, "b *others n c"], embedding: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b *others n c"]:

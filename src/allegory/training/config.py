@@ -28,7 +28,8 @@ class TrainingConfig:
         minutes: budget in minutes, of this and all resumed sessions; None: no limit. Of both, the
             one that is spent first ends the run.
         batch_size: items per batch, over all processes.
-        optimizer: "adamw", or "muon" (Muon for kernels of convolutions, AdamW for the rest).
+        optimizer: "adamw", or "muon" (Muon for kernels of convolutions and for the matrices of
+            transformer blocks, AdamW for the rest).
         learning_rate: the largest, after the warm-up.
         weight_decay: of AdamW.
         betas: decays of the first and second moments.

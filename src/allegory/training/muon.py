@@ -61,11 +61,17 @@ def polar(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"
     return factor
 
 
+def hidden_matrices(model: nn.Module) -> list[Tensor]:
+    """The matrices between hidden features of a model, of modules with `hidden_matrices()`."""
+    found = [getattr(module, "hidden_matrices", None) for module in model.modules()]
+    return [matrix for each in found if each is not None for matrix in each()]
+
+
 class Muon(torch.optim.Optimizer):
-    """Muon for kernels of convolutions (three axes and more), AdamW for all other parameters.
+    """Muon for kernels of convolutions (three axes and more) and hidden matrices, AdamW elsewhere.
 
     Vectors have no singular values, and embedding tables, first and last layers do better with
-    AdamW; for a network of linear layers alone this is AdamW.
+    AdamW.
 
     Args:
         parameters: the parameters to optimize.
@@ -73,6 +79,7 @@ class Muon(torch.optim.Optimizer):
         betas: decays of AdamW's first and second moments.
         weight_decay: decoupled weight decay of both methods, relative to `lr`.
         fused: whether AdamW runs as torch's fused kernel.
+        matrices: those of the parameters with two axes that are trained by Muon.
     """
 
     def __init__(
@@ -82,14 +89,16 @@ class Muon(torch.optim.Optimizer):
         betas: tuple[float, float],
         weight_decay: float,
         fused: bool,
+        matrices: Iterable[Tensor] = (),
     ) -> None:
+        self.matrices = {id(matrix) for matrix in matrices}
         super().__init__(
             parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": fused}
         )
 
     def moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """The moments of a `parameter` before its first step."""
-        if parameter.ndim > 2:
+        if self._is_orthogonal(parameter):
             return {"momentum": torch.zeros_like(parameter)}
         return adam_moments(parameter)
 
@@ -99,10 +108,13 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
             for parameter in trained:
-                if parameter.ndim > 2:
+                if self._is_orthogonal(parameter):
                     self._orthogonal_step(parameter, group)
 
-            self._adam_step([p for p in trained if p.ndim <= 2], group)
+            self._adam_step([p for p in trained if not self._is_orthogonal(p)], group)
+
+    def _is_orthogonal(self, parameter: nn.Parameter) -> bool:
+        return parameter.ndim > 2 or id(parameter) in self.matrices
 
     def _orthogonal_step(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
         gradient = parameter.grad
