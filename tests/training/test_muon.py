@@ -80,7 +80,7 @@ def test_no_gradient_is_no_step() -> None:
 def test_kernels_follow_the_formula() -> None:
     """Momentum, look ahead, decay and the size of a step, over three gradients."""
     kernel = nn.Parameter(torch.randn(4, 3, 2, 2))
-    optimizer = Muon([kernel], lr=0.1, betas=(0.9, 0.99), weight_decay=0.5, fused=True)
+    optimizer = Muon([kernel], lr=0.1, betas=(0.9, 0.99), weight_decay=0.5)
     w, m = kernel.detach().clone(), torch.zeros(4, 3, 2, 2)
     for _ in range(3):
         kernel.grad = torch.randn_like(kernel)
@@ -98,8 +98,11 @@ def test_the_rest_is_adamw() -> None:
     """Bit for bit the optimizer of torch, vectors and matrices alike."""
     mine, theirs = (nn.Linear(3, 5), nn.Linear(3, 5))
     theirs.load_state_dict(mine.state_dict())
-    choice = {"lr": 0.03, "betas": (0.8, 0.95), "weight_decay": 0.1, "fused": True}
-    optimizers = Muon(mine.parameters(), **choice), torch.optim.AdamW(theirs.parameters(), **choice)
+    choice = {"lr": 0.03, "betas": (0.8, 0.95), "weight_decay": 0.1}
+    optimizers = (
+        Muon(mine.parameters(), **choice),
+        torch.optim.AdamW(theirs.parameters(), **choice, fused=True),
+    )
     for _ in range(3):
         x = torch.randn(7, 3)
         for layer, optimizer in zip((mine, theirs), optimizers, strict=True):
@@ -121,7 +124,7 @@ def test_matrices_of_transformer_blocks_are_hidden_and_no_others() -> None:
 
     matrix = nn.Parameter(torch.randn(4, 3))
     kernel = nn.Parameter(matrix.detach().clone()[..., None])
-    choice = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.5, "fused": True}
+    choice = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.5}
     for parameter, matrices in ((matrix, [matrix]), (kernel, [])):
         optimizer = Muon([parameter], **choice, matrices=matrices)
         parameter.grad = torch.linspace(-1, 2, 12).view_as(parameter)
@@ -132,7 +135,7 @@ def test_matrices_of_transformer_blocks_are_hidden_and_no_others() -> None:
 
 def test_a_parameter_without_gradient_stays() -> None:
     kernel, vector = nn.Parameter(torch.ones(2, 2, 1)), nn.Parameter(torch.ones(2))
-    Muon([kernel, vector], lr=0.1, betas=(0.9, 0.99), weight_decay=0.5, fused=True).step()
+    Muon([kernel, vector], lr=0.1, betas=(0.9, 0.99), weight_decay=0.5).step()
     assert bool((kernel == 1).all()) and bool((vector == 1).all())
 
 

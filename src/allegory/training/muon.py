@@ -39,6 +39,8 @@ MOMENTUM_DECAY = 0.95
 """Of the momentum per step."""
 STEP_RMS = 0.2
 """Root mean square of a step at learning rate 1 (Liu et al. 2025, eq. 4)."""
+FUSED_DEVICES = ("cpu", "cuda", "mps")
+"""Where torch has AdamW as one fused kernel."""
 _ADAM_EPS = 1e-8
 """AdamW's addend to the root of the second moment."""
 
@@ -78,7 +80,6 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate of both methods.
         betas: decays of AdamW's first and second moments.
         weight_decay: decoupled weight decay of both methods, relative to `lr`.
-        fused: whether AdamW runs as torch's fused kernel.
         matrices: those of the parameters with two axes that are trained by Muon.
     """
 
@@ -88,13 +89,10 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         betas: tuple[float, float],
         weight_decay: float,
-        fused: bool,
         matrices: Iterable[Tensor] = (),
     ) -> None:
         self.matrices = {id(matrix) for matrix in matrices}
-        super().__init__(
-            parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": fused}
-        )
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     def moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """The moments of a `parameter` before its first step."""
@@ -143,7 +141,7 @@ class Muon(torch.optim.Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            fused=group["fused"],
+            fused=parameters[0].device.type in FUSED_DEVICES,
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],

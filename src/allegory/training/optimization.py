@@ -20,7 +20,7 @@ from .distributed import Processes
 from .ema import EMA
 from .errors import TrainingError
 from .moments import check_moments, new_moments
-from .muon import Muon, hidden_matrices
+from .muon import FUSED_DEVICES, Muon, hidden_matrices
 from .rng_state import Generators
 from .weights import fill, item_metadata, not_finite
 
@@ -95,10 +95,9 @@ def _optimizer(
         "lr": config.learning_rate,
         "betas": config.betas,
         "weight_decay": config.weight_decay,
-        "fused": device.type in ("cpu", "cuda", "mps"),
     }
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, **choices)
+        return torch.optim.AdamW(parameters, **choices, fused=device.type in FUSED_DEVICES)
     return Muon(parameters, **choices, matrices=hidden_matrices(model))
 
 
