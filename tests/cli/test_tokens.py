@@ -241,7 +241,6 @@ def test_text_of_another_vocabulary_is_coded_by_that_of_the_run(runs, tmp_path, 
     [
         (("--scaling", "ve"), "tokens have no scaling; leave it out"),
         (("--solver", "dpmpp2m"), "choose from ancestral, first_hitting"),
-        (("--solver", "tuned"), "choose from ancestral, first_hitting"),
         (("--spacing", "karras"), "choose from cosine, time"),
         (("--guide", "clamp"), "give cfg:W for tokens"),
         (("--steps", "0"), "give a whole number, 1 to"),
@@ -255,7 +254,6 @@ def test_options_that_are_not_for_tokens(runs, fails, command, words, reason):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("tune",), "choose --solver, --steps and --spacing of `allegory sample`"),
         (("calibrate",), "e.g. of the recipe digits"),
         (("distill",), "give `allegory sample` fewer --steps"),
     ],
@@ -263,6 +261,33 @@ def test_options_that_are_not_for_tokens(runs, fails, command, words, reason):
 def test_commands_that_need_gaussian_noise(runs, fails, words, reason):
     line = fails(*words, runs / "digits")
     assert "a diffusion model of tokens" in line and reason in line
+
+
+def test_tuned_times_are_used_until_the_weights_change(runs, tmp_path, capsys, fails):
+    folder = tmp_path / "run"
+    shutil.copytree(runs / "text", folder)
+    assert "make it with `allegory tune" in fails("sample", folder, "--solver", "tuned")
+    found = run(capsys, "tune", folder, "--steps", "4", "--items", "20")
+    assert 0 < found["tuned"] <= found["nats per item, cosine"] + 1e-9
+
+    content = json.loads((folder / "tuned" / "steps-4.json").read_text())
+    assert len(content["times"]) == 5 and content["times"][0] == 1 and content["times"][-1] == 0
+    sampled = run(capsys, "sample", folder, "--steps", "4", "--count", "2")
+    assert sampled["solver"] == "first_hitting" and sampled["spacing"] == "given times"
+    plain = run(capsys, "sample", folder, "--steps", "4", "--count", "2", "--spacing", "time")
+    assert plain["spacing"] == "time"
+
+    (folder / "tuned" / "steps-4.json").write_text(json.dumps(content | {"times": [1, 2, 0]}))
+    assert "damaged" in fails("sample", folder, "--steps", "4")
+    changed = json.dumps(content | {"weights": "0"})
+    (folder / "tuned" / "steps-4.json").write_text(changed)
+    assert run(capsys, "sample", folder, "--steps", "4", "--count", "2")["spacing"] == "cosine"
+
+
+def test_what_cannot_be_tuned(runs, fails):
+    assert "give 1 to 15" in fails("tune", runs / "text", "--steps", "16")
+    assert "without a guide" in fails("tune", runs / "text", "--guide", "cfg:2")
+    assert "--model.noise masked" in fails("tune", runs / "beat")
 
 
 def test_what_needs_masked_tokens(runs, tmp_path, fails):

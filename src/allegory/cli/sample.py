@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
@@ -17,7 +17,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..models.base import HasTrajectory
+    from ..models.base import HasTokens, HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import Sampler
     from ..sampling.tokens import TokenSampler
@@ -109,7 +109,7 @@ class Sample(SamplerOptions, RunOptions):
 
         guide = self.guide_text()
         if isinstance(model, HasTokens):
-            return self.token_sampler(model, guide)
+            return self._of_tokens(folder, model, guide)
         if isinstance(model, HasJumps):
             return self.sampler_of(model, guide)
         if isinstance(model, HasTrajectory):
@@ -117,6 +117,27 @@ class Sample(SamplerOptions, RunOptions):
 
         self.refuse()
         return None
+
+    def _of_tokens(self, folder: RunFolder, model: HasTokens, guide: str | None) -> TokenSampler:
+        """The sampler of a model of tokens; without a solver, one tuned for the steps if there is
+        one.
+        """
+        from ..recipes.tuned_files import load_tuned_tokens
+
+        plain = replace(self, solver=None).token_sampler(model, guide)
+        is_open = self.solver is None and self.spacing is None
+        if not is_open and self.solver != "tuned":
+            return self.token_sampler(model, guide)
+
+        tuned = load_tuned_tokens(folder, plain.steps)
+        if tuned is not None:
+            return replace(tuned.sampler, guide=guide)
+        if self.solver == "tuned":
+            raise ValueError(
+                f"--solver tuned: none for {plain.steps} steps with these weights; make it with "
+                f"`allegory tune {folder.path} --steps {plain.steps}`"
+            )
+        return plain
 
     def _solver_of(self, folder: RunFolder, model: HasTrajectory, guide: str | None) -> Sampler:
         """The sampler of a diffusion model; without a solver, one tuned for the steps if there is

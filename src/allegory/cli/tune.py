@@ -10,7 +10,7 @@ from tyro.conf import UseAppendAction, arg
 from .options import RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
-    from ..models.base import HasTrajectory
+    from ..models.base import HasTokens, HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import TunedSampler, TuningConfig
 
@@ -23,7 +23,8 @@ class Tune(RunOptions):
     """Optimise the times and the multistep weights of a sampler for a number of steps.
 
     The reference is the run's own sampler with 100 steps; about a minute. The result is kept as
-    RUN/tuned/steps-N.json, and `allegory sample RUN --steps N` uses it from then on.
+    RUN/tuned/steps-N.json, and `allegory sample RUN --steps N` uses it from then on. Of a diffusion
+    model of tokens it is how many tokens each step reveals, from --items of the validation items.
     """
 
     steps: int = 8
@@ -46,7 +47,7 @@ class Tune(RunOptions):
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
         from ..lookup import check_count
-        from ..models.base import HasTrajectory, refuse_jumps, refuse_tokens
+        from ..models.base import HasTokens, HasTrajectory, refuse_jumps
         from ..recipes.tuned_files import save_tuned
         from ..sampling import TuningConfig
         from . import tables
@@ -57,7 +58,9 @@ class Tune(RunOptions):
         first = _FIRST_SEED + self.seed
         config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
         folder, model = self.open()
-        refuse_tokens(model, "tune", "choose --solver, --steps and --spacing of `allegory sample`")
+        if isinstance(model, HasTokens):
+            self._tune_tokens(folder, model)
+            return
         if not isinstance(model, HasTrajectory):
             raise ValueError(
                 f"RUN {self.folder!r}: no diffusion model, it has no steps; nothing to tune"
@@ -71,6 +74,30 @@ class Tune(RunOptions):
             "steps": self.steps,
             "median error before": tuned.before,
             "after": tuned.after,
+            "file": str(file),
+        }
+        tables.show(self.json, figures)
+        tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
+
+    def _tune_tokens(self, folder: RunFolder, model: HasTokens) -> None:
+        """Choose the times of a model of tokens, write them and print their cost."""
+        from ..recipes.tuned_files import save_tuned_tokens
+        from . import tables
+
+        if self.guide:
+            raise ValueError(
+                f"--guide {' '.join(self.guide)}: times of tokens are chosen without a guide; leave"
+                " it out, and give it to `allegory sample`"
+            )
+        dataset = folder.dataset(None)
+        x = (dataset.validation or dataset.train).x[: self.items]
+        tuned = model.tuned(x, self.steps)
+        file = save_tuned_tokens(folder, tuned)
+
+        figures = {
+            "steps": self.steps,
+            "nats per item, cosine": tuned.before,
+            "tuned": tuned.after,
             "file": str(file),
         }
         tables.show(self.json, figures)

@@ -315,6 +315,22 @@ class HasJumps(HasTrajectory, Protocol):
         ...
 
 
+class TunedTimes(Protocol):
+    """Times of a few steps that were chosen for a model of tokens."""
+
+    before: float
+    after: float
+
+    @property
+    def sampler(self) -> TokenSampler:
+        """The sampler with these times."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        ...
+
+
 @runtime_checkable
 class HasTokens(Model, Protocol):
     """A diffusion model of tokens."""
@@ -334,6 +350,10 @@ class HasTokens(Model, Protocol):
             sampler: how they are sampled; None for the model's own.
             on_step: called as on_step(done, total).
         """
+        ...
+
+    def tuned(self, x: Tensor, steps: int) -> TunedTimes:
+        """The times of `steps` steps that are best on the raw items `x`."""
         ...
 
     def infill(

@@ -6,13 +6,19 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..files import make_folder, open_regular, write_whole
+from ..models.base import TunedTimes
+from ..models.discrete.tuned import TunedTokens
 from ..plain_json import read_json
 from ..process.path import Path as Process
 from ..sampling import TunedSampler
 from .run_folder import RunFolder
+
+Tuned = TypeVar("Tuned")
 
 
 def tuned_file(folder: RunFolder, steps: int, guide: str | None = None) -> Path:
@@ -38,11 +44,12 @@ def save_tuned(folder: RunFolder, tuned: TunedSampler, guide: str | None = None)
     Returns:
         The file.
     """
-    file = tuned_file(folder, tuned.grid.steps, guide)
-    content = {"weights": _fingerprint(folder)} | tuned.to_dict()
-    make_folder(file.parent)
-    write_whole(file, json.dumps(content, indent=1) + "\n")
-    return file
+    return _save(folder, tuned_file(folder, tuned.grid.steps, guide), tuned.to_dict())
+
+
+def save_tuned_tokens(folder: RunFolder, tuned: TunedTimes) -> Path:
+    """Write the tuned times of a model of tokens, as `save_tuned` does."""
+    return _save(folder, tuned_file(folder, tuned.sampler.steps), tuned.to_dict())
 
 
 def load_tuned(
@@ -62,7 +69,35 @@ def load_tuned(
     Raises:
         ValueError: for a damaged file.
     """
-    file = tuned_file(folder, steps, guide)
+
+    def read(content: dict[str, Any]) -> tuple[TunedSampler, int]:
+        tuned = TunedSampler.from_dict(path, content)
+        return tuned, tuned.grid.steps
+
+    return _load(folder, tuned_file(folder, steps, guide), steps, read)
+
+
+def load_tuned_tokens(folder: RunFolder, steps: int) -> TunedTokens | None:
+    """The tuned times of a model of tokens, as `load_tuned` does."""
+
+    def read(content: dict[str, Any]) -> tuple[TunedTokens, int]:
+        tuned = TunedTokens.from_dict(content)
+        return tuned, tuned.steps
+
+    return _load(folder, tuned_file(folder, steps), steps, read)
+
+
+def _save(folder: RunFolder, file: Path, content: dict[str, Any]) -> Path:
+    """Write what was tuned, with the fingerprint of the present weights."""
+    make_folder(file.parent)
+    write_whole(file, json.dumps({"weights": _fingerprint(folder)} | content, indent=1) + "\n")
+    return file
+
+
+def _load(
+    folder: RunFolder, file: Path, steps: int, read: Callable[[dict[str, Any]], tuple[Tuned, int]]
+) -> Tuned | None:
+    """What was tuned for the present weights, if the file is there."""
     if not os.path.lexists(file):
         return None
 
@@ -74,9 +109,9 @@ def load_tuned(
         if content.pop("weights") != present:
             return None
 
-        tuned = TunedSampler.from_dict(path, content)
-        if tuned.grid.steps != steps:
-            raise ValueError(f"it has {tuned.grid.steps} steps")
+        tuned, found = read(content)
+        if found != steps:
+            raise ValueError(f"it has {found} steps")
         return tuned
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); delete it, or tune again") from None

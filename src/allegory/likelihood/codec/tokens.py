@@ -168,6 +168,23 @@ def group_sizes(
     return tuple(known)
 
 
+def grid_cost(
+    predict: TokenPredict, x0: Int64[Tensor, "b *shape"], times: Sequence[float]
+) -> float:
+    """The cost of revealing tokens in steps, in nats per item: the sum of (m_k - m_{k+1}) h(m_k).
+
+    Args:
+        predict: a predictor of masked tokens.
+        x0: the items.
+        times: the fractions that are masked, from 1 to 0.
+    """
+    length = x0[0].numel()
+    masked = [length - round(length * (1 - time)) for time in times]
+    pairs = [(m, after) for m, after in pairwise(masked) if m > after]
+    costs = _token_costs(predict, x0, [m for m, _ in pairs])[1:]
+    return float(sum((m - after) * cost for (m, after), cost in zip(pairs, costs, strict=True)))
+
+
 def _token_costs(
     predict: TokenPredict, x0: Int64[Tensor, "b *shape"], counts: Sequence[int] | NDArray[np.int64]
 ) -> Floats:

@@ -26,6 +26,7 @@ from ..base import device_of, evaluating, seed_batches
 from ..conditional import StepModel, steps_of_all
 from .denoiser import TokenDenoiser
 from .steps import TokenSteps, token_index
+from .tuned import TunedTokens, tune_tokens
 
 _CODING_STEPS = 100
 """Groups of tokens in a code, unless another number is asked for."""
@@ -174,6 +175,23 @@ class DiscreteDiffusion(StepModel):
         index = token_index(x0, self.spec.values.to(x0))
         with evaluating(self):
             return group_sizes(self.denoise, index, count)
+
+    def tuned(self, x: Shaped[Tensor, "b *shape"], steps: int) -> TunedTokens:
+        """The times of `steps` steps that are best on some items, for masked tokens.
+
+        Args:
+            x: raw items, such as some hundred validation items.
+            steps: how many, below the number of tokens.
+
+        Returns:
+            The times with their cost; its `sampler` is for `sample` and `infill`.
+
+        Raises:
+            ValueError: for tokens that are not masked, or have blocks, and for too many steps.
+        """
+        self.spec.check(x)
+        with evaluating(self):
+            return tune_tokens(self.denoise, self.spec.index(x), steps)
 
     def states(
         self, batch: TokenBatch, sampler: TokenSampler | None = None, on_step: OnStep | None = None
