@@ -103,9 +103,7 @@ class LocalStem(nn.Module):
         if kernel == 1:
             self.layer: nn.Module = nn.Linear(channels, width)
         elif axes > 3:
-            raise ValueError(
-                f"kernel={kernel}: items have {axes} axes, and at most 3 can be joined"
-            )
+            raise ValueError(f"kernel={kernel}: is for 1 to 3 axes, and items have {axes}; give 1")
         else:
             kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
             self.layer = kind(channels, width, kernel, padding=kernel // 2)
