@@ -15,7 +15,8 @@
 
 `text`: bits per character of the test windows of the recipe `text` (32 draws), of the same in
 blocks (16), and of an autoregressive transformer of the same size and budget; files of 50 windows
-beside the bound, and gzip, bzip2 and xz of all test windows as one text. `--rows` computes some of them.
+beside the bound, and gzip, bzip2 and xz of all test windows as one text. `--rows` computes some of
+them.
 
 Each row is saved at once, and a run computes those that are missing. One core, one thread.
 """
