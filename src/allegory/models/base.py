@@ -315,6 +315,7 @@ class HasJumps(HasTrajectory, Protocol):
         ...
 
 
+@runtime_checkable
 class TunedTimes(Protocol):
     """Times of a few steps that were chosen for a model of tokens."""
 

@@ -34,38 +34,25 @@ class BlockAttention(Attention):
         block: tokens of a block, which divides L.
     """
 
-    before: Tensor
-    until: Tensor
+    of_clean: Tensor
+    of_noisy: Tensor
 
     def __init__(self, channels: int, heads: int, length: int, block: int) -> None:
         turns = rotations((length,), channels // heads // 2)
         super().__init__(channels, heads, torch.cat([turns, turns], 1))
-        self.block = block
         index = torch.arange(length) // block
-        self.register_buffer("before", index[None] < index[:, None], persistent=False)
-        self.register_buffer("until", index[None] <= index[:, None], persistent=False)
+        own, other = index[:, None], index[None]
+        self.register_buffer("of_clean", other <= own, persistent=False)
+        self.register_buffer(
+            "of_noisy", torch.cat([other < own, other == own], 1), persistent=False
+        )
 
     def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "b heads n d"]:
         """The values v, mixed by the softmax of the products of q and k that are allowed."""
-        (q0, q_t), (k0, k_t), (v0, v_t) = (each.chunk(2, dim=-2) for each in (q, k, v))
-        clean = scaled_dot_product_attention(q0, k0, v0, attn_mask=self.until)
-        return torch.cat([clean, self._noisy(q_t, (k0, k_t), (v0, v_t))], dim=-2)
-
-    def _noisy(
-        self, q: Tensor, k: tuple[Tensor, Tensor], v: tuple[Tensor, Tensor]
-    ) -> Float[Tensor, "b heads length d"]:
-        """The noisy tokens, by one softmax over the clean blocks before and the own block."""
-        length, scale = q.shape[-2], q.shape[-1] ** -0.5
-        own = (-1, self.block)
-        q = q * scale
-
-        past = (q @ k[0].mT).masked_fill(~self.before, -torch.inf)
-        present = q.unflatten(-2, own) @ k[1].unflatten(-2, own).mT
-        weights = torch.cat([past, present.flatten(-3, -2)], -1).softmax(-1)
-
-        here = weights[..., length:].unflatten(-2, own) @ v[1].unflatten(-2, own)
-        mixed: Tensor = weights[..., :length] @ v[0] + here.flatten(-3, -2)
-        return mixed
+        (q0, q_t), (k0, _), (v0, _) = (each.chunk(2, dim=-2) for each in (q, k, v))
+        clean = scaled_dot_product_attention(q0, k0, v0, attn_mask=self.of_clean)
+        noisy = scaled_dot_product_attention(q_t, k, v, attn_mask=self.of_noisy)
+        return torch.cat([clean, noisy], dim=-2)
 
 
 class BlockStem(nn.Module):
