@@ -285,7 +285,7 @@ def test_tuned_times_are_used_until_the_weights_change(runs, tmp_path, capsys, f
 
 
 def test_what_cannot_be_tuned(runs, fails):
-    assert "give 1 to 15" in fails("tune", runs / "text", "--steps", "16")
+    assert "give 1 to 63" in fails("tune", runs / "digits", "--steps", "64")
     assert "without a guide" in fails("tune", runs / "text", "--guide", "cfg:2")
     assert "--model.noise masked" in fails("tune", runs / "beat")
 
