@@ -74,8 +74,8 @@ MUTANTS = {
     ),
     "bytes of an added token": Mutant(
         "data/vocabularies/tokenizer.py",
-        "counts[number] = len(token.content.encode())",
-        "counts[number] = 1",
+        "torch.tensor([len(token.content.encode()), len(token.content)])",
+        "torch.tensor([1, len(token.content)])",
         "data/vocabularies/test_tokenizer.py",
     ),
     "offset of windows": Mutant(
@@ -147,8 +147,8 @@ MUTANTS = {
     ),
     "tokens: masked rate": Mutant(
         "process/discrete/path.py",
-        "(-level.slope / level.noise * each)",
-        "(-level.slope / level.alpha * each)",
+        "-level.slope / level.noise * each",
+        "-level.slope / level.alpha * each",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: uniform rate, sign": Mutant(
@@ -171,7 +171,7 @@ MUTANTS = {
     ),
     "tokens: weight of a number of masks": Mutant(
         "process/discrete/bound_terms.py",
-        "* x0[0].numel() / count",
+        "* x0[0].numel() / moving",
         "* x0[0].numel()",
         "process/discrete/test_discrete_exact.py",
     ),
@@ -199,10 +199,34 @@ MUTANTS = {
         "joint = joint - evidence[:, i]",
         "process/discrete/test_discrete_exact.py",
     ),
+    "tokens: clock of a block": Mutant(
+        "process/discrete/blocks.py",
+        "(self.blocks - 1 - self.index)",
+        "(self.blocks - self.index)",
+        "models/discrete/test_blocks.py",
+    ),
+    "tokens: weight of a block": Mutant(
+        "process/discrete/blocks.py",
+        "* path.block / count",
+        "* path.block / (count + 1)",
+        "models/discrete/test_blocks.py",
+    ),
+    "tokens: what a noisy block sees": Mutant(
+        "networks/block_transformer.py",
+        "torch.cat([other < own, other == own], 1)",
+        "torch.cat([other <= own, other == own], 1)",
+        "models/discrete/test_blocks.py",
+    ),
+    "tokens: cost of a grid": Mutant(
+        "likelihood/codec/tokens.py",
+        "sum((m - after) * cost",
+        "sum((m - after - 1) * cost",
+        "models/discrete/test_discrete_diffusion.py",
+    ),
     "tokens: order of revealing": Mutant(
         "sampling/tokens.py",
-        "torch.where(masked, noise.uniforms().to(x.device), torch.inf)",
-        "torch.where(masked, noise.uniforms().to(x.device), -torch.inf)",
+        "torch.where(masked, u, torch.inf), masked",
+        "torch.where(masked, u, -torch.inf), masked",
         "sampling/test_tokens.py",
     ),
     "tokens: share of a step": Mutant(
@@ -213,7 +237,7 @@ MUTANTS = {
     ),
     "tokens: how many are missing": Mutant(
         "sampling/tokens.py",
-        "self.count = masked.flatten(1).sum(1)",
+        "self.count = counted.flatten(1).sum(1)",
         "self.count = (x >= 0).flatten(1).sum(1)",
         "sampling/test_tokens.py",
     ),

@@ -164,7 +164,10 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "named"),
     [
-        ({"text": ["a", "b", "c"]}, "column 'text': 3 different values in 3 rows are no categ"),
+        (
+            {"text": [f"a{i}" for i in range(101)]},
+            "column 'text': 101 different values in 101 rows are no categ",
+        ),
         ({"sent": pa.array([1, 2], pa.date32())}, r"column sent: neither im.*\?image=NAME"),
         (
             {"n": [1, 2, 3], "text": ["a", "b", "c"]},

@@ -18,7 +18,7 @@ from ..process.path import Path as Process
 from ..sampling import TunedSampler
 from .run_folder import RunFolder
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 def tuned_file(folder: RunFolder, steps: int, guide: str | None = None) -> Path:
@@ -95,8 +95,8 @@ def _save(folder: RunFolder, file: Path, content: dict[str, Any]) -> Path:
 
 
 def _load(
-    folder: RunFolder, file: Path, steps: int, read: Callable[[dict[str, Any]], tuple[Found, int]]
-) -> Found | None:
+    folder: RunFolder, file: Path, steps: int, read: Callable[[dict[str, Any]], tuple[T, int]]
+) -> T | None:
     """What was tuned for the present weights, if the file is there."""
     if not os.path.lexists(file):
         return None

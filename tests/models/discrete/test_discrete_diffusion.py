@@ -13,11 +13,12 @@ from torch import Tensor
 import allegory as al
 from allegory.data import DataSpec
 from allegory.likelihood.codec import BitsBackCode, TokenGroups, decode, encode
-from allegory.likelihood.codec.tokens import coding_order, group_sizes
+from allegory.likelihood.codec.tokens import coding_order, grid_cost, group_sizes
 from allegory.likelihood.token_bound import order_log_prob, token_levels, token_step_bound
 from allegory.models.base import HasBound, HasStepBound, HasTokens, HasTrajectory
 from allegory.models.discrete import DiscreteDiffusion
 from allegory.models.discrete.steps import TokenObservation, TokenSteps
+from allegory.models.discrete.tuned import TunedTokens, tune_tokens
 from allegory.networks import TransformerConfig, UNetConfig
 from allegory.process.discrete import (
     BlockMaskedPath,
@@ -218,6 +219,22 @@ def test_groups_of_least_cost_are_those_of_all_partitions() -> None:
     assert chosen[0] == 0 and len(chosen) == 2 and group_sizes(table, ITEMS, 5) == (0, 1, 2)
     found = {known: -_cost(table, known).item() for known in [(0, 1), (0, 2)]}
     assert chosen == min(found, key=lambda known: found[known])
+
+
+@pytest.mark.parametrize("known", [(0, 1), (0, 2), (0, 1, 2)])
+def test_cost_of_a_grid_is_that_of_its_groups(known: tuple[int, ...]) -> None:
+    table = TokenTable(TABLE, MaskedPath(K))
+    p = table.log_prob(ITEMS).exp()
+    drawn = torch.multinomial(p, 20_000, True, generator=torch.Generator().manual_seed(0))
+    times = [*(1 - count / L for count in known), 0.0]
+    assert grid_cost(table, ITEMS[drawn], times) == pytest.approx(
+        -_cost(table, known).item(), abs=0.02
+    )
+
+    tuned = tune_tokens(table, ITEMS[drawn], 2)
+    chosen = group_sizes(table, ITEMS[drawn], 2)
+    assert tuned.times == (1.0, 1 - chosen[1] / L, 0.0) and tuned.after <= tuned.before
+    assert TunedTokens.from_dict(tuned.to_dict()) == tuned
 
 
 def _cost(table: TokenTable, known: tuple[int, ...]) -> Tensor:
