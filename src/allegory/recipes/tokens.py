@@ -71,7 +71,7 @@ def heartbeat(data: str = "heartbeat") -> Run:
             noise="uniform",
             cross_entropy=10.0,
         ),
-        training=TrainingConfig(minutes=2.0, batch_size=256, learning_rate=1e-3, ema=0.998),
+        training=TrainingConfig(minutes=3.0, batch_size=256, learning_rate=1e-3, ema=0.998),
     )
 
 
