@@ -105,14 +105,14 @@ MUTANTS = {
     # Tokens
     "tokens: marginal": Mutant(
         "process/discrete/path.py",
-        "return _last(same) * own + _last(replaced) * self.pi.to(x.device)",
-        "return _last(replaced) * own + _last(same) * self.pi.to(x.device)",
+        "return last_axis(same) * own + last_axis(replaced) * self.pi.to(x.device)",
+        "return last_axis(replaced) * own + last_axis(same) * self.pi.to(x.device)",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: likelihood": Mutant(
         "process/discrete/path.py",
-        "+ _last(replaced) * self.pi.to(y.device)[y][..., None]",
-        "+ _last(replaced) * self.pi.to(y.device)",
+        "+ last_axis(replaced) * self.pi.to(y.device)[y][..., None]",
+        "+ last_axis(replaced) * self.pi.to(y.device)",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: noise of a step": Mutant(
@@ -123,14 +123,14 @@ MUTANTS = {
     ),
     "tokens: posterior, signal": Mutant(
         "process/discrete/path.py",
-        "+= _last(s.alpha) * w",
-        "+= _last(t.alpha) * w",
+        "+= last_axis(s.alpha) * w",
+        "+= last_axis(t.alpha) * w",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: posterior, noise": Mutant(
         "process/discrete/path.py",
-        "y = _last(s.noise) * pi",
-        "y = _last(t.noise) * pi",
+        "y = last_axis(s.noise) * pi",
+        "y = last_axis(t.noise) * pi",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: weights of the posterior": Mutant(
@@ -140,25 +140,25 @@ MUTANTS = {
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: masked posterior": Mutant(
-        "process/discrete/path.py",
-        "stays = _last(s.noise / t.noise)",
-        "stays = _last(s.alpha / t.alpha) - 1",
+        "process/discrete/masked.py",
+        "stays = last_axis(s.noise / t.noise)",
+        "stays = last_axis(s.alpha / t.alpha) - 1",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: masked rate": Mutant(
-        "process/discrete/path.py",
+        "process/discrete/masked.py",
         "-level.slope / level.noise * each",
         "-level.slope / level.alpha * each",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: uniform rate, sign": Mutant(
-        "process/discrete/path.py",
+        "process/discrete/uniform.py",
         "ratio * (ratio.log() - predicted.log())",
         "ratio * (predicted.log() - ratio.log())",
         "process/discrete/test_discrete_exact.py",
     ),
     "tokens: uniform rate, scale": Mutant(
-        "process/discrete/path.py",
+        "process/discrete/uniform.py",
         "/ level.alpha / self.values * total",
         "/ level.alpha * total",
         "process/discrete/test_discrete_exact.py",

@@ -10,6 +10,8 @@ from tyro.conf import UseAppendAction, arg
 from .options import RunOptions, SamplerOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..models.base import HasTokens, HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import TunedSampler, TuningConfig
@@ -50,7 +52,6 @@ class Tune(RunOptions):
         from ..models.base import HasTokens, HasTrajectory, refuse_jumps
         from ..recipes.tuned_files import save_tuned
         from ..sampling import TuningConfig
-        from . import tables
 
         check_count("--items", self.items, 1, 1_000_000)
         check_count("--seed", self.seed, 0, 2**62)
@@ -70,19 +71,11 @@ class Tune(RunOptions):
         tuned = self._fit(folder, model, guide, config)
         file = save_tuned(folder, tuned, guide)
 
-        figures = {
-            "steps": self.steps,
-            "median error before": tuned.before,
-            "after": tuned.after,
-            "file": str(file),
-        }
-        tables.show(self.json, figures)
-        tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
+        self._show(folder, {"median error before": tuned.before, "after": tuned.after}, file)
 
     def _tune_tokens(self, folder: RunFolder, model: HasTokens) -> None:
         """Choose the times of a model of tokens, write them and print their cost."""
         from ..recipes.tuned_files import save_tuned_tokens
-        from . import tables
 
         if self.guide:
             raise ValueError(
@@ -94,13 +87,13 @@ class Tune(RunOptions):
         tuned = model.tuned(x, self.steps)
         file = save_tuned_tokens(folder, tuned)
 
-        figures = {
-            "steps": self.steps,
-            "nats per item, cosine": tuned.before,
-            "tuned": tuned.after,
-            "file": str(file),
-        }
-        tables.show(self.json, figures)
+        self._show(folder, {"nats per item, cosine": tuned.before, "tuned": tuned.after}, file)
+
+    def _show(self, folder: RunFolder, costs: dict[str, float], file: Path) -> None:
+        """Print what was reached, and where it is kept."""
+        from . import tables
+
+        tables.show(self.json, {"steps": self.steps, **costs, "file": str(file)})
         tables.note(self.json, f"next: allegory sample {folder.path} --steps {self.steps}")
 
     def _fit(

@@ -23,7 +23,6 @@ from torch import Tensor
 from ..lookup import check_count
 from ..process.bound import Bound
 from ..process.discrete import (
-    BlockMaskedPath,
     MaskedPath,
     TokenDraw,
     TokenLevel,
@@ -127,8 +126,7 @@ def token_levels(predict: TokenPredict, steps: int) -> tuple[TokenLevel, ...]:
         ValueError: for steps below 1, and for no multiple of the blocks of tokens.
     """
     check_count("steps", steps, 1, MAX_DRAWS)
-    if isinstance(predict.path, BlockMaskedPath):
-        predict.path.steps_of_a_block(steps)
+    predict.path.steps_of_a_block(steps)
     return predict.path.levels([i / steps for i in range(1, steps + 1)])
 
 

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from ..lookup import Registry, check_count
 from ..process.discrete import (
-    BlockMaskedPath,
     MaskedPath,
     TokenLevel,
     TokenPath,
@@ -114,14 +113,12 @@ class TokenSampler:
         return times
 
     def times_on(self, path: TokenPath) -> Float64[Tensor, " n"]:
-        """The times on this path; where tokens have blocks, the spacing is that of each block.
+        """The times on this path, which has the spacing in each of its blocks.
 
         Raises:
             ValueError: for steps that are no multiple of the blocks, and given times without the
                 end of a block.
         """
-        if not isinstance(path, BlockMaskedPath):
-            return self.times
         each = path.steps_of_a_block(self.steps)
         if isinstance(self.spacing, str):
             return path.times(replace(self, steps=each).times)
@@ -251,7 +248,7 @@ class _Reveal:
     ) -> None:
         path = masked_path(predict, "solver=first_hitting")
         masked, u = x == path.mask, noise.uniforms().to(x.device)
-        if isinstance(path, BlockMaskedPath):  # the known ones are the first
+        if path.blocks > 1:  # the known ones are the first
             order, counted = path.in_order(u * masked), torch.ones_like(masked)
         else:
             order, counted = torch.where(masked, u, torch.inf), masked
@@ -268,7 +265,7 @@ class _Reveal:
 
 def _check_known(path: MaskedPath, known: Bool[Tensor, "b *shape"]) -> None:
     """ValueError for known tokens after others that the path reveals before them."""
-    if isinstance(path, BlockMaskedPath) and bool((known[:, 1:] & ~known[:, :-1]).any()):
+    if path.blocks > 1 and bool((known[:, 1:] & ~known[:, :-1]).any()):
         raise ValueError(
             "known tokens: this model reveals blocks of tokens from left to right, each given those"
             " before it, and cannot look at tokens that come later; give the first ones alone, or "

@@ -25,12 +25,12 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...process.discrete import BlockMaskedPath, MaskedPath, TokenPredict, masked_path
+from ...numerics.sequences import GOLDEN
+from ...process.discrete import MaskedPath, TokenPredict, masked_path
 from ...process.discrete.bound_terms import mask_of
 from ...process.noise import Noise, Stream
 from .ans import Floats, Stack
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
 _MOST_NODES = 65
 """Numbers of masked tokens at which the cost is measured, and groups may begin."""
 
@@ -126,7 +126,7 @@ def coding_order(length: int, path: MaskedPath) -> Int64[Tensor, " length"]:
         length: tokens of an item.
         path: the forward process.
     """
-    places = torch.from_numpy((np.arange(1, length + 1) * _GOLDEN) % 1)
+    places = torch.from_numpy((np.arange(1, length + 1) * GOLDEN) % 1)
     return path.in_order(places[None])[0].argsort(stable=True)
 
 
@@ -145,9 +145,10 @@ def group_sizes(
     length, path = x0[0].numel(), masked_path(predict, "coding")
     if steps >= length:
         return tuple(range(length))
-    if isinstance(path, BlockMaskedPath):
-        each = torch.linspace(0, path.block, path.steps_of_a_block(steps) + 1).round()[:-1]
-        return tuple((torch.arange(0, length, path.block)[:, None] + each).int().flatten().tolist())
+    if path.blocks > 1:
+        size = length // path.blocks
+        each = torch.linspace(0, size, path.steps_of_a_block(steps) + 1).round()[:-1]
+        return tuple((torch.arange(0, length, size)[:, None] + each).int().flatten().tolist())
 
     nodes = np.unique(np.linspace(0, length, max(_MOST_NODES, steps + 1)).round().astype(int))
     cost = _token_costs(predict, x0, nodes[1:])

@@ -18,7 +18,7 @@ from ...lookup import check_count, check_type, refuse_number
 from ...numerics.generators import draw_rows, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
-from ...process.discrete import BlockMaskedPath, TokenDraw, TokenPath, token_loss
+from ...process.discrete import TokenDraw, TokenPath, token_loss
 from ...process.noise import item_seeds
 from ...sampling.driver import OnStep
 from ...sampling.tokens import TokenBatch, TokenSampler, TokenState, token_trajectory
@@ -71,7 +71,7 @@ class DiscreteDiffusion(StepModel):
                 f"{spec.levels} levels; make its path for {spec.levels}"
             )
         self.denoise = denoiser
-        self.sampler = sampler or _own_sampler(denoiser.path)
+        self.sampler = sampler or _own_sampler(denoiser.path, spec.dims)
 
     @property
     def unit(self) -> str:
@@ -134,8 +134,7 @@ class DiscreteDiffusion(StepModel):
 
     def whole_steps(self, steps: int) -> int:
         """The nearest number of steps; where tokens have blocks, a multiple of these."""
-        path = self.denoise.path
-        return path.nearest_steps(steps) if isinstance(path, BlockMaskedPath) else steps
+        return self.denoise.path.nearest_steps(steps)
 
     def as_hierarchy(self, steps: int, condition: Tensor | None = None) -> TokenSteps:
         """The model with `steps` steps of equal length as a hierarchy of latents.
@@ -168,7 +167,7 @@ class DiscreteDiffusion(StepModel):
                 they have blocks.
         """
         most = self.spec.dims
-        if not isinstance(self.denoise.path, BlockMaskedPath):
+        if self.denoise.path.blocks == 1:
             most = min(_CODING_STEPS, most)
         count = most if steps is None else steps
         check_count("steps", count, 1, self.spec.dims)
@@ -297,8 +296,6 @@ class DiscreteDiffusion(StepModel):
         return self.spec.decode(self.spec.values[x.cpu()])
 
 
-def _own_sampler(path: TokenPath) -> TokenSampler:
+def _own_sampler(path: TokenPath, tokens: int) -> TokenSampler:
     """The sampler of a model that was given none: blocks are revealed token after token."""
-    if isinstance(path, BlockMaskedPath):
-        return TokenSampler("first_hitting", path.length, "time")
-    return TokenSampler()
+    return TokenSampler() if path.blocks == 1 else TokenSampler("first_hitting", tokens, "time")

@@ -21,7 +21,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ...likelihood.codec.tokens import grid_cost, group_sizes
-from ...process.discrete import BlockMaskedPath, TokenPredict, masked_path
+from ...process.discrete import TokenPredict, masked_path
 from ...sampling.tokens import TokenSampler
 
 
@@ -80,7 +80,7 @@ def tune_tokens(predict: TokenPredict, x0: Int64[Tensor, "b *shape"], steps: int
             reveals one token.
     """
     path, length = masked_path(predict, "tune"), x0[0].numel()
-    if isinstance(path, BlockMaskedPath):
+    if path.blocks > 1:
         raise ValueError(
             "tune: this model reveals blocks of a few tokens; choose --steps, a multiple of "
             f"{path.blocks}"

@@ -4,8 +4,10 @@ from .blocks import BlockMaskedPath, PredictsBlocks
 from .bound_terms import TokenDraw, token_loss, token_prior_cost, token_step_loss
 from .categorical import Categorical, known
 from .exact import TokenTable
-from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction, UniformPath
+from .masked import MaskedPath
+from .path import TokenLevel, TokenPath, TokenPrediction
 from .predict import TokenPredict, masked_path
+from .uniform import UniformPath
 
 __all__ = [
     "BlockMaskedPath",

@@ -16,7 +16,6 @@ the terms of all blocks in one evaluation.
 
 from __future__ import annotations
 
-import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -24,9 +23,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from ...lookup import check_count
-from .path import MaskedPath, TokenLevel, TokenPrediction
-
-_GOLDEN = (math.sqrt(5) - 1) / 2
+from ...numerics.sequences import GOLDEN
+from .masked import MaskedPath
+from .path import TokenLevel, TokenPrediction
 
 
 class BlockMaskedPath(MaskedPath):
@@ -80,34 +79,6 @@ class BlockMaskedPath(MaskedPath):
         slope = torch.where((clock > 0) & (clock <= 1), -float(self.blocks), 0.0)
         return TokenLevel(self, level.t, 1 - noise, noise, slope.double())
 
-    def steps_of_a_block(self, steps: int) -> int:
-        """How many of `steps` steps each block has.
-
-        Raises:
-            ValueError: where they are no multiple of the blocks; a step over the end of a block
-                would reveal tokens whose block before is not complete, which no network has seen.
-        """
-        if steps % self.blocks:
-            raise ValueError(
-                f"steps={steps}: is no multiple of the {self.blocks} blocks of a sequence; give "
-                f"{self.nearest_steps(steps)}"
-            )
-        return steps // self.blocks
-
-    def nearest_steps(self, steps: int) -> int:
-        """The multiple of the blocks that is the nearest to a number of steps."""
-        return self.blocks * max(1, round(steps / self.blocks))
-
-    def times(self, within: Float64[Tensor, " n"]) -> Float64[Tensor, " times"]:
-        """The times of all steps, from 1 to 0.
-
-        Args:
-            within: those of a block on its own clock, from 1 to 0.
-        """
-        begins = torch.arange(self.blocks - 1, -1, -1, dtype=torch.float64)[:, None]
-        inner = (begins + within[:-1]) / self.blocks
-        return torch.cat([inner.flatten(), torch.zeros(1, dtype=torch.float64)])
-
     def in_order(self, u: Float64[Tensor, "b length"]) -> Float64[Tensor, "b length"]:
         """Numbers whose rising order is one of revealing: blocks first, then by u in [0, 1)."""
         return u + self.index.to(u)
@@ -153,7 +124,7 @@ def block_loss(
         condition: one row per item, or None.
     """
     path = predict.path
-    each = (time[:, None] + _GOLDEN * torch.arange(path.blocks, device=time.device)) % 1
+    each = (time[:, None] + GOLDEN * torch.arange(path.blocks, device=time.device)) % 1
     count = (each * path.block).floor() + 1
 
     ranks = u.unflatten(1, (path.blocks, path.block)).argsort(-1).argsort(-1)

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from .blocks import BlockMaskedPath, PredictsBlocks, block_loss
-from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction
+from .masked import MaskedPath
+from .path import TokenLevel, TokenPath, TokenPrediction
 from .predict import TokenPredict
 
 _FIRST = 1e-9

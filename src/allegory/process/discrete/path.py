@@ -120,6 +120,11 @@ class TokenPath(nn.Module, ABC):
         self.values, self.end = values, end
 
     @property
+    def blocks(self) -> int:
+        """How many blocks of tokens are noised one after another."""
+        return 1
+
+    @property
     @abstractmethod
     def states(self) -> int:
         """How many values a noisy token can have."""
@@ -169,6 +174,34 @@ class TokenPath(nn.Module, ABC):
         """The Level at each of these times."""
         return tuple(self.at(float(t)) for t in times)
 
+    def steps_of_a_block(self, steps: int) -> int:
+        """How many of `steps` steps each block has.
+
+        Raises:
+            ValueError: where they are no multiple of the blocks; a step over the end of a block
+                would reveal tokens whose block before is not complete, which no network has seen.
+        """
+        if steps % self.blocks:
+            raise ValueError(
+                f"steps={steps}: is no multiple of the {self.blocks} blocks of a sequence; give "
+                f"{self.nearest_steps(steps)}"
+            )
+        return steps // self.blocks
+
+    def nearest_steps(self, steps: int) -> int:
+        """The multiple of the blocks that is the nearest to a number of steps."""
+        return self.blocks * max(1, round(steps / self.blocks))
+
+    def times(self, within: Float64[Tensor, " n"]) -> Float64[Tensor, " times"]:
+        """The times of all steps, from 1 to 0.
+
+        Args:
+            within: those of a block on its own clock, from 1 to 0.
+        """
+        begins = torch.arange(self.blocks - 1, -1, -1, dtype=torch.float64)[:, None]
+        inner = (begins + within[:-1]) / self.blocks
+        return torch.cat([inner.flatten(), torch.zeros(1, dtype=torch.float64)])
+
     def prior(self, like: Int64[Tensor, "b *shape"]) -> Categorical:
         """The distribution pi of each token, for items like these."""
         log_pi = self.pi.log().to(like.device)
@@ -209,8 +242,8 @@ class TokenPath(nn.Module, ABC):
         w = torch.where(p > 0, p / q_t, torch.zeros_like(p))
 
         pi = self.pi.to(w.device)
-        y = _last(s.noise) * pi * w.sum(-1, keepdim=True)
-        y[..., : self.values] += _last(s.alpha) * w
+        y = last_axis(s.noise) * pi * w.sum(-1, keepdim=True)
+        y[..., : self.values] += last_axis(s.alpha) * w
         probs = self._likelihood(prediction.x_t, *_step(s, t)) * y
         return Categorical((probs / probs.sum(-1, keepdim=True)).log())
 
@@ -219,124 +252,14 @@ class TokenPath(nn.Module, ABC):
     ) -> Float64[Tensor, "b *shape states"]:
         """same [y = x] + replaced pi(y) for all y."""
         own = nn.functional.one_hot(x, self.states).double()
-        return _last(same) * own + _last(replaced) * self.pi.to(x.device)
+        return last_axis(same) * own + last_axis(replaced) * self.pi.to(x.device)
 
     def _likelihood(
         self, y: Int64[Tensor, "b *shape"], same: Coefficient, replaced: Coefficient
     ) -> Float64[Tensor, "b *shape states"]:
         """same [y = x] + replaced pi(y) for all x."""
         own = nn.functional.one_hot(y, self.states).double()
-        return _last(same) * own + _last(replaced) * self.pi.to(y.device)[y][..., None]
-
-
-class MaskedPath(TokenPath):
-    """Tokens are replaced by a mask, the value K (D3PM's absorbing state; MD4).
-
-    Args:
-        values: K.
-    """
-
-    def __init__(self, values: int) -> None:
-        super().__init__(values)
-
-    @property
-    def states(self) -> int:
-        """K + 1: the mask is the last."""
-        return self.values + 1
-
-    @property
-    def mask(self) -> int:
-        """The value of a token that is masked."""
-        return self.values
-
-    @property
-    def pi(self) -> Float64[Tensor, " states"]:
-        """All on the mask."""
-        return nn.functional.one_hot(torch.tensor(self.mask), self.states).double()
-
-    def evidence(
-        self, x_t: Int64[Tensor, "b *shape"], level: TokenLevel
-    ) -> Float64[Tensor, "b *shape values"]:
-        """0 for the value of a token and -inf for all others; 0 for all where it is masked."""
-        masked = (x_t == self.mask)[..., None]
-        own = known(x_t.clamp(max=self.values - 1), self.values)
-        return torch.where(masked, torch.zeros_like(own), own)
-
-    def posterior(self, prediction: TokenPrediction, s: TokenLevel) -> Categorical:
-        """A masked token stays so with the probability (1 - alpha_s)/(1 - alpha_t), or is revealed;
-        all others stay as they are.
-
-        Args:
-            prediction: of the clean tokens given x_t.
-            s: the cleaner level.
-        """
-        x_t, t = prediction.x_t, prediction.level
-        stays = _last(s.noise / t.noise)
-        p = prediction.x0.probs
-        step = torch.cat([(1 - stays) * p, stays * torch.ones_like(p[..., :1])], -1)
-
-        masked = (x_t == self.mask)[..., None]
-        return Categorical(torch.where(masked, step.log(), known(x_t, self.states)))
-
-    def rate(
-        self, prediction: TokenPrediction, x0: Int64[Tensor, "b *shape"]
-    ) -> Float64[Tensor, " b"]:
-        """-alpha'/(1 - alpha) times the sum of -log p(x0 | x_t) over the masked tokens."""
-        level = prediction.level
-        each = self.masked_nats(prediction, x0).double()
-        terms = torch.where(each > 0, -level.slope / level.noise * each, torch.zeros_like(each))
-        return terms.flatten(1).sum(1)
-
-    def in_order(self, u: Float64[Tensor, "b *shape"]) -> Float64[Tensor, "b *shape"]:
-        """Numbers whose rising order is one of revealing the tokens, from uniform ones."""
-        return u
-
-    def masked_nats(self, prediction: TokenPrediction, x0: Int64[Tensor, "b *shape"]) -> Tensor:
-        """-log p(x0 | x_t) of each masked token, 0 for the others, (b, *shape).
-
-        Args:
-            prediction: of noisy tokens.
-            x0: the clean tokens.
-        """
-        nats = -prediction.log_probs.gather(-1, x0[..., None]).squeeze(-1)
-        return torch.where(prediction.x_t == self.mask, nats, torch.zeros_like(nats))
-
-
-class UniformPath(TokenPath):
-    """Tokens are replaced by any value, all alike (D3PM; Sohl-Dickstein et al. 2015 for K = 2).
-
-    Args:
-        values: K.
-        end: alpha at t = 1; 0 for no signal at all.
-    """
-
-    @property
-    def states(self) -> int:
-        """K."""
-        return self.values
-
-    @property
-    def pi(self) -> Float64[Tensor, " states"]:
-        """1/K each."""
-        return torch.full((self.values,), 1 / self.values, dtype=torch.float64)
-
-    def rate(
-        self, prediction: TokenPrediction, x0: Int64[Tensor, "b *shape"]
-    ) -> Float64[Tensor, " b"]:
-        """The formula of the module, with c = (1 - alpha)/K in place of (1 - alpha) pi."""
-        level, x_t = prediction.level, prediction.x_t
-        alpha, c = _last(level.alpha), _last(level.noise) / self.values
-
-        q = self._mixed(x0, level.alpha, level.noise)
-        w = prediction.x0.probs / self.likelihood(x_t, level)
-        predicted = alpha * w + c * w.sum(-1, keepdim=True)
-        ratio = q / q.gather(-1, x_t[..., None])
-
-        others = nn.functional.one_hot(x_t, self.values) == 0
-        terms = predicted - ratio + ratio * (ratio.log() - predicted.log())
-        total = torch.where(others, terms, torch.zeros_like(terms)).sum(-1)
-        each = -level.slope / level.alpha / self.values * total
-        return each.flatten(1).sum(1)
+        return last_axis(same) * own + last_axis(replaced) * self.pi.to(y.device)[y][..., None]
 
 
 def _step(s: TokenLevel, t: TokenLevel) -> tuple[Coefficient, Coefficient]:
@@ -344,7 +267,7 @@ def _step(s: TokenLevel, t: TokenLevel) -> tuple[Coefficient, Coefficient]:
     return t.alpha / s.alpha, (t.noise - s.noise) / s.alpha
 
 
-def _last(scale: Coefficient) -> Coefficient:
+def last_axis(scale: Coefficient) -> Coefficient:
     """One more axis, that of the values."""
     return scale[..., None] if isinstance(scale, Tensor) else scale
 

@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Int64
 from torch import Tensor
 
-from .path import MaskedPath, TokenLevel, TokenPath, TokenPrediction
+from .masked import MaskedPath
+from .path import TokenLevel, TokenPath, TokenPrediction
 
 
 @runtime_checkable
