@@ -90,7 +90,7 @@ class Tune(RunOptions):
         self._show(folder, {"nats per item, cosine": tuned.before, "tuned": tuned.after}, file)
 
     def _show(self, folder: RunFolder, costs: dict[str, float], file: Path) -> None:
-        """Print what was reached, and where it is kept."""
+        """Print what was reached, and the file it was saved in."""
         from . import tables
 
         tables.show(self.json, {"steps": self.steps, **costs, "file": str(file)})
