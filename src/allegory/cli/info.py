@@ -67,6 +67,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "data": folder.run.source,
         "items": str(folder.spec),
         **_vocabulary(folder.spec),
+        **_table(folder.spec),
         **_names(folder.spec),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "steps": last.get("step", 0),
@@ -95,6 +96,7 @@ def describe_data(source: str) -> dict[str, Any]:
         "data": data.source,
         "items": str(data.spec),
         **_vocabulary(data.spec),
+        **_table(data.spec),
         **_names(data.spec),
         "training items": len(data.train),
         "validation items": len(data.validation),
@@ -126,6 +128,14 @@ def _names(spec: DataSpec) -> dict[str, list[str | int | bool]]:
 def _vocabulary(spec: DataSpec) -> dict[str, str]:
     """What the levels stand for, where the data have a vocabulary."""
     return {} if spec.vocabulary is None else {"vocabulary": str(spec.vocabulary)}
+
+
+def _table(spec: DataSpec) -> dict[str, Any]:
+    """What each column of a table was taken for, and notes on it."""
+    if spec.table is None:
+        return {}
+    about = {column.name: column.summary for column in spec.table.columns}
+    return {"table": about, "table notes": list(spec.table.notes)}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, object]:

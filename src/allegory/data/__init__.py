@@ -7,6 +7,8 @@ from .items import BatchTransform, Items
 from .series import series_log_density
 from .sources import SOURCES, load
 from .spec import DataSpec
+from .table_dataset import dataset_of_table, table_dataset
+from .table_schema import TableSchema, table_schema
 from .text import TextOptions, text_dataset
 from .vocabularies import Bytes, Categories, Characters, Tokenizer, Vocabulary
 
@@ -20,11 +22,15 @@ __all__ = [
     "DataSpec",
     "Dataset",
     "Items",
+    "TableSchema",
     "TextOptions",
     "Tokenizer",
     "Vocabulary",
+    "dataset_of_table",
     "load",
     "log_density",
     "series_log_density",
+    "table_dataset",
+    "table_schema",
     "text_dataset",
 ]

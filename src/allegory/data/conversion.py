@@ -36,6 +36,8 @@ def conversion(
     Raises:
         ValueError: for items of another shape, columns, levels or classes.
     """
+    if own.table is not None or spec.table is not None:
+        return _table_conversion(own, spec)
     order = _order(own, spec)
 
     is_translated = None not in (own.vocabulary, spec.vocabulary) and own != spec
@@ -54,6 +56,26 @@ def conversion(
         return replace(items, x=x, labels=labels)
 
     return convert, (*notes, *_vocabulary_note(own, spec))
+
+
+def _table_conversion(
+    own: DataSpec, spec: DataSpec
+) -> tuple[Callable[[Items], Items], tuple[str, ...]]:
+    """The map of rows of a table to those of another with the same columns, by their values."""
+    mine, theirs = own.table, spec.table
+    if mine is None or theirs is None:
+        what, learned = "rows of a table with mixed columns", "items of one kind of number"
+        raise ValueError(
+            f"{learned if mine is None else what}, and the run learned "
+            f"{what if mine is None else learned}; read the table "
+            + ("as table:FILE" if mine is None else "without table:")
+        )
+
+    def convert(items: Items) -> Items:
+        rows = theirs.rows(mine.frame(items.x))
+        return replace(items, x=torch.from_numpy(rows))
+
+    return convert, ()
 
 
 @dataclass(frozen=True)

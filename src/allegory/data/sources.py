@@ -5,6 +5,7 @@ A name is looked up in `SOURCES`. Anything else is a path:
 - `file.npy`, `file.npz`: uint8 images, or floats of any shape (`npy.py`)
 - `file.parquet`, or a folder with `train*.parquet`: tables of images or numbers (`parquet.py`)
 - `file.txt`, or a folder of such files: text (`text.py`); `text:PATH` for one of another name
+- `table:FILE`: a .csv, .parquet or .jsonl table with mixed columns (`table_dataset.py`)
 - a folder of images: one class per subfolder (`images.py`)
 
 Options are the keyword-only parameters of the source, as in `folder?size=32` (crop each image to
@@ -14,7 +15,8 @@ its centred square and resize it to 32x32) or `moons?seed=3`. Three are for imag
 random (`flips.py`). With `?lowres=4` the condition of each image is its own means over 4x4 pixels
 (`low_resolution.py`). With `?given=2` the condition of each series or video of any source is its
 own first 2 frames, and the item is the rest (`first_frames.py`). Several are joined:
-`folder?size=32&binarize=dynamic`.
+`folder?size=32&binarize=dynamic`. An option of the source itself takes precedence, such as
+`table:people.csv?given=age`.
 
 A source from outside the package is a function that returns a Dataset:
 
@@ -52,6 +54,7 @@ from .path_sources import path_source
 from .places import MissingData, absolute, parted, with_absolute_options
 from .sequences import heartbeat_bits
 from .series import rotation_series
+from .table_dataset import table_file
 from .text_files import text_file
 from .toys import TOYS, toy_dataset
 
@@ -95,10 +98,15 @@ SOURCES.register(
     heartbeat_bits,
     "sequences of 20 bits, every fifth of them 1 (Sohl-Dickstein et al. 2015)",
 )
+SOURCES.register(
+    "table",
+    table_file,
+    "table:FILE, rows of a .csv, .parquet or .jsonl table with mixed columns and missing values",
+)
 SOURCES.register("hub", hub, "hub:owner/name, a data set of the Hugging Face hub")
 
 
-_OF_PATHS = ("text",)
+_OF_PATHS = ("text", "table")
 """Sources whose argument is a path."""
 
 _FOR_ITEMS: dict[str, tuple[Callable[[Dataset, str], Dataset], tuple[str, ...] | None]] = {
@@ -130,10 +138,12 @@ def load(source: str | os.PathLike[str], seed: int = 0) -> Dataset:
     check_type("source", source, (str, os.PathLike), remedy)
     source = with_absolute_options(os.fspath(source))
     place, options = _options(source)
+    own = _option_types(_source_at(place)[0])
     steps = [
         (change, value)
         for name, (change, values) in _FOR_ITEMS.items()
-        if (value := _choice(source, name, options.pop(name, None), values)) is not None
+        if name not in own
+        and (value := _choice(source, name, options.pop(name, None), values)) is not None
     ]
 
     try:

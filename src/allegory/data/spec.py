@@ -41,6 +41,7 @@ from .spec_fields import (
     described,
 )
 from .spec_json import hash_of, plain_values, values_of
+from .table_schema import TableSchema
 from .vocabularies import Vocabulary
 
 _DIGITS = 8.0
@@ -67,6 +68,8 @@ class DataSpec:
         condition: what a model is conditioned on; None means its class, if it has one.
         vocabulary: what each level of items of one axis stands for, levels from 0: bytes,
             characters, tokens or categories; None means the numbers themselves.
+        table: the columns of the table that items are rows of: numbers, and codes, which `encode`
+            leaves alone; None for items of one kind of number.
 
     Raises:
         ValueError: for a description that no data can meet.
@@ -82,6 +85,7 @@ class DataSpec:
     bounded: bool = False
     condition: Condition | None = None
     vocabulary: Vocabulary | None = None
+    table: TableSchema | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -131,7 +135,12 @@ class DataSpec:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """The dtype of raw continuous items: float32 where it keeps their digits, else float64."""
+        """The dtype of raw continuous items: float32 where it keeps their digits, else float64.
+
+        Rows of a table are float64, so that whole numbers and dates stay whole.
+        """
+        if self.table is not None:
+            return torch.float64
         half = self._half.abs()
         reach = self._centre.abs() + half
         is_enough = (reach <= _DIGITS * half) & (half > _SMALL) & (half < _LARGE)

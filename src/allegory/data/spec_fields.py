@@ -14,6 +14,7 @@ from ..conditions import Condition
 from ..conditions.classes import check_class_names, classes_text
 from ..lookup import check_type, is_whole, printable
 from .columns import check_finite, number_name
+from .table_schema import TableSchema
 from .vocabularies import Vocabulary
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check_fields(spec: DataSpec) -> None:
         spec.condition.check_fits(spec.shape, spec.low, spec.high)
     if spec.vocabulary is not None:
         _check_vocabulary(spec)
+    if spec.table is not None:
+        _check_table(spec)
 
 
 def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
@@ -78,6 +81,8 @@ def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
     allowed = spec.allowed
     if allowed is not None:
         _check_allowed(spec, allowed, spec.index(raw))
+    if spec.table is not None:
+        spec.table.check_codes(raw[:, len(spec.table.numbers) :].cpu().double().numpy())
     if labels is not None:
         _check_labels(spec, labels, len(raw))
 
@@ -85,12 +90,14 @@ def check_items(spec: DataSpec, raw: Tensor, labels: Tensor | None) -> None:
 def described(spec: DataSpec) -> str:
     """A spec in a few words, e.g. "items (1, 8, 8), 17 levels, classes 0 to 9"."""
     parts = [f"items {spec.shape}"]
-    if spec.columns is not None:
+    if spec.table is not None:
+        parts.append(str(spec.table))
+    elif spec.columns is not None:
         shown = ", ".join(spec.columns[:12]) + (", ..." if len(spec.columns) > 12 else "")
         parts.append(f"columns {printable(shown)}")
     if spec.levels is not None:
         parts.append(f"{spec.levels} levels from {spec.low:g} to {spec.high:g}")
-    else:
+    elif spec.table is None:
         parts.append("continuous in declared bounds" if spec.bounded else "continuous")
     if spec.vocabulary is not None:
         parts.append(str(spec.vocabulary))
@@ -170,6 +177,26 @@ def _check_vocabulary(spec: DataSpec) -> None:
         )
 
     vocabulary.check_fits(spec.shape, spec.columns)
+
+
+def _check_table(spec: DataSpec) -> None:
+    """Refuse the columns of a table for items that are none of its rows."""
+    table = spec.table
+    check_type("table", table, TableSchema, "a TableSchema, or None")
+    assert table is not None
+
+    if spec.shape != (table.dims,) or spec.columns != table.entries:
+        raise ValueError(
+            f"table: rows of {table.dims} entries for items of shape {spec.shape}; give "
+            f"shape=({table.dims},) and columns=table.entries"
+        )
+    if spec.levels is not None or spec.vocabulary is not None or spec.bounded:
+        raise ValueError("table: rows have numbers and codes; leave levels, vocabulary and bounds")
+
+    first = len(table.numbers)
+    lows, highs = (end[first:] if isinstance(end, tuple) else () for end in (spec.low, spec.high))
+    if {*lows} - {-1.0} or {*highs} - {1.0} or len(lows) < table.dims - first:
+        raise ValueError("table: codes are left as they are; give low=-1 and high=1 for each")
 
 
 def _check_allowed(spec: DataSpec, allowed: Tensor, index: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..conditions import CONDITIONS, Condition
 from ..lookup import pick
 from ..typed import fields_of, typed
+from .table_schema import TableSchema
 from .vocabularies import VOCABULARIES, Vocabulary
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]
     """
     names = {field.name for field in fields(kind)}
     if isinstance(values, Mapping):
-        values = {"vocabulary": None, **values}  # absent in runs of earlier versions
+        values = {"vocabulary": None, "table": None, **values}  # absent in runs of earlier versions
     if not isinstance(values, Mapping) or set(values) != names:
         raise ValueError(
             f"fields {sorted(values) if isinstance(values, Mapping) else values}: expected "
@@ -58,11 +59,15 @@ def values_of(kind: type[DataSpec], values: Mapping[str, Any]) -> dict[str, Any]
         made["condition"] = typed(values["condition"], Condition, "condition", _condition)
     if values["vocabulary"] is not None:
         made["vocabulary"] = typed(values["vocabulary"], Vocabulary, "vocabulary", _vocabulary)
+    if values["table"] is not None:
+        made["table"] = TableSchema.from_dict(values["table"])
 
     return made
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, TableSchema):
+        return value.to_dict()
     if isinstance(value, Condition | Vocabulary) and is_dataclass(value):
         content = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
         return {"kind": type(value).__name__} | content

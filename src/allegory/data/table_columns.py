@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from ..lookup import printable
 from .parquet_files import Table
 
-_INDEX = "__index_level_"  # the index of a pandas data frame
+INDEX = "__index_level_"  # the index of a pandas data frame
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _holds_images(kind: Any) -> bool:
 
 def _all_numbers(table: Table, taken: tuple[str | None, ...]) -> tuple[str, ...]:
     """All columns but `taken`, of labels and the condition. ValueError for one without numbers."""
-    names = [n for n in table.columns if n not in taken and not n.startswith(_INDEX)]
+    names = [n for n in table.columns if n not in taken and not n.startswith(INDEX)]
     label = taken[0]
     good = [name for name in names if _is_number(table, name)]
     if names and (len(good) == len(names) or _are_categories(table, names)):

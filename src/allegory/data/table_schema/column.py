@@ -117,8 +117,9 @@ class Column:
             return f"{value:g} steps since 1970"
         return when.date().isoformat() if self.ticks == _LENGTHS[86400.0] else when.isoformat()
 
-    def __str__(self) -> str:
-        """In a few words, e.g. "carat: number, 0.2 to 5.01" or "cut: category, 5 values"."""
+    @property
+    def summary(self) -> str:
+        """Its kind and values in a few words, e.g. "number, 0.2 to 5.01"."""
         what = self.kind
         if self.kind == "constant" and self.values:
             what = f"constant, {self.text(self.values[0])}"
@@ -129,7 +130,11 @@ class Column:
             what = f"{self.kind}{unit}, {self.text(self.low)} to {self.text(self.high)}"
 
         some = ", some missing" if self.missing and self.kind != "missing" else ""
-        return f"{printable(self.name)}: {what}{some}"
+        return f"{what}{some}"
+
+    def __str__(self) -> str:
+        """In a few words, e.g. "carat: number, 0.2 to 5.01" or "cut: category, 5 values"."""
+        return f"{printable(self.name)}: {self.summary}"
 
 
 def shown(values: Iterable[object]) -> str:

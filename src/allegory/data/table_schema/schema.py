@@ -168,17 +168,17 @@ class TableSchema:
             made.append((column, decoded(column, number, indicator, len(array))))
         return in_container(self.container, made, len(array))
 
-    def check_codes(self, rows: Float64[NDArray[Any], "n dims"]) -> None:
+    def check_codes(self, codes: Float64[NDArray[Any], "n tokens"]) -> None:
         """Refuse codes that stand for no value. ValueError.
 
         Args:
-            rows: numbers (n, dims).
+            codes: the last entries of rows, those of `tokens`.
         """
-        for (name, levels), codes in zip(self.tokens, rows.T[len(self.numbers) :], strict=True):
-            odd = ~np.isin(codes, np.arange(levels))
+        for (name, levels), each in zip(self.tokens, codes.T, strict=True):
+            odd = (each != np.rint(each)) | (each < 0) | (each >= levels)
             if bool(odd.any()):
                 raise ValueError(
-                    f"column '{printable(name)}': code {codes[odd][0]:g}, which is no value of it; "
+                    f"column '{printable(name)}': code {each[odd][0]:g}, which is no value of it; "
                     f"give 0 to {levels - 1}"
                 )
 
