@@ -135,7 +135,7 @@ def _table(spec: DataSpec) -> dict[str, Any]:
     if spec.table is None:
         return {}
     about = {column.name: column.summary for column in spec.table.columns}
-    return {"table": about, "table notes": list(spec.table.notes)}
+    return {"table": about, **({"table notes": list(spec.table.notes)} if spec.table.notes else {})}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, object]:

@@ -69,7 +69,8 @@ class Cells:
     @property
     def present(self) -> NDArray[Any]:
         """The values that are there."""
-        return self.values[~self.missing]
+        found: NDArray[Any] = self.values[~self.missing]
+        return found
 
 
 def cells_of_array(array: NDArray[Any]) -> Cells:

@@ -67,9 +67,8 @@ def inferred_columns(table: OpenTable, kinds: Mapping[str, str]) -> tuple[list[C
             column = _column(name, cells, kinds.get(name) or _kind_of(cells, has_whole_floats))
         except Unfit as error:
             raise ValueError(f"column '{printable(name)}': {error}") from None
-        is_text = isinstance(label, str)
-        full = {} if is_text else {"label": int(label)}
-        found.append(replace(column, dtype=cells.dtype, categories=cells.categories, **full))
+        own = None if isinstance(label, str) else int(label)
+        found.append(replace(column, dtype=cells.dtype, categories=cells.categories, label=own))
         notes += [f"{column.place}: {note}" for note in (*_notes(column, cells), *cells.notes)]
 
     return found, notes

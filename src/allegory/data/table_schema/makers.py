@@ -80,7 +80,7 @@ def _date(name: str, cells: Cells, missing: bool) -> Column:
             step, length = seconds, unit
 
     steps = (ticks // length).astype(np.float64)
-    _check_exact(steps, "times")
+    _check_exact(steps, "microseconds since 1970", "round times to seconds")
     return _of_numbers(Column(name, "date", step=step, missing=missing), steps, "date")
 
 
@@ -124,7 +124,7 @@ def _whole_numbers(cells: Cells) -> NDArray[np.float64]:
     _check_numbers(present)
     if not bool((present == np.floor(present)).all()):
         raise Unfit("some numbers have a fraction; round them, or leave its kind out")
-    _check_exact(present, "whole numbers")
+    _check_exact(present, "whole numbers", "subtract the smallest, or save them as text")
     return present
 
 
@@ -139,10 +139,7 @@ def _check_numbers(present: NDArray[Any]) -> None:
         raise Unfit(f"{infinite:,} infinite numbers; replace them by missing ones, or leave out")
 
 
-def _check_exact(present: NDArray[np.float64], what: str) -> None:
+def _check_exact(present: NDArray[np.float64], what: str, remedy: str) -> None:
     most = float(np.abs(present).max(initial=0.0))
     if most > MOST_EXACT:
-        raise Unfit(
-            f"{what} up to {most:g}, and double precision keeps those up to 2^53 apart; subtract "
-            "the smallest, or save them as text"
-        )
+        raise Unfit(f"{what} up to {most:g}, and double precision is exact up to 2^53; {remedy}")
