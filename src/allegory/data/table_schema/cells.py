@@ -157,10 +157,9 @@ def is_missing(value: Any) -> bool:
     return is_nat or type(value).__name__ in _EMPTY
 
 
-def plain_value(value: Any) -> CellValue:
-    """A value as one of Python."""
-    made: CellValue = value.item() if isinstance(value, np.generic) else value
-    return made
+def plain_value(value: Any) -> Any:
+    """A value of numpy as one of Python; others as they are."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def objects(values: Sequence[Any]) -> NDArray[Any]:
