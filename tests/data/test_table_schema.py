@@ -150,6 +150,17 @@ def test_what_is_known_where_values_are_to_be_imputed() -> None:
     assert schema.frame(rows)["weight"].isna().sum() == 0
 
 
+@pytest.mark.parametrize("none", [None, NAN])
+def test_rows_of_which_a_column_has_no_value(none: float | None) -> None:
+    """A few rows say by no dtype of theirs what is missing."""
+    frame = people(born=[None, *people()["born"][1:]], age=[NAN, *people()["age"][1:]])
+    schema = table_schema(frame)
+    rows = schema.rows(frame.head(2).assign(weight=none, born=none, age=none, city=none))
+    low = [schema.column(name).low for name in ("age", "weight", "born")]
+    assert rows[:, [0, 2, 3]].tolist() == [low] * 2 and rows[:, 4].tolist() == [2, 2]
+    assert rows[:, 7:].tolist() == [[1, 1, 1]] * 2
+
+
 def test_columns_that_are_given() -> None:
     schema = table_schema(people(), given=("weight", "city"))
     assert schema.is_given.tolist() == [False, False, True, False, True, False, False, True]

@@ -108,7 +108,7 @@ def cells_of_objects(array: NDArray[Any]) -> Cells:
     Raises:
         NoColumn: for objects of several types, or of another one.
     """
-    missing = np.array([is_missing(value) for value in array], dtype=bool)
+    missing = np.array([is_absent(value) for value in array], dtype=bool)
     present = array[~missing]
     family = _family({type(value) for value in present})
 
@@ -147,7 +147,7 @@ def finer_note(array: NDArray[Any], missing: NDArray[Any]) -> tuple[str, ...]:
     return ("times are taken as whole microseconds",)
 
 
-def is_missing(value: Any) -> bool:
+def is_absent(value: Any) -> bool:
     """Whether a cell is None, NaN, NaT or NA."""
     if isinstance(value, str):
         return False

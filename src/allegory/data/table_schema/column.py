@@ -13,7 +13,7 @@ from ...lookup import printable
 CellValue = str | int | float | bool
 """A value of a column of finitely many."""
 
-KINDS = {
+COLUMN_KINDS = {
     "number": "numbers of a density",
     "whole": "whole numbers, which have a probability",
     "category": "finitely many values without an order",
@@ -35,8 +35,8 @@ class Column:
 
     Args:
         name: of the column, as text.
-        kind: one of `KINDS`; "constant" for a single value, which has no density, and "missing" for
-            a column without any value.
+        kind: one of `COLUMN_KINDS`; "constant" for a single value, which has no density, and
+            "missing" for a column without any value.
         values: the possible values in order, where there are finitely many; None for numbers of a
             density, and for whole numbers and dates that are numbers of a row. Dates are steps.
         low: the least number at fit; None where values are no numbers.

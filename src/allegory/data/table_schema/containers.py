@@ -56,7 +56,7 @@ def open_table(frame: Any) -> OpenTable:
     Raises:
         ValueError: for another object, and names that are there twice.
     """
-    if hasattr(frame, "columns") or hasattr(frame, "column_names"):
+    if any(hasattr(type(frame), each) for each in ("columns", "column_names")):
         table = _data_frame(frame)
     elif isinstance(frame, np.ndarray) and frame.dtype.names is not None:
         labels = frame.dtype.names

@@ -14,7 +14,7 @@ from .cells import (
     NoColumn,
     cells_of_objects,
     finer_note,
-    is_missing,
+    is_absent,
     objects,
     plain_value,
     whole_array,
@@ -129,7 +129,7 @@ def _categories(series: Any, missing: NDArray[Any], dtype: str) -> Cells:
     if isinstance(series.dtype, nw.Enum):
         known = _plain_categories(list(series.dtype.categories))
         return Cells("category", found, missing, "Enum", known)
-    _plain_categories([value for value in found if not is_missing(value)])
+    _plain_categories([value for value in found if not is_absent(value)])
     short = "Categorical" if dtype.startswith("Categorical") else dtype
     return Cells("category", found, missing, short)
 

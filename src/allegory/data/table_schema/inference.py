@@ -11,7 +11,7 @@ import numpy as np
 from ...entries import pick
 from ...lookup import printable
 from .cells import Cells
-from .column import KINDS, Column, closest
+from .column import COLUMN_KINDS, Column, closest
 from .containers import OpenTable, open_table
 from .makers import MAKERS, Unfit
 from .schema import TableSchema
@@ -35,8 +35,8 @@ def table_schema(
     Args:
         frame: a numpy array (n, columns), one with named fields, lists of rows, or a data frame of
             pandas, polars or pyarrow. An index of pandas is left out.
-        kinds: the kinds of some columns by name, such as {"zip": "category"}; see `KINDS`. "whole"
-            makes numbers also of few different ones.
+        kinds: the kinds of some columns by name, such as {"zip": "category"}, of `COLUMN_KINDS`.
+            "whole" makes numbers also of few different ones.
         given: names of columns that are always known.
 
     Raises:
@@ -95,7 +95,7 @@ def check_kinds(kinds: Any, names: Iterable[str]) -> dict[str, str]:
                 f"kinds: no column '{printable(name)}'; {closest(name, known)}there are "
                 f"{', '.join(map(printable, sorted(known)[:20]))}"
             )
-        pick("kind of column", kind, KINDS)
+        pick("kind of column", kind, COLUMN_KINDS)
 
     return {str(name): kind for name, kind in kinds.items()}
 
