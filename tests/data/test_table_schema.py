@@ -55,6 +55,8 @@ def test_rows_are_numbers_then_codes_then_what_is_missing() -> None:
     assert schema.entries == (*schema.numbers, *(name for name, _ in schema.tokens))
     assert schema.dims == 8 and schema.places("weight") == (2, 7) and schema.places("city") == (4,)
 
+    assert schema.is_whole.tolist() == [True, False, False, True]
+
     rows = schema.rows(people())
     assert rows.dtype == np.float64 and rows.shape == (30, 8)
     born = 18_263.0  # days from 1970 to 2 January 2020

@@ -38,7 +38,7 @@ _EMPTY = ("NAType", "NaTType", "NoneType")
 
 
 class NoColumn(ValueError):
-    """Cells of which no column can be made; the message has no name yet."""
+    """Cells that make no column; the message has no name yet."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class OpenTable:
     length: int
     read: Callable[[int], Cells]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of its columns as text."""
         return tuple(map(str, self.labels))

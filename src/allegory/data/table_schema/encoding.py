@@ -62,6 +62,8 @@ def encoded(
 
 def _numbers(column: Column, cells: Cells) -> NDArray[np.float64]:
     """The numbers that are there; dates as steps since 1970."""
+    if len(cells.present) == 0:
+        return np.zeros(0)
     _check_family(column, cells)
     present: NDArray[np.float64] = cells.present.astype(np.float64)
     infinite = int(np.isinf(present).sum())
@@ -111,8 +113,6 @@ def _check_exact(column: Column, numbers: NDArray[np.float64]) -> None:
 def _check_family(column: Column, cells: Cells) -> None:
     """Refuse text in a column of numbers, and so on."""
     if cells.family in _FAMILIES[column.kind if column.kind in _FAMILIES else "date"]:
-        return
-    if len(cells.present) == 0:
         return
     remedy = "convert it as it was at fit"
     if column.is_date:

@@ -109,7 +109,7 @@ def _column(name: str, cells: Cells, kind: str) -> Column:
 
 
 def _kind_of(cells: Cells, has_whole_floats: bool) -> str:
-    """The kind of cells of which nothing is declared.
+    """The kind of cells without a declared one.
 
     Data frames of pandas have whole numbers as floats where some are missing.
     """

@@ -95,7 +95,7 @@ MAKERS: dict[str, Callable[[str, Cells, bool], Column]] = {
 
 
 def _of_numbers(column: Column, present: NDArray[np.float64], family: str) -> Column:
-    """The column of these numbers; a single one is a constant, or a value beside missing ones."""
+    """The column of these numbers; a single one is a constant, or a token if some are missing."""
     low, high = (float(end) for end in (present.min(initial=np.inf), present.max(initial=-np.inf)))
     if len(present) == 0:
         raise Unfit("no rows; give at least two, which differ")

@@ -96,9 +96,14 @@ class TableSchema:
         is_given[places] = True
         return is_given
 
+    @property
+    def is_whole(self) -> Bool[NDArray[Any], " numbers"]:
+        """Which of the numbers are whole, dates too, so that a model dequantizes them."""
+        return np.array([self.column(name).is_whole for name in self.numbers], dtype=bool)
+
     def column(self, name: str) -> Column:
         """The column of this name. ValueError, with the closest one, where there is none."""
-        found = {column.name: column for column in self.columns}.get(name)
+        found = self._by_name.get(name)
         if found is None:
             raise ValueError(
                 f"column '{printable(name)}': unknown; {closest(name, self.names)}there are "
@@ -108,8 +113,8 @@ class TableSchema:
 
     def places(self, name: str) -> tuple[int, ...]:
         """The places of a column in a row: of its entry, and of the code of a missing number."""
-        self.column(name)
-        wanted = (name, _indicator(name)) if name in self.numbers else (name,)
+        is_number = self.column(name).is_number
+        wanted = (name, _indicator(name)) if is_number else (name,)
         return tuple(self._places[each] for each in wanted if each in self._places)
 
     def rows(self, frame: Any, allow_missing: bool = False) -> Float64[NDArray[Any], "n dims"]:
@@ -137,8 +142,7 @@ class TableSchema:
         return ~encoded_rows(self, frame, True).is_missing
 
     def rows_given(self, frame: Any) -> Float64[NDArray[Any], "n dims"]:
-        """Rows of which the columns in `given` alone are known; all other entries are those of no
-        row, numbers `low` and codes 0.
+        """Rows with the columns in `given` alone; other numbers are the least at fit, codes 0.
 
         Args:
             frame: a table of those columns alone, or one of all columns.
@@ -207,6 +211,10 @@ class TableSchema:
         ]
         given = f", given {', '.join(map(printable, self.given[:12]))}" if self.given else ""
         return f"rows of a table: {', '.join(parts)}{given}"
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -48,14 +48,15 @@ def encoded_rows(
         ValueError: for other columns, and values that no row at fit could have.
     """
     table = open_table(frame)
-    wanted = [column for column in schema.columns if only is None or column.name in only]
+    read = {*(schema.names if only is None else only)}
+    wanted = [column for column in schema.columns if column.name in read]
     _check_names(table, wanted, schema.names)
     numbers = np.zeros((table.length, schema.dims))
     is_missing = np.zeros(numbers.shape, dtype=bool)
 
     for column in schema.columns:
         place, *indicator = (*schema.places(column.name), None)
-        if column not in wanted:
+        if column.name not in read:
             if column.is_number:
                 numbers[:, place] = column.low
             continue
