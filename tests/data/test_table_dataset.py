@@ -101,6 +101,7 @@ def test_codes_of_no_value_are_refused() -> None:
         ({"columns": tuple("abcde")}, "columns=table.entries"),
         ({"low": 0.0, "high": 1.0}, "give low=-1 and high=1 for each"),
         ({"low": (0.0,) * 5, "high": (1.0,) * 5}, "give low=-1 and high=1 for each"),
+        ({"high": (200.0, 90.0, 1.0, 1.0, 2.0)}, "give low=-1 and high=1 for each"),
         ({"bounded": True}, "leave levels, vocabulary and bounds"),
     ],
 )

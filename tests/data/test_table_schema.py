@@ -177,11 +177,19 @@ def test_samples_are_rounded_and_clamped() -> None:
         {"n": np.arange(100, dtype=np.uint8), "t": pd.date_range(DAY, periods=100)}
     )
     schema = table_schema(frame)
-    made = schema.frame(np.array([[3.4, 18_263.4], [300.0, 1e15], [-2.0, -1e15]]))
-    assert made["n"].tolist() == [3, 255, 0] and made["n"].dtype == np.uint8
+    made = schema.frame(np.array([[3.6, 18_262.6], [300.0, 1e15], [-2.0, -1e15]]))
+    assert made["n"].tolist() == [4, 255, 0] and made["n"].dtype == np.uint8
     assert made["t"].tolist()[0] == DAY and made["t"].tolist()[1].year == 9999
     nanoseconds = table_schema(frame.astype({"t": "datetime64[ns]"}))
     assert nanoseconds.frame(np.array([[3.0, 1e15]]))["t"][0].year == 2262
+
+
+def test_categories_are_in_the_order_of_their_dtype() -> None:
+    texts = pd.Categorical(["a", "b", "c"] * 10, categories=["z", "c", "b", "a"])
+    frame = people(city=texts)
+    column = table_schema(frame).column("city")
+    assert column.values == ("c", "b", "a") and column.categories == ("z", "c", "b", "a")
+    assert table_schema(frame.astype({"city": str})).column("city").values == ("a", "b", "c")
 
 
 def test_json_has_it_all() -> None:

@@ -9,6 +9,7 @@ its column, the last. Dates are whole steps (days, seconds or microseconds) sinc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -194,7 +195,8 @@ class TableSchema:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, the inverse of `from_dict`."""
-        return _plain(asdict(self))  # type: ignore[no-any-return]
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TableSchema:
@@ -245,10 +247,3 @@ def _check_given(schema: TableSchema) -> None:
         raise ValueError(f"given={schema.given}: names a column twice; leave it out")
     if bool(schema.is_given.all()):
         raise ValueError("given: all columns that vary, so nothing is left to learn; give fewer")
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
