@@ -45,5 +45,21 @@ def test_info_says_what_data_are(tmp_path, monkeypatch, capsys, fails):
     assert "no run.json" in fails("info", "digits")
 
 
+def test_info_says_what_each_column_was_taken_for(tmp_path, capsys):
+    lines = [f"{i},{'ab'[i % 2]},{i / 7 if i % 3 else ''},1" for i in range(60)]
+    (tmp_path / "people.csv").write_text("\n".join(["age,kind of,height,one", *lines]))
+    main(["info", f"table:{tmp_path}/people.csv?given=age", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["table"] == {
+        "age": "whole, 0 to 59",
+        "kind of": "category, 2 values (a, b)",
+        "height": "number, 0.142857 to 8.42857, some missing",
+        "one": "constant, 1",
+    }
+    assert (
+        said["items"].endswith("1 constant, given age") and "every value is 1" in said["notes"][0]
+    )
+
+
 def test_data_that_are_not_there_are_no_run(fails):
     assert "data source 'nothere.csv': no such file or folder" in fails("info", "nothere.csv")

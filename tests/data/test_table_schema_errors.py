@@ -185,6 +185,25 @@ def test_the_shape_of_samples() -> None:
         table_schema(frame()).frame(np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "numbr"}, "column 'x': kind 'numbr'; give one of number, whole"),
+        ({"step": 2.0}, "column 'x': step 2.0; give 86400, 1, 1e-6 or None"),
+        ({"low": None}, "column 'x': number without low, high or step"),
+        ({"kind": "date"}, "column 'x': date without low, high or step"),
+        ({"values": []}, "column 'x': number without values"),
+        ({"name": "y"}, "column 'y': its name is that of another entry"),
+    ],
+)
+def test_a_schema_that_was_damaged(changes: dict[str, Any], message: str) -> None:
+    schema = table_schema(pd.DataFrame({"x": [0.5, 1.5], "y": [2.5, 1.5]}))
+    values = schema.to_dict()
+    values["columns"][0] |= changes
+    with pytest.raises(ValueError, match=message):
+        TableSchema.from_dict(values)
+
+
 def test_a_container_of_no_kind() -> None:
     with pytest.raises(ValueError, match="container='excel': give one of numpy"):
         TableSchema((Column("x", "number", low=0.0, high=1.0),), container="excel")

@@ -22,6 +22,17 @@ COLUMN_KINDS = {
 }
 """The kinds that a column can be declared to be, with a line on each."""
 
+PLURALS = {
+    "number": ("number", "numbers"),
+    "whole": ("whole number", "whole numbers"),
+    "date": ("date", "dates"),
+    "category": ("category", "categories"),
+    "boolean": ("boolean", "booleans"),
+    "constant": ("constant", "constants"),
+    "missing": ("empty column", "empty columns"),
+}
+"""What one column of a kind is called, and several."""
+
 _UNITS = {86400.0: "days", 1.0: "seconds", 1e-6: "microseconds"}
 _LENGTHS = {86400.0: 86_400_000_000, 1.0: 1_000_000, 1e-6: 1}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,6 +70,22 @@ class Column:
     dtype: str = ""
     label: int | None = None
     categories: tuple[CellValue, ...] | None = None
+
+    def check(self) -> None:
+        """Refuse an unknown kind or step, and a column without what its kind needs. ValueError."""
+        kinds = (*COLUMN_KINDS, "constant", "missing")
+        if self.kind not in kinds:
+            raise ValueError(
+                f"{self.place}: kind {self.kind!r:.40}; give one of {', '.join(kinds)}"
+            )
+        if self.step is not None and self.step not in _UNITS:
+            raise ValueError(f"{self.place}: step {self.step}; give 86400, 1, 1e-6 or None")
+
+        ends = (self.low, self.high)
+        if self.is_number and (None in ends or (self.kind == "date" and self.step is None)):
+            raise ValueError(f"{self.place}: {self.kind} without low, high or step; give them")
+        if not self.is_number and self.kind != "missing" and not self.values:
+            raise ValueError(f"{self.place}: {self.kind} without values; give one at least")
 
     @property
     def is_token(self) -> bool:

@@ -10,6 +10,7 @@ its column, the last. Dates are whole steps (days, seconds or microseconds) sinc
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from ...lookup import printable
 from ...typed import fields_of
-from .column import Column, closest
+from .column import PLURALS, Column, closest
 from .containers import CONTAINERS
 from .decoding import decoded
 from .output import in_container
@@ -52,13 +53,16 @@ class TableSchema:
         object.__setattr__(self, "given", tuple(self.given))
         if self.container not in CONTAINERS:
             raise ValueError(f"container={self.container!r}: give one of {', '.join(CONTAINERS)}")
+        for column in self.columns:
+            column.check()
         if not self.entries:
             raise ValueError(
                 f"frame: no column of {len(self.columns)} varies, so there is nothing to learn; "
                 "give rows that differ"
             )
-        for name in {*self.entries} if len({*self.entries}) < self.dims else ():
-            if self.entries.count(name) > 1:
+        others = [each.name for each in self.columns if not (each.is_number or each.is_token)]
+        for name, count in Counter((*self.entries, *others)).items():
+            if count > 1:
                 raise ValueError(f"column '{printable(name)}': its name is that of another entry")
         _check_given(self)
 
@@ -208,7 +212,7 @@ class TableSchema:
         kinds = [column.kind for column in self.columns]
         parts = [
             f"{kinds.count(kind)} {word if kinds.count(kind) == 1 else plural}"
-            for kind, (word, plural) in _WORDS.items()
+            for kind, (word, plural) in PLURALS.items()
             if kind in kinds
         ]
         given = f", given {', '.join(map(printable, self.given[:12]))}" if self.given else ""
@@ -221,17 +225,6 @@ class TableSchema:
     @cached_property
     def _places(self) -> dict[str, int]:
         return {name: place for place, name in enumerate(self.entries)}
-
-
-_WORDS = {
-    "number": ("number", "numbers"),
-    "whole": ("whole number", "whole numbers"),
-    "date": ("date", "dates"),
-    "category": ("category", "categories"),
-    "boolean": ("boolean", "booleans"),
-    "constant": ("constant", "constants"),
-    "missing": ("empty column", "empty columns"),
-}
 
 
 def _indicator(name: str) -> str:
