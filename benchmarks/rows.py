@@ -34,12 +34,22 @@ class Rows:
         """
         found = self.read()
         if name not in found.get(section, {}):
-            row = work()
-            found = self.read()
-            found.setdefault(section, {})[name] = row
-            self.file.write_text(json.dumps(found, indent=1) + "\n")
-            print(section, name, json.dumps(row), file=sys.stderr, flush=True)
+            return self.save(section, name, work())
         return found[section][name]
+
+    def save(self, section: str, name: str, row: Row) -> Row:
+        """Write a row, in place of one of this name.
+
+        Args:
+            section: a title.
+            name: of the row.
+            row: its figures.
+        """
+        found = self.read()
+        found.setdefault(section, {})[name] = row
+        self.file.write_text(json.dumps(found, indent=1) + "\n")
+        print(section, name, json.dumps(row), file=sys.stderr, flush=True)
+        return row
 
     def table(self, hidden: tuple[str, ...] = ()) -> str:
         """The results in Markdown.

@@ -120,8 +120,8 @@ class TwoMoons:
         return torch.cat(kept)[:count]
 
     def log_evidence(self, x: Tensor) -> Tensor:
-        a = (torch.arange(400, dtype=torch.float64) + 0.5) / 400 - 0.5
-        r = 0.1 + 0.01 * NORMAL.icdf((torch.arange(50, dtype=torch.float64) + 0.5) / 50)
+        a = (torch.arange(200, dtype=torch.float64) + 0.5) / 200 - 0.5
+        r = 0.1 + 0.01 * NORMAL.icdf((torch.arange(20, dtype=torch.float64) + 0.5) / 20)
         radius, angle = (part.flatten() for part in torch.meshgrid(r, math.pi * a, indexing="ij"))
         p = torch.stack([radius * angle.cos() + 0.25, radius * angle.sin()], -1)
 

@@ -1,0 +1,126 @@
+r"""Methods of simulation-based inference: the exact posterior, rejection, a diffusion model.
+
+All see 10^5 simulations (the exact one sees none) and answer for any observation. Draws outside of
+the box of a uniform prior are left where they are, and are counted by the benchmark.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .sbi_priors import Box, ExactProblem, Problem, generator
+
+NEAREST = 100
+"""Simulations that rejection keeps, as in sbibm."""
+
+
+class Posterior(Protocol):
+    """p(theta | x) of a method, for any x."""
+
+    def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
+        """Draws for one x of shape (k,): (count, d)."""
+
+    def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
+        """log p(theta | x) in nats, of each row."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The posterior in closed form: what the judges say of a perfect method."""
+
+    problem: ExactProblem
+
+    def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
+        return self.problem.posterior(x, count, generator(seed))
+
+    def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
+        joint = self.problem.prior.log_prob(theta) + self.problem.log_likelihood(theta, x)
+        return joint - self.problem.log_evidence(x)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Rejection ABC: the parameters of the nearest simulations, with a kernel density around them.
+
+    The distance is Euclidean, and the bandwidth is chosen by cross-validation, both as in sbibm.
+    The kernel is a Gaussian; parameters with a box are in logits, so that none is outside.
+
+    Args:
+        problem: has the box.
+        theta: parameters from the prior, (n, d).
+        x: a simulation of each.
+    """
+
+    problem: Problem
+    theta: Tensor
+    x: Tensor
+
+    def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
+        drawn = self._density(x).sample(count, random_state=seed)
+        return self._from_line(torch.from_numpy(drawn))
+
+    def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
+        line, slope = self._to_line(theta)
+        different, which = x.unique(dim=0, return_inverse=True)
+        found = torch.empty(len(theta), dtype=torch.float64)
+        for number, one in enumerate(different):
+            rows = which == number
+            found[rows] = torch.from_numpy(self._density(one).score_samples(line[rows].numpy()))
+
+        return found + slope
+
+    def _density(self, x: Tensor) -> Any:
+        from sklearn.model_selection import GridSearchCV
+        from sklearn.neighbors import KernelDensity
+
+        distance = (self.x - x).square().sum(1)
+        near, _ = self._to_line(self.theta[distance.topk(NEAREST, largest=False).indices])
+        widths = float(near.std(0).mean()) * np.geomspace(0.05, 1, 10)
+        search = GridSearchCV(KernelDensity(), {"bandwidth": widths}, cv=5)
+        return search.fit(near.numpy()).best_estimator_
+
+    def _to_line(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Parameters without a box, and the logarithm of the slope."""
+        if not isinstance(self.problem.prior, Box):
+            return theta, torch.zeros(len(theta), dtype=torch.float64)
+        bound = self.problem.prior.bound
+        place = (theta / bound + 1) / 2
+        slope = -(place * (1 - place) * 2 * bound).log().sum(1)
+        return place.logit(), slope
+
+    def _from_line(self, line: Tensor) -> Tensor:
+        if not isinstance(self.problem.prior, Box):
+            return line
+        return self.problem.prior.bound * (2 * line.sigmoid() - 1)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """The conditional diffusion model of `allegory.estimator`, fitted to (theta, x).
+
+    Args:
+        density: a fitted DiffusionDensity.
+    """
+
+    density: Any
+
+    @classmethod
+    def fit(cls, theta: Tensor, x: Tensor, minutes: float, seed: int) -> "Diffusion":
+        """Trained on simulations for so many minutes."""
+        from allegory.estimator import DiffusionDensity
+
+        density = DiffusionDensity(minutes=minutes, random_state=seed)
+        return cls(density.fit(theta.float().numpy(), y=x.float().numpy()))
+
+    def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
+        """Draws; the seed is the random state, so that two observations share no noise."""
+        self.density.random_state = seed
+        drawn = self.density.sample(count, given=x.float().numpy())
+        return torch.as_tensor(np.asarray(drawn), dtype=torch.float64)
+
+    def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
+        found = self.density.score_samples(theta.float().numpy(), y=x.float().numpy())
+        return torch.as_tensor(np.asarray(found), dtype=torch.float64)
