@@ -48,6 +48,16 @@ def test_the_posterior_of_gaussian_linear_is_normal_at_half_the_observation():
     torch.testing.assert_close(joint - problem.log_evidence(x), known.log_prob(theta))
 
 
+def test_slcp_is_four_points_of_the_normal_distribution_of_the_paper():
+    theta = torch.tensor([0.7, -2.9, -1.0, -0.9, 0.6], dtype=torch.float64)
+    s1, s2, rho = 1.0, 0.81, math.tanh(0.6)
+    S = torch.tensor([[s1**2, rho * s1 * s2], [rho * s1 * s2, s2**2]], dtype=torch.float64)
+    x = torch.randn(3, 8, dtype=torch.float64, generator=generator(0))
+    known = MultivariateNormal(theta[:2], S).log_prob(x.unflatten(1, (4, 2))).sum(1)
+    found = PROBLEMS["slcp"].log_likelihood(theta.expand(3, -1), x)
+    torch.testing.assert_close(found, known, atol=1e-3, rtol=0)
+
+
 def test_the_filter_of_bernoulli_glm_has_the_prior_of_the_paper():
     F = torch.zeros(9, 9, dtype=torch.float64)
     for i in range(9):
@@ -82,6 +92,17 @@ def test_likelihood_ratios_turn_one_simulator_into_another(name):
     agree(*weighted(moments[0], ratio)[:2], *plain(moments[1]))
     if name not in ("two_moons", "bernoulli_glm"):
         agree(*plain(ratio.exp()), torch.tensor(1.0), torch.tensor(0.0))
+
+
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if name != "two_moons"])
+def test_the_score_of_the_likelihood_has_mean_zero_over_simulations(name):
+    problem = PROBLEMS[name]
+    one = problem.prior.draw(1, generator(6))
+    theta = one.expand(100_000, -1).clone().requires_grad_()
+    x = problem.simulate(theta.detach(), generator(1))
+    (score,) = torch.autograd.grad(problem.log_likelihood(theta, x).sum(), theta)
+    mean, error = plain(score)
+    agree(mean, error, torch.zeros(()), torch.zeros(()))
 
 
 @pytest.mark.parametrize("name", ["two_moons", "gaussian_mixture", "a box of two numbers"])
@@ -127,6 +148,8 @@ def test_exact_posteriors_have_the_moments_of_the_reference(name):
         own, centre = problem.posterior(x, 10_000, generator(1)), draws.mean(0)
         for power in (1, 2):
             agree(*plain((own - centre) ** power), *plain((draws - centre) ** power))
+        distances = [(each - centre).norm(dim=1).log() for each in (own, draws)]
+        agree(*plain(distances[0]), *plain(distances[1]))
 
 
 @pytest.mark.thorough
