@@ -1,0 +1,16 @@
+"""A diffusion model of tables: numbers, categories and missing values."""
+
+from __future__ import annotations
+
+from .denoiser import RowDenoiser, features_of
+from .diffusion import TableDiffusion
+from .encoding import RowEncoding, missing_places, schema_of
+
+__all__ = [
+    "RowDenoiser",
+    "RowEncoding",
+    "TableDiffusion",
+    "features_of",
+    "missing_places",
+    "schema_of",
+]

@@ -1,0 +1,152 @@
+r"""Raw rows of a table in model space.
+
+Whole numbers k become k + u, u uniform in [0, 1): the probability of k is the integral of the
+density over [k, k + 1), and E_u log p(k + u) its lower bound. A number that is missing becomes a
+standard normal one, u ~ N(0, 1); the row says so by a token. For both
+
+    log p(row) >= E_u [log p(row with u) - log q(u)],
+
+where -E log q(u) is 0 for whole numbers and log(2 pi e)/2 for each missing number. Numbers are
+scaled, and transformed column by column (`numerics.column_transforms`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor, nn
+
+from ...data.spec import DataSpec
+from ...data.table_schema import TableSchema
+from ...numerics.column_transforms import ColumnTransforms
+from ...process.rows import KnownEntries, Rows
+
+ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+"""Of a standard normal number, in nats."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Rows in model space.
+
+    Args:
+        rows: the rows.
+        volume: log |d model units / d raw units| of each number, in nats, or the entropy of the
+            noise in its place where it is missing.
+        is_missing: which numbers are.
+    """
+
+    rows: Rows
+    volume: Float64[Tensor, "b d"]
+    is_missing: Bool[Tensor, "b d"]
+
+
+class RowEncoding(nn.Module):
+    """The map between raw rows and model space.
+
+    Args:
+        spec: what the rows are; `spec.table` has their columns.
+        transforms: of the numbers.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    is_whole: Tensor
+    missing: Tensor
+    is_given: Tensor
+    ends: Tensor
+
+    def __init__(self, spec: DataSpec, transforms: ColumnTransforms) -> None:
+        super().__init__()
+        schema = schema_of(spec)
+        self.transforms, self.numbers = transforms, len(schema.numbers)
+        centre, half = (each.expand(spec.dims)[: self.numbers] for each in spec.affine())
+        columns = [schema.column(name) for name in schema.numbers]
+        buffers = {
+            "centre": centre.clone(),
+            "scale": half.clone(),
+            "is_whole": torch.from_numpy(schema.is_whole),
+            "missing": missing_places(schema),
+            "is_given": torch.from_numpy(schema.is_given),
+            "ends": torch.tensor([[c.low or 0.0, c.high or 0.0] for c in columns]).double(),
+        }
+        for name, each in buffers.items():
+            self.register_buffer(name, each, persistent=False)
+
+    def split(self, raw: Float64[Tensor, "b dims"]) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers, the tokens, and which numbers are missing."""
+        numbers, tokens = raw[:, : self.numbers].double(), raw[:, self.numbers :].long()
+        if not tokens.shape[1]:
+            return numbers, tokens, torch.zeros_like(numbers).bool()
+        is_missing = (tokens[:, self.missing.clamp(min=0)] == 1) & (self.missing >= 0)
+        return numbers, tokens, is_missing
+
+    def scaled(self, numbers: Float64[Tensor, "b d"], u: Tensor) -> Float64[Tensor, "b d"]:
+        """Numbers of about unit variance, before the transforms.
+
+        Args:
+            numbers: raw.
+            u: uniform in [0, 1), where a whole number lies in its bin.
+        """
+        return (numbers + torch.where(self.is_whole, u, 0.0) - self.centre) / self.scale
+
+    def encode(self, raw: Float64[Tensor, "b dims"], u: Tensor, fill: Tensor) -> Encoded:
+        """Rows in model space.
+
+        Args:
+            raw: rows.
+            u: uniform in [0, 1), one for each number.
+            fill: standard normal, one for each number.
+        """
+        numbers, tokens, is_missing = self.split(raw)
+        z, slope = self.transforms(self.scaled(numbers, u.double()))
+        volume = torch.where(is_missing, ENTROPY, slope - self.scale.log())
+        return Encoded(Rows(torch.where(is_missing, fill.double(), z), tokens), volume, is_missing)
+
+    def decode(self, rows: Rows) -> Float64[Tensor, "b dims"]:
+        """Raw rows. Whole numbers are those of their bins, within the range of the data; missing
+        numbers are the least of their column, as in the data.
+        """
+        numbers = self.centre + self.scale * self.transforms.inverse(rows.numbers.double())
+        whole = torch.minimum(torch.maximum(numbers.floor(), self.ends[:, 0]), self.ends[:, 1])
+        numbers = torch.where(self.is_whole, whole, numbers)
+
+        raw = torch.cat([numbers, rows.tokens.double()], 1)
+        _, _, is_missing = self.split(raw)
+        numbers = torch.where(is_missing, self.ends[:, 0], numbers)
+        return torch.cat([numbers, rows.tokens.double()], 1)
+
+    def known(self, entries: Bool[Tensor, "rows dims"], is_missing: Tensor) -> KnownEntries:
+        """Known entries of rows, and those of columns that are always known; no missing number is.
+
+        Args:
+            entries: which are known, one row or one for each.
+            is_missing: which numbers are missing.
+        """
+        every = entries | self.is_given
+        numbers, tokens = every[:, : self.numbers], every[:, self.numbers :]
+        if bool(is_missing.any()):
+            numbers = numbers & ~is_missing
+        return KnownEntries(numbers, tokens)
+
+
+def schema_of(spec: DataSpec) -> TableSchema:
+    """The columns of a table. ValueError for data that are none."""
+    if spec.table is None:
+        raise ValueError(
+            f"data: {spec}; a diffusion model of tables needs a table with its columns, as "
+            "`table_dataset(frame)` or the source table:FILE gives it"
+        )
+    return spec.table
+
+
+def missing_places(schema: TableSchema) -> Tensor:
+    """For each number the place among the tokens that says that it is missing, -1 for none."""
+    first = schema.dims - len(schema.tokens)
+    places = [
+        own[1] - first if len(own := schema.places(name)) > 1 else -1 for name in schema.numbers
+    ]
+    return torch.tensor(places, dtype=torch.int64)

@@ -1,0 +1,162 @@
+r"""Monotone transforms of columns to standard normal ones, with their log-density.
+
+The density of a column is a mixture of Gaussians in one dimension, F its distribution function. Then
+
+    z = Phi^-1(F(x)),        log |dz/dx| = log F'(x) - log phi(z)
+
+is standard normal where the mixture is right. One component is an affine map. Both tails are
+computed from the smaller of F and 1 - F, in logarithms.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from torch.special import log_ndtr
+
+_TAIL = 37.0
+"""Beyond it the normal distribution function is 0 or 1 in float64."""
+_BISECTIONS = 60
+_NEWTON = 4
+
+
+class ColumnTransforms(nn.Module):
+    """One monotone transform per column, each by a mixture of Gaussians.
+
+    Args:
+        log_weights: of the components of each column; -inf for one that a column does not have.
+        means: of the components.
+        stds: of the components.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    stds: Tensor
+
+    def __init__(
+        self,
+        log_weights: Float64[Tensor, "d m"],
+        means: Float64[Tensor, "d m"],
+        stds: Float64[Tensor, "d m"],
+    ) -> None:
+        super().__init__()
+        self.register_buffer("log_weights", log_weights)
+        self.register_buffer("means", means)
+        self.register_buffer("stds", stds)
+
+    def forward(
+        self, x: Float64[Tensor, "b d"]
+    ) -> tuple[Float64[Tensor, "b d"], Float64[Tensor, "b d"]]:
+        """z, and log |dz/dx| of each number.
+
+        Args:
+            x: columns.
+        """
+        if self.means.shape[1] == 1:
+            mean, std = self.means[:, 0], self.stds[:, 0]
+            return (x - mean) / std, (-std.log()).expand_as(x)
+
+        u = (x[..., None] - self.means) / self.stds
+        below = (self.log_weights + log_ndtr(u)).logsumexp(-1)
+        above = (self.log_weights + log_ndtr(-u)).logsumexp(-1)
+        z = torch.where(below < above, _log_quantile(below), -_log_quantile(above))
+
+        log_normal = -0.5 * (u.square() + math.log(2 * math.pi)) - self.stds.log()
+        slope = (self.log_weights + log_normal).logsumexp(-1)
+        return z, slope + 0.5 * (z.square() + math.log(2 * math.pi))
+
+    def inverse(self, z: Float64[Tensor, "b d"]) -> Float64[Tensor, "b d"]:
+        """x of z, by bisection."""
+        if self.means.shape[1] == 1:
+            return self.means[:, 0] + self.stds[:, 0] * z
+
+        reach = self.stds * (z.abs().amax(0)[:, None] + 1)
+        is_used = self.log_weights.isfinite()
+        low = torch.where(is_used, self.means - reach, math.inf).amin(1).expand_as(z)
+        high = torch.where(is_used, self.means + reach, -math.inf).amax(1).expand_as(z)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            is_below = self(middle)[0] < z
+            low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
+        return (low + high) / 2
+
+
+def _log_quantile(log_p: Float64[Tensor, "*any"]) -> Float64[Tensor, "*any"]:
+    """Phi^-1(p) for p <= 1/2 from log p: Newton's method on log Phi, from an asymptote."""
+    log_p = log_p.clamp(max=-math.log(2))
+    tail = -(-2 * log_p - (-2 * log_p).clamp(min=1.0).log() - math.log(2 * math.pi)).clamp(min=0)
+    z = torch.where(log_p < -4, -tail.neg().clamp(min=0).sqrt(), torch.special.ndtri(log_p.exp()))
+
+    for _ in range(_NEWTON):
+        log_phi = log_ndtr(z)
+        slope = (-0.5 * z.square() - 0.5 * math.log(2 * math.pi) - log_phi).exp()
+        z = z - (log_phi - log_p) / slope
+    return z
+
+
+def fit_transforms(
+    train: Float64[Tensor, "n d"],
+    validation: Float64[Tensor, "m d"],
+    components: tuple[int, ...],
+) -> ColumnTransforms:
+    """The transforms of the highest log-probability of validation rows, for each column.
+
+    Args:
+        train: columns that they are fitted to; NaN for a number that is missing.
+        validation: columns by which the number of components is chosen, likewise.
+        components: numbers of components to try, rising.
+    """
+    width = max(components)
+    parts = []
+    for column, held_out in zip(train.T, validation.T, strict=True):
+        x, other = (each[~each.isnan()] for each in (column, held_out))
+        fits = [_fit_column(x, count) for count in components]
+        scores = [float(_log_density(other if len(other) else x, fit).mean()) for fit in fits]
+        best = fits[max(range(len(fits)), key=scores.__getitem__)]
+        parts.append([_padded(each, width, fill) for each, fill in zip(best, _FILL, strict=True)])
+
+    if not parts:
+        return ColumnTransforms(*(train.new_zeros(0, 1) for _ in range(3)))
+    log_weights, means, stds = (torch.stack(each) for each in zip(*parts, strict=True))
+    used = int(log_weights.isfinite().sum(1).max())
+    return ColumnTransforms(log_weights[:, :used], means[:, :used], stds[:, :used])
+
+
+_FILL = (-math.inf, 0.0, 1.0)
+_ROUNDS = 60
+_LEAST = 1e-3
+"""The least standard deviation of a component, relative to that of the column."""
+
+
+def _fit_column(x: Float64[Tensor, " n"], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-weights, means and standard deviations by expectation maximisation, from quantiles."""
+    std = x.std(correction=0).clamp(min=1e-12) if len(x) > 1 else x.new_tensor(1.0)
+    edges = (torch.arange(count, dtype=x.dtype) + 0.5) / count
+    means = torch.quantile(x, edges) if len(x) else x.new_zeros(count)
+    if count == 1:
+        return x.new_zeros(1), x.mean()[None], std[None]
+
+    log_weights = x.new_full((count,), -math.log(count))
+    stds = (std / count).expand(count)
+    for _ in range(_ROUNDS):
+        u = (x[:, None] - means) / stds
+        r = (log_weights - 0.5 * u.square() - stds.log()).softmax(1)
+        total = r.sum(0) + 1e-9
+        means = r.T @ x / total
+        variances = (r * (x[:, None] - means).square()).sum(0) / total
+        stds = variances.sqrt().clamp(min=float(_LEAST * std))
+        log_weights = (total / total.sum()).log()
+    return log_weights, means, stds
+
+
+def _log_density(x: Tensor, fit: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """log p of numbers, up to a constant."""
+    log_weights, means, stds = fit
+    return (log_weights - 0.5 * ((x[:, None] - means) / stds).square() - stds.log()).logsumexp(1)
+
+
+def _padded(x: Tensor, width: int, fill: float) -> Tensor:
+    return torch.cat([x, x.new_full((width - len(x),), fill)])

@@ -1,0 +1,292 @@
+r"""Fitting a mixture to rows by expectation maximisation, with missing numbers and a prior.
+
+The expectation gives r_nk, and of each component the mean and the covariance of the missing numbers
+given those that are there (Dempster, Laird & Rubin 1977; Ghahramani & Jordan 1994). The
+maximisation has a prior for each covariance, inverse Wishart around that of all rows,
+
+    S_k = (sum_n r_nk [(x_n - m_k)(x_n - m_k)^T + C_nk] + strength C / K^(2/d)) / (N_k + strength)
+
+(Fraley & Raftery 2007), and for each token probabilities one more row, spread as all rows are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor, nn
+
+from .mixture import Components, RowMixture
+from .path import Rows
+
+_ROWS = 2048
+"""That are computed at once."""
+_ROUNDS = 100
+_TOLERANCE = 1e-3
+"""Rise of the mean log-probability, in nats, below which a fit has converged."""
+_FLOOR = 1e-6
+"""Of the prior: the least variance relative to that of all rows."""
+_STRENGTHS = (0.03, 1.0)
+"""Of the prior, in multiples of the dimensions and two."""
+_MOST_COMPONENTS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """Clean rows of a table and what is there.
+
+    Args:
+        rows: the rows; a number that is missing may be anything.
+        present: which numbers are there.
+        values: how many values each token has.
+        missing: as for `RowMixture`.
+    """
+
+    rows: Rows
+    present: Bool[Tensor, "n d"]
+    values: tuple[int, ...]
+    missing: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def take(self, index: Tensor | slice) -> TableRows:
+        """Some of the rows."""
+        part = Rows(self.rows.numbers[index], self.rows.tokens[index])
+        return TableRows(part, self.present[index], self.values, self.missing)
+
+
+def best_mixture(
+    train: TableRows, validation: TableRows, generator: torch.Generator, seconds: float
+) -> tuple[RowMixture, float]:
+    """The mixture of the highest log-probability of validation rows.
+
+    Components double from 1 on, until two doublings in sequence do not raise it or the time is
+    spent.
+
+    Args:
+        train: the rows that it is fitted to.
+        validation: the rows by which their number and the prior are chosen.
+        generator: where the beginnings are drawn from.
+        seconds: the time, after which no further fit begins.
+
+    Returns:
+        The mixture, and its mean log-probability of the validation rows in nats.
+    """
+    begin = time.monotonic()
+    best: tuple[float, RowMixture] | None = None
+    worse = 0
+
+    for components in _numbers_of_components(len(train)):
+        scores = []
+        for strength in _STRENGTHS:
+            fitted = fit_mixture(train, components, strength, generator)
+            score = float(fitted.log_prob(validation.rows).mean())
+            scores.append(score)
+            if best is None or score > best[0]:
+                best = (score, fitted)
+        worse = 0 if best is not None and best[0] in scores else worse + 1
+        if worse == 2 or time.monotonic() - begin > seconds:
+            break
+
+    assert best is not None
+    return best[1], best[0]
+
+
+def _numbers_of_components(rows: int) -> Iterator[int]:
+    count = 1
+    while count <= min(_MOST_COMPONENTS, max(1, rows // 10)):
+        yield count
+        count *= 2
+
+
+def fit_mixture(
+    data: TableRows, components: int, strength: float, generator: torch.Generator
+) -> RowMixture:
+    """A mixture of the largest posterior probability that a beginning at random rows leads to.
+
+    Args:
+        data: the rows.
+        components: how many.
+        strength: of the prior, in multiples of the dimensions and two.
+        generator: where the beginning is drawn from.
+    """
+    prior = _Prior.of(data, components, strength)
+    begin = nn.functional.one_hot(_begin(data, components, generator), components).double()
+    mixture = prior.maximised(_Sums.of(data, begin), data)
+    before = -float("inf")
+
+    for _ in range(_ROUNDS):
+        sums = _expected(data, mixture)
+        mixture = prior.maximised(sums, data)
+        mean = sums.log_prob / len(data)
+        if mean - before < _TOLERANCE:
+            break
+        before = mean
+
+    return RowMixture(
+        mixture.weights, mixture.means, mixture.covariances, mixture.probs, data.missing
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over rows, weighted by the responsibilities.
+
+    Args:
+        count: of the weights.
+        x: of the numbers.
+        xx: of their products.
+        tokens: of the values of each token.
+        log_prob: of the log-probabilities.
+    """
+
+    count: Float64[Tensor, " m"]
+    x: Float64[Tensor, "m d"]
+    xx: Float64[Tensor, "m d d"]
+    tokens: Float64[Tensor, "m k v"]
+    log_prob: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        data: TableRows,
+        r: Float64[Tensor, "n m"],
+        parts: Components | None = None,
+        log_prob: float = 0.0,
+    ) -> _Sums:
+        """The sums.
+
+        Args:
+            data: the rows.
+            r: the responsibilities.
+            parts: the components given the numbers that are there; None where all are.
+            log_prob: of the rows.
+        """
+        tokens = _frequencies(data, r)
+        if parts is None:
+            x = torch.where(data.present, data.rows.numbers.double(), 0.0)
+            xx = torch.stack([(weight[:, None] * x).T @ x for weight in r.T])
+            return cls(r.sum(0), r.T @ x, xx, tokens, log_prob)
+
+        x = parts.means
+        xx = torch.einsum("nm,nmd,nme->mde", r, x, x)
+        inside = r[..., None] * parts.variances
+        axes = parts.axes.expand(len(r), -1, -1, -1)
+        xx = xx + torch.einsum("nmc,nmdc,nmec->mde", inside, axes, axes)
+        return cls(r.sum(0), torch.einsum("nm,nmd->md", r, x), xx, tokens, log_prob)
+
+    def __add__(self, other: _Sums) -> _Sums:
+        """The sums over both."""
+        return _Sums(
+            self.count + other.count,
+            self.x + other.x,
+            self.xx + other.xx,
+            self.tokens + other.tokens,
+            self.log_prob + other.log_prob,
+        )
+
+
+def _expected(data: TableRows, mixture: RowMixture) -> _Sums:
+    """The sums of the expectation, a part of the rows at a time."""
+    total: _Sums | None = None
+    for start in range(0, len(data), _ROWS):
+        part = data.take(slice(start, start + _ROWS))
+        joint, parts = mixture.log_joint(part.rows, part.present)
+        given = None if bool(part.present.all()) else parts
+        own = _Sums.of(part, joint.softmax(1), given, float(joint.logsumexp(1).sum()))
+        total = own if total is None else total + own
+
+    assert total is not None
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class _Prior:
+    """What all rows have in common.
+
+    Args:
+        covariance: that of a component, before any row.
+        strength: how many rows it stands for.
+        probs: of the values of each token in all rows.
+    """
+
+    covariance: Float64[Tensor, "d d"]
+    strength: float
+    probs: Float64[Tensor, "k v"]
+
+    @classmethod
+    def of(cls, data: TableRows, components: int, strength: float) -> _Prior:
+        """That of some `data`."""
+        there = data.present.double()
+        x = torch.where(data.present, data.rows.numbers.double(), 0.0)
+        gap = (x - x.sum(0) / there.sum(0).clamp(min=1)) * there
+        covariance = gap.T @ gap / (there.T @ there).clamp(min=1)
+
+        dims = max(1, x.shape[1])
+        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        if bool((torch.linalg.eigvalsh(covariance) <= 0).any()):  # each pair has its own rows
+            covariance = (covariance + covariance.diagonal().diag_embed()) / 2
+        covariance = covariance + _FLOOR * eye
+
+        counts = _frequencies(data, torch.ones(len(data), 1).to(x))[0] + 0.5 * _possible(data)
+        probs = counts / counts.sum(1, keepdim=True)
+        return cls(covariance / components ** (2 / dims), strength * (dims + 2), probs)
+
+    def maximised(self, sums: _Sums, data: TableRows) -> RowMixture:
+        """The mixture of the largest posterior probability.
+
+        Args:
+            sums: over the rows.
+            data: the rows.
+        """
+        count = sums.count
+        means = sums.x / count.clamp(min=1e-9)[:, None]
+        scatter = sums.xx - count[:, None, None] * means[:, :, None] * means[:, None]
+        total = scatter + self.strength * self.covariance
+        covariances = total / (count + self.strength)[:, None, None]
+
+        tokens = (sums.tokens + self.probs) / (count + 1)[:, None, None]
+        none = torch.full_like(data.missing, -1)
+        return RowMixture(count + 1e-9, means, covariances, tokens, none)
+
+
+def _frequencies(data: TableRows, r: Float64[Tensor, "n m"]) -> Float64[Tensor, "m k v"]:
+    """The sum of the weights of each value of each token."""
+    tables = r.new_zeros(r.shape[1], len(data.values), max((*data.values, 2)))
+    for place, own in enumerate(data.values):
+        seen = nn.functional.one_hot(data.rows.tokens[:, place], own).to(r)
+        tables[:, place, :own] = r.T @ seen
+    return tables
+
+
+def _possible(data: TableRows) -> Float64[Tensor, "k v"]:
+    """1 for the values that a token has."""
+    values = torch.tensor(data.values, dtype=torch.int64)[:, None]
+    return (torch.arange(max((*data.values, 2))) < values).double().to(data.rows.tokens.device)
+
+
+def _begin(data: TableRows, components: int, generator: torch.Generator) -> Int64[Tensor, " n"]:
+    """The nearest of some rows that lie far apart, for each row (Arthur & Vassilvitskii 2007)."""
+    x = torch.where(data.present, data.rows.numbers.double(), 0.0)
+    tokens = data.rows.tokens
+    row = int(torch.randint(len(x), (1,), generator=generator))
+    smallest = _distance(x, tokens, row)
+    nearest = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+
+    for place in range(1, components):
+        row = int(torch.multinomial(smallest.cpu() + 1e-12, 1, generator=generator))
+        distance = _distance(x, tokens, row)
+        nearest = torch.where(distance < smallest, place, nearest)
+        smallest = torch.minimum(smallest, distance)
+
+    return nearest
+
+
+def _distance(x: Tensor, tokens: Tensor, row: int) -> Float64[Tensor, " n"]:
+    """Squared distance from a row, and the number of other tokens."""
+    return (x - x[row]).square().sum(1) + (tokens != tokens[row]).sum(1).double()

@@ -1,0 +1,270 @@
+r"""A mixture over rows of numbers and tokens, with its exact denoiser.
+
+    p(x, c) = sum_k w_k N(x; m_k, S_k) prod_j p_kj(c_j)
+
+Within a component numbers are Gaussian, and tokens are independent of them and of each other. With
+responsibilities r_k of the component, given the noisy numbers and the tokens that are not masked,
+
+    E[x0 | .] = sum_k r_k E_k[x0 | x_t]            p(c_j = v | .) = sum_k r_k p_kj(v)
+
+where E_k is that of `exact.py`. Known numbers change the Gaussian of each component to that of the
+rest given them, and its weight to w_k N(known; m_k, S_k); the result is a mixture again.
+
+A missing number is standard normal noise, independent of the row, wherever a token says that it is
+missing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor, nn
+
+from ..path import Level
+from .path import KnownEntries, Rows
+
+_ROWS = 2048
+"""That are computed at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The Gaussians of a mixture given the known numbers, one set for all rows or one for each.
+
+    Args:
+        log_weights: of the components.
+        means: of the components.
+        variances: in the eigenbasis of each.
+        axes: the eigenvectors, in columns.
+    """
+
+    log_weights: Float64[Tensor, "b m"]
+    means: Float64[Tensor, "b m d"]
+    variances: Float64[Tensor, "g m d"]
+    axes: Float64[Tensor, "g m d d"]
+
+    def rotated(self, x: Float64[Tensor, "b m d"]) -> Float64[Tensor, "b m d"]:
+        """Numbers in the eigenbasis of each component."""
+        return _times(self.axes.mT, x)
+
+    def back(self, x: Float64[Tensor, "b m d"]) -> Float64[Tensor, "b m d"]:
+        """Numbers of the eigenbasis as numbers of a row."""
+        return _times(self.axes, x)
+
+
+class RowMixture(nn.Module):
+    """A mixture of Gaussians and independent tokens.
+
+    Args:
+        weights: one per component, normalised here.
+        means: of the numbers.
+        covariances: of the numbers.
+        probs: of the values of each token, (components, tokens, values), 0 for a value that a token
+            does not have.
+        missing: the place among the tokens that says with 1 that a number is missing; -1 for a
+            number that never is.
+    """
+
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+    probs: Tensor
+    missing: Tensor
+
+    def __init__(
+        self,
+        weights: Float64[Tensor, " m"],
+        means: Float64[Tensor, "m d"],
+        covariances: Float64[Tensor, "m d d"],
+        probs: Float64[Tensor, "m k v"],
+        missing: Int64[Tensor, " d"],
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights / weights.sum())
+        self.register_buffer("means", means)
+        self.register_buffer("covariances", covariances)
+        self.register_buffer("probs", probs)
+        self.register_buffer("missing", missing)
+
+    def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
+        """Which numbers the tokens say are missing; not those whose token is masked."""
+        told = tokens[:, self.missing.clamp(min=0)] if tokens.shape[1] else tokens.new_zeros(len(tokens), 1)
+        return (told == 1) & (self.missing >= 0)
+
+    def is_fixed(self, known: KnownEntries) -> bool:
+        """Whether it is known of every number whether it is missing, in each row."""
+        places = self.missing[self.missing >= 0]
+        return bool(known.tokens[:, places].all())
+
+    def given(self, rows: Rows, known: KnownEntries) -> Components:
+        """The Gaussians of the components, given the known numbers and which are missing.
+
+        Args:
+            rows: the rows; of the numbers, those that are known matter alone.
+            known: which they are.
+        """
+        if not self.means.shape[1]:
+            return self._without_numbers(len(rows))
+
+        is_missing = self.is_missing(rows.tokens) & ~known.numbers
+        is_known = known.numbers.expand(len(rows), -1)
+        patterns, inverse = torch.unique(
+            torch.cat([is_known, is_missing], 1), dim=0, return_inverse=True
+        )
+        each = _Conditionals.of(self, *patterns.chunk(2, 1))
+
+        rows_of = slice(None) if len(patterns) == 1 else inverse
+        gap = torch.where(is_known, rows.numbers.double(), 0.0)[:, None] - self.means
+        gap = torch.where(is_known[:, None], gap, 0.0)
+        shift = _times(each.regression[rows_of], gap)
+        means = torch.where(is_missing[:, None], 0.0, self.means + shift)
+        means = torch.where(is_known[:, None], rows.numbers.double()[:, None], means)
+
+        quadratic = (gap * _times(each.precision[rows_of], gap)).sum(-1)
+        log_weights = self.weights.log() - 0.5 * (quadratic + each.log_det[rows_of])
+        return Components(log_weights, means, each.variances[rows_of], each.axes[rows_of])
+
+    def _without_numbers(self, rows: int) -> Components:
+        """The components of `rows` rows that have tokens alone."""
+        each = self.means.expand(rows, -1, -1)
+        return Components(
+            self.weights.log().expand(rows, -1), each, self.means[None], self.covariances[None]
+        )
+
+    def log_responsibilities(
+        self, x_t: Rows, level: Level, parts: Components
+    ) -> Float64[Tensor, "b m"]:
+        """log p(k, x_t, the known numbers) in nats, up to a constant of the row.
+
+        Args:
+            x_t: noisy rows; masked tokens have the value after the last.
+            level: of the numbers, one time or one per row.
+            parts: the components given what is known.
+        """
+        gap, variance = _gaps(x_t, level, parts)
+        quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
+        return parts.log_weights - 0.5 * quadratic + self.token_log_probs(x_t.tokens)
+
+    def expect(
+        self, x_t: Rows, level: Level, parts: Components
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """E[x0 | x_t] and E[eps | x_t] of the numbers, and the probabilities of the clean tokens.
+
+        Args:
+            x_t: noisy rows.
+            level: of the numbers.
+            parts: the components given what is known.
+
+        Returns:
+            (b, d), (b, d) and (b, k, v), in float64.
+        """
+        gap, variance = _gaps(x_t, level, parts)
+        r = self.log_responsibilities(x_t, level, parts).softmax(1)
+        scaled = gap / variance
+
+        alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
+        mean = parts.means + parts.back(alpha * parts.variances * scaled)
+        noise = parts.back(sigma * scaled)
+        x0, eps = (torch.einsum("bm,bmd->bd", r, each) for each in (mean, noise))
+        return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs)
+
+    def log_prob(self, rows: Rows) -> Float64[Tensor, " b"]:
+        """log p of clean rows in nats; missing numbers are left out of them."""
+        pieces = []
+        for numbers, tokens in zip(
+            rows.numbers.split(_ROWS), rows.tokens.split(_ROWS), strict=True
+        ):
+            part = Rows(numbers, tokens)
+            present = ~self.is_missing(tokens)
+            constant = 0.5 * math.log(2 * math.pi) * present.sum(1)
+            pieces.append(self.log_joint(part, present)[0].logsumexp(1) - constant)
+        return torch.cat(pieces)
+
+    def log_joint(
+        self, rows: Rows, present: Bool[Tensor, "b d"]
+    ) -> tuple[Float64[Tensor, "b m"], Components]:
+        """log p(k, the numbers that are there, the tokens), up to a constant of the row.
+
+        Args:
+            rows: clean rows.
+            present: which numbers are there.
+
+        Returns:
+            Nats, and the components given those numbers.
+        """
+        known = KnownEntries(present, torch.ones_like(rows.tokens).bool())
+        parts = self.given(rows, known)
+        return parts.log_weights + self.token_log_probs(rows.tokens), parts
+
+    def token_log_probs(self, tokens: Int64[Tensor, "b k"]) -> Float64[Tensor, "b m"]:
+        """log of the product of the probabilities of the tokens that are not masked."""
+        logs = torch.cat([self.probs, torch.ones_like(self.probs[..., :1])], -1).log()
+        mask = logs.shape[-1] - 1
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        return logs[:, places, tokens.clamp(max=mask)].sum(-1).T
+
+
+@dataclass(frozen=True, eq=False)
+class _Conditionals:
+    """The Gaussians of components given the known numbers, for each pattern of what is known.
+
+    Args:
+        regression: of the rest on the known numbers.
+        precision: of the known numbers.
+        log_det: of the covariance of the known numbers.
+        variances: of the rest, in its eigenbasis; 0 for known numbers.
+        axes: the eigenvectors.
+    """
+
+    regression: Float64[Tensor, "g m d d"]
+    precision: Float64[Tensor, "g m d d"]
+    log_det: Float64[Tensor, "g m"]
+    variances: Float64[Tensor, "g m d"]
+    axes: Float64[Tensor, "g m d d"]
+
+    @classmethod
+    def of(
+        cls, mixture: RowMixture, known: Bool[Tensor, "g d"], missing: Bool[Tensor, "g d"]
+    ) -> _Conditionals:
+        """Compute them for a `mixture`, for patterns of known and of missing numbers."""
+        s = mixture.covariances
+        eye = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
+        k, rest, gone = (
+            each.double()[:, None] for each in (known, ~known & ~missing, missing)
+        )
+        known_block = k[..., None] * s * k[..., None, :] + (1 - k)[..., None] * eye
+        inverse = torch.linalg.inv(known_block)
+        precision = k[..., None] * inverse * k[..., None, :]
+        regression = rest[..., None] * (s @ precision)
+        own = rest[..., None] * s * rest[..., None, :]
+        conditional = own - regression @ s * rest[..., None, :] + gone[..., None] * eye
+        variances, axes = torch.linalg.eigh((conditional + conditional.mT) / 2)
+        return cls(
+            regression, precision, torch.logdet(known_block), variances.clamp(min=0), axes
+        )
+
+
+def _gaps(
+    x_t: Rows, level: Level, parts: Components
+) -> tuple[Float64[Tensor, "b m d"], Float64[Tensor, "b m d"]]:
+    """x_t - alpha m in the eigenbasis of each component, and its variance there."""
+    alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
+    gap = parts.rotated(x_t.numbers.double()[:, None] - alpha * parts.means)
+    return gap, alpha * alpha * parts.variances + sigma * sigma
+
+
+def _deeper(scale: Tensor | float) -> Tensor | float:
+    """A scale of shape (b, 1) as (b, 1, 1), to meet (b, m, d)."""
+    return scale.double()[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+
+
+def _times(
+    matrices: Float64[Tensor, "g m d d"], x: Float64[Tensor, "b m d"]
+) -> Float64[Tensor, "b m d"]:
+    """One matrix per component, or per row and component, times vectors."""
+    if len(matrices) == 1:
+        return torch.einsum("mde,bme->bmd", matrices[0], x)
+    return torch.einsum("bmde,bme->bmd", matrices, x)

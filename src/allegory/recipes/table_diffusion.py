@@ -1,0 +1,230 @@
+"""The choice of a diffusion model of tables, and what is fitted before it is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Dataset, DataSpec
+from ..lookup import check_count
+from ..models.table import (
+    RowDenoiser,
+    RowEncoding,
+    TableDiffusion,
+    features_of,
+    missing_places,
+    schema_of,
+)
+from ..networks import MLPConfig, NetworkConfig
+from ..numerics.column_transforms import ColumnTransforms, fit_transforms
+from ..process import Path
+from ..process.rows import RowMixture, RowPath, TableRows, best_mixture
+from ..process.schedule import LinearLogSNR
+from .config import MODELS
+
+_END = -9.0
+"""log-SNR at t = 1: standard normal noise."""
+_ROWS = 10_000
+"""To which the mixture is fitted, drawn by a fixed seed."""
+_TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
+"""Components of the transform of a column that are tried."""
+_NOISE = 3.0
+"""log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
+_STARTS = (7.0, 14.0)
+"""The least and the largest log-SNR at t = 0."""
+
+
+@dataclass(frozen=True)
+class TableDiffusionConfig:
+    """The choice of a diffusion model of the rows of a table.
+
+    Args:
+        network: its network.
+        components: of the mixture that the network corrects; None chooses it by validation rows.
+        transform: the largest number of components of the transform of a column, likewise.
+        start: log-SNR at t = 0; None takes it from the mixture.
+        known_fraction: the fraction of training steps in which some columns are known.
+        seconds: the time for fitting transforms and mixture.
+
+    Raises:
+        ValueError: for numbers below 1, and a fraction outside [0, 1].
+    """
+
+    network: NetworkConfig = field(default_factory=lambda: MLPConfig(width=128, depth=3))
+    components: int | None = None
+    transform: int | None = None
+    start: float | None = None
+    known_fraction: float = 0.25
+    seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("components", "transform"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), 1, 4096)
+        if not 0 <= self.known_fraction <= 1:
+            raise ValueError(f"known_fraction={self.known_fraction}; give a fraction from 0 to 1")
+
+    @property
+    def unit(self) -> str:
+        """The unit of the training loss."""
+        return "nats/dim"
+
+    def resolved(self, dataset: Dataset) -> TableDiffusionConfig:
+        """The same choice with the sizes of the mixture and of the transforms, fitted to the data.
+
+        Raises:
+            ValueError: for data that are no table.
+        """
+        if self.components is not None and self.transform is not None and self.start is not None:
+            return self
+        base = fitted(dataset, self.seconds)
+        return replace(
+            self,
+            components=len(base.mixture.weights),
+            transform=base.transforms.means.shape[1],
+            start=base.start,
+        )
+
+    def build(self, spec: DataSpec) -> TableDiffusion:
+        """A new model for tables with this spec, whose mixture is not fitted yet.
+
+        Raises:
+            ValueError: for data that are no table, and sizes that are open.
+        """
+        schema = schema_of(spec)
+        if self.components is None or self.transform is None or self.start is None:
+            raise ValueError("components=None: is fitted to the data of a run; give numbers")
+        values = tuple(count for _, count in schema.tokens)
+        d, k, v = len(schema.numbers), len(values), max((*values, 2))
+
+        mixture = RowMixture(
+            torch.ones(self.components).double(),
+            torch.zeros(self.components, d).double(),
+            torch.eye(d).double().expand(self.components, d, d).clone(),
+            torch.full((self.components, k, v), 1 / v).double(),
+            missing_places(schema),
+        )
+        shape = (d, self.transform)
+        transforms = ColumnTransforms(*(torch.zeros(shape).double() for _ in range(2)), torch.ones(
+            shape).double())
+        network = self.network.build((features_of(d, values),), None, outputs=max(1, d + sum(values)))
+        path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
+        denoiser = RowDenoiser(network, path, mixture, values)
+        return TableDiffusion(
+            denoiser, RowEncoding(spec, transforms), spec, self.known_fraction
+        )
+
+    def fit(self, model: nn.Module, dataset: Dataset) -> None:
+        """Fit transforms and mixture of a new model to the data.
+
+        Args:
+            model: what `build` returned.
+            dataset: the data.
+        """
+        assert isinstance(model, TableDiffusion)
+        base = fitted(dataset, self.seconds)
+        model.denoise.mixture.load_state_dict(base.mixture.state_dict())
+        model.encoding.transforms.load_state_dict(base.transforms.state_dict())
+
+
+MODELS.register(
+    "table_diffusion", TableDiffusionConfig, "a diffusion model of the rows of a table"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What is fitted to a table before its network is trained.
+
+    Args:
+        transforms: of the numbers.
+        mixture: of the rows in model space.
+        start: log-SNR at t = 0.
+        score: mean log-probability of the validation rows, in nats.
+    """
+
+    transforms: ColumnTransforms
+    mixture: RowMixture
+    start: float
+    score: float
+
+
+@lru_cache(maxsize=1)
+def fitted(dataset: Dataset, seconds: float) -> Fitted:
+    """The transforms and the mixture of the highest log-probability of validation rows.
+
+    Columns as they are and transformed are tried: a transform makes skewed columns simple, and
+    linear relations between columns curved.
+
+    Args:
+        dataset: a table.
+        seconds: the time for it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    train = dataset.train.x.double()
+    train = train[torch.randperm(len(train), generator=generator)[:_ROWS]]
+    held_out = dataset.validation.x.double()[:_ROWS] if dataset.validation else train
+    best: Fitted | None = None
+
+    for components in _TRANSFORMS:
+        found = _fit(dataset.spec, train, held_out, components, seconds / len(_TRANSFORMS))
+        if best is None or found.score > best.score:
+            best = found
+
+    assert best is not None
+    return best
+
+
+def _fit(
+    spec: DataSpec, train: Tensor, held_out: Tensor, components: tuple[int, ...], seconds: float
+) -> Fitted:
+    """Transforms with at most so many components, and the best mixture with them."""
+    generator = torch.Generator().manual_seed(1)
+    encoding = RowEncoding(spec, _none(len(schema_of(spec).numbers)))
+    sides = [_scaled(encoding, each, generator) for each in (train, held_out)]
+    transforms = fit_transforms(*sides, components)
+
+    rows = []
+    for raw, x in zip((train, held_out), sides, strict=True):
+        z, slope = transforms(x.nan_to_num())
+        rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
+    (first, _), (second, volume) = rows
+    mixture, score = best_mixture(first, second, generator, seconds)
+
+    return Fitted(transforms, mixture, _start(mixture), score + float(volume.sum(1).mean()))
+
+
+def _none(numbers: int) -> ColumnTransforms:
+    """The identity."""
+    zero = torch.zeros(numbers, 1).double()
+    return ColumnTransforms(zero, zero.clone(), torch.ones_like(zero))
+
+
+def _scaled(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Tensor:
+    """The numbers of raw rows before the transforms, NaN where they are missing."""
+    numbers, _, is_missing = encoding.split(raw)
+    u = torch.rand(numbers.shape, generator=generator, dtype=torch.float64)
+    return encoding.scaled(numbers, u).masked_fill(is_missing, math.nan)
+
+
+def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -> TableRows:
+    """Rows of transformed numbers."""
+    from ..process.rows import Rows
+
+    _, tokens, is_missing = encoding.split(raw)
+    schema = schema_of(spec)
+    values = tuple(count for _, count in schema.tokens)
+    return TableRows(Rows(z, tokens), ~is_missing, values, missing_places(schema))
+
+
+def _start(mixture: RowMixture) -> float:
+    """log-SNR at which noise is narrower than the mixture in every direction."""
+    if not mixture.means.shape[1]:
+        return _STARTS[0]
+    variances = torch.linalg.eigvalsh(mixture.covariances)
+    narrowest = float(torch.quantile(variances[:, 0], 0.1))
+    return min(max(_NOISE - math.log(narrowest), _STARTS[0]), _STARTS[1])
