@@ -17,8 +17,6 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 from torch.special import log_ndtr
 
-_TAIL = 37.0
-"""Beyond it the normal distribution function is 0 or 1 in float64."""
 _BISECTIONS = 60
 _NEWTON = 4
 
@@ -27,23 +25,23 @@ class ColumnTransforms(nn.Module):
     """One monotone transform per column, each by a mixture of Gaussians.
 
     Args:
-        log_weights: of the components of each column; -inf for one that a column does not have.
+        weights: of the components of each column; 0 for one that a column does not have.
         means: of the components.
         stds: of the components.
     """
 
-    log_weights: Tensor
+    weights: Tensor
     means: Tensor
     stds: Tensor
 
     def __init__(
         self,
-        log_weights: Float64[Tensor, "d m"],
+        weights: Float64[Tensor, "d m"],
         means: Float64[Tensor, "d m"],
         stds: Float64[Tensor, "d m"],
     ) -> None:
         super().__init__()
-        self.register_buffer("log_weights", log_weights)
+        self.register_buffer("weights", weights)
         self.register_buffer("means", means)
         self.register_buffer("stds", stds)
 
@@ -60,12 +58,13 @@ class ColumnTransforms(nn.Module):
             return (x - mean) / std, (-std.log()).expand_as(x)
 
         u = (x[..., None] - self.means) / self.stds
-        below = (self.log_weights + log_ndtr(u)).logsumexp(-1)
-        above = (self.log_weights + log_ndtr(-u)).logsumexp(-1)
+        log_weights = self.weights.log()
+        below = (log_weights + log_ndtr(u)).logsumexp(-1)
+        above = (log_weights + log_ndtr(-u)).logsumexp(-1)
         z = torch.where(below < above, _log_quantile(below), -_log_quantile(above))
 
         log_normal = -0.5 * (u.square() + math.log(2 * math.pi)) - self.stds.log()
-        slope = (self.log_weights + log_normal).logsumexp(-1)
+        slope = (log_weights + log_normal).logsumexp(-1)
         return z, slope + 0.5 * (z.square() + math.log(2 * math.pi))
 
     def inverse(self, z: Float64[Tensor, "b d"]) -> Float64[Tensor, "b d"]:
@@ -74,7 +73,7 @@ class ColumnTransforms(nn.Module):
             return self.means[:, 0] + self.stds[:, 0] * z
 
         reach = self.stds * (z.abs().amax(0)[:, None] + 1)
-        is_used = self.log_weights.isfinite()
+        is_used = self.weights > 0
         low = torch.where(is_used, self.means - reach, math.inf).amin(1).expand_as(z)
         high = torch.where(is_used, self.means + reach, -math.inf).amax(1).expand_as(z)
         for _ in range(_BISECTIONS):
@@ -120,42 +119,43 @@ def fit_transforms(
 
     if not parts:
         return ColumnTransforms(*(train.new_zeros(0, 1) for _ in range(3)))
-    log_weights, means, stds = (torch.stack(each) for each in zip(*parts, strict=True))
-    used = int(log_weights.isfinite().sum(1).max())
-    return ColumnTransforms(log_weights[:, :used], means[:, :used], stds[:, :used])
+    weights, means, stds = (torch.stack(each) for each in zip(*parts, strict=True))
+    used = int((weights > 0).sum(1).max())
+    return ColumnTransforms(weights[:, :used], means[:, :used], stds[:, :used])
 
 
-_FILL = (-math.inf, 0.0, 1.0)
+_FILL = (0.0, 0.0, 1.0)
 _ROUNDS = 60
 _LEAST = 1e-3
 """The least standard deviation of a component, relative to that of the column."""
 
 
 def _fit_column(x: Float64[Tensor, " n"], count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-weights, means and standard deviations by expectation maximisation, from quantiles."""
+    """Weights, means and standard deviations by expectation maximisation, from quantiles."""
     std = x.std(correction=0).clamp(min=1e-12) if len(x) > 1 else x.new_tensor(1.0)
+    if count == 1:
+        return x.new_ones(1), x.mean()[None] if len(x) else x.new_zeros(1), std[None]
+
     edges = (torch.arange(count, dtype=x.dtype) + 0.5) / count
     means = torch.quantile(x, edges) if len(x) else x.new_zeros(count)
-    if count == 1:
-        return x.new_zeros(1), x.mean()[None], std[None]
-
-    log_weights = x.new_full((count,), -math.log(count))
+    weights = x.new_full((count,), 1 / count)
     stds = (std / count).expand(count)
     for _ in range(_ROUNDS):
         u = (x[:, None] - means) / stds
-        r = (log_weights - 0.5 * u.square() - stds.log()).softmax(1)
+        r = (weights.log() - 0.5 * u.square() - stds.log()).softmax(1)
         total = r.sum(0) + 1e-9
         means = r.T @ x / total
         variances = (r * (x[:, None] - means).square()).sum(0) / total
         stds = variances.sqrt().clamp(min=float(_LEAST * std))
-        log_weights = (total / total.sum()).log()
-    return log_weights, means, stds
+        weights = total / total.sum()
+    return weights, means, stds
 
 
 def _log_density(x: Tensor, fit: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """log p of numbers, up to a constant."""
-    log_weights, means, stds = fit
-    return (log_weights - 0.5 * ((x[:, None] - means) / stds).square() - stds.log()).logsumexp(1)
+    weights, means, stds = fit
+    u = (x[:, None] - means) / stds
+    return (weights.log() - 0.5 * u.square() - stds.log()).logsumexp(1)
 
 
 def _padded(x: Tensor, width: int, fill: float) -> Tensor:

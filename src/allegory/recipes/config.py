@@ -113,6 +113,15 @@ class MeasuresData(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsData(Protocol):
+    """A config whose model has parts that are fitted to the training data before it is trained."""
+
+    def fit(self, model: nn.Module, dataset: Dataset) -> None:
+        """Fit those parts of a new `model` to a `dataset`."""
+        ...
+
+
 MODELS: Registry[Callable[..., ModelConfig]] = Registry("model")
 """The config class of each model, by name."""
 
@@ -263,4 +272,7 @@ class Run:
 
     def build_model(self, dataset: Dataset) -> nn.Module:
         """A new model for this dataset."""
-        return self.model.build(dataset.spec)
+        model = self.model.build(dataset.spec)
+        if isinstance(self.model, FitsData):
+            self.model.fit(model, dataset)
+        return model

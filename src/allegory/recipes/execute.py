@@ -166,9 +166,11 @@ def _continued(begun: RunFolder, run: Run, dataset: Dataset) -> nn.Module:
     """
     check_same_model(run, begun.run, begun.path)
     weights = state_weights(begun.path)
+    if weights is None:
+        return run.build_model(dataset)
+
     model: nn.Module = begun.build(run.model, dataset.spec, weights)
-    if weights is not None:
-        load_weights(model, weights)
+    load_weights(model, weights)
     return model
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ class TableDiffusionConfig:
         start: log-SNR at t = 0; None takes it from the mixture.
         known_fraction: the fraction of training steps in which some columns are known.
         seconds: the time for fitting transforms and mixture.
+        most_components: of the mixture, where their number is chosen.
 
     Raises:
         ValueError: for numbers below 1, and a fraction outside [0, 1].
@@ -60,6 +62,7 @@ class TableDiffusionConfig:
     start: float | None = None
     known_fraction: float = 0.25
     seconds: float = 30.0
+    most_components: int = 64
 
     def __post_init__(self) -> None:
         for name in ("components", "transform"):
@@ -81,7 +84,7 @@ class TableDiffusionConfig:
         """
         if self.components is not None and self.transform is not None and self.start is not None:
             return self
-        base = fitted(dataset, self.seconds)
+        base = fitted(dataset, self.seconds, self.most_components)
         return replace(
             self,
             components=len(base.mixture.weights),
@@ -109,8 +112,7 @@ class TableDiffusionConfig:
             missing_places(schema),
         )
         shape = (d, self.transform)
-        transforms = ColumnTransforms(*(torch.zeros(shape).double() for _ in range(2)), torch.ones(
-            shape).double())
+        transforms = ColumnTransforms(*(torch.ones(shape).double() for _ in range(3)))
         network = self.network.build((features_of(d, values),), None, outputs=max(1, d + sum(values)))
         path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
         denoiser = RowDenoiser(network, path, mixture, values)
@@ -126,7 +128,7 @@ class TableDiffusionConfig:
             dataset: the data.
         """
         assert isinstance(model, TableDiffusion)
-        base = fitted(dataset, self.seconds)
+        base = fitted(dataset, self.seconds, self.most_components)
         model.denoise.mixture.load_state_dict(base.mixture.state_dict())
         model.encoding.transforms.load_state_dict(base.transforms.state_dict())
 
@@ -154,7 +156,7 @@ class Fitted:
 
 
 @lru_cache(maxsize=1)
-def fitted(dataset: Dataset, seconds: float) -> Fitted:
+def fitted(dataset: Dataset, seconds: float, most: int) -> Fitted:
     """The transforms and the mixture of the highest log-probability of validation rows.
 
     Columns as they are and transformed are tried: a transform makes skewed columns simple, and
@@ -163,6 +165,7 @@ def fitted(dataset: Dataset, seconds: float) -> Fitted:
     Args:
         dataset: a table.
         seconds: the time for it.
+        most: the largest number of components of the mixture.
     """
     generator = torch.Generator().manual_seed(0)
     train = dataset.train.x.double()
@@ -171,7 +174,8 @@ def fitted(dataset: Dataset, seconds: float) -> Fitted:
     best: Fitted | None = None
 
     for components in _TRANSFORMS:
-        found = _fit(dataset.spec, train, held_out, components, seconds / len(_TRANSFORMS))
+        search = partial(best_mixture, seconds=seconds / len(_TRANSFORMS), most=most)
+        found = _fit(dataset.spec, train, held_out, components, search)
         if best is None or found.score > best.score:
             best = found
 
@@ -180,7 +184,11 @@ def fitted(dataset: Dataset, seconds: float) -> Fitted:
 
 
 def _fit(
-    spec: DataSpec, train: Tensor, held_out: Tensor, components: tuple[int, ...], seconds: float
+    spec: DataSpec,
+    train: Tensor,
+    held_out: Tensor,
+    components: tuple[int, ...],
+    search: Callable[[TableRows, TableRows, torch.Generator], tuple[RowMixture, float]],
 ) -> Fitted:
     """Transforms with at most so many components, and the best mixture with them."""
     generator = torch.Generator().manual_seed(1)
@@ -193,15 +201,15 @@ def _fit(
         z, slope = transforms(x.nan_to_num())
         rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
     (first, _), (second, volume) = rows
-    mixture, score = best_mixture(first, second, generator, seconds)
+    mixture, score = search(first, second, generator)
 
     return Fitted(transforms, mixture, _start(mixture), score + float(volume.sum(1).mean()))
 
 
 def _none(numbers: int) -> ColumnTransforms:
     """The identity."""
-    zero = torch.zeros(numbers, 1).double()
-    return ColumnTransforms(zero, zero.clone(), torch.ones_like(zero))
+    one = torch.ones(numbers, 1).double()
+    return ColumnTransforms(one, torch.zeros_like(one), one.clone())
 
 
 def _scaled(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Tensor:

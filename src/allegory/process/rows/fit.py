@@ -24,14 +24,15 @@ from .path import Rows
 
 _ROWS = 2048
 """That are computed at once."""
-_ROUNDS = 100
+_ROUNDS = 50
 _TOLERANCE = 1e-3
 """Rise of the mean log-probability, in nats, below which a fit has converged."""
 _FLOOR = 1e-6
 """Of the prior: the least variance relative to that of all rows."""
 _STRENGTHS = (0.03, 1.0)
 """Of the prior, in multiples of the dimensions and two."""
-_MOST_COMPONENTS = 128
+_BOTH = 4
+"""Components from which on the better of the two is tried alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,11 @@ class TableRows:
 
 
 def best_mixture(
-    train: TableRows, validation: TableRows, generator: torch.Generator, seconds: float
+    train: TableRows,
+    validation: TableRows,
+    generator: torch.Generator,
+    seconds: float,
+    most: int = 64,
 ) -> tuple[RowMixture, float]:
     """The mixture of the highest log-probability of validation rows.
 
@@ -73,23 +78,27 @@ def best_mixture(
         validation: the rows by which their number and the prior are chosen.
         generator: where the beginnings are drawn from.
         seconds: the time, after which no further fit begins.
+        most: the largest number of components.
 
     Returns:
         The mixture, and its mean log-probability of the validation rows in nats.
     """
     begin = time.monotonic()
     best: tuple[float, RowMixture] | None = None
-    worse = 0
+    strengths, worse = _STRENGTHS, 0
 
-    for components in _numbers_of_components(len(train)):
-        scores = []
-        for strength in _STRENGTHS:
+    for components in _doublings(min(most, max(1, len(train) // 10))):
+        tried = []
+        for strength in strengths:
             fitted = fit_mixture(train, components, strength, generator)
-            score = float(fitted.log_prob(validation.rows).mean())
-            scores.append(score)
-            if best is None or score > best[0]:
-                best = (score, fitted)
-        worse = 0 if best is not None and best[0] in scores else worse + 1
+            tried.append((float(fitted.log_prob(validation.rows).mean()), strength, fitted))
+        score, strength, fitted = max(tried, key=lambda each: each[0])
+        if components >= _BOTH:
+            strengths = (strength,)
+
+        worse = worse + 1 if best is not None and score <= best[0] else 0
+        if best is None or score > best[0]:
+            best = (score, fitted)
         if worse == 2 or time.monotonic() - begin > seconds:
             break
 
@@ -97,9 +106,9 @@ def best_mixture(
     return best[1], best[0]
 
 
-def _numbers_of_components(rows: int) -> Iterator[int]:
+def _doublings(most: int) -> Iterator[int]:
     count = 1
-    while count <= min(_MOST_COMPONENTS, max(1, rows // 10)):
+    while count <= most:
         yield count
         count *= 2
 
@@ -197,8 +206,7 @@ def _expected(data: TableRows, mixture: RowMixture) -> _Sums:
     for start in range(0, len(data), _ROWS):
         part = data.take(slice(start, start + _ROWS))
         joint, parts = mixture.log_joint(part.rows, part.present)
-        given = None if bool(part.present.all()) else parts
-        own = _Sums.of(part, joint.softmax(1), given, float(joint.logsumexp(1).sum()))
+        own = _Sums.of(part, joint.softmax(1), parts, float(joint.logsumexp(1).sum()))
         total = own if total is None else total + own
 
     assert total is not None
