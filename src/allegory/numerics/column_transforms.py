@@ -1,6 +1,6 @@
 r"""Monotone transforms of columns to standard normal ones, with their log-density.
 
-The density of a column is a mixture of Gaussians in one dimension, F its distribution function. Then
+The density of a column is a mixture of Gaussians, and F its distribution function. Then
 
     z = Phi^-1(F(x)),        log |dz/dx| = log F'(x) - log phi(z)
 

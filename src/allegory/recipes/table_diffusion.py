@@ -113,12 +113,12 @@ class TableDiffusionConfig:
         )
         shape = (d, self.transform)
         transforms = ColumnTransforms(*(torch.ones(shape).double() for _ in range(3)))
-        network = self.network.build((features_of(d, values),), None, outputs=max(1, d + sum(values)))
+        network = self.network.build(
+            (features_of(d, values),), None, outputs=max(1, d + sum(values))
+        )
         path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
         denoiser = RowDenoiser(network, path, mixture, values)
-        return TableDiffusion(
-            denoiser, RowEncoding(spec, transforms), spec, self.known_fraction
-        )
+        return TableDiffusion(denoiser, RowEncoding(spec, transforms), spec, self.known_fraction)
 
     def fit(self, model: nn.Module, dataset: Dataset) -> None:
         """Fit transforms and mixture of a new model to the data.
@@ -133,9 +133,7 @@ class TableDiffusionConfig:
         model.encoding.transforms.load_state_dict(base.transforms.state_dict())
 
 
-MODELS.register(
-    "table_diffusion", TableDiffusionConfig, "a diffusion model of the rows of a table"
-)
+MODELS.register("table_diffusion", TableDiffusionConfig, "a diffusion model of the rows of a table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,11 +191,11 @@ def _fit(
     """Transforms with at most so many components, and the best mixture with them."""
     generator = torch.Generator().manual_seed(1)
     encoding = RowEncoding(spec, _none(len(schema_of(spec).numbers)))
-    sides = [_scaled(encoding, each, generator) for each in (train, held_out)]
-    transforms = fit_transforms(*sides, components)
+    first_side, second_side = (_scaled(encoding, each, generator) for each in (train, held_out))
+    transforms = fit_transforms(first_side, second_side, components)
 
     rows = []
-    for raw, x in zip((train, held_out), sides, strict=True):
+    for raw, x in zip((train, held_out), (first_side, second_side), strict=True):
         z, slope = transforms(x.nan_to_num())
         rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
     (first, _), (second, volume) = rows

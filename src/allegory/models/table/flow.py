@@ -53,7 +53,9 @@ class GivenNumbers(nn.Module):
         level = self.path.at(t, like=numbers)
         tokens = self.denoise.path.tokens.at(0.0)
         rows = Rows(numbers, condition[:, d:].long())
-        found = self.denoise(rows, RowLevel(level, tokens, 0.0), KnownEntries(known, self._all(rows)))
+        found = self.denoise(
+            rows, RowLevel(level, tokens, 0.0), KnownEntries(known, self._all(rows))
+        )
         own = found.numbers
         return Prediction.of(own.x0[:, rest], own.eps[:, rest], self.path.at(t, like=x_t))
 

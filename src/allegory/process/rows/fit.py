@@ -85,7 +85,8 @@ def best_mixture(
     """
     begin = time.monotonic()
     best: tuple[float, RowMixture] | None = None
-    strengths, worse = _STRENGTHS, 0
+    strengths: tuple[float, ...] = _STRENGTHS
+    worse = 0
 
     for components in _doublings(min(most, max(1, len(train) // 10))):
         tried = []

@@ -91,7 +91,11 @@ class RowMixture(nn.Module):
 
     def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
         """Which numbers the tokens say are missing; not those whose token is masked."""
-        told = tokens[:, self.missing.clamp(min=0)] if tokens.shape[1] else tokens.new_zeros(len(tokens), 1)
+        told = (
+            tokens[:, self.missing.clamp(min=0)]
+            if tokens.shape[1]
+            else tokens.new_zeros(len(tokens), 1)
+        )
         return (told == 1) & (self.missing >= 0)
 
     def is_fixed(self, known: KnownEntries) -> bool:
@@ -148,9 +152,7 @@ class RowMixture(nn.Module):
         quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
         return parts.log_weights - 0.5 * quadratic + self.token_log_probs(x_t.tokens)
 
-    def expect(
-        self, x_t: Rows, level: Level, parts: Components
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def expect(self, x_t: Rows, level: Level, parts: Components) -> tuple[Tensor, Tensor, Tensor]:
         """E[x0 | x_t] and E[eps | x_t] of the numbers, and the probabilities of the clean tokens.
 
         Args:
@@ -210,7 +212,7 @@ class RowMixture(nn.Module):
         y = y - torch.einsum("mde,me->md", whitening, self.means)
         log_det = whitening.diagonal(dim1=1, dim2=2).log().sum(1)
 
-        numbers = self.weights.log() + log_det - 0.5 * y.square().sum(-1)
+        numbers: Tensor = self.weights.log() + log_det - 0.5 * y.square().sum(-1)
         return numbers + self.token_log_probs(rows.tokens)
 
     def token_log_probs(self, tokens: Int64[Tensor, "b k"]) -> Float64[Tensor, "b m"]:
@@ -246,9 +248,7 @@ class _Conditionals:
         """Compute them for a `mixture`, for patterns of known and of missing numbers."""
         s = mixture.covariances
         eye = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
-        k, rest, gone = (
-            each.double()[:, None] for each in (known, ~known & ~missing, missing)
-        )
+        k, rest, gone = (each.double()[:, None] for each in (known, ~known & ~missing, missing))
         known_block = k[..., None] * s * k[..., None, :] + (1 - k)[..., None] * eye
         inverse = torch.linalg.inv(known_block)
         precision = k[..., None] * inverse * k[..., None, :]
@@ -256,9 +256,7 @@ class _Conditionals:
         own = rest[..., None] * s * rest[..., None, :]
         conditional = own - regression @ s * rest[..., None, :] + gone[..., None] * eye
         variances, axes = torch.linalg.eigh((conditional + conditional.mT) / 2)
-        return cls(
-            regression, precision, torch.logdet(known_block), variances.clamp(min=0), axes
-        )
+        return cls(regression, precision, torch.logdet(known_block), variances.clamp(min=0), axes)
 
 
 def _gaps(

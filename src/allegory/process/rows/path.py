@@ -58,7 +58,9 @@ class KnownEntries:
     def none(cls, rows: Rows) -> KnownEntries:
         """No entry of these rows."""
         shapes = (rows.numbers.shape[1], rows.tokens.shape[1])
-        return cls(*(torch.zeros(1, n, dtype=torch.bool, device=rows.tokens.device) for n in shapes))
+        return cls(
+            *(torch.zeros(1, n, dtype=torch.bool, device=rows.tokens.device) for n in shapes)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +126,7 @@ class RowPath(nn.Module):
             torch.where(is_masked, eps.tokens, x0.tokens),
         )
 
-    def step(
-        self, prediction: RowPrediction, s: RowLevel
-    ) -> tuple[Gaussian, Categorical]:
+    def step(self, prediction: RowPrediction, s: RowLevel) -> tuple[Gaussian, Categorical]:
         """p(x_s | x_t) of a prediction, of the numbers and of the tokens.
 
         Args:
