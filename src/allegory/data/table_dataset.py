@@ -167,6 +167,7 @@ def _items(frame: Any, schema: TableSchema) -> Items:
     memory.check_memory(
         size * count, f"{count:,} rows of {schema.dims} entries", f"take {fits} of them"
     )
+
     return Items(torch.from_numpy(schema.rows(frame)))
 
 

@@ -17,9 +17,8 @@ import hashlib
 import math
 import warnings
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float64
@@ -49,7 +48,7 @@ except ImportError as error:
 
 _DRAWS = 256
 """Of the bound of a row, in `score_samples`."""
-_ROWS = 500
+_SCORED = 500
 """Whose likelihood is computed at once."""
 _BATCH = 256
 _LEAST_HELD_OUT = 20
@@ -65,11 +64,8 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         max_steps: the budget of `fit` in steps; None for no limit.
         conditional: whether the density is one of X given y. Otherwise y is ignored, as by the
             other densities of scikit-learn.
-        kinds: the kinds of some columns by name, such as {"zip": "category"}; None takes all from
-            their values. `info()` says what each was taken for.
         random_state: an integer, which seeds `fit` and `sample`; None for 0.
         model: further choices; None for the defaults of `TableDiffusionConfig`.
-        verbose: whether `fit` shows its progress.
     """
 
     model_: TableDiffusion
@@ -83,26 +79,24 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         max_steps: int | None = None,
         *,
         conditional: bool = False,
-        kinds: Mapping[str, str] | None = None,
         random_state: int | None = None,
         model: TableDiffusionConfig | None = None,
-        verbose: bool = False,
     ) -> None:
         self.minutes = minutes
         self.max_steps = max_steps
         self.conditional = conditional
-        self.kinds = kinds
         self.random_state = random_state
         self.model = model
-        self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, kinds: Mapping[str, str] | None = None) -> Self:
         """Learn the density of the rows of X, or of X given y.
 
         Args:
             X: a data frame (pandas, polars, pyarrow) with columns of numbers, whole numbers,
                 categories, booleans, dates and missing values, or an array (n, columns).
             y: of each row, a column or several, for `conditional`.
+            kinds: the kinds of some columns by name, such as {"zip": "category"}; None takes all
+                from their values. `info()` says what each was taken for.
 
         Returns:
             The estimator.
@@ -112,7 +106,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 kind.
         """
         frame, given = self._joined(self._checked(X, reset=True), y, fit=True)
-        schema = table_schema(frame, self.kinds, given)
+        schema = table_schema(frame, kinds, given)
         for note in schema.notes:
             warnings.warn(note, stacklevel=2)
 
@@ -139,14 +133,12 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
             torch.manual_seed(seed)
             model = run.build_model(dataset)
 
-        with bar(run.unit) if self.verbose else nullcontext() as show:
-            callbacks = [] if show is None else [show]
-            built = Built(run, model, dataset)
-            result = train_in(None, built, Processes("cpu"), callbacks)
+        with bar(run.unit) as show:
+            result = train_in(None, Built(run, model, dataset), Processes("cpu"), [show])
         model.load_state_dict(result.best.state_dict())
 
-        assert isinstance(model, TableDiffusion)
-        self.model_, self.schema_, self.run_ = model.double().eval(), schema, run
+        self.model_, self.schema_, self.run_ = cast(TableDiffusion, model), schema, run
+        self.model_.double().eval()
         self.fingerprint_ = dataset.fingerprint
         self.n_steps_ = result.step
 
@@ -165,8 +157,8 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         rows = torch.from_numpy(self._rows(X, y))
         seeds = [_seed_of(row) for row in rows]
         parts = []
-        for start in range(0, len(rows), _ROWS):
-            part, own = rows[start : start + _ROWS], seeds[start : start + _ROWS]
+        for start in range(0, len(rows), _SCORED):
+            part, own = rows[start : start + _SCORED], seeds[start : start + _SCORED]
             if self.model_.exact:
                 parts.append(self.model_.log_prob(part, seeds=own))
             else:
@@ -202,6 +194,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         first = (state or 0) * 2**32
         seeds = range(first, first + n_samples)
         rows, known = self._given(given, n_samples)
+
         return self._frame(self.model_.infill(rows, known, seeds))
 
     def impute(self, X: Any, draws: int = 1, random_state: int | None = None) -> list[Any]:
@@ -254,6 +247,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"folder={str(folder)!r}: exists already; give a new one")
         RunFolder.create(path, self.run_, self.model_.spec, self.fingerprint_)
         write_weights(path / BEST, self.model_.state_dict())
+
         return path
 
     @classmethod
@@ -274,6 +268,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         made.model_, made.schema_, made.run_ = run.model().double().eval(), schema, run.run
         made.fingerprint_ = run.fingerprint or ""
         made.n_features_in_ = len(schema.columns) - len(schema.given)
+
         return made
 
     @property
@@ -341,6 +336,6 @@ def _seed_of(row: Tensor) -> int:
 
 
 def _split(count: int) -> tuple[float, float, float]:
-    """Fractions for training and validation, of which there are 20 to 10,000 rows."""
+    """Fractions for training and validation; 20 to 10,000 rows are for validation."""
     held_out = min(max(_LEAST_HELD_OUT, count // 10), 10_000, count // 3)
     return (1 - held_out / count, held_out / count, 0.0)

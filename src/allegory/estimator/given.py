@@ -29,6 +29,7 @@ def with_columns(frame: Any, y: Any) -> tuple[Any, tuple[str, ...]]:
     for place, name in enumerate(names):
         inside = place < array.shape[1]
         joined[name] = array[:, place] if inside else other[:, place - array.shape[1]]
+
     return joined, tuple(names[array.shape[1] :])
 
 
@@ -104,6 +105,7 @@ def _values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
         raise ValueError(f"given: {array.shape} values for the {wanted} columns of y")
     if len(columns) != wanted:
         raise ValueError(f"given: {len(columns)} columns for the {wanted} of y")
+
     return dict(zip(schema.given, columns, strict=True))
 
 
@@ -121,6 +123,7 @@ def _table_of(schema: TableSchema, values: Mapping[str, Any], count: int) -> Any
     made = np.empty(count, dtype=dtype)
     for name, each in columns.items():
         made[name] = each
+
     return made
 
 

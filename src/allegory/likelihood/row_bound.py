@@ -22,7 +22,7 @@ from ..process.bound import Bound
 from ..process.coefficients import log
 from ..process.kernel import Gaussian, marginal
 from ..process.noise import Noise, Stream, item_seeds
-from ..process.rows import KnownEntries, RowLevel, RowPath, RowPrediction, Rows
+from ..process.rows import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 from .bound import MAX_DRAWS
 
 _FIRST = 1e-9
@@ -37,7 +37,7 @@ class PredictsRows(Protocol):
         """The forward process."""
         ...
 
-    def __call__(self, x_t: Rows, level: RowLevel, known: KnownEntries, /) -> RowPrediction:
+    def __call__(self, x_t: RowState, level: RowLevel, known: KnownEntries, /) -> RowPrediction:
         """Predict the clean rows from `x_t` at a `level`, given which entries are `known`."""
         ...
 
@@ -53,7 +53,7 @@ class RowTruth:
         known: entries without noise.
     """
 
-    x0: Rows
+    x0: RowState
     eps: Float64[Tensor, "b d"]
     u: Float64[Tensor, "b k"]
     known: KnownEntries
@@ -72,7 +72,7 @@ def row_loss(
     path, x0, known = predict.path, truth.x0, truth.known
     level = path.at(time.clamp(min=_FIRST), x0)
     masked = torch.where(truth.u < level.tokens.noise, path.tokens.mask, x0.tokens)
-    x_t = path.mix(x0, Rows(truth.eps, masked), level, known)
+    x_t = path.mix(x0, RowState(truth.eps, masked), level, known)
     found = predict(x_t, level, known)
 
     error = torch.where(known.numbers, 0.0, found.numbers.eps - truth.eps).square().sum(1)
@@ -84,7 +84,7 @@ def row_loss(
 @torch.no_grad()
 def row_bound(
     predict: PredictsRows,
-    x0: Rows,
+    x0: RowState,
     known: KnownEntries,
     *,
     seeds: Sequence[int] | None = None,
@@ -120,7 +120,7 @@ def row_bound(
     )
 
 
-def _reconstruction(path: RowPath, x0: Rows, known: KnownEntries) -> Float64[Tensor, " b"]:
+def _reconstruction(path: RowPath, x0: RowState, known: KnownEntries) -> Float64[Tensor, " b"]:
     """The expectation of log N(x0; z_0/alpha_0, (sigma_0/alpha_0)^2 I) over the unknown numbers."""
     level = path.numbers.at(0.0)
     width = float(log(level.sigma / level.alpha))
@@ -128,7 +128,7 @@ def _reconstruction(path: RowPath, x0: Rows, known: KnownEntries) -> Float64[Ten
     return -0.5 * unknown.double() * (1 + math.log(2 * math.pi) + 2 * width)
 
 
-def _prior(path: RowPath, x0: Rows, known: KnownEntries) -> Float64[Tensor, " b"]:
+def _prior(path: RowPath, x0: RowState, known: KnownEntries) -> Float64[Tensor, " b"]:
     """KL(q(z_1 | x) || p(z_1)) over the unknown numbers; all tokens are masked in both."""
     end = path.numbers.at(1.0, like=x0.numbers)
     clean = torch.where(known.numbers, 0.0, x0.numbers)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,13 @@ from ..models.table import (
 from ..networks import MLPConfig, NetworkConfig
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process import Path
-from ..process.rows import RowMixture, RowPath, TableRows, best_mixture
+from ..process.rows import ObservedRows, RowMixture, RowPath, best_mixture
 from ..process.schedule import LinearLogSNR
 from .config import MODELS
 
 _END = -9.0
 """log-SNR at t = 1: standard normal noise."""
-_ROWS = 10_000
+_FITTED = 10_000
 """To which the mixture is fitted, drawn by a fixed seed."""
 _TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
 """Components of the transform of a column that are tried."""
@@ -85,6 +86,7 @@ class TableDiffusionConfig:
         if self.components is not None and self.transform is not None and self.start is not None:
             return self
         base = fitted(dataset, self.seconds, self.most_components)
+
         return replace(
             self,
             components=len(base.mixture.weights),
@@ -127,8 +129,8 @@ class TableDiffusionConfig:
             model: what `build` returned.
             dataset: the data.
         """
-        assert isinstance(model, TableDiffusion)
         base = fitted(dataset, self.seconds, self.most_components)
+        model = cast(TableDiffusion, model)
         model.denoise.mixture.load_state_dict(base.mixture.state_dict())
         model.encoding.transforms.load_state_dict(base.transforms.state_dict())
 
@@ -167,8 +169,8 @@ def fitted(dataset: Dataset, seconds: float, most: int) -> Fitted:
     """
     generator = torch.Generator().manual_seed(0)
     train = dataset.train.x.double()
-    train = train[torch.randperm(len(train), generator=generator)[:_ROWS]]
-    held_out = dataset.validation.x.double()[:_ROWS] if dataset.validation else train
+    train = train[torch.randperm(len(train), generator=generator)[:_FITTED]]
+    held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     best: Fitted | None = None
 
     for components in _TRANSFORMS:
@@ -186,7 +188,7 @@ def _fit(
     train: Tensor,
     held_out: Tensor,
     components: tuple[int, ...],
-    search: Callable[[TableRows, TableRows, torch.Generator], tuple[RowMixture, float]],
+    search: Callable[[ObservedRows, ObservedRows, torch.Generator], tuple[RowMixture, float]],
 ) -> Fitted:
     """Transforms with at most so many components, and the best mixture with them."""
     generator = torch.Generator().manual_seed(1)
@@ -217,14 +219,14 @@ def _scaled(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> T
     return encoding.scaled(numbers, u).masked_fill(is_missing, math.nan)
 
 
-def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -> TableRows:
+def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -> ObservedRows:
     """Rows of transformed numbers."""
-    from ..process.rows import Rows
+    from ..process.rows import RowState
 
     _, tokens, is_missing = encoding.split(raw)
     schema = schema_of(spec)
     values = tuple(count for _, count in schema.tokens)
-    return TableRows(Rows(z, tokens), ~is_missing, values, missing_places(schema))
+    return ObservedRows(RowState(z, tokens), ~is_missing, values, missing_places(schema))
 
 
 def _start(mixture: RowMixture) -> float:

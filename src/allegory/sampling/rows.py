@@ -12,7 +12,7 @@ from torch import Tensor
 from ..lookup import check_count
 from ..process.grid import MAX_STEPS
 from ..process.noise import Noise, Stream
-from ..process.rows import KnownEntries, RowLevel, RowPath, RowPrediction, Rows
+from ..process.rows import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 from .driver import OnStep
 
 
@@ -34,30 +34,39 @@ class RowSampler:
         check_count("steps", self.steps, 1, MAX_STEPS)
 
 
+@dataclass(frozen=True, eq=False)
+class RowBatch:
+    """Rows to be sampled.
+
+    Args:
+        x: rows; their known entries are read.
+        known: which they are.
+        seeds: one integer per row; a row depends on its own alone.
+    """
+
+    x: RowState
+    known: KnownEntries
+    seeds: Sequence[int]
+
+
 @torch.no_grad()
 def sample_rows(
-    predict: Any,
-    x: Rows,
-    known: KnownEntries,
-    seeds: Sequence[int],
-    sampler: RowSampler,
-    on_step: OnStep | None = None,
-) -> Rows:
+    predict: Any, batch: RowBatch, sampler: RowSampler, on_step: OnStep | None = None
+) -> RowState:
     """Clean rows given their known entries.
 
     Args:
         predict: a predictor of rows, with `components` of the known numbers.
-        x: rows; their known entries are read.
-        known: which they are.
-        seeds: one integer per row; a row depends on its own alone.
-        sampler: how.
+        batch: the rows.
+        sampler: how they are sampled.
         on_step: called as on_step(done, total).
     """
+    x, known, seeds = batch.x, batch.known, batch.seeds
     path: RowPath = predict.path
     start = Noise(seeds, (x.numbers.shape[1],), Stream.START)
     noise = Noise(seeds, (x.numbers.shape[1],), Stream.STEPS)
     masks = Noise(seeds, (x.tokens.shape[1],), Stream.LATENTS)
-    x_t = Rows(
+    x_t = RowState(
         torch.where(known.numbers, x.numbers, start.draw(x.numbers)),
         torch.where(known.tokens, x.tokens, path.tokens.mask),
     )
@@ -70,7 +79,7 @@ def sample_rows(
         numbers, tokens = _step(path, prediction, s, noise.draw(x.numbers), masks.uniforms())
         if last:
             numbers = prediction.numbers.x0
-        x_t = Rows(torch.where(known.numbers, x.numbers, numbers), tokens)
+        x_t = RowState(torch.where(known.numbers, x.numbers, numbers), tokens)
         if on_step is not None:
             on_step(sampler.steps - step + 1, sampler.steps)
 

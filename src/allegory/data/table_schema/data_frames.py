@@ -143,4 +143,5 @@ def _plain_categories(values: list[Any]) -> tuple[CellValue, ...]:
                 f"categories of type {type(value).__name__}; make text of them, e.g. by "
                 "frame[column].astype(str)"
             )
+
     return plain

@@ -98,6 +98,7 @@ def _steps(column: Column, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
         )
     steps: NDArray[np.float64] = (ticks // column.ticks).astype(np.float64)
     _check_exact(column, steps)
+
     return steps
 
 

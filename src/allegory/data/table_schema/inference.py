@@ -122,6 +122,7 @@ def _kind_of(cells: Cells, has_whole_floats: bool) -> str:
         if has_whole_floats and is_whole and bool(cells.missing.any()):
             return "_few" if len(np.unique(present)) <= FEW_VALUES else "whole"
         return "number"
+
     return {"bool": "boolean", "date": "date"}.get(cells.family, "category")
 
 

@@ -216,6 +216,7 @@ class TableSchema:
             if kind in kinds
         ]
         given = f", given {', '.join(map(printable, self.given[:12]))}" if self.given else ""
+
         return f"rows of a table: {', '.join(parts)}{given}"
 
     @cached_property

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from ...process.discrete import TokenPrediction
 from ...process.prediction import Prediction
 from ...process.rows import (
-    Components,
     KnownEntries,
+    RowComponents,
     RowLevel,
     RowMixture,
     RowPath,
     RowPrediction,
-    Rows,
+    RowState,
 )
 
 
@@ -52,7 +52,11 @@ class RowDenoiser(nn.Module):
         self.register_buffer("is_value", is_value, persistent=False)
 
     def forward(
-        self, x_t: Rows, level: RowLevel, known: KnownEntries, parts: Components | None = None
+        self,
+        x_t: RowState,
+        level: RowLevel,
+        known: KnownEntries,
+        parts: RowComponents | None = None,
     ) -> RowPrediction:
         """Predict the clean rows.
 
@@ -81,12 +85,12 @@ class RowDenoiser(nn.Module):
         )
 
     @torch.no_grad()
-    def components(self, rows: Rows, known: KnownEntries) -> Components:
+    def components(self, rows: RowState, known: KnownEntries) -> RowComponents:
         """The components of the mixture given the `known` numbers of these rows."""
         return self.mixture.given(rows, known)
 
     def _network(
-        self, x_t: Rows, eps: Tensor, level: RowLevel, known: KnownEntries
+        self, x_t: RowState, eps: Tensor, level: RowLevel, known: KnownEntries
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b k v"]]:
         """What the network adds, in float64."""
         d = x_t.numbers.shape[1]

@@ -17,13 +17,13 @@ from ...numerics.generators import draw_rows, normal, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
 from ...process.noise import Noise, Stream, item_seeds
-from ...process.rows import KnownEntries, Rows
+from ...process.rows import KnownEntries
 from ...sampling.driver import OnStep
-from ...sampling.rows import RowSampler, sample_rows
+from ...sampling.rows import RowBatch, RowSampler, sample_rows
 from ..base import evaluating
 from ..conditional import steps_of_all
 from .denoiser import RowDenoiser
-from .encoding import Encoded, RowEncoding
+from .encoding import ModelRows, RowEncoding
 from .flow import GivenNumbers
 
 _BATCH = 1000
@@ -99,7 +99,7 @@ class TableDiffusion(nn.Module):
         some = drawn[0] < self.known_fraction
         return ((drawn[2:] < drawn[1]) & some)[None]
 
-    def encode(self, raw: Tensor, seeds: Sequence[int] | None) -> Encoded:
+    def encode(self, raw: Tensor, seeds: Sequence[int] | None) -> ModelRows:
         """Raw rows in model space, with the noise of their `seeds` (0, 1, 2, ... for None)."""
         noise = Noise(item_seeds(seeds, len(raw)), (self.encoding.numbers,), Stream.BINS)
         u = noise.uniforms().to(raw.device)
@@ -175,7 +175,7 @@ class TableDiffusion(nn.Module):
             )
         return found.log_prob + encoded.volume[:, rest].sum(1)
 
-    def _given(self, x: Tensor, encoded: Encoded) -> KnownEntries:
+    def _given(self, x: Tensor, encoded: ModelRows) -> KnownEntries:
         """The entries of the given columns."""
         none = torch.zeros(1, x.shape[1], dtype=torch.bool, device=x.device)
         return self.encoding.known(none, encoded.is_missing)
@@ -195,7 +195,7 @@ class TableDiffusion(nn.Module):
             seeds: one integer per row.
             condition: raw rows with the values of the given columns; None without such columns.
             sampler: how they are sampled; None for the model's own.
-            batch: rows that are computed at once.
+            batch: is not used; 1,000 rows are computed at once.
             on_step: called as on_step(done, total).
 
         Raises:
@@ -209,7 +209,8 @@ class TableDiffusion(nn.Module):
         if condition is not None:
             rows = torch.as_tensor(condition).double().expand(len(seeds), -1)
         known = torch.zeros(len(seeds), self.spec.dims, dtype=torch.bool)
-        return self.infill(rows, known, seeds, sampler, batch=batch, on_step=on_step)
+
+        return self.infill(rows, known, seeds, sampler, on_step)
 
     @torch.no_grad()
     def infill(
@@ -218,8 +219,6 @@ class TableDiffusion(nn.Module):
         known: Bool[Tensor, "n dims"],
         seeds: Sequence[int] | None = None,
         sampler: RowSampler | None = None,
-        *,
-        batch: int = _BATCH,
         on_step: OnStep | None = None,
     ) -> Float64[Tensor, "n dims"]:
         """Raw rows whose known entries are those of `x`: draws of p(row | the known entries).
@@ -229,16 +228,15 @@ class TableDiffusion(nn.Module):
             known: which entries are known, besides the given columns.
             seeds: one integer per row; 0, 1, 2, ... for None.
             sampler: how they are sampled; None for the model's own.
-            batch: rows that are computed at once.
             on_step: called as on_step(done, total).
         """
         seeds = item_seeds(seeds, len(x))
         device = self.encoding.centre.device
-        count = max(1, -(-len(x) // batch))
+        count = max(1, -(-len(x) // _BATCH))
         parts = []
 
         for number in range(count):
-            part = slice(number * batch, (number + 1) * batch)
+            part = slice(number * _BATCH, (number + 1) * _BATCH)
             report = steps_of_all(on_step, number, count)
             raw, entries = x[part].double().to(device), known[part].to(device)
             parts.append(self._infilled(raw, entries, seeds[part], sampler, report))
@@ -260,9 +258,8 @@ class TableDiffusion(nn.Module):
         known = self.encoding.known(entries, encoded.is_missing)
 
         with evaluating(self):
-            found = sample_rows(
-                self.denoise, encoded.rows, known, seeds, sampler or self.sampler, report
-            )
+            rows = RowBatch(encoded.rows, known, seeds)
+            found = sample_rows(self.denoise, rows, sampler or self.sampler, report)
         sampled = self.encoding.decode(found)
         return torch.where(every, raw, sampled).cpu()
 
@@ -270,6 +267,3 @@ class TableDiffusion(nn.Module):
         """A number of each column that is no outlier, in the place of unknown ones."""
         rest = raw.new_zeros(raw.shape[1] - self.encoding.numbers)
         return torch.cat([self.encoding.centre, rest]).expand_as(raw)
-
-
-__all__ = ["Rows", "TableDiffusion"]

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from ...data.spec import DataSpec
 from ...data.table_schema import TableSchema
 from ...numerics.column_transforms import ColumnTransforms
-from ...process.rows import KnownEntries, Rows
+from ...process.rows import KnownEntries, RowState
 
 ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Of a standard normal number, in nats."""
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class ModelRows:
     """Rows in model space.
 
     Args:
@@ -39,7 +39,7 @@ class Encoded:
         is_missing: which numbers are.
     """
 
-    rows: Rows
+    rows: RowState
     volume: Float64[Tensor, "b d"]
     is_missing: Bool[Tensor, "b d"]
 
@@ -75,6 +75,7 @@ class RowEncoding(nn.Module):
             .double()
             .view(-1, 2),
         }
+
         for name, each in buffers.items():
             self.register_buffer(name, each, persistent=False)
 
@@ -95,7 +96,7 @@ class RowEncoding(nn.Module):
         """
         return (numbers + torch.where(self.is_whole, u, 0.0) - self.centre) / self.scale
 
-    def encode(self, raw: Float64[Tensor, "b dims"], u: Tensor, fill: Tensor) -> Encoded:
+    def encode(self, raw: Float64[Tensor, "b dims"], u: Tensor, fill: Tensor) -> ModelRows:
         """Rows in model space.
 
         Args:
@@ -106,9 +107,11 @@ class RowEncoding(nn.Module):
         numbers, tokens, is_missing = self.split(raw)
         z, slope = self.transforms(self.scaled(numbers, u.double()))
         volume = torch.where(is_missing, ENTROPY, slope - self.scale.log())
-        return Encoded(Rows(torch.where(is_missing, fill.double(), z), tokens), volume, is_missing)
+        return ModelRows(
+            RowState(torch.where(is_missing, fill.double(), z), tokens), volume, is_missing
+        )
 
-    def decode(self, rows: Rows) -> Float64[Tensor, "b dims"]:
+    def decode(self, rows: RowState) -> Float64[Tensor, "b dims"]:
         """Raw rows. Whole numbers are those of their bins, within the range of the data; missing
         numbers are the least of their column, as in the data.
         """

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ...process.path import Level, Path
 from ...process.prediction import Prediction
-from ...process.rows import KnownEntries, RowLevel, Rows
+from ...process.rows import KnownEntries, RowLevel, RowState
 from .denoiser import RowDenoiser
 
 
@@ -52,13 +52,13 @@ class GivenNumbers(nn.Module):
 
         level = self.path.at(t, like=numbers)
         tokens = self.denoise.path.tokens.at(0.0)
-        rows = Rows(numbers, condition[:, d:].long())
+        rows = RowState(numbers, condition[:, d:].long())
         found = self.denoise(
             rows, RowLevel(level, tokens, 0.0), KnownEntries(known, self._all(rows))
         )
         own = found.numbers
         return Prediction.of(own.x0[:, rest], own.eps[:, rest], self.path.at(t, like=x_t))
 
-    def _all(self, rows: Rows) -> Tensor:
+    def _all(self, rows: RowState) -> Tensor:
         """All tokens are known."""
         return torch.ones(1, rows.tokens.shape[1], dtype=torch.bool, device=rows.tokens.device)

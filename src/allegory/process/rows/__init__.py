@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from .fit import TableRows, best_mixture, fit_mixture
-from .mixture import Components, RowMixture
-from .path import KnownEntries, RowLevel, RowPath, RowPrediction, Rows
+from .fit import ObservedRows, best_mixture, fit_mixture
+from .mixture import RowComponents, RowMixture
+from .path import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 
 __all__ = [
-    "Components",
     "KnownEntries",
+    "ObservedRows",
+    "RowComponents",
     "RowLevel",
     "RowMixture",
     "RowPath",
     "RowPrediction",
-    "Rows",
-    "TableRows",
+    "RowState",
     "best_mixture",
     "fit_mixture",
 ]

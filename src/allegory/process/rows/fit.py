@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
-from .mixture import Components, RowMixture
-from .path import Rows
+from .mixture import RowComponents, RowMixture
+from .path import RowState
 
-_ROWS = 2048
+_PART_ROWS = 2048
 """That are computed at once."""
 _ROUNDS = 50
 _TOLERANCE = 1e-3
@@ -32,11 +32,11 @@ _FLOOR = 1e-6
 _STRENGTHS = (0.03, 1.0)
 """Of the prior, in multiples of the dimensions and two."""
 _BOTH = 4
-"""Components from which on the better of the two is tried alone."""
+"""RowComponents from which on the better of the two is tried alone."""
 
 
 @dataclass(frozen=True, eq=False)
-class TableRows:
+class ObservedRows:
     """Clean rows of a table and what is there.
 
     Args:
@@ -46,7 +46,7 @@ class TableRows:
         missing: as for `RowMixture`.
     """
 
-    rows: Rows
+    rows: RowState
     present: Bool[Tensor, "n d"]
     values: tuple[int, ...]
     missing: Tensor
@@ -55,22 +55,22 @@ class TableRows:
         """Return the number of rows."""
         return len(self.rows)
 
-    def take(self, index: Tensor | slice) -> TableRows:
+    def take(self, index: Tensor | slice) -> ObservedRows:
         """Some of the rows."""
-        part = Rows(self.rows.numbers[index], self.rows.tokens[index])
-        return TableRows(part, self.present[index], self.values, self.missing)
+        part = RowState(self.rows.numbers[index], self.rows.tokens[index])
+        return ObservedRows(part, self.present[index], self.values, self.missing)
 
 
 def best_mixture(
-    train: TableRows,
-    validation: TableRows,
+    train: ObservedRows,
+    validation: ObservedRows,
     generator: torch.Generator,
     seconds: float,
     most: int = 64,
 ) -> tuple[RowMixture, float]:
     """The mixture of the highest log-probability of validation rows.
 
-    Components double from 1 on, until two doublings in sequence do not raise it or the time is
+    RowComponents double from 1 on, until two doublings in sequence do not raise it or the time is
     spent.
 
     Args:
@@ -115,7 +115,7 @@ def _doublings(most: int) -> Iterator[int]:
 
 
 def fit_mixture(
-    data: TableRows, components: int, strength: float, generator: torch.Generator
+    data: ObservedRows, components: int, strength: float, generator: torch.Generator
 ) -> RowMixture:
     """A mixture of the largest posterior probability that a beginning at random rows leads to.
 
@@ -164,9 +164,9 @@ class _Sums:
     @classmethod
     def of(
         cls,
-        data: TableRows,
+        data: ObservedRows,
         r: Float64[Tensor, "n m"],
-        parts: Components | None = None,
+        parts: RowComponents | None = None,
         log_prob: float = 0.0,
     ) -> _Sums:
         """The sums.
@@ -201,11 +201,11 @@ class _Sums:
         )
 
 
-def _expected(data: TableRows, mixture: RowMixture) -> _Sums:
+def _expected(data: ObservedRows, mixture: RowMixture) -> _Sums:
     """The sums of the expectation, a part of the rows at a time."""
     total: _Sums | None = None
-    for start in range(0, len(data), _ROWS):
-        part = data.take(slice(start, start + _ROWS))
+    for start in range(0, len(data), _PART_ROWS):
+        part = data.take(slice(start, start + _PART_ROWS))
         joint, parts = mixture.log_joint(part.rows, part.present)
         own = _Sums.of(part, joint.softmax(1), parts, float(joint.logsumexp(1).sum()))
         total = own if total is None else total + own
@@ -229,7 +229,7 @@ class _Prior:
     probs: Float64[Tensor, "k v"]
 
     @classmethod
-    def of(cls, data: TableRows, components: int, strength: float) -> _Prior:
+    def of(cls, data: ObservedRows, components: int, strength: float) -> _Prior:
         """That of some `data`."""
         there = data.present.double()
         x = torch.where(data.present, data.rows.numbers.double(), 0.0)
@@ -246,7 +246,7 @@ class _Prior:
         probs = counts / counts.sum(1, keepdim=True)
         return cls(covariance / components ** (2 / dims), strength * (dims + 2), probs)
 
-    def maximised(self, sums: _Sums, data: TableRows) -> RowMixture:
+    def maximised(self, sums: _Sums, data: ObservedRows) -> RowMixture:
         """The mixture of the largest posterior probability.
 
         Args:
@@ -264,7 +264,7 @@ class _Prior:
         return RowMixture(count + 1e-9, means, covariances, tokens, none)
 
 
-def _frequencies(data: TableRows, r: Float64[Tensor, "n m"]) -> Float64[Tensor, "m k v"]:
+def _frequencies(data: ObservedRows, r: Float64[Tensor, "n m"]) -> Float64[Tensor, "m k v"]:
     """The sum of the weights of each value of each token."""
     tables = r.new_zeros(r.shape[1], len(data.values), max((*data.values, 2)))
     for place, own in enumerate(data.values):
@@ -273,13 +273,13 @@ def _frequencies(data: TableRows, r: Float64[Tensor, "n m"]) -> Float64[Tensor, 
     return tables
 
 
-def _possible(data: TableRows) -> Float64[Tensor, "k v"]:
+def _possible(data: ObservedRows) -> Float64[Tensor, "k v"]:
     """1 for the values that a token has."""
     values = torch.tensor(data.values, dtype=torch.int64)[:, None]
     return (torch.arange(max((*data.values, 2))) < values).double().to(data.rows.tokens.device)
 
 
-def _begin(data: TableRows, components: int, generator: torch.Generator) -> Int64[Tensor, " n"]:
+def _begin(data: ObservedRows, components: int, generator: torch.Generator) -> Int64[Tensor, " n"]:
     """The nearest of some rows that lie far apart, for each row (Arthur & Vassilvitskii 2007)."""
     x = torch.where(data.present, data.rows.numbers.double(), 0.0)
     tokens = data.rows.tokens

@@ -24,14 +24,14 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
 from ..path import Level
-from .path import KnownEntries, Rows
+from .path import KnownEntries, RowState
 
-_ROWS = 2048
+_PART = 2048
 """That are computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
+class RowComponents:
     """The Gaussians of a mixture given the known numbers, one set for all rows or one for each.
 
     Args:
@@ -91,19 +91,19 @@ class RowMixture(nn.Module):
 
     def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
         """Which numbers the tokens say are missing; not those whose token is masked."""
-        told = (
+        said = (
             tokens[:, self.missing.clamp(min=0)]
             if tokens.shape[1]
             else tokens.new_zeros(len(tokens), 1)
         )
-        return (told == 1) & (self.missing >= 0)
+        return (said == 1) & (self.missing >= 0)
 
     def is_fixed(self, known: KnownEntries) -> bool:
         """Whether it is known of every number whether it is missing, in each row."""
         places = self.missing[self.missing >= 0]
         return bool(known.tokens[:, places].all())
 
-    def given(self, rows: Rows, known: KnownEntries) -> Components:
+    def given(self, rows: RowState, known: KnownEntries) -> RowComponents:
         """The Gaussians of the components, given the known numbers and which are missing.
 
         Args:
@@ -129,17 +129,17 @@ class RowMixture(nn.Module):
 
         quadratic = (gap * _times(each.precision[rows_of], gap)).sum(-1)
         log_weights = self.weights.log() - 0.5 * (quadratic + each.log_det[rows_of])
-        return Components(log_weights, means, each.variances[rows_of], each.axes[rows_of])
+        return RowComponents(log_weights, means, each.variances[rows_of], each.axes[rows_of])
 
-    def _without_numbers(self, rows: int) -> Components:
+    def _without_numbers(self, rows: int) -> RowComponents:
         """The components of `rows` rows that have tokens alone."""
         each = self.means.expand(rows, -1, -1)
-        return Components(
+        return RowComponents(
             self.weights.log().expand(rows, -1), each, self.means[None], self.covariances[None]
         )
 
     def log_responsibilities(
-        self, x_t: Rows, level: Level, parts: Components
+        self, x_t: RowState, level: Level, parts: RowComponents
     ) -> Float64[Tensor, "b m"]:
         """log p(k, x_t, the known numbers) in nats, up to a constant of the row.
 
@@ -152,7 +152,9 @@ class RowMixture(nn.Module):
         quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
         return parts.log_weights - 0.5 * quadratic + self.token_log_probs(x_t.tokens)
 
-    def expect(self, x_t: Rows, level: Level, parts: Components) -> tuple[Tensor, Tensor, Tensor]:
+    def expect(
+        self, x_t: RowState, level: Level, parts: RowComponents
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """E[x0 | x_t] and E[eps | x_t] of the numbers, and the probabilities of the clean tokens.
 
         Args:
@@ -173,21 +175,22 @@ class RowMixture(nn.Module):
         x0, eps = (torch.einsum("bm,bmd->bd", r, each) for each in (mean, noise))
         return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs)
 
-    def log_prob(self, rows: Rows) -> Float64[Tensor, " b"]:
+    def log_prob(self, rows: RowState) -> Float64[Tensor, " b"]:
         """log p of clean rows in nats; missing numbers are left out of them."""
         pieces = []
         for numbers, tokens in zip(
-            rows.numbers.split(_ROWS), rows.tokens.split(_ROWS), strict=True
+            rows.numbers.split(_PART), rows.tokens.split(_PART), strict=True
         ):
-            part = Rows(numbers, tokens)
+            part = RowState(numbers, tokens)
             present = ~self.is_missing(tokens)
             constant = 0.5 * math.log(2 * math.pi) * present.sum(1)
             pieces.append(self.log_joint(part, present)[0].logsumexp(1) - constant)
+
         return torch.cat(pieces)
 
     def log_joint(
-        self, rows: Rows, present: Bool[Tensor, "b d"]
-    ) -> tuple[Float64[Tensor, "b m"], Components | None]:
+        self, rows: RowState, present: Bool[Tensor, "b d"]
+    ) -> tuple[Float64[Tensor, "b m"], RowComponents | None]:
         """log p(k, the numbers that are there, the tokens), up to a constant of the row.
 
         Args:
@@ -204,7 +207,7 @@ class RowMixture(nn.Module):
         parts = self.given(rows, known)
         return parts.log_weights + self.token_log_probs(rows.tokens), parts
 
-    def _of_complete(self, rows: Rows) -> Float64[Tensor, "b m"]:
+    def _of_complete(self, rows: RowState) -> Float64[Tensor, "b m"]:
         """`log_joint` of rows without missing numbers, by one product of matrices."""
         whitening = torch.linalg.inv(torch.linalg.cholesky(self.covariances))
         flat = whitening.flatten(0, 1)
@@ -256,11 +259,12 @@ class _Conditionals:
         own = rest[..., None] * s * rest[..., None, :]
         conditional = own - regression @ s * rest[..., None, :] + gone[..., None] * eye
         variances, axes = torch.linalg.eigh((conditional + conditional.mT) / 2)
+
         return cls(regression, precision, torch.logdet(known_block), variances.clamp(min=0), axes)
 
 
 def _gaps(
-    x_t: Rows, level: Level, parts: Components
+    x_t: RowState, level: Level, parts: RowComponents
 ) -> tuple[Float64[Tensor, "b m d"], Float64[Tensor, "b m d"]]:
     """x_t - alpha m in the eigenbasis of each component, and its variance there."""
     alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)

@@ -26,7 +26,7 @@ from ..prediction import Prediction
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowState:
     """Rows of a table in model space.
 
     Args:
@@ -55,7 +55,7 @@ class KnownEntries:
     tokens: Bool[Tensor, "rows k"]
 
     @classmethod
-    def none(cls, rows: Rows) -> KnownEntries:
+    def none(cls, rows: RowState) -> KnownEntries:
         """No entry of these rows."""
         shapes = (rows.numbers.shape[1], rows.tokens.shape[1])
         return cls(
@@ -104,13 +104,13 @@ class RowPath(nn.Module):
         self.numbers = numbers
         self.tokens = MaskedPath(max(2, values))
 
-    def at(self, t: Float64[Tensor, " b"] | float, like: Rows) -> RowLevel:
+    def at(self, t: Float64[Tensor, " b"] | float, like: RowState) -> RowLevel:
         """The Level at a time, or at one time for each of these rows."""
         return RowLevel(
             self.numbers.at(t, like=like.numbers), self.tokens.at(t * t, like=like.tokens), 2 * t
         )
 
-    def mix(self, x0: Rows, eps: Rows, level: RowLevel, known: KnownEntries) -> Rows:
+    def mix(self, x0: RowState, eps: RowState, level: RowLevel, known: KnownEntries) -> RowState:
         """Rows with noise.
 
         Args:
@@ -121,7 +121,7 @@ class RowPath(nn.Module):
         """
         noisy = level.numbers.mix(x0.numbers, eps.numbers)
         is_masked = (eps.tokens == self.tokens.mask) & ~known.tokens
-        return Rows(
+        return RowState(
             torch.where(known.numbers, x0.numbers, noisy),
             torch.where(is_masked, eps.tokens, x0.tokens),
         )
