@@ -16,8 +16,8 @@ from ..lookup import check_count
 from ..models.table import (
     RowDenoiser,
     RowEncoding,
+    RowFeatures,
     TableDiffusion,
-    features_of,
     missing_places,
     schema_of,
 )
@@ -49,6 +49,7 @@ class TableDiffusionConfig:
         components: of the mixture that the network corrects; None chooses it by validation rows.
         transform: the largest number of components of the transform of a column, likewise.
         start: log-SNR at t = 0; None takes it from the mixture.
+        fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers.
         known_fraction: the fraction of training steps in which some columns are known.
         seconds: the time for fitting transforms and mixture.
         most_components: of the mixture, where their number is chosen.
@@ -61,6 +62,7 @@ class TableDiffusionConfig:
     components: int | None = None
     transform: int | None = None
     start: float | None = None
+    fourier: tuple[int, ...] = (0, 1, 2, 3)
     known_fraction: float = 0.25
     seconds: float = 30.0
     most_components: int = 64
@@ -115,11 +117,10 @@ class TableDiffusionConfig:
         )
         shape = (d, self.transform)
         transforms = ColumnTransforms(*(torch.ones(shape).double() for _ in range(3)))
-        network = self.network.build(
-            (features_of(d, values),), None, outputs=max(1, d + sum(values))
-        )
+        features = RowFeatures(d, values, tuple(self.fourier))
+        network = self.network.build((features.inputs,), None, outputs=features.outputs)
         path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
-        denoiser = RowDenoiser(network, path, mixture, values)
+        denoiser = RowDenoiser(network, path, mixture, features)
         return TableDiffusion(denoiser, RowEncoding(spec, transforms), spec, self.known_fraction)
 
     def fit(self, model: nn.Module, dataset: Dataset) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .denoiser import RowDenoiser, features_of
+from .denoiser import RowDenoiser, RowFeatures
 from .diffusion import TableDiffusion
 from .encoding import RowEncoding, missing_places, schema_of
 
 __all__ = [
     "RowDenoiser",
     "RowEncoding",
+    "RowFeatures",
     "TableDiffusion",
-    "features_of",
     "missing_places",
     "schema_of",
 ]

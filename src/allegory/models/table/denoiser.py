@@ -12,6 +12,8 @@ up to its sign; a mixture removes more of what is to be learned.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,24 +31,56 @@ from ...process.rows import (
 )
 
 
+@dataclass(frozen=True)
+class RowFeatures:
+    """What the network of a denoiser of rows sees: the numbers with their sinusoids, what the
+    mixture predicts of their noise, which are known, and each value of each token.
+
+    Args:
+        numbers: of a row.
+        values: how many values each token has.
+        fourier: exponents n of sin(2^n x) and cos(2^n x) of the numbers.
+    """
+
+    numbers: int
+    values: tuple[int, ...]
+    fourier: tuple[int, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """How many features there are."""
+        each = 3 + 2 * len(self.fourier)
+        return each * self.numbers + sum(self.values) + len(self.values)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network has."""
+        return max(1, self.numbers + sum(self.values))
+
+    def sinusoids(self, x: Float[Tensor, "b d"]) -> list[Float[Tensor, "b d"]]:
+        """sin(2^n x) and cos(2^n x) for each exponent."""
+        return [wave(2.0**n * x) for n in self.fourier for wave in (torch.sin, torch.cos)]
+
+
 class RowDenoiser(nn.Module):
     """A predictor of clean rows.
 
     Args:
         network: forward(features, log_snr) -> a number for each number of a row, and a logit for
-            each value of each token; `features_of` says how many features.
+            each value of each token.
         path: the forward process.
         mixture: whose denoiser the network corrects.
-        values: how many values each token has.
+        features: what the network sees.
     """
 
     is_value: Tensor
 
     def __init__(
-        self, network: nn.Module, path: RowPath, mixture: RowMixture, values: tuple[int, ...]
+        self, network: nn.Module, path: RowPath, mixture: RowMixture, features: RowFeatures
     ) -> None:
         super().__init__()
-        self.network, self.path, self.mixture, self.values = network, path, mixture, values
+        self.network, self.path, self.mixture, self.features = network, path, mixture, features
+        values = features.values
         counts = torch.tensor(values, dtype=torch.int64)[:, None]
         is_value = torch.arange(path.tokens.values) < counts
         self.register_buffer("is_value", is_value, persistent=False)
@@ -95,7 +129,8 @@ class RowDenoiser(nn.Module):
         """What the network adds, in float64."""
         d = x_t.numbers.shape[1]
         flags = known.numbers.expand(len(x_t), -1).to(x_t.numbers)
-        seen = [x_t.numbers, eps, flags, self._one_hot(x_t.tokens)]
+        waves = self.features.sinusoids(x_t.numbers)
+        seen = [x_t.numbers, eps, flags, *waves, self._one_hot(x_t.tokens)]
         log_snr = torch.as_tensor(level.numbers.log_snr).reshape(-1).expand(len(x_t))
         own = next(self.network.parameters()).dtype
         out = self.network(torch.cat(seen, 1).to(own), log_snr.to(own), None).to(x_t.numbers)
@@ -109,13 +144,3 @@ class RowDenoiser(nn.Module):
         seen = nn.functional.one_hot(tokens, self.path.tokens.states)
         states = torch.cat([self.is_value, torch.ones_like(self.is_value[:, :1])], 1)
         return seen[:, states].to(self.mixture.means)
-
-
-def features_of(numbers: int, values: tuple[int, ...]) -> int:
-    """How many features the network of a denoiser sees.
-
-    Args:
-        numbers: of a row.
-        values: how many values each token has.
-    """
-    return 3 * numbers + sum(values) + len(values)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...data.spec import DataSpec
 from ...likelihood.flow_ode import FlowSolver, flow_log_prob
-from ...likelihood.row_bound import RowTruth, row_bound, row_loss
+from ...likelihood.row_bound import RowTruth, antithetic_loss, row_bound
 from ...lookup import refuse_number
 from ...numerics.generators import draw_rows, normal, uniform
 from ...objectives.draws import stratified_times
@@ -72,7 +72,7 @@ class TableDiffusion(nn.Module):
     def loss(
         self, batch: tuple[Tensor, Tensor | None], generator: torch.Generator
     ) -> Float[Tensor, " b"]:
-        """One draw of the divergences per row, in nats per entry.
+        """The mean of two draws of the divergences per row, in nats per entry.
 
         Args:
             batch: raw rows (batch, dims), and None.
@@ -89,7 +89,7 @@ class TableDiffusion(nn.Module):
         known = self.encoding.known(entries, encoded.is_missing)
         time = stratified_times(len(raw), generator).double().to(raw.device)
         truth = RowTruth(encoded.rows, eps.to(raw), masks.to(raw), known)
-        return row_loss(self.denoise, truth, time).float() / raw.shape[1]
+        return antithetic_loss(self.denoise, truth, time).float() / raw.shape[1]
 
     def _known_columns(self, dims: int, generator: torch.Generator) -> Bool[Tensor, "1 dims"]:
         """The entries that are known in this step, the same for all rows: none, or a random part
