@@ -91,15 +91,15 @@ def text(data: str) -> Run:
 
 @recipe
 def text_blocks(data: str) -> Run:
-    """Text in blocks of 4 tokens, from left to right (Arriola et al. 2025), as long as `text`.
+    """Text in blocks of 2 tokens, from left to right (Arriola et al. 2025), as long as `text`.
 
     Each block is a masked diffusion model given the clean text before it. It needs fewer bits than
     `text`, and fills in what follows a known beginning alone.
 
     Args:
-        data: as for `text`; the length of an item must be a multiple of 4.
+        data: as for `text`; the length of an item must be even.
     """
-    return _of_text("text_blocks", data, block=4)
+    return _of_text("text_blocks", data, block=2)
 
 
 def _of_text(name: str, data: str, block: int | None) -> Run:
