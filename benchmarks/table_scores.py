@@ -83,6 +83,22 @@ def splits(name: str) -> Iterator[Split]:
     return (Split.of(name, seed) for seed in SEEDS)
 
 
+def frame(table: Array) -> Any:
+    """A data frame with the class as text."""
+    import pandas as pd
+
+    found = pd.DataFrame(
+        table[:, :-1], columns=[f"x{place}" for place in range(table.shape[1] - 1)]
+    )
+    return found.assign(label=[f"class {each:g}" for each in table[:, -1]])
+
+
+def numbers(frame: Any) -> Array:
+    """The table of such a frame."""
+    label = frame["label"].astype(str).str.removeprefix("class ").astype(float)
+    return np.column_stack([frame.drop(columns="label").to_numpy(np.float64), label])
+
+
 def transport(a: Array, b: Array) -> float:
     """W1 between two tables of scaled rows."""
     try:
