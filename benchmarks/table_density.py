@@ -17,11 +17,12 @@ all that it fits and chooses: it fits the training part and chooses by the valid
 - spline flow: a neural spline flow (zuko) of the columns or of their principal components. Both run
   on the tables for choosing, and the one that is better there (validation nats a column, the mean
   over the tables) runs on the reported tables;
-- mixture: Gaussians with full covariances (scikit-learn), components doubled as long as it helps;
+- mixture: Gaussians with full covariances (scikit-learn), components doubled as long as it helps; a
+  fit that was begun in time is finished;
 - kernels: Gaussian, one bandwidth; gaussian: a single one.
 
 The median stands beside the mean because a few outliers of `diamonds` (23 standard deviations) move
-the mean: a flow gives them a normal tail.
+the mean: by a mixture or by kernels a single row can have fewer than -10,000 nats.
 
 Each row is saved at once, and a run computes those that are missing.
 """
