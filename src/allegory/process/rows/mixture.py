@@ -17,6 +17,7 @@ missing.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -88,6 +89,32 @@ class RowMixture(nn.Module):
         self.register_buffer("covariances", covariances)
         self.register_buffer("probs", probs)
         self.register_buffer("missing", missing)
+        self._computed: dict[str, tuple[Tensor, ...]] = {}
+        self.register_load_state_dict_post_hook(_forget)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RowMixture:
+        """Move it; what was computed of its numbers is computed again."""
+        self._computed = {}
+        super()._apply(fn, recurse)
+        return self
+
+    @property
+    def basis(self) -> tuple[Float64[Tensor, "m d"], Float64[Tensor, "m d d"]]:
+        """The eigenvalues and eigenvectors of the covariances, computed once."""
+        if "basis" not in self._computed:
+            self._computed["basis"] = tuple(torch.linalg.eigh(self.covariances))
+        variances, axes = self._computed["basis"]
+        return variances, axes
+
+    @property
+    def token_logs(self) -> Float64[Tensor, "states m"]:
+        """log p of each value of each token and 0 for the mask, one token after another, computed
+        once.
+        """
+        if "token_logs" not in self._computed:
+            logs = nn.functional.pad(self.probs.log(), (0, 1))
+            self._computed["token_logs"] = (logs.flatten(1).T.contiguous(),)
+        return self._computed["token_logs"][0]
 
     def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
         """Which numbers the tokens say are missing; not those whose token is masked."""
@@ -110,11 +137,11 @@ class RowMixture(nn.Module):
             rows: the rows; of the numbers, those that are known matter alone.
             known: which they are.
         """
-        if not self.means.shape[1]:
-            return self._without_numbers(len(rows))
-
         is_missing = self.is_missing(rows.tokens) & ~known.numbers
         is_known = known.numbers.expand(len(rows), -1)
+        if not bool(is_known.any() or is_missing.any()):
+            return self._given_nothing(len(rows))
+
         patterns, inverse = torch.unique(
             torch.cat([is_known, is_missing], 1), dim=0, return_inverse=True
         )
@@ -131,11 +158,12 @@ class RowMixture(nn.Module):
         log_weights = self.weights.log() - 0.5 * (quadratic + each.log_det[rows_of])
         return RowComponents(log_weights, means, each.variances[rows_of], each.axes[rows_of])
 
-    def _without_numbers(self, rows: int) -> RowComponents:
-        """The components of `rows` rows that have tokens alone."""
-        each = self.means.expand(rows, -1, -1)
+    def _given_nothing(self, rows: int) -> RowComponents:
+        """The components of `rows` rows of which no number is known or missing."""
+        variances, axes = self.basis
+        log_weights = self.weights.log().expand(rows, -1)
         return RowComponents(
-            self.weights.log().expand(rows, -1), each, self.means[None], self.covariances[None]
+            log_weights, self.means.expand(rows, -1, -1), variances[None], axes[None]
         )
 
     def log_responsibilities(
@@ -220,10 +248,17 @@ class RowMixture(nn.Module):
 
     def token_log_probs(self, tokens: Int64[Tensor, "b k"]) -> Float64[Tensor, "b m"]:
         """log of the product of the probabilities of the tokens that are not masked."""
-        logs = torch.cat([self.probs, torch.ones_like(self.probs[..., :1])], -1).log()
-        mask = logs.shape[-1] - 1
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        return logs[:, places, tokens.clamp(max=mask)].sum(-1).T
+        if not tokens.shape[1]:
+            return self.weights.new_zeros(len(tokens), len(self.weights))
+        mask = self.probs.shape[2]
+        first = torch.arange(tokens.shape[1], device=tokens.device) * (mask + 1)
+        places = first + tokens.clamp(max=mask)
+        return nn.functional.embedding_bag(places, self.token_logs, mode="sum")
+
+
+def _forget(mixture: RowMixture, _: object) -> None:
+    """Compute again what was computed of numbers that have been loaded."""
+    mixture._computed = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +300,7 @@ class _Conditionals:
 
 def _gaps(
     x_t: RowState, level: Level, parts: RowComponents
-) -> tuple[Float64[Tensor, "b m d"], Float64[Tensor, "b m d"]]:
+) -> tuple[Float64[Tensor, "b m d"], Float64[Tensor, "#b m d"]]:
     """x_t - alpha m in the eigenbasis of each component, and its variance there."""
     alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
     gap = parts.rotated(x_t.numbers.double()[:, None] - alpha * parts.means)

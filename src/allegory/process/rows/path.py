@@ -51,8 +51,8 @@ class KnownEntries:
         tokens: of the tokens, likewise.
     """
 
-    numbers: Bool[Tensor, "rows d"]
-    tokens: Bool[Tensor, "rows k"]
+    numbers: Bool[Tensor, "#rows d"]
+    tokens: Bool[Tensor, "#rows k"]
 
     @classmethod
     def none(cls, rows: RowState) -> KnownEntries:
