@@ -57,30 +57,44 @@ class ColumnTransforms(nn.Module):
             mean, std = self.means[:, 0], self.stds[:, 0]
             return (x - mean) / std, (-std.log()).expand_as(x)
 
-        u = (x[..., None] - self.means) / self.stds
-        log_weights = self.weights.log()
-        below = (log_weights + log_ndtr(u)).logsumexp(-1)
-        above = (log_weights + log_ndtr(-u)).logsumexp(-1)
+        below, above = self._log_tails(x)
         z = torch.where(below < above, _log_quantile(below), -_log_quantile(above))
 
+        u = (x[..., None] - self.means) / self.stds
         log_normal = -0.5 * (u.square() + math.log(2 * math.pi)) - self.stds.log()
-        slope = (log_weights + log_normal).logsumexp(-1)
+        slope = (self.weights.log() + log_normal).logsumexp(-1)
         return z, slope + 0.5 * (z.square() + math.log(2 * math.pi))
 
     def inverse(self, z: Float64[Tensor, "b d"]) -> Float64[Tensor, "b d"]:
-        """x of z, by bisection."""
+        """x of z, by bisection.
+
+        It lies between the least and the largest m + s z of the components: left of all of them F
+        is below Phi(z), and right of them above.
+        """
         if self.means.shape[1] == 1:
             return self.means[:, 0] + self.stds[:, 0] * z
 
-        reach = self.stds * (z.abs().amax(0)[:, None] + 1)
+        each = self.means + self.stds * z[..., None]
         is_used = self.weights > 0
-        low = torch.where(is_used, self.means - reach, math.inf).amin(1).expand_as(z)
-        high = torch.where(is_used, self.means + reach, -math.inf).amax(1).expand_as(z)
+        low = torch.where(is_used, each, math.inf).amin(-1)
+        high = torch.where(is_used, each, -math.inf).amax(-1)
+        log_p, log_rest = log_ndtr(z), log_ndtr(-z)
+
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            is_below = self(middle)[0] < z
+            below, above = self._log_tails(middle)
+            is_below = torch.where(z < 0, below < log_p, above > log_rest)
             low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
         return (low + high) / 2
+
+    def _log_tails(
+        self, x: Float64[Tensor, "b d"]
+    ) -> tuple[Float64[Tensor, "b d"], Float64[Tensor, "b d"]]:
+        """log F and log(1 - F)."""
+        u = (x[..., None] - self.means) / self.stds
+        log_weights = self.weights.log()
+        below = (log_weights + log_ndtr(u)).logsumexp(-1)
+        return below, (log_weights + log_ndtr(-u)).logsumexp(-1)
 
 
 def _log_quantile(log_p: Float64[Tensor, "*any"]) -> Float64[Tensor, "*any"]:
