@@ -19,11 +19,9 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
-from .mixture import RowComponents, RowMixture
+from .mixture import RowConditionals, RowMixture
 from .path import RowState
 
-_PART_ROWS = 2048
-"""That are computed at once."""
 _ROUNDS = 50
 _TOLERANCE = 1e-3
 """Rise of the mean log-probability, in nats, below which a fit has converged."""
@@ -32,7 +30,7 @@ _FLOOR = 1e-6
 _STRENGTHS = (0.03, 1.0)
 """Of the prior, in multiples of the dimensions and two."""
 _BOTH = 4
-"""RowComponents from which on the better of the two is tried alone."""
+"""Components from which on the better of the two is tried alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ def best_mixture(
 ) -> tuple[RowMixture, float]:
     """The mixture of the highest log-probability of validation rows.
 
-    RowComponents double from 1 on, until two doublings in sequence do not raise it or the time is
+    Components double from 1 on, until two doublings in sequence do not raise it or the time is
     spent.
 
     Args:
@@ -125,22 +123,48 @@ def fit_mixture(
         strength: of the prior, in multiples of the dimensions and two.
         generator: where the beginning is drawn from.
     """
+    before = -float("inf")
+    for count, (mixture, log_posterior) in enumerate(
+        fitting(data, components, strength, generator), 1
+    ):
+        if log_posterior - before < _TOLERANCE or count == _ROUNDS:
+            return RowMixture(
+                mixture.weights, mixture.means, mixture.covariances, mixture.probs, data.missing
+            )
+        before = log_posterior
+    raise AssertionError("the rounds have no end")
+
+
+def fitting(
+    data: ObservedRows, components: int, strength: float, generator: torch.Generator
+) -> Iterator[tuple[RowMixture, float]]:
+    """The mixture before each round without end, with its log posterior probability per row, in
+    nats up to a constant, which never falls.
+
+    Args:
+        data: the rows.
+        components: how many.
+        strength: of the prior, in multiples of the dimensions and two.
+        generator: where the beginning is drawn from.
+    """
     prior = _Prior.of(data, components, strength)
     begin = nn.functional.one_hot(_begin(data, components, generator), components).double()
-    mixture = prior.maximised(_Sums.of(data, begin), data)
-    before = -float("inf")
-
-    for _ in range(_ROUNDS):
+    mixture = prior.maximised(_beginning(data, begin), data)
+    while True:
         sums = _expected(data, mixture)
+        yield mixture, (sums.log_prob + prior.log_density(mixture)) / len(data)
         mixture = prior.maximised(sums, data)
-        mean = sums.log_prob / len(data)
-        if mean - before < _TOLERANCE:
-            break
-        before = mean
 
-    return RowMixture(
-        mixture.weights, mixture.means, mixture.covariances, mixture.probs, data.missing
-    )
+
+def _beginning(data: ObservedRows, begin: Float64[Tensor, "n m"]) -> _Sums:
+    """The sums of rows that belong to one component each, missing numbers at their means."""
+    there = data.present.double()
+    means = torch.where(data.present, data.rows.numbers.double(), 0.0).sum(0)
+    means = means / there.sum(0).clamp(min=1)
+    numbers = torch.where(data.present, data.rows.numbers.double(), means)
+    every = torch.ones_like(data.present)
+    full = ObservedRows(RowState(numbers, data.rows.tokens), every, data.values, data.missing)
+    return _Sums.of(full, begin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +190,7 @@ class _Sums:
         cls,
         data: ObservedRows,
         r: Float64[Tensor, "n m"],
-        parts: RowComponents | None = None,
+        parts: RowConditionals | None = None,
         log_prob: float = 0.0,
     ) -> _Sums:
         """The sums.
@@ -185,9 +209,9 @@ class _Sums:
 
         x = parts.means
         xx = torch.einsum("nm,nmd,nme->mde", r, x, x)
-        inside = r[..., None] * parts.variances
-        axes = parts.axes.expand(len(r), -1, -1, -1)
-        xx = xx + torch.einsum("nmc,nmdc,nmec->mde", inside, axes, axes)
+        of_pattern = r.new_zeros(len(parts.covariances), r.shape[1])
+        of_pattern.index_add_(0, parts.pattern, r)
+        xx = xx + torch.einsum("gm,gmde->mde", of_pattern, parts.covariances)
         return cls(r.sum(0), torch.einsum("nm,nmd->md", r, x), xx, tokens, log_prob)
 
     def __add__(self, other: _Sums) -> _Sums:
@@ -204,8 +228,9 @@ class _Sums:
 def _expected(data: ObservedRows, mixture: RowMixture) -> _Sums:
     """The sums of the expectation, a part of the rows at a time."""
     total: _Sums | None = None
-    for start in range(0, len(data), _PART_ROWS):
-        part = data.take(slice(start, start + _PART_ROWS))
+    size = mixture.rows_at_once()
+    for start in range(0, len(data), size):
+        part = data.take(slice(start, start + size))
         joint, parts = mixture.log_joint(part.rows, part.present)
         own = _Sums.of(part, joint.softmax(1), parts, float(joint.logsumexp(1).sum()))
         total = own if total is None else total + own
@@ -237,14 +262,21 @@ class _Prior:
         covariance = gap.T @ gap / (there.T @ there).clamp(min=1)
 
         dims = max(1, x.shape[1])
-        eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        if bool((torch.linalg.eigvalsh(covariance) <= 0).any()):  # each pair has its own rows
-            covariance = (covariance + covariance.diagonal().diag_embed()) / 2
-        covariance = covariance + _FLOOR * eye
+        if not bool(data.present.all()):  # each pair has its own rows
+            variances, axes = torch.linalg.eigh(covariance)
+            covariance = axes @ variances.clamp(min=0).diag_embed() @ axes.mT
+        covariance = covariance + _FLOOR * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
 
         counts = _frequencies(data, torch.ones(len(data), 1).to(x))[0] + 0.5 * _possible(data)
         probs = counts / counts.sum(1, keepdim=True)
         return cls(covariance / components ** (2 / dims), strength * (dims + 2), probs)
+
+    def log_density(self, mixture: RowMixture) -> float:
+        """log p of the parameters of a `mixture`, up to a constant."""
+        s = mixture.covariances
+        fit = torch.linalg.solve(s, self.covariance).diagonal(dim1=1, dim2=2).sum()
+        numbers = -0.5 * self.strength * (torch.logdet(s).sum() + fit)
+        return float(numbers + torch.xlogy(self.probs, mixture.probs).sum())
 
     def maximised(self, sums: _Sums, data: ObservedRows) -> RowMixture:
         """The mixture of the largest posterior probability.

@@ -11,7 +11,8 @@ where E_k is that of `exact.py`. Known numbers change the Gaussian of each compo
 rest given them, and its weight to w_k N(known; m_k, S_k); the result is a mixture again.
 
 A missing number is standard normal noise, independent of the row, wherever a token says that it is
-missing.
+missing. Where that token is masked the number counts as one that is there: the exact posterior is a
+sum over all sets of missing numbers.
 """
 
 from __future__ import annotations
@@ -27,8 +28,25 @@ from torch import Tensor, nn
 from ..path import Level
 from .path import KnownEntries, RowState
 
-_PART = 2048
-"""That are computed at once."""
+_PART_NUMBERS = 2**22
+"""Numbers of the matrices that are computed at once, where each row has its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowConditionals:
+    """The Gaussians of a mixture given the known numbers of rows.
+
+    Args:
+        log_weights: log p(k, the known numbers), up to a constant of the row.
+        means: of the components.
+        covariances: of the components, for each pattern of what is known and missing.
+        pattern: that of each row.
+    """
+
+    log_weights: Float64[Tensor, "b m"]
+    means: Float64[Tensor, "b m d"]
+    covariances: Float64[Tensor, "g m d d"]
+    pattern: Int64[Tensor, " b"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,33 +148,57 @@ class RowMixture(nn.Module):
         places = self.missing[self.missing >= 0]
         return bool(known.tokens[:, places].all())
 
+    def rows_at_once(self) -> int:
+        """How many rows with a matrix each for every component fit in memory together."""
+        components, d = self.means.shape
+        return max(1, _PART_NUMBERS // (components * max(1, d) ** 2))
+
     def given(self, rows: RowState, known: KnownEntries) -> RowComponents:
         """The Gaussians of the components, given the known numbers and which are missing.
 
         Args:
             rows: the rows; of the numbers, those that are known matter alone.
-            known: which they are.
+            known: which they are. A known number that is missing stays as it is.
         """
-        is_missing = self.is_missing(rows.tokens) & ~known.numbers
-        is_known = known.numbers.expand(len(rows), -1)
-        if not bool(is_known.any() or is_missing.any()):
+        if self._is_plain(rows, known):
             return self._given_nothing(len(rows))
 
-        patterns, inverse = torch.unique(
+        found = self.conditionals(rows, known)
+        variances, axes = torch.linalg.eigh(found.covariances)
+        rows_of = slice(None) if len(axes) == 1 else found.pattern
+        return RowComponents(
+            found.log_weights, found.means, variances.clamp(min=0)[rows_of], axes[rows_of]
+        )
+
+    def _is_plain(self, rows: RowState, known: KnownEntries) -> bool:
+        """Whether no number is known or missing."""
+        return not bool(known.numbers.any() or self.is_missing(rows.tokens).any())
+
+    def conditionals(self, rows: RowState, known: KnownEntries) -> RowConditionals:
+        """The Gaussians by their covariances, as `given`.
+
+        Args:
+            rows: the rows; of the numbers, those that are known matter alone.
+            known: which they are.
+        """
+        is_missing = self.is_missing(rows.tokens)
+        is_known = known.numbers.expand(len(rows), -1)
+        patterns, pattern = torch.unique(
             torch.cat([is_known, is_missing], 1), dim=0, return_inverse=True
         )
         each = _Conditionals.of(self, *patterns.chunk(2, 1))
 
-        rows_of = slice(None) if len(patterns) == 1 else inverse
+        rows_of = slice(None) if len(patterns) == 1 else pattern
         gap = torch.where(is_known, rows.numbers.double(), 0.0)[:, None] - self.means
-        gap = torch.where(is_known[:, None], gap, 0.0)
-        shift = _times(each.regression[rows_of], gap)
+        gap = torch.where((is_known & ~is_missing)[:, None], gap, 0.0)
+        weighted = _times(each.precision[rows_of], gap)
+        shift = torch.einsum("mde,bme->bmd", self.covariances, weighted)
         means = torch.where(is_missing[:, None], 0.0, self.means + shift)
         means = torch.where(is_known[:, None], rows.numbers.double()[:, None], means)
 
-        quadratic = (gap * _times(each.precision[rows_of], gap)).sum(-1)
+        quadratic = (gap * weighted).sum(-1)
         log_weights = self.weights.log() - 0.5 * (quadratic + each.log_det[rows_of])
-        return RowComponents(log_weights, means, each.variances[rows_of], each.axes[rows_of])
+        return RowConditionals(log_weights, means, each.covariance, pattern)
 
     def _given_nothing(self, rows: int) -> RowComponents:
         """The components of `rows` rows of which no number is known or missing."""
@@ -203,12 +245,70 @@ class RowMixture(nn.Module):
         x0, eps = (torch.einsum("bm,bmd->bd", r, each) for each in (mean, noise))
         return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs)
 
+    def expect_given(
+        self, x_t: RowState, level: Level, known: KnownEntries
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as `expect` with the components given the known numbers.
+
+        Where rows differ in what is known or missing, each has matrices of its own, which are
+        solved and not diagonalised, a part of the rows at a time.
+
+        Args:
+            x_t: noisy rows.
+            level: of the numbers.
+            known: entries that have no noise.
+        """
+        patterns = torch.cat(
+            [known.numbers.expand(len(x_t), -1), self.is_missing(x_t.tokens)], 1
+        )
+        if bool((patterns == patterns[:1]).all()):
+            return self.expect(x_t, level, self.given(x_t, known))
+
+        alpha, sigma = (
+            torch.as_tensor(each, dtype=torch.float64, device=x_t.numbers.device).expand(
+                len(x_t), 1
+            )
+            for each in (level.alpha, level.sigma)
+        )
+        own = (patterns, x_t.numbers.double(), x_t.tokens, alpha, sigma)
+        parts = zip(*(each.split(self.rows_at_once()) for each in own), strict=True)
+        found = [self._regressed(*part) for part in parts]
+        x0, eps, probs = (torch.cat(each) for each in zip(*found, strict=True))
+        return x0, eps, probs
+
+    def _regressed(
+        self, patterns: Tensor, numbers: Tensor, tokens: Tensor, alpha: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`expect` by the regression of x0 on y = A x0 + noise, where A is 1 and the noise 0 for
+        known numbers. Nothing is seen of a known number that is missing: A is 0.
+        """
+        is_known, is_missing = patterns.chunk(2, 1)
+        seen = torch.where(is_known, (~is_missing).double(), alpha)
+        noise = torch.where(is_known, is_missing.double(), sigma)
+
+        there = (~is_missing).double()[:, None]
+        covariance = there[..., None] * self.covariances * there[..., None, :]
+        covariance = covariance + torch.diag_embed(1 - there)
+        mean = torch.where(is_missing[:, None], 0.0, self.means)
+        gap = numbers[:, None] - seen[:, None] * mean
+
+        spread = seen[:, None, :, None] * covariance * seen[:, None, None, :]
+        root = torch.linalg.cholesky(spread + torch.diag_embed(noise.square())[:, None])
+        scaled = torch.cholesky_solve(gap[..., None], root)[..., 0]
+        log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_joint = self.weights.log() - 0.5 * ((gap * scaled).sum(-1) + log_det)
+        r = (log_joint + self.token_log_probs(tokens)).softmax(1)
+
+        x0 = mean + (covariance @ (seen[:, None] * scaled)[..., None])[..., 0]
+        x0 = torch.where(is_known, numbers, torch.einsum("bm,bmd->bd", r, x0))
+        eps = noise * torch.einsum("bm,bmd->bd", r, scaled)
+        return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs)
+
     def log_prob(self, rows: RowState) -> Float64[Tensor, " b"]:
         """log p of clean rows in nats; missing numbers are left out of them."""
         pieces = []
-        for numbers, tokens in zip(
-            rows.numbers.split(_PART), rows.tokens.split(_PART), strict=True
-        ):
+        size = self.rows_at_once()
+        for numbers, tokens in zip(rows.numbers.split(size), rows.tokens.split(size), strict=True):
             part = RowState(numbers, tokens)
             present = ~self.is_missing(tokens)
             constant = 0.5 * math.log(2 * math.pi) * present.sum(1)
@@ -218,7 +318,7 @@ class RowMixture(nn.Module):
 
     def log_joint(
         self, rows: RowState, present: Bool[Tensor, "b d"]
-    ) -> tuple[Float64[Tensor, "b m"], RowComponents | None]:
+    ) -> tuple[Float64[Tensor, "b m"], RowConditionals | None]:
         """log p(k, the numbers that are there, the tokens), up to a constant of the row.
 
         Args:
@@ -232,7 +332,7 @@ class RowMixture(nn.Module):
             return self._of_complete(rows), None
 
         known = KnownEntries(present, torch.ones_like(rows.tokens).bool())
-        parts = self.given(rows, known)
+        parts = self.conditionals(rows, known)
         return parts.log_weights + self.token_log_probs(rows.tokens), parts
 
     def _of_complete(self, rows: RowState) -> Float64[Tensor, "b m"]:
@@ -266,18 +366,14 @@ class _Conditionals:
     """The Gaussians of components given the known numbers, for each pattern of what is known.
 
     Args:
-        regression: of the rest on the known numbers.
         precision: of the known numbers.
         log_det: of the covariance of the known numbers.
-        variances: of the rest, in its eigenbasis; 0 for known numbers.
-        axes: the eigenvectors.
+        covariance: of the rest given them, that of noise for missing numbers, and 0 for known ones.
     """
 
-    regression: Float64[Tensor, "g m d d"]
     precision: Float64[Tensor, "g m d d"]
     log_det: Float64[Tensor, "g m"]
-    variances: Float64[Tensor, "g m d"]
-    axes: Float64[Tensor, "g m d d"]
+    covariance: Float64[Tensor, "g m d d"]
 
     @classmethod
     def of(
@@ -285,17 +381,19 @@ class _Conditionals:
     ) -> _Conditionals:
         """Compute them for a `mixture`, for patterns of known and of missing numbers."""
         s = mixture.covariances
-        eye = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
-        k, rest, gone = (each.double()[:, None] for each in (known, ~known & ~missing, missing))
-        known_block = k[..., None] * s * k[..., None, :] + (1 - k)[..., None] * eye
-        inverse = torch.linalg.inv(known_block)
-        precision = k[..., None] * inverse * k[..., None, :]
-        regression = rest[..., None] * (s @ precision)
-        own = rest[..., None] * s * rest[..., None, :]
-        conditional = own - regression @ s * rest[..., None, :] + gone[..., None] * eye
-        variances, axes = torch.linalg.eigh((conditional + conditional.mT) / 2)
+        seen, rest, gone = (
+            each.double()[:, None]
+            for each in (known & ~missing, ~known & ~missing, missing & ~known)
+        )
+        root = torch.linalg.cholesky(
+            seen[..., None] * s * seen[..., None, :] + torch.diag_embed(1 - seen)
+        )
+        log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        precision = seen[..., None] * torch.cholesky_inverse(root) * seen[..., None, :]
 
-        return cls(regression, precision, torch.logdet(known_block), variances.clamp(min=0), axes)
+        schur = rest[..., None] * (s - s @ precision @ s) * rest[..., None, :]
+        covariance = (schur + schur.mT) / 2 + torch.diag_embed(gone)
+        return cls(precision, log_det, covariance)
 
 
 def _gaps(
