@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float64
@@ -29,6 +29,7 @@ _FIRST = 1e-9
 """The smallest time of the tokens."""
 
 
+@runtime_checkable
 class PredictsRows(Protocol):
     """A predictor of clean rows."""
 

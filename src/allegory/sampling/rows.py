@@ -70,7 +70,7 @@ def sample_rows(
         torch.where(known.numbers, x.numbers, start.draw(x.numbers)),
         torch.where(known.tokens, x.tokens, path.tokens.mask),
     )
-    parts = predict.components(x_t, known) if predict.mixture.is_fixed(known) else None
+    parts = predict.components(x_t, known)
 
     for step in range(sampler.steps, 0, -1):
         t, s = (path.at(i / sampler.steps, x_t) for i in (step, step - 1))

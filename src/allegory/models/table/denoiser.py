@@ -102,8 +102,10 @@ class RowDenoiser(nn.Module):
                 them; None computes them.
         """
         with torch.set_grad_enabled(x_t.numbers.requires_grad):
-            given = self.components(x_t, known) if parts is None else parts
-            x0, eps, probs = self.mixture.expect(x_t, level.numbers, given)
+            if parts is None:
+                x0, eps, probs = self.mixture.expect_given(x_t, level.numbers, known)
+            else:
+                x0, eps, probs = self.mixture.expect(x_t, level.numbers, parts)
             eps = torch.where(known.numbers, 0.0, eps)
 
         shift, logits = self._network(x_t, eps, level, known)
@@ -119,8 +121,15 @@ class RowDenoiser(nn.Module):
         )
 
     @torch.no_grad()
-    def components(self, rows: RowState, known: KnownEntries) -> RowComponents:
-        """The components of the mixture given the `known` numbers of these rows."""
+    def components(self, rows: RowState, known: KnownEntries) -> RowComponents | None:
+        """The components of the mixture given the `known` numbers of these rows.
+
+        None where they change as tokens are revealed, or do not fit in memory.
+        """
+        if not self.mixture.is_fixed(known):
+            return None
+        if len(rows) > self.mixture.rows_at_once() and not self.mixture.is_alike(rows, known):
+            return None
         return self.mixture.given(rows, known)
 
     def _network(

@@ -17,7 +17,7 @@ from ...numerics.generators import draw_rows, normal, uniform
 from ...objectives.draws import stratified_times
 from ...process.bound import Bound
 from ...process.noise import Noise, Stream, item_seeds
-from ...process.rows import KnownEntries
+from ...process.rows import KnownEntries, RowState
 from ...sampling.driver import OnStep
 from ...sampling.rows import RowBatch, RowSampler, sample_rows
 from ..base import evaluating
@@ -86,9 +86,9 @@ class TableDiffusion(nn.Module):
         encoded = self.encoding.encode(raw, u.to(raw), fill.to(raw))
 
         entries = self._known_columns(raw.shape[1], generator).to(raw.device)
-        known = self.encoding.known(entries, encoded.is_missing)
+        rows, known = self.encoding.known(entries, encoded)
         time = stratified_times(len(raw), generator).double().to(raw.device)
-        truth = RowTruth(encoded.rows, eps.to(raw), masks.to(raw), known)
+        truth = RowTruth(rows, eps.to(raw), masks.to(raw), known)
         return antithetic_loss(self.denoise, truth, time).float() / raw.shape[1]
 
     def _known_columns(self, dims: int, generator: torch.Generator) -> Bool[Tensor, "1 dims"]:
@@ -129,9 +129,9 @@ class TableDiffusion(nn.Module):
         """
         self.spec.check(x)
         encoded = self.encode(x, seeds)
-        known = self._given(x, encoded)
+        rows, known = self._given(x, encoded)
         with evaluating(self):
-            found = row_bound(self.denoise, encoded.rows, known, seeds=seeds, draws=draws)
+            found = row_bound(self.denoise, rows, known, seeds=seeds, draws=draws)
 
         volume = torch.where(known.numbers, 0.0, encoded.volume).sum(1)
         return Bound(found.reconstruction + volume, found.prior, found.divergences)
@@ -163,22 +163,22 @@ class TableDiffusion(nn.Module):
             )
         self.spec.check(x)
         encoded = self.encode(x, seeds)
-        known = self._given(x, encoded)
+        rows, known = self._given(x, encoded)
         rest = ~known.numbers[0]
         flow = GivenNumbers(self.denoise, known)
-        condition = torch.cat([encoded.rows.numbers, encoded.rows.tokens.double()], 1)
+        condition = torch.cat([rows.numbers, rows.tokens.double()], 1)
 
         solver = solver or FlowSolver(tolerance=1e-3)
         with evaluating(self):
             found = flow_log_prob(
-                flow, encoded.rows.numbers[:, rest], solver, seeds=seeds, condition=condition
+                flow, rows.numbers[:, rest], solver, seeds=seeds, condition=condition
             )
         return found.log_prob + encoded.volume[:, rest].sum(1)
 
-    def _given(self, x: Tensor, encoded: ModelRows) -> KnownEntries:
-        """The entries of the given columns."""
+    def _given(self, x: Tensor, encoded: ModelRows) -> tuple[RowState, KnownEntries]:
+        """The rows, and the entries of the given columns."""
         none = torch.zeros(1, x.shape[1], dtype=torch.bool, device=x.device)
-        return self.encoding.known(none, encoded.is_missing)
+        return self.encoding.known(none, encoded)
 
     def sample(
         self,
@@ -251,19 +251,18 @@ class TableDiffusion(nn.Module):
         report: OnStep | None,
     ) -> Tensor:
         """One batch of raw rows."""
-        every = entries | self.encoding.is_given
-        codes = torch.where(every, raw, 0.0)[:, self.encoding.numbers :]
-        numbers = torch.where(every, raw, self._inside(raw))[:, : self.encoding.numbers]
-        encoded = self.encode(torch.cat([numbers, codes], 1), seeds)
-        known = self.encoding.known(entries, encoded.is_missing)
+        raw = torch.where(entries | self.encoding.is_given, raw, self._inside(raw))
+        rows, known = self.encoding.known(entries, self.encode(raw, seeds))
 
         with evaluating(self):
-            rows = RowBatch(encoded.rows, known, seeds)
-            found = sample_rows(self.denoise, rows, sampler or self.sampler, report)
+            batch = RowBatch(rows, known, seeds)
+            found = sample_rows(self.denoise, batch, sampler or self.sampler, report)
         sampled = self.encoding.decode(found)
-        return torch.where(every, raw, sampled).cpu()
+        return torch.where(self.encoding.entries(entries), raw, sampled).cpu()
 
     def _inside(self, raw: Tensor) -> Tensor:
-        """A number of each column that is no outlier, in the place of unknown ones."""
+        """A number of each column that is no outlier, and codes of 0, in the place of unknown
+        ones.
+        """
         rest = raw.new_zeros(raw.shape[1] - self.encoding.numbers)
         return torch.cat([self.encoding.centre, rest]).expand_as(raw)

@@ -124,18 +124,35 @@ class RowEncoding(nn.Module):
         numbers = torch.where(is_missing, self.ends[:, 0], numbers)
         return torch.cat([numbers, rows.tokens.double()], 1)
 
-    def known(self, entries: Bool[Tensor, "rows dims"], is_missing: Tensor) -> KnownEntries:
-        """Known entries of rows, and those of columns that are always known; no missing number is.
+    def entries(self, entries: Bool[Tensor, "rows dims"]) -> Bool[Tensor, "rows dims"]:
+        """All entries that are known with these: those of given columns, and of a known number
+        that it is not missing.
+        """
+        every = entries | self.is_given
+        has_token = self.missing >= 0
+        places = self.numbers + self.missing[has_token]
+        every[:, places] |= every[:, : self.numbers][:, has_token]
+        return every
+
+    def known(
+        self, entries: Bool[Tensor, "rows dims"], encoded: ModelRows
+    ) -> tuple[RowState, KnownEntries]:
+        """Rows and their known entries, with those of columns that are always known.
+
+        A missing number is known where its token is: there is nothing to predict of it, and a zero
+        in its place.
 
         Args:
             entries: which are known, one row or one for each.
-            is_missing: which numbers are missing.
+            encoded: the rows.
         """
-        every = entries | self.is_given
+        every, rows, is_missing = self.entries(entries), encoded.rows, encoded.is_missing
         numbers, tokens = every[:, : self.numbers], every[:, self.numbers :]
         if bool(is_missing.any()):
-            numbers = numbers & ~is_missing
-        return KnownEntries(numbers, tokens)
+            numbers = torch.where(is_missing, tokens[:, self.missing.clamp(min=0)], numbers)
+            clean = torch.where(is_missing & numbers, 0.0, rows.numbers)
+            rows = RowState(clean, rows.tokens)
+        return rows, KnownEntries(numbers, tokens)
 
 
 def schema_of(spec: DataSpec) -> TableSchema:

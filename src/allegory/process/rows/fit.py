@@ -274,7 +274,7 @@ class _Prior:
     def log_density(self, mixture: RowMixture) -> float:
         """log p of the parameters of a `mixture`, up to a constant."""
         s = mixture.covariances
-        fit = torch.linalg.solve(s, self.covariance).diagonal(dim1=1, dim2=2).sum()
+        fit = torch.linalg.solve(s, self.covariance.expand_as(s)).diagonal(dim1=1, dim2=2).sum()
         numbers = -0.5 * self.strength * (torch.logdet(s).sum() + fit)
         return float(numbers + torch.xlogy(self.probs, mixture.probs).sum())
 

@@ -120,7 +120,8 @@ class RowMixture(nn.Module):
     def basis(self) -> tuple[Float64[Tensor, "m d"], Float64[Tensor, "m d d"]]:
         """The eigenvalues and eigenvectors of the covariances, computed once."""
         if "basis" not in self._computed:
-            self._computed["basis"] = tuple(torch.linalg.eigh(self.covariances))
+            with torch.inference_mode(False):
+                self._computed["basis"] = tuple(torch.linalg.eigh(self.covariances))
         variances, axes = self._computed["basis"]
         return variances, axes
 
@@ -130,8 +131,9 @@ class RowMixture(nn.Module):
         once.
         """
         if "token_logs" not in self._computed:
-            logs = nn.functional.pad(self.probs.log(), (0, 1))
-            self._computed["token_logs"] = (logs.flatten(1).T.contiguous(),)
+            with torch.inference_mode(False):
+                logs = nn.functional.pad(self.probs.log(), (0, 1))
+                self._computed["token_logs"] = (logs.flatten(1).T.contiguous(),)
         return self._computed["token_logs"][0]
 
     def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
@@ -170,6 +172,15 @@ class RowMixture(nn.Module):
             found.log_weights, found.means, variances.clamp(min=0)[rows_of], axes[rows_of]
         )
 
+    def is_alike(self, rows: RowState, known: KnownEntries) -> bool:
+        """Whether the same numbers are known and missing in all rows."""
+        patterns = self._patterns(rows, known)
+        return bool((patterns == patterns[:1]).all())
+
+    def _patterns(self, rows: RowState, known: KnownEntries) -> Bool[Tensor, "b twice"]:
+        """Which numbers are known, and which are missing."""
+        return torch.cat([known.numbers.expand(len(rows), -1), self.is_missing(rows.tokens)], 1)
+
     def _is_plain(self, rows: RowState, known: KnownEntries) -> bool:
         """Whether no number is known or missing."""
         return not bool(known.numbers.any() or self.is_missing(rows.tokens).any())
@@ -183,9 +194,7 @@ class RowMixture(nn.Module):
         """
         is_missing = self.is_missing(rows.tokens)
         is_known = known.numbers.expand(len(rows), -1)
-        patterns, pattern = torch.unique(
-            torch.cat([is_known, is_missing], 1), dim=0, return_inverse=True
-        )
+        patterns, pattern = torch.unique(self._patterns(rows, known), dim=0, return_inverse=True)
         each = _Conditionals.of(self, *patterns.chunk(2, 1))
 
         rows_of = slice(None) if len(patterns) == 1 else pattern
@@ -258,10 +267,7 @@ class RowMixture(nn.Module):
             level: of the numbers.
             known: entries that have no noise.
         """
-        patterns = torch.cat(
-            [known.numbers.expand(len(x_t), -1), self.is_missing(x_t.tokens)], 1
-        )
-        if bool((patterns == patterns[:1]).all()):
+        if self.is_alike(x_t, known):
             return self.expect(x_t, level, self.given(x_t, known))
 
         alpha, sigma = (
@@ -270,7 +276,7 @@ class RowMixture(nn.Module):
             )
             for each in (level.alpha, level.sigma)
         )
-        own = (patterns, x_t.numbers.double(), x_t.tokens, alpha, sigma)
+        own = (self._patterns(x_t, known), x_t.numbers.double(), x_t.tokens, alpha, sigma)
         parts = zip(*(each.split(self.rows_at_once()) for each in own), strict=True)
         found = [self._regressed(*part) for part in parts]
         x0, eps, probs = (torch.cat(each) for each in zip(*found, strict=True))
