@@ -116,3 +116,14 @@ def test_a_number_that_is_known_to_be_missing_has_nothing_to_predict(model, raw)
     assert torch.equal(known.numbers, encoded.is_missing)
     assert bool((rows.numbers[encoded.is_missing] == 0).all())
     assert torch.equal(rows.numbers[~encoded.is_missing], encoded.rows.numbers[~encoded.is_missing])
+
+
+def test_large_whole_numbers_come_back():
+    """Beyond 2^24, up to which single precision is exact, such as seconds since 1970."""
+    first = 1_700_000_011
+    counts = first + torch.arange(0, 4000, 37).numpy()
+    data = dataset_of({"count": counts})
+    encoding = fitted_model(data, components=1).encoding
+    raw = torch.tensor([[counts.min()], [counts.max()], [first + 37]]).double()
+    encoded = encoding.encode(raw, torch.full((3, 1), 0.5).double(), torch.zeros(3, 1).double())
+    assert torch.equal(encoding.decode(encoded.rows), raw)

@@ -71,9 +71,9 @@ class RowEncoding(nn.Module):
             "is_whole": torch.from_numpy(schema.is_whole),
             "missing": missing_places(schema),
             "is_given": torch.from_numpy(schema.is_given),
-            "ends": torch.tensor([[c.low or 0.0, c.high or 0.0] for c in columns])
-            .double()
-            .view(-1, 2),
+            "ends": torch.tensor(
+                [[c.low or 0.0, c.high or 0.0] for c in columns], dtype=torch.float64
+            ).view(-1, 2),
         }
 
         for name, each in buffers.items():
