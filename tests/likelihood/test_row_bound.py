@@ -83,9 +83,7 @@ def smoothed_log_prob(mixture, path, row, known):
     level = path.numbers.at(0.0)
     rest, width = ~known.numbers[0], float(level.sigma / level.alpha)
     covariances = mixture.covariances + torch.diag(width**2 * rest.double())
-    wide = RowMixture(
-        mixture.weights, mixture.means, covariances, mixture.probs, mixture.missing
-    )
+    wide = RowMixture(mixture.weights, mixture.means, covariances, mixture.probs, mixture.missing)
     nodes, weights = quadrature(int(rest.sum()))
     many = repeated(row, len(nodes))
     many.numbers[:, rest] += width * nodes

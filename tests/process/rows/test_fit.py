@@ -191,7 +191,11 @@ def test_the_best_mixture_is_that_of_the_validation_rows():
 def test_tokens_alone_are_fitted():
     truth = separated()
     none = RowMixture(
-        truth.weights, truth.means[:, :0], truth.covariances[:, :0, :0], truth.probs, truth.missing[:0]
+        truth.weights,
+        truth.means[:, :0],
+        truth.covariances[:, :0, :0],
+        truth.probs,
+        truth.missing[:0],
     )
     data = observed(drawn_rows(none, (2, 3), 3000), (2, 3))
     found, score = best_mixture(data, data, generator(), math.inf, most=4)

@@ -108,12 +108,12 @@ class RowMixture(nn.Module):
         self.register_buffer("probs", probs)
         self.register_buffer("missing", missing)
         self._computed: dict[str, tuple[Tensor, ...]] = {}
-        self.register_load_state_dict_post_hook(_forget)
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RowMixture:
         """Move it; what was computed of its numbers is computed again."""
         self._computed = {}
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     @property
