@@ -1,5 +1,7 @@
 """Diffusion models of small tables, whose mixture is set by hand."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -21,7 +23,12 @@ def fitted_model(dataset, components=None, start=None, known_fraction=0.25, widt
     """A model with its fitted mixture and a new network, which adds nothing."""
     torch.manual_seed(0)
     config = TableDiffusionConfig(
-        MLPConfig(width, 1), components, None, start, known_fraction, float("inf"), 8
+        MLPConfig(width, 1),
+        components,
+        start=start,
+        known_fraction=known_fraction,
+        seconds=math.inf,
+        most_components=8,
     ).resolved(dataset)
     model = config.build(dataset.spec)
     config.fit(model, dataset)

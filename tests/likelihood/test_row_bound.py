@@ -10,7 +10,7 @@ from tests.helpers.rows import all_rows, drawn_rows, nothing_known, path_of, ran
 from torch.distributions import MultivariateNormal
 
 from allegory.likelihood.row_bound import RowTruth, row_bound, row_loss
-from allegory.models.table import RowDenoiser, features_of
+from allegory.models.table import RowDenoiser, RowFeatures
 from allegory.networks import MLPConfig
 from allegory.process.rows import KnownEntries, RowMixture, RowState
 
@@ -18,10 +18,10 @@ from allegory.process.rows import KnownEntries, RowMixture, RowState
 def denoiser_of(mixture, values, start=8.0, end=-9.0):
     """The predictor of a mixture, with a network that adds nothing."""
     numbers = mixture.means.shape[1]
-    outputs = max(1, numbers + sum(values))
-    network = MLPConfig(8, 1).build((features_of(numbers, values),), None, outputs=outputs)
+    features = RowFeatures(numbers, values)
+    network = MLPConfig(8, 1).build((features.inputs,), None, outputs=features.outputs)
     path = path_of(mixture, start, end)
-    return RowDenoiser(network, path, mixture, values).double()
+    return RowDenoiser(network, path, mixture, features).double()
 
 
 def repeated(rows, count):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.helpers.rows import drawn_rows, path_of, random_mixture
 
-from allegory.models.table import RowDenoiser, features_of
+from allegory.models.table import RowDenoiser, RowFeatures
 from allegory.networks import MLPConfig
 from allegory.process.rows import KnownEntries, RowState
 from allegory.sampling.rows import RowBatch, RowSampler, sample_rows
@@ -15,9 +15,9 @@ from allegory.sampling.rows import RowBatch, RowSampler, sample_rows
 def denoiser_of(mixture, values, start=9.0):
     """The predictor of a mixture, with a network that adds nothing."""
     numbers = mixture.means.shape[1]
-    outputs = max(1, numbers + sum(values))
-    network = MLPConfig(8, 1).build((features_of(numbers, values),), None, outputs=outputs)
-    return RowDenoiser(network, path_of(mixture, start, -9.0), mixture, values).double()
+    features = RowFeatures(numbers, values)
+    network = MLPConfig(8, 1).build((features.inputs,), None, outputs=features.outputs)
+    return RowDenoiser(network, path_of(mixture, start, -9.0), mixture, features).double()
 
 
 def disturbed(predict):
