@@ -53,6 +53,109 @@ _SPECTRAL = "inverse/test_spectral.py"
 _LINEAR = "inverse/test_linear_gaussian.py"
 
 MUTANTS = {
+    # Rows of numbers and tokens
+    "rows, weights of known numbers": Mutant(
+        "process/rows/mixture.py",
+        "quadratic = (gap * weighted).sum(-1)\n        log_weights = self.weights.log() - 0.5",
+        "quadratic = (gap * weighted).sum(-1)\n        log_weights = self.weights.log() - 1.0",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, covariance given known numbers": Mutant(
+        "process/rows/mixture.py",
+        "(s - s @ precision @ s)",
+        "(s - 0.5 * s @ precision @ s)",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, noise of the regression": Mutant(
+        "process/rows/mixture.py",
+        "root = torch.linalg.cholesky(variance + torch.diag_embed(noise.square())[:, None])",
+        "root = torch.linalg.cholesky(variance + torch.diag_embed(noise)[:, None])",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, mean of a missing number": Mutant(
+        "process/rows/mixture.py",
+        "means = torch.where(is_missing[:, None], 0.0, self.means + shift)",
+        "means = self.means + shift",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, what was computed of other weights": Mutant(
+        "process/rows/mixture.py",
+        "    mixture._computed = {}\n",
+        "    pass\n",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, spread of missing numbers in the fit": Mutant(
+        "process/rows/fit.py",
+        'xx = xx + torch.einsum("gm,gmde->mde", of_pattern, parts.covariances)',
+        'xx = xx + 0 * torch.einsum("gm,gmde->mde", of_pattern, parts.covariances)',
+        "process/rows/test_fit.py",
+    ),
+    "rows, strength of the prior": Mutant(
+        "process/rows/fit.py",
+        "covariances = total / (count + self.strength)[:, None, None]",
+        "covariances = total / count.clamp(min=1)[:, None, None]",
+        "process/rows/test_fit.py",
+    ),
+    "rows, time of the tokens": Mutant(
+        "process/rows/path.py",
+        "self.tokens.at(t * t, like=like.tokens), 2 * t",
+        "self.tokens.at(t * t, like=like.tokens), t",
+        "likelihood/test_row_bound.py process/rows/test_path.py",
+    ),
+    "rows, bound of known numbers": Mutant(
+        "likelihood/row_bound.py",
+        "return all_numbers - each * known.numbers.expand(len(x0), -1).sum(1)",
+        "return all_numbers",
+        "likelihood/test_row_bound.py",
+    ),
+    "rows, reconstruction of unknown numbers": Mutant(
+        "likelihood/row_bound.py",
+        "return -0.5 * unknown.double() * (1 + math.log(2 * math.pi) + 2 * width)",
+        "return -0.5 * unknown.double() * (math.log(2 * math.pi) + 2 * width)",
+        "likelihood/test_row_bound.py",
+    ),
+    "rows, last step of samples": Mutant(
+        "sampling/rows.py",
+        "t, s = (path.at(i / sampler.steps, x_t) for i in (step, step - 1))",
+        "t, s = (path.at(i / sampler.steps, x_t) for i in (step, max(1, step - 1)))",
+        "sampling/test_rows.py",
+    ),
+    "rows, known numbers of samples": Mutant(
+        "sampling/rows.py",
+        "x_t = RowState(torch.where(known.numbers, x.numbers, numbers), tokens)",
+        "x_t = RowState(numbers, tokens)",
+        "sampling/test_rows.py",
+    ),
+    "tables, a missing number that is known": Mutant(
+        "models/table/encoding.py",
+        "clean = torch.where(is_missing & numbers, 0.0, rows.numbers)",
+        "clean = rows.numbers",
+        "models/table/test_encoding.py",
+    ),
+    "tables, a known number is there": Mutant(
+        "models/table/encoding.py",
+        "every[:, places] |= every[:, : self.numbers][:, has_token]",
+        "every[:, places] |= False",
+        "models/table/test_encoding.py",
+    ),
+    "tables, volume of the scale": Mutant(
+        "models/table/encoding.py",
+        "slope - self.scale.log())",
+        "slope + self.scale.log())",
+        "models/table/test_encoding.py",
+    ),
+    "columns, slope of the transform": Mutant(
+        "numerics/column_transforms.py",
+        "return z, slope + 0.5 * (z.square() + math.log(2 * math.pi))",
+        "return z, slope + 0.5 * z.square()",
+        "numerics/test_column_transforms.py",
+    ),
+    "columns, upper tail of the inverse": Mutant(
+        "numerics/column_transforms.py",
+        "is_below = torch.where(z < 0, below < log_p, above > log_rest)",
+        "is_below = below < log_p",
+        "numerics/test_column_transforms.py",
+    ),
     # Text and categories
     "bytes of a character": Mutant(
         "data/vocabularies/text.py",

@@ -9,7 +9,7 @@ import torch
 from tests.helpers.rows import all_rows, drawn_rows, nothing_known, path_of, random_mixture
 from torch.distributions import MultivariateNormal
 
-from allegory.likelihood.row_bound import RowTruth, row_bound, row_loss
+from allegory.likelihood.row_bound import RowTruth, antithetic_loss, row_bound, row_loss
 from allegory.models.table import RowDenoiser, RowFeatures
 from allegory.networks import MLPConfig
 from allegory.process.rows import KnownEntries, RowMixture, RowState
@@ -266,3 +266,18 @@ def test_known_entries_have_no_term_in_the_loss():
     other = torch.cat([torch.randn(4, 1).double(), eps[:, 1:]], 1)
     second = row_loss(predict, RowTruth(rows, other, torch.rand(4, 2).double(), some), time)
     torch.testing.assert_close(first, second)
+
+
+def test_the_antithetic_loss_is_the_mean_over_both_signs():
+    values = (2, 3)
+    mixture = random_mixture(values=values)
+    predict = denoiser_of(mixture, values)
+    rows, time = drawn_rows(mixture, values, 4), torch.rand(4).double()
+    known = KnownEntries(torch.rand(4, 3) < 0.3, torch.zeros(1, 2).bool())
+    eps, u = torch.randn(4, 3).double(), torch.rand(4, 2).double()
+    both = [
+        row_loss(predict, RowTruth(rows, sign * eps, each, known), time)
+        for sign, each in ((1, u), (-1, 1 - u))
+    ]
+    found = antithetic_loss(predict, RowTruth(rows, eps, u, known), time)
+    torch.testing.assert_close(found, (both[0] + both[1]) / 2)

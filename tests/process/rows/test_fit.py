@@ -209,3 +209,10 @@ def test_the_places_of_missing_numbers_are_kept():
     present = rows.tokens == 0
     found = fit_mixture(observed(rows, (2, 2), present, (0, 1)), 1, 1.0, generator())
     assert found.missing.tolist() == [0, 1]
+
+
+def test_a_fit_whose_time_is_spent_ends_after_its_first_round():
+    data = observed(drawn_rows(random_mixture(values=()), (), 60))
+    found = fit_mixture(data, 3, 1.0, generator(), seconds=0.0)
+    first, _ = next(fitting(data, 3, 1.0, generator()))
+    assert torch.equal(found.means, first.means)

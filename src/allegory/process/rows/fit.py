@@ -11,6 +11,7 @@ maximisation has a prior for each covariance, inverse Wishart around that of all
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def best_mixture(
         train: the rows that it is fitted to.
         validation: the rows by which their number and the prior are chosen.
         generator: where the beginnings are drawn from.
-        seconds: the time, after which no further fit begins.
+        seconds: the time, after which no further round of a fit begins.
         most: the largest number of components.
 
     Returns:
@@ -89,7 +90,10 @@ def best_mixture(
     for components in _doublings(min(most, max(1, len(train) // 10))):
         tried = []
         for strength in strengths:
-            fitted = fit_mixture(train, components, strength, generator)
+            left = seconds - (time.monotonic() - begin)
+            if tried and left <= 0:
+                break
+            fitted = fit_mixture(train, components, strength, generator, left)
             tried.append((float(fitted.log_prob(validation.rows).mean()), strength, fitted))
         score, strength, fitted = max(tried, key=lambda each: each[0])
         if components >= _BOTH:
@@ -113,7 +117,11 @@ def _doublings(most: int) -> Iterator[int]:
 
 
 def fit_mixture(
-    data: ObservedRows, components: int, strength: float, generator: torch.Generator
+    data: ObservedRows,
+    components: int,
+    strength: float,
+    generator: torch.Generator,
+    seconds: float = math.inf,
 ) -> RowMixture:
     """A mixture of the largest posterior probability that a beginning at random rows leads to.
 
@@ -122,12 +130,15 @@ def fit_mixture(
         components: how many.
         strength: of the prior, in multiples of the dimensions and two.
         generator: where the beginning is drawn from.
+        seconds: the time, after which no further round begins.
     """
-    before = -float("inf")
+    begin = time.monotonic()
+    before = -math.inf
     for count, (mixture, log_posterior) in enumerate(
         fitting(data, components, strength, generator), 1
     ):
-        if log_posterior - before < _TOLERANCE or count == _ROUNDS:
+        is_late = time.monotonic() - begin > seconds
+        if log_posterior - before < _TOLERANCE or count == _ROUNDS or is_late:
             return RowMixture(
                 mixture.weights, mixture.means, mixture.covariances, mixture.probs, data.missing
             )

@@ -210,7 +210,7 @@ class RowMixture(nn.Module):
         return RowConditionals(log_weights, means, each.covariance, pattern)
 
     def _given_nothing(self, rows: int) -> RowComponents:
-        """The components of `rows` rows of which no number is known or missing."""
+        """The components of `rows` rows without known or missing numbers."""
         variances, axes = self.basis
         log_weights = self.weights.log().expand(rows, -1)
         return RowComponents(
@@ -298,8 +298,8 @@ class RowMixture(nn.Module):
         mean = torch.where(is_missing[:, None], 0.0, self.means)
         gap = numbers[:, None] - seen[:, None] * mean
 
-        spread = seen[:, None, :, None] * covariance * seen[:, None, None, :]
-        root = torch.linalg.cholesky(spread + torch.diag_embed(noise.square())[:, None])
+        variance = seen[:, None, :, None] * covariance * seen[:, None, None, :]
+        root = torch.linalg.cholesky(variance + torch.diag_embed(noise.square())[:, None])
         scaled = torch.cholesky_solve(gap[..., None], root)[..., 0]
         log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         log_joint = self.weights.log() - 0.5 * ((gap * scaled).sum(-1) + log_det)
