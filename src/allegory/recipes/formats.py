@@ -33,8 +33,9 @@ _ADDED_TO_DATA: dict[str, Any] = {"class_names": None, "columns": None, "bounded
 _LATER: dict[str, dict[str, Any]] = {
     "LatentDiffusionConfig": {"draws": 1, "trained_autoencoder": None},
     "PictureAutoencoderConfig": {"components": 5},
+    "TrainingConfig": {"patience": None},
 }
-"""Fields of format 4 that the first runs of it did not write."""
+"""Fields that the first runs of format 4 did not write."""
 
 
 class UnknownFormat(ValueError):
@@ -66,21 +67,20 @@ def current_format(content: dict[str, Any]) -> dict[str, Any]:
 
     run = _from_format_1(content["run"]) if number == 1 else content["run"]
     added = _ADDED_TO_DATA if number < 3 else {}
-    return {
+    found = {
         **content,
         "run": _condition_dropout(run),
         "data": {**content["data"], **added, "condition": None},
         "fingerprint": content.get("fingerprint"),
         "format": RUN_FORMAT,
     }
+    return _with_later_fields(found)
 
 
 def _with_later_fields(content: dict[str, Any]) -> dict[str, Any]:
-    """The content with the fields of the model and of its parts that came later."""
+    """The content with the fields of its configs that came later."""
     run = content.get("run")
-    if not isinstance(run, dict) or not isinstance(run.get("model"), dict):
-        return content
-    return {**content, "run": {**run, "model": _completed(run["model"])}}
+    return {**content, "run": _completed(run)} if isinstance(run, dict) else content
 
 
 def _completed(model: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class TrainingConfig:
             at most.
         log_every: steps between lines of metrics.jsonl.
         validation_every: steps between validations; None: about 20 times in the run, 0: never.
+        patience: fraction of the run after which it ends if the validation loss has not fallen
+            below the lowest one; None: it never ends early.
         seed: of the random numbers that the loss draws.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
 
@@ -67,6 +69,7 @@ class TrainingConfig:
     checkpoint_minutes: float = 5.0
     log_every: int = 20
     validation_every: int | None = None
+    patience: float | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -78,7 +81,7 @@ class TrainingConfig:
         self._require("at least 1", lambda value: value >= 1, *counts)
         for name, limit in _LIMITS.items():
             self._require(f"at most {limit:,}", float(limit).__ge__, name)
-        positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes")
+        positive = ("minutes", "learning_rate", "clip", "checkpoint_minutes", "patience")
         self._require("above 0 and finite", lambda value: 0 < value < math.inf, *positive)
         not_negative = ("weight_decay", "warmup", "validation_every")
         self._require("0 or more", lambda value: 0 <= value < math.inf, *not_negative)

@@ -72,6 +72,7 @@ class TrainingLoop:
         self.started = time.monotonic() - counters.seconds
         self.reported = (counters.seconds, counters.images)
         self.called_back = counters.seconds
+        self.is_out_of_patience = self._has_long_been_worse()
 
         self.began = counters.step
         first_minutes = _FIRST_CHECKPOINT_MINUTES if counters.step == 0 else math.inf
@@ -92,7 +93,7 @@ class TrainingLoop:
         Raises:
             Interrupted: after a stop signal, with a checkpoint written.
         """
-        while self.progress < 1:
+        while self.progress < 1 and not self.is_out_of_patience:
             before = self.progress
             rate = self.config.rate(self.counters.step, before)
             stopped = self._step(rate, stop)
@@ -104,6 +105,7 @@ class TrainingLoop:
                 self._call_back(callbacks)
             if is_due(self.config, step, before, self.progress):
                 self._validate()
+                self.is_out_of_patience = self._has_long_been_worse()
             if stopped is not None or self.counters.seconds >= self.save_at:
                 self._save(stop)
             if stopped is not None:
@@ -209,6 +211,17 @@ class TrainingLoop:
         with self._writing():
             line = self.selection.validate(average, now.step, now.images, now.seconds)
         self._append(line)
+
+    def _has_long_been_worse(self) -> bool:
+        """Whether the lowest validation loss is older than `patience` allows."""
+        step, record = self.counters.step, self.counters.validation
+        if self.config.patience is None:
+            return False
+        planned = step / max(self.progress, 1e-9)
+        is_old = record.best is not None and step - record.best_step >= (
+            self.config.patience * planned
+        )
+        return self.processes.from_first(is_old)
 
     def _save(self, stop: Stop) -> None:
         """Write a checkpoint, if the run has a folder. TrainingError for weights not finite."""
