@@ -13,72 +13,150 @@ from torch import Tensor
 from ..data.table_schema import TableSchema
 
 
-def with_columns(frame: Any, y: Any) -> tuple[Any, tuple[str, ...]]:
-    """A table with more columns, and their names."""
-    if hasattr(frame, "columns"):
-        return _frame_with(frame, y)
-    array = np.asarray(frame)
-    other = np.asarray(y)
-    other = other.reshape(len(other), -1)
-    if len(other) != len(array):
-        raise ValueError(f"y: {len(other)} rows for {len(array)} of X; give one each")
-    names = [f"x{i}" for i in range(array.shape[1])] + [f"y{i}" for i in range(other.shape[1])]
-    dtype = [(name, array.dtype) for name in names[: array.shape[1]]]
-    dtype += [(name, other.dtype) for name in names[array.shape[1] :]]
-    joined = np.empty(len(array), dtype=dtype)
-    for place, name in enumerate(names):
-        inside = place < array.shape[1]
-        joined[name] = array[:, place] if inside else other[:, place - array.shape[1]]
-
-    return joined, tuple(names[array.shape[1] :])
+def labels_of(table: Any) -> tuple[Any, ...] | None:
+    """The names of the columns of a data frame or of records; None for what has none."""
+    for name in ("column_names", "columns"):
+        if hasattr(type(table), name):
+            return tuple(getattr(table, name))
+    names = getattr(getattr(table, "dtype", None), "names", None)
+    return None if names is None else tuple(names)
 
 
-def _frame_with(frame: Any, y: Any) -> tuple[Any, tuple[str, ...]]:
-    """A data frame with the columns of y."""
+def input_labels(schema: TableSchema) -> list[Any]:
+    """The names of the columns of X in their container; those of an array are numbers.
+
+    Args:
+        schema: the columns of X and y.
+    """
+    own = [column for column in schema.columns if column.name not in schema.given]
+    names = [column.name for column in own]
+    is_array = schema.container in ("numpy", "records")
+    if is_array and names == [f"x{place}" for place in range(len(own))]:
+        return [*range(len(own))]
+    return [column.name if column.label is None else column.label for column in own]
+
+
+def joined(
+    table: Any, y: Any, conditional: bool, names: Sequence[str] = ()
+) -> tuple[Any, tuple[str, ...]]:
+    """X with the columns of y, and the names of those.
+
+    Args:
+        table: X.
+        y: of each row; it is ignored unless the density is `conditional`.
+        conditional: whether it is one of X given y.
+        names: of the columns of y at fit; none at fit itself.
+
+    Raises:
+        ValueError: without y, and as `with_columns`.
+    """
+    if not conditional:
+        return table, ()
+    if y is None:
+        raise ValueError("y=None: this density is conditional; give y of each row")
+    return with_columns(table, y, names)
+
+
+def with_columns(table: Any, y: Any, names: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]]:
+    """A table with more columns, and their names.
+
+    Args:
+        table: a data frame, or an array (n, columns).
+        y: a column, several, or a data frame, with a row for each of the table.
+        names: of the columns of an array; none calls them y0, y1, ...
+
+    Raises:
+        ValueError: for another number of rows, names that the table has, and an array of another
+            number of columns.
+    """
+    columns = _columns_of(y, names)
+    for name, each in columns.items():
+        if len(each) != len(table):
+            raise ValueError(f"y: {len(each)} rows of {name!r} for {len(table)} of X; give as many")
+
+    labels = labels_of(table)
+    if labels is None:
+        array = np.asarray(table)
+        own = {f"x{place}": column for place, column in enumerate(array.T)}
+    elif isinstance(table, np.ndarray):
+        own = {name: table[name] for name in labels}
+    else:
+        own = dict.fromkeys(map(str, labels))
+    clash = [name for name in columns if name in own]
+    if clash:
+        raise ValueError(f"y: X has a column {clash[0]!r} too; leave it out of one of them")
+
+    if isinstance(table, np.ndarray) or labels is None:
+        return _records({**own, **columns}), tuple(columns)
+    return _frame_with(table, columns), tuple(columns)
+
+
+def _records(columns: Mapping[str, Any]) -> Any:
+    """An array with named fields."""
+    made = {name: np.asarray(each) for name, each in columns.items()}
+    dtype = [
+        (name, object if each.dtype.kind in "UT" else each.dtype) for name, each in made.items()
+    ]
+    records = np.empty(len(next(iter(made.values()))), dtype=dtype)
+    for name, each in made.items():
+        records[name] = each
+    return records
+
+
+def _frame_with(frame: Any, columns: Mapping[str, Any]) -> Any:
+    """A data frame with more columns."""
     import narwhals as nw
 
-    table = nw.from_native(frame)
-    values = y if hasattr(y, "columns") else None
-    names = list(map(str, values.columns)) if values is not None else None
-    columns = (
-        {name: np.asarray(values[name]) for name in values.columns}
-        if values is not None
-        else _columns_of(y)
-    )
-    names = [str(name) for name in columns]
-    clash = [name for name in names if name in table.columns]
-    if clash:
-        raise ValueError(f"y: column {clash[0]!r} is in X as well; leave it out of one")
-    made = [
-        nw.new_series(name, np.asarray(each), backend=nw.get_native_namespace(table))
-        for name, each in zip(names, columns.values(), strict=True)
-    ]
-    return table.with_columns(*made).to_native(), tuple(names)
+    table = nw.from_native(frame, eager_only=True)
+    made = []
+    for name, each in columns.items():
+        array = np.asarray(each)
+        values = array.tolist() if array.dtype.kind in "OUT" else array
+        made.append(nw.new_series(name, values, backend=table.implementation))
+    return table.with_columns(*made).to_native()
 
 
-def _columns_of(y: Any) -> dict[str, Any]:
-    """Columns of an array, or of a series with its name."""
-    if getattr(y, "name", None):
-        return {str(y.name): y}
+def _columns_of(y: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The columns of a data frame, of a series with its name, or of an array."""
+    labels = labels_of(y)
+    if labels is not None:
+        return {str(label): y[label] for label in labels}
+    name = getattr(y, "name", None)
+    if isinstance(name, str) and name:
+        return {name: y}
+
     array = np.asarray(y)
-    array = array.reshape(len(array), -1)
-    return {f"y{i}": array[:, i] for i in range(array.shape[1])}
+    if array.ndim not in (1, 2):
+        raise ValueError(f"y: shape {array.shape}; give a value of each row, or several")
+    columns = [array] if array.ndim == 1 else list(array.T)
+    if names and len(columns) != len(names):
+        raise ValueError(f"y: {len(columns)} columns, and {len(names)} at fit; give {[*names]}")
+    names = names or [f"y{place}" for place in range(len(columns))]
+    return dict(zip(names, columns, strict=True))
 
 
 def given_rows(schema: TableSchema, given: Any, count: int) -> tuple[Tensor, Tensor]:
     """Rows with given values, and where they are.
 
+    Args:
+        schema: the columns.
+        given: values by name, or those of the columns that are always given.
+        count: how many rows.
+
     Raises:
         ValueError: for values of no column, or none for the columns that are always given.
     """
     values = _values_by_name(schema, given)
-    missing = [name for name in schema.given if name not in values]
-    if missing:
-        raise ValueError(f"given: no value of {missing[0]!r}; give one for each column of y")
     for name in values:
         schema.column(name)
+    absent = [name for name in schema.given if name not in values]
+    if absent:
+        raise ValueError(f"given: no value of {absent[0]!r}; give one for each column of y")
 
-    table = _table_of(schema, values, count)
+    if not values:
+        blank = torch.zeros(count, schema.dims, dtype=torch.float64)
+        return blank, blank.bool()
+    table = _records({name: _filled(name, each, count) for name, each in values.items()})
     part = replace(schema, given=tuple(values))
     rows = torch.from_numpy(part.rows_given(table))
     known = torch.from_numpy(part.is_given).expand(count, -1).clone()
@@ -89,53 +167,51 @@ def _values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
     """Values of columns by name."""
     if isinstance(given, Mapping):
         return {str(name): value for name, value in given.items()}
+    labels = labels_of(given)
+    if labels is not None:
+        return {str(label): given[label] for label in labels}
     if given is None:
         return {}
-    if hasattr(given, "columns"):
-        return {str(name): np.asarray(given[name]) for name in given.columns}
+    if not schema.given:
+        raise ValueError("given: values without names; give them by name, as in {'age': 40}")
+
     array = np.asarray(given)
     wanted = len(schema.given)
     if array.ndim == 2:
         columns: Sequence[Any] = list(array.T)
     elif array.ndim == 1 and len(array) == wanted:
         columns = list(array)
-    elif wanted == 1:
-        columns = [array]
     else:
-        raise ValueError(f"given: {array.shape} values for the {wanted} columns of y")
+        columns = [array]
     if len(columns) != wanted:
-        raise ValueError(f"given: {len(columns)} columns for the {wanted} of y")
-
+        raise ValueError(f"given: shape {array.shape} for the columns {[*schema.given]} of y")
     return dict(zip(schema.given, columns, strict=True))
 
 
-def _table_of(schema: TableSchema, values: Mapping[str, Any], count: int) -> Any:
-    """A structured array of given values, one row for each of `count`."""
-    columns = {}
-    for name, value in values.items():
-        array = np.asarray(value)
-        if array.ndim and len(array) not in (1, count):
-            raise ValueError(f"given: {len(array)} values of {name!r} for {count} rows")
-        columns[name] = np.broadcast_to(array.reshape(-1), (count,))
-    dtype = [
-        (name, each.dtype if each.dtype.kind != "U" else object) for name, each in columns.items()
-    ]
-    made = np.empty(count, dtype=dtype)
-    for name, each in columns.items():
-        made[name] = each
-
-    return made
+def _filled(name: str, value: Any, count: int) -> Any:
+    """A value for each row."""
+    array = np.asarray(value, dtype=object if isinstance(value, str) else None)
+    if array.ndim > 1 or (array.ndim and len(array) not in (1, count)):
+        raise ValueError(
+            f"given: {name!r} has values of shape {array.shape} for {count} rows; give one, or one "
+            "for each"
+        )
+    return np.broadcast_to(array.reshape(-1), (count,))
 
 
 def without_columns(table: Any, schema: TableSchema) -> Any:
-    """A table without the columns that are always given."""
+    """A table without the columns that are always given.
+
+    Args:
+        table: as `schema.frame` returns it.
+        schema: the columns.
+    """
     if not schema.given:
         return table
     if isinstance(table, np.ndarray):
         names = [name for name in schema.names if name not in schema.given]
-        if table.dtype.names is None:
-            return table[:, [schema.names.index(name) for name in names]]
-        return np.stack([table[name] for name in names], axis=1)
+        is_array = isinstance(input_labels(schema)[0], int)
+        return np.stack([table[name] for name in names], axis=1) if is_array else table[names]
 
     import narwhals as nw
 

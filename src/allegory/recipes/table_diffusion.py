@@ -51,7 +51,7 @@ class TableDiffusionConfig:
         start: log-SNR at t = 0; None takes it from the mixture.
         fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers.
         known_fraction: the fraction of training steps in which some columns are known.
-        seconds: the time for fitting transforms and mixture.
+        seconds: the time for fitting transforms and mixture; None for no limit.
         most_components: of the mixture, where their number is chosen.
 
     Raises:
@@ -64,7 +64,7 @@ class TableDiffusionConfig:
     start: float | None = None
     fourier: tuple[int, ...] = (0, 1, 2, 3)
     known_fraction: float = 0.25
-    seconds: float = 30.0
+    seconds: float | None = 30.0
     most_components: int = 64
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ class Fitted:
 
 
 @lru_cache(maxsize=1)
-def fitted(dataset: Dataset, seconds: float, most: int) -> Fitted:
+def fitted(dataset: Dataset, seconds: float | None, most: int) -> Fitted:
     """The transforms and the mixture of the highest log-probability of validation rows.
 
     Columns as they are and transformed are tried: a transform makes skewed columns simple, and
@@ -165,7 +165,7 @@ def fitted(dataset: Dataset, seconds: float, most: int) -> Fitted:
 
     Args:
         dataset: a table.
-        seconds: the time for it.
+        seconds: the time for it; None for no limit.
         most: the largest number of components of the mixture.
     """
     generator = torch.Generator().manual_seed(0)
@@ -175,7 +175,8 @@ def fitted(dataset: Dataset, seconds: float, most: int) -> Fitted:
     best: Fitted | None = None
 
     for components in _TRANSFORMS:
-        search = partial(best_mixture, seconds=seconds / len(_TRANSFORMS), most=most)
+        part = math.inf if seconds is None else seconds / len(_TRANSFORMS)
+        search = partial(best_mixture, seconds=part, most=most)
         found = _fit(dataset.spec, train, held_out, components, search)
         if best is None or found.score > best.score:
             best = found

@@ -1,0 +1,201 @@
+"""Fit a diffusion model to a table within a budget of time and steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from ..data import Dataset
+from ..models.table import TableDiffusion
+from ..recipes.config import Run
+from ..recipes.execute import Built, train_in
+from ..recipes.table_diffusion import TableDiffusionConfig, fitted
+from ..training import Processes, Result, TrainingConfig, bar
+from .memorisation import Memorisation, memorisation
+
+_BATCH = 256
+_FITTING = 0.2
+"""The fraction of the time in which transforms and mixture are fitted."""
+_CHECKING = 0.05
+"""The fraction of the time that is kept for what follows training."""
+_LEAST_SECONDS = 0.5
+"""Of training, where fitting the mixture took all the time."""
+_PATIENCE = 0.3
+_COMPARED = 2000
+"""Validation rows by which the trained model and the mixture are compared."""
+_DRAWS = 8
+_LEAST_HELD_OUT = 20
+_MOST_HELD_OUT = 10_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The budget of a fit, which begins when this is made.
+
+    Args:
+        minutes: of everything; None for no limit.
+        steps: of training; None for no limit.
+
+    Raises:
+        ValueError: without a limit, and for one that is not above 0.
+    """
+
+    minutes: float | None
+    steps: int | None
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.steps is None:
+            raise ValueError("minutes=None, max_steps=None: fit needs a budget; give one or both")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"minutes={self.minutes}: give a number above 0, or None")
+
+    def choice(self, choice: TableDiffusionConfig | None) -> TableDiffusionConfig:
+        """A choice of a model, by default one whose mixture is fitted in a part of the time.
+
+        Without a budget of time, nothing depends on the clock.
+        """
+        if choice is not None:
+            return choice
+        if self.minutes is None:
+            return TableDiffusionConfig(seconds=None, most_components=8)
+        return TableDiffusionConfig(seconds=60 * self.minutes * _FITTING)
+
+    @property
+    def training_minutes(self) -> float | None:
+        """The minutes that are left for training."""
+        if self.minutes is None:
+            return None
+        spent = time.monotonic() - self.began
+        left = 60 * self.minutes * (1 - _CHECKING) - spent
+        return max(left, _LEAST_SECONDS) / 60
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTable:
+    """A fitted model.
+
+    Args:
+        model: the model, in float64.
+        run: its choices.
+        steps: of training.
+        is_trained: whether the network is better than the mixture alone.
+        memorisation: how near samples are to training rows; None where that is not known.
+    """
+
+    model: TableDiffusion
+    run: Run
+    steps: int
+    is_trained: bool
+    memorisation: Memorisation | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence where samples may repeat training rows."""
+        if self.memorisation is None or not self.memorisation.is_likely:
+            return ()
+        return (
+            f"samples may repeat training rows: {self.memorisation}; give more rows, or fewer "
+            "max_steps",
+        )
+
+
+def fit_table(
+    dataset: Dataset, choice: TableDiffusionConfig | None, budget: Budget, seed: int
+) -> FittedTable:
+    """The better of a trained model and of its mixture alone, by the bound of validation rows.
+
+    Args:
+        dataset: a table.
+        choice: of the model; None for the defaults.
+        budget: of time and steps.
+        seed: of weights, noise, and the order of the rows.
+    """
+    run, model = _built(dataset, budget.choice(choice), budget, seed)
+    begin = {name: weight.clone() for name, weight in model.denoise.network.state_dict().items()}
+    result = _trained(Built(run, model, dataset))
+
+    model.load_state_dict(result.best.state_dict())
+    model.double().eval()
+    is_trained = _choose(model, begin, dataset)
+    return FittedTable(model, run, result.step, is_trained, memorisation(model, dataset))
+
+
+def _built(
+    dataset: Dataset, choice: TableDiffusionConfig, budget: Budget, seed: int
+) -> tuple[Run, TableDiffusion]:
+    """The model with its mixture fitted, and a run for the time that is left."""
+    training = TrainingConfig(
+        steps=budget.steps,
+        minutes=budget.minutes,
+        batch_size=min(_BATCH, len(dataset.train)),
+        learning_rate=2e-3,
+        ema=0.999,
+        patience=_PATIENCE,
+        seed=seed,
+        device="cpu",
+    )
+    run = Run("table", "", choice, training).resolved(dataset)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = cast(TableDiffusion, run.build_model(dataset))
+
+    fitted.cache_clear()  # it holds the data
+    left = replace(training, minutes=budget.training_minutes)
+    return replace(run, training=left), model
+
+
+def _trained(built: Built) -> Result:
+    with bar(built.run.unit) as show:
+        return train_in(None, built, Processes("cpu"), [show])
+
+
+def _choose(model: TableDiffusion, begin: dict[str, Tensor], dataset: Dataset) -> bool:
+    """Whether the trained network stays; else the model has that of the beginning, which adds
+    nothing to the mixture.
+
+    Args:
+        model: the trained model.
+        begin: the weights of its network before training.
+        dataset: the table.
+    """
+    rows = dataset.validation.x[:_COMPARED]
+    if not len(rows):
+        return True
+
+    network = model.denoise.network
+    end = {name: weight.clone() for name, weight in network.state_dict().items()}
+    trained = _bounds(model, rows)
+    network.load_state_dict(begin)
+    is_better = bool((trained - _bounds(model, rows)).mean() > 0)
+    if is_better:
+        network.load_state_dict(end)
+    return is_better
+
+
+def _bounds(model: TableDiffusion, rows: Tensor) -> Float64[Tensor, " n"]:
+    """The bound of each row, with the same noise each time."""
+    parts = rows.split(_BATCH)
+    firsts = range(0, len(rows), _BATCH)
+    return torch.cat(
+        [
+            model.bound(part, seeds=range(first, first + len(part)), draws=_DRAWS).total.double()
+            for first, part in zip(firsts, parts, strict=True)
+        ]
+    )
+
+
+def split_of(count: int) -> tuple[float, float, float]:
+    """Fractions for training, validation and test rows; 20 to 10,000 rows are for validation.
+
+    Args:
+        count: how many rows there are; a third of them at most is for validation.
+    """
+    held_out = min(max(_LEAST_HELD_OUT, count // 10), _MOST_HELD_OUT, count // 3)
+    return (1 - held_out / count, held_out / count, 0.0)
