@@ -16,7 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float64
@@ -75,7 +75,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.model = model
 
-    def fit(self, X: Any, y: Any = None, kinds: Mapping[str, str] | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, kinds: Mapping[str, str] | None = None) -> DiffusionDensity:
         """Learn the density of the rows of X, or of X given y.
 
         A tenth of the rows, from 20 to 10,000, are for validation. Training ends early where their
@@ -205,7 +205,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return save_folder(Path(folder), self.model_, self.run_, self.fingerprint_)
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
+    def open(cls, folder: str | Path) -> DiffusionDensity:
         """The estimator in a run folder of a table, from `save` or `allegory fit`.
 
         Args:
