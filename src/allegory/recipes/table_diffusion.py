@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -24,7 +23,7 @@ from ..models.table import (
 from ..networks import MLPConfig, NetworkConfig
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process import Path
-from ..process.rows import ObservedRows, RowMixture, RowPath, best_mixture
+from ..process.rows import ObservedRows, RowMixture, RowPath, best_mixture, fit_mixture
 from ..process.schedule import LinearLogSNR
 from .config import MODELS
 
@@ -34,6 +33,8 @@ _FITTED = 10_000
 """To which the mixture is fitted, drawn by a fixed seed."""
 _TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
 """Components of the transform of a column that are tried."""
+_STRENGTHS = (0.03, 1.0)
+"""Of the prior of a mixture with a given number of components."""
 _NOISE = 3.0
 """log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
 _STARTS = (7.0, 14.0)
@@ -87,7 +88,7 @@ class TableDiffusionConfig:
         """
         if self.components is not None and self.transform is not None and self.start is not None:
             return self
-        base = fitted(dataset, self.seconds, self.most_components)
+        base = fitted(dataset, self._search)
 
         return replace(
             self,
@@ -130,10 +131,15 @@ class TableDiffusionConfig:
             model: what `build` returned.
             dataset: the data.
         """
-        base = fitted(dataset, self.seconds, self.most_components)
+        base = fitted(dataset, self._search)
         model = cast(TableDiffusion, model)
         model.denoise.mixture.load_state_dict(base.mixture.state_dict())
-        model.encoding.transforms.load_state_dict(base.transforms.state_dict())
+        model.encoding.transforms.load_state_dict(_widened(base.transforms, self.transform or 1))
+
+    @property
+    def _search(self) -> Search:
+        """What is tried; sizes that were chosen by the data are found again."""
+        return Search(self.seconds, self.most_components, self.components, self.transform)
 
 
 MODELS.register("table_diffusion", TableDiffusionConfig, "a diffusion model of the rows of a table")
@@ -156,8 +162,51 @@ class Fitted:
     score: float
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is tried for transforms and mixture.
+
+    Args:
+        seconds: the time; None for no limit.
+        most: the largest number of components of the mixture.
+        components: that number, where it is given.
+        transform: the largest number of components of a transform, where it is given.
+    """
+
+    seconds: float | None
+    most: int
+    components: int | None = None
+    transform: int | None = None
+
+    @property
+    def transforms(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of components of a transform, which are tried together."""
+        if self.transform is None:
+            return _TRANSFORMS
+        return (tuple(sorted({each for each in _TRANSFORMS[-1] if each <= self.transform})),)
+
+    def mixture(
+        self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
+    ) -> tuple[RowMixture, float]:
+        """The best mixture, and its score by held-out rows.
+
+        Args:
+            train: the rows that it is fitted to.
+            held_out: the rows by which its number of components and its prior are chosen.
+            generator: where the beginnings are drawn from.
+        """
+        if self.components is None:
+            part = math.inf if self.seconds is None else self.seconds / len(self.transforms)
+            return best_mixture(train, held_out, generator, part, self.most)
+
+        made = [fit_mixture(train, self.components, each, generator) for each in _STRENGTHS]
+        scores = [float(each.log_prob(held_out.rows).mean()) for each in made]
+        best = max(range(len(made)), key=scores.__getitem__)
+        return made[best], scores[best]
+
+
 @lru_cache(maxsize=1)
-def fitted(dataset: Dataset, seconds: float | None, most: int) -> Fitted:
+def fitted(dataset: Dataset, search: Search) -> Fitted:
     """The transforms and the mixture of the highest log-probability of validation rows.
 
     Columns as they are and transformed are tried: a transform makes skewed columns simple, and
@@ -165,8 +214,7 @@ def fitted(dataset: Dataset, seconds: float | None, most: int) -> Fitted:
 
     Args:
         dataset: a table.
-        seconds: the time for it; None for no limit.
-        most: the largest number of components of the mixture.
+        search: what is tried.
     """
     generator = torch.Generator().manual_seed(0)
     train = dataset.train.x.double()
@@ -174,9 +222,7 @@ def fitted(dataset: Dataset, seconds: float | None, most: int) -> Fitted:
     held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     best: Fitted | None = None
 
-    for components in _TRANSFORMS:
-        part = math.inf if seconds is None else seconds / len(_TRANSFORMS)
-        search = partial(best_mixture, seconds=part, most=most)
+    for components in search.transforms:
         found = _fit(dataset.spec, train, held_out, components, search)
         if best is None or found.score > best.score:
             best = found
@@ -190,7 +236,7 @@ def _fit(
     train: Tensor,
     held_out: Tensor,
     components: tuple[int, ...],
-    search: Callable[[ObservedRows, ObservedRows, torch.Generator], tuple[RowMixture, float]],
+    search: Search,
 ) -> Fitted:
     """Transforms with at most so many components, and the best mixture with them."""
     generator = torch.Generator().manual_seed(1)
@@ -203,9 +249,19 @@ def _fit(
         z, slope = transforms(x.nan_to_num())
         rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
     (first, _), (second, volume) = rows
-    mixture, score = search(first, second, generator)
+    mixture, score = search.mixture(first, second, generator)
 
     return Fitted(transforms, mixture, _start(mixture), score + float(volume.sum(1).mean()))
+
+
+def _widened(transforms: ColumnTransforms, width: int) -> dict[str, Tensor]:
+    """The state of transforms, with components of weight 0 up to a number."""
+    more = width - transforms.means.shape[1]
+    fills = {"weights": 0.0, "means": 0.0, "stds": 1.0}
+    return {
+        name: nn.functional.pad(each, (0, more), value=fills[name])
+        for name, each in transforms.state_dict().items()
+    }
 
 
 def _none(numbers: int) -> ColumnTransforms:

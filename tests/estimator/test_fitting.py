@@ -1,0 +1,113 @@
+"""The budget of a fit, what it takes, and its warning of samples that repeat rows."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from allegory.data.table_dataset import dataset_of_table
+from allegory.data.table_schema import table_schema
+from allegory.estimator import DiffusionDensity, fitting
+from allegory.estimator.fitting import Budget, fit_table, split_of
+from allegory.estimator.memorisation import memorisation, nearest
+from allegory.recipes.table_diffusion import TableDiffusionConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def data(rows=60, columns=2):
+    x = np.random.default_rng(0).standard_normal((rows, columns))
+    return dataset_of_table(x, table_schema(x), split=split_of(rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "held_out"), [(2, 0), (20, 6), (60, 20), (1000, 100), (10**6, 10_000)]
+)
+def test_how_many_rows_are_for_validation(rows, held_out):
+    first, second, third = split_of(rows)
+    assert round(second * rows) == held_out
+    assert first + second + third == pytest.approx(1)
+
+
+def test_minutes_and_steps_are_both_budgets():
+    x = np.random.default_rng(0).standard_normal((60, 2))
+    started = time.monotonic()
+    by_time = DiffusionDensity(minutes=0.1, max_steps=10**7).fit(x)
+    assert time.monotonic() - started < 60  # 6 s on an idle core
+    assert by_time.n_steps_ < 10**7
+    assert DiffusionDensity(minutes=5, max_steps=7).fit(x).n_steps_ == 7
+
+
+def test_the_time_of_the_mixture_is_part_of_the_budget():
+    budget = Budget(2.0, None, began=time.monotonic() - 60)
+    assert budget.training_minutes == pytest.approx(0.9, abs=0.01)
+    late = Budget(2.0, None, began=time.monotonic() - 600)
+    assert 0 < late.training_minutes < 0.01
+
+
+def test_the_better_of_network_and_mixture_is_taken(monkeypatch):
+    """A network that training spoils is dropped: the density is that of the mixture, exactly."""
+    choice, dataset = TableDiffusionConfig(components=1, transform=1, start=7.0), data()
+
+    def spoiled(built):
+        result = train(built)
+        with torch.no_grad():
+            for weight in result.best.denoise.network.parameters():
+                weight += 0.3
+        return result
+
+    train = fitting._trained
+    monkeypatch.setattr(fitting, "_trained", spoiled)
+    found = fit_table(dataset, choice, Budget(None, 2), 0)
+    assert not found.is_trained
+
+    x = dataset.validation.x
+    encoded = found.model.encode(x, None)
+    known = torch.ones_like(encoded.rows.numbers).bool()
+    joint, _ = found.model.denoise.mixture.log_joint(encoded.rows, known)
+    exact = joint.logsumexp(1) + encoded.volume.sum(1)
+    torch.testing.assert_close(found.model.log_prob(x), exact, atol=0.02, rtol=0)
+
+
+def test_a_network_that_training_improves_stays():
+    """A ring is no Gaussian."""
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, 2000)
+    x = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.1 * rng.standard_normal((2000, 2))
+    dataset = dataset_of_table(x, table_schema(x), split=split_of(len(x)))
+    choice = TableDiffusionConfig(components=1, transform=1, start=8.0)
+    found = fit_table(dataset, choice, Budget(None, 150), 0)
+    assert found.is_trained
+    assert not found.notes
+
+
+def test_distances_count_numbers_in_standard_deviations_and_other_values_as_one():
+    table = np.empty(4, dtype=[("a", float), ("c", object)])
+    table["a"], table["c"] = [0.0, 3.0, 6.0, 9.0], ["u", "v", "u", "v"]
+    schema = table_schema(table)
+    dataset = dataset_of_table(table, schema, split=(1.0, 0.0, 0.0))
+    choice = TableDiffusionConfig(components=1, transform=1, start=7.0)
+    model = choice.build(dataset.spec).double()
+
+    rows = torch.from_numpy(schema.rows(table))
+    scale = model.encoding.scale[0]
+    found = nearest(model, rows[:1], rows[1:])
+    expected = min(9 / float(scale) ** 2 + 1, 36 / float(scale) ** 2) ** 0.5
+    assert float(found) == pytest.approx(expected)
+
+
+def test_a_model_that_repeats_training_rows_is_found(monkeypatch):
+    dataset = data(120, 3)
+    choice = TableDiffusionConfig(components=1, transform=1, start=7.0)
+    found = fit_table(dataset, choice, Budget(None, 2), 0)
+    assert not found.notes
+
+    def repeated(x, known, seeds):
+        return dataset.train.x[torch.arange(len(x)) % len(dataset.train.x)] + 0.01
+
+    monkeypatch.setattr(found.model, "infill", repeated)
+    seen = memorisation(found.model, dataset)
+    assert seen.is_likely
+    assert seen.samples < 0.05 < seen.held_out
+    assert "standard deviations from a sample" in str(seen)
