@@ -75,7 +75,9 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.model = model
 
-    def fit(self, X: Any, y: Any = None, kinds: Mapping[str, str] | None = None) -> DiffusionDensity:
+    def fit(
+        self, X: Any, y: Any = None, kinds: Mapping[str, str] | None = None
+    ) -> DiffusionDensity:
         """Learn the density of the rows of X, or of X given y.
 
         A tenth of the rows, from 20 to 10,000, are for validation. Training ends early where their

@@ -15,7 +15,8 @@ from ..data import Dataset
 from ..models.table import TableDiffusion
 from ..recipes.config import Run
 from ..recipes.execute import Built, train_in
-from ..recipes.table_diffusion import TableDiffusionConfig, fitted
+from ..recipes.table_diffusion import TableDiffusionConfig
+from ..recipes.table_fitting import fitted
 from ..training import Processes, Result, TrainingConfig, bar
 from .memorisation import Memorisation, memorisation
 

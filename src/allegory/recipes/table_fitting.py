@@ -1,0 +1,180 @@
+"""What is fitted to a table before its network is trained: transforms of columns, and a mixture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Dataset, DataSpec
+from ..models.table import RowEncoding, missing_places, schema_of
+from ..numerics.column_transforms import ColumnTransforms, fit_transforms
+from ..process.rows import ObservedRows, RowMixture, RowState, best_mixture, fit_mixture
+
+_FITTED = 10_000
+"""To which the mixture is fitted, drawn by a fixed seed."""
+_TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
+"""Components of the transform of a column that are tried."""
+_STRENGTHS = (0.03, 1.0)
+"""Of the prior of a mixture with a given number of components."""
+_NOISE = 3.0
+"""log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
+_STARTS = (7.0, 14.0)
+"""The least and the largest log-SNR at t = 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What is fitted to a table before its network is trained.
+
+    Args:
+        transforms: of the numbers.
+        mixture: of the rows in model space.
+        start: log-SNR at t = 0.
+        score: mean log-probability of the validation rows, in nats.
+    """
+
+    transforms: ColumnTransforms
+    mixture: RowMixture
+    start: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is tried for transforms and mixture.
+
+    Args:
+        seconds: the time; None for no limit.
+        most: the largest number of components of the mixture.
+        components: that number, where it is given.
+        transform: the largest number of components of a transform, where it is given.
+    """
+
+    seconds: float | None
+    most: int
+    components: int | None = None
+    transform: int | None = None
+
+    @property
+    def transforms(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of components of a transform, which are tried together."""
+        if self.transform is None:
+            return _TRANSFORMS
+        return (tuple(sorted({each for each in _TRANSFORMS[-1] if each <= self.transform})),)
+
+    def mixture(
+        self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
+    ) -> tuple[RowMixture, float]:
+        """The best mixture, and its score by held-out rows.
+
+        Args:
+            train: the rows that it is fitted to.
+            held_out: the rows by which its number of components and its prior are chosen.
+            generator: where the beginnings are drawn from.
+        """
+        if self.components is None:
+            part = math.inf if self.seconds is None else self.seconds / len(self.transforms)
+            return best_mixture(train, held_out, generator, part, self.most)
+
+        made = [fit_mixture(train, self.components, each, generator) for each in _STRENGTHS]
+        scores = [float(each.log_prob(held_out.rows).mean()) for each in made]
+        best = max(range(len(made)), key=scores.__getitem__)
+        return made[best], scores[best]
+
+
+@lru_cache(maxsize=1)
+def fitted(dataset: Dataset, search: Search) -> Fitted:
+    """The transforms and the mixture of the highest log-probability of validation rows.
+
+    Columns as they are and transformed are tried: a transform makes skewed columns simple, and
+    linear relations between columns curved.
+
+    Args:
+        dataset: a table.
+        search: what is tried.
+    """
+    generator = torch.Generator().manual_seed(0)
+    train = dataset.train.x.double()
+    train = train[torch.randperm(len(train), generator=generator)[:_FITTED]]
+    held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
+    best: Fitted | None = None
+
+    for components in search.transforms:
+        found = _fit(dataset.spec, train, held_out, components, search)
+        if best is None or found.score > best.score:
+            best = found
+
+    assert best is not None
+    return best
+
+
+def _fit(
+    spec: DataSpec,
+    train: Tensor,
+    held_out: Tensor,
+    components: tuple[int, ...],
+    search: Search,
+) -> Fitted:
+    """Transforms with at most so many components, and the best mixture with them."""
+    generator = torch.Generator().manual_seed(1)
+    encoding = RowEncoding(spec, _none(len(schema_of(spec).numbers)))
+    first_side, second_side = (_scaled(encoding, each, generator) for each in (train, held_out))
+    transforms = fit_transforms(first_side, second_side, components)
+
+    rows = []
+    for raw, x in zip((train, held_out), (first_side, second_side), strict=True):
+        z, slope = transforms(x.nan_to_num())
+        rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
+    (first, _), (second, volume) = rows
+    mixture, score = search.mixture(first, second, generator)
+
+    return Fitted(transforms, mixture, _start(mixture), score + float(volume.sum(1).mean()))
+
+
+def widened(transforms: ColumnTransforms, width: int) -> dict[str, Tensor]:
+    """The state of transforms, with components of weight 0 up to a number.
+
+    Args:
+        transforms: which have that many components, or fewer.
+        width: the number.
+    """
+    more = width - transforms.means.shape[1]
+    fills = {"weights": 0.0, "means": 0.0, "stds": 1.0}
+    return {
+        name: nn.functional.pad(each, (0, more), value=fills[name])
+        for name, each in transforms.state_dict().items()
+    }
+
+
+def _none(numbers: int) -> ColumnTransforms:
+    """The identity."""
+    one = torch.ones(numbers, 1).double()
+    return ColumnTransforms(one, torch.zeros_like(one), one.clone())
+
+
+def _scaled(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Tensor:
+    """The numbers of raw rows before the transforms, NaN where they are missing."""
+    numbers, _, is_missing = encoding.split(raw)
+    u = torch.rand(numbers.shape, generator=generator, dtype=torch.float64)
+    return encoding.scaled(numbers, u).masked_fill(is_missing, math.nan)
+
+
+def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -> ObservedRows:
+    """Rows of transformed numbers."""
+    _, tokens, is_missing = encoding.split(raw)
+    schema = schema_of(spec)
+    values = tuple(count for _, count in schema.tokens)
+    return ObservedRows(RowState(z, tokens), ~is_missing, values, missing_places(schema))
+
+
+def _start(mixture: RowMixture) -> float:
+    """log-SNR at which noise is narrower than the mixture in every direction."""
+    if not mixture.means.shape[1]:
+        return _STARTS[0]
+    variances = torch.linalg.eigvalsh(mixture.covariances)
+    narrowest = float(torch.quantile(variances[:, 0], 0.1))
+    return min(max(_NOISE - math.log(narrowest), _STARTS[0]), _STARTS[1])
