@@ -1,4 +1,4 @@
-"""Densities of tables in scikit-learn's manner."""
+"""Densities of tables in scikit-learn's manner, and posteriors of parameters of simulators."""
 
 from __future__ import annotations
 
@@ -10,5 +10,15 @@ except ImportError as error:
     ) from error
 
 from .density import DiffusionDensity
+from .posterior import DiffusionPosterior
+from .priors import BoxPrior, NormalPrior, Prior
+from .weighted import WeightedDraws
 
-__all__ = ["DiffusionDensity"]
+__all__ = [
+    "BoxPrior",
+    "DiffusionDensity",
+    "DiffusionPosterior",
+    "NormalPrior",
+    "Prior",
+    "WeightedDraws",
+]

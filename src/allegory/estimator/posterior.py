@@ -1,0 +1,225 @@
+r"""Posteriors of the parameters of a simulator, by densities of simulated pairs.
+
+    posterior = DiffusionPosterior(BoxPrior((-1, -1), (1, 1)), simulator, minutes=5).fit()
+    posterior.sample(1000, x_o)                 draws of p(theta | x_o)
+    posterior.log_posterior(theta, x_o)         exact log p(theta | x_o), by the ODE
+    posterior.mode(x_o)                         the most probable theta
+    posterior.draws(x_s, 1000)                  given several independent observations
+
+Two densities are learned of pairs (theta, x): q(theta | x), the posterior for any x at once, and
+l(x | theta), the likelihood. Of several observations
+
+    log p(theta | x_1, ..., x_n) = log p(theta) + sum_i log l(x_i | theta) + constant
+
+and draws of q(theta | x_1) are given the weights p(theta) prod_i l(x_i | theta) / q(theta | x_1).
+Parameters in a box are logits of where they lie in it, so that no draw is outside.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ..lookup import check_count
+from ..recipes.table_diffusion import TableDiffusionConfig
+from .checks import checked_seed
+from .density import DiffusionDensity
+from .priors import Prior
+from .support import support_of
+from .weighted import WeightedDraws
+
+Array = NDArray[np.float64]
+Simulator = Callable[[Array, int], Array]
+"""x of each row of theta, (n, d) -> (n, k), by a seed."""
+
+_STARTS = 100
+"""Draws, of which the most probable one is where the search for the mode begins."""
+_FEW = 0.01
+"""The fraction of draws below which an effective size is warned of."""
+
+
+class DiffusionPosterior:
+    """The posterior of the parameters of a simulator.
+
+    Args:
+        prior: of the parameters; `low` and `high` are the ends of a box, where it has them.
+        simulator: x of each row of theta, by a seed; None where `fit` is given pairs.
+        minutes: the budget of `fit`, half of it for each of the two densities; None for no limit.
+        max_steps: that of each density in steps of training.
+        random_state: an integer, which seeds everything; None for 0.
+        model: further choices, of both densities.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        simulator: Simulator | None = None,
+        *,
+        minutes: float | None = 4.0,
+        max_steps: int | None = None,
+        random_state: int | None = None,
+        model: TableDiffusionConfig | None = None,
+    ) -> None:
+        if not isinstance(prior, Prior):
+            raise ValueError(f"prior={prior!r:.60}: give an object with sample(n, seed), log_prob")
+        self.prior, self.simulator = prior, simulator
+        half = None if minutes is None else minutes / 2
+        self.posterior, self.likelihood = (
+            DiffusionDensity(
+                half, max_steps, conditional=True, random_state=random_state, model=model
+            )
+            for _ in range(2)
+        )
+        self.seed, self.support = checked_seed(random_state), support_of(prior)
+
+    def fit(
+        self, theta: Any = None, x: Any = None, simulations: int = 10_000
+    ) -> DiffusionPosterior:
+        """Learn q(theta | x) and l(x | theta) of pairs.
+
+        Args:
+            theta: parameters (n, d), drawn from the prior; None draws them.
+            x: what each leads to, (n, k); None simulates.
+            simulations: how many, where they are drawn.
+
+        Returns:
+            The posterior.
+
+        Raises:
+            ValueError: for a simulator and pairs that are both absent, parameters outside of the
+                box, and values that are not finite.
+        """
+        if theta is None:
+            check_count("simulations", simulations, 2, 2**31)
+            theta = self.prior.sample(simulations, self.seed)
+        if x is None:
+            if self.simulator is None:
+                raise ValueError("simulator=None: give one, or theta and x to fit")
+            x = self.simulator(np.asarray(theta, np.float64), self.seed + 1)
+
+        pairs = _matrix("theta", theta), _matrix("x", x)
+        free = self.support.to_free(pairs[0])
+        self.posterior.fit(free, pairs[1])
+        self.likelihood.fit(pairs[1], free)
+        return self
+
+    def sample(self, n: int, x: Any, random_state: int | None = None) -> Float64[Array, "n d"]:
+        """Draws of q(theta | x).
+
+        Args:
+            n: how many.
+            x: one observation (k,).
+            random_state: an integer that seeds the draws; None for that of the posterior.
+        """
+        given = np.broadcast_to(_observations(x)[:1], (n, np.size(_observations(x)[:1])))
+        return self.support.from_free(self.posterior.sample(n, given, random_state))
+
+    def log_posterior(self, theta: Any, x: Any, prior: Prior | None = None) -> Float64[Array, " n"]:
+        """log p(theta | x) in nats; up to a constant given several observations or another prior.
+
+        Args:
+            theta: parameters (n, d).
+            x: an observation (k,), or several independent ones (m, k).
+            prior: in the place of the one that was trained with.
+        """
+        theta, observed = _matrix("theta", theta), _observations(x)
+        inside = np.isfinite(self.prior.log_prob(theta))
+        found = np.full(len(theta), -np.inf)
+        if not inside.any():
+            return found
+
+        part = theta[inside]
+        if len(observed) == 1:
+            found[inside] = self._log_amortised(part, observed)
+            if prior is not None:
+                found[inside] += prior.log_prob(part) - self.prior.log_prob(part)
+        else:
+            found[inside] = (prior or self.prior).log_prob(part)
+            found[inside] += sum(self.log_likelihood(part, each) for each in observed)
+        return found
+
+    def log_likelihood(self, theta: Any, x: Any) -> Float64[Array, " n"]:
+        """log l(x | theta) of one observation in nats.
+
+        Args:
+            theta: parameters (n, d).
+            x: the observation (k,).
+        """
+        free = self.support.to_free(_matrix("theta", theta))
+        rows = np.broadcast_to(_observations(x)[:1], (len(free), np.size(x)))
+        scores: Array = self.likelihood.score_samples(rows, free)
+        return scores
+
+    def draws(
+        self, x: Any, n: int = 1000, prior: Prior | None = None, random_state: int | None = None
+    ) -> WeightedDraws:
+        """Draws of the posterior given several observations, or with another prior, by weights.
+
+        The draws are those given the first observation. A UserWarning says where they stand for
+        less than a hundredth of their number.
+
+        Args:
+            x: an observation (k,), or several independent ones (m, k).
+            n: how many.
+            prior: in the place of the one that was trained with; it must be 0 where that is.
+            random_state: an integer that seeds the draws; None for that of the posterior.
+
+        Raises:
+            ValueError: where no draw has a weight.
+        """
+        observed = _observations(x)
+        theta = self.sample(n, observed[0], random_state)
+        proposed = self._log_amortised(theta, observed)
+        made = WeightedDraws.of(theta, self.log_posterior(theta, observed, prior) - proposed)
+
+        if made.effective_size < _FEW * n:
+            warnings.warn(
+                f"{n} draws given the first observation stand for {made.effective_size:.1f} of the "
+                "posterior; take more",
+                stacklevel=2,
+            )
+        return made
+
+    def mode(self, x: Any, prior: Prior | None = None) -> Float64[Array, " d"]:
+        """The most probable theta, by the method of Nelder and Mead from the best of 100 draws.
+
+        Args:
+            x: an observation (k,), or several independent ones (m, k).
+            prior: in the place of the one that was trained with.
+        """
+        draws = self.sample(_STARTS, _observations(x)[0])
+        begin = draws[int(np.argmax(self.log_posterior(draws, x, prior)))]
+
+        def cost(free: Array) -> float:
+            theta = self.support.from_free(free[None])
+            return -float(self.log_posterior(theta, x, prior)[0])
+
+        start = self.support.to_free(begin[None])[0]
+        found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3})
+        best: Array = self.support.from_free(found.x[None])[0]
+        return best
+
+    def _log_amortised(self, theta: Array, observed: Array) -> Array:
+        """log q(theta | the first observation)."""
+        rows = np.broadcast_to(observed[:1], (len(theta), observed.shape[1]))
+        scores: Array = self.posterior.score_samples(self.support.to_free(theta), rows)
+        return scores + self.support.log_slope(theta)
+
+
+def _matrix(name: str, value: Any) -> Array:
+    """Rows of finite numbers."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != 2 or not np.isfinite(array).all():
+        raise ValueError(f"{name}: shape {array.shape}; give finite numbers, a row of each pair")
+    return array
+
+
+def _observations(x: Any) -> Array:
+    """One observation or several, as rows."""
+    return _matrix("x", np.atleast_2d(np.asarray(x, dtype=np.float64)))

@@ -1,0 +1,145 @@
+"""Posteriors of a linear Gaussian simulator against their closed form.
+
+The mixture of one component is exact here but for the error of its moments in n pairs, about
+sqrt(1 / n) of a standard deviation; the network adds nothing.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from allegory.estimator import BoxPrior, DiffusionPosterior, NormalPrior, WeightedDraws
+from allegory.estimator.support import support_of
+from allegory.recipes.table_diffusion import TableDiffusionConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MATRIX = np.array([[1.0, 0.5], [-0.3, 0.8]])
+NOISE = 0.7
+X = np.array([0.6, -0.4])
+SEVERAL = np.array([[0.6, -0.4], [1.0, 0.1], [0.2, 0.3]])
+PAIRS = 4000
+
+
+def simulator(theta, seed):
+    noise = np.random.default_rng(seed).standard_normal((len(theta), 2))
+    return theta @ MATRIX.T + NOISE * noise
+
+
+def closed_form(observed, prior):
+    """The mean and the covariance of the posterior."""
+    own = np.diag(1 / np.square(prior.std))
+    precision = own + len(observed) * MATRIX.T @ MATRIX / NOISE**2
+    covariance = np.linalg.inv(precision)
+    pull = own @ np.asarray(prior.mean) + MATRIX.T @ observed.sum(0) / NOISE**2
+    return covariance @ pull, covariance
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return NormalPrior((0.0, 0.0), (1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def posterior(prior):
+    one = TableDiffusionConfig(components=1, transform=1, start=9.0, seconds=None)
+    made = DiffusionPosterior(prior, simulator, minutes=None, max_steps=1, model=one)
+    return made.fit(simulations=PAIRS)
+
+
+def test_the_posterior_of_an_observation(posterior, prior):
+    mean, covariance = closed_form(X[None], prior)
+    theta = (
+        mean + np.random.default_rng(5).standard_normal((50, 2)) @ np.linalg.cholesky(covariance).T
+    )
+    exact = multivariate_normal(mean, covariance).logpdf(theta)
+    np.testing.assert_allclose(posterior.log_posterior(theta, X), exact, atol=0.15)
+
+    drawn = posterior.sample(2000, X)
+    errors = np.sqrt(np.diag(covariance) * (1 / 2000 + 4 / PAIRS))
+    assert (abs(drawn.mean(0) - mean) < 4 * errors).all()
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.04)
+
+
+def test_the_likelihood_of_an_observation(posterior):
+    theta = np.array([[0.0, 0.0], [1.0, -0.5], [-0.7, 0.9]])
+    exact = [multivariate_normal(MATRIX @ each, NOISE**2 * np.eye(2)).logpdf(X) for each in theta]
+    np.testing.assert_allclose(posterior.log_likelihood(theta, X), exact, atol=0.15)
+
+
+def test_several_observations_are_combined(posterior, prior):
+    mean, covariance = closed_form(SEVERAL, prior)
+    theta = (
+        mean + np.random.default_rng(6).standard_normal((30, 2)) @ np.linalg.cholesky(covariance).T
+    )
+    exact = multivariate_normal(mean, covariance).logpdf(theta)
+    found = posterior.log_posterior(theta, SEVERAL)
+    np.testing.assert_allclose(found - found.mean(), exact - exact.mean(), atol=0.3)
+
+    drawn = posterior.draws(SEVERAL, 1000)
+    errors = np.sqrt(np.diag(covariance) * (1 / drawn.effective_size + 9 / PAIRS))
+    assert 50 < drawn.effective_size < 1000
+    assert (abs(drawn.mean() - mean) < 4 * errors).all()
+    assert (abs(drawn.resampled(1000).mean(0) - mean) < 6 * errors).all()
+
+
+def test_another_prior_after_training(posterior):
+    other = NormalPrior((0.8, -0.5), (0.6, 0.6))
+    mean, covariance = closed_form(X[None], other)
+    drawn = posterior.draws(X, 2000, prior=other)
+    errors = np.sqrt(np.diag(covariance) * (1 / drawn.effective_size + 4 / PAIRS))
+    assert (abs(drawn.mean() - mean) < 4 * errors).all()
+
+
+@pytest.mark.parametrize("observed", [X, SEVERAL])
+def test_the_mode_of_a_gaussian_is_its_mean(observed, posterior, prior):
+    mean, covariance = closed_form(np.atleast_2d(observed), prior)
+    found = posterior.mode(observed)
+    assert (abs(found - mean) < 0.2 * np.sqrt(np.diag(covariance))).all()
+
+
+def test_equal_weights_stand_for_all_draws_and_one_for_one():
+    theta = np.zeros((8, 1))
+    assert WeightedDraws.of(theta, np.full(8, -700.0)).effective_size == pytest.approx(8)
+    assert WeightedDraws.of(theta, np.arange(8) * 900.0).effective_size == pytest.approx(1)
+    with pytest.raises(ValueError, match="is 0 at each of 8 draws"):
+        WeightedDraws.of(theta, np.full(8, -np.inf))
+
+
+def test_draws_that_stand_for_few_are_warned_of(posterior):
+    far = NormalPrior((6.0, 6.0), (0.1, 0.1))
+    with pytest.warns(UserWarning, match=r"1000 draws .* stand for 1\.\d of the posterior"):
+        posterior.draws(X, 1000, prior=far)
+
+
+def test_a_box_is_never_left():
+    box = BoxPrior((-1.0, 2.0), (1.0, 5.0))
+    theta = box.sample(300, 0)
+    x = theta + 0.05 * np.random.default_rng(1).standard_normal(theta.shape)
+    made = DiffusionPosterior(box, minutes=None, max_steps=1).fit(theta, x)
+
+    drawn = made.sample(300, np.array([0.999, 2.001]))
+    assert np.isfinite(box.log_prob(drawn)).all()
+    assert made.log_posterior([[1.5, 3.0]], [0.0, 3.0])[0] == -np.inf
+    with pytest.raises(ValueError, match=r"theta: \[1.5, 3.0\] is not inside of the box"):
+        made.fit([[1.5, 3.0]] * 2, x[:2])
+
+
+def test_free_numbers_of_a_box_have_the_slope_that_is_said():
+    support = support_of(BoxPrior((-1.0, 2.0), (1.0, 5.0)))
+    theta, step = np.array([[0.3, 4.1], [-0.9, 2.2]]), 1e-6
+    free = support.to_free(theta)
+    np.testing.assert_allclose(support.from_free(free), theta, rtol=1e-12)
+    slope = (support.to_free(theta + step) - support.to_free(theta - step)) / (2 * step)
+    np.testing.assert_allclose(np.log(slope).sum(1), support.log_slope(theta), rtol=1e-7)
+
+
+def test_arguments_that_do_not_fit(prior):
+    with pytest.raises(ValueError, match="give an object with sample"):
+        DiffusionPosterior(3)
+    with pytest.raises(ValueError, match="give low < high"):
+        BoxPrior((0.0,), (0.0,))
+    with pytest.raises(ValueError, match="simulator=None"):
+        DiffusionPosterior(prior).fit()
+    with pytest.raises(ValueError, match="x: shape"):
+        DiffusionPosterior(prior).fit(np.zeros((3, 2)), np.full((3, 2), np.nan))
