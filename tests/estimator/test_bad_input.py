@@ -97,7 +97,7 @@ def test_constant_and_empty_columns_are_noted_and_given_back():
 
 
 def test_a_table_that_is_too_large_says_how_many_rows_fit(monkeypatch, table):
-    monkeypatch.setattr(memory, "free_memory", lambda: 20_000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 5_000)
     with pytest.raises(ValueError, match=r"60 rows of 9 entries take .* take at most \d+ of them"):
         DiffusionDensity(None, 2).fit(table)
 

@@ -103,7 +103,7 @@ def test_a_model_that_repeats_training_rows_is_found(monkeypatch):
     found = fit_table(dataset, choice, Budget(None, 2), 0)
     assert not found.notes
 
-    def repeated(x, known, seeds):
+    def repeated(x, known, seeds, sampler):
         return dataset.train.x[torch.arange(len(x)) % len(dataset.train.x)] + 0.01
 
     monkeypatch.setattr(found.model, "infill", repeated)

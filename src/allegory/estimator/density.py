@@ -219,13 +219,8 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model, run, fingerprint = open_folder(Path(folder))
         schema = model.spec.table
         assert schema is not None, "a model of a table has columns"
-        training = run.training
-        made = cls(
-            training.minutes,
-            training.steps,
-            conditional=bool(schema.given),
-            random_state=training.seed,
-        )
+        own = run.training
+        made = cls(own.minutes, own.steps, conditional=bool(schema.given), random_state=own.seed)
         made.model_, made.schema_, made.run_ = model, schema, run
         made.fingerprint_, made.memorisation_ = fingerprint, None
         set_names(made, input_labels(schema))

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from ..data import Dataset
 from ..models.table import TableDiffusion
+from ..sampling.rows import RowSampler
 
 _ROWS = 200
 """Samples, and validation rows."""
+_STEPS = 50
 _AMONG = 10_000
 """Training rows among which the nearest is sought."""
 _RATIO = 0.5
@@ -58,7 +60,8 @@ def memorisation(model: TableDiffusion, dataset: Dataset) -> Memorisation | None
     if not len(held_out):
         return None
     rows = held_out.repeat(-(-_ROWS // len(held_out)), 1)[:_ROWS]
-    samples = model.infill(rows, torch.zeros_like(rows).bool(), range(len(rows)))
+    none = torch.zeros_like(rows).bool()
+    samples = model.infill(rows, none, range(len(rows)), RowSampler(_STEPS))
 
     train = dataset.train.x
     places = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:_AMONG]
