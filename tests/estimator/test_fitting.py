@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from allegory.data.table_dataset import dataset_of_table
+from allegory.data.table_dataset import dataset_with_held_out
 from allegory.data.table_schema import table_schema
 from allegory.estimator import DiffusionDensity, fitting
-from allegory.estimator.fitting import Budget, fit_table, split_of
+from allegory.estimator.fitting import Budget, fit_table, held_out_of
 from allegory.estimator.memorisation import memorisation, nearest
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 
@@ -18,16 +18,29 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def data(rows=60, columns=2):
     x = np.random.default_rng(0).standard_normal((rows, columns))
-    return dataset_of_table(x, table_schema(x), split=split_of(rows))
+    return dataset_with_held_out(x, table_schema(x), held_out_of(rows))
 
 
 @pytest.mark.parametrize(
     ("rows", "held_out"), [(2, 0), (20, 6), (60, 20), (1000, 100), (10**6, 10_000)]
 )
 def test_how_many_rows_are_for_validation(rows, held_out):
-    first, second, third = split_of(rows)
-    assert round(second * rows) == held_out
-    assert first + second + third == pytest.approx(1)
+    assert held_out_of(rows) == held_out
+
+
+def test_each_row_is_for_training_or_validation():
+    """More rows than are moved at once."""
+    x = np.arange(25_000.0)[:, None]
+    dataset = dataset_with_held_out(x, table_schema(x), 2500)
+    train, held_out = dataset.train.x[:, 0], dataset.validation.x[:, 0]
+    assert sorted([*train.tolist(), *held_out.tolist()]) == x[:, 0].tolist()
+    assert train.tolist() == sorted(train.tolist())
+
+
+def test_two_rows_can_be_fitted():
+    x = np.array([[0.0, 1.0], [1.0, 3.0]])
+    density = DiffusionDensity(None, 2).fit(x)
+    assert np.isfinite(density.score_samples(x)).all()
 
 
 def test_minutes_and_steps_are_both_budgets():
@@ -75,7 +88,7 @@ def test_a_network_that_training_improves_stays():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 2 * np.pi, 2000)
     x = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.1 * rng.standard_normal((2000, 2))
-    dataset = dataset_of_table(x, table_schema(x), split=split_of(len(x)))
+    dataset = dataset_with_held_out(x, table_schema(x), held_out_of(len(x)))
     choice = TableDiffusionConfig(components=1, transform=1, start=8.0)
     found = fit_table(dataset, choice, Budget(None, 150), 0)
     assert found.is_trained
@@ -86,7 +99,7 @@ def test_distances_count_numbers_in_standard_deviations_and_other_values_as_one(
     table = np.empty(4, dtype=[("a", float), ("c", object)])
     table["a"], table["c"] = [0.0, 3.0, 6.0, 9.0], ["u", "v", "u", "v"]
     schema = table_schema(table)
-    dataset = dataset_of_table(table, schema, split=(1.0, 0.0, 0.0))
+    dataset = dataset_with_held_out(table, schema, 0)
     choice = TableDiffusionConfig(components=1, transform=1, start=7.0)
     model = choice.build(dataset.spec).double()
 

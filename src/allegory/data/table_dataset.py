@@ -31,6 +31,8 @@ from .table_schema import TableSchema, table_schema
 from .table_schema.column import Column, shown
 from .table_schema.containers import open_table
 
+_CHUNK = 10_000
+"""Rows that are moved at once."""
 _COPIES = 2  # the rows, and those of the sets
 
 
@@ -87,6 +89,34 @@ def dataset_of_table(
     """
     items = _items(frame, schema)
     return _dataset(name, schema, split_by_fractions(items.numbered(), split, seed))
+
+
+def dataset_with_held_out(
+    frame: Any, schema: TableSchema, held_out: int, *, name: str = "table", seed: int = 0
+) -> Dataset:
+    """A data set of the rows of a table in two sets, which needs the memory of one copy.
+
+    Args:
+        frame: the table.
+        schema: what its columns are.
+        held_out: rows for validation, which are the test rows as well; 0 takes those for training.
+        name: for reports.
+        seed: of the choice of these rows.
+
+    Raises:
+        ValueError: as `dataset_of_table`.
+    """
+    rows = _items(frame, schema).x
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(len(rows)))
+    validation = rows[order[:held_out]] if held_out else rows
+    kept = order[held_out:].sort().values
+    for places, origin in zip(
+        torch.arange(len(kept)).split(_CHUNK), kept.split(_CHUNK), strict=True
+    ):
+        rows[places] = rows[origin]  # each comes from its own place or a later one
+
+    items = Items(validation)
+    return _dataset(name, schema, (Items(rows[: len(kept)]), items, items))
 
 
 def table_file(path: str, *, kinds: str | None = None, given: str | None = None) -> Dataset:

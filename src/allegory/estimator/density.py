@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..data.table_dataset import dataset_of_table
+from ..data.table_dataset import dataset_with_held_out
 from ..data.table_schema import TableSchema, table_schema
 from ..lookup import check_count
 from ..models.table import TableDiffusion
@@ -32,7 +32,7 @@ from ..progress import progress
 from ..recipes.config import Run
 from ..recipes.table_diffusion import TableDiffusionConfig
 from .checks import checked, checked_seed, seeds_of, set_names
-from .fitting import Budget, fit_table, split_of
+from .fitting import Budget, fit_table, held_out_of
 from .folder import open_folder, save_folder
 from .given import given_rows, input_labels, joined, without_columns
 from .imputation import draws_of
@@ -101,7 +101,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         budget, seed = Budget(self.minutes, self.max_steps), checked_seed(self.random_state)
         table, given = joined(checked(self, X, reset=True), y, self.conditional)
         schema = table_schema(table, kinds, given)
-        dataset = dataset_of_table(table, schema, split=split_of(len(table)))
+        dataset = dataset_with_held_out(table, schema, held_out_of(len(table)))
 
         found = fit_table(dataset, self.model, budget, seed)
         for note in (*schema.notes, *found.notes):

@@ -87,19 +87,19 @@ class FittedTable:
         run: its choices.
         steps: of training.
         is_trained: whether the network is better than the mixture alone.
-        memorisation: how near samples are to training rows; None where that is not known.
+        memorisation: how near samples are to training rows.
     """
 
     model: TableDiffusion
     run: Run
     steps: int
     is_trained: bool
-    memorisation: Memorisation | None
+    memorisation: Memorisation
 
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence where samples may repeat training rows."""
-        if self.memorisation is None or not self.memorisation.is_likely:
+        if not self.memorisation.is_likely:
             return ()
         return (
             f"samples may repeat training rows: {self.memorisation}; give more rows, or fewer "
@@ -167,9 +167,6 @@ def _choose(model: TableDiffusion, begin: dict[str, Tensor], dataset: Dataset) -
         dataset: the table.
     """
     rows = dataset.validation.x[:_COMPARED]
-    if not len(rows):
-        return True
-
     network = model.denoise.network
     end = {name: weight.clone() for name, weight in network.state_dict().items()}
     trained = _bounds(model, rows)
@@ -192,11 +189,10 @@ def _bounds(model: TableDiffusion, rows: Tensor) -> Float64[Tensor, " n"]:
     )
 
 
-def split_of(count: int) -> tuple[float, float, float]:
-    """Fractions for training, validation and test rows; 20 to 10,000 rows are for validation.
+def held_out_of(count: int) -> int:
+    """How many rows are for validation: a tenth, from 20 to 10,000, but a third at most.
 
     Args:
-        count: how many rows there are; a third of them at most is for validation.
+        count: how many rows there are.
     """
-    held_out = min(max(_LEAST_HELD_OUT, count // 10), _MOST_HELD_OUT, count // 3)
-    return (1 - held_out / count, held_out / count, 0.0)
+    return min(max(_LEAST_HELD_OUT, count // 10), _MOST_HELD_OUT, count // 3)

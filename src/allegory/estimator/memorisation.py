@@ -49,16 +49,14 @@ class Memorisation:
         )
 
 
-def memorisation(model: TableDiffusion, dataset: Dataset) -> Memorisation | None:
-    """How near samples of a model are to its training rows; None without validation rows.
+def memorisation(model: TableDiffusion, dataset: Dataset) -> Memorisation:
+    """How near samples of a model are to its training rows.
 
     Args:
         model: the model.
         dataset: what it learned.
     """
     held_out = dataset.validation.x[:_ROWS].double()
-    if not len(held_out):
-        return None
     rows = held_out.repeat(-(-_ROWS // len(held_out)), 1)[:_ROWS]
     none = torch.zeros_like(rows).bool()
     samples = model.infill(rows, none, range(len(rows)), RowSampler(_STEPS))
