@@ -56,5 +56,5 @@ def test_a_folder_that_is_there_and_one_without_a_table_are_refused(tmp_path):
         steps=1,
         out=tmp_path / "vdm",
     )
-    with pytest.raises(ValueError, match="holds a VDM, and no density of a table"):
+    with pytest.raises(ValueError, match="holds a DiffusionConfig, and no density of a table"):
         DiffusionDensity.open(tmp_path / "vdm")

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from allegory.estimator import BoxPrior, DiffusionPosterior, NormalPrior, WeightedDraws
+from allegory.estimator import (
+    BoxPrior,
+    DiffusionDensity,
+    DiffusionPosterior,
+    NormalPrior,
+    WeightedDraws,
+)
 from allegory.estimator.support import support_of
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 
@@ -43,8 +49,8 @@ def prior():
 @pytest.fixture(scope="module")
 def posterior(prior):
     one = TableDiffusionConfig(components=1, transform=1, start=9.0, seconds=None)
-    made = DiffusionPosterior(prior, simulator, minutes=None, max_steps=1, model=one)
-    return made.fit(simulations=PAIRS)
+    density = DiffusionDensity(None, 1, model=one)
+    return DiffusionPosterior(prior, simulator, density).fit(simulations=PAIRS)
 
 
 def test_the_posterior_of_an_observation(posterior, prior):
@@ -116,7 +122,7 @@ def test_a_box_is_never_left():
     box = BoxPrior((-1.0, 2.0), (1.0, 5.0))
     theta = box.sample(300, 0)
     x = theta + 0.05 * np.random.default_rng(1).standard_normal(theta.shape)
-    made = DiffusionPosterior(box, minutes=None, max_steps=1).fit(theta, x)
+    made = DiffusionPosterior(box, density=DiffusionDensity(None, 1)).fit(theta, x)
 
     drawn = made.sample(300, np.array([0.999, 2.001]))
     assert np.isfinite(box.log_prob(drawn)).all()

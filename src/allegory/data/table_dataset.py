@@ -109,14 +109,14 @@ def dataset_with_held_out(
     rows = _items(frame, schema).x
     order = torch.from_numpy(np.random.RandomState(seed).permutation(len(rows)))
     validation = rows[order[:held_out]] if held_out else rows
-    kept = order[held_out:].sort().values
+    others = order[held_out:].sort().values
     for places, origin in zip(
-        torch.arange(len(kept)).split(_CHUNK), kept.split(_CHUNK), strict=True
+        torch.arange(len(others)).split(_CHUNK), others.split(_CHUNK), strict=True
     ):
         rows[places] = rows[origin]  # each comes from its own place or a later one
 
     items = Items(validation)
-    return _dataset(name, schema, (Items(rows[: len(kept)]), items, items))
+    return _dataset(name, schema, (Items(rows[: len(others)]), items, items))
 
 
 def table_file(path: str, *, kinds: str | None = None, given: str | None = None) -> Dataset:

@@ -52,11 +52,13 @@ def _checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"X: an array, and fit had columns with names; give a table with the columns "
             f"{[*map(str, estimator.feature_names_in_[:20])]}"
         )
+
     if np.asarray(X if isinstance(X, list | np.ndarray) else 0).dtype.kind in "UST":
         raise ValueError(
             "X: an array of text; for columns of text and numbers give a data frame, or an array "
             "with named fields"
         )
+
     return validate_data(
         estimator,
         X,
@@ -97,7 +99,7 @@ def checked_seed(state: Any) -> int:
     return int(state)
 
 
-def seeds_of(count: int, *key: object) -> range:
+def row_seeds(count: int, *key: object) -> range:
     """Seeds for `count` rows that depend on a key.
 
     Args:

@@ -31,7 +31,7 @@ from ..models.table import TableDiffusion
 from ..progress import progress
 from ..recipes.config import Run
 from ..recipes.table_diffusion import TableDiffusionConfig
-from .checks import checked, checked_seed, seeds_of, set_names
+from .checks import checked, checked_seed, row_seeds, set_names
 from .fitting import Budget, fit_table, held_out_of
 from .folder import open_folder, save_folder
 from .given import given_rows, input_labels, joined, without_columns
@@ -153,7 +153,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples, 1, 2**31)
-        seeds = seeds_of(n_samples, "sample", self._state(random_state))
+        seeds = row_seeds(n_samples, "sample", self._state(random_state))
         rows, known = given_rows(self.schema_, given, n_samples)
 
         with progress() as show:

@@ -169,6 +169,7 @@ def _choose(model: TableDiffusion, begin: dict[str, Tensor], dataset: Dataset) -
     rows = dataset.validation.x[:_COMPARED]
     network = model.denoise.network
     end = {name: weight.clone() for name, weight in network.state_dict().items()}
+
     trained = _bounds(model, rows)
     network.load_state_dict(begin)
     is_better = bool((trained - _bounds(model, rows)).mean() > 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..models.table import TableDiffusion
 from ..recipes.config import Run
 from ..recipes.run_folder import RunFolder
+from ..recipes.table_diffusion import TableDiffusionConfig
 from ..training.checkpoint import BEST, write_weights
 from ..training.weights import item_metadata
 
@@ -46,10 +47,12 @@ def open_folder(path: Path) -> tuple[TableDiffusion, Run, str | None]:
         ValueError: for a folder that holds no model of a table.
     """
     folder = RunFolder.open(path)
-    model = folder.model()
-    if not isinstance(model, TableDiffusion):
+    choice = folder.run.model
+    if folder.spec.table is None or not isinstance(choice, TableDiffusionConfig):
         raise ValueError(
-            f"folder={str(path)!r}: holds a {type(model).__name__}, and no density of a table; "
+            f"folder={str(path)!r}: holds a {type(choice).__name__}, and no density of a table; "
             "allegory.open(folder) reads it"
         )
-    return model.double(), folder.run, folder.fingerprint
+
+    model: TableDiffusion = folder.model().double()
+    return model, folder.run, folder.fingerprint

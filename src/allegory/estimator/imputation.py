@@ -14,7 +14,7 @@ from ..models.table import RowDenoiser, TableDiffusion
 from ..process.discrete import TokenPrediction
 from ..process.rows import KnownEntries, RowComponents, RowLevel, RowPath, RowPrediction, RowState
 from ..progress import progress
-from .checks import seeds_of
+from .checks import row_seeds
 
 _TRIES = 20
 """Draws of a row until one has no missing value, after which such values are left out."""
@@ -36,7 +36,7 @@ def draws_of(
     with progress() as show:
         for draw in range(draws):
             show("imputed tables", draw, draws)
-            seeds = partial(seeds_of, len(rows), "impute", state, draw)
+            seeds = partial(row_seeds, len(rows), "impute", state, draw)
             made.append(imputed(model, rows, known, seeds))
     return made
 
@@ -147,6 +147,6 @@ class _PresentValues(nn.Module):
             parts: as for `RowDenoiser`.
         """
         found = self.denoise(x_t, level, known, parts)
-        kept = found.tokens.log_probs.masked_fill(~self.get_buffer("is_present"), -torch.inf)
-        tokens = TokenPrediction(kept.log_softmax(-1), x_t.tokens, level.tokens)
+        log_probs = found.tokens.log_probs.masked_fill(~self.get_buffer("is_present"), -torch.inf)
+        tokens = TokenPrediction(log_probs.log_softmax(-1), x_t.tokens, level.tokens)
         return RowPrediction(found.numbers, tokens)

@@ -13,7 +13,7 @@ from ..data import Dataset
 from ..models.table import TableDiffusion
 from ..sampling.rows import RowSampler
 
-_ROWS = 200
+_COUNT = 200
 """Samples, and validation rows."""
 _STEPS = 50
 _AMONG = 10_000
@@ -56,8 +56,8 @@ def memorisation(model: TableDiffusion, dataset: Dataset) -> Memorisation:
         model: the model.
         dataset: what it learned.
     """
-    held_out = dataset.validation.x[:_ROWS].double()
-    rows = held_out.repeat(-(-_ROWS // len(held_out)), 1)[:_ROWS]
+    held_out = dataset.validation.x[:_COUNT].double()
+    rows = held_out.repeat(-(-_COUNT // len(held_out)), 1)[:_COUNT]
     none = torch.zeros_like(rows).bool()
     samples = model.infill(rows, none, range(len(rows)), RowSampler(_STEPS))
 
@@ -86,9 +86,11 @@ def nearest(
         encoding.scaled(numbers, torch.zeros_like(numbers)).masked_fill(is_missing, 0.0)
         for numbers, _, is_missing in (first, second)
     )
+
     squares = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
     for own, others in zip(first[1].T, second[1].T, strict=True):
         squares += own[:, None] != others
+
     return squares.amin(1).sqrt()
 
 

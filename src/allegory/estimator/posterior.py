@@ -1,6 +1,6 @@
 r"""Posteriors of the parameters of a simulator, by densities of simulated pairs.
 
-    posterior = DiffusionPosterior(BoxPrior((-1, -1), (1, 1)), simulator, minutes=5).fit()
+    posterior = DiffusionPosterior(BoxPrior((-1, -1), (1, 1)), simulator).fit()
     posterior.sample(1000, x_o)                 draws of p(theta | x_o)
     posterior.log_posterior(theta, x_o)         exact log p(theta | x_o), by the ODE
     posterior.mode(x_o)                         the most probable theta
@@ -23,18 +23,16 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.base import clone
 
 from ..lookup import check_count
-from ..recipes.table_diffusion import TableDiffusionConfig
 from .checks import checked_seed
 from .density import DiffusionDensity
 from .priors import Prior
-from .support import support_of
+from .support import Array, support_of
 from .weighted import WeightedDraws
 
-Array = NDArray[np.float64]
 Simulator = Callable[[Array, int], Array]
 """x of each row of theta, (n, d) -> (n, k), by a seed."""
 
@@ -50,33 +48,27 @@ class DiffusionPosterior:
     Args:
         prior: of the parameters; `low` and `high` are the ends of a box, where it has them.
         simulator: x of each row of theta, by a seed; None where `fit` is given pairs.
-        minutes: the budget of `fit`, half of it for each of the two densities; None for no limit.
-        max_steps: that of each density in steps of training.
-        random_state: an integer, which seeds everything; None for 0.
-        model: further choices, of both densities.
+        density: with the budget, the seed and further choices of each of the two densities that are
+            learned; None for those of `DiffusionDensity()`.
+
+    Raises:
+        ValueError: for a prior that is none.
     """
 
     def __init__(
         self,
         prior: Prior,
         simulator: Simulator | None = None,
-        *,
-        minutes: float | None = 4.0,
-        max_steps: int | None = None,
-        random_state: int | None = None,
-        model: TableDiffusionConfig | None = None,
+        density: DiffusionDensity | None = None,
     ) -> None:
         if not isinstance(prior, Prior):
             raise ValueError(f"prior={prior!r:.60}: give an object with sample(n, seed), log_prob")
+        like = density or DiffusionDensity()
+
         self.prior, self.simulator = prior, simulator
-        half = None if minutes is None else minutes / 2
-        self.posterior, self.likelihood = (
-            DiffusionDensity(
-                half, max_steps, conditional=True, random_state=random_state, model=model
-            )
-            for _ in range(2)
-        )
-        self.seed, self.support = checked_seed(random_state), support_of(prior)
+        self.posterior = clone(like).set_params(conditional=True)
+        self.likelihood = clone(like).set_params(conditional=True)
+        self.seed, self.support = checked_seed(like.random_state), support_of(prior)
 
     def fit(
         self, theta: Any = None, x: Any = None, simulations: int = 10_000

@@ -35,6 +35,7 @@ class Support:
                 f"theta: {theta[row].tolist()} is not inside of the box from {self.low.tolist()} "
                 f"to {self.high.tolist()}; leave it out"
             )
+
         free: Array = np.log(theta - self.low) - np.log(self.high - theta)
         return free
 
