@@ -108,6 +108,7 @@ def dataset_with_held_out(
     """
     rows = _items(frame, schema).x
     order = torch.from_numpy(np.random.RandomState(seed).permutation(len(rows)))
+
     validation = rows[order[:held_out]] if held_out else rows
     others = order[held_out:].sort().values
     for places, origin in zip(

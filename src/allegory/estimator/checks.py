@@ -36,6 +36,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
         count = len(X)
     except TypeError:
         raise ValueError(f"X: {type(X).__name__} has no length; collect it first") from None
+
     least = _LEAST_ROWS if reset else 1
     if count < least:
         raise ValueError(f"X: {count} row(s) while a minimum of {least} is required; give more")

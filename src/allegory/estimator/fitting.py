@@ -124,6 +124,7 @@ def fit_table(
 
     model.load_state_dict(result.best.state_dict())
     model.double().eval()
+
     is_trained = _choose(model, begin, dataset)
     return FittedTable(model, run, result.step, is_trained, memorisation(model, dataset))
 
@@ -175,6 +176,7 @@ def _choose(model: TableDiffusion, begin: dict[str, Tensor], dataset: Dataset) -
     is_better = bool((trained - _bounds(model, rows)).mean() > 0)
     if is_better:
         network.load_state_dict(end)
+
     return is_better
 
 

@@ -100,6 +100,7 @@ def _records(columns: Mapping[str, Any]) -> Any:
     records = np.empty(len(next(iter(made.values()))), dtype=dtype)
     for name, each in made.items():
         records[name] = each
+
     return records
 
 
@@ -113,6 +114,7 @@ def _frame_with(frame: Any, columns: Mapping[str, Any]) -> Any:
         array = np.asarray(each)
         values = array.tolist() if array.dtype.kind in "OUT" else array
         made.append(nw.new_series(name, values, backend=table.implementation))
+
     return table.with_columns(*made).to_native()
 
 
@@ -131,6 +133,7 @@ def _columns_of(y: Any, names: Sequence[str]) -> dict[str, Any]:
     columns = [array] if array.ndim == 1 else list(array.T)
     if names and len(columns) != len(names):
         raise ValueError(f"y: {len(columns)} columns, and {len(names)} at fit; give {[*names]}")
+
     names = names or [f"y{place}" for place in range(len(columns))]
     return dict(zip(names, columns, strict=True))
 
@@ -185,6 +188,7 @@ def _values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
         columns = [array]
     if len(columns) != wanted:
         raise ValueError(f"given: shape {array.shape} for the columns {[*schema.given]} of y")
+
     return dict(zip(schema.given, columns, strict=True))
 
 

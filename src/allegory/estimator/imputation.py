@@ -38,6 +38,7 @@ def draws_of(
             show("imputed tables", draw, draws)
             seeds = partial(row_seeds, len(rows), "impute", state, draw)
             made.append(imputed(model, rows, known, seeds))
+
     return made
 
 
@@ -62,6 +63,7 @@ def imputed(
     assert schema is not None, "a model of a table has columns"
     known = known.clone()
     known[:, schema.dims - _indicators(schema) :] = True  # what is imputed is a number
+
     filled, left = rows.clone(), (~known).any(1).nonzero()[:, 0]
 
     for number in range(_TRIES + 1):
@@ -71,6 +73,7 @@ def imputed(
         drawn = seeds(number)
         filled[left] = own.infill(rows[left], known[left], [drawn[i] for i in left.tolist()])
         left = left[_has_missing(schema, filled[left])]
+
     return filled
 
 
@@ -93,6 +96,7 @@ def _has_missing(schema: TableSchema, rows: Tensor) -> Bool[Tensor, " n"]:
     found = torch.zeros(len(rows), dtype=torch.bool)
     for place, code in _codes(schema):
         found |= rows[:, place] == code
+
     return found
 
 

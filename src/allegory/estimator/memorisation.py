@@ -63,6 +63,7 @@ def memorisation(model: TableDiffusion, dataset: Dataset) -> Memorisation:
 
     train = dataset.train.x
     places = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:_AMONG]
+
     near, far = (nearest(model, each, train[places].double()) for each in (samples, held_out))
     return Memorisation(float(near.median()), float(far.median()), _errors(near, far))
 

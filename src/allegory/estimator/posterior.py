@@ -99,6 +99,7 @@ class DiffusionPosterior:
         free = self.support.to_free(pairs[0])
         self.posterior.fit(free, pairs[1])
         self.likelihood.fit(pairs[1], free)
+
         return self
 
     def sample(self, n: int, x: Any, random_state: int | None = None) -> Float64[Array, "n d"]:
@@ -134,6 +135,7 @@ class DiffusionPosterior:
         else:
             found[inside] = (prior or self.prior).log_prob(part)
             found[inside] += sum(self.log_likelihood(part, each) for each in observed)
+
         return found
 
     def log_likelihood(self, theta: Any, x: Any) -> Float64[Array, " n"]:
@@ -194,6 +196,7 @@ class DiffusionPosterior:
 
         start = self.support.to_free(begin[None])[0]
         found = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3})
+
         best: Array = self.support.from_free(found.x[None])[0]
         return best
 

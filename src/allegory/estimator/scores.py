@@ -28,6 +28,7 @@ def log_probs(model: TableDiffusion, rows: Float64[Tensor, "n dims"]) -> Float64
         for start in range(0, len(rows), _SCORED):
             show("log p", start, len(rows))
             parts.append(_log_probs(model, rows[start : start + _SCORED]))
+
     return torch.cat(parts).double()
 
 
