@@ -131,7 +131,7 @@ class _PresentValues(nn.Module):
         """The forward process."""
         return self.denoise.path
 
-    def components(self, rows: RowState, known: KnownEntries) -> RowComponents:
+    def components(self, rows: RowState, known: KnownEntries) -> RowComponents | None:
         """The components of the mixture given the `known` numbers of these rows."""
         return self.denoise.components(rows, known)
 

@@ -88,7 +88,7 @@ def best_mixture(
     worse = 0
 
     for components in _doublings(min(most, max(1, len(train) // 10))):
-        tried = []
+        tried: list[tuple[float, float, RowMixture]] = []
         for strength in strengths:
             left = seconds - (time.monotonic() - begin)
             if tried and left <= 0:
