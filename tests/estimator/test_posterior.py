@@ -141,8 +141,6 @@ def test_free_numbers_of_a_box_have_the_slope_that_is_said():
 
 
 def test_arguments_that_do_not_fit(prior):
-    with pytest.raises(ValueError, match="give an object with sample"):
-        DiffusionPosterior(3)
     with pytest.raises(ValueError, match="give low < high"):
         BoxPrior((0.0,), (0.0,))
     with pytest.raises(ValueError, match="simulator=None"):
