@@ -29,6 +29,45 @@ def fails(capsys, monkeypatch):
     return run
 
 
+def people(count=120):
+    """Rows of a small table with numbers, whole numbers, categories, dates and missing values."""
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 3, count)
+    height = np.round(random.normal(1.5 + 0.1 * kind, 0.05), 4)
+    weight = random.poisson(40 + 15 * kind)
+    days = np.datetime64("2024-01-01") + random.integers(0, 900, count)
+    lines = ["kind,height,weight,born,married,note"]
+    for i in range(count):
+        tall = "" if i % 9 == 4 else height[i]
+        wed = "" if i % 11 == 3 else ("true", "false")[int(random.random() < 0.5)]
+        lines.append(f"{'abc'[kind[i]]},{tall},{weight[i]},{days[i]},{wed},same")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def table_run(tmp_path_factory):
+    """A run of twenty steps on a small table, and the table: (run, file)."""
+    folder = tmp_path_factory.mktemp("people")
+    (folder / "people.csv").write_text(people())
+    main(["fit", str(folder / "people.csv"), "--out", str(folder / "run"), "--steps", "20"])
+    return folder / "run", folder / "people.csv"
+
+
+@pytest.fixture(scope="session")
+def given_run(tmp_path_factory):
+    """A run of five steps on two numbers given a category and a number, and the table."""
+    folder = tmp_path_factory.mktemp("given")
+    random = np.random.default_rng(1)
+    side, dose = random.integers(0, 2, 90), random.normal(size=90)
+    y = random.normal(size=(90, 2)) + side[:, None] + dose[:, None]
+    given = zip(side, dose, y, strict=True)
+    rows = "".join(f"{'lr'[k]},{d:.5f},{a:.5f},{b:.5f}\n" for k, d, (a, b) in given)
+    (folder / "doses.csv").write_text("side,dose,a,b\n" + rows)
+    words = ("--given", "side,dose", "--steps", "5", "--out", str(folder / "run"))
+    main(["fit", str(folder / "doses.csv"), *words])
+    return folder / "run", folder / "doses.csv"
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """A run of three steps on small images of two classes, and its data: (run, file)."""

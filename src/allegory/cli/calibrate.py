@@ -71,11 +71,12 @@ class Calibrate(RunOptions):
     def run(self) -> None:
         """Calibrate, write the report, and print the figures."""
         from ..evaluation.calibration import calibrate
-        from ..models.base import HasTrajectory, refuse_tokens
+        from ..models.base import HasTrajectory, refuse_rows, refuse_tokens
         from ..progress import progress
 
         config = self._config()
         folder, model = self.open()
+        refuse_rows(folder.spec, "calibrate", "compare its samples by `allegory evaluate RUN`")
         instead = "give a run of such a model, e.g. of the recipe digits"
         refuse_tokens(model, "calibrate", instead)
         if not isinstance(model, HasTrajectory):

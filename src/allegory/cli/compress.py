@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PARTS = ("train", "validation", "test")
 _ARRAYS = (".npy", ".npz")
+_INSTEAD = "compress the file itself, e.g. as .parquet, which keeps its columns apart"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Compress:
         from ..evaluation.reference_codecs import other_codecs
         from ..files import write_whole
         from ..lookup import check_count
+        from ..models.base import refuse_rows
         from ..progress import progress
         from ..recipes import RunFolder
         from ..recipes.compress import compress
@@ -87,6 +89,7 @@ class Compress:
 
         folder = RunFolder.open(Path(self.folder), self.weights)
         spec = folder.spec
+        refuse_rows(spec, "compress", _INSTEAD)
         with progress() as on_progress:
             on_progress("loading data", 0, 1)
             raw = _items(self.source, self.part, spec)[: self.limit]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ..sampling import Sampler
 
 _COUNT = 8
+_INSTEAD = (
+    "fill in missing values by `allegory impute RUN TABLE`, and draw rows with some columns fixed "
+    "by `allegory sample RUN --given NAME=VALUE`"
+)
 
 _ONLY: dict[str, tuple[str, ...]] = {
     "mask": ("inpaint",),
@@ -108,7 +112,7 @@ class Edit(SamplerOptions, RunOptions):
 
     def run(self) -> None:
         """Edit the pictures and write the edits."""
-        from ..models.base import HasTokens, HasTrajectory
+        from ..models.base import HasTokens, HasTrajectory, refuse_rows
         from ..progress import progress
         from . import tables
         from .edit_files import save_edits
@@ -118,6 +122,7 @@ class Edit(SamplerOptions, RunOptions):
 
         self._check()
         folder, model = self.open()
+        refuse_rows(folder.spec, "edit", _INSTEAD)
         if not isinstance(model, HasTrajectory | HasTokens):
             raise ValueError(
                 f"RUN {self.folder!r}: is no diffusion model, and edits need one; train one, e.g. "

@@ -10,10 +10,17 @@ from .options import DEFAULT_SOLVER, RunOptions, SamplerOptions, optional
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..evaluation import Classification, Evaluation, EvaluationConfig, Figures
+    from ..evaluation import (
+        Classification,
+        Evaluation,
+        EvaluationConfig,
+        Figures,
+        TableEvaluation,
+    )
     from ..progress import OnProgress
     from ..recipes import RunFolder
     from ..sampling import Sampler
+    from ..sampling.rows import RowSampler
     from ..sampling.tokens import TokenSampler
 
 DEFAULT_GUIDE = "cfg:2"
@@ -27,6 +34,14 @@ _DENSITY = (
     " They change with the unit and may be negative; a code needs levels."
 )
 
+_NATS = (
+    "nats are of a density in the unit of the column for numbers, and of a probability for whole"
+    " numbers, dates, categories and missing values: lower is better."
+)
+_MEMORISED = (
+    "memorised: samples are far nearer to training rows than test rows are; train for fewer steps,"
+    " or on more rows"
+)
 _LEARNED = (
     "the run learned from most of these items; leave --data out to measure those that it did not"
 )
@@ -37,7 +52,7 @@ class Evaluate(SamplerOptions, RunOptions):
     """Evaluate a run on its test data: bits/dim by term, sample quality, report.html.
 
     What a model has is evaluated: a bound, importance weights, the flow's likelihood, samples; of a
-    classifier its accuracy by noise level.
+    classifier its accuracy by noise level; of a table each column, and the nearest training rows.
     Bits/dim, bits/byte and nats are upper bounds of -log p(x): lower is better.
     Samples are drawn by dpmpp2m, where there are labels or another condition with the guide cfg:2
     (--guide none leaves it out), and of a model of few steps by its own jumps; for all classes in
@@ -119,7 +134,7 @@ class Evaluate(SamplerOptions, RunOptions):
 
     def _sampler(
         self, model: Any, guide: str | None = DEFAULT_GUIDE
-    ) -> Sampler | TokenSampler | None:
+    ) -> Sampler | TokenSampler | RowSampler | None:
         """How a diffusion model is sampled; None for other models.
 
         Args:
@@ -128,8 +143,12 @@ class Evaluate(SamplerOptions, RunOptions):
                 frames is sampled without one: its samples are draws of p(rest | first frames).
         """
         from ..data.first_frames import continues
-        from ..models.base import HasJumps, HasTokens, HasTrajectory, is_conditional
+        from ..models.base import HasJumps, HasRows, HasTokens, HasTrajectory, is_conditional
+        from .sample_rows import refuse_options, row_sampler
 
+        if isinstance(model, HasRows):
+            refuse_options(self)
+            return row_sampler(model, self.steps)
         if isinstance(model, HasTokens):
             return self.token_sampler(model, self.guide_text())
         if isinstance(model, HasJumps):
@@ -171,7 +190,7 @@ def report_on(
         config: the figures and how they are computed.
         output: what is printed and written.
     """
-    from ..evaluation import Evaluation
+    from ..evaluation import Evaluation, TableEvaluation
     from ..evaluation.evaluate import measured
     from ..files import write_whole
     from ..lookup import printable
@@ -181,8 +200,9 @@ def report_on(
 
     with progress() as on_progress:
         found = _found(model, dataset, config, on_progress)
-        if output.scores is not None and isinstance(found, Evaluation) and found.scores is not None:
-            write_whole(output.scores, found.scores.csv())
+        scores = getattr(found, "scores", None)
+        if output.scores is not None and scores is not None:
+            write_whole(output.scores, scores.csv())
         on_progress("report", 0, 1)
         files, refusal = {}, None
         try:
@@ -203,21 +223,28 @@ def report_on(
             if folder.spec.levels is None:
                 tables.note(output.json, _DENSITY)
         tables.note(output.json, _how_sampled(found))
+    if isinstance(found, TableEvaluation):
+        tables.note(output.json, _NATS)
+        tables.note(output.json, _how_sampled(found))
+        if found.nearness is not None and found.nearness.is_memorised:
+            tables.remark(_MEMORISED)
 
 
 def _found(
     model: Any, dataset: Dataset, config: EvaluationConfig, on_progress: OnProgress
-) -> Evaluation | Classification:
+) -> Evaluation | Classification | TableEvaluation:
     """What a model is measured by: its samples and likelihood, or the classes that it finds."""
-    from ..evaluation import evaluate, evaluate_classifier
-    from ..models.base import CanClassify
+    from ..evaluation import evaluate, evaluate_classifier, evaluate_table
+    from ..models.base import CanClassify, HasRows
 
     if isinstance(model, CanClassify):
         return evaluate_classifier(model, dataset, config, on_progress=on_progress)
+    if isinstance(model, HasRows):
+        return evaluate_table(model, dataset, config, on_progress=on_progress)
     return evaluate(model, dataset, config, on_progress=on_progress)
 
 
-def _how_sampled(found: Evaluation) -> str:
+def _how_sampled(found: Evaluation | TableEvaluation) -> str:
     """How many samples were drawn, and how, in words."""
     sampler = found.config.sampler
     how = "one draw per sample" if sampler is None else sampler.describe()

@@ -13,11 +13,18 @@ from ..data import Dataset, DataSpec, Items
 from ..data.condition_files import condition_arrays
 from ..data.text_output import csv_of_items, text_of_items
 from ..data.vocabularies import Categories, TextVocabulary
-from ..evaluation import Classification, Evaluation
+from ..evaluation import Classification, Evaluation, TableEvaluation
 from ..evaluation.calibration import Calibration
 from ..files import check_replaceable, make_folder, write_whole
 from ..models.base import HasJumps, HasTokens, HasTrajectory, Model
-from ..plots import calibration_sections, classifier_sections, grid_of, report, sections
+from ..plots import (
+    calibration_sections,
+    classifier_sections,
+    grid_of,
+    report,
+    sections,
+    table_sections,
+)
 from ..plots.report_parts import keep_parts, part_html, with_part
 from ..recipes import RunFolder
 
@@ -184,7 +191,10 @@ def free_file(name: str, overwrite: bool, argument: str = "OUT") -> Path:
 
 
 def write_report(
-    folder: RunFolder, model: Model, dataset: Dataset, found: Evaluation | Classification
+    folder: RunFolder,
+    model: Model,
+    dataset: Dataset,
+    found: Evaluation | Classification | TableEvaluation,
 ) -> Path:
     """Write report.html in the run folder: the figures of the evaluation, and the pictures.
 
@@ -200,6 +210,8 @@ def write_report(
     metrics = folder.metrics()
     if isinstance(found, Classification):
         kind, pictures = "classifier", classifier_sections(found, metrics, model.unit)
+    elif isinstance(found, TableEvaluation):
+        kind, pictures = "diffusion model", table_sections(dataset, found, metrics, model.unit)
     else:
         kind = "diffusion model" if isinstance(model, HasTrajectory | HasTokens) else "model"
         kind = "model of few steps" if isinstance(model, HasJumps) else kind

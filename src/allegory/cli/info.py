@@ -47,7 +47,10 @@ class Info:
         flat: dict[str, object] = {}
         for name, value in about.items():
             shown = ", ".join(map(printable, value)) if isinstance(value, list) else value
-            flat |= _flat(name, shown)
+            if name == "table":  # its names are columns, which may have any name
+                flat |= {f"table.{column}": summary for column, summary in value.items()}
+            else:
+                flat |= _flat(name, shown)
         tables.show(False, flat)
 
 

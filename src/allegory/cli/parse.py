@@ -28,8 +28,10 @@ from .demo import Demo
 from .distill import Distill
 from .edit import Edit
 from .evaluate import Evaluate
+from .fit import Fit
 from .help_text import with_paragraphs
 from .imports import take_imports
+from .impute import Impute
 from .info import Info
 from .recipes import Recipes
 from .sample import Sample
@@ -40,7 +42,9 @@ from .verify import Verify
 COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "train": Train,
+    "fit": Fit,
     "sample": Sample,
+    "impute": Impute,
     "evaluate": Evaluate,
     "edit": Edit,
     "info": Info,

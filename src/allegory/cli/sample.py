@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Sample(SamplerOptions, RunOptions):
     """Draw samples from a run, into one picture, a file of arrays, or a folder of pictures; text
-    and tables of categories into .txt and .csv.
+    and tables of categories into .txt and .csv, rows of a table into .csv, .parquet and .jsonl.
 
     Without --solver a diffusion model takes the sampler that `allegory tune` made for so many steps
     and the same guide, else dpmpp2m; a model of few steps takes its own jumps. A VAE or a hierarchy
@@ -45,12 +45,16 @@ class Sample(SamplerOptions, RunOptions):
     all: lines of .txt or .csv, an array in .npy (first frames: (count, frames, ...)), pictures,
     or a folder of them. By default those of the test items in turn.
     """
+    given: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE,...")] = ()
+    """Values of columns that all rows have, for a run of a table: species=Gentoo,island=Biscoe. For
+    columns of fit --given they are required. A date is written 2026-01-31, a missing value NAME=.
+    """
     seeds: Annotated[str | None, optional("A:B")] = None
     """A to B - 1, one seed per sample; 0:COUNT by default. Sample i depends on seed i alone."""
     out: Annotated[str | None, optional("FILE")] = None
     """File to write (RUN/samples/samples-1.png, -2, ... if not given; .txt for text, .csv for a
-    table of categories); or a folder, for a file per sample that is named by its seed, in a
-    subfolder for each class.
+    table, of which .parquet and .jsonl keep the types); or a folder, for a file per sample that is
+    named by its seed, in a subfolder for each class.
     """
     batch: int = 250
     """Samples that are computed at once; halve it when memory is short."""
@@ -62,18 +66,27 @@ class Sample(SamplerOptions, RunOptions):
     def run(self) -> None:
         """Draw the samples and write them."""
         from ..lookup import check_count
-        from ..models.base import check_generative, check_samples, is_conditional
+        from ..models.base import HasRows, check_generative, check_samples, is_conditional
         from ..process.guide_items import condition_kind
         from ..progress import progress
         from . import tables
         from .conditions import chosen_conditions, samples_with
         from .files import kinds_of, output, save_samples
         from .pictures import is_folder, save_each
+        from .sample_rows import write_samples
 
         check_count("--count", self.count, 1, MOST_SAMPLES)
         check_count("--batch", self.batch, 1, MOST_SAMPLES)
         folder, model = self.open()
         check_generative(model)
+        if isinstance(model, HasRows):
+            write_samples(self, folder, model)
+            return
+        if self.given:
+            raise ValueError(
+                f"--given {' '.join(self.given)}: this run learned no table; give --condition or "
+                "--label"
+            )
         seeds = seed_range(self.seeds, self.count)
         out = output(folder, self.out, self.overwrite, kinds=kinds_of(folder.spec))
 

@@ -138,6 +138,8 @@ class Prepared:
 
         run = replace(self.begun, **changed)
         _check_budget(options, run, self.begun)
+        if not options.is_resumed and run.model == self.begun.model:
+            run = _fitted_within(run, options.minutes, options.steps)
         run = with_budget(run, options.minutes, options.steps)
         given = {
             "seed": options.seed,
@@ -235,6 +237,13 @@ def _check_budget(options: Train, run: Run, begun: Run) -> None:
             f"--training.{long[0]}: --minutes or --steps is given too, and replaces both parts of "
             f"the budget; give --{long[0]} instead"
         )
+
+
+def _fitted_within(run: Run, minutes: float | None, steps: int | None) -> Run:
+    """The run with a model whose parts are fitted in a time that suits another budget."""
+    if (minutes is None and steps is None) or not hasattr(run.model, "within"):
+        return run
+    return replace(run, model=run.model.within(minutes))
 
 
 def with_budget(run: Run, minutes: float | None, steps: int | None) -> Run:

@@ -49,7 +49,7 @@ class Tune(RunOptions):
     def run(self) -> None:
         """Fit, write, and print the errors before and after."""
         from ..lookup import check_count
-        from ..models.base import HasTokens, HasTrajectory, refuse_jumps
+        from ..models.base import HasTokens, HasTrajectory, refuse_jumps, refuse_rows
         from ..recipes.tuned_files import save_tuned
         from ..sampling import TuningConfig
 
@@ -59,6 +59,7 @@ class Tune(RunOptions):
         first = _FIRST_SEED + self.seed
         config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
         folder, model = self.open()
+        refuse_rows(folder.spec, "tune", "give `allegory sample` the --steps that you want")
         if isinstance(model, HasTokens):
             self._tune_tokens(folder, model)
             return

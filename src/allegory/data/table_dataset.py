@@ -22,11 +22,9 @@ from . import memory
 from .columns import scaling
 from .dataset import Dataset
 from .items import Items
-from .places import MissingData
 from .spec import DataSpec
 from .splits import complete, split_by_fractions
-from .table_columns import INDEX
-from .table_files import TABLES, table_of
+from .table_files import frame_of
 from .table_schema import TableSchema, table_schema
 from .table_schema.column import Column, shown
 from .table_schema.containers import open_table
@@ -132,22 +130,12 @@ def table_file(path: str, *, kinds: str | None = None, given: str | None = None)
     Raises:
         ValueError: for a file that is no such table, and as `table_dataset`.
     """
-    import pyarrow as pa
-
-    file = Path(path).expanduser()
-    if not file.exists():
-        raise MissingData(f"table {printable(path)}: no such file; check the path")
-    if file.suffix.lower() not in TABLES or file.is_dir():
-        raise ValueError(f"table {printable(path)}: give a file, {', '.join(TABLES)}")
-
-    table = table_of(file)
-    names = [each for each in table.columns if not each.startswith(INDEX)]
+    frame = frame_of(path)
     try:
-        frame = pa.table({each: table.column(each) for each in names})
         known = () if given is None else tuple(map(unquote, given.split(",")))
         schema = table_schema(frame, _kinds(kinds), known)
         sets = complete({"train": _items(frame, schema)})
-        return _dataset(file.stem, schema, sets)
+        return _dataset(Path(path).stem, schema, sets)
     except ValueError as error:
         raise ValueError(f"{printable(path)}: {error}") from None
 

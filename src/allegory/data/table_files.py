@@ -12,7 +12,8 @@ from .dataset import Dataset
 from .memory import check_memory
 from .parquet import from_tables
 from .parquet_files import Table, file_table
-from .table_columns import TableOptions
+from .places import MissingData
+from .table_columns import INDEX, TableOptions
 
 _COPIES = 8  # bytes in memory for each byte of a file
 _REASON = 160  # characters of what pyarrow says
@@ -37,6 +38,28 @@ def csv_file(path: Path, *, options: TableOptions) -> Dataset:
 def table_of(path: Path) -> Table:
     """The rows of a .csv, .jsonl or .parquet file. ValueError for one that cannot be read."""
     return file_table([path]) if path.suffix.lower() == ".parquet" else text_table(path)
+
+
+def frame_of(path: str) -> Any:
+    """The table in a .csv, .jsonl or .parquet file as one of pyarrow, without an index of pandas.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: for a file that is not there, or is no such table.
+    """
+    import pyarrow as pa
+
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise MissingData(f"table {printable(path)}: no such file; check the path")
+    if file.suffix.lower() not in TABLES or file.is_dir():
+        raise ValueError(f"table {printable(path)}: give a file, {', '.join(TABLES)}")
+
+    table = table_of(file)
+    names = [each for each in table.columns if not each.startswith(INDEX)]
+    return pa.table({each: table.column(each) for each in names})
 
 
 def text_table(path: Path) -> Table:

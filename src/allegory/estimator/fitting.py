@@ -21,8 +21,6 @@ from ..training import Processes, Result, TrainingConfig, bar
 from .memorisation import Memorisation, memorisation
 
 _BATCH = 256
-_FITTING = 0.2
-"""The fraction of the time in which transforms and mixture are fitted."""
 _CHECKING = 0.05
 """The fraction of the time that is kept for what follows training."""
 _LEAST_SECONDS = 0.5
@@ -64,9 +62,7 @@ class Budget:
         """
         if choice is not None:
             return choice
-        if self.minutes is None:
-            return TableDiffusionConfig(seconds=None, most_components=8)
-        return TableDiffusionConfig(seconds=60 * self.minutes * _FITTING)
+        return TableDiffusionConfig().within(self.minutes)
 
     @property
     def training_minutes(self) -> float | None:

@@ -13,6 +13,7 @@ from .neighbours import precision_recall
 from .restoration import energy_score, psnr
 from .result import Accuracy, Distance, Evaluation, Figures, Measure
 from .sample_quality import sample_accuracy
+from .tables import TableEvaluation, evaluate_table
 
 __all__ = [
     "Accuracy",
@@ -28,11 +29,13 @@ __all__ = [
     "LabelClassifier",
     "Likelihood",
     "Measure",
+    "TableEvaluation",
     "compare_bounds",
     "energy_score",
     "evaluate",
     "evaluate_bound",
     "evaluate_classifier",
+    "evaluate_table",
     "frechet",
     "item_scores",
     "label_cost",

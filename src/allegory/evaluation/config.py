@@ -9,6 +9,7 @@ from ..likelihood.bound import MAX_DRAWS
 from ..lookup import check_count
 from ..progress import OnProgress
 from ..sampling.driver import OnStep
+from ..sampling.rows import RowSampler
 from ..sampling.sampler import Sampler
 from ..sampling.tokens import TokenSampler
 
@@ -45,7 +46,7 @@ class EvaluationConfig:
     samples: int = 500
     compared: int = 200
     importance: int | None = None
-    sampler: Sampler | TokenSampler | None = None
+    sampler: Sampler | TokenSampler | RowSampler | None = None
     limit: int | None = None
     reference: bool = True
 

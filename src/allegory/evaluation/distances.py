@@ -79,17 +79,37 @@ def sliced_wasserstein(
     generator = torch.Generator().manual_seed(seed)
     lines = torch.randn(x.shape[1], projections, generator=generator, dtype=torch.float64)
     lines = lines / lines.norm(dim=0)
-    # Both quantile functions are steps, constant between neighbouring edges of either set.
+    widths, gap = _quantile_gaps(x @ lines, y @ lines)
+
+    cost = float((widths[:, None] * gap.abs() ** order).sum() / projections)
+    return float(cost ** (1 / order))
+
+
+def wasserstein_1(a: Float64[Tensor, "n k"], b: Float64[Tensor, "m k"]) -> Float64[Tensor, " k"]:
+    """The Wasserstein-1 distance int_0^1 |F_a^{-1}(p) - F_b^{-1}(p)| dp of numbers, by column.
+
+    Args:
+        a: numbers of one set.
+        b: numbers of the other set.
+    """
+    widths, gap = _quantile_gaps(a, b)
+    return (widths[:, None] * gap.abs()).sum(0)
+
+
+def _quantile_gaps(
+    x: Float64[Tensor, "n k"], y: Float64[Tensor, "m k"]
+) -> tuple[Float64[Tensor, " q"], Float64[Tensor, "q k"]]:
+    """Intervals of probability, and the difference of the quantiles in each of them.
+
+    Both quantile functions are steps, constant between neighbouring edges of either set.
+    """
     edges = (
         torch.cat([_edges(len(x)), _edges(len(y)), torch.zeros(1, dtype=torch.float64)])
         .sort()
         .values
     )
     widths, middles = edges.diff(), (edges[1:] + edges[:-1]) / 2
-    gap = _quantiles(x @ lines, middles) - _quantiles(y @ lines, middles)
-
-    cost = float((widths[:, None] * gap.abs() ** order).sum() / projections)
-    return float(cost ** (1 / order))
+    return widths, _quantiles(x, middles) - _quantiles(y, middles)
 
 
 def _edges(count: int) -> Float64[Tensor, " n"]:

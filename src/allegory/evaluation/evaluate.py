@@ -11,7 +11,15 @@ from ..data.dataset import Dataset, Items
 from ..data.spec import DataSpec
 from ..data.splits import conditions_in_turn, subset
 from ..lookup import check_type
-from ..models.base import HasJumps, HasTokens, HasTrajectory, Model, has_bound, is_conditional
+from ..models.base import (
+    HasJumps,
+    HasRows,
+    HasTokens,
+    HasTrajectory,
+    Model,
+    has_bound,
+    is_conditional,
+)
 from ..process.bound import Bound, Estimate
 from ..progress import OnProgress
 from ..sampling.sampler import Sampler
@@ -55,6 +63,8 @@ def evaluate(
         raise ValueError(
             f"model: {type(model).__name__} makes no samples; measure it by evaluate_classifier"
         )
+    if isinstance(model, HasRows):
+        raise ValueError("model: is one of rows of a table; measure it by evaluate_table")
     config = config or EvaluationConfig()
     check_type("config", config, EvaluationConfig, "an EvaluationConfig, or None")
     available = len(dataset.test)
@@ -62,17 +72,17 @@ def evaluate(
     config = _resolved(model, dataset, config)
     seconds: dict[str, float] = {}
 
-    with _timed(seconds, "likelihood"):
+    with timed(seconds, "likelihood"):
         hidden, likelihood = _likelihood(model, dataset, config, on_progress, labelled=False)
         shown, conditional = _likelihood(model, dataset, config, on_progress, labelled=True)
 
-    with _timed(seconds, "comparison of bounds"):
+    with timed(seconds, "comparison of bounds"):
         bounds = _bounds(model, dataset, config, on_progress)
 
-    with _timed(seconds, "sampling"):
+    with timed(seconds, "sampling"):
         generated = _generate(model, dataset.test, config, on_progress)
 
-    with _timed(seconds, "comparison of samples"):
+    with timed(seconds, "comparison of samples"):
         found = compare_samples(generated, dataset, config, on_progress)
 
     return Evaluation(
@@ -188,7 +198,8 @@ def _generate(
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Inside the block, time is added to `seconds` under the name of a `part`."""
     start = time.perf_counter()
     yield
     seconds[part] = time.perf_counter() - start

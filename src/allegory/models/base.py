@@ -15,6 +15,7 @@ these, and for no class:
     InLatentSpace     a diffusion model whose denoiser sees latents of the items
     HasJumps          the same by jumps of a flow map, with a sampler of its own
     HasTokens         a diffusion model of tokens, with samplers of their own
+    HasRows           a diffusion model of the rows of a table, with a sampler of its own
     CanCode           a chain of latents that bits-back coding can use
     CanClassify       log p(y | x_t) of the classes y at every noise level
 
@@ -45,6 +46,7 @@ from ..process.guide import Guide
 from ..process.guide_items import check_items, refuse_of_items
 from ..process.path import Level, Path
 from ..sampling.driver import OnStep, State
+from ..sampling.rows import RowSampler
 from ..sampling.tokens import TokenBatch, TokenSampler, TokenState
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "HasLatents",
     "HasLogProb",
     "HasLogWeights",
+    "HasRows",
     "HasStepBound",
     "HasTokens",
     "HasTrajectory",
@@ -378,6 +381,40 @@ class HasTokens(Model, Protocol):
 
 
 @runtime_checkable
+class HasRows(HasBound, HasLogProb, Model, Protocol):
+    """A diffusion model of the rows of a table: numbers and codes; `spec.table` has the columns."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether `log_prob` is there: for rows of numbers alone, but for given columns."""
+        ...
+
+    @property
+    def sampler(self) -> RowSampler:
+        """How it is sampled unless another sampler is given."""
+        ...
+
+    def infill(
+        self,
+        x: Tensor,
+        known: Tensor,
+        seeds: Sequence[int] | None = None,
+        sampler: RowSampler | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Raw samples of p(row | the known entries).
+
+        Args:
+            x: raw rows; what is not known may be anything.
+            known: which of their entries are known, besides the given columns.
+            seeds: one integer per row; 0, 1, 2, ... for None.
+            sampler: how they are sampled; None for the model's own.
+            on_step: called as on_step(done, total).
+        """
+        ...
+
+
+@runtime_checkable
 class CanCode(Protocol):
     """A model that codes items of finitely many levels without loss."""
 
@@ -490,6 +527,18 @@ def refuse_tokens(model: object, use: str, instead: str) -> None:
         raise ValueError(
             f"{use}: this is a diffusion model of tokens, and Gaussian noise is needed; {instead}"
         )
+
+
+def refuse_rows(spec: DataSpec, use: str, instead: str) -> None:
+    """ValueError for rows of a table.
+
+    Args:
+        spec: what the items of a model are.
+        use: what is for other items, for the message.
+        instead: what to do.
+    """
+    if spec.table is not None:
+        raise ValueError(f"{use}: this run learned {spec.table}; {instead}")
 
 
 def check_guides(model: HasTrajectory, guides: Sequence[Guide]) -> None:

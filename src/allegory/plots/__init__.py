@@ -12,6 +12,7 @@ from .marginals import marginals
 from .report import Section, report
 from .samples import sample_grid
 from .sections import sections
+from .table_sections import table_sections
 from .trajectories import noising, trajectory_grid
 from .walkers import walkers
 
@@ -36,6 +37,7 @@ __all__ = [
     "sample_grid",
     "score_field",
     "sections",
+    "table_sections",
     "training_curve",
     "trajectory_grid",
     "walkers",

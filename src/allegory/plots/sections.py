@@ -150,7 +150,11 @@ def _steps(model: Model, evaluation: Evaluation) -> str:
         return " Each step is one jump of a flow map (Boffi et al. 2025)."
     if isinstance(model, HasTokens):
         return " Each step draws tokens from the model's prediction of the clean item."
-    guided = "" if sampler.guide is None else ", changed by the guide that is named below"
+    guided = (
+        ""
+        if getattr(sampler, "guide", None) is None
+        else ", changed by the guide that is named below"
+    )
     return f" Each step uses the model's prediction of the clean item (Luo 2022, eq. 94){guided}."
 
 

@@ -13,6 +13,7 @@ from . import (  # noqa: F401  they register
     plane,
     scores,
     series,
+    tables,
     tokens,
 )
 from .classifier import ClassifierConfig
@@ -25,6 +26,7 @@ from .latent_diffusion import LatentDiffusionConfig
 from .registry import RECIPES, recipe, recipe_named
 from .run_folder import RunFolder
 from .serialize import CONFIGS
+from .table_diffusion import TableDiffusionConfig
 
 __all__ = [
     "CONFIGS",
@@ -40,6 +42,7 @@ __all__ = [
     "PathConfig",
     "Run",
     "RunFolder",
+    "TableDiffusionConfig",
     "execute",
     "recipe",
     "recipe_named",

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..data import Dataset, DataSpec
 from ..data.splits import subset
-from ..lookup import Registry, pick
+from ..lookup import Registry, pick, printable
 from ..models import (
     VARIANCE_TARGETS,
     VDM,
@@ -102,6 +102,20 @@ class ModelConfig(Protocol):
     def build(self, spec: DataSpec) -> nn.Module:
         """A new `Model` for data with this spec. ValueError where they do not fit."""
         ...
+
+
+def _check_rows(model: ModelConfig, dataset: Dataset) -> None:
+    """Refuse rows of a table for a model that would take their codes as numbers.
+
+    The config of a model of such rows says so by an attribute `of_tables = True`.
+    """
+    if dataset.spec.table is None or getattr(model, "of_tables", False):
+        return
+    raise ValueError(
+        f"{printable(dataset.name)}: {dataset.spec.table}; a {type(model).__name__} would take "
+        "their codes as numbers: train the recipe table instead (`allegory fit TABLE`), or read "
+        "columns of numbers alone, by FILE without table:"
+    )
 
 
 @runtime_checkable
@@ -265,7 +279,12 @@ class Run:
         return self.model.unit
 
     def resolved(self, dataset: Dataset) -> Run:
-        """The same run with nothing left open, as computed from the dataset."""
+        """The same run with nothing left open, as computed from the dataset.
+
+        Raises:
+            ValueError: for rows of a table, and a model that is not of such rows.
+        """
+        _check_rows(self.model, dataset)
         if not isinstance(self.model, MeasuresData):
             return self
         return replace(self, model=self.model.resolved(dataset))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import nn
@@ -28,6 +28,10 @@ from .table_fitting import Search, fitted, widened
 
 _END = -9.0
 """log-SNR at t = 1: standard normal noise."""
+FITTING = 0.2
+"""The fraction of the time of a run in which transforms and mixture are fitted."""
+_COMPONENTS = 8
+"""The most components of a mixture whose fit has no limit of time."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class TableDiffusionConfig:
     Raises:
         ValueError: for numbers below 1, and a fraction outside [0, 1].
     """
+
+    of_tables: ClassVar[bool] = True
 
     network: NetworkConfig = field(default_factory=lambda: MLPConfig(width=128, depth=3))
     components: int | None = None
@@ -68,6 +74,16 @@ class TableDiffusionConfig:
     def unit(self) -> str:
         """The unit of the training loss."""
         return "nats/dim"
+
+    def within(self, minutes: float | None) -> TableDiffusionConfig:
+        """The same choice, with a fifth of so many minutes for fitting transforms and mixture.
+
+        Args:
+            minutes: of a run; without them no choice depends on the clock.
+        """
+        if minutes is None:
+            return replace(self, seconds=None, most_components=_COMPONENTS)
+        return replace(self, seconds=60 * minutes * FITTING)
 
     def resolved(self, dataset: Dataset) -> TableDiffusionConfig:
         """The same choice with the sizes of the mixture and of the transforms, fitted to the data.

@@ -13,6 +13,7 @@ from ..data import Dataset, DataSpec
 from ..models.table import RowEncoding, missing_places, schema_of
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process.rows import ObservedRows, RowMixture, RowState, best_mixture, fit_mixture
+from ..progress import progress
 
 _FITTED = 10_000
 """To which the mixture is fitted, drawn by a fixed seed."""
@@ -103,10 +104,12 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
     held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     best: Fitted | None = None
 
-    for components in search.transforms:
-        found = _fit(dataset.spec, train, held_out, components, search)
-        if best is None or found.score > best.score:
-            best = found
+    with progress() as on_progress:
+        for done, components in enumerate(search.transforms):
+            on_progress("fitting a mixture to the rows", done, len(search.transforms))
+            found = _fit(dataset.spec, train, held_out, components, search)
+            if best is None or found.score > best.score:
+                best = found
 
     assert best is not None
     return best

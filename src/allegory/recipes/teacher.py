@@ -10,7 +10,14 @@ from torch import nn
 
 from ..distillation.config import DEFAULT_TEACHER_STEPS, DistillConfig
 from ..models import CategoricalOutput, Denoiser
-from ..models.base import HasJumps, HasTrajectory, is_conditional, refuse_latents, refuse_tokens
+from ..models.base import (
+    HasJumps,
+    HasTrajectory,
+    is_conditional,
+    refuse_latents,
+    refuse_rows,
+    refuse_tokens,
+)
 from ..models.few_step import FlowMapModel
 from ..networks import NetworkConfig
 from ..process.guide import check_consistent
@@ -52,8 +59,9 @@ class Teacher:
             ValueError: for a model without a denoiser of x0 and eps alone, and parts that no config
                 describes.
         """
-        model = folder.model()
         instead = "for fewer evaluations give `allegory sample` fewer --steps"
+        refuse_rows(folder.spec, f"RUN {str(folder.path)!r}", instead)
+        model = folder.model()
         refuse_tokens(model, f"RUN {str(folder.path)!r}", instead)
         denoiser = _denoiser(folder, model)
         refuse_latents(model, f"RUN {str(folder.path)!r}")

@@ -23,15 +23,25 @@ class RowSampler:
 
     Args:
         steps: how many, one evaluation each.
+        complete: whether no value that is drawn is missing, in columns where some were.
 
     Raises:
         ValueError: for a number below 1.
     """
 
     steps: int = 100
+    complete: bool = False
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps, 1, MAX_STEPS)
+
+    def describe(self) -> str:
+        """In a few words, e.g. "ancestral, 100 steps"."""
+        return f"ancestral, {self.steps} steps"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"solver": "ancestral", "steps": self.steps}
 
 
 @dataclass(frozen=True, eq=False)

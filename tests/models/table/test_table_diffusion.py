@@ -135,12 +135,19 @@ def test_where_all_columns_are_known_there_is_no_loss(dataset, monkeypatch):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
 def test_some_columns_are_known_in_a_fraction_of_the_steps(dataset, fraction):
-    model = fitted_model(dataset, components=2, known_fraction=fraction)
+    model = fitted_model(dataset, components=2, known_fraction=fraction).train()
     generator = torch.Generator().manual_seed(0)
     drawn = torch.cat([model._known_columns(6, generator) for _ in range(4000)])
     expected = fraction / 2  # the fraction of known columns is uniform
     error = math.sqrt(fraction * (1 / 3) / 4000) + 1e-9
     assert bool(((drawn.double().mean(0) - expected).abs() <= 5 * error).all())
+
+
+def test_no_column_is_known_in_a_validation(dataset):
+    """Rows all of whose entries are known have no loss, and any model would be the best."""
+    model = fitted_model(dataset, components=2, known_fraction=1.0).eval()
+    generator = torch.Generator().manual_seed(0)
+    assert not any(bool(model._known_columns(6, generator).any()) for _ in range(50))
 
 
 def test_the_gradient_reaches_all_weights(dataset):

@@ -22,8 +22,9 @@ from ...sampling.driver import OnStep
 from ...sampling.rows import RowBatch, RowSampler, sample_rows
 from ..base import evaluating
 from ..conditional import steps_of_all
+from .complete import CompleteRows, missing_values
 from .denoiser import RowDenoiser
-from .encoding import ModelRows, RowEncoding
+from .encoding import ModelRows, RowEncoding, schema_of
 from .flow import GivenNumbers
 
 _BATCH = 1000
@@ -93,10 +94,10 @@ class TableDiffusion(nn.Module):
 
     def _known_columns(self, dims: int, generator: torch.Generator) -> Bool[Tensor, "1 dims"]:
         """The entries that are known in this step, the same for all rows: none, or a random part
-        of them.
+        of them. In eval mode none: the loss of a whole row is what checkpoints are judged by.
         """
         drawn = uniform((dims + 2,), generator).cpu()
-        some = drawn[0] < self.known_fraction
+        some = drawn[0] < (self.known_fraction if self.training else 0.0)
         return ((drawn[2:] < drawn[1]) & some)[None]
 
     def encode(self, raw: Tensor, seeds: Sequence[int] | None) -> ModelRows:
@@ -251,14 +252,22 @@ class TableDiffusion(nn.Module):
         report: OnStep | None,
     ) -> Tensor:
         """One batch of raw rows."""
+        sampler = sampler or self.sampler
         raw = torch.where(entries | self.encoding.is_given, raw, self._inside(raw))
         rows, known = self.encoding.known(entries, self.encode(raw, seeds))
 
         with evaluating(self):
             batch = RowBatch(rows, known, seeds)
-            found = sample_rows(self.denoise, batch, sampler or self.sampler, report)
+            found = sample_rows(self._predict(sampler), batch, sampler, report)
         sampled = self.encoding.decode(found)
         return torch.where(self.encoding.entries(entries), raw, sampled).cpu()
+
+    def _predict(self, sampler: RowSampler) -> Any:
+        """The predictor of rows that is sampled."""
+        if not sampler.complete:
+            return self.denoise
+        absent = missing_values(schema_of(self.spec), self.denoise.path.tokens.values)
+        return CompleteRows(self.denoise, absent.to(self.encoding.centre.device))
 
     def _inside(self, raw: Tensor) -> Tensor:
         """A number of each column that is no outlier, and codes of 0, in the place of unknown
