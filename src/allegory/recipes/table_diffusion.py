@@ -61,7 +61,7 @@ class TableDiffusionConfig:
     fourier: tuple[int, ...] = (0, 1, 2, 3)
     known_fraction: float = 0.25
     seconds: float | None = 30.0
-    most_components: int = 64
+    most_components: int = 8
 
     def __post_init__(self) -> None:
         for name in ("components", "transform"):
