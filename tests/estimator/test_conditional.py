@@ -13,7 +13,10 @@ def fitted(x, y):
     return DiffusionDensity(None, 2, conditional=True, random_state=0).fit(x, y)
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize(
+    "name",
+    ["pandas", *(pytest.param(name, marks=pytest.mark.slow) for name in ("polars", "pyarrow"))],
+)
 def test_y_is_a_column_or_several_of_a_data_frame(name):
     table = mixed_table()
     x, y = (FRAMES[name](table[part]) for part in (["a", "b", "count"], ["sign", "text"]))

@@ -97,7 +97,7 @@ def test_another_prior_after_training(posterior):
     assert (abs(drawn.mean() - mean) < 4 * errors).all()
 
 
-@pytest.mark.parametrize("observed", [X, SEVERAL])
+@pytest.mark.parametrize("observed", [pytest.param(X, marks=pytest.mark.slow), SEVERAL])
 def test_the_mode_of_a_gaussian_is_its_mean(observed, posterior, prior):
     mean, covariance = closed_form(np.atleast_2d(observed), prior)
     found = posterior.mode(observed)

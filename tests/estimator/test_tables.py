@@ -24,7 +24,7 @@ def density(table):
     return DiffusionDensity(None, 5, random_state=0).fit(table)
 
 
-@pytest.mark.parametrize("name", ["polars", "pyarrow"])
+@pytest.mark.parametrize("name", ["polars", pytest.param("pyarrow", marks=pytest.mark.slow)])
 def test_each_data_frame_has_the_same_density_and_its_own_samples(name, table, density):
     frame = FRAMES[name](table)
     other = DiffusionDensity(None, 5, random_state=0).fit(frame)
