@@ -73,7 +73,7 @@ def test_y_must_be_there_and_fit():
         fitted(x, y[:-1])
 
     density = fitted(x, y)
-    with pytest.raises(ValueError, match="no value of 'y0'"):
+    with pytest.raises(ValueError, match="column 'y0': this model is one of rows given"):
         density.sample(3)
     with pytest.raises(ValueError, match="2 columns, and 1 at fit"):
         density.score_samples(x, x)

@@ -9,8 +9,7 @@ import torch
 from allegory.data.table_dataset import dataset_with_held_out
 from allegory.data.table_schema import table_schema
 from allegory.estimator import DiffusionDensity, fitting
-from allegory.estimator.fitting import Budget, fit_table, held_out_of
-from allegory.estimator.memorisation import memorisation, nearest
+from allegory.estimator.fitting import Budget, fit_table, held_out_of, nearness_of
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -93,21 +92,6 @@ def test_a_network_that_training_improves_stays():
     assert not found.notes
 
 
-def test_distances_count_numbers_in_standard_deviations_and_other_values_as_one():
-    table = np.empty(4, dtype=[("a", float), ("c", object)])
-    table["a"], table["c"] = [0.0, 3.0, 6.0, 9.0], ["u", "v", "u", "v"]
-    schema = table_schema(table)
-    dataset = dataset_with_held_out(table, schema, 0)
-    choice = TableDiffusionConfig(components=1, transform=1, start=7.0)
-    model = choice.build(dataset.spec).double()
-
-    rows = torch.from_numpy(schema.rows(table))
-    scale = model.encoding.scale[0]
-    found = nearest(model, rows[:1], rows[1:])
-    expected = min(9 / float(scale) ** 2 + 1, 36 / float(scale) ** 2) ** 0.5
-    assert float(found) == pytest.approx(expected)
-
-
 def test_a_model_that_repeats_training_rows_is_found(monkeypatch):
     dataset = data(120, 3)
     choice = TableDiffusionConfig(components=1, transform=1, start=7.0)
@@ -118,7 +102,7 @@ def test_a_model_that_repeats_training_rows_is_found(monkeypatch):
         return dataset.train.x[torch.arange(len(x)) % len(dataset.train.x)] + 0.01
 
     monkeypatch.setattr(found.model, "infill", repeated)
-    seen = memorisation(found.model, dataset)
-    assert seen.is_likely
-    assert seen.samples < 0.05 < seen.held_out
+    seen = nearness_of(found.model, dataset)
+    assert seen.is_memorised
+    assert seen.samples.median() < 0.05 < seen.test.median()
     assert "standard deviations from a sample" in str(seen)

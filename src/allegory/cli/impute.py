@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +77,7 @@ class Impute(RunOptions):
             shown = ", ".join(map(printable, others[:12]))
             tables.remark(f"columns that were not there at fit are copied: {shown}")
 
-        sampler = replace(row_sampler(model, self.steps), complete=True)
+        sampler = row_sampler(model, self.steps)
         with progress() as on_progress:
             drawn = _Imputed(model, schema, rows, frame)
             for draw, file in enumerate(files):
@@ -132,14 +132,10 @@ class _Imputed:
             sampler: how they are drawn.
             on_step: called as on_step(done, total).
         """
+        from ..models.table import filled_in
         from .table_rows import frame_of_rows, save_frame
 
-        filled = self.rows.x.clone()
-        which = self.rows.is_open.nonzero()[:, 0]
-        if len(which):
-            own = [seeds[place] for place in which.tolist()]
-            x, known = self.rows.x[which], self.rows.known[which]
-            filled[which] = self.model.infill(x, known, own, sampler, on_step)
+        filled = filled_in(self.model, self.rows, seeds, sampler, on_step)
         save_frame(file, _completed(self.frame, frame_of_rows(self.schema, filled)))
 
 

@@ -26,17 +26,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data.table_dataset import dataset_with_held_out
 from ..data.table_schema import TableSchema, table_schema
+from ..evaluation.table_neighbours import Nearness
 from ..lookup import check_count
-from ..models.table import TableDiffusion
+from ..models.table import TableDiffusion, filled_in, rows_to_fill, rows_with
 from ..progress import progress
 from ..recipes.config import Run
 from ..recipes.table_diffusion import TableDiffusionConfig
 from .checks import checked, checked_seed, row_seeds, set_names
 from .fitting import Budget, fit_table, held_out_of
 from .folder import open_folder, save_folder
-from .given import given_rows, input_labels, joined, without_columns
-from .imputation import draws_of
-from .memorisation import Memorisation
+from .given import input_labels, joined, values_by_name, without_columns
 from .scores import log_probs
 
 
@@ -58,7 +57,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     schema_: TableSchema
     run_: Run
     fingerprint_: str | None
-    memorisation_: Memorisation | None
+    nearness_: Nearness | None
 
     def __init__(
         self,
@@ -109,7 +108,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         self.model_, self.run_, self.schema_ = found.model, found.run, schema
         self.n_steps_, self.is_trained_ = found.steps, found.is_trained
-        self.fingerprint_, self.memorisation_ = dataset.fingerprint, found.memorisation
+        self.fingerprint_, self.nearness_ = dataset.fingerprint, found.nearness
         return self
 
     def score_samples(self, X: Any, y: Any = None) -> Float64[NDArray[Any], " n"]:
@@ -154,11 +153,11 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         check_count("n_samples", n_samples, 1, 2**31)
         seeds = row_seeds(n_samples, "sample", self._state(random_state))
-        rows, known = given_rows(self.schema_, given, n_samples)
+        rows = rows_with(self.schema_, values_by_name(self.schema_, given), n_samples)
 
         with progress() as show:
             found = self.model_.infill(
-                rows, known, seeds, on_step=lambda done, total: show("samples", done, total)
+                rows.x, rows.known, seeds, on_step=lambda done, total: show("samples", done, total)
             )
         return without_columns(self.schema_.frame(found), self.schema_)
 
@@ -182,11 +181,15 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         table = self._table(X, y)
         check_count("draws", draws, 1, 10_000)
-        rows = torch.from_numpy(self.schema_.rows(table, allow_missing=True))
-        known = torch.from_numpy(self.schema_.known(table))
+        rows, state = rows_to_fill(self.schema_, table), self._state(random_state)
+        tables = []
 
-        found = draws_of(self.model_, rows, known, draws, self._state(random_state))
-        return [without_columns(self.schema_.frame(each), self.schema_) for each in found]
+        with progress() as show:
+            for draw in range(draws):
+                show("imputed tables", draw, draws)
+                found = filled_in(self.model_, rows, row_seeds(len(rows), "impute", state, draw))
+                tables.append(without_columns(self.schema_.frame(found), self.schema_))
+        return tables
 
     def info(self) -> list[str]:
         """What each column was taken for, in a line each, and what may surprise of it."""
@@ -222,7 +225,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         own = run.training
         made = cls(own.minutes, own.steps, conditional=bool(schema.given), random_state=own.seed)
         made.model_, made.schema_, made.run_ = model, schema, run
-        made.fingerprint_, made.memorisation_ = fingerprint, None
+        made.fingerprint_, made.nearness_ = fingerprint, None
         set_names(made, input_labels(schema))
 
         return made

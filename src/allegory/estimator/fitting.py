@@ -12,20 +12,25 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ..data import Dataset
+from ..evaluation.table_neighbours import Nearness, nearness
 from ..models.table import TableDiffusion
 from ..recipes.config import Run
 from ..recipes.execute import Built, train_in
 from ..recipes.table_diffusion import TableDiffusionConfig
 from ..recipes.table_fitting import fitted
-from ..training import Processes, Result, TrainingConfig, bar
-from .memorisation import Memorisation, memorisation
+from ..recipes.tables import table_training
+from ..sampling.rows import RowSampler
+from ..training import Processes, Result, bar
 
 _BATCH = 256
 _CHECKING = 0.05
 """The fraction of the time that is kept for what follows training."""
 _LEAST_SECONDS = 0.5
 """Of training, where fitting the mixture took all the time."""
-_PATIENCE = 0.3
+_SAMPLED = 200
+"""Samples, and validation rows, whose distances to training rows are compared."""
+_STEPS = 50
+"""Of those samples."""
 _COMPARED = 2000
 """Validation rows by which the trained model and the mixture are compared."""
 _DRAWS = 8
@@ -83,22 +88,22 @@ class FittedTable:
         run: its choices.
         steps: of training.
         is_trained: whether the network is better than the mixture alone.
-        memorisation: how near samples are to training rows.
+        nearness: how near samples and validation rows are to training rows.
     """
 
     model: TableDiffusion
     run: Run
     steps: int
     is_trained: bool
-    memorisation: Memorisation
+    nearness: Nearness
 
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence where samples may repeat training rows."""
-        if not self.memorisation.is_likely:
+        if not self.nearness.is_memorised:
             return ()
         return (
-            f"samples may repeat training rows: {self.memorisation}; give more rows, or fewer "
+            f"samples may repeat training rows: {self.nearness}; give more rows, or fewer "
             "max_steps",
         )
 
@@ -122,23 +127,32 @@ def fit_table(
     model.double().eval()
 
     is_trained = _choose(model, begin, dataset)
-    return FittedTable(model, run, result.step, is_trained, memorisation(model, dataset))
+    return FittedTable(model, run, result.step, is_trained, nearness_of(model, dataset))
+
+
+def nearness_of(model: TableDiffusion, dataset: Dataset) -> Nearness:
+    """How near samples of a model, and validation rows, are to the rows that it learned from.
+
+    Args:
+        model: the model.
+        dataset: what it learned.
+    """
+    schema = model.spec.table
+    assert schema is not None, "a model of a table has columns"
+    held_out = dataset.validation.x[:_SAMPLED].double()
+    rows = held_out.repeat(-(-_SAMPLED // len(held_out)), 1)[:_SAMPLED]
+
+    none = torch.zeros_like(rows).bool()
+    samples = model.infill(rows, none, range(len(rows)), RowSampler(_STEPS))
+    return nearness(samples, held_out, dataset.train.x, schema)
 
 
 def _built(
     dataset: Dataset, choice: TableDiffusionConfig, budget: Budget, seed: int
 ) -> tuple[Run, TableDiffusion]:
     """The model with its mixture fitted, and a run for the time that is left."""
-    training = TrainingConfig(
-        steps=budget.steps,
-        minutes=budget.minutes,
-        batch_size=min(_BATCH, len(dataset.train)),
-        learning_rate=2e-3,
-        ema=0.999,
-        patience=_PATIENCE,
-        seed=seed,
-        device="cpu",
-    )
+    training = table_training(budget.minutes, budget.steps, len(dataset.train))
+    training = replace(training, seed=seed, device="cpu")
     run = Run("table", "", choice, training).resolved(dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..data.table_schema import TableSchema
 
@@ -138,36 +135,16 @@ def _columns_of(y: Any, names: Sequence[str]) -> dict[str, Any]:
     return dict(zip(names, columns, strict=True))
 
 
-def given_rows(schema: TableSchema, given: Any, count: int) -> tuple[Tensor, Tensor]:
-    """Rows with given values, and where they are.
+def values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
+    """Values of columns by name.
 
     Args:
         schema: the columns.
-        given: values by name, or those of the columns that are always given.
-        count: how many rows.
+        given: values by name, a data frame, or the values of the columns that are always given.
 
     Raises:
-        ValueError: for values of no column, or none for the columns that are always given.
+        ValueError: for values without names of another number of columns.
     """
-    values = _values_by_name(schema, given)
-    for name in values:
-        schema.column(name)
-    absent = [name for name in schema.given if name not in values]
-    if absent:
-        raise ValueError(f"given: no value of {absent[0]!r}; give one for each column of y")
-
-    if not values:
-        blank = torch.zeros(count, schema.dims, dtype=torch.float64)
-        return blank, blank.bool()
-    table = _records({name: _filled(name, each, count) for name, each in values.items()})
-    part = replace(schema, given=tuple(values))
-    rows = torch.from_numpy(part.rows_given(table))
-    known = torch.from_numpy(part.is_given).expand(count, -1).clone()
-    return rows, known
-
-
-def _values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
-    """Values of columns by name."""
     if isinstance(given, Mapping):
         return {str(name): value for name, value in given.items()}
     labels = labels_of(given)
@@ -190,17 +167,6 @@ def _values_by_name(schema: TableSchema, given: Any) -> dict[str, Any]:
         raise ValueError(f"given: shape {array.shape} for the columns {[*schema.given]} of y")
 
     return dict(zip(schema.given, columns, strict=True))
-
-
-def _filled(name: str, value: Any, count: int) -> Any:
-    """A value for each row."""
-    array = np.asarray(value, dtype=object if isinstance(value, str) else None)
-    if array.ndim > 1 or (array.ndim and len(array) not in (1, count)):
-        raise ValueError(
-            f"given: {name!r} has values of shape {array.shape} for {count} rows; give one, or one "
-            "for each"
-        )
-    return np.broadcast_to(array.reshape(-1), (count,))
 
 
 def without_columns(table: Any, schema: TableSchema) -> Any:

@@ -26,7 +26,9 @@ MOST_ROWS = 20_000
 """Training rows among which neighbours are sought."""
 _CHUNK = 128
 _FAR = 0.7
-"""Nearness above which, by three standard errors, a model repeats training rows."""
+"""Nearness above which, by three standard errors, a model may repeat training rows."""
+_HALF = 0.5
+"""Of the median distance of a test row: that of a sample is below it where rows are repeated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,16 @@ class Nearness:
 
     @property
     def is_memorised(self) -> bool:
-        """Whether samples are far nearer to training rows than test rows are."""
-        return self.probability.mean - 3 * self.probability.error > _FAR
+        """Whether samples are far nearer to training rows than test rows are, not by chance."""
+        is_sure = self.probability.mean - 3 * self.probability.error > _FAR
+        return is_sure and bool(self.samples.median() < _HALF * self.test.median())
+
+    def __str__(self) -> str:
+        """The medians in a sentence."""
+        return (
+            f"the nearest training row is {float(self.samples.median()):.3g} standard deviations "
+            f"from a sample, and {float(self.test.median()):.3g} from a new row (medians)"
+        )
 
 
 def nearness(

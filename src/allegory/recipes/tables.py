@@ -13,6 +13,7 @@ SOURCE = "table:"
 
 _BATCH = 256
 _MINUTES = 2.0
+_PATIENCE = 0.3
 
 
 @recipe
@@ -57,6 +58,7 @@ def table_training(minutes: float | None, steps: int | None, rows: int = 0) -> T
         batch_size=min(_BATCH, rows) if rows else _BATCH,
         learning_rate=2e-3,
         ema=0.999,
+        patience=_PATIENCE,
     )
 
 

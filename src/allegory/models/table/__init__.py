@@ -5,7 +5,7 @@ from __future__ import annotations
 from .denoiser import RowDenoiser, RowFeatures
 from .diffusion import TableDiffusion
 from .encoding import RowEncoding, missing_places, schema_of
-from .partial import PartialRows, rows_to_fill, rows_with
+from .partial import PartialRows, filled_in, rows_to_fill, rows_with
 
 __all__ = [
     "PartialRows",
@@ -13,6 +13,7 @@ __all__ = [
     "RowEncoding",
     "RowFeatures",
     "TableDiffusion",
+    "filled_in",
     "missing_places",
     "rows_to_fill",
     "rows_with",
