@@ -71,6 +71,22 @@ def test_known_entries_are_kept():
     assert bool((found.tokens < torch.tensor(values)).all())
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_samples_are_clean(steps):
+    """No token is masked, and no noise of t = 0 (0.03 here) is left on numbers without width."""
+    values = (2, 3)
+    mixture = random_mixture(components=1, values=values)
+    mixture.covariances.copy_(1e-12 * torch.eye(3, dtype=torch.float64))
+    predict = denoiser_of(mixture, values, start=7.0)
+
+    rows = drawn_rows(mixture, values, 50)
+    found = sample_rows(
+        predict, RowBatch(rows, KnownEntries.none(rows), range(50)), RowSampler(steps)
+    )
+    assert bool((found.tokens < torch.tensor(values)).all())
+    torch.testing.assert_close(found.numbers, mixture.means.expand(50, -1), rtol=0, atol=1e-5)
+
+
 def test_samples_of_tokens_have_the_probabilities_of_the_mixture():
     """With many steps, so that few tokens are revealed together."""
     values = (2, 3)

@@ -85,9 +85,8 @@ def sample_rows(
     for step in range(sampler.steps, 0, -1):
         t, s = (path.at(i / sampler.steps, x_t) for i in (step, step - 1))
         prediction = predict(x_t, t, known, parts)
-        last = step == 1
         numbers, tokens = _step(path, prediction, s, noise.draw(x.numbers), masks.uniforms())
-        if last:
+        if step == 1:
             numbers = prediction.numbers.x0
         x_t = RowState(torch.where(known.numbers, x.numbers, numbers), tokens)
         if on_step is not None:
