@@ -50,7 +50,7 @@ class SplineFlow:
     """A neural spline flow (Durkan et al. 2019), autoregressive, of zuko.
 
     Adam with a cosine over the budget; an average of the weights is scored on the validation part
-    at each 50th of the budget, and the best one kept.
+    at each 50th of the budget, and the best one is taken.
 
     Args:
         whitened: whether it sees the principal components, each of variance 1, or the columns.

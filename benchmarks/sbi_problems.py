@@ -110,14 +110,14 @@ class TwoMoons:
         return density.masked_fill(u < 0.25, -math.inf)
 
     def posterior(self, x: Tensor, count: int, generator: Generator) -> Tensor:
-        kept: list[Tensor] = []
-        while sum(map(len, kept)) < count:
+        accepted: list[Tensor] = []
+        while sum(map(len, accepted)) < count:
             p = self._noise(4 * count, generator)
             sign = 2.0 * torch.randint(2, (len(p),), generator=generator) - 1
             theta, exists = self._back(p, x, sign)
-            kept.append(theta[exists & self.prior.holds(theta)])
+            accepted.append(theta[exists & self.prior.holds(theta)])
 
-        return torch.cat(kept)[:count]
+        return torch.cat(accepted)[:count]
 
     def log_evidence(self, x: Tensor) -> Tensor:
         a = (torch.arange(200, dtype=torch.float64) + 0.5) / 200 - 0.5

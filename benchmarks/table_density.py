@@ -21,7 +21,7 @@ all that it fits and chooses: it fits the training part and chooses by the valid
   fit that was begun in time is finished;
 - kernels: Gaussian, one bandwidth; gaussian: a single one.
 
-The median stands beside the mean because a few outliers of `diamonds` (23 standard deviations) move
+The median is given as well, because a few outliers of `diamonds` (23 standard deviations) move
 the mean: by a mixture or by kernels a single row can have fewer than -10,000 nats.
 
 Each row is saved at once, and a run computes those that are missing.

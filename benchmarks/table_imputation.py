@@ -90,8 +90,8 @@ def holes(split: Split, mechanism: str) -> tuple[Split, Array]:
         missing = (x > np.quantile(x, 0.7, axis=0)) & (drawn < 0.5)
 
     table = np.column_stack([np.where(missing, np.nan, x), split.train[:, -1]])
-    kept = ~missing.all(1)
-    return replace(split, train=split.train[kept]), table[kept]
+    is_used = ~missing.all(1)
+    return replace(split, train=split.train[is_used]), table[is_used]
 
 
 def column_means(split: Split, table: Array) -> Array:

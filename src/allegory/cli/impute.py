@@ -25,7 +25,7 @@ class Impute(RunOptions):
     """Fill in the missing values of a table: draws of p(missing | present), by a run of `fit`.
 
     Several draws show how uncertain the values are: compute what you are after on each table, and
-    take the mean and the spread of the results (multiple imputation, Rubin 1987).
+    take the mean and the standard deviation of the results (multiple imputation, Rubin 1987).
     """
 
     table: Annotated[str, arg(metavar="TABLE")]

@@ -24,7 +24,7 @@ from ..training import Processes, Result, bar
 
 _BATCH = 256
 _CHECKING = 0.05
-"""The fraction of the time that is kept for what follows training."""
+"""The fraction of the time that is left for what follows training."""
 _LEAST_SECONDS = 0.5
 """Of training, where fitting the mixture took all the time."""
 _SAMPLED = 200

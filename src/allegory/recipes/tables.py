@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..data.places import parted
 from ..training import TrainingConfig
 from .config import Run
@@ -51,7 +53,13 @@ def table_training(minutes: float | None, steps: int | None, rows: int = 0) -> T
         minutes: the budget for both in minutes; None for no limit.
         steps: the budget in optimizer steps; None for no limit.
         rows: for training; 0 where they are not counted yet.
+
+    Raises:
+        ValueError: for minutes that are not above 0.
     """
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"minutes={minutes}: give a number above 0")
+
     return TrainingConfig(
         steps=steps,
         minutes=None if minutes is None else minutes * (1 - FITTING),
