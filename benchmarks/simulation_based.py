@@ -20,7 +20,7 @@ observations of sbibm. A row has
 form, where there is one: what the judges say of a perfect method. `rejection ABC` is the floor.
 
 Draws are written to --keep, and C2ST (on one core 4 seconds to 5 minutes an observation) is filled
-in from there, so that a run which is cut off can be continued. `--no-c2st` leaves it to a later run.
+in from there, so that a run can be continued. `--no-c2st` leaves it to a later run.
 """
 
 import argparse

@@ -6,7 +6,8 @@ maximisation has a prior for each covariance, inverse Wishart around that of all
 
     S_k = (sum_n r_nk [(x_n - m_k)(x_n - m_k)^T + C_nk] + strength C / K^(2/d)) / (N_k + strength)
 
-(Fraley & Raftery 2007), and for each token probabilities one more row, with the frequencies of all rows.
+(Fraley & Raftery 2007), and for the probabilities of each token one more row, with the frequencies
+of all rows.
 """
 
 from __future__ import annotations
