@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from ..lookup import check_count
@@ -55,14 +55,14 @@ class RowTruth:
     """
 
     x0: RowState
-    eps: Float64[Tensor, "b d"]
-    u: Float64[Tensor, "b k"]
+    eps: Float[Tensor, "b d"]
+    u: Float[Tensor, "b k"]
     known: KnownEntries
 
 
 def row_loss(
-    predict: PredictsRows, truth: RowTruth, time: Float64[Tensor, " b"]
-) -> Float64[Tensor, " b"]:
+    predict: PredictsRows, truth: RowTruth, time: Float[Tensor, " b"]
+) -> Float[Tensor, " b"]:
     """One draw of the divergences in continuous time, in nats per row.
 
     Args:
@@ -83,8 +83,8 @@ def row_loss(
 
 
 def antithetic_loss(
-    predict: PredictsRows, truth: RowTruth, time: Float64[Tensor, " b"]
-) -> Float64[Tensor, " b"]:
+    predict: PredictsRows, truth: RowTruth, time: Float[Tensor, " b"]
+) -> Float[Tensor, " b"]:
     """The mean of `row_loss` with this noise and with its opposite, at the same times.
 
     The gradient of the squared error has a term eps df(x_t), which is almost odd in eps where the

@@ -4,8 +4,8 @@ The density of a column is a mixture of Gaussians, and F its distribution functi
 
     z = Phi^-1(F(x)),        log |dz/dx| = log F'(x) - log phi(z)
 
-is standard normal where the mixture is right. One component is an affine map. Both tails are
-computed from the smaller of F and 1 - F, in logarithms.
+is standard normal where the mixture is right. One component is an affine map. In the tails z is
+computed from the logarithm of the smaller of F and 1 - F.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor, nn
-from torch.special import log_ndtr
+from torch.special import log_ndtr, ndtr, ndtri
 
 _BISECTIONS = 60
 _NEWTON = 4
+_FAR = 1e-5
+"""Of the probability of a tail, below which its logarithm is computed."""
 
 
 class ColumnTransforms(nn.Module):
@@ -53,17 +55,34 @@ class ColumnTransforms(nn.Module):
         Args:
             x: columns.
         """
-        if self.means.shape[1] == 1:
-            mean, std = self.means[:, 0], self.stds[:, 0]
-            return (x - mean) / std, (-std.log()).expand_as(x)
-
-        below, above = self._log_tails(x)
-        z = torch.where(below < above, _log_quantile(below), -_log_quantile(above))
-
+        z = self.normal(x)
         u = (x[..., None] - self.means) / self.stds
         log_normal = -0.5 * (u.square() + math.log(2 * math.pi)) - self.stds.log()
         slope = (self.weights.log() + log_normal).logsumexp(-1)
         return z, slope + 0.5 * (z.square() + math.log(2 * math.pi))
+
+    def normal(self, x: Float64[Tensor, "b d"]) -> Float64[Tensor, "b d"]:
+        """z alone.
+
+        Args:
+            x: columns.
+        """
+        if self.means.shape[1] == 1:
+            return (x - self.means[:, 0]) / self.stds[:, 0]
+
+        below = (self.weights * ndtr((x[..., None] - self.means) / self.stds)).sum(-1)
+        is_far = (below < _FAR) | (below > 1 - _FAR)
+        z: Tensor = ndtri(torch.where(is_far, 0.5, below))
+        if bool(is_far.any()):
+            z = z.index_put((is_far,), self._far(x, is_far))
+        return z
+
+    def _far(self, x: Float64[Tensor, "b d"], is_far: Bool[Tensor, "b d"]) -> Float64[Tensor, " n"]:
+        """z of numbers in the tails, from the logarithm of the smaller of F and 1 - F."""
+        of_column = is_far.nonzero()[:, 1]
+        column = ColumnTransforms(*(each[of_column] for each in self.buffers()))
+        below, above = column._log_tails(x[is_far][None])
+        return torch.where(below < above, _log_quantile(below), -_log_quantile(above))[0]
 
     def inverse(self, z: Float64[Tensor, "b d"]) -> Float64[Tensor, "b d"]:
         """x of z, by bisection.
@@ -101,7 +120,7 @@ def _log_quantile(log_p: Float64[Tensor, "*any"]) -> Float64[Tensor, "*any"]:
     """Phi^-1(p) for p <= 1/2 from log p: Newton's method on log Phi, from an asymptote."""
     log_p = log_p.clamp(max=-math.log(2))
     tail = -(-2 * log_p - (-2 * log_p).clamp(min=1.0).log() - math.log(2 * math.pi)).clamp(min=0)
-    z = torch.where(log_p < -4, -tail.neg().clamp(min=0).sqrt(), torch.special.ndtri(log_p.exp()))
+    z = torch.where(log_p < -4, -tail.neg().clamp(min=0).sqrt(), ndtri(log_p.exp()))
 
     for _ in range(_NEWTON):
         log_phi = log_ndtr(z)

@@ -142,8 +142,9 @@ def test_given_known_numbers_are_the_conditional_gaussians():
     for place, (mean, s) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
         known_block, cross = s[a][:, a], s[b][:, a]
         gap = (rows.numbers[:, a] - mean[a]) @ torch.linalg.inv(known_block)
-        torch.testing.assert_close(parts.means[:, place, b], mean[b] + gap @ cross.T)
-        torch.testing.assert_close(parts.means[:, place, a], rows.numbers[:, a])
+        means = parts.centres[:, place] @ parts.axes[0, place].mT
+        torch.testing.assert_close(means[:, b], mean[b] + gap @ cross.T)
+        torch.testing.assert_close(means[:, a], rows.numbers[:, a])
         schur = s[b][:, b] - cross @ torch.linalg.inv(known_block) @ cross.T
         torch.testing.assert_close(covariances[0, place][b][:, b], schur)
         assert covariances[0, place][a].abs().max() < 1e-12
@@ -173,7 +174,8 @@ def test_given_all_numbers_they_are_certain():
     known = KnownEntries(torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 2, dtype=torch.bool))
     parts = mixture.given(rows, known)
     assert parts.variances.abs().max() < 1e-12
-    torch.testing.assert_close(parts.means, rows.numbers[:, None].expand(-1, 3, -1))
+    means = torch.einsum("med,bmd->bme", parts.axes[0], parts.centres)
+    torch.testing.assert_close(means, rows.numbers[:, None].expand(-1, 3, -1))
 
 
 def test_patterns_that_differ_by_row_are_one_row_at_a_time():

@@ -88,8 +88,9 @@ class TableDiffusion(nn.Module):
 
         entries = self._known_columns(raw.shape[1], generator).to(raw.device)
         rows, known = self.encoding.known(entries, encoded)
-        time = stratified_times(len(raw), generator).double().to(raw.device)
-        truth = RowTruth(rows, eps.to(raw), masks.to(raw), known)
+        rows = RowState(rows.numbers.float(), rows.tokens)
+        time = stratified_times(len(raw), generator).float().to(raw.device)
+        truth = RowTruth(rows, eps.to(time), masks.to(time), known)
         return antithetic_loss(self.denoise, truth, time).float() / raw.shape[1]
 
     def _known_columns(self, dims: int, generator: torch.Generator) -> Bool[Tensor, "1 dims"]:

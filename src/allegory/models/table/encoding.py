@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float64
@@ -34,14 +35,23 @@ class ModelRows:
 
     Args:
         rows: the rows.
-        volume: log |d model units / d raw units| of each number, in nats, or the entropy of the
-            noise in its place where it is missing.
+        scaled: their numbers before the transforms.
         is_missing: which numbers are.
+        encoding: by which they were encoded.
     """
 
     rows: RowState
-    volume: Float64[Tensor, "b d"]
+    scaled: Float64[Tensor, "b d"]
     is_missing: Bool[Tensor, "b d"]
+    encoding: RowEncoding
+
+    @cached_property
+    def volume(self) -> Float64[Tensor, "b d"]:
+        """log |d model units / d raw units| of each number in nats, or the entropy of the noise in
+        its place where it is missing.
+        """
+        slope = self.encoding.transforms(self.scaled)[1] - self.encoding.scale.log()
+        return torch.where(self.is_missing, ENTROPY, slope)
 
 
 class RowEncoding(nn.Module):
@@ -105,11 +115,9 @@ class RowEncoding(nn.Module):
             fill: standard normal, one for each number.
         """
         numbers, tokens, is_missing = self.split(raw)
-        z, slope = self.transforms(self.scaled(numbers, u.double()))
-        volume = torch.where(is_missing, ENTROPY, slope - self.scale.log())
-        return ModelRows(
-            RowState(torch.where(is_missing, fill.double(), z), tokens), volume, is_missing
-        )
+        x = self.scaled(numbers, u.double())
+        z = torch.where(is_missing, fill.double(), self.transforms.normal(x))
+        return ModelRows(RowState(z, tokens), x, is_missing, self)
 
     def decode(self, rows: RowState) -> Float64[Tensor, "b dims"]:
         """Raw rows. Whole numbers are those of their bins, within the range of the data; missing

@@ -20,9 +20,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from ..path import Level
@@ -53,25 +54,41 @@ class RowConditionals:
 class RowComponents:
     """The Gaussians of a mixture given the known numbers, one set for all rows or one for each.
 
+    All are in the eigenbasis of each component, so that the noisy numbers of all components are one
+    product of matrices.
+
     Args:
         log_weights: of the components.
-        means: of the components.
-        variances: in the eigenbasis of each.
+        centres: the means.
+        variances: of the numbers.
         axes: the eigenvectors, in columns.
     """
 
-    log_weights: Float64[Tensor, "b m"]
-    means: Float64[Tensor, "b m d"]
-    variances: Float64[Tensor, "g m d"]
-    axes: Float64[Tensor, "g m d d"]
+    log_weights: Float[Tensor, "#b m"]
+    centres: Float[Tensor, "#b m d"]
+    variances: Float[Tensor, "g m d"]
+    axes: Float[Tensor, "g m d d"]
 
-    def rotated(self, x: Float64[Tensor, "b m d"]) -> Float64[Tensor, "b m d"]:
+    def to(self, dtype: torch.dtype) -> RowComponents:
+        """The same in another `dtype`."""
+        return RowComponents(
+            self.log_weights.to(dtype),
+            self.centres.to(dtype),
+            self.variances.to(dtype),
+            self.axes.to(dtype),
+        )
+
+    def rotated(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b m d"]:
         """Numbers in the eigenbasis of each component."""
-        return _times(self.axes.mT, x)
+        if len(self.axes) == 1:
+            return _every(self.axes[0].mT, x)
+        return torch.einsum("bmed,be->bmd", self.axes, x)
 
-    def back(self, x: Float64[Tensor, "b m d"]) -> Float64[Tensor, "b m d"]:
-        """Numbers of the eigenbasis as numbers of a row."""
-        return _times(self.axes, x)
+    def back(self, x: Float[Tensor, "b m d"]) -> Float[Tensor, "b d"]:
+        """The sum over the components of their numbers, as numbers of a row."""
+        if len(self.axes) == 1:
+            return x.flatten(1) @ self.axes[0].mT.flatten(0, 1)
+        return torch.einsum("bmed,bmd->be", self.axes, x)
 
 
 class RowMixture(nn.Module):
@@ -107,7 +124,7 @@ class RowMixture(nn.Module):
         self.register_buffer("covariances", covariances)
         self.register_buffer("probs", probs)
         self.register_buffer("missing", missing)
-        self._computed: dict[str, tuple[Tensor, ...]] = {}
+        self._computed: dict[Any, Any] = {}
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RowMixture:
@@ -116,25 +133,21 @@ class RowMixture(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
-    @property
-    def basis(self) -> tuple[Float64[Tensor, "m d"], Float64[Tensor, "m d d"]]:
-        """The eigenvalues and eigenvectors of the covariances, computed once."""
-        if "basis" not in self._computed:
+    def _once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """What is computed of the numbers of the mixture, once."""
+        if key not in self._computed:
             with torch.inference_mode(False):
-                self._computed["basis"] = tuple(torch.linalg.eigh(self.covariances))
-        variances, axes = self._computed["basis"]
-        return variances, axes
+                self._computed[key] = compute()
+        return self._computed[key]
 
     @property
     def token_logs(self) -> Float64[Tensor, "states m"]:
-        """log p of each value of each token and 0 for the mask, one token after another, computed
-        once.
-        """
-        if "token_logs" not in self._computed:
-            with torch.inference_mode(False):
-                logs = nn.functional.pad(self.probs.log(), (0, 1))
-                self._computed["token_logs"] = (logs.flatten(1).T.contiguous(),)
-        return self._computed["token_logs"][0]
+        """log p of each value of each token and 0 for the mask, one token after another."""
+        logs: Tensor = self._once(
+            "token_logs",
+            lambda: nn.functional.pad(self.probs.log(), (0, 1)).flatten(1).T.contiguous(),
+        )
+        return logs
 
     def is_missing(self, tokens: Int64[Tensor, "b k"]) -> Bool[Tensor, "b d"]:
         """Which numbers the tokens say are missing; not those whose token is masked."""
@@ -162,14 +175,42 @@ class RowMixture(nn.Module):
             rows: the rows; of the numbers, those that are known matter alone.
             known: which they are. A known number that is missing stays as it is.
         """
+        dtype = rows.numbers.dtype
         if self._is_plain(rows, known):
-            return self._given_nothing(len(rows))
+            plain: RowComponents = self._once(dtype, lambda: self._given_nothing().to(dtype))
+            return plain
+        if self.is_alike(rows, known):
+            return self._given_alike(rows, known)
 
         found = self.conditionals(rows, known)
-        variances, axes = torch.linalg.eigh(found.covariances)
-        rows_of = slice(None) if len(axes) == 1 else found.pattern
+        variances, axes = (each[found.pattern] for each in torch.linalg.eigh(found.covariances))
+        centres = _times(axes.mT, found.means)
+        return RowComponents(found.log_weights, centres, variances.clamp(min=0), axes).to(dtype)
+
+    def _given_alike(self, rows: RowState, known: KnownEntries) -> RowComponents:
+        """The components where the same numbers are known in all rows: the means are affine in
+        those numbers, and the logarithms of the weights are squares of affine functions.
+        """
+        is_known, is_missing = self._patterns(rows, known)[0].chunk(2)
+        each = _Conditionals.of(self, is_known[None], is_missing[None])
+        variances, axes = torch.linalg.eigh(each.covariance[0])
+
+        gain = self.covariances @ each.precision[0]
+        offset = self.means - _own(gain, self.means)
+        is_fixed = is_known | is_missing
+        gain = torch.where(is_fixed[:, None], torch.diag(is_known.double()), gain)
+        offset = torch.where(is_fixed, 0.0, offset)
+        seen = torch.diag((is_known & ~is_missing).double())
+        whitening = torch.linalg.solve_triangular(each.root[0], seen, upper=False)
+
+        x = torch.where(is_known, rows.numbers, 0.0)
+        y = _every(whitening.to(x), x) - _own(whitening, self.means).to(x)
+        constant = self.weights.log() - 0.5 * each.log_det[0]
         return RowComponents(
-            found.log_weights, found.means, variances.clamp(min=0)[rows_of], axes[rows_of]
+            constant.to(x) - 0.5 * y.square().sum(-1),
+            _every((axes.mT @ gain).to(x), x) + _own(axes.mT, offset).to(x),
+            variances.clamp(min=0)[None].to(x),
+            axes[None].to(x),
         )
 
     def is_alike(self, rows: RowState, known: KnownEntries) -> bool:
@@ -209,27 +250,11 @@ class RowMixture(nn.Module):
         log_weights = self.weights.log() - 0.5 * (quadratic + each.log_det[rows_of])
         return RowConditionals(log_weights, means, each.covariance, pattern)
 
-    def _given_nothing(self, rows: int) -> RowComponents:
-        """The components of `rows` rows without known or missing numbers."""
-        variances, axes = self.basis
-        log_weights = self.weights.log().expand(rows, -1)
-        return RowComponents(
-            log_weights, self.means.expand(rows, -1, -1), variances[None], axes[None]
-        )
-
-    def log_responsibilities(
-        self, x_t: RowState, level: Level, parts: RowComponents
-    ) -> Float64[Tensor, "b m"]:
-        """log p(k, x_t, the known numbers) in nats, up to a constant of the row.
-
-        Args:
-            x_t: noisy rows; masked tokens have the value after the last.
-            level: of the numbers, one time or one per row.
-            parts: the components given what is known.
-        """
-        gap, variance = _gaps(x_t, level, parts)
-        quadratic = (gap.square() / variance + (2 * math.pi * variance).log()).sum(-1)
-        return parts.log_weights - 0.5 * quadratic + self.token_log_probs(x_t.tokens)
+    def _given_nothing(self) -> RowComponents:
+        """The components without known or missing numbers."""
+        variances, axes = torch.linalg.eigh(self.covariances)
+        centres = _own(axes.mT, self.means)
+        return RowComponents(self.weights.log()[None], centres[None], variances[None], axes[None])
 
     def expect(
         self, x_t: RowState, level: Level, parts: RowComponents
@@ -237,22 +262,45 @@ class RowMixture(nn.Module):
         """E[x0 | x_t] and E[eps | x_t] of the numbers, and the probabilities of the clean tokens.
 
         Args:
-            x_t: noisy rows.
-            level: of the numbers.
+            x_t: noisy rows; masked tokens have the value after the last.
+            level: of the numbers, one time or one per row.
             parts: the components given what is known.
 
         Returns:
-            (b, d), (b, d) and (b, k, v), in float64.
+            (b, d), (b, d) and (b, k, v), in the dtype of the numbers.
         """
-        gap, variance = _gaps(x_t, level, parts)
-        r = self.log_responsibilities(x_t, level, parts).softmax(1)
+        x, sigma = x_t.numbers, level.sigma
+        log_r, scaled = self._noised(x_t, level, parts)
+        r = log_r.softmax(1)
+
+        eps = sigma * parts.back(r[..., None] * scaled)
+        x0 = (x - sigma * eps) / level.alpha
+        return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs.to(x))
+
+    def log_responsibilities(
+        self, x_t: RowState, level: Level, parts: RowComponents
+    ) -> Float[Tensor, "b m"]:
+        """log p(k, x_t, the known numbers) in nats, up to a constant of the row.
+
+        Args:
+            x_t: noisy rows; masked tokens have the value after the last.
+            level: of the numbers.
+            parts: the components given what is known.
+        """
+        return self._noised(x_t, level, parts)[0]
+
+    def _noised(
+        self, x_t: RowState, level: Level, parts: RowComponents
+    ) -> tuple[Float[Tensor, "b m"], Float[Tensor, "b m d"]]:
+        """`log_responsibilities`, and (x_t - alpha m) / variance in the eigenbases."""
+        alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
+        gap = parts.rotated(x_t.numbers) - alpha * parts.centres
+        variance = alpha * alpha * parts.variances + sigma * sigma
         scaled = gap / variance
 
-        alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
-        mean = parts.means + parts.back(alpha * parts.variances * scaled)
-        noise = parts.back(sigma * scaled)
-        x0, eps = (torch.einsum("bm,bmd->bd", r, each) for each in (mean, noise))
-        return x0, eps, torch.einsum("bm,mkv->bkv", r, self.probs)
+        quadratic = (gap * scaled + variance.log()).sum(-1)
+        tokens = self.token_log_probs(x_t.tokens).to(quadratic)
+        return parts.log_weights - 0.5 * quadratic + tokens, scaled
 
     def expect_given(
         self, x_t: RowState, level: Level, known: KnownEntries
@@ -279,7 +327,7 @@ class RowMixture(nn.Module):
         own = (self._patterns(x_t, known), x_t.numbers.double(), x_t.tokens, alpha, sigma)
         parts = zip(*(each.split(self.rows_at_once()) for each in own), strict=True)
         found = [self._regressed(*part) for part in parts]
-        x0, eps, probs = (torch.cat(each) for each in zip(*found, strict=True))
+        x0, eps, probs = (torch.cat(each).to(x_t.numbers) for each in zip(*found, strict=True))
         return x0, eps, probs
 
     def _regressed(
@@ -344,9 +392,7 @@ class RowMixture(nn.Module):
     def _of_complete(self, rows: RowState) -> Float64[Tensor, "b m"]:
         """`log_joint` of rows without missing numbers, by one product of matrices."""
         whitening = torch.linalg.inv(torch.linalg.cholesky(self.covariances))
-        flat = whitening.flatten(0, 1)
-        y = (rows.numbers.double() @ flat.T).unflatten(1, whitening.shape[:2])
-        y = y - torch.einsum("mde,me->md", whitening, self.means)
+        y = _every(whitening, rows.numbers.double()) - _own(whitening, self.means)
         log_det = whitening.diagonal(dim1=1, dim2=2).log().sum(1)
 
         numbers: Tensor = self.weights.log() + log_det - 0.5 * y.square().sum(-1)
@@ -372,11 +418,13 @@ class _Conditionals:
     """The Gaussians of components given the known numbers, for each pattern of what is known.
 
     Args:
+        root: of the covariance of the known numbers, with ones in the places of the others.
         precision: of the known numbers.
         log_det: of the covariance of the known numbers.
         covariance: of the rest given them, that of noise for missing numbers, and 0 for known ones.
     """
 
+    root: Float64[Tensor, "g m d d"]
     precision: Float64[Tensor, "g m d d"]
     log_det: Float64[Tensor, "g m"]
     covariance: Float64[Tensor, "g m d d"]
@@ -399,21 +447,23 @@ class _Conditionals:
 
         schur = rest[..., None] * (s - s @ precision @ s) * rest[..., None, :]
         covariance = (schur + schur.mT) / 2 + torch.diag_embed(gone)
-        return cls(precision, log_det, covariance)
-
-
-def _gaps(
-    x_t: RowState, level: Level, parts: RowComponents
-) -> tuple[Float64[Tensor, "b m d"], Float64[Tensor, "#b m d"]]:
-    """x_t - alpha m in the eigenbasis of each component, and its variance there."""
-    alpha, sigma = _deeper(level.alpha), _deeper(level.sigma)
-    gap = parts.rotated(x_t.numbers.double()[:, None] - alpha * parts.means)
-    return gap, alpha * alpha * parts.variances + sigma * sigma
+        return cls(root, precision, log_det, covariance)
 
 
 def _deeper(scale: Tensor | float) -> Tensor | float:
     """A scale of shape (b, 1) as (b, 1, 1), to meet (b, m, d)."""
-    return scale.double()[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+    return scale[:, None] if isinstance(scale, Tensor) and scale.ndim == 2 else scale
+
+
+def _every(matrices: Float[Tensor, "m e d"], x: Float[Tensor, "b d"]) -> Float[Tensor, "b m e"]:
+    """The matrix of every component times every vector."""
+    found: Tensor = (x @ matrices.flatten(0, 1).mT).unflatten(1, matrices.shape[:2])
+    return found
+
+
+def _own(matrices: Float64[Tensor, "m e d"], x: Float64[Tensor, "m d"]) -> Float64[Tensor, "m e"]:
+    """The matrix of every component times its vector."""
+    return (matrices @ x[..., None])[..., 0]
 
 
 def _times(

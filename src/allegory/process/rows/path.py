@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from ..coefficients import Coefficient
@@ -104,7 +104,7 @@ class RowPath(nn.Module):
         self.numbers = numbers
         self.tokens = MaskedPath(max(2, values))
 
-    def at(self, t: Float64[Tensor, " b"] | float, like: RowState) -> RowLevel:
+    def at(self, t: Float[Tensor, " b"] | float, like: RowState) -> RowLevel:
         """The Level at a time, or at one time for each of these rows."""
         return RowLevel(
             self.numbers.at(t, like=like.numbers), self.tokens.at(t * t, like=like.tokens), 2 * t
