@@ -30,7 +30,7 @@ _END = -9.0
 """log-SNR at t = 1: standard normal noise."""
 FITTING = 0.2
 """The fraction of the time of a run in which transforms and mixture are fitted."""
-_COMPONENTS = 8
+_COMPONENTS = 16
 """The most components of a mixture whose fit has no limit of time."""
 
 
@@ -58,10 +58,10 @@ class TableDiffusionConfig:
     components: int | None = None
     transform: int | None = None
     start: float | None = None
-    fourier: tuple[int, ...] = (0, 1, 2, 3)
+    fourier: tuple[int, ...] = (1,)
     known_fraction: float = 0.25
     seconds: float | None = 30.0
-    most_components: int = 8
+    most_components: int = 128
 
     def __post_init__(self) -> None:
         for name in ("components", "transform"):

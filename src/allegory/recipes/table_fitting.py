@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,10 +16,16 @@ from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process.rows import ObservedRows, RowMixture, RowState, best_mixture, fit_mixture
 from ..progress import progress
 
-_FITTED = 10_000
+_FITTED = 20_000
 """To which the mixture is fitted, drawn by a fixed seed."""
+_COLUMN = 5_000
+"""Of those, to which the transforms are fitted."""
 _TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
 """Components of the transform of a column that are tried."""
+_FIRST = 8
+"""Components of a mixture with which transforms are compared."""
+_SMALL = 16
+"""Components of a mixture that any table may have."""
 _STRENGTHS = (0.03, 1.0)
 """Of the prior of a mixture with a given number of components."""
 _NOISE = 3.0
@@ -67,10 +74,11 @@ class Search:
             return _TRANSFORMS
         return (tuple(sorted({each for each in _TRANSFORMS[-1] if each <= self.transform})),)
 
-    def mixture(
+    def first(
         self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
     ) -> tuple[RowMixture, float]:
-        """The best mixture, and its score by held-out rows.
+        """The best mixture of a few components, and its score by held-out rows; with a given number
+        of components, that of this number.
 
         Args:
             train: the rows that it is fitted to.
@@ -78,13 +86,49 @@ class Search:
             generator: where the beginnings are drawn from.
         """
         if self.components is None:
-            part = math.inf if self.seconds is None else self.seconds / len(self.transforms)
-            return best_mixture(train, held_out, generator, part, self.most)
+            part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
+            return best_mixture(train, held_out, generator, part, min(_FIRST, self.most))
 
         made = [fit_mixture(train, self.components, each, generator) for each in _STRENGTHS]
         scores = [float(each.log_prob(held_out.rows).mean()) for each in made]
         best = max(range(len(made)), key=scores.__getitem__)
         return made[best], scores[best]
+
+    def more(
+        self, train: ObservedRows, held_out: ObservedRows, seconds: float
+    ) -> tuple[RowMixture, float] | None:
+        """The best mixture of more components, and its score; None where there can be none.
+
+        A mixture with fewer rows than parameters fits the noise of its rows, and a network that
+        corrects it does so for these rows alone; 16 components have been no harm.
+
+        Args:
+            train: the rows that it is fitted to.
+            held_out: the rows by which its number of components and its prior are chosen.
+            seconds: the time.
+        """
+        most = min(self.most, max(_SMALL, len(train) // max(1, train.parameters)))
+        if self.components is not None or most <= _FIRST or seconds <= 0:
+            return None
+        generator = torch.Generator().manual_seed(2)
+        return best_mixture(train, held_out, generator, seconds, most, 2 * _FIRST)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The rows of a table for fitting, and those for choosing, with some transforms.
+
+    Args:
+        transforms: of the numbers.
+        train: rows in model space.
+        held_out: likewise.
+        volume: the mean of log |d model units / d numbers| of the held-out rows.
+    """
+
+    transforms: ColumnTransforms
+    train: ObservedRows
+    held_out: ObservedRows
+    volume: float
 
 
 @lru_cache(maxsize=1)
@@ -102,40 +146,43 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
     train = dataset.train.x.double()
     train = train[torch.randperm(len(train), generator=generator)[:_FITTED]]
     held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
-    best: Fitted | None = None
+    begin = time.monotonic()
+    generator_of_fit = torch.Generator()
+    found: list[tuple[float, RowMixture, _Sides]] = []
 
     with progress() as on_progress:
+        parts = len(search.transforms) + 1
         for done, components in enumerate(search.transforms):
-            on_progress("fitting a mixture to the rows", done, len(search.transforms))
-            found = _fit(dataset.spec, train, held_out, components, search)
-            if best is None or found.score > best.score:
-                best = found
+            on_progress("fitting a mixture to the rows", done, parts)
+            sides = _sides(dataset.spec, train, held_out, components)
+            first, score = search.first(
+                sides.train, sides.held_out, generator_of_fit.manual_seed(1)
+            )
+            found.append((score + sides.volume, first, sides))
 
-    assert best is not None
-    return best
+        score, mixture, sides = max(found, key=lambda each: each[0])
+        on_progress("fitting a mixture to the rows", parts - 1, parts)
+        left = math.inf if search.seconds is None else search.seconds - (time.monotonic() - begin)
+        more = search.more(sides.train, sides.held_out, left)
+        if more is not None and more[1] + sides.volume > score:
+            mixture, score = more[0], more[1] + sides.volume
+
+    return Fitted(sides.transforms, mixture, _start(mixture), score)
 
 
-def _fit(
-    spec: DataSpec,
-    train: Tensor,
-    held_out: Tensor,
-    components: tuple[int, ...],
-    search: Search,
-) -> Fitted:
-    """Transforms with at most so many components, and the best mixture with them."""
+def _sides(spec: DataSpec, train: Tensor, held_out: Tensor, components: tuple[int, ...]) -> _Sides:
+    """The rows in model space, with transforms of at most so many components."""
     generator = torch.Generator().manual_seed(1)
     encoding = RowEncoding(spec, _none(len(schema_of(spec).numbers)))
     first_side, second_side = (_scaled(encoding, each, generator) for each in (train, held_out))
-    transforms = fit_transforms(first_side, second_side, components)
+    transforms = fit_transforms(first_side[:_COLUMN], second_side[:_COLUMN], components)
 
     rows = []
     for raw, x in zip((train, held_out), (first_side, second_side), strict=True):
         z, slope = transforms(x.nan_to_num())
         rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
     (first, _), (second, volume) = rows
-    mixture, score = search.mixture(first, second, generator)
-
-    return Fitted(transforms, mixture, _start(mixture), score + float(volume.sum(1).mean()))
+    return _Sides(transforms, first, second, float(volume.sum(1).mean()))
 
 
 def widened(transforms: ColumnTransforms, width: int) -> dict[str, Tensor]:

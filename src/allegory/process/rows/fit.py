@@ -55,6 +55,12 @@ class ObservedRows:
         """Return the number of rows."""
         return len(self.rows)
 
+    @property
+    def parameters(self) -> int:
+        """Of a component: of its mean, its covariance and its probabilities."""
+        d = self.present.shape[1]
+        return d * (d + 3) // 2 + sum(count - 1 for count in self.values)
+
     def take(self, index: Tensor | slice) -> ObservedRows:
         """Some of the rows."""
         part = RowState(self.rows.numbers[index], self.rows.tokens[index])
@@ -67,11 +73,12 @@ def best_mixture(
     generator: torch.Generator,
     seconds: float,
     most: int = 64,
+    least: int = 1,
 ) -> tuple[RowMixture, float]:
     """The mixture of the highest log-probability of validation rows.
 
-    Components double from 1 on, until two doublings in sequence do not raise it or the time is
-    spent.
+    Components double from the least on, until two doublings in sequence do not raise it or the time
+    is spent.
 
     Args:
         train: the rows that it is fitted to.
@@ -79,6 +86,7 @@ def best_mixture(
         generator: where the beginnings are drawn from.
         seconds: the time, after which no further round of a fit begins.
         most: the largest number of components.
+        least: the smallest.
 
     Returns:
         The mixture, and its mean log-probability of the validation rows in nats.
@@ -88,7 +96,7 @@ def best_mixture(
     strengths: tuple[float, ...] = _STRENGTHS
     worse = 0
 
-    for components in _doublings(min(most, max(1, len(train) // 10))):
+    for components in _doublings(least, min(most, max(1, len(train) // 10))):
         tried: list[tuple[float, float, RowMixture]] = []
         for strength in strengths:
             left = seconds - (time.monotonic() - begin)
@@ -110,8 +118,8 @@ def best_mixture(
     return best[1], best[0]
 
 
-def _doublings(most: int) -> Iterator[int]:
-    count = 1
+def _doublings(least: int, most: int) -> Iterator[int]:
+    count = min(least, most)
     while count <= most:
         yield count
         count *= 2
