@@ -65,6 +65,7 @@ def table_training(minutes: float | None, steps: int | None, rows: int = 0) -> T
         minutes=None if minutes is None else minutes * (1 - FITTING),
         batch_size=min(_BATCH, rows) if rows else _BATCH,
         learning_rate=2e-3,
+        weight_decay=0.3,
         ema=0.999,
         patience=_PATIENCE,
     )
