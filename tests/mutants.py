@@ -78,6 +78,36 @@ MUTANTS = {
         "means = self.means + shift",
         "process/rows/test_mixture.py",
     ),
+    "rows, determinant of noisy components": Mutant(
+        "process/rows/mixture.py",
+        "quadratic = (gap * scaled + variance.log()).sum(-1)",
+        "quadratic = (gap * scaled).sum(-1)",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, means given numbers that are known in all": Mutant(
+        "process/rows/mixture.py",
+        "offset = self.means - _own(gain, self.means)",
+        "offset = self.means",
+        "process/rows/test_mixture.py",
+    ),
+    "rows, weights given numbers that are known in all": Mutant(
+        "process/rows/mixture.py",
+        "constant = self.weights.log() - 0.5 * each.log_det[0]",
+        "constant = self.weights.log()",
+        "process/rows/test_mixture.py",
+    ),
+    "tables, components that rows bear": Mutant(
+        "recipes/table_fitting.py",
+        "len(train) // max(1, train.parameters)",
+        "len(train)",
+        "recipes/test_table_fitting.py",
+    ),
+    "columns, tails": Mutant(
+        "numerics/column_transforms.py",
+        "is_far = (below < _FAR) | (below > 1 - _FAR)",
+        "is_far = below < 0",
+        "numerics/test_column_transforms.py",
+    ),
     "rows, what was computed of other weights": Mutant(
         "process/rows/mixture.py",
         "    mixture._computed = {}\n",
@@ -140,8 +170,8 @@ MUTANTS = {
     ),
     "tables, volume of the scale": Mutant(
         "models/table/encoding.py",
-        "slope - self.scale.log())",
-        "slope + self.scale.log())",
+        "slope = self.encoding.transforms(self.scaled)[1] - self.encoding.scale.log()",
+        "slope = self.encoding.transforms(self.scaled)[1] + self.encoding.scale.log()",
         "models/table/test_encoding.py",
     ),
     "columns, slope of the transform": Mutant(

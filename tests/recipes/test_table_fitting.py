@@ -1,0 +1,87 @@
+"""What is fitted to a table before training: transforms, and a mixture as large as its rows bear."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from allegory.data.table_dataset import dataset_with_held_out
+from allegory.data.table_schema import table_schema
+from allegory.process.rows import ObservedRows, RowState
+from allegory.recipes import table_fitting
+from allegory.recipes.table_fitting import Search, fitted
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    fitted.cache_clear()
+    yield
+    fitted.cache_clear()
+
+
+def clusters(count, rows, columns=2):
+    """Narrow clusters far from each other."""
+    generator = np.random.default_rng(0)
+    centres = 30 * generator.standard_normal((count, columns))
+    x = centres[generator.integers(count, size=rows)]
+    return x + 0.1 * generator.standard_normal(x.shape)
+
+
+def dataset(x):
+    return dataset_with_held_out(x, table_schema(x), len(x) // 10)
+
+
+def test_many_clusters_have_more_components_than_the_first_search_tries():
+    found = fitted(dataset(clusters(20, 2000)), Search(math.inf, 64))
+    assert len(found.mixture.weights) >= 20
+    few = fitted(dataset(clusters(20, 2000)), Search(math.inf, 8))
+    assert len(few.mixture.weights) <= 8
+    assert found.score > few.score + 1
+
+
+def test_the_score_is_that_of_the_mixture_and_the_transforms():
+    data = dataset(clusters(3, 600))
+    found = fitted(data, Search(math.inf, 16, transform=1))
+    x = data.validation.x.double()
+    centre, half = (each.expand(2) for each in data.spec.affine())
+    z, slope = found.transforms((x - centre) / half)
+    rows = RowState(z, torch.zeros(len(x), 0, dtype=torch.int64))
+    assert found.score == pytest.approx(float((found.mixture.log_prob(rows) + slope.sum(1)).mean()))
+
+
+def rows_of(count, columns, values=()):
+    x = torch.randn(count, columns, generator=torch.Generator().manual_seed(0)).double()
+    tokens = torch.zeros(count, len(values), dtype=torch.int64)
+    missing = torch.full((columns,), -1)
+    return ObservedRows(RowState(x, tokens), torch.ones_like(x).bool(), values, missing)
+
+
+@pytest.mark.parametrize(("columns", "values", "own"), [(2, (), 5), (1, (4,), 5), (0, (2, 3), 3)])
+def test_parameters_of_a_component(columns, values, own):
+    assert rows_of(10, columns, values).parameters == own
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "largest"), [(400, 2, 64), (400, 10, 16), (170, 2, 32), (30, 2, 16)]
+)
+def test_there_are_no_more_components_than_rows_for_each_parameter(
+    monkeypatch, rows, columns, largest
+):
+    seen = {}
+
+    def tried(train, held_out, generator, seconds, most, least):
+        seen.update(most=most, least=least)
+
+    monkeypatch.setattr(table_fitting, "best_mixture", tried)
+    data = rows_of(rows, columns)
+    Search(None, 64).more(data, data, math.inf)
+    assert seen["least"] == 16
+    assert 2 ** int(math.log2(seen["most"])) == largest
+
+
+def test_without_time_there_is_no_second_search():
+    data = rows_of(400, 2)
+    assert Search(1.0, 64).more(data, data, 0.0) is None
+    assert Search(1.0, 8).more(data, data, 1.0) is None
+    assert Search(1.0, 64, components=3).more(data, data, 1.0) is None
