@@ -36,7 +36,9 @@ def log_p(frame):
     discrete = np.log(SHARES[shop]) + stats.poisson.logpmf(guests, RATES[shop])
     discrete += np.log(np.where(is_open, CHANCES[shop], 1 - CHANCES[shop]))
     mean, std = shop + 0.1 * guests, np.where(is_open, NARROW, WIDE)
-    numbers = stats.norm.logpdf(price, mean, std) + stats.norm.logpdf(tip, np.sin(2 * price), NARROW)
+    numbers = stats.norm.logpdf(price, mean, std) + stats.norm.logpdf(
+        tip, np.sin(2 * price), NARROW
+    )
     return discrete + numbers
 
 

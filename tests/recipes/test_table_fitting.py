@@ -36,7 +36,7 @@ def test_many_clusters_have_more_components_than_the_first_search_tries():
     found = fitted(dataset(clusters(20, 2000)), Search(math.inf, 64))
     assert len(found.mixture.weights) >= 20
     few = fitted(dataset(clusters(20, 2000)), Search(math.inf, 8))
-    assert len(few.mixture.weights) <= 8
+    assert len(few.mixture.weights) <= 8 + 1  # and one for outliers
     assert found.score > few.score + 1
 
 

@@ -40,7 +40,8 @@ class TableDiffusionConfig:
 
     Args:
         network: its network.
-        components: of the mixture that the network corrects; None chooses it by validation rows.
+        components: of the mixture that the network corrects, besides one for outliers; None chooses
+            their number by validation rows.
         transform: the largest number of components of the transform of a column, likewise.
         start: log-SNR at t = 0; None takes it from the mixture.
         fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers.
@@ -97,7 +98,7 @@ class TableDiffusionConfig:
 
         return replace(
             self,
-            components=len(base.mixture.weights),
+            components=len(base.mixture.weights) - 1,
             transform=base.transforms.means.shape[1],
             start=base.start,
         )
@@ -113,12 +114,13 @@ class TableDiffusionConfig:
             raise ValueError("components=None: is fitted to the data of a run; give numbers")
         values = tuple(count for _, count in schema.tokens)
         d, k, v = len(schema.numbers), len(values), max((*values, 2))
+        m = self.components + 1
 
         mixture = RowMixture(
-            torch.ones(self.components).double(),
-            torch.zeros(self.components, d).double(),
-            torch.eye(d).double().expand(self.components, d, d).clone(),
-            torch.full((self.components, k, v), 1 / v).double(),
+            torch.ones(m).double(),
+            torch.zeros(m, d).double(),
+            torch.eye(d).double().expand(m, d, d).clone(),
+            torch.full((m, k, v), 1 / v).double(),
             missing_places(schema),
         )
         shape = (d, self.transform)

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from ..data import Dataset, DataSpec
 from ..models.table import RowEncoding, missing_places, schema_of
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
-from ..process.rows import ObservedRows, RowMixture, RowState, best_mixture, fit_mixture
+from ..process.rows import (
+    ObservedRows,
+    RowMixture,
+    RowState,
+    best_mixture,
+    fit_mixture,
+    with_outliers,
+)
 from ..progress import progress
 
 _FITTED = 20_000
@@ -40,7 +47,7 @@ class Fitted:
 
     Args:
         transforms: of the numbers.
-        mixture: of the rows in model space.
+        mixture: of the rows in model space, with a wide component for outliers.
         start: log-SNR at t = 0.
         score: mean log-probability of the validation rows, in nats.
     """
@@ -89,7 +96,10 @@ class Search:
             part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
             return best_mixture(train, held_out, generator, part, min(_FIRST, self.most))
 
-        made = [fit_mixture(train, self.components, each, generator) for each in _STRENGTHS]
+        made = [
+            with_outliers(fit_mixture(train, self.components, each, generator))
+            for each in _STRENGTHS
+        ]
         scores = [float(each.log_prob(held_out.rows).mean()) for each in made]
         best = max(range(len(made)), key=scores.__getitem__)
         return made[best], scores[best]
@@ -222,9 +232,11 @@ def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -
 
 
 def _start(mixture: RowMixture) -> float:
-    """log-SNR at which noise is narrower than the mixture in every direction."""
+    """log-SNR at which noise is narrower in every direction than the components of the mixture, the
+    last of which is for outliers.
+    """
     if not mixture.means.shape[1]:
         return _STARTS[0]
-    variances = torch.linalg.eigvalsh(mixture.covariances)
+    variances = torch.linalg.eigvalsh(mixture.covariances[:-1])
     narrowest = float(torch.quantile(variances[:, 0], 0.1))
     return min(max(_NOISE - math.log(narrowest), _STARTS[0]), _STARTS[1])

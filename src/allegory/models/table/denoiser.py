@@ -30,6 +30,9 @@ from ...process.rows import (
     RowState,
 )
 
+_REACH = 8.0
+"""Of the numbers that a network tells apart, in standard deviations."""
+
 
 @dataclass(frozen=True)
 class RowFeatures:
@@ -60,6 +63,13 @@ class RowFeatures:
     def sinusoids(self, x: Float[Tensor, "b d"]) -> list[Float[Tensor, "b d"]]:
         """sin(2^n x) and cos(2^n x) for each exponent."""
         return [wave(2.0**n * x) for n in self.fourier for wave in (torch.sin, torch.cos)]
+
+
+def near(x: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+    """Numbers as the network sees them, bounded: what it adds is constant far from all rows, where
+    the mixture alone says how the density falls.
+    """
+    return _REACH * (x / _REACH).tanh()
 
 
 class RowDenoiser(nn.Module):
@@ -138,8 +148,8 @@ class RowDenoiser(nn.Module):
         """What the network adds, in float64."""
         d = x_t.numbers.shape[1]
         flags = known.numbers.expand(len(x_t), -1).to(x_t.numbers)
-        waves = self.features.sinusoids(x_t.numbers)
-        seen = [x_t.numbers, eps, flags, *waves, self._one_hot(x_t.tokens)]
+        x, noise = near(x_t.numbers), near(eps)
+        seen = [x, noise, flags, *self.features.sinusoids(x), self._one_hot(x_t.tokens)]
         log_snr = torch.as_tensor(level.numbers.log_snr).reshape(-1).expand(len(x_t))
         own = next(self.network.parameters()).dtype
         out = self.network(torch.cat(seen, 1).to(own), log_snr.to(own), None).to(x_t.numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fit import ObservedRows, best_mixture, fit_mixture
+from .fit import ObservedRows, best_mixture, fit_mixture, with_outliers
 from .mixture import RowComponents, RowMixture
 from .path import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 
@@ -17,4 +17,5 @@ __all__ = [
     "RowState",
     "best_mixture",
     "fit_mixture",
+    "with_outliers",
 ]

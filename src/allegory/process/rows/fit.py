@@ -31,6 +31,9 @@ _FLOOR = 1e-6
 """Of the prior: the least variance relative to that of all rows."""
 _STRENGTHS = (0.03, 1.0)
 """Of the prior, in multiples of the dimensions and two."""
+_OUTLIERS = 1e-5
+"""The weight of a component for rows far from all others, and its width in standard deviations."""
+_WIDTH = 10.0
 _BOTH = 4
 """Components from which on the better of the two is tried alone."""
 
@@ -89,7 +92,8 @@ def best_mixture(
         least: the smallest.
 
     Returns:
-        The mixture, and its mean log-probability of the validation rows in nats.
+        The mixture with a component for outliers, and its mean log-probability of the validation
+        rows in nats.
     """
     begin = time.monotonic()
     best: tuple[float, RowMixture] | None = None
@@ -102,7 +106,7 @@ def best_mixture(
             left = seconds - (time.monotonic() - begin)
             if tried and left <= 0:
                 break
-            fitted = fit_mixture(train, components, strength, generator, left)
+            fitted = with_outliers(fit_mixture(train, components, strength, generator, left))
             tried.append((float(fitted.log_prob(validation.rows).mean()), strength, fitted))
         score, strength, fitted = max(tried, key=lambda each: each[0])
         if components >= _BOTH:
@@ -123,6 +127,31 @@ def _doublings(least: int, most: int) -> Iterator[int]:
     while count <= most:
         yield count
         count *= 2
+
+
+def with_outliers(mixture: RowMixture) -> RowMixture:
+    """A mixture with one wide component more, for rows that lie far from all others.
+
+    Without it such a row has a log-probability of minus thousands of nats, and its flow to noise
+    jumps from one component to the next.
+
+    Args:
+        mixture: its mean, its covariance and its probabilities of tokens are those of the wide
+            component, the covariance times 100.
+    """
+    weights, means = mixture.weights, mixture.means
+    mean = weights @ means
+    gap = means - mean
+    products = mixture.covariances + gap[:, :, None] * gap[:, None]
+    covariance = _WIDTH**2 * torch.einsum("m,mde->de", weights, products)
+    probs = torch.einsum("m,mkv->kv", weights, mixture.probs)
+    return RowMixture(
+        torch.cat([weights * (1 - _OUTLIERS), weights.new_tensor([_OUTLIERS])]),
+        torch.cat([means, mean[None]]),
+        torch.cat([mixture.covariances, covariance[None]]),
+        torch.cat([mixture.probs, probs[None]]),
+        mixture.missing,
+    )
 
 
 def fit_mixture(
