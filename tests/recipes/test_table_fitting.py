@@ -1,4 +1,4 @@
-"""What is fitted to a table before training: transforms, and a mixture as large as its rows bear."""
+"""Transforms, and a mixture as large as the rows bear, that are fitted before training."""
 
 import math
 
