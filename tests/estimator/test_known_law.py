@@ -44,8 +44,8 @@ def log_p(frame):
 
 def test_the_bound_is_below_and_near_the_entropy():
     """Within 2 % of the entropy, with three standard errors of the gap of the same rows."""
-    density = DiffusionDensity(None, 1500, random_state=0).fit(drawn(20_000, 0))
-    test = drawn(4000, 1)
+    density = DiffusionDensity(None, 800, random_state=0).fit(drawn(10_000, 0))
+    test = drawn(500, 1)
     exact = log_p(test)
     gap = exact - density.score_samples(test)
     error = gap.std() / len(gap) ** 0.5
