@@ -96,11 +96,17 @@ MUTANTS = {
         "constant = self.weights.log()",
         "process/rows/test_mixture.py",
     ),
-    "tables, components that rows bear": Mutant(
-        "recipes/table_fitting.py",
-        "len(train) // max(1, train.parameters)",
-        "len(train)",
-        "recipes/test_table_fitting.py",
+    "tables, excess of training rows": Mutant(
+        "process/rows/fit.py",
+        "return other - max(0.0, own - other)",
+        "return other",
+        "process/rows/test_fit.py",
+    ),
+    "tables, weight of outliers": Mutant(
+        "process/rows/fit.py",
+        "torch.cat([weights * (1 - _OUTLIERS), weights.new_tensor([_OUTLIERS])])",
+        "torch.cat([weights, weights.new_tensor([0.0])])",
+        "process/rows/test_fit.py",
     ),
     "columns, tails": Mutant(
         "numerics/column_transforms.py",

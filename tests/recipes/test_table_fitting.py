@@ -57,29 +57,6 @@ def rows_of(count, columns, values=()):
     return ObservedRows(RowState(x, tokens), torch.ones_like(x).bool(), values, missing)
 
 
-@pytest.mark.parametrize(("columns", "values", "own"), [(2, (), 5), (1, (4,), 5), (0, (2, 3), 3)])
-def test_parameters_of_a_component(columns, values, own):
-    assert rows_of(10, columns, values).parameters == own
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "largest"), [(400, 2, 64), (400, 10, 16), (170, 2, 32), (30, 2, 16)]
-)
-def test_there_are_no_more_components_than_rows_for_each_parameter(
-    monkeypatch, rows, columns, largest
-):
-    seen = {}
-
-    def tried(train, held_out, generator, seconds, most, least):
-        seen.update(most=most, least=least)
-
-    monkeypatch.setattr(table_fitting, "best_mixture", tried)
-    data = rows_of(rows, columns)
-    Search(None, 64).more(data, data, math.inf)
-    assert seen["least"] == 16
-    assert 2 ** int(math.log2(seen["most"])) == largest
-
-
 def test_without_time_there_is_no_second_search():
     data = rows_of(400, 2)
     assert Search(1.0, 64).more(data, data, 0.0) is None

@@ -31,8 +31,6 @@ _TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
 """Components of the transform of a column that are tried."""
 _FIRST = 8
 """Components of a mixture with which transforms are compared."""
-_SMALL = 16
-"""Components of a mixture that any table may have."""
 _STRENGTHS = (0.03, 1.0)
 """Of the prior of a mixture with a given number of components."""
 _NOISE = 3.0
@@ -49,7 +47,7 @@ class Fitted:
         transforms: of the numbers.
         mixture: of the rows in model space, with a wide component for outliers.
         start: log-SNR at t = 0.
-        score: mean log-probability of the validation rows, in nats.
+        score: the criterion of both, in nats: `process.rows.criterion`.
     """
 
     transforms: ColumnTransforms
@@ -84,8 +82,7 @@ class Search:
     def first(
         self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
     ) -> tuple[RowMixture, float]:
-        """The best mixture of a few components, and its score by held-out rows; with a given number
-        of components, that of this number.
+        """The best mixture of a few components, or of a given number, and its criterion.
 
         Args:
             train: the rows that it is fitted to.
@@ -100,28 +97,24 @@ class Search:
             with_outliers(fit_mixture(train, self.components, each, generator))
             for each in _STRENGTHS
         ]
-        scores = [float(each.log_prob(held_out.rows).mean()) for each in made]
+        scores = [criterion(each, train, held_out) for each in made]
         best = max(range(len(made)), key=scores.__getitem__)
         return made[best], scores[best]
 
     def more(
         self, train: ObservedRows, held_out: ObservedRows, seconds: float
     ) -> tuple[RowMixture, float] | None:
-        """The best mixture of more components, and its score; None where there can be none.
-
-        A mixture with fewer rows than parameters fits the noise of its rows, and a network that
-        corrects it does so for these rows alone; 16 components have been no harm.
+        """The best mixture of more components, and its criterion; None where there can be none.
 
         Args:
             train: the rows that it is fitted to.
             held_out: the rows by which its number of components and its prior are chosen.
             seconds: the time.
         """
-        most = min(self.most, max(_SMALL, len(train) // max(1, train.parameters)))
-        if self.components is not None or most <= _FIRST or seconds <= 0:
+        if self.components is not None or self.most <= _FIRST or seconds <= 0:
             return None
         generator = torch.Generator().manual_seed(2)
-        return best_mixture(train, held_out, generator, seconds, most, 2 * _FIRST)
+        return best_mixture(train, held_out, generator, seconds, self.most, 2 * _FIRST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +136,7 @@ class _Sides:
 
 @lru_cache(maxsize=1)
 def fitted(dataset: Dataset, search: Search) -> Fitted:
-    """The transforms and the mixture of the highest log-probability of validation rows.
+    """The transforms and the mixture of the highest criterion (`process.rows.criterion`).
 
     Columns as they are and transformed are tried: a transform makes skewed columns simple, and
     linear relations between columns curved.

@@ -8,7 +8,15 @@ import torch
 from tests.helpers.rows import drawn_rows, random_mixture
 from torch.distributions import MultivariateNormal
 
-from allegory.process.rows import ObservedRows, RowMixture, RowState, best_mixture, fit_mixture
+from allegory.process.rows import (
+    ObservedRows,
+    RowMixture,
+    RowState,
+    best_mixture,
+    criterion,
+    fit_mixture,
+    with_outliers,
+)
 from allegory.process.rows.fit import fitting
 
 
@@ -216,3 +224,30 @@ def test_a_fit_whose_time_is_spent_ends_after_its_first_round():
     found = fit_mixture(data, 3, 1.0, generator(), seconds=0.0)
     first, _ = next(fitting(data, 3, 1.0, generator()))
     assert torch.equal(found.means, first.means)
+
+
+def test_the_criterion_takes_off_what_training_rows_exceed():
+    """Twice: the mixture of few rows is better for them than for others."""
+    rows = torch.randn(300, 4, generator=generator(), dtype=torch.float64)
+    few, other = (
+        observed(RowState(x, torch.zeros(len(x), 0).long())) for x in rows.split([30, 270])
+    )
+    found = fit_mixture(few, 3, 0.03, generator())
+    own, held_out = (float(found.log_prob(each.rows).mean()) for each in (few, other))
+    assert own > held_out + 0.5
+    assert criterion(found, few, other) == pytest.approx(2 * held_out - own)
+    assert criterion(found, other, few) == pytest.approx(own, abs=0.5)
+
+
+def test_a_row_far_from_all_others_has_the_density_of_the_wide_component():
+    mixture = separated()
+    wide = with_outliers(mixture)
+    assert float(wide.weights.sum()) == pytest.approx(1.0)
+    rows = drawn_rows(mixture, (2, 3), 200)
+    torch.testing.assert_close(wide.log_prob(rows), mixture.log_prob(rows), rtol=0, atol=1e-2)
+
+    far = RowState(rows.numbers[:1] + 1000.0, rows.tokens[:1])
+    last = MultivariateNormal(wide.means[-1], wide.covariances[-1]).log_prob(far.numbers)
+    tokens = wide.probs[-1, [0, 1], far.tokens[0]].log().sum()
+    torch.testing.assert_close(wide.log_prob(far), math.log(1e-5) + last + tokens)
+    assert float(mixture.log_prob(far)) < 10 * float(last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fit import ObservedRows, best_mixture, fit_mixture, with_outliers
+from .fit import ObservedRows, best_mixture, criterion, fit_mixture, with_outliers
 from .mixture import RowComponents, RowMixture
 from .path import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 
@@ -16,6 +16,7 @@ __all__ = [
     "RowPrediction",
     "RowState",
     "best_mixture",
+    "criterion",
     "fit_mixture",
     "with_outliers",
 ]

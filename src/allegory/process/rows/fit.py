@@ -58,12 +58,6 @@ class ObservedRows:
         """Return the number of rows."""
         return len(self.rows)
 
-    @property
-    def parameters(self) -> int:
-        """Of a component: of its mean, its covariance and its probabilities."""
-        d = self.present.shape[1]
-        return d * (d + 3) // 2 + sum(count - 1 for count in self.values)
-
     def take(self, index: Tensor | slice) -> ObservedRows:
         """Some of the rows."""
         part = RowState(self.rows.numbers[index], self.rows.tokens[index])
@@ -78,10 +72,12 @@ def best_mixture(
     most: int = 64,
     least: int = 1,
 ) -> tuple[RowMixture, float]:
-    """The mixture of the highest log-probability of validation rows.
+    """The mixture of the highest log-probability of validation rows, less that by which training
+    rows exceed it.
 
-    Components double from the least on, until two doublings in sequence do not raise it or the time
-    is spent.
+    A network that corrects a mixture is trained on the training rows, and so it corrects what the
+    mixture is to them: one that fits their noise misleads it. Components double from the least on,
+    until two doublings in sequence do not raise the criterion or the time is spent.
 
     Args:
         train: the rows that it is fitted to.
@@ -92,8 +88,7 @@ def best_mixture(
         least: the smallest.
 
     Returns:
-        The mixture with a component for outliers, and its mean log-probability of the validation
-        rows in nats.
+        The mixture with a component for outliers, and its criterion in nats.
     """
     begin = time.monotonic()
     best: tuple[float, RowMixture] | None = None
@@ -107,7 +102,7 @@ def best_mixture(
             if tried and left <= 0:
                 break
             fitted = with_outliers(fit_mixture(train, components, strength, generator, left))
-            tried.append((float(fitted.log_prob(validation.rows).mean()), strength, fitted))
+            tried.append((criterion(fitted, train, validation), strength, fitted))
         score, strength, fitted = max(tried, key=lambda each: each[0])
         if components >= _BOTH:
             strengths = (strength,)
@@ -120,6 +115,22 @@ def best_mixture(
 
     assert best is not None
     return best[1], best[0]
+
+
+def criterion(mixture: RowMixture, train: ObservedRows, validation: ObservedRows) -> float:
+    """The mean log-probability of validation rows, less that by which as many training rows exceed
+    it, in nats.
+
+    Args:
+        mixture: the mixture.
+        train: the rows that it was fitted to.
+        validation: other rows.
+    """
+    own, other = (
+        float(mixture.log_prob(each.rows).mean())
+        for each in (train.take(slice(len(validation))), validation)
+    )
+    return other - max(0.0, own - other)
 
 
 def _doublings(least: int, most: int) -> Iterator[int]:
