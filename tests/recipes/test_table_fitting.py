@@ -9,7 +9,6 @@ import torch
 from allegory.data.table_dataset import dataset_with_held_out
 from allegory.data.table_schema import table_schema
 from allegory.process.rows import ObservedRows, RowState
-from allegory.recipes import table_fitting
 from allegory.recipes.table_fitting import Search, fitted
 
 
