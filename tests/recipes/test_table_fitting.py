@@ -12,13 +12,6 @@ from allegory.process.rows import ObservedRows, RowState
 from allegory.recipes.table_fitting import Search, fitted
 
 
-@pytest.fixture(autouse=True)
-def _fresh():
-    fitted.cache_clear()
-    yield
-    fitted.cache_clear()
-
-
 def clusters(count, rows, columns=2):
     """Narrow clusters far from each other."""
     generator = np.random.default_rng(0)
@@ -37,6 +30,14 @@ def test_many_clusters_have_more_components_than_the_first_search_tries():
     few = fitted(dataset(clusters(20, 2000)), Search(math.inf, 8))
     assert len(few.mixture.weights) <= 8 + 1  # and one for outliers
     assert found.score > few.score + 1
+
+
+def test_what_was_found_is_not_fitted_again():
+    data = dataset(clusters(3, 300))
+    first = fitted(data, Search(5.0, 16))
+    sizes = (len(first.mixture.weights) - 1, first.transforms.means.shape[1])
+    assert fitted(data, Search(5.0, 16, *sizes)) is first
+    assert fitted(dataset(clusters(3, 300)), Search(5.0, 16)) is not first
 
 
 def test_the_score_is_that_of_the_mixture_and_the_transforms():

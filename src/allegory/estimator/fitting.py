@@ -17,7 +17,6 @@ from ..models.table import TableDiffusion
 from ..recipes.config import Run
 from ..recipes.execute import Built, train_in
 from ..recipes.table_diffusion import TableDiffusionConfig
-from ..recipes.table_fitting import fitted
 from ..recipes.tables import table_training
 from ..sampling.rows import RowSampler
 from ..training import Processes, Result, bar
@@ -158,7 +157,6 @@ def _built(
         torch.manual_seed(seed)
         model = cast(TableDiffusion, run.build_model(dataset))
 
-    fitted.cache_clear()  # it holds the data
     left = replace(training, minutes=budget.training_minutes)
     return replace(run, training=left), model
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from ..process.rows import (
     RowMixture,
     RowState,
     best_mixture,
+    criterion,
     fit_mixture,
     with_outliers,
 )
@@ -134,9 +135,13 @@ class _Sides:
     volume: float
 
 
-@lru_cache(maxsize=1)
+_FOUND: WeakKeyDictionary[Dataset, dict[Search, Fitted]] = WeakKeyDictionary()
+"""What has been fitted to the data that are in use."""
+
+
 def fitted(dataset: Dataset, search: Search) -> Fitted:
-    """The transforms and the mixture of the highest criterion (`process.rows.criterion`).
+    """The transforms and the mixture of the highest criterion (`process.rows.criterion`), fitted
+    once: a search with the sizes that were found has the same result.
 
     Columns as they are and transformed are tried: a transform makes skewed columns simple, and
     linear relations between columns curved.
@@ -145,6 +150,16 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
         dataset: a table.
         search: what is tried.
     """
+    found = _FOUND.setdefault(dataset, {})
+    if search not in found:
+        best = _fitted(dataset, search)
+        sizes = (len(best.mixture.weights) - 1, best.transforms.means.shape[1])
+        found[search] = found[replace(search, components=sizes[0], transform=sizes[1])] = best
+    return found[search]
+
+
+def _fitted(dataset: Dataset, search: Search) -> Fitted:
+    """What is fitted to a table."""
     generator = torch.Generator().manual_seed(0)
     train = dataset.train.x.double()
     train = train[torch.randperm(len(train), generator=generator)[:_FITTED]]
