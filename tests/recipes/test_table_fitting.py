@@ -25,9 +25,9 @@ def dataset(x):
 
 
 def test_many_clusters_have_more_components_than_the_first_search_tries():
-    found = fitted(dataset(clusters(20, 2000)), Search(math.inf, 64))
+    found = fitted(dataset(clusters(20, 600)), Search(math.inf, 64))
     assert len(found.mixture.weights) >= 20
-    few = fitted(dataset(clusters(20, 2000)), Search(math.inf, 8))
+    few = fitted(dataset(clusters(20, 600)), Search(math.inf, 8))
     assert len(few.mixture.weights) <= 8 + 1  # and one for outliers
     assert found.score > few.score + 1
 
@@ -41,13 +41,14 @@ def test_what_was_found_is_not_fitted_again():
 
 
 def test_the_score_is_that_of_the_mixture_and_the_transforms():
-    data = dataset(clusters(3, 600))
+    data = dataset(clusters(3, 2400))
     found = fitted(data, Search(math.inf, 16, transform=1))
     x = data.validation.x.double()
     centre, half = (each.expand(2) for each in data.spec.affine())
     z, slope = found.transforms((x - centre) / half)
     rows = RowState(z, torch.zeros(len(x), 0, dtype=torch.int64))
-    assert found.score == pytest.approx(float((found.mixture.log_prob(rows) + slope.sum(1)).mean()))
+    own = float((found.mixture.log_prob(rows) + slope.sum(1)).mean())
+    assert own - 1 < found.score <= own + 1e-9  # less the excess of training rows
 
 
 def rows_of(count, columns, values=()):

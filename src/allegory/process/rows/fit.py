@@ -34,6 +34,9 @@ _STRENGTHS = (0.03, 1.0)
 _OUTLIERS = 1e-5
 """The weight of a component for rows far from all others, and its width in standard deviations."""
 _WIDTH = 10.0
+_FEW = 2000
+"""Rows below which parts of them are held out in turn, and how many parts."""
+_PARTS = 5
 _BOTH = 4
 """Components from which on the better of the two is tried alone."""
 
@@ -76,8 +79,9 @@ def best_mixture(
     rows exceed it.
 
     A network that corrects a mixture is trained on the training rows, and so it corrects what the
-    mixture is to them: one that fits their noise misleads it. Components double from the least on,
-    until two doublings in sequence do not raise the criterion or the time is spent.
+    mixture is to them: one that fits their noise misleads it. Few rows are held out in turn, for
+    fits to the rest, besides. Components double from the least on, until two doublings in sequence
+    do not raise the criterion or the time is spent.
 
     Args:
         train: the rows that it is fitted to.
@@ -93,6 +97,7 @@ def best_mixture(
     begin = time.monotonic()
     best: tuple[float, RowMixture] | None = None
     strengths: tuple[float, ...] = _STRENGTHS
+    folds = list(_folds(train)) if len(train) < _FEW else []
     worse = 0
 
     for components in _doublings(least, min(most, max(1, len(train) // 10))):
@@ -102,7 +107,11 @@ def best_mixture(
             if tried and left <= 0:
                 break
             fitted = with_outliers(fit_mixture(train, components, strength, generator, left))
-            tried.append((criterion(fitted, train, validation), strength, fitted))
+            scores = [criterion(fitted, train, validation)]
+            for rest, part in folds:
+                other = with_outliers(fit_mixture(rest, components, strength, generator, left))
+                scores.append(criterion(other, rest, part))
+            tried.append((sum(scores) / len(scores), strength, fitted))
         score, strength, fitted = max(tried, key=lambda each: each[0])
         if components >= _BOTH:
             strengths = (strength,)
@@ -115,6 +124,13 @@ def best_mixture(
 
     assert best is not None
     return best[1], best[0]
+
+
+def _folds(data: ObservedRows) -> Iterator[tuple[ObservedRows, ObservedRows]]:
+    """All rows but a part, and the part, for each of some parts."""
+    place = torch.arange(len(data)) % _PARTS
+    for part in range(min(_PARTS, len(data) - 1)):
+        yield data.take(place != part), data.take(place == part)
 
 
 def criterion(mixture: RowMixture, train: ObservedRows, validation: ObservedRows) -> float:
