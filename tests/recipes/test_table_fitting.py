@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pytest
 import torch
 
 from allegory.data.table_dataset import dataset_with_held_out
@@ -29,7 +28,7 @@ def test_many_clusters_have_more_components_than_the_first_search_tries():
     assert len(found.mixture.weights) >= 20
     few = fitted(dataset(clusters(20, 600)), Search(math.inf, 8))
     assert len(few.mixture.weights) <= 8 + 1  # and one for outliers
-    assert found.score > few.score + 1
+    assert found.score > few.score + 0.5
 
 
 def test_what_was_found_is_not_fitted_again():
