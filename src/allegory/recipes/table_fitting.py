@@ -92,7 +92,7 @@ class Search:
         """
         if self.components is None:
             part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
-            return best_mixture(train, held_out, generator, part, min(_FIRST, self.most))
+            return best_mixture(train, held_out, generator, part, (1, min(_FIRST, self.most)))
 
         made = [
             with_outliers(fit_mixture(train, self.components, each, generator))
@@ -115,7 +115,7 @@ class Search:
         if self.components is not None or self.most <= _FIRST or seconds <= 0:
             return None
         generator = torch.Generator().manual_seed(2)
-        return best_mixture(train, held_out, generator, seconds, self.most, 2 * _FIRST)
+        return best_mixture(train, held_out, generator, seconds, (2 * _FIRST, self.most))
 
 
 @dataclass(frozen=True, eq=False)

@@ -185,14 +185,14 @@ def test_the_best_mixture_is_that_of_the_validation_rows():
     truth = separated()
     data = observed(drawn_rows(truth, (2, 3), 2000), (2, 3))
     held_out = observed(drawn_rows(truth, (2, 3), 500, seed=9), (2, 3))
-    found, score = best_mixture(data, held_out, generator(), math.inf, most=8)
+    found, score = best_mixture(data, held_out, generator(), math.inf, (1, 8))
     assert score == pytest.approx(criterion(found, data, held_out))
     own = truth.log_prob(held_out.rows)
     error = float(own.std()) / math.sqrt(500)
     assert abs(score - float(own.mean())) < 5 * error
     one = fit_mixture(data, 1, 1.0, generator())
     assert float(one.log_prob(held_out.rows).mean()) < score - 5 * error
-    again, _ = best_mixture(data, held_out, generator(), math.inf, most=8)
+    again, _ = best_mixture(data, held_out, generator(), math.inf, (1, 8))
     assert torch.equal(found.means, again.means)
 
 
@@ -200,7 +200,7 @@ def test_few_rows_are_held_out_in_turn():
     """The criterion is the mean over the parts and the rows that were held out before."""
     rows = drawn_rows(separated(), (2, 3), 100)
     data, held_out = observed(rows, (2, 3)), observed(drawn_rows(separated(), (2, 3), 50), (2, 3))
-    _, score = best_mixture(data, held_out, generator(), math.inf, most=1)
+    _, score = best_mixture(data, held_out, generator(), math.inf, (1, 1))
 
     expected = []
     for strength in (0.03, 1.0):
@@ -225,7 +225,7 @@ def test_tokens_alone_are_fitted():
         truth.missing[:0],
     )
     data = observed(drawn_rows(none, (2, 3), 3000), (2, 3))
-    found, score = best_mixture(data, data, generator(), math.inf, most=4)
+    found, score = best_mixture(data, data, generator(), math.inf, (1, 4))
     expected = none.log_prob(data.rows)
     assert score > float(expected.mean()) - 5 * float(expected.std()) / math.sqrt(3000)
     assert found.means.shape[1] == 0

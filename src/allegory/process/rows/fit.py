@@ -72,8 +72,7 @@ def best_mixture(
     validation: ObservedRows,
     generator: torch.Generator,
     seconds: float,
-    most: int = 64,
-    least: int = 1,
+    sizes: tuple[int, int] = (1, 64),
 ) -> tuple[RowMixture, float]:
     """The mixture of the highest log-probability of validation rows, less that by which training
     rows exceed it.
@@ -88,8 +87,7 @@ def best_mixture(
         validation: the rows by which their number and the prior are chosen.
         generator: where the beginnings are drawn from.
         seconds: the time, after which no further round of a fit begins.
-        most: the largest number of components.
-        least: the smallest.
+        sizes: the smallest and the largest number of components.
 
     Returns:
         The mixture with a component for outliers, and its criterion in nats.
@@ -100,7 +98,7 @@ def best_mixture(
     folds = list(_folds(train)) if len(train) < _FEW else []
     worse = 0
 
-    for components in _doublings(least, min(most, max(1, len(train) // 10))):
+    for components in _doublings(sizes[0], min(sizes[1], max(1, len(train) // 10))):
         tried: list[tuple[float, float, RowMixture]] = []
         for strength in strengths:
             left = seconds - (time.monotonic() - begin)
