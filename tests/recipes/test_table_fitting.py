@@ -61,4 +61,5 @@ def test_without_time_there_is_no_second_search():
     data = rows_of(400, 2)
     assert Search(1.0, 64).more(data, data, 0.0) is None
     assert Search(1.0, 8).more(data, data, 1.0) is None
+    assert Search(1.0, 64).more(rows_of(120, 2), rows_of(120, 2), 1.0) is None
     assert Search(1.0, 64, components=3).more(data, data, 1.0) is None

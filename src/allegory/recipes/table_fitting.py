@@ -18,9 +18,6 @@ from ..process.rows import (
     RowMixture,
     RowState,
     best_mixture,
-    criterion,
-    fit_mixture,
-    with_outliers,
 )
 from ..progress import progress
 
@@ -32,8 +29,6 @@ _TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
 """Components of the transform of a column that are tried."""
 _FIRST = 8
 """Components of a mixture with which transforms are compared."""
-_STRENGTHS = (0.03, 1.0)
-"""Of the prior of a mixture with a given number of components."""
 _NOISE = 3.0
 """log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
 _STARTS = (7.0, 14.0)
@@ -90,17 +85,11 @@ class Search:
             held_out: the rows by which its number of components and its prior are chosen.
             generator: where the beginnings are drawn from.
         """
-        if self.components is None:
-            part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
-            return best_mixture(train, held_out, generator, part, (1, min(_FIRST, self.most)))
-
-        made = [
-            with_outliers(fit_mixture(train, self.components, each, generator))
-            for each in _STRENGTHS
-        ]
-        scores = [criterion(each, train, held_out) for each in made]
-        best = max(range(len(made)), key=scores.__getitem__)
-        return made[best], scores[best]
+        sizes = (1, min(_FIRST, self.most))
+        if self.components is not None:
+            sizes = (self.components, self.components)
+        part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
+        return best_mixture(train, held_out, generator, part, sizes)
 
     def more(
         self, train: ObservedRows, held_out: ObservedRows, seconds: float
@@ -112,10 +101,11 @@ class Search:
             held_out: the rows by which its number of components and its prior are chosen.
             seconds: the time.
         """
-        if self.components is not None or self.most <= _FIRST or seconds <= 0:
+        most = min(self.most, len(train) // 10)
+        if self.components is not None or most < 2 * _FIRST or seconds <= 0:
             return None
         generator = torch.Generator().manual_seed(2)
-        return best_mixture(train, held_out, generator, seconds, (2 * _FIRST, self.most))
+        return best_mixture(train, held_out, generator, seconds, (2 * _FIRST, most))
 
 
 @dataclass(frozen=True, eq=False)

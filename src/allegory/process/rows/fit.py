@@ -92,24 +92,18 @@ def best_mixture(
     Returns:
         The mixture with a component for outliers, and its criterion in nats.
     """
-    begin = time.monotonic()
+    end = time.monotonic() + seconds
     best: tuple[float, RowMixture] | None = None
     strengths: tuple[float, ...] = _STRENGTHS
-    folds = list(_folds(train)) if len(train) < _FEW else []
+    parts = [(train, validation), *_folds(train)]
     worse = 0
 
-    for components in _doublings(sizes[0], min(sizes[1], max(1, len(train) // 10))):
+    for components in _doublings(sizes[0], min(sizes[1], max(sizes[0], len(train) // 10))):
         tried: list[tuple[float, float, RowMixture]] = []
         for strength in strengths:
-            left = seconds - (time.monotonic() - begin)
-            if tried and left <= 0:
-                break
-            fitted = with_outliers(fit_mixture(train, components, strength, generator, left))
-            scores = [criterion(fitted, train, validation)]
-            for rest, part in folds:
-                other = with_outliers(fit_mixture(rest, components, strength, generator, left))
-                scores.append(criterion(other, rest, part))
-            tried.append((sum(scores) / len(scores), strength, fitted))
+            if not tried or time.monotonic() < end:
+                score, fitted = _scored(parts, components, strength, generator, end)
+                tried.append((score, strength, fitted))
         score, strength, fitted = max(tried, key=lambda each: each[0])
         if components >= _BOTH:
             strengths = (strength,)
@@ -117,15 +111,36 @@ def best_mixture(
         worse = worse + 1 if best is not None and score <= best[0] else 0
         if best is None or score > best[0]:
             best = (score, fitted)
-        if worse == 2 or time.monotonic() - begin > seconds:
+        if worse == 2 or time.monotonic() > end:
             break
 
     assert best is not None
     return best[1], best[0]
 
 
+def _scored(
+    parts: list[tuple[ObservedRows, ObservedRows]],
+    components: int,
+    strength: float,
+    generator: torch.Generator,
+    end: float,
+) -> tuple[float, RowMixture]:
+    """The mean criterion of fits to several parts of the rows, and the mixture of the first; parts
+    whose fit would begin after the time `end` are left out.
+    """
+    found: list[tuple[float, RowMixture]] = []
+    for rest, held_out in parts:
+        left = end - time.monotonic()
+        if not found or left > 0:
+            fitted = with_outliers(fit_mixture(rest, components, strength, generator, left))
+            found.append((criterion(fitted, rest, held_out), fitted))
+    return sum(score for score, _ in found) / len(found), found[0][1]
+
+
 def _folds(data: ObservedRows) -> Iterator[tuple[ObservedRows, ObservedRows]]:
-    """All rows but a part, and the part, for each of some parts."""
+    """All rows but a part, and the part, for each of some parts; nothing for many rows."""
+    if len(data) >= _FEW:
+        return
     place = torch.arange(len(data)) % _PARTS
     for part in range(min(_PARTS, len(data) - 1)):
         yield data.take(place != part), data.take(place == part)
@@ -148,7 +163,7 @@ def criterion(mixture: RowMixture, train: ObservedRows, validation: ObservedRows
 
 
 def _doublings(least: int, most: int) -> Iterator[int]:
-    count = min(least, most)
+    count = least
     while count <= most:
         yield count
         count *= 2
