@@ -102,6 +102,30 @@ MUTANTS = {
         "return other",
         "process/rows/test_fit.py",
     ),
+    "rows, x0 of the mixture": Mutant(
+        "process/rows/mixture.py",
+        "x0 = (x - sigma * eps) / level.alpha",
+        "x0 = x - sigma * eps",
+        "process/rows/test_mixture.py",
+    ),
+    "tables, width of outliers": Mutant(
+        "process/rows/fit.py",
+        "covariance = _WIDTH**2 *",
+        "covariance = _WIDTH *",
+        "process/rows/test_fit.py",
+    ),
+    "tables, parts of few rows": Mutant(
+        "process/rows/fit.py",
+        "yield data.take(place != part), data.take(place == part)",
+        "yield data, data.take(place == part)",
+        "process/rows/test_fit.py",
+    ),
+    "tables, what a network sees far away": Mutant(
+        "models/table/denoiser.py",
+        "return _REACH * (x / _REACH).tanh()",
+        "return x",
+        "models/table/test_table_diffusion.py",
+    ),
     "tables, weight of outliers": Mutant(
         "process/rows/fit.py",
         "torch.cat([weights * (1 - _OUTLIERS), weights.new_tensor([_OUTLIERS])])",

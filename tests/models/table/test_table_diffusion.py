@@ -13,7 +13,7 @@ from tests.helpers.table_models import (
 )
 
 from allegory.likelihood.flow_ode import FlowSolver
-from allegory.process.rows import RowMixture
+from allegory.process.rows import KnownEntries, RowMixture, RowState
 from allegory.sampling.rows import RowSampler
 
 
@@ -157,6 +157,22 @@ def test_the_gradient_reaches_all_weights(dataset):
     for name, weight in model.denoise.network.named_parameters():
         assert weight.grad is not None, name
         assert float(weight.grad.abs().sum()) > 0, name
+
+
+def test_far_from_all_rows_the_network_adds_a_constant():
+    """The numbers that it sees are bounded, and so is what it does to the flow of an outlier."""
+    model, _ = numbers_model()
+    model = disturbed(model, 0.1)
+    far = torch.tensor([[1e6], [2e6]]).double() * torch.ones(2, 3).double()
+    rows = RowState(far, torch.zeros(2, 0, dtype=torch.int64))
+    level, known = model.denoise.path.at(0.1, rows), KnownEntries.none(rows)
+
+    with torch.no_grad():
+        found = model.denoise(rows, level, known).numbers.eps
+        _, alone, _ = model.denoise.mixture.expect_given(rows, level.numbers, known)
+    added = found - alone
+    assert float(added.abs().max()) > 1e-3
+    torch.testing.assert_close(added[0], added[1], rtol=1e-5, atol=1e-5)
 
 
 def test_a_sample_depends_on_its_seed_alone(trained):

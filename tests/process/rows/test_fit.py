@@ -265,6 +265,8 @@ def test_a_row_far_from_all_others_has_the_density_of_the_wide_component():
     rows = drawn_rows(mixture, (2, 3), 200)
     torch.testing.assert_close(wide.log_prob(rows), mixture.log_prob(rows), rtol=0, atol=1e-2)
 
+    many = drawn_rows(mixture, (2, 3), 20_000).numbers
+    torch.testing.assert_close(wide.covariances[-1], 100 * many.T.cov(), rtol=0.1, atol=5.0)
     far = RowState(rows.numbers[:1] + 1000.0, rows.tokens[:1])
     last = MultivariateNormal(wide.means[-1], wide.covariances[-1]).log_prob(far.numbers)
     tokens = wide.probs[-1, [0, 1], far.tokens[0]].log().sum()
