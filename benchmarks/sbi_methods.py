@@ -112,7 +112,7 @@ class Diffusion:
         """Trained on simulations for so many minutes."""
         from allegory.estimator import DiffusionDensity
 
-        density = DiffusionDensity(minutes=minutes, random_state=seed)
+        density = DiffusionDensity(minutes=minutes, conditional=True, random_state=seed)
         return cls(density.fit(theta.float().numpy(), y=x.float().numpy()))
 
     def sample(self, x: Tensor, count: int, seed: int) -> Tensor:

@@ -16,7 +16,7 @@ observations of sbibm. A row has
     outside          the part of the draws outside of the box of a uniform prior; C2ST is of all
     seconds          processor time of fitting, and of one draw for an observation
 
-`allegory` is `DiffusionDensity(minutes=5).fit(theta, y=x)`. `exact` is the posterior in closed
+`allegory` is `DiffusionDensity(minutes=5, conditional=True).fit(theta, y=x)`. `exact` is the posterior in closed
 form, where there is one: what the judges say of a perfect method. `rejection ABC` is the floor.
 
 Draws are written to --keep, and C2ST (on one core 4 seconds to 5 minutes an observation) is filled
