@@ -150,6 +150,24 @@ MUTANTS = {
         'xx = xx + 0 * torch.einsum("gm,gmde->mde", of_pattern, parts.covariances)',
         "process/rows/test_fit.py",
     ),
+    "rows, scale of the prior": Mutant(
+        "process/rows/fit.py",
+        "gap = (x - begin @ means) * there",
+        "gap = (x - means.mean(0)) * there",
+        "process/rows/test_fit.py",
+    ),
+    "box of parameters": Mutant(
+        "estimator/support.py",
+        "np.log1p(2 * _EDGE / (1 - t * t))",
+        "np.log1p(_EDGE / (1 - t * t))",
+        "estimator/test_posterior.py",
+    ),
+    "mixture used alone": Mutant(
+        "recipes/table_fitting.py",
+        "for part in (dataset.train, dataset.validation) if part]",
+        "for part in (dataset.train,) if part]",
+        "estimator/test_fitting.py",
+    ),
     "rows, strength of the prior": Mutant(
         "process/rows/fit.py",
         "covariances = total / (count + self.strength)[:, None, None]",

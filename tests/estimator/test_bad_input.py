@@ -8,8 +8,10 @@ from tests.helpers.mixed_tables import mixed_table
 
 from allegory.data import memory
 from allegory.estimator import DiffusionDensity
+from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = TableDiffusionConfig(components=1, transform=1)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def density(table):
-    return DiffusionDensity(None, 2, random_state=0).fit(table)
+    return DiffusionDensity(None, 2, random_state=0, model=SMALL).fit(table)
 
 
 def refused(density, table, **changes):

@@ -5,12 +5,16 @@ import pytest
 from tests.helpers.mixed_tables import FRAMES, mixed_table
 
 from allegory.estimator import DiffusionDensity
+from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def fitted(x, y):
-    return DiffusionDensity(None, 2, conditional=True, random_state=0).fit(x, y)
+SMALL = TableDiffusionConfig(components=1, transform=1)
+
+
+def fitted(x, y, model=None):
+    return DiffusionDensity(None, 2, conditional=True, random_state=0, model=model).fit(x, y)
 
 
 @pytest.mark.parametrize(
@@ -20,14 +24,14 @@ def fitted(x, y):
 def test_y_is_a_column_or_several_of_a_data_frame(name):
     table = mixed_table()
     x, y = (FRAMES[name](table[part]) for part in (["a", "b", "count"], ["sign", "text"]))
-    density = fitted(x, y)
+    density = fitted(x, y, SMALL)
 
     assert density.schema_.given == ("sign", "text")
     assert density.score_samples(x, y).shape == (len(table),)
     drawn = density.sample(6, given={"sign": "positive", "text": None})
     assert type(drawn) is type(x)
     assert drawn.shape == (6, 3)
-    series = fitted(x, y["sign"])
+    series = fitted(x, y["sign"], SMALL)
     assert len(series.schema_.given) == 1
 
 

@@ -11,6 +11,7 @@ from allegory.data.table_schema import table_schema
 from allegory.estimator import DiffusionDensity, fitting
 from allegory.estimator.fitting import Budget, fit_table, held_out_of, nearness_of
 from allegory.recipes.table_diffusion import TableDiffusionConfig
+from allegory.recipes.tables import table_training
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -78,6 +79,23 @@ def test_the_better_of_network_and_mixture_is_taken(monkeypatch):
     encoded = found.model.encode(x, None)
     exact = found.model.denoise.mixture.log_prob(encoded.rows) + encoded.volume.sum(1)
     torch.testing.assert_close(found.model.log_prob(x), exact, atol=0.02, rtol=0)
+
+
+def test_a_mixture_that_is_used_alone_is_fitted_to_all_rows(monkeypatch):
+    """Its mean is that of the rows for training and for validation."""
+    monkeypatch.setattr(fitting, "_choose", lambda *_: False)
+    dataset = data(100)
+    choice = TableDiffusionConfig(components=1, transform=1)
+    found = fit_table(dataset, choice, Budget(None, 1), 0)
+    rows = torch.cat([dataset.train.x, dataset.validation.x]).double()
+    encoded = found.model.encode(rows, None).rows.numbers
+    torch.testing.assert_close(found.model.denoise.mixture.means[0], encoded.mean(0))
+    assert not found.is_trained
+
+
+@pytest.mark.parametrize(("rows", "patience"), [(0, 0.3), (9999, 0.3), (10_000, None)])
+def test_training_with_many_rows_goes_on_to_the_end(rows, patience):
+    assert table_training(1.0, None, rows).patience == patience
 
 
 def test_a_network_that_training_improves_stays():

@@ -7,13 +7,15 @@ from tests.helpers.mixed_tables import mixed_table
 import allegory as al
 from allegory.estimator import DiffusionDensity
 from allegory.models.table import TableDiffusion
+from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = TableDiffusionConfig(components=1, transform=1)
 
 
 def test_a_density_is_read_again_to_the_last_bit(tmp_path):
     table = mixed_table()
-    density = DiffusionDensity(None, 5, random_state=0).fit(table)
+    density = DiffusionDensity(None, 5, random_state=0, model=SMALL).fit(table)
     density.save(tmp_path / "run")
     again = DiffusionDensity.open(tmp_path / "run")
 
@@ -28,7 +30,7 @@ def test_a_density_is_read_again_to_the_last_bit(tmp_path):
 def test_a_conditional_density_of_an_array_is_read_again(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((40, 2)), rng.standard_normal(40)
-    density = DiffusionDensity(None, 2, conditional=True).fit(x, y)
+    density = DiffusionDensity(None, 2, conditional=True, model=SMALL).fit(x, y)
     density.save(tmp_path / "run")
     again = DiffusionDensity.open(tmp_path / "run")
 

@@ -19,6 +19,7 @@ from allegory.estimator.support import support_of
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = TableDiffusionConfig(components=1, transform=1)
 
 MATRIX = np.array([[1.0, 0.5], [-0.3, 0.8]])
 NOISE = 0.7
@@ -122,7 +123,7 @@ def test_a_box_is_never_left():
     box = BoxPrior((-1.0, 2.0), (1.0, 5.0))
     theta = box.sample(300, 0)
     x = theta + 0.05 * np.random.default_rng(1).standard_normal(theta.shape)
-    made = DiffusionPosterior(box, density=DiffusionDensity(None, 1)).fit(theta, x)
+    made = DiffusionPosterior(box, density=DiffusionDensity(None, 1, model=SMALL)).fit(theta, x)
 
     drawn = made.sample(300, np.array([0.999, 2.001]))
     assert np.isfinite(box.log_prob(drawn)).all()
@@ -138,6 +139,27 @@ def test_free_numbers_of_a_box_have_the_slope_that_is_said():
     np.testing.assert_allclose(support.from_free(free), theta, rtol=1e-12)
     slope = (support.to_free(theta + step) - support.to_free(theta - step)) / (2 * step)
     np.testing.assert_allclose(np.log(slope).sum(1), support.log_slope(theta), rtol=1e-7)
+
+
+def test_free_numbers_of_a_box_are_those_that_are_said():
+    """t + 0.2 atanh t, the logit's atanh alone near a face, and any number is inside."""
+    support = support_of(BoxPrior((-1.0, 2.0), (1.0, 5.0)))
+    t = np.array([[0.0, 0.5], [-0.9, 0.99]])
+    theta = np.array([0.0, 3.5]) + np.array([1.0, 1.5]) * t
+    np.testing.assert_allclose(support.to_free(theta), t + 0.2 * np.arctanh(t), atol=1e-14)
+    far = support.from_free(np.array([[-50.0, 50.0]]))
+    assert far[0, 0] > -1 and far[0, 1] < 5
+    assert np.isfinite(support.log_slope(far)).all()
+
+
+def test_without_its_likelihood_a_posterior_has_one_observation(prior):
+    theta = prior.sample(50, 0)
+    made = DiffusionPosterior(prior, density=DiffusionDensity(None, 1, model=SMALL))
+    made.fit(theta, theta, likelihood=False)
+    assert made.sample(3, theta[0]).shape == theta[:3].shape
+    assert np.isfinite(made.log_posterior(theta[:2], theta[0])).all()
+    with pytest.raises(ValueError, match="likelihood=False: several observations need it"):
+        made.log_posterior(theta[:2], theta[:2])
 
 
 def test_arguments_that_do_not_fit(prior):

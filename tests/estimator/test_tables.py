@@ -6,12 +6,16 @@ import pytest
 from tests.helpers.mixed_tables import FRAMES, mixed_table
 
 from allegory.estimator import DiffusionDensity
+from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def as_pandas(frame):
     return frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+
+
+SMALL = TableDiffusionConfig(components=2, transform=2)
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +25,13 @@ def table():
 
 @pytest.fixture(scope="module")
 def density(table):
-    return DiffusionDensity(None, 5, random_state=0).fit(table)
+    return DiffusionDensity(None, 5, random_state=0, model=SMALL).fit(table)
 
 
 @pytest.mark.parametrize("name", ["polars", pytest.param("pyarrow", marks=pytest.mark.slow)])
 def test_each_data_frame_has_the_same_density_and_its_own_samples(name, table, density):
     frame = FRAMES[name](table)
-    other = DiffusionDensity(None, 5, random_state=0).fit(frame)
+    other = DiffusionDensity(None, 5, random_state=0, model=SMALL).fit(frame)
 
     assert (other.score_samples(frame) == density.score_samples(table)).all()
     assert (other.score_samples(table) == density.score_samples(frame)).all()

@@ -1,13 +1,16 @@
 """Transforms, and a mixture as large as the rows bear, that are fitted before training."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from allegory.data.table_dataset import dataset_with_held_out
 from allegory.data.table_schema import table_schema
 from allegory.process.rows import ObservedRows, RowState
+from allegory.recipes.table_diffusion import TableDiffusionConfig
 from allegory.recipes.table_fitting import Search, fitted
 
 
@@ -63,3 +66,14 @@ def test_without_time_there_is_no_second_search():
     assert Search(1.0, 8).more(data, data, 1.0) is None
     assert Search(1.0, 64).more(rows_of(120, 2), rows_of(120, 2), 1.0) is None
     assert Search(1.0, 64, components=3).more(data, data, 1.0) is None
+
+
+@pytest.mark.parametrize(("given", "fourier"), [((), (1,)), (("x1",), (0, 1, 2, 3))])
+def test_conditional_densities_have_more_sinusoids(given, fourier):
+    x = clusters(2, 60)
+    schema = table_schema(x, given=given)
+    data = dataset_with_held_out(x, schema, 10)
+    choice = TableDiffusionConfig(components=1, transform=1, start=9.0).resolved(data)
+    assert choice.fourier == fourier
+    assert replace(choice, fourier=(5,)).resolved(data).fourier == (5,)
+    assert choice.build(data.spec).denoise.features.fourier == fourier

@@ -126,7 +126,10 @@ def fit_table(
     model.double().eval()
 
     is_trained = _choose(model, begin, dataset)
-    return FittedTable(model, run, result.step, is_trained, nearness_of(model, dataset))
+    near = nearness_of(model, dataset)
+    if not is_trained:
+        cast(TableDiffusionConfig, run.model).refit(model, dataset)
+    return FittedTable(model, run, result.step, is_trained, near)
 
 
 def nearness_of(model: TableDiffusion, dataset: Dataset) -> Nearness:

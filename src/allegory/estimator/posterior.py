@@ -12,7 +12,7 @@ l(x | theta), the likelihood. Of several observations
     log p(theta | x_1, ..., x_n) = log p(theta) + sum_i log l(x_i | theta) + constant
 
 and draws of q(theta | x_1) are given the weights p(theta) prod_i l(x_i | theta) / q(theta | x_1).
-Parameters in a box are logits of where they lie in it, so that no draw is outside.
+Parameters in a box are mapped to free numbers (`support`), so that no draw is outside.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ class DiffusionPosterior:
         self.seed, self.support = checked_seed(like.random_state), support_of(prior)
 
     def fit(
-        self, theta: Any = None, x: Any = None, simulations: int = 10_000
+        self,
+        theta: Any = None,
+        x: Any = None,
+        simulations: int = 10_000,
+        *,
+        likelihood: bool = True,
     ) -> DiffusionPosterior:
         """Learn q(theta | x) and l(x | theta) of pairs.
 
@@ -79,6 +84,7 @@ class DiffusionPosterior:
             theta: parameters (n, d), drawn from the prior; None draws them.
             x: what each leads to, (n, k); None simulates.
             simulations: how many, where they are drawn.
+            likelihood: whether l(x | theta) is learned, which several observations need.
 
         Returns:
             The posterior.
@@ -98,7 +104,8 @@ class DiffusionPosterior:
         pairs = _matrix("theta", theta), _matrix("x", x)
         free = self.support.to_free(pairs[0])
         self.posterior.fit(free, pairs[1])
-        self.likelihood.fit(pairs[1], free)
+        if likelihood:
+            self.likelihood.fit(pairs[1], free)
 
         return self
 
@@ -144,7 +151,12 @@ class DiffusionPosterior:
         Args:
             theta: parameters (n, d).
             x: the observation (k,).
+
+        Raises:
+            ValueError: where it was not learned.
         """
+        if not hasattr(self.likelihood, "model_"):
+            raise ValueError("likelihood=False: several observations need it; fit with it")
         free = self.support.to_free(_matrix("theta", theta))
         rows = np.broadcast_to(_observations(x)[:1], (len(free), np.size(x)))
         scores: Array = self.likelihood.score_samples(rows, free)

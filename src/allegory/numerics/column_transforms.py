@@ -17,6 +17,8 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 from torch.special import log_ndtr, ndtr, ndtri
 
+_PART_NUMBERS = 2**18
+"""Numbers that are computed at once, one for each component."""
 _BISECTIONS = 60
 _NEWTON = 4
 _FAR = 1e-5
@@ -55,6 +57,18 @@ class ColumnTransforms(nn.Module):
         Args:
             x: columns.
         """
+        parts = [self._with_slope(part) for part in x.split(self._rows_at_once())]
+        z, slope = (torch.cat(each) for each in zip(*parts, strict=True))
+        return z, slope
+
+    def _rows_at_once(self) -> int:
+        """How many rows with a number for every component fit in memory together."""
+        return max(1, _PART_NUMBERS // max(1, self.means.numel()))
+
+    def _with_slope(
+        self, x: Float64[Tensor, "b d"]
+    ) -> tuple[Float64[Tensor, "b d"], Float64[Tensor, "b d"]]:
+        """`forward` of a part of the rows."""
         z = self.normal(x)
         u = (x[..., None] - self.means) / self.stds
         log_normal = -0.5 * (u.square() + math.log(2 * math.pi)) - self.stds.log()

@@ -24,12 +24,14 @@ from ..process import Path
 from ..process.rows import RowMixture, RowPath
 from ..process.schedule import LinearLogSNR
 from .config import MODELS
-from .table_fitting import Search, fitted, widened
+from .table_fitting import Search, fitted, refitted, widened
 
 _END = -9.0
 """log-SNR at t = 1: standard normal noise."""
 FITTING = 0.2
 """The fraction of the time of a run in which transforms and mixture are fitted."""
+_FOURIER, _FOURIER_GIVEN = (1,), (0, 1, 2, 3)
+"""Exponents of the sinusoids, of densities and of conditional densities."""
 _COMPONENTS = 16
 """The most components of a mixture whose fit has no limit of time."""
 
@@ -44,7 +46,8 @@ class TableDiffusionConfig:
             their number by validation rows.
         transform: the largest number of components of the transform of a column, likewise.
         start: log-SNR at t = 0; None takes it from the mixture.
-        fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers.
+        fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers; None is 1, and
+            0 to 3 for tables with given columns, on which numbers often depend sharply.
         known_fraction: the fraction of training steps in which some columns are known.
         seconds: the time for fitting transforms and mixture; None for no limit.
         most_components: of the mixture, where their number is chosen.
@@ -59,7 +62,7 @@ class TableDiffusionConfig:
     components: int | None = None
     transform: int | None = None
     start: float | None = None
-    fourier: tuple[int, ...] = (1,)
+    fourier: tuple[int, ...] | None = None
     known_fraction: float = 0.25
     seconds: float | None = 30.0
     most_components: int = 128
@@ -92,12 +95,14 @@ class TableDiffusionConfig:
         Raises:
             ValueError: for data that are no table.
         """
-        if self.components is not None and self.transform is not None and self.start is not None:
+        if self._is_resolved:
             return self
         base = fitted(dataset, self._search)
+        is_given = bool(schema_of(dataset.spec).given)
 
         return replace(
             self,
+            fourier=self.fourier or (_FOURIER_GIVEN if is_given else _FOURIER),
             components=len(base.mixture.weights) - 1,
             transform=base.transforms.means.shape[1],
             start=base.start,
@@ -125,7 +130,7 @@ class TableDiffusionConfig:
         )
         shape = (d, self.transform)
         transforms = ColumnTransforms(*(torch.ones(shape).double() for _ in range(3)))
-        features = RowFeatures(d, values, tuple(self.fourier))
+        features = RowFeatures(d, values, tuple(self.fourier or _FOURIER))
         network = self.network.build((features.inputs,), None, outputs=features.outputs)
         path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
         denoiser = RowDenoiser(network, path, mixture, features)
@@ -142,6 +147,21 @@ class TableDiffusionConfig:
         model = cast(TableDiffusion, model)
         model.denoise.mixture.load_state_dict(base.mixture.state_dict())
         model.encoding.transforms.load_state_dict(widened(base.transforms, self.transform or 1))
+
+    def refit(self, model: nn.Module, dataset: Dataset) -> None:
+        """Fit the mixture of a model to the rows for validation too, where it is used alone.
+
+        Args:
+            model: what `fit` was given.
+            dataset: the data.
+        """
+        mixture = refitted(dataset, self._search)
+        cast(TableDiffusion, model).denoise.mixture.load_state_dict(mixture.state_dict())
+
+    @property
+    def _is_resolved(self) -> bool:
+        """Whether nothing depends on the data."""
+        return None not in (self.components, self.transform, self.start, self.fourier)
 
     @property
     def _search(self) -> Search:

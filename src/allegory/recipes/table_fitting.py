@@ -14,6 +14,7 @@ from ..data import Dataset, DataSpec
 from ..models.table import RowEncoding, missing_places, schema_of
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process.rows import (
+    FittedMixture,
     ObservedRows,
     RowMixture,
     RowState,
@@ -41,15 +42,23 @@ class Fitted:
 
     Args:
         transforms: of the numbers.
-        mixture: of the rows in model space, with a wide component for outliers.
+        chosen: the mixture of the rows in model space; its criterion is in the units of the table.
         start: log-SNR at t = 0.
-        score: the criterion of both, in nats: `process.rows.criterion`.
     """
 
     transforms: ColumnTransforms
-    mixture: RowMixture
+    chosen: FittedMixture
     start: float
-    score: float
+
+    @property
+    def mixture(self) -> RowMixture:
+        """The mixture, with a wide component for outliers."""
+        return self.chosen.mixture
+
+    @property
+    def score(self) -> float:
+        """The criterion in nats: `process.rows.criterion`."""
+        return self.chosen.score
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,8 @@ class Search:
 
     def first(
         self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
-    ) -> tuple[RowMixture, float]:
-        """The best mixture of a few components, or of a given number, and its criterion.
+    ) -> FittedMixture:
+        """The best mixture of a few components, or of a given number.
 
         Args:
             train: the rows that it is fitted to.
@@ -93,8 +102,8 @@ class Search:
 
     def more(
         self, train: ObservedRows, held_out: ObservedRows, seconds: float
-    ) -> tuple[RowMixture, float] | None:
-        """The best mixture of more components, and its criterion; None where there can be none.
+    ) -> FittedMixture | None:
+        """The best mixture of more components; None where there can be none.
 
         Args:
             train: the rows that it is fitted to.
@@ -123,6 +132,10 @@ class _Sides:
     train: ObservedRows
     held_out: ObservedRows
     volume: float
+
+    def in_units(self, found: FittedMixture) -> FittedMixture:
+        """The same with the criterion in the units of the table."""
+        return replace(found, score=found.score + self.volume)
 
 
 _FOUND: WeakKeyDictionary[Dataset, dict[Search, Fitted]] = WeakKeyDictionary()
@@ -156,26 +169,42 @@ def _fitted(dataset: Dataset, search: Search) -> Fitted:
     held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     begin = time.monotonic()
     generator_of_fit = torch.Generator()
-    found: list[tuple[float, RowMixture, _Sides]] = []
+    found: list[tuple[FittedMixture, _Sides]] = []
 
     with progress() as on_progress:
         parts = len(search.transforms) + 1
         for done, components in enumerate(search.transforms):
             on_progress("fitting a mixture to the rows", done, parts)
             sides = _sides(dataset.spec, train, held_out, components)
-            first, score = search.first(
-                sides.train, sides.held_out, generator_of_fit.manual_seed(1)
-            )
-            found.append((score + sides.volume, first, sides))
+            first = search.first(sides.train, sides.held_out, generator_of_fit.manual_seed(1))
+            found.append((sides.in_units(first), sides))
 
-        score, mixture, sides = max(found, key=lambda each: each[0])
+        best, sides = max(found, key=lambda each: each[0].score)
         on_progress("fitting a mixture to the rows", parts - 1, parts)
         left = math.inf if search.seconds is None else search.seconds - (time.monotonic() - begin)
         more = search.more(sides.train, sides.held_out, left)
-        if more is not None and more[1] + sides.volume > score:
-            mixture, score = more[0], more[1] + sides.volume
+        if more is not None:
+            best = max(best, sides.in_units(more), key=lambda each: each.score)
 
-    return Fitted(sides.transforms, mixture, _start(mixture), score)
+    return Fitted(sides.transforms, best, _start(best.mixture))
+
+
+def refitted(dataset: Dataset, search: Search) -> RowMixture:
+    """The mixture of a search, fitted to the rows for training and for validation.
+
+    Args:
+        dataset: a table.
+        search: by which the transforms, the components and the prior were chosen.
+    """
+    base = fitted(dataset, search)
+    parts = [part.x.double() for part in (dataset.train, dataset.validation) if part]
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.cat(parts)
+    raw = raw[torch.randperm(len(raw), generator=generator)[:_FITTED]]
+
+    encoding = RowEncoding(dataset.spec, base.transforms)
+    z = encoding.transforms(_scaled(encoding, raw, generator).nan_to_num())[0]
+    return base.chosen.refitted(_table_rows(dataset.spec, encoding, raw, z), generator)
 
 
 def _sides(spec: DataSpec, train: Tensor, held_out: Tensor, components: tuple[int, ...]) -> _Sides:

@@ -41,12 +41,13 @@ def separated():
     return RowMixture(weights, means, covariances, probs.double(), torch.full((2,), -1))
 
 
-def log_posterior(data, mixture, components, strength):
-    """That of the docstring of `fit`, by distributions, from the rows that are all there."""
+def log_posterior(data, mixture, scale, strength):
+    """That of the docstring of `fit`, by distributions, from the rows that are all there.
+
+    `scale` is the covariance within the groups that the fit begins with.
+    """
     x, d = data.rows.numbers, data.rows.numbers.shape[1]
     total = mixture.log_prob(data.rows).sum()
-    common = torch.cov(x.T, correction=0).view(d, d) + 1e-6 * torch.eye(d, dtype=x.dtype)
-    scale = common / components ** (2 / d)
     rows = strength * (d + 2)
     for s in mixture.covariances:
         total = total - 0.5 * rows * (s.logdet() + torch.trace(torch.linalg.inv(s) @ scale))
@@ -57,13 +58,39 @@ def log_posterior(data, mixture, components, strength):
     return float(total) / len(x)
 
 
+def scale_of(first, n, rows):
+    """The scale of the prior, from the mixture of the groups: (N_k + rows) S_k sums to n times the
+    covariance within the groups and the scale for each component.
+    """
+    total = torch.einsum("k,kde->de", n * first.weights + rows, first.covariances)
+    floor = n * 1e-6 * torch.eye(total.shape[0], dtype=total.dtype)
+    return (total + floor) / (n + len(first.weights) * rows)
+
+
+def test_a_strong_prior_is_the_covariance_within_groups():
+    """Of two classes, whose rows overlap, and of two groups of rows that lie apart."""
+    rows = drawn_rows(random_mixture(values=(2,)), (2,), 400)
+    label = rows.tokens[:, 0]
+    for shift in (1.0, 40.0):
+        numbers = rows.numbers + shift * label[:, None]
+        data = observed(RowState(numbers, rows.tokens), (2,))
+        found = fit_mixture(data, 2, 1e9, generator())
+        within = sum(
+            (label == each).double().mean() * torch.cov(numbers[label == each].T, correction=0)
+            for each in (0, 1)
+        )
+        scale = (within + 1e-6 * torch.eye(3)).expand(2, 3, 3)
+        torch.testing.assert_close(found.covariances, scale, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("components", [1, 3])
 @pytest.mark.parametrize("values", [(), (2, 3)])
 def test_the_log_posterior_never_falls(components, values):
     mixture = random_mixture(values=values)
     data = observed(drawn_rows(mixture, values, 60), values)
     rounds = list(itertools.islice(fitting(data, components, 1.0, generator()), 15))
-    found = [log_posterior(data, each, components, 1.0) for each, _ in rounds]
+    scale = scale_of(rounds[0][0], 60, 5.0)
+    found = [log_posterior(data, each, scale, 1.0) for each, _ in rounds]
     rises = torch.tensor(found).diff()
     assert bool((rises > -1e-6).all())
     reported = [each for _, each in rounds]
@@ -175,9 +202,9 @@ def test_odd_tables_have_a_mixture_with_a_density(name, components):
 def test_more_columns_than_rows():
     x = torch.randn(10, 30, generator=generator(), dtype=torch.float64)
     data = observed(RowState(x, torch.zeros(10, 0).long()))
-    found, score = best_mixture(data, data, generator(), math.inf)
-    assert math.isfinite(score)
-    assert bool(found.log_prob(data.rows).isfinite().all())
+    best = best_mixture(data, data, generator(), math.inf)
+    assert math.isfinite(best.score)
+    assert bool(best.mixture.log_prob(data.rows).isfinite().all())
 
 
 def test_the_best_mixture_is_that_of_the_validation_rows():
@@ -185,25 +212,37 @@ def test_the_best_mixture_is_that_of_the_validation_rows():
     truth = separated()
     data = observed(drawn_rows(truth, (2, 3), 2000), (2, 3))
     held_out = observed(drawn_rows(truth, (2, 3), 500, seed=9), (2, 3))
-    found, score = best_mixture(data, held_out, generator(), math.inf, (1, 8))
+    best = best_mixture(data, held_out, generator(), math.inf, (1, 8))
+    found, score = best.mixture, best.score
     assert score == pytest.approx(criterion(found, data, held_out))
     own = truth.log_prob(held_out.rows)
     error = float(own.std()) / math.sqrt(500)
     assert abs(score - float(own.mean())) < 5 * error
     one = fit_mixture(data, 1, 1.0, generator())
     assert float(one.log_prob(held_out.rows).mean()) < score - 5 * error
-    again, _ = best_mixture(data, held_out, generator(), math.inf, (1, 8))
+    again = best_mixture(data, held_out, generator(), math.inf, (1, 8)).mixture
     assert torch.equal(found.means, again.means)
+
+
+def test_a_choice_is_fitted_to_other_rows():
+    """The size and the prior stay; fitted to the same rows it is as good."""
+    data = observed(drawn_rows(separated(), (2, 3), 3000), (2, 3))
+    best = best_mixture(data, data, generator(), math.inf, (1, 4))
+    more = observed(drawn_rows(separated(), (2, 3), 4000, seed=3), (2, 3))
+    again = best.refitted(more, generator(1))
+    assert again.means.shape == best.mixture.means.shape
+    gap = again.log_prob(data.rows) - best.mixture.log_prob(data.rows)
+    assert abs(float(gap.mean())) < 0.02
 
 
 def test_few_rows_are_held_out_in_turn():
     """The criterion is the mean over the parts and the rows that were held out before."""
     rows = drawn_rows(separated(), (2, 3), 100)
     data, held_out = observed(rows, (2, 3)), observed(drawn_rows(separated(), (2, 3), 50), (2, 3))
-    _, score = best_mixture(data, held_out, generator(), math.inf, (1, 1))
+    best = best_mixture(data, held_out, generator(), math.inf, (1, 1))
 
     expected = []
-    for strength in (0.03, 1.0):
+    for strength in (0.03, 1.0, 30.0):
         found = with_outliers(fit_mixture(data, 1, strength, generator()))
         each = [criterion(found, data, held_out)]
         for part in range(5):
@@ -212,7 +251,7 @@ def test_few_rows_are_held_out_in_turn():
             found = with_outliers(fit_mixture(rest, 1, strength, generator()))
             each.append(criterion(found, rest, own))
         expected.append(sum(each) / 6)
-    assert score == pytest.approx(max(expected))
+    assert best.score == pytest.approx(max(expected))
 
 
 def test_tokens_alone_are_fitted():
@@ -225,10 +264,10 @@ def test_tokens_alone_are_fitted():
         truth.missing[:0],
     )
     data = observed(drawn_rows(none, (2, 3), 3000), (2, 3))
-    found, score = best_mixture(data, data, generator(), math.inf, (1, 4))
+    best = best_mixture(data, data, generator(), math.inf, (1, 4))
     expected = none.log_prob(data.rows)
-    assert score > float(expected.mean()) - 5 * float(expected.std()) / math.sqrt(3000)
-    assert found.means.shape[1] == 0
+    assert best.score > float(expected.mean()) - 5 * float(expected.std()) / math.sqrt(3000)
+    assert best.mixture.means.shape[1] == 0
 
 
 def test_the_places_of_missing_numbers_are_kept():

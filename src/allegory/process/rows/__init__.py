@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from .fit import ObservedRows, best_mixture, criterion, fit_mixture, with_outliers
+from .fit import (
+    FittedMixture,
+    ObservedRows,
+    best_mixture,
+    criterion,
+    fit_mixture,
+    with_outliers,
+)
 from .mixture import RowComponents, RowMixture
 from .path import KnownEntries, RowLevel, RowPath, RowPrediction, RowState
 
 __all__ = [
+    "FittedMixture",
     "KnownEntries",
     "ObservedRows",
     "RowComponents",

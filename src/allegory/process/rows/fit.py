@@ -2,12 +2,13 @@ r"""Fitting a mixture to rows by expectation maximisation, with missing numbers 
 
 The expectation gives r_nk, and of each component the mean and the covariance of the missing numbers
 given those that are there (Dempster, Laird & Rubin 1977; Ghahramani & Jordan 1994). The
-maximisation has a prior for each covariance, inverse Wishart around that of all rows,
+maximisation has a prior for each covariance, inverse Wishart around that within the groups of rows
+that a fit begins with,
 
-    S_k = (sum_n r_nk [(x_n - m_k)(x_n - m_k)^T + C_nk] + strength C / K^(2/d)) / (N_k + strength)
+    S_k = (sum_n r_nk [(x_n - m_k)(x_n - m_k)^T + C_nk] + strength C) / (N_k + strength)
 
-(Fraley & Raftery 2007), and for the probabilities of each token one more row, with the frequencies
-of all rows.
+(Fraley & Raftery 2007; C as of Friedman 1989), and for the probabilities of each token one more
+row, with the frequencies of all rows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TOLERANCE = 1e-3
 """Rise of the mean log-probability, in nats, below which a fit has converged."""
 _FLOOR = 1e-6
 """Of the prior: the least variance relative to that of all rows."""
-_STRENGTHS = (0.03, 1.0)
+_STRENGTHS = (0.03, 1.0, 30.0)
 """Of the prior, in multiples of the dimensions and two."""
 _OUTLIERS = 1e-5
 """The weight of a component for rows far from all others, and its width in standard deviations."""
@@ -37,8 +38,12 @@ _WIDTH = 10.0
 _FEW = 2000
 """Rows below which parts of them are held out in turn, and how many parts."""
 _PARTS = 5
-_BOTH = 4
-"""Components from which on the better of the two is tried alone."""
+_STARTS = 3
+"""Beginnings of a fit to few rows."""
+_SETTLED = 4
+"""Components from which on the best strength is tried alone, or for few rows with the next."""
+_APART = 10.0
+"""Of two rows that differ in a token, per number: their squared distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +72,41 @@ class ObservedRows:
         return ObservedRows(part, self.present[index], self.values, self.missing)
 
 
+@dataclass(frozen=True, eq=False)
+class FittedMixture:
+    """A mixture with what was chosen for it.
+
+    Args:
+        mixture: the mixture, whose last component is for outliers.
+        strength: of the prior, in multiples of the dimensions and two.
+        score: the criterion in nats.
+    """
+
+    mixture: RowMixture
+    strength: float
+    score: float
+
+    def refitted(self, data: ObservedRows, generator: torch.Generator) -> RowMixture:
+        """A mixture of as many components with the same prior; of few rows the most probable one
+        of several beginnings.
+
+        Args:
+            data: the rows that it is fitted to.
+            generator: where the beginnings are drawn from.
+        """
+        components = len(self.mixture.weights) - 1
+        starts = _STARTS if components > 1 and len(data) < _FEW else 1
+        found = [fit_mixture(data, components, self.strength, generator) for _ in range(starts)]
+        return with_outliers(max(found, key=lambda each: float(each.log_prob(data.rows).mean())))
+
+
 def best_mixture(
     train: ObservedRows,
     validation: ObservedRows,
     generator: torch.Generator,
     seconds: float,
     sizes: tuple[int, int] = (1, 64),
-) -> tuple[RowMixture, float]:
+) -> FittedMixture:
     """The mixture of the highest log-probability of validation rows, less that by which training
     rows exceed it.
 
@@ -89,33 +122,31 @@ def best_mixture(
         seconds: the time, after which no further round of a fit begins.
         sizes: the smallest and the largest number of components.
 
-    Returns:
-        The mixture with a component for outliers, and its criterion in nats.
     """
     end = time.monotonic() + seconds
-    best: tuple[float, RowMixture] | None = None
+    best: FittedMixture | None = None
     strengths: tuple[float, ...] = _STRENGTHS
     parts = [(train, validation), *_folds(train)]
     worse = 0
 
     for components in _doublings(sizes[0], min(sizes[1], max(sizes[0], len(train) // 10))):
-        tried: list[tuple[float, float, RowMixture]] = []
+        tried: list[FittedMixture] = []
         for strength in strengths:
             if not tried or time.monotonic() < end:
-                score, fitted = _scored(parts, components, strength, generator, end)
-                tried.append((score, strength, fitted))
-        score, strength, fitted = max(tried, key=lambda each: each[0])
-        if components >= _BOTH:
-            strengths = (strength,)
+                tried.append(_scored(parts, components, strength, generator, end))
+        found = max(tried, key=lambda each: each.score)
+        if components >= _SETTLED:
+            strengths = tuple(each for each in strengths if each >= found.strength)
+            strengths = strengths[:1] if len(train) >= _FEW else strengths[:2]
 
-        worse = worse + 1 if best is not None and score <= best[0] else 0
-        if best is None or score > best[0]:
-            best = (score, fitted)
+        worse = worse + 1 if best is not None and found.score <= best.score else 0
+        if best is None or found.score > best.score:
+            best = found
         if worse == 2 or time.monotonic() > end:
             break
 
     assert best is not None
-    return best[1], best[0]
+    return best
 
 
 def _scored(
@@ -124,8 +155,8 @@ def _scored(
     strength: float,
     generator: torch.Generator,
     end: float,
-) -> tuple[float, RowMixture]:
-    """The mean criterion of fits to several parts of the rows, and the mixture of the first; parts
+) -> FittedMixture:
+    """The mixture of the first of several parts of the rows, with the mean criterion of all; parts
     whose fit would begin after the time `end` are left out.
     """
     found: list[tuple[float, RowMixture]] = []
@@ -134,7 +165,8 @@ def _scored(
         if not found or left > 0:
             fitted = with_outliers(fit_mixture(rest, components, strength, generator, left))
             found.append((criterion(fitted, rest, held_out), fitted))
-    return sum(score for score, _ in found) / len(found), found[0][1]
+    score = sum(score for score, _ in found) / len(found)
+    return FittedMixture(found[0][1], strength, score)
 
 
 def _folds(data: ObservedRows) -> Iterator[tuple[ObservedRows, ObservedRows]]:
@@ -236,8 +268,8 @@ def fitting(
         strength: of the prior, in multiples of the dimensions and two.
         generator: where the beginning is drawn from.
     """
-    prior = _Prior.of(data, components, strength)
     begin = nn.functional.one_hot(_begin(data, components, generator), components).double()
+    prior = _Prior.of(data, begin, strength)
     mixture = prior.maximised(_beginning(data, begin), data)
     while True:
         sums = _expected(data, mixture)
@@ -330,10 +362,10 @@ def _expected(data: ObservedRows, mixture: RowMixture) -> _Sums:
 
 @dataclass(frozen=True, eq=False)
 class _Prior:
-    """What all rows have in common.
+    """What all components have in common.
 
     Args:
-        covariance: that of a component, before any row.
+        covariance: that within the groups of rows that the fit begins with.
         strength: how many rows it stands for.
         probs: of the values of each token in all rows.
     """
@@ -343,11 +375,12 @@ class _Prior:
     probs: Float64[Tensor, "k v"]
 
     @classmethod
-    def of(cls, data: ObservedRows, components: int, strength: float) -> _Prior:
-        """That of some `data`."""
+    def of(cls, data: ObservedRows, begin: Float64[Tensor, "n m"], strength: float) -> _Prior:
+        """That of some `data`, in groups given by ones in `begin`."""
         there = data.present.double()
         x = torch.where(data.present, data.rows.numbers.double(), 0.0)
-        gap = (x - x.sum(0) / there.sum(0).clamp(min=1)) * there
+        means = (begin.T @ x) / (begin.T @ there).clamp(min=1)
+        gap = (x - begin @ means) * there
         covariance = gap.T @ gap / (there.T @ there).clamp(min=1)
 
         dims = max(1, x.shape[1])
@@ -358,7 +391,7 @@ class _Prior:
 
         counts = _frequencies(data, torch.ones(len(data), 1).to(x))[0] + 0.5 * _possible(data)
         probs = counts / counts.sum(1, keepdim=True)
-        return cls(covariance / components ** (2 / dims), strength * (dims + 2), probs)
+        return cls(covariance, strength * (dims + 2), probs)
 
     def log_density(self, mixture: RowMixture) -> float:
         """log p of the parameters of a `mixture`, up to a constant."""
@@ -418,5 +451,6 @@ def _begin(data: ObservedRows, components: int, generator: torch.Generator) -> I
 
 
 def _distance(x: Tensor, tokens: Tensor, row: int) -> Float64[Tensor, " n"]:
-    """Squared distance from a row, and the number of other tokens."""
-    return (x - x[row]).square().sum(1) + (tokens != tokens[row]).sum(1).double()
+    """Squared distance from a row; a token that differs counts for more than the numbers."""
+    apart = _APART * max(1, x.shape[1]) * (tokens != tokens[row]).sum(1).double()
+    return (x - x[row]).square().sum(1) + apart
