@@ -99,28 +99,57 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The conditional diffusion model of `allegory.estimator`, fitted to (theta, x).
+    """The posterior half of `allegory.estimator.DiffusionPosterior`, fitted to (theta, x).
 
     Args:
-        density: a fitted DiffusionDensity.
+        fitted: a fitted DiffusionPosterior.
     """
 
-    density: Any
+    fitted: Any
 
     @classmethod
-    def fit(cls, theta: Tensor, x: Tensor, minutes: float, seed: int) -> "Diffusion":
+    def fit(
+        cls, problem: Problem, theta: Tensor, x: Tensor, minutes: float, seed: int
+    ) -> "Diffusion":
         """Trained on simulations for so many minutes."""
-        from allegory.estimator import DiffusionDensity
+        from allegory.estimator import DiffusionDensity, DiffusionPosterior
 
-        density = DiffusionDensity(minutes=minutes, conditional=True, random_state=seed)
-        return cls(density.fit(theta.float().numpy(), y=x.float().numpy()))
+        density = DiffusionDensity(minutes=minutes, random_state=seed)
+        fitted = DiffusionPosterior(_prior(problem), density=density)
+        return cls(fitted.fit(theta.numpy(), x.numpy(), likelihood=False))
 
     def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
         """Draws; the seed is the random state, so that two observations share no noise."""
-        self.density.random_state = seed
-        drawn = self.density.sample(count, given=x.float().numpy())
-        return torch.as_tensor(np.asarray(drawn), dtype=torch.float64)
+        return torch.from_numpy(self.fitted.sample(count, x.numpy(), random_state=seed))
 
     def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
-        found = self.density.score_samples(theta.float().numpy(), y=x.float().numpy())
-        return torch.as_tensor(np.asarray(found), dtype=torch.float64)
+        support, rows = self.fitted.support, theta.numpy()
+        found = self.fitted.posterior.score_samples(support.to_free(rows), x.numpy())
+        return torch.from_numpy(found + support.log_slope(rows))
+
+
+def _prior(problem: Problem) -> Any:
+    """The prior of a problem as one of allegory."""
+    from allegory.estimator import BoxPrior
+
+    prior = problem.prior
+    if isinstance(prior, Box):
+        return BoxPrior((-prior.bound,) * prior.dims, (prior.bound,) * prior.dims)
+    return _FreePrior(prior)
+
+
+@dataclass(frozen=True)
+class _FreePrior:
+    """A prior without a box.
+
+    Args:
+        prior: that of the problem.
+    """
+
+    prior: Any
+
+    def sample(self, n: int, seed: int) -> Any:
+        return self.prior.draw(n, generator(seed)).numpy()
+
+    def log_prob(self, theta: Any) -> Any:
+        return self.prior.log_prob(torch.from_numpy(theta)).numpy()

@@ -16,8 +16,10 @@ observations of sbibm. A row has
     outside          the part of the draws outside of the box of a uniform prior; C2ST is of all
     seconds          processor time of fitting, and of one draw for an observation
 
-`allegory` is `DiffusionDensity(minutes=5, conditional=True).fit(theta, y=x)`. `exact` is the posterior in closed
-form, where there is one: what the judges say of a perfect method. `rejection ABC` is the floor.
+`allegory` is `DiffusionPosterior(prior, density=DiffusionDensity(minutes=5)).fit(theta, x,
+likelihood=False)`, which is given the box of a uniform prior and nothing else of the problem.
+`exact` is the posterior in closed form, where there is one: what the judges say of a perfect
+method. `rejection ABC` is the floor.
 
 Draws are written to --keep, and C2ST (on one core 4 seconds to 5 minutes an observation) is filled
 in from there, so that a run can be continued. `--no-c2st` leaves it to a later run.
@@ -110,7 +112,7 @@ def fitted(task: Task) -> Posterior:
     theta, x = task.pairs(task.simulations, _TRAINING)
     if task.method == "rejection ABC":
         return Rejection(problem, theta, x)
-    return Diffusion.fit(theta, x, task.minutes, task.seed)
+    return Diffusion.fit(problem, theta, x, task.minutes, task.seed)
 
 
 def drawn(task: Task) -> Row:
