@@ -1,250 +1,173 @@
-"""The best sampler of other libraries beside `auto`, by evaluations of the network.
+"""The deterministic samplers of other libraries on exact problems, by evaluations of the network.
 
-    python -m benchmarks.peers                 tables, on both paths
-    python -m benchmarks.peers --path vp       one path: vp (DDPM's linear betas) or ve
-    python -m benchmarks.peers --json          one JSON object
+    python -m benchmarks peers                   the best of them by problem, from the results
+    python -m benchmarks peers --peers           run what is missing (about three hours on one core)
+    python -m benchmarks peers --json
 
-The three exact problems of `benchmarks.solvers`, from the same starting points to the same end, t =
-0: RMSE over items and numbers, and the median of the items' own RMSE. Every configuration of
-`peer_samplers` runs at every number of evaluations, and the best of them is taken for each cell,
-once by RMSE and once by median: chosen with hindsight, which nobody has. Against it stands one
-configuration, `auto`, which was itself chosen on these problems, on the vp path. A ratio below 1 is
-in favour of `auto`. The last lines give geometric means of the ratios: to the best of all, to the
-best of each library, and to the one configuration that does best when it must serve in every cell,
-as `auto` must.
+The problems, starting points and references of `benchmarks.problems`. Every configuration of
+`peer_samplers` runs at every number of evaluations, and the best of them is kept for each cell,
+once by RMSE and once by median: chosen with hindsight, which nobody has. Beside it is kept the one
+configuration that does best when it must serve in every cell of REPORTED, as a default must.
+`python -m benchmarks solvers` sets our own samplers against both.
 
 A sampler that takes two evaluations a step makes as many steps as it can afford. Evaluations are
-counted, not assumed. The two paths take about ten minutes on one core.
+counted, not assumed. The figures of all configurations are kept in --keep.
 """
 
 import argparse
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from allegory import Path, Prediction, grid, sample
-from allegory.process import Geometric, Level
-from allegory.sampling import SOLVERS
-
-from . import solvers
 from .peer_samplers import Flow, Sampler, samplers
+from .problems import CHOSEN_BY, PROBLEMS, REPORTED, Trial, cached_trial
+from .rows import Rows
 
-PATHS = {"vp": solvers.PATH, "ve": Path(Geometric(0.002, 80.0), scaling="ve")}
-EVALUATIONS = (4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 50, 100)
-SUMMARY = (5, 8, 10, 15, 20, 30, 50)
+ON_REQUEST = True
+PATHS = ("vp", "ve", "flow")
+EVALUATIONS = (5, 8, 10, 15, 20, 30, 50)
 MEASURES = ("RMSE", "median")
-LIBRARIES = {"diffusers": "diffusers", "azula": "azula", "k_diffusion": "k-diffusion"}
+HALVES = {"chosen by": tuple(CHOSEN_BY), "reported": tuple(REPORTED)}
+LIBRARIES = ("diffusers", "azula", "k_diffusion")
 INSTALL = (
     "pip install -c constraints.txt -e '.[peers]' && "
     "pip install --no-deps -c constraints.txt k-diffusion"
 )
+RESULTS = Path(__file__).parent / "results" / "peers.json"
+Errors = tuple[float, float]
 
 
-class Exact:
-    """A mixture of N(m_k, s_k^2 I) as a Predict, and as a denoiser of y = x_t/alpha.
+def ended(trial: Trial, sampler: Sampler, evaluations: int) -> Errors:
+    """The errors of a configuration, infinite for no result. It must not have asked more often.
 
-    The denoiser is at noise u = sigma/alpha, on any path.
-
-    Its two large matrices are kept: to make them anew each time would cost as much as to fill them.
+    Args:
+        trial: the problem.
+        sampler: the configuration.
+        evaluations: that it is given.
     """
+    exact = trial.exact
+    first, last = (float(level.alpha) for level in exact.path.levels([1.0, 0.0]))
+    exact.asked = 0
+    y = sampler(Flow(exact.denoise, exact.path, trial.x / first), evaluations)
+    assert exact.asked <= evaluations, f"{exact.asked} evaluations for {evaluations}"
 
-    def __init__(self, means: Tensor, variances: Tensor, path: Path) -> None:
-        self.means, self.variances, self.path, self.asked = means, variances, path, 0
-        self.room = means.new_empty(2, solvers.ITEMS, len(means))
-
-    def denoise(self, y: Tensor, u: float) -> Tensor:
-        """E[x0 | y] = sum_k r_k (u^2 m_k + s_k^2 y)/w_k with w_k = s_k^2 + u^2.
-
-        r_k are the responsibilities of N(y; m_k, w_k I).
-        """
-        self.asked += 1
-        wide = (self.variances + u * u)[:, None]
-        square = y.square().sum(1, keepdim=True)
-        rows = torch.cat([self.means, wide.new_full(wide.shape, -0.5)], 1) / wide
-        level = -self.means.square().sum(1) / (2 * wide[:, 0]) - y.shape[1] / 2 * wide[:, 0].log()
-        logits = torch.addmm(level, torch.cat([y, square], 1), rows.T, out=self.room[0])
-        share = torch.softmax(logits, 1, out=self.room[1])
-        mean = share @ (torch.cat([u * u * self.means, self.variances[:, None]], 1) / wide)
-        return mean[:, :-1] + mean[:, -1:] * y
-
-    def __call__(
-        self, x_t: Tensor, t: Tensor | float | Level, condition: Tensor | None = None
-    ) -> Prediction:
-        level = self.path.at(t)
-        alpha, sigma = float(level.alpha), float(level.sigma)
-        x0 = self.denoise(x_t / alpha, sigma / alpha)
-        return Prediction.of(x0, (x_t - alpha * x0) / sigma, level)
+    found = (math.inf, math.inf) if y is None else trial.errors(last * y)
+    return found if all(map(math.isfinite, found)) else (math.inf, math.inf)
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """A problem, its starting points, the end of its flow, and the error of that end."""
+def measured(name: str, path: str, keep: Path) -> dict[str, Any]:
+    """The errors of all configurations on a problem, by evaluations; none for no result.
 
-    exact: Exact
-    x: Tensor
-    truth: Tensor
-    moved: float
-
-    @classmethod
-    def of(cls, exact: Exact) -> "Trial":
-        generator = torch.Generator().manual_seed(1)
-        noise = torch.randn(
-            solvers.ITEMS, exact.means.shape[1], generator=generator, dtype=torch.float64
-        )
-        x = exact.path.prior_std * noise
-        coarse, truth = (
-            sample(exact, x, grid(exact.path, n, "angle", "min"), solver="vab4c")
-            for n in (solvers.FINE // 2, solvers.FINE)
-        )
-        return cls(exact, x, truth, (coarse - truth).abs().max().item())
-
-    def errors(self, x: Tensor) -> tuple[float, float]:
-        """RMSE and the items' median RMSE."""
-        wrong = (x - self.truth).square().mean(1).sqrt()
-        return wrong.square().mean().sqrt().item(), wrong.median().item()
-
-    def auto(self, evaluations: int) -> tuple[float, float]:
-        """The errors of our one configuration."""
-        levels = grid(self.exact.path, evaluations, SOLVERS["auto"].spacing, "min")
-        return self.errors(sample(self.exact, self.x, levels, solver="auto"))
-
-    def peer(self, sampler: Sampler, evaluations: int) -> tuple[float, float]:
-        """The errors of a peer's configuration, infinite for no result.
-
-        It must not have asked more often.
-        """
-        first, last = (float(level.alpha) for level in self.exact.path.levels([1.0, 0.0]))
-        self.exact.asked = 0
-        y = sampler(Flow(self.exact.denoise, self.exact.path, self.x / first), evaluations)
-        assert self.exact.asked <= evaluations, f"{self.exact.asked} evaluations for {evaluations}"
-        found = (math.inf, math.inf) if y is None else self.errors(last * y)
-        return found if all(map(math.isfinite, found)) else (math.inf, math.inf)
-
-
-Table = dict[int, dict[str, tuple[float, float]]]
-"""By evaluations and configuration: the errors, in the order of MEASURES; ours under "auto"."""
-
-
-def compare(exact: Exact, peers: dict[str, Sampler]) -> tuple[Table, float]:
-    """The errors of every configuration, and the change of the reference at half the step."""
-    trial = Trial.of(exact)
-    table = {
-        n: {name: trial.peer(peer, n) for name, peer in peers.items()} | {"auto": trial.auto(n)}
-        for n in EVALUATIONS
-    }
-    return table, trial.moved
-
-
-def best(row: dict[str, tuple[float, float]], measure: int, library: str = "") -> tuple[float, str]:
-    """The least error of a library's configurations, or of all, and whose it is."""
-    return min(
-        (errors[measure], name)
-        for name, errors in row.items()
-        if name != "auto" and name.startswith(library)
-    )
-
-
-def ratio(
-    tables: list[Table], measure: int, other: Callable[[dict[str, tuple[float, float]]], float]
-) -> float:
-    """auto over another, geometric mean over problems and evaluations."""
-    logs = [
-        math.log(table[n]["auto"][measure]) - math.log(other(table[n]))
-        for table in tables
-        for n in SUMMARY
-    ]
-    return math.exp(sum(logs) / len(logs))
-
-
-def summarize(tables: list[Table], measure: int) -> dict[str, float | str]:
-    """auto over the best of each cell (all, each library), and over the best of all cells."""
-    found: dict[str, float | str] = {
-        "all": ratio(tables, measure, lambda row: best(row, measure)[0])
-    }
-    for library in LIBRARIES.values():
-        found[library] = ratio(
-            tables,
-            measure,
-            lambda row, of=library: best(row, measure, of)[0],  # type: ignore[misc]
-        )
-    names = [name for name in tables[0][EVALUATIONS[0]] if name != "auto"]
-    ratios = {
-        name: ratio(tables, measure, lambda row, of=name: row[of][measure])  # type: ignore[misc]
-        for name in names
-    }
-    name = max(ratios, key=lambda name: ratios[name])
-    return {**found, "one for all": ratios[name], "which": name}
-
-
-def show(title: str, table: Table) -> None:
-    """One line for each number of evaluations."""
-    heads = (
-        f"{f'{measure}: best':>16s}{'auto':>9s}{'ratio':>7s}  {'':48s}" for measure in MEASURES
-    )
-    print(f"\n{title}\n{'':6s}{''.join(heads).rstrip()}")
-    for n, row in table.items():
-        line = f"{n:6d}"
-        for i, own in enumerate(row["auto"]):
-            least, name = best(row, i)
-            line += f"{least:16.1e}{own:9.1e}{own / least:7.2f}  {name:48s}"
-        print(line.rstrip(), flush=True)
-
-
-def measure(path: str, peers: dict[str, Sampler], loud: bool) -> dict[str, object]:
-    """All problems on a path; printed as they come when loud."""
-    tables: dict[str, Table] = {}
-    for name, problem in solvers.problems().items():
-        tables[name], moved = compare(Exact(problem.means, problem.variances, PATHS[path]), peers)
-        if loud:
-            show(
-                f"{name}, {path} (the reference moves by {moved:.0e} when its steps are halved)",
-                tables[name],
-            )
-    ratios = {name: summarize(list(tables.values()), i) for i, name in enumerate(MEASURES)}
-    if loud:
-        print(
-            f"\n{path}: auto over the best, geometric mean over problems and {SUMMARY} evaluations"
-        )
-        for name, found in ratios.items():
-            words = (
-                f"{of} {value:.2f}" if isinstance(value, float) else value
-                for of, value in found.items()
-            )
-            print(f"{name:8s}{', '.join(words)}")
-    finite = {  # JSON has no infinity
-        name: {
-            n: {of: errors for of, errors in row.items() if math.isfinite(errors[0])}
-            for n, row in table.items()
+    Args:
+        name: of the problem.
+        path: of PATHS.
+        keep: the folder of references.
+    """
+    trial, peers = cached_trial(name, path, keep), samplers()
+    found: dict[str, dict[str, list[float]]] = {}
+    for n in EVALUATIONS:
+        errors = {title: ended(trial, peer, n) for title, peer in peers.items()}
+        found[str(n)] = {
+            title: [float(f"{each:.4g}") for each in own]
+            for title, own in errors.items()
+            if math.isfinite(own[0])
         }
-        for name, table in tables.items()
+    return found
+
+
+def summary(raw: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The best of each cell, and the errors of the one that serves best in all reported ones.
+
+    Args:
+        raw: by path, problem, evaluations and configuration.
+    """
+    best = {
+        path: {
+            name: {
+                n: [min((own[i], title) for title, own in row.items()) for i in (0, 1)]
+                for n, row in rows.items()
+            }
+            for name, rows in problems.items()
+        }
+        for path, problems in raw.items()
     }
-    return {"auto/best": ratios, **finite}
+    return {"best": best, "one for all": [_one_for_all(raw, i) for i in (0, 1)]}
+
+
+def _one_for_all(raw: dict[str, dict[str, Any]], measure: int) -> dict[str, Any]:
+    """The configuration of the least geometric mean over the cells of REPORTED, and its errors."""
+    cells = [
+        row
+        for problems in raw.values()
+        for name, rows in problems.items()
+        if name in REPORTED
+        for row in rows.values()
+    ]
+    if not cells:
+        return {}
+    everywhere = [title for title in cells[0] if all(title in row for row in cells)]
+    means = {
+        title: sum(math.log(row[title][measure]) for row in cells) / len(cells)
+        for title in everywhere
+    }
+    name = min(means, key=lambda title: means[title])
+    errors = {
+        path: {
+            problem: {n: row[name][measure] for n, row in rows.items() if name in row}
+            for problem, rows in problems.items()
+        }
+        for path, problems in raw.items()
+    }
+    return {"name": name, "errors": errors}
+
+
+def results() -> dict[str, Any]:
+    """What is committed."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return found
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure what is missing, or print."""
     parser = argparse.ArgumentParser(
-        description="The best samplers of other libraries beside auto, by evaluations."
+        prog="python -m benchmarks peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--peers", action="store_true", help="run what is missing in --keep")
+    parser.add_argument("--keep", type=Path, default=Path("peer_errors"), help="a folder")
+    parser.add_argument("--paths", nargs="*", choices=PATHS, default=PATHS)
+    parser.add_argument("--problems", nargs="*", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--path", choices=PATHS, help="one path; both by default")
     arguments = parser.parse_args()
-    if absent := [library for library in LIBRARIES if find_spec(library) is None]:
-        print("{}" if arguments.json else f"not installed: {', '.join(absent)}; {INSTALL}")
-        return
     torch.set_num_threads(1)
-    peers = samplers()
-    if not arguments.json:
-        print(f"The best of {len(peers)} configurations in hindsight, beside auto")
-    chosen = [arguments.path] if arguments.path else list(PATHS)
-    figures = {path: measure(path, peers, loud=not arguments.json) for path in chosen}
+
+    if arguments.peers:
+        if absent := [library for library in LIBRARIES if find_spec(library) is None]:
+            raise SystemExit(f"not installed: {', '.join(absent)}; {INSTALL}")
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        for path in arguments.paths:
+            rows = Rows(arguments.keep / f"{path}.json")
+            for name in arguments.problems:
+                rows.fill(path, name, lambda n=name, p=path: measured(n, p, arguments.keep))
+        raw = {}
+        for path in PATHS:
+            raw.update(Rows(arguments.keep / f"{path}.json").read())
+        RESULTS.write_text(json.dumps(summary(raw), indent=1) + "\n")
+
+    found = results()
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps(found))
+        return
+    for path, problems in found.get("best", {}).items():
+        for name, rows in problems.items():
+            for n, cell in rows.items():
+                words = "  ".join(f"{error:9.1e} {title:44s}" for error, title in cell)
+                print(f"{path:6s}{name:14s}{n:>4s}  {words}".rstrip())
 
 
 if __name__ == "__main__":
