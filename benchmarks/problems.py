@@ -1,6 +1,6 @@
 r"""Exact problems for samplers: a mixture, a path, starting points, and the end of their flow.
 
-    python -m benchmarks.problems          what there is, and how far each reference moves
+    python -m benchmarks problems          what there is, and how far each reference moves
 
 Every problem is a mixture of Gaussians, whose denoiser is in closed form, on one of four paths.
 Settings may be chosen by those of CHOSEN_BY; those of REPORTED are for reporting alone.
@@ -39,6 +39,7 @@ from allegory import Path, Prediction, grid, sample
 from allegory.data import load
 from allegory.process import Betas, Cosine, Geometric, Level, RectifiedFlow, Schedule
 
+ON_REQUEST = True
 ITEMS, FINE = 128, 1000
 DATA = File(__file__).parents[2] / "shared" / "data"
 """Where MNIST and Fashion-MNIST are."""
