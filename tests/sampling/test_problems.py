@@ -56,7 +56,13 @@ def test_no_problem_is_in_both_halves():
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no MNIST beside the checkout")
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mnist",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in PICTURES if name != "mnist"),
+    ],
+)
 def test_pictures_fill_their_range(name):
     data = data_of(name)
     assert data.dims == (3072 if name == "colour" else 784)
