@@ -7,6 +7,7 @@ from benchmarks.problems import CHOSEN_BY, DATA, PATHS, PROBLEMS, REPORTED, data
 from torch.distributions import MultivariateNormal
 
 PICTURES = ("fashion", "mnist", "fashion_test", "colour")
+OTHERS = ("fashion", "fashion_test", "colour")
 SMALL = [name for name in PROBLEMS if name not in (*PICTURES, "digits")]
 
 
