@@ -5,13 +5,13 @@
     python -m benchmarks peers --json
 
 The problems, starting points and references of `benchmarks.problems`. Every configuration of
-`peer_samplers` runs at every number of evaluations, and the best of them is kept for each cell,
-once by RMSE and once by median: chosen with hindsight, which nobody has. Beside it is kept the one
-configuration that does best when it must serve in every cell of REPORTED, as a default must.
+`peer_samplers` runs at every number of evaluations, and the best of them is saved for each cell,
+once by RMSE and once by median: it is chosen after all have been measured, which no user can do.
+Beside it is the one configuration that is best over all cells of REPORTED, as a default must be.
 `python -m benchmarks solvers` sets our own samplers against both.
 
 A sampler that takes two evaluations a step makes as many steps as it can afford. Evaluations are
-counted, not assumed. The figures of all configurations are kept in --keep.
+counted, not assumed. The figures of all configurations are saved in --keep.
 """
 
 import argparse
@@ -42,7 +42,7 @@ Errors = tuple[float, float]
 
 
 def ended(trial: Trial, sampler: Sampler, evaluations: int) -> Errors:
-    """The errors of a configuration, infinite for no result. It must not have asked more often.
+    """The errors of a configuration, infinite for no result. More evaluations are an error.
 
     Args:
         trial: the problem.
@@ -51,9 +51,9 @@ def ended(trial: Trial, sampler: Sampler, evaluations: int) -> Errors:
     """
     exact = trial.exact
     first, last = (float(level.alpha) for level in exact.path.levels([1.0, 0.0]))
-    exact.asked = 0
+    exact.evaluations = 0
     y = sampler(Flow(exact.denoise, exact.path, trial.x / first), evaluations)
-    assert exact.asked <= evaluations, f"{exact.asked} evaluations for {evaluations}"
+    assert exact.evaluations <= evaluations, f"{exact.evaluations} evaluations for {evaluations}"
 
     found = (math.inf, math.inf) if y is None else trial.errors(last * y)
     return found if all(map(math.isfinite, found)) else (math.inf, math.inf)

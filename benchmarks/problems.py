@@ -73,6 +73,12 @@ PATHS = {
 }
 
 
+def _total_std(means: Tensor, variances: Tensor, weights: Tensor) -> float:
+    """The root of the variance of a number, within and between components."""
+    between = weights @ (means - weights @ means).square().mean(1)
+    return math.sqrt(float(between + weights @ variances))
+
+
 @dataclass(frozen=True, eq=False)
 class Isotropic:
     """sum_k w_k N(m_k, s_k^2 I).
@@ -101,9 +107,7 @@ class Isotropic:
     @property
     def std(self) -> float:
         """The standard deviation of a number around the mean of all, root mean square."""
-        mean = self.weights @ self.means
-        between = self.weights @ (self.means - mean).square().mean(1)
-        return math.sqrt(float(between + self.weights @ self.variances))
+        return _total_std(self.means, self.variances, self.weights)
 
     def denoise(self, y: Tensor, u: float) -> Tensor:
         """E[x0 | y] = sum_k r_k (u^2 m_k + s_k^2 y) / w_k with w_k = s_k^2 + u^2.
@@ -142,9 +146,7 @@ class Correlated:
     @property
     def std(self) -> float:
         """The standard deviation of a number around the mean of all, root mean square."""
-        mean = self.weights @ self.means
-        between = self.weights @ (self.means - mean).square().mean(1)
-        return math.sqrt(float(between + self.weights @ self.variances.mean(1)))
+        return _total_std(self.means, self.variances.mean(1), self.weights)
 
     def denoise(self, y: Tensor, u: float) -> Tensor:
         """E[x0 | y] = sum_k r_k (m_k + Q_k diag(v_k / (v_k + u^2)) Q_k^T (y - m_k))."""
@@ -168,11 +170,11 @@ class Exact:
     """
 
     def __init__(self, data: Data, path: Path) -> None:
-        self.data, self.path, self.asked = data, path, 0
+        self.data, self.path, self.evaluations = data, path, 0
 
     def denoise(self, y: Tensor, u: float) -> Tensor:
         """E[x0] of y = x_t / alpha at u = sigma / alpha."""
-        self.asked += 1
+        self.evaluations += 1
         return self.data.denoise(y, u)
 
     def __call__(

@@ -5,7 +5,7 @@
     python -m benchmarks solvers --json              one JSON object
 
 The problems of `benchmarks.problems`, the errors of `benchmarks.peers`. A ratio is ours over that
-of the best of all configurations of other libraries in that cell, which were chosen with hindsight;
+of the best of all configurations of other libraries in that cell, chosen after all were measured;
 below 1 is in our favour. RMSE over 128 items and all numbers, and the median of the items' own
 RMSE: an item that ends in another mode adds 0.1 or more to the first and nothing to the second.
 
@@ -43,9 +43,9 @@ def errors(trial: Trial, name: str, evaluations: int) -> tuple[float, float]:
         evaluations: of the denoiser, one a step.
     """
     levels = grid(trial.exact.path, evaluations, SOLVERS[name].spacing, "min")
-    trial.exact.asked = 0
+    trial.exact.evaluations = 0
     end = sample(trial.exact, trial.x, levels, solver=name)
-    assert trial.exact.asked == evaluations
+    assert trial.exact.evaluations == evaluations
     return trial.errors(end)
 
 

@@ -155,10 +155,12 @@ def test_free_numbers_of_a_box_are_those_that_are_said():
 def test_without_its_likelihood_a_posterior_has_one_observation(prior):
     theta = prior.sample(50, 0)
     made = DiffusionPosterior(prior, density=DiffusionDensity(None, 1, model=SMALL))
-    made.fit(theta, theta, likelihood=False)
+    made.fit(theta, theta)
+    assert np.isfinite(made.log_posterior(theta[:2], theta[:2])).all()
+    made.fit(theta, theta, likelihood=False)  # nothing is left of the first
     assert made.sample(3, theta[0]).shape == theta[:3].shape
     assert np.isfinite(made.log_posterior(theta[:2], theta[0])).all()
-    with pytest.raises(ValueError, match="likelihood=False: several observations need it"):
+    with pytest.raises(ValueError, match="the likelihood is not learned"):
         made.log_posterior(theta[:2], theta[:2])
 
 

@@ -33,6 +33,8 @@ _STEPS = 50
 _COMPARED = 2000
 """Validation rows by which the trained model and the mixture are compared."""
 _DRAWS = 8
+_REFITTED = 2000
+"""Training rows below which a mixture that is used alone is fitted to the validation rows too."""
 _LEAST_HELD_OUT = 20
 _MOST_HELD_OUT = 10_000
 
@@ -127,7 +129,7 @@ def fit_table(
 
     is_trained = _choose(model, begin, dataset)
     near = nearness_of(model, dataset)
-    if not is_trained:
+    if not is_trained and len(dataset.train) < _REFITTED:
         cast(TableDiffusionConfig, run.model).refit(model, dataset)
     return FittedTable(model, run, result.step, is_trained, near)
 

@@ -104,6 +104,7 @@ class DiffusionPosterior:
         pairs = _matrix("theta", theta), _matrix("x", x)
         free = self.support.to_free(pairs[0])
         self.posterior.fit(free, pairs[1])
+        self.likelihood = clone(self.likelihood)
         if likelihood:
             self.likelihood.fit(pairs[1], free)
 
@@ -156,7 +157,7 @@ class DiffusionPosterior:
             ValueError: where it was not learned.
         """
         if not hasattr(self.likelihood, "model_"):
-            raise ValueError("likelihood=False: several observations need it; fit with it")
+            raise ValueError("the likelihood is not learned: call fit with likelihood=True")
         free = self.support.to_free(_matrix("theta", theta))
         rows = np.broadcast_to(_observations(x)[:1], (len(free), np.size(x)))
         scores: Array = self.likelihood.score_samples(rows, free)

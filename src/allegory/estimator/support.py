@@ -3,8 +3,8 @@ r"""Parameters in a box as free numbers: with t = (theta - middle) / half the wi
     u = t + 2 w atanh(t),          w = 0.1.
 
 In the middle the map is almost the identity, so that what is linear in theta stays linear; near the
-faces it is a logit, so that no free number is outside, and a density that ends at a finite value
-falls exponentially.
+faces it is a logit, so that every free number is inside of the box, and a density that ends at a
+finite value falls exponentially.
 """
 
 from __future__ import annotations

@@ -122,6 +122,8 @@ def best_mixture(
         seconds: the time, after which no further round of a fit begins.
         sizes: the smallest and the largest number of components.
 
+    Returns:
+        The mixture with a component for outliers, with its prior and its criterion.
     """
     end = time.monotonic() + seconds
     best: FittedMixture | None = None
