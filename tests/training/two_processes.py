@@ -1,5 +1,6 @@
 """Run by `test_distributed.py` in each of two processes: their weights go into files."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -98,3 +99,5 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # as the command line does: threads of gloo may abort an interpreter that ends
