@@ -315,6 +315,11 @@ class Trial:
     truth: Tensor
     moved: float
 
+    @property
+    def dims(self) -> int:
+        """The numbers of an item."""
+        return self.x.shape[1]
+
     def errors(self, x: Tensor) -> tuple[float, float]:
         """RMSE over items and numbers, and the median of the items' own RMSE."""
         wrong = (x - self.truth).square().mean(1).sqrt()

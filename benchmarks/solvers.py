@@ -42,7 +42,7 @@ def errors(trial: Trial, name: str, evaluations: int) -> tuple[float, float]:
         name: of the solver.
         evaluations: of the denoiser, one a step.
     """
-    levels = grid(trial.exact.path, evaluations, SOLVERS[name].spacing, "min")
+    levels = grid(trial.exact.path, evaluations, SOLVERS[name].spacing, "min", trial.dims)
     trial.exact.evaluations = 0
     end = sample(trial.exact, trial.x, levels, solver=name)
     assert trial.exact.evaluations == evaluations

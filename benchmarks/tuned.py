@@ -41,7 +41,7 @@ def errors(trial: Trial, solver: str | TunedSampler, evaluations: int) -> tuple[
     if isinstance(solver, TunedSampler):
         end = sample(trial.exact, trial.x, solver.grid, solver=solver.solver)
     else:
-        levels = grid(trial.exact.path, evaluations, "angle", "min")
+        levels = grid(trial.exact.path, evaluations, "angle", "min", trial.dims)
         end = sample(trial.exact, trial.x, levels, solver=solver)
     return trial.errors(end)
 

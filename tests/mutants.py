@@ -907,7 +907,7 @@ MUTANTS = {
     ),
     "angle spacing": Mutant(
         "process/grid.py",
-        "(_TURN * angle.tan())",
+        "(turn * angle.tan())",
         "(angle.tan())",
         "process/test_grid.py",
     ),

@@ -53,10 +53,10 @@ def test_sample_takes_the_steps_of_the_run_or_others(student, tmp_path, capsys):
     assert np.array_equal(x, al.open(student).sample(range(4)).numpy())
     _, told, said = drawn(student, tmp_path / "b.npy", capsys, "--steps", "1")
     assert told["steps"] == 1 and "trained for 2 steps" in said
-    for spacing, is_told in (("karras", True), ("angle", False)):
+    for spacing, is_told in (("karras", True), ("angle:3", False)):
         out = tmp_path / f"{spacing}.npy"
         _, _, said = drawn(student, out, capsys, "--spacing", spacing)
-        assert ("trained for the spacing angle" in said) == is_told
+        assert ("trained for the spacing angle:3" in said) == is_told
 
 
 def test_a_flow_map_takes_other_steps_and_solvers(teacher, tmp_path, capsys):

@@ -62,7 +62,7 @@ def test_with_the_weights_of_its_teacher_a_jump_is_a_step_of_ddim(tmp_path, targ
     teacher.start(student)
 
     jumped = student.sample(range(8))
-    ddim = al.Sampler("ddim", steps=2, spacing="angle")
+    ddim = al.Sampler("ddim", steps=2, spacing="angle:3")
     assert torch.equal(jumped, teacher.model.sample(range(8), sampler=ddim))
 
 

@@ -35,9 +35,15 @@ def test_spacings_are_even_in_what_they_say():
     torch.testing.assert_close(even, even[:1].expand(8))
     root = grid(path, 8, "quadratic", "min").times.sqrt().diff()
     torch.testing.assert_close(root, root[:1].expand(8))
-    turns = [math.atan(lv.sigma / lv.alpha / 3) for lv in grid(path, 8, "angle", "min").levels]
-    even = torch.tensor([math.asinh(turn / 0.02) for turn in turns]).diff()
-    torch.testing.assert_close(even, even[:1].expand(8), rtol=1e-5, atol=1e-5)
+    for made, turn in (
+        (grid(path, 8, "angle", "min"), 3),
+        (grid(path, 8, "angle:7", "min"), 7),
+        (grid(path, 8, "angle", "min", dims=625), 7.5),
+        (grid(path, 8, "angle:7", "min", dims=625), 7),
+    ):
+        angles = [math.atan(level.sigma / level.alpha / turn) for level in made.levels]
+        even = torch.tensor([math.asinh(angle / 0.02) for angle in angles]).diff()
+        torch.testing.assert_close(even, even[:1].expand(8), rtol=1e-5, atol=1e-5)
     snr = torch.tensor(
         [level.log_snr for level in grid(PATHS["cosine-vp"], 8, "log_snr", "min").levels]
     ).diff()
@@ -54,6 +60,12 @@ def test_karras_is_the_published_sequence():
     ]
     assert [level.sigma for level in levels[:-1]] == pytest.approx(expected, rel=1e-9)
     assert levels[-1].sigma == 0
+
+
+@pytest.mark.parametrize("text", ["angle:0", "angle:-1", "angle:inf", "angle:x", "time:2", "angel"])
+def test_spacings_that_are_none(text):
+    with pytest.raises(ValueError, match="spacing"):
+        grid(PATHS["linear-vp"], 8, text)
 
 
 def test_the_way_back():

@@ -161,7 +161,17 @@ def test_dtime_dlambda_is_the_derivative_of_time(form):
 
 @pytest.mark.parametrize(
     ("steps", "order", "corrected"),
-    [(1, 3, False), (13, 3, False), (14, 4, True), (39, 4, True), (40, 5, True)],
+    [
+        (1, 3, False),
+        (7, 3, False),
+        (8, 2, True),
+        (13, 2, True),
+        (14, 3, True),
+        (24, 3, True),
+        (25, 4, True),
+        (39, 4, True),
+        (40, 5, True),
+    ],
 )
 def test_auto_is_adams_in_the_v_form_of_an_order_that_grows_with_the_steps(steps, order, corrected):
     for name in ("linear-vp", "straight-flow"):

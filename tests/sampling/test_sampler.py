@@ -121,3 +121,15 @@ def test_a_sampler_takes_angle_spacing_on_a_path_with_two_infinite_ends():
     path = PATHS["straight-flow"]
     out = Sampler("heun", 8).sample(oracle(path), (2,), seeds=range(4))
     assert isinstance(path, Path) and out.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["auto", "vab3c"])
+def test_the_spacing_angle_goes_by_the_numbers_of_an_item(name):
+    """sigma/alpha = 1.5 d^(1/4) at 45 degrees, so 1.5 for a single number."""
+    x_T = initial_noise(PATH, (1,), range(4)).double()
+    one = Mixture(torch.tensor([[0.5], [-0.5]], dtype=torch.float64), 0.2, path=PATH)
+    sampler = Sampler(name, 6, spacing="angle", end="min")
+    own = sample(one, x_T, grid(PATH, 6, "angle:1.5", "min"), solver=name)
+    assert torch.equal(sampler.sample(one, x_T), own)
+    other = sample(one, x_T, grid(PATH, 6, "angle", "min"), solver=name)
+    assert not torch.equal(own, other)

@@ -135,7 +135,7 @@ def test_a_tuning_that_brings_nothing_keeps_the_plan():
     wild = TuningConfig(3, iterations=3, held_out=16, rate=1e3)
     tuned = tune(three_modes(path), noise(path, 32), wild)
     assert tuned.after == tuned.before
-    walk, moves = LearnablePlan(path, 3).numbers()
+    walk, moves = LearnablePlan(path, 3, dims=2).numbers()
     assert torch.equal(tuned.grid.times, walk.times)
     assert [move.history_weights for move in tuned.moves] == [
         move.history_weights for move in moves

@@ -136,7 +136,9 @@ class SamplerOptions:
                 f"--steps {sampler.steps}: this run was trained for {own.steps} steps, and others "
                 "are worse; OUT/halvings of its distillation holds students of more"
             )
-        trained = own.spacing or "angle"
+        from ..sampling.flow_map import STUDENT_SPACING
+
+        trained = own.spacing or STUDENT_SPACING
         if model.jumps == "grid" and self.spacing not in (None, trained):
             tables.remark(
                 f"--spacing {self.spacing}: this run was trained for the spacing {trained}, and "

@@ -100,7 +100,7 @@ class DistillConfig:
         pick("method", self.method, DISTILLATION_METHODS)
         check_count("steps", self.steps, 1, MAX_STEPS)
         if self.spacing is not None:
-            pick("spacing", self.spacing, SPACINGS)
+            SPACINGS.named(self.spacing)
 
         if self.teacher_steps is not None:
             check_count("teacher_steps", self.teacher_steps, 2, MAX_STEPS)

@@ -219,7 +219,7 @@ class _Run:
             return self._guided(method)
 
         predict = self._guided_predict()
-        grid = self.sampler.grid(predict.path)
+        grid = self.sampler.grid(predict.path, self.x_T[0].numel())
         if isinstance(method, ParticleMethod):
             problem = ParticleProblem(
                 predict, self.measurement, grid.levels, self.seeds, self.condition

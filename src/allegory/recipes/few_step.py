@@ -20,6 +20,7 @@ from ..objectives import Objective
 from ..process import TARGETS
 from ..process.prediction import Predict
 from ..sampling import Sampler
+from ..sampling.flow_map import STUDENT_SPACING
 from .config import CATEGORICAL, MODELS, PathConfig, standard_deviation
 from .serialize import CONFIGS
 
@@ -77,7 +78,8 @@ class FewStepConfig:
     def sampler(self) -> Sampler:
         """How the model is sampled unless another sampler is given."""
         chosen = self.distillation
-        return Sampler(chosen.solver or "flow_map", chosen.steps, chosen.spacing)
+        spacing = STUDENT_SPACING if chosen.spacing == "angle" else chosen.spacing
+        return Sampler(chosen.solver or "flow_map", chosen.steps, spacing)
 
     def resolved(self, dataset: Dataset) -> FewStepConfig:
         """The same choice with the `data_std` of the training items of the dataset."""

@@ -52,6 +52,10 @@ class Jump:
         return signal * x + added * loop.draw(x)
 
 
+STUDENT_SPACING = "angle:3"
+"""The levels that students are trained for, whatever the numbers of an item."""
+
+
 def flow_map_solver(gamma: float = 0.0) -> Solver:
     """The solver of jumps with a flow map.
 
@@ -68,7 +72,7 @@ def flow_map_solver(gamma: float = 0.0) -> Solver:
         return [Jump(to, _beyond(to, gamma)) for _, to in pairwise(levels)]
 
     name = "flow_map" if gamma == 0 else f"flow_map:{gamma:g}"
-    return Solver(name, plan, stochastic=gamma > 0, spacing="angle")
+    return Solver(name, plan, stochastic=gamma > 0, spacing=STUDENT_SPACING)
 
 
 def _beyond(level: Level, gamma: float) -> Level:

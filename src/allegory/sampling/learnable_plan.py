@@ -27,11 +27,14 @@ class LearnablePlan(nn.Module):
         path: the path that is sampled.
         steps: number of steps.
         end: what the last node is, see `process.grid`.
+        dims: the numbers of an item; None for 16.
     """
 
-    def __init__(self, path: Path, steps: int, end: str = "zero") -> None:
+    def __init__(
+        self, path: Path, steps: int, end: str = "zero", dims: int | None = None
+    ) -> None:
         super().__init__()
-        levels = grid(path, steps, "angle", end).levels
+        levels = grid(path, steps, "angle", end, dims).levels
         lam = LambdaNodes.of(levels).lam
         self.path = path
         self.last_level = levels[-1]

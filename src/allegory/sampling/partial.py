@@ -86,14 +86,18 @@ class PartialSampler:
                 "solver tuned: its numbers are for a grid of its own; choose another solver"
             )
 
-    def grid(self, path: Path) -> Grid:
-        """The Levels from the first one to the end, on the path of the guided Predict.
+    def grid(self, path: Path, dims: int | None = None) -> Grid:
+        """The Levels from the first one to the end.
+
+        Args:
+            path: that of the guided Predict.
+            dims: the numbers of an item, by which the spacing "angle" goes; None for 16.
 
         Raises:
             ValueError: where no level of the sampler's grid is below the first.
         """
         first = strength_level(path, self.strength)
-        levels = self.sampler.grid(path).levels
+        levels = self.sampler.grid(path, dims).levels
         below = [level for level in levels if level.log_snr > first.log_snr + _STEP]
         if not below:
             raise ValueError(f"strength={self.strength}: no step is left; give a larger one")
@@ -129,7 +133,7 @@ class PartialSampler:
         """
         plain = self._to_min(guide=None)
         guided = plain.sampler.guided(predict)
-        grid, solver = plain.grid(guided.path), plain.sampler.solver
+        grid, solver = plain.grid(guided.path, x0[0].numel()), plain.sampler.solver
         assert not isinstance(solver, TunedSampler), "refused at the start"
         return invert(guided, x0, grid, solver=solver, condition=condition)
 
@@ -157,7 +161,7 @@ class PartialSampler:
         states = trajectory(
             guided,
             x_t,
-            self.grid(guided.path),
+            self.grid(guided.path, x_t[0].numel()),
             solver=solver,
             condition=condition,
             seeds=seeds,

@@ -67,9 +67,10 @@ class Sampler:
             return
 
         solver_named(self.solver)
+        if self.spacing is not None:
+            SPACINGS.named(self.spacing)
         check_count("steps", self.steps, 1, MAX_STEPS)
         for name, table in (
-            ("spacing", SPACINGS),
             ("end", dict.fromkeys(ENDS)),
             ("scaling", SCALINGS),
         ):
@@ -106,15 +107,20 @@ class Sampler:
 
         return Rescaled(predict, self.scaling)
 
-    def grid(self, path: Path) -> Grid:
-        """The Levels of the steps on this path, which is that of the guided Predict."""
+    def grid(self, path: Path, dims: int | None = None) -> Grid:
+        """The Levels of the steps.
+
+        Args:
+            path: that of the guided Predict.
+            dims: the numbers of an item, by which the spacing "angle" goes; None for 16.
+        """
         if isinstance(self.solver, TunedSampler):
             return self.solver.grid
 
         solver = self._solver
-        finite = all(map(math.isfinite, path.schedule.ends))
-        spacing = self.spacing or (solver.spacing if finite else "angle")
-        return grid(path, self.steps, spacing, self.end or solver.end)
+        anywhere = all(map(math.isfinite, path.schedule.ends)) or "angle" in solver.spacing
+        spacing = self.spacing or (solver.spacing if anywhere else "angle")
+        return grid(path, self.steps, spacing, self.end or solver.end, dims)
 
     def initial_noise(
         self, predict: Predict, shape: Sequence[int], seeds: Sequence[int]
@@ -167,7 +173,7 @@ class Sampler:
         yield from trajectory(
             guided,
             x_T,
-            self.grid(guided.path),
+            self.grid(guided.path, x_T[0].numel()),
             solver=self._solver,
             condition=condition,
             seeds=seeds,

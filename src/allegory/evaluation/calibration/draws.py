@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -142,7 +143,7 @@ def own_samples(
         on_step: called as on_step(done, total) over all batches.
     """
     guided = sampler.guided(predict)
-    grid, device = sampler.grid(guided.path), device_of(predict)
+    grid, device = sampler.grid(guided.path, math.prod(shape)), device_of(predict)
     parts = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
     total = len(parts) * grid.steps
 
