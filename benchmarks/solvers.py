@@ -23,13 +23,13 @@ from typing import Any
 import torch
 
 from allegory import grid, sample
-from allegory.sampling import SOLVERS
+from allegory.sampling import SOLVERS, pilot
 
 from .peers import EVALUATIONS, HALVES, MEASURES, PATHS, results
 from .problems import PROBLEMS, Trial, cached_trial
 
 ON_REQUEST = True
-TARGETS = ("auto", "vab4", "vab3c", "dpmpp2m", "dpmpp3m", "unipc3", "x0ab3c", "epsab3", "ddim")
+TARGETS = ("auto", "auto:pilot", "vab4", "vab3c", "dpmpp2m", "dpmpp3m", "unipc3", "x0ab3c", "epsab3", "ddim")
 Table = dict[str, dict[str, dict[str, dict[str, tuple[float, float]]]]]
 """By path, problem, solver and evaluations: RMSE and median."""
 
@@ -42,11 +42,25 @@ def errors(trial: Trial, name: str, evaluations: int) -> tuple[float, float]:
         name: of the solver.
         evaluations: of the denoiser, one a step.
     """
+    if name == "auto:pilot":
+        noise = pilot_noise(trial)
+        trial.exact.evaluations = 0
+        adapted = pilot(trial.exact, noise, evaluations, end="min")
+        assert trial.exact.evaluations <= 10 * evaluations
+        return trial.errors(sample(trial.exact, trial.x, adapted.grid, solver=adapted.solver))
+
     levels = grid(trial.exact.path, evaluations, SOLVERS[name].spacing, "min", trial.dims)
     trial.exact.evaluations = 0
     end = sample(trial.exact, trial.x, levels, solver=name)
     assert trial.exact.evaluations == evaluations
     return trial.errors(end)
+
+
+def pilot_noise(trial: Trial) -> torch.Tensor:
+    """The initial noise of eight items of its own."""
+    source = torch.Generator().manual_seed(99)
+    noise = torch.randn(8, trial.dims, generator=source, dtype=torch.float64)
+    return trial.exact.path.prior_std * noise
 
 
 def measured(

@@ -21,6 +21,7 @@ from .sde_multistep import er_sde, sa
 from .single_step import ddim
 from .solver import Correction, Solver, Update
 from .tuned_sampler import TunedSampler
+from .pilot import pilot
 from .tuning import TuningConfig, tune
 
 __all__ = [
@@ -74,5 +75,6 @@ __all__ = [
     "step_size",
     "strength_level",
     "trajectory",
+    "pilot",
     "tune",
 ]

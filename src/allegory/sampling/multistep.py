@@ -81,7 +81,7 @@ def multistep(
         updates = [ddim_update(levels[1])] * first
         if len(nodes.lam) > 1:
             weights = predictor_corrector_weights(nodes, predictor, corrector)
-            updates += _updates(form, nodes.levels, weights)
+            updates += form_updates(form, nodes.levels, weights)
 
         missing = len(levels) - 1 - len(updates)
         return updates + [ddim_update(levels[-1])] * missing
@@ -89,10 +89,16 @@ def multistep(
     return plan
 
 
-def _updates(
+def form_updates(
     form: FlowForm, levels: Sequence[Level], weights: Float[Tensor, "steps count"]
 ) -> list[Update]:
-    """g_s (z_t + sum_j w_j F_j), and a draw where the form is of an SDE."""
+    """g_s (z_t + sum_j w_j F_j), and a draw where the form is of an SDE.
+
+    Args:
+        form: whose slopes F are summed.
+        levels: of the nodes, steps + 1 of them.
+        weights: newest slope first, as of `predictor_corrector_weights`.
+    """
     updates = []
     for i, row in enumerate(weights.tolist()):
         here = levels[i]

@@ -28,6 +28,7 @@ from ..process.noise import Noise, Stream
 from ..process.path import Level, Path
 from ..process.prediction import Predict
 from .driver import OnStep, invert, last_state, trajectory
+from .pilot import PILOT
 from .sampler import Sampler
 from .single_step import levels_at
 from .tuned_sampler import TunedSampler
@@ -80,6 +81,10 @@ class PartialSampler:
         if not 0 <= self.strength <= 1:
             raise ValueError(
                 f"strength={self.strength}; give a number from 0 (the picture) to 1 (noise)"
+            )
+        if self.sampler.solver == PILOT:
+            raise ValueError(
+                f"solver {PILOT}: makes a grid for all the way from noise; choose another solver"
             )
         if isinstance(self.sampler.solver, TunedSampler):
             raise ValueError(

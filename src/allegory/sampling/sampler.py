@@ -20,6 +20,7 @@ from ..process.rescale import Rescaled
 from ..process.scaling import SCALINGS
 from .driver import OnStep, State, last_state, trajectory
 from .initial import initial_noise
+from .pilot import AS_AUTO, PILOT, PILOT_SEEDS, pilot
 from .registry import solver_named
 from .solver import Solver
 from .tuned_sampler import TunedSampler
@@ -30,8 +31,8 @@ class Sampler:
     """How samples are drawn from any Predict.
 
     Args:
-        solver: a Solver or its name, such as "dpmpp2m" or "ddim:0.5", or a TunedSampler, which has
-            its own grid.
+        solver: a Solver or its name, such as "dpmpp2m" or "ddim:0.5"; a TunedSampler, which has its
+            own grid; or "auto:pilot", which makes one for what is sampled (see `pilot`).
         steps: number of steps; the evaluations of the network per step depend on the solver.
         spacing: where the steps lie (see `SPACINGS`); None for the one that suits the solver, or
             "angle" on a path with an infinite end.
@@ -66,7 +67,15 @@ class Sampler:
             object.__setattr__(self, "steps", self.solver.grid.steps)
             return
 
-        solver_named(self.solver)
+        if self.solver == PILOT:
+            for name in ("spacing", "scaling"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r}: auto:pilot chooses its own grid; leave "
+                        "it out, or choose another solver"
+                    )
+        else:
+            solver_named(self.solver)
         if self.spacing is not None:
             SPACINGS.named(self.spacing)
         check_count("steps", self.steps, 1, MAX_STEPS)
@@ -164,6 +173,13 @@ class Sampler:
                 where there is none.
         """
         self._check_condition(condition, x_T if isinstance(x_T, Tensor) else seeds)
+        if self.solver == PILOT:
+            shape = x_T.shape[1:] if isinstance(x_T, Tensor) else x_T
+            like = x_T if isinstance(x_T, Tensor) else None
+            adapted = self._piloted(predict, shape, condition, like)
+            yield from adapted.trajectory(predict, x_T, seeds=seeds, on_step=on_step)
+            return
+
         guided = self.guided(predict)
         if not isinstance(x_T, Tensor):
             if seeds is None:
@@ -232,7 +248,27 @@ class Sampler:
     def _solver(self) -> Solver:
         if isinstance(self.solver, TunedSampler):
             return self.solver.solver
-        return solver_named(self.solver)
+        return AS_AUTO if self.solver == PILOT else solver_named(self.solver)
+
+    def _piloted(
+        self,
+        predict: Predict,
+        shape: Sequence[int],
+        condition: Tensor | None,
+        like: Tensor | None,
+    ) -> Sampler:
+        """With a pilot's sampler for "auto:pilot". ValueError for a condition."""
+        if condition is not None:
+            raise ValueError(
+                "auto:pilot: a sampler that is made here would depend on the conditions of the "
+                "batch; make it once, by pilot(guided, x_T, steps, condition=...), and sample with "
+                "Sampler(that)"
+            )
+        guided = self.guided(predict)
+        x_T = initial_noise(guided.path, shape, PILOT_SEEDS)
+        if like is not None:
+            x_T = x_T.to(like)
+        return replace(self, solver=pilot(guided, x_T, self.steps, end=self.end or "zero"), end=None)
 
     def _check_condition(
         self, condition: Tensor | None, items: Tensor | Sequence[int] | None

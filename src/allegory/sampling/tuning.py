@@ -34,6 +34,7 @@ from ..process.prediction import Predict
 from .driver import sample
 from .learnable_plan import LearnablePlan
 from .loop import SamplingLoop
+from .memory import named_memory_error
 from .tuned_sampler import TunedSampler
 
 _TEACHER_STEPS = 100
@@ -204,16 +205,12 @@ class _Problem:
 
     def _set_gradients(self, plan: LearnablePlan, which: Tensor) -> None:
         """The gradient of the loss by the numbers of the plan, not by the network's weights."""
-        try:
+        evaluations = f"{len(plan.log_gaps)} evaluations with gradient"
+        with named_memory_error(
+            f"batch={len(which)}: too little memory for {evaluations}", "halve it"
+        ):
             loss = self.errors(plan, which, grad=True).log().mean()
             gradients = torch.autograd.grad(loss, list(plan.parameters()), allow_unused=True)
-        except RuntimeError as error:
-            if not any(words in str(error) for words in ("out of memory", "allocate memory")):
-                raise
-            raise ValueError(
-                f"batch={len(which)}: too little memory for {len(plan.log_gaps)} evaluations with "
-                "gradient; halve it"
-            ) from error
 
         for parameter, gradient in zip(plan.parameters(), gradients, strict=True):
             parameter.grad = gradient
