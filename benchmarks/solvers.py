@@ -29,7 +29,18 @@ from .peers import EVALUATIONS, HALVES, MEASURES, PATHS, results
 from .problems import PROBLEMS, Trial, cached_trial
 
 ON_REQUEST = True
-TARGETS = ("auto", "auto:pilot", "vab4", "vab3c", "dpmpp2m", "dpmpp3m", "unipc3", "x0ab3c", "epsab3", "ddim")
+TARGETS = (
+    "auto",
+    "auto:pilot",
+    "vab4",
+    "vab3c",
+    "dpmpp2m",
+    "dpmpp3m",
+    "unipc3",
+    "x0ab3c",
+    "epsab3",
+    "ddim",
+)
 Table = dict[str, dict[str, dict[str, dict[str, tuple[float, float]]]]]
 """By path, problem, solver and evaluations: RMSE and median."""
 

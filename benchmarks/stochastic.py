@@ -5,8 +5,9 @@
 
 1,000 samples of each solver with 10, 20 and 50 evaluations of the denoiser, on the variance-
 preserving path and on rectified flow, beside 8,000 exact points: sliced Wasserstein distance over
-that of 1,000 other exact points (the mean of eight such sets), so that 1 is as near as exact samples are. The end of every grid
-is t = 0, without denoising, for all solvers alike. `auto` is the deterministic default.
+that of 1,000 other exact points (the mean of eight such sets), so that 1 is as near as exact
+samples are. The end of every grid is t = 0, without denoising, for all solvers alike. `auto` is the
+deterministic default.
 
 A configuration is a solver, or a solver and a spacing of its steps. Figures are geometric means
 over the problems of each half (see `benchmarks.problems`) and the paths.
@@ -143,7 +144,9 @@ def show(found: dict[str, dict[str, Row]]) -> None:
     print(f"{'':28s}{'chosen by':>24s}{'reported':>24s}")
     print(f"{'evaluations':28s}" + "".join(f"{n:8d}" for n in (*EVALUATIONS, *EVALUATIONS)))
     for name in sorted(CONFIGURATIONS, key=overall):
-        cells = [half.get(f"{name}, {n}", math.nan) for half in (chosen, reported) for n in EVALUATIONS]
+        cells = [
+            half.get(f"{name}, {n}", math.nan) for half in (chosen, reported) for n in EVALUATIONS
+        ]
         print(f"{name:28s}" + "".join(f"{cell:8.2f}" for cell in cells))
 
 

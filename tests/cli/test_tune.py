@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
+import allegory as al
 from allegory.cli import main
 
 QUICK = ("--iterations", "2", "--items", "8", "--batch", "4")
@@ -51,6 +53,24 @@ def test_tune_prints_the_error_before_and_after(run, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["steps"] == 2 and 0 < said["after"] <= said["median error before"]
     assert (run / "tuned" / "steps-2.json").exists()
+
+
+def test_a_pilot_is_kept_like_it_and_made_on_request(run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    capsys.readouterr()
+    main(["tune", str(folder), "--steps", "5", "--pilot", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["steps"] == 5 and 0 < said["after"] <= said["geometric mean error before"]
+    kept, name = drawn(folder, tmp_path / "a.npy", capsys, "--steps", "5")
+    assert name == "tuned"
+    made, _ = drawn(run, tmp_path / "b.npy", capsys, "--steps", "5", "--solver", "auto:pilot")
+    assert np.array_equal(kept, made)
+
+    model = al.open(run)
+    sampler = al.Sampler("auto:pilot", 5)
+    in_parts = model.sample(range(4), sampler=sampler, batch=3)
+    assert torch.equal(in_parts, model.sample(range(4), sampler=sampler))
 
 
 def test_other_weights_have_no_tuned_sampler(run, tmp_path, capsys):

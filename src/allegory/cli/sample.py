@@ -157,9 +157,13 @@ class Sample(SamplerOptions, RunOptions):
         one.
         """
         from ..recipes.tuned_files import load_tuned
+        from ..sampling.pilot import PILOT
+        from .tuning_items import piloted
 
         plain = self.sampler(DEFAULT_SOLVER, guide)
         is_open = self.solver is None and self.spacing is None and self.scaling is None
+        if self.solver == PILOT:
+            return self.sampler(piloted(folder, model, guide, plain.steps), guide)
         if not is_open and self.solver != "tuned":
             return self.sampler(self.solver or DEFAULT_SOLVER, guide)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import UseAppendAction, arg
 
 from .options import RunOptions, SamplerOptions
+from .tuning_items import FIRST_SEED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from ..models.base import HasTokens, HasTrajectory
     from ..recipes import RunFolder
     from ..sampling import TunedSampler, TuningConfig
-
-_FIRST_SEED = 10**6
-"""The items that a sampler is fitted to have seeds far from those that people count from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,10 @@ class Tune(RunOptions):
     guide: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME:W[:KEY=VALUE]")] = ()
     """A guide that the sampler is for, such as cfg:2; 1 is unguided. Repeat it for several, the
     innermost first.
+    """
+    pilot: bool = False
+    """Choose among five samplers by eight items and 10 N evaluations of each, in seconds, instead
+    of the optimisation, which is slower and better.
     """
     iterations: int = 300
     """Steps of the optimisation."""
@@ -56,11 +58,13 @@ class Tune(RunOptions):
         check_count("--items", self.items, 1, 1_000_000)
         check_count("--seed", self.seed, 0, 2**62)
         held_out = max(self.items // 4, 1)
-        first = _FIRST_SEED + self.seed
+        first = FIRST_SEED + self.seed
         config = TuningConfig(self.steps, self.iterations, self.batch, held_out, seed=first)
         folder, model = self.open()
         refuse_rows(folder.spec, "tune", "give `allegory sample` the --steps that you want")
         if isinstance(model, HasTokens):
+            if self.pilot:
+                raise ValueError("--pilot: is not for a diffusion model of tokens; leave it out")
             self._tune_tokens(folder, model)
             return
         if not isinstance(model, HasTrajectory):
@@ -72,7 +76,8 @@ class Tune(RunOptions):
         tuned = self._fit(folder, model, guide, config)
         file = save_tuned(folder, tuned, guide)
 
-        self._show(folder, {"median error before": tuned.before, "after": tuned.after}, file)
+        of_items = "geometric mean" if self.pilot else "median"
+        self._show(folder, {f"{of_items} error before": tuned.before, "after": tuned.after}, file)
 
     def _tune_tokens(self, folder: RunFolder, model: HasTokens) -> None:
         """Choose the times of a model of tokens, write them and print their cost."""
@@ -101,34 +106,20 @@ class Tune(RunOptions):
         self, folder: RunFolder, model: HasTrajectory, guide: str | None, config: TuningConfig
     ) -> TunedSampler:
         """The sampler, fitted to items whose seeds begin at that of the `config`."""
-        from ..models.base import check_guides, device_of, is_conditional, state_shape
         from ..progress import progress
-        from ..sampling import Sampler, initial_noise, tune
-        from . import tables
-        from .conditions import in_turn
+        from ..sampling import tune
+        from .tuning_items import TuningItems, piloted
 
-        for parameter in model.denoiser.parameters():
-            parameter.requires_grad_(False)
+        if self.pilot:
+            return piloted(folder, model, guide, config.steps, config.seed)
+
         seeds = range(config.seed, config.seed + self.items + config.held_out)
-        device = device_of(model)
-        rows, said = None, ""
-        if is_conditional(model):
-            remedy = "the data back their place"
-            rows, _, said = in_turn(folder, len(seeds), remedy)
-        sampler = Sampler(guide=guide).bound_to(model.spec.given)
-        check_guides(model, sampler.guides)
-        needs_one = any(getattr(each, "needs_condition", False) for each in sampler.guides)
-        if rows is None and needs_one:
-            raise ValueError(f"--guide {guide}: this run has no condition; leave it out")
-        if said:
-            tables.remark(said)
-        x_T = initial_noise(model.denoiser.path, state_shape(model), seeds).to(device)
-
+        items = TuningItems.of(folder, model, guide, seeds)
         with progress() as on_progress:
             return tune(
-                sampler.guided(model.denoiser),
-                x_T,
+                items.predict,
+                items.x_T,
                 config,
-                condition=None if rows is None else rows.to(device),
+                condition=items.condition,
                 on_step=lambda done, total: on_progress("tuning", done, total),
             )

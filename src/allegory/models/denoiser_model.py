@@ -17,6 +17,7 @@ from ..objectives.base import Objective
 from ..process.guide_items import condition_kind
 from ..process.prediction import Predict
 from ..sampling.driver import OnStep, State, last_state
+from ..sampling.pilot import PILOT
 from ..sampling.sampler import Sampler
 from .base import check_guides, check_samples, device_of, evaluating, seed_batches
 from .conditional import ConditionalModel, steps_of_all
@@ -126,6 +127,17 @@ class DenoiserModel(ConditionalModel):
                 predict, x_T, seeds=seeds, condition=rows, on_step=on_step
             )
 
+    def _piloted(self, sampler: Sampler, rows: Tensor | None) -> Sampler:
+        """The sampler, with one pilot for all batches where it asks for one."""
+        if sampler.solver != PILOT:
+            return sampler
+        bound = sampler.bound_to(self.spec.given)
+        predict, own = self.sampled(bound)
+        like = torch.empty(0, *self.shape, device=device_of(self))
+        with evaluating(self):
+            solver = own.piloted(predict, like, rows).solver
+        return replace(sampler, solver=solver, end=None)
+
     def sampled(self, sampler: Sampler) -> tuple[Predict, Sampler]:
         """What a sampler samples, and the sampler without what is in it already.
 
@@ -168,7 +180,9 @@ class DenoiserModel(ConditionalModel):
         chosen = sampler or self.sampler
         refuse_number(seeds)
         kind = condition_kind(chosen.guides, self.spec.given)
-        parts = [*seed_batches(seeds, rows_of(condition, len(seeds), kind), batch)]
+        given = rows_of(condition, len(seeds), kind)
+        parts = [*seed_batches(seeds, given, batch)]
+        chosen = self._piloted(chosen, given)
         samples = []
         for number, (some, rows) in enumerate(parts):
             report = steps_of_all(on_step, number, len(parts))

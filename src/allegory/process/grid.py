@@ -103,7 +103,7 @@ def turn_of(dims: int) -> float:
     Args:
         dims: the numbers of an item.
     """
-    return 1.5 * dims**0.25
+    return 1.5 * math.sqrt(math.sqrt(dims))
 
 
 def _angle(path: Path, count: int, turn: float) -> Tensor:

@@ -12,6 +12,7 @@ from .mcmc.ncsn import largest_distance, level_count, level_ratio, step_size
 from .mcmc.target import Density, EnergyDensity, NoisedDensity, Transition
 from .parallel import PicardResult, picard
 from .partial import PartialSampler, strength_level
+from .pilot import pilot
 from .predictor_corrector import CORRECTORS, annealed, predictor_corrector
 from .registry import SOLVERS, solver_named
 from .runge_kutta import Tableau, runge_kutta
@@ -21,7 +22,6 @@ from .sde_multistep import er_sde, sa
 from .single_step import ddim
 from .solver import Correction, Solver, Update
 from .tuned_sampler import TunedSampler
-from .pilot import pilot
 from .tuning import TuningConfig, tune
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "level_ratio",
     "mala",
     "picard",
+    "pilot",
     "predictor_corrector",
     "restart",
     "reverse_diffusion",
@@ -75,6 +76,5 @@ __all__ = [
     "step_size",
     "strength_level",
     "trajectory",
-    "pilot",
     "tune",
 ]

@@ -30,9 +30,7 @@ class LearnablePlan(nn.Module):
         dims: the numbers of an item; None for 16.
     """
 
-    def __init__(
-        self, path: Path, steps: int, end: str = "zero", dims: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, steps: int, end: str = "zero", dims: int | None = None) -> None:
         super().__init__()
         levels = grid(path, steps, "angle", end, dims).levels
         lam = LambdaNodes.of(levels).lam

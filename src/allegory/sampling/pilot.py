@@ -7,8 +7,8 @@ integrate these slopes best are a ridge regression around them, for each step
 
     min_w  sum_i r_i |z_{i+1} - z_i - sum_j w_j F_ij|^2  +  s^2 |w - w_Adams|^2 / max|w_Adams|^2,
 
-where s^2 is the weighted error itself, and r_i is in proportion to 1/|error of item i|^2: items that
-are between two modes must not decide for all (iteratively reweighted least squares).
+where s^2 is the weighted error itself, and r_i is in proportion to 1/|error of item i|^2: items
+that are between two modes must not decide for all (iteratively reweighted least squares).
 
 Then five candidates go through their N steps: `auto`, the two fits (in the v and the flow form),
 and `auto` on grids of another turn. That with the least geometric mean of the items' errors is
@@ -88,7 +88,7 @@ def pilot(
     check_count("steps", steps, 1, MAX_STEPS // _REFINEMENT)
     check_consistent(predict, "pilot")
     if len(x_T) == 0:
-        raise ValueError(f"x_T: no items; give initial noise, e.g. of 8")
+        raise ValueError("x_T: no items; give initial noise, e.g. of 8")
     if condition is not None and len(condition) != len(x_T):
         raise ValueError(
             f"condition: {len(condition)} for {len(x_T)} items of x_T; give one per item"

@@ -174,9 +174,7 @@ class Sampler:
         """
         self._check_condition(condition, x_T if isinstance(x_T, Tensor) else seeds)
         if self.solver == PILOT:
-            shape = x_T.shape[1:] if isinstance(x_T, Tensor) else x_T
-            like = x_T if isinstance(x_T, Tensor) else None
-            adapted = self._piloted(predict, shape, condition, like)
+            adapted = self.piloted(predict, x_T, condition)
             yield from adapted.trajectory(predict, x_T, seeds=seeds, on_step=on_step)
             return
 
@@ -250,14 +248,24 @@ class Sampler:
             return self.solver.solver
         return AS_AUTO if self.solver == PILOT else solver_named(self.solver)
 
-    def _piloted(
+    def piloted(
         self,
         predict: Predict,
-        shape: Sequence[int],
-        condition: Tensor | None,
-        like: Tensor | None,
+        x_T: Float[Tensor, "b *shape"] | Sequence[int],
+        condition: Tensor | None = None,
     ) -> Sampler:
-        """With a pilot's sampler for "auto:pilot". ValueError for a condition."""
+        """This sampler, with a pilot's in place of "auto:pilot", by eight items of its own.
+
+        Args:
+            predict: the Predict that is sampled, without guides.
+            x_T: initial noise like that of the items, or the shape of one item.
+            condition: that of the items.
+
+        Raises:
+            ValueError: for "auto:pilot" with a condition, and as `pilot`.
+        """
+        if self.solver != PILOT:
+            return self
         if condition is not None:
             raise ValueError(
                 "auto:pilot: a sampler that is made here would depend on the conditions of the "
@@ -265,10 +273,12 @@ class Sampler:
                 "Sampler(that)"
             )
         guided = self.guided(predict)
-        x_T = initial_noise(guided.path, shape, PILOT_SEEDS)
-        if like is not None:
-            x_T = x_T.to(like)
-        return replace(self, solver=pilot(guided, x_T, self.steps, end=self.end or "zero"), end=None)
+        if isinstance(x_T, Tensor):
+            noise = initial_noise(guided.path, x_T.shape[1:], PILOT_SEEDS).to(x_T)
+        else:
+            noise = initial_noise(guided.path, x_T, PILOT_SEEDS)
+        adapted = pilot(guided, noise, self.steps, end=self.end or "zero")
+        return replace(self, solver=adapted, end=None)
 
     def _check_condition(
         self, condition: Tensor | None, items: Tensor | Sequence[int] | None
