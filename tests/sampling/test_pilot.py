@@ -11,7 +11,7 @@ from tests.helpers.paths import PATHS
 from allegory import Mixture
 from allegory.process import as_predict
 from allegory.process.grid import ENDS
-from allegory.sampling import Sampler, TunedSampler, initial_noise, pilot, sample
+from allegory.sampling import Sampler, TunedSampler, initial_noise, pilot
 from allegory.sampling.partial import PartialSampler
 from allegory.sampling.pilot import ridge
 
