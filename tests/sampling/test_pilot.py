@@ -66,9 +66,7 @@ def test_it_takes_at_most_ten_evaluations_a_step_and_is_no_worse_on_its_items(na
     found = pilot(as_predict(counted, path), noise(path, 8), steps, end=end)
     assert len(calls) <= 10 * steps and set(calls) == {8}
     assert found.grid.steps == steps and found.after <= found.before
-    fine = sample(
-        exact, noise(path, 8), Sampler("auto", 400, end=end).grid(path, 32), solver="auto"
-    )
+    fine = Sampler("auto", 400, end=end).sample(exact, noise(path, 8))
 
     def error(sampler):
         x = sampler.sample(exact, noise(path, 8))
