@@ -11,6 +11,8 @@ Settings may be chosen by those of CHOSEN_BY; those of REPORTED are for reportin
                  mixture       64, 32 Gaussians, .1 to .3
                  digits        64, the digits of scikit-learn, each widened by .1
                  fashion       784, 400 training pictures of Fashion-MNIST, .1
+                 fashion_narrow  784, 600 more of them, .04
+                 colour_train  3,072, 100 training pictures of MNIST in colour, .1
     REPORTED     uneven_ring   2, seven modes at uneven angles and radii, .02 to .15
                  spirals       2, two arms of 60 modes each, .03
                  anisotropic   24, ten covariances with variances from .001 to 1
@@ -260,16 +262,29 @@ def pictures(name: str, part: str, count: int) -> Tensor:
     return x.double().reshape(count, 28, 28) / 127.5 - 1
 
 
-def colour() -> Data:
-    """Pictures on a dark ground, each in one of six colours, padded to 32 by 32."""
-    shade = (pictures("mnist", "test", 500)[-100:] + 1) / 2
+TEST_COLOURS = [(1, 0.2, 0.2), (0.2, 1, 0.2), (0.3, 0.4, 1), (1, 1, 0.3), (1, 0.4, 1), (0.9,) * 3]
+TRAIN_COLOURS = [
+    (1, 0.3, 0.5),
+    (0.5, 1, 0.2),
+    (0.2, 0.5, 1),
+    (1, 0.8, 0.1),
+    (0.8, 0.3, 1),
+    (0.8,) * 3,
+]
+
+
+def coloured(part: str, colours: list[tuple[float, ...]]) -> Data:
+    """100 pictures on a dark ground, each in one of six colours, padded to 32 by 32."""
+    shade = (pictures("mnist", part, 500)[-100:] + 1) / 2
     shade = torch.nn.functional.pad(shade, (2, 2, 2, 2))
-    colours = np.array(
-        [(1, 0.2, 0.2), (0.2, 1, 0.2), (0.3, 0.4, 1), (1, 1, 0.3), (1, 0.4, 1), (0.9, 0.9, 0.9)]
-    )
-    chosen = torch.from_numpy(colours[np.arange(100) % 6])
+    chosen = torch.from_numpy(np.array(colours)[np.arange(100) % 6])
     x = shade[:, None] * chosen[:, :, None, None] + 0.1 * (1 - shade[:, None])
     return Isotropic.of((2 * x - 1).flatten(1), 0.1)
+
+
+def narrow_fashion() -> Data:
+    """Pictures that no other problem has, each widened little."""
+    return Isotropic.of(pictures("fashion_mnist", "train", 1000)[400:].flatten(1), 0.04)
 
 
 def of_pictures(name: str, part: str, count: int, std: float) -> Callable[[], Data]:
@@ -277,7 +292,7 @@ def of_pictures(name: str, part: str, count: int, std: float) -> Callable[[], Da
     return lambda: Isotropic.of(pictures(name, part, count).flatten(1), std)
 
 
-CHOSEN_BY: dict[str, Callable[[], Data]] = {
+_FIRST: dict[str, Callable[[], Data]] = {
     "ring": ring,
     "grid": grid_of_modes,
     "low_rank": low_rank,
@@ -285,7 +300,6 @@ CHOSEN_BY: dict[str, Callable[[], Data]] = {
     "digits": digits,
     "fashion": of_pictures("fashion_mnist", "train", 400, 0.1),
 }
-"""Problems by which settings may be chosen."""
 REPORTED: dict[str, Callable[[], Data]] = {
     "uneven_ring": uneven_ring,
     "spirals": spirals,
@@ -293,10 +307,17 @@ REPORTED: dict[str, Callable[[], Data]] = {
     "unequal": unequal,
     "mnist": of_pictures("mnist", "test", 400, 0.15),
     "fashion_test": of_pictures("fashion_mnist", "test", 600, 0.05),
-    "colour": colour,
+    "colour": lambda: coloured("test", TEST_COLOURS),
 }
 """Problems whose figures are reported; no setting may be chosen by them."""
-PROBLEMS = CHOSEN_BY | REPORTED
+_LATER: dict[str, Callable[[], Data]] = {
+    "fashion_narrow": narrow_fashion,
+    "colour_train": lambda: coloured("train", TRAIN_COLOURS),
+}
+CHOSEN_BY = _FIRST | _LATER
+"""Problems by which settings may be chosen."""
+PROBLEMS = _FIRST | REPORTED | _LATER
+"""All, in the order by which their starting points are seeded."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,8 +38,9 @@ def test_spacings_are_even_in_what_they_say():
     for made, turn in (
         (grid(path, 8, "angle", "min"), 3),
         (grid(path, 8, "angle:7", "min"), 7),
-        (grid(path, 8, "angle", "min", dims=625), 7.5),
-        (grid(path, 8, "angle:7", "min", dims=625), 7),
+        (grid(path, 8, "angle", "min", dims=1024), 6),
+        (grid(path, 7, "angle", "min", dims=625), 7.5),
+        (grid(path, 8, "angle:7", "min", dims=1024), 7),
     ):
         angles = [math.atan(level.sigma / level.alpha / turn) for level in made.levels]
         even = torch.tensor([math.asinh(angle / 0.02) for angle in angles]).diff()

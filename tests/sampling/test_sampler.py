@@ -125,7 +125,7 @@ def test_a_sampler_takes_angle_spacing_on_a_path_with_two_infinite_ends():
 
 @pytest.mark.parametrize("name", ["auto", "vab3c"])
 def test_the_spacing_angle_goes_by_the_numbers_of_an_item(name):
-    """sigma/alpha = 1.5 d^(1/4) at 45 degrees, so 1.5 for a single number."""
+    """sigma/alpha = 1.5 d^(1/5) at 45 degrees, so 1.5 for a single number."""
     x_T = initial_noise(PATH, (1,), range(4)).double()
     one = Mixture(torch.tensor([[0.5], [-0.5]], dtype=torch.float64), 0.2, path=PATH)
     sampler = Sampler(name, 6, spacing="angle", end="min")

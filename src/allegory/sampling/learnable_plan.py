@@ -27,7 +27,7 @@ class LearnablePlan(nn.Module):
         path: the path that is sampled.
         steps: number of steps.
         end: what the last node is, see `process.grid`.
-        dims: the numbers of an item; None for 16.
+        dims: the numbers of an item; None for a turn of 3.
     """
 
     def __init__(self, path: Path, steps: int, end: str = "zero", dims: int | None = None) -> None:

@@ -96,7 +96,7 @@ class PartialSampler:
 
         Args:
             path: that of the guided Predict.
-            dims: the numbers of an item, by which the spacing "angle" goes; None for 16.
+            dims: the numbers of an item, by which the spacing "angle" goes; None for a turn of 3.
 
         Raises:
             ValueError: where no level of the sampler's grid is below the first.

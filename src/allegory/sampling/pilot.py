@@ -161,7 +161,7 @@ class _Pilot:
         for name in _FORMS:
             yield self.own, tuple(self._fitted(FLOW_FORMS[name]))
         for factor in _OTHER_TURNS:
-            other = grid(path, steps, f"angle:{factor * turn_of(dims):.6g}", self.end)
+            other = grid(path, steps, f"angle:{factor * turn_of(dims, steps):.6g}", self.end)
             yield other, _planned(other)
 
     def _error(self, candidate: Candidate) -> float:

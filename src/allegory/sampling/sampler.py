@@ -121,7 +121,7 @@ class Sampler:
 
         Args:
             path: that of the guided Predict.
-            dims: the numbers of an item, by which the spacing "angle" goes; None for 16.
+            dims: the numbers of an item, by which the spacing "angle" goes; None for a turn of 3.
         """
         if isinstance(self.solver, TunedSampler):
             return self.solver.grid
