@@ -44,7 +44,7 @@ def test_spacings_are_even_in_what_they_say():
     ):
         angles = [math.atan(level.sigma / level.alpha / turn) for level in made.levels]
         even = torch.tensor([math.asinh(angle / 0.02) for angle in angles]).diff()
-        torch.testing.assert_close(even, even[:1].expand(8), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(even, even[:1].expand(len(even)), rtol=1e-5, atol=1e-5)
     snr = torch.tensor(
         [level.log_snr for level in grid(PATHS["cosine-vp"], 8, "log_snr", "min").levels]
     ).diff()
