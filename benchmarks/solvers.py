@@ -1,7 +1,7 @@
 """How near the end of the probability flow a sampler comes, beside the best of other libraries.
 
-    python -m benchmarks solvers                     tables, both halves
-    python -m benchmarks solvers --solvers auto      some
+    python -m benchmarks solvers                     run what is missing, and print
+    python -m benchmarks solvers --table             the tables of the docs, in Markdown
     python -m benchmarks solvers --json              one JSON object
 
 The problems of `benchmarks.problems`, the errors of `benchmarks.peers`. A ratio is ours over that
@@ -10,15 +10,16 @@ below 1 is in our favour. RMSE over 128 items and all numbers, and the median of
 RMSE: an item that ends in another mode adds 0.1 or more to the first and nothing to the second.
 
 Geometric means of ratios over evaluations and paths, of each problem and of each half: settings
-were chosen by one and are reported on the other.
+were chosen by one and are reported on the other. The last line of each table is over the one
+configuration of other libraries that is best where one must serve for all reported cells.
 """
 
 import argparse
 import json
 import math
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ from allegory.sampling import SOLVERS, pilot
 
 from .peers import EVALUATIONS, HALVES, MEASURES, PATHS, results
 from .problems import PROBLEMS, Trial, cached_trial
+from .rows import Row, Rows
 
 ON_REQUEST = True
 TARGETS = (
@@ -41,8 +43,8 @@ TARGETS = (
     "epsab3",
     "ddim",
 )
-Table = dict[str, dict[str, dict[str, dict[str, tuple[float, float]]]]]
-"""By path, problem, solver and evaluations: RMSE and median."""
+ROWS = Rows(Path(__file__).parent / "results" / "solvers.json")
+"""By path and problem, then solver and evaluations: RMSE and median."""
 
 
 def errors(trial: Trial, name: str, evaluations: int) -> tuple[float, float]:
@@ -74,81 +76,82 @@ def pilot_noise(trial: Trial) -> torch.Tensor:
     return trial.exact.path.prior_std * noise
 
 
-def measured(
-    names: Iterable[str], problems: Iterable[str], paths: Iterable[str], keep: Path
-) -> Table:
-    """The errors of solvers.
+def measured(problem: str, path: str, names: Iterable[str], keep: Path) -> Row:
+    """The errors of solvers, by name and evaluations.
 
     Args:
+        problem: its name.
+        path: of PATHS.
         names: of the solvers.
-        problems: names of PROBLEMS.
-        paths: names of PATHS.
         keep: the folder of references.
     """
-    table: Table = {}
-    for path in paths:
-        for problem in problems:
-            trial = cached_trial(problem, path, keep)
-            table.setdefault(path, {})[problem] = {
-                name: {str(n): errors(trial, name, n) for n in EVALUATIONS} for name in names
-            }
-    return table
+    trial = cached_trial(problem, path, keep)
+    return {name: {str(n): errors(trial, name, n) for n in EVALUATIONS} for name in names}
 
 
-def ratios(table: Table, peers: dict[str, Any], solver: str, measure: int) -> dict[str, float]:
+def ratios(solver: str, measure: int, of: str = "best") -> dict[str, float]:
     """Geometric means of a solver's ratios over evaluations and paths: of each problem that others
     were measured on, and of each half.
 
     Args:
-        table: ours.
-        peers: `peers.results()`.
         solver: its name.
         measure: 0 for RMSE, 1 for the median.
+        of: "best" for the best of each cell, "one for all" for the one configuration.
     """
+    peers = results()
     logs: dict[str, list[float]] = {}
-    for path, problems in table.items():
+    for path, problems in ROWS.read().items():
         for problem, rows in problems.items():
-            best = peers["best"].get(path, {}).get(problem, {})
-            for n, cell in best.items():
-                own = math.log(rows[solver][n][measure] / cell[measure][0])
-                half = next(title for title, names in HALVES.items() if problem in names)
+            if of == "best":
+                cells = peers["best"].get(path, {}).get(problem, {})
+                others = {n: cell[measure][0] for n, cell in cells.items()}
+            else:
+                others = peers[of][measure]["errors"].get(path, {}).get(problem, {})
+
+            half = next(title for title, names in HALVES.items() if problem in names)
+            for n, other in others.items():
+                own = math.log(rows[solver][n][measure] / other)
                 logs.setdefault(problem, []).append(own)
                 logs.setdefault(half, []).append(own)
     return {name: math.exp(sum(each) / len(each)) for name, each in logs.items()}
 
 
-def show(table: Table, peers: dict[str, Any], names: Iterable[str]) -> None:
-    """One line for each solver and problem."""
+def table(names: Iterable[str]) -> str:
+    """Ratios of each solver in Markdown: the halves, and every problem."""
+    lines = []
     for i, measure in enumerate(MEASURES):
-        found = {name: ratios(table, peers, name, i) for name in names}
-        columns = list(next(iter(found.values())))
-        print(f"\n{measure}: ours over the best of others in each cell, geometric mean")
-        print(f"{'':14s}" + "".join(f"{name:>13s}" for name in columns))
+        found = {name: ratios(name, i) for name in names}
+        found |= {f"{name} / one for all": ratios(name, i, "one for all") for name in OURS}
+        columns = [*HALVES, *(name for name in PROBLEMS if name in found["auto"])]
+        lines += ["", f"| {measure} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for name, row in found.items():
-            print(f"{name:14s}" + "".join(f"{row[each]:13.2f}" for each in columns))
+            cells = (f"{row[each]:.2f}" if each in row else "" for each in columns)
+            lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure what is missing, or print."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks solvers",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--solvers", nargs="*", default=list(TARGETS), metavar="NAME")
     parser.add_argument("--problems", nargs="*", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--paths", nargs="*", choices=PATHS, default=list(PATHS))
     parser.add_argument("--keep", type=Path, default=Path("peer_errors"), help="for references")
+    parser.add_argument("--table", action="store_true", help="print what there is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.keep.mkdir(parents=True, exist_ok=True)
 
-    table = measured(arguments.solvers, arguments.problems, arguments.paths, arguments.keep)
-    if arguments.json:
-        print(json.dumps(table))
-        return
-    show(table, results(), arguments.solvers)
+    if not (arguments.table or arguments.json):
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        for path in arguments.paths:
+            for name in arguments.problems:
+                work = partial(measured, name, path, TARGETS, arguments.keep)
+                ROWS.fill(path, name, work)
+    print(json.dumps(ROWS.read()) if arguments.json else table(TARGETS))
 
 
 if __name__ == "__main__":
