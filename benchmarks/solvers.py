@@ -31,18 +31,8 @@ from .problems import PROBLEMS, Trial, cached_trial
 from .rows import Row, Rows
 
 ON_REQUEST = True
-TARGETS = (
-    "auto",
-    "auto:pilot",
-    "vab4",
-    "vab3c",
-    "dpmpp2m",
-    "dpmpp3m",
-    "unipc3",
-    "x0ab3c",
-    "epsab3",
-    "ddim",
-)
+OURS = ("auto", "auto:pilot")
+TARGETS = (*OURS, "vab4", "dpmpp2m", "dpmpp3m", "unipc3", "x0ab3c", "epsab3", "ddim")
 ROWS = Rows(Path(__file__).parent / "results" / "solvers.json")
 """By path and problem, then solver and evaluations: RMSE and median."""
 
