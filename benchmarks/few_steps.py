@@ -25,8 +25,8 @@ from allegory.models import VDM
 from allegory.recipes import RunFolder, execute, recipe_named
 from allegory.sampling import Sampler, TunedSampler, TuningConfig, initial_noise, pilot, tune
 
-EVALUATIONS, FINE, OTHER_SEEDS = (5, 8, 10, 15, 20), 100, 10**6
-SOLVERS = ("auto", "auto:pilot", "tuned", "dpmpp2m", "dpmpp3m", "unipc3")
+FINE, OTHER_SEEDS = 100, 10**6
+SOLVERS = ("auto", "auto:pilot", "tuned", "dpmpp2m", "unipc3", "auto:sde", "sde_dpmpp2m", "ddpm")
 
 
 def trained(run: str | None) -> RunFolder:
@@ -62,7 +62,9 @@ def sampler(model: VDM, name: str, steps: int) -> Sampler:
     return Sampler(made, steps)
 
 
-def measure(folder: RunFolder, solvers: list[str], count: int) -> dict[str, dict[str, float]]:
+def measure(
+    folder: RunFolder, solvers: list[str], evaluations: list[int], count: int
+) -> dict[str, dict[str, float]]:
     """The figures of each solver and number of evaluations."""
     model, dataset = folder.model().eval(), load(folder.run.source)
     assert isinstance(model, VDM)
@@ -77,7 +79,7 @@ def measure(folder: RunFolder, solvers: list[str], count: int) -> dict[str, dict
     fine = samples("auto", FINE)
     least = frechet(fine, real)
     found = {f"auto {FINE}": {"Frechet": least, "of 100 steps": 1.0, "distance": 0.0}}
-    for steps in EVALUATIONS:
+    for steps in evaluations:
         for name in solvers:
             x = samples(name, steps)
             near = (x - fine).square().flatten(1).mean(1).sqrt().median().item()
@@ -95,11 +97,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--run", help="a run; without it, one of the digits recipe is trained")
     parser.add_argument("--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS))
+    parser.add_argument("--evaluations", nargs="*", type=int, default=[5, 8, 10, 20])
     parser.add_argument("--count", type=int, default=2000, help="samples of each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
-    found = measure(trained(arguments.run), arguments.solvers, arguments.count)
+    found = measure(
+        trained(arguments.run), arguments.solvers, arguments.evaluations, arguments.count
+    )
     if arguments.json:
         print(json.dumps(found))
         return

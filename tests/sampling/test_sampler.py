@@ -133,3 +133,10 @@ def test_the_spacing_angle_goes_by_the_numbers_of_an_item(name):
     assert torch.equal(sampler.sample(one, x_T), own)
     other = sample(one, x_T, grid(PATH, 6, "angle", "min"), solver=name)
     assert not torch.equal(own, other)
+
+
+def test_the_stochastic_default_is_er_sde_3_on_the_grid_of_auto():
+    x_T = initial_noise(PATH, (2,), range(4)).double()
+    found = Sampler("auto:sde", 7).sample(oracle(), x_T, seeds=range(4))
+    levels = Sampler("auto", 7).grid(PATH, 2)
+    assert torch.equal(found, sample(oracle(), x_T, levels, solver="er_sde3", seeds=range(4)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from ..lookup import Registry
@@ -35,6 +36,11 @@ def _add(
 _add(
     AUTO,
     "Adams-Bashforth in the v form, of an order that suits the number of steps; the most robust",
+)
+
+_add(
+    replace(er_sde(3), name="auto:sde", spacing="angle"),
+    "ER-SDE-Solver-3 on the grid of auto, the nearest of the stochastic ones in the benchmarks",
 )
 
 # One evaluation per step, no history
