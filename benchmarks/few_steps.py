@@ -49,6 +49,13 @@ def labels_of(model: VDM, count: int) -> Tensor | None:
     return torch.arange(count) % given.classes if isinstance(given, Labels) else None
 
 
+def fitted(model: VDM, evaluations: int) -> TunedSampler:
+    """The sampler that `allegory tune` makes by default."""
+    x_T, labels = noise(model, 256 + 64)
+    config = TuningConfig(evaluations, iterations=300, batch=16, held_out=64, seed=OTHER_SEEDS)
+    return tune(model.denoiser, x_T, config, condition=labels)
+
+
 def sampler(model: VDM, name: str, steps: int) -> Sampler:
     """The sampler of a name for so many evaluations."""
     made: str | TunedSampler = name
@@ -56,9 +63,7 @@ def sampler(model: VDM, name: str, steps: int) -> Sampler:
         x_T, labels = noise(model, 8)
         made = pilot(model.denoiser, x_T, steps, condition=labels)
     if name == "tuned":
-        x_T, labels = noise(model, 256 + 64)
-        config = TuningConfig(steps, iterations=300, batch=16, held_out=64, seed=OTHER_SEEDS)
-        made = tune(model.denoiser, x_T, config, condition=labels)
+        made = fitted(model, steps)
     return Sampler(made, steps)
 
 

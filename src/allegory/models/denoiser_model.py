@@ -129,7 +129,7 @@ class DenoiserModel(ConditionalModel):
             )
 
     def _piloted(self, sampler: Sampler, rows: Tensor | None) -> Sampler:
-        """The sampler, with one pilot for all batches where it asks for one."""
+        """The sampler; in place of "auto:pilot" that of one pilot for all batches."""
         if sampler.solver != PILOT:
             return sampler
         bound = sampler.bound_to(self.spec.given)

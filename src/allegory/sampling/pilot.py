@@ -56,7 +56,7 @@ _ORDER = 3
 _FORMS = ("v", "flow")
 _OTHER_TURNS = (0.7, 1.5)
 _REWEIGHTINGS = 4
-_LEAST_SHARE = 1e-3
+_LEAST_FRACTION = 1e-3
 """Of the mean squared error, which is added to that of an item: no item decides alone."""
 
 
@@ -221,7 +221,7 @@ def ridge(
 
     for _ in range(_REWEIGHTINGS):
         error = (missing - torch.einsum("k,knd->nd", change, F)).square().sum(1)
-        error = error + _LEAST_SHARE * error.mean() + torch.finfo(error.dtype).tiny
+        error = error + _LEAST_FRACTION * error.mean() + torch.finfo(error.dtype).tiny
         r = (1 / error) / (1 / error).sum()
         strength = (r @ error) / prior.abs().max().square()
         gram = torch.einsum("n,nkl->kl", r, products)
