@@ -77,7 +77,10 @@ class Tune(RunOptions):
         file = save_tuned(folder, tuned, guide)
 
         of_items = "geometric mean" if self.pilot else "median"
-        self._show(folder, {f"{of_items} error before": tuned.before, "after": tuned.after}, file)
+        figures = {f"{of_items} error before": tuned.before, "after": tuned.after}
+        if self.pilot:
+            figures |= {"evaluations of 8 items, at most": 10 * self.steps}
+        self._show(folder, figures, file)
 
     def _tune_tokens(self, folder: RunFolder, model: HasTokens) -> None:
         """Choose the times of a model of tokens, write them and print their cost."""
