@@ -1050,6 +1050,30 @@ MUTANTS = {
         "lambda time: time.log(),",
         "sampling/test_runge_kutta.py",
     ),
+    "pilot, weights of items": Mutant(
+        "sampling/pilot.py",
+        "(1 / error) / (1 / error).sum()",
+        "torch.ones_like(error) / len(error)",
+        "sampling/test_pilot.py",
+    ),
+    "pilot, strength of the ridge": Mutant(
+        "sampling/pilot.py",
+        "gram + strength * eye",
+        "gram + 1e6 * strength * eye",
+        "sampling/test_pilot.py",
+    ),
+    "pilot, choice": Mutant(
+        "sampling/pilot.py",
+        "(math.isnan(errors[i]), errors[i])",
+        "(math.isnan(errors[i]), -errors[i])",
+        "sampling/test_pilot.py",
+    ),
+    "grid, turn of the angle by dimension": Mutant(
+        "process/grid.py",
+        "1.5 * math.exp(math.log(dims)",
+        "1.5 * math.exp(math.log(2 * dims)",
+        "process/test_grid.py",
+    ),
     "auto, rules": Mutant(
         "sampling/auto.py",
         'adams_rule(AUTO_FORM, order, "form_time", implicit=True)',
