@@ -111,3 +111,8 @@ class _Apart:
 def test_errors_say_what_to_give(make, words):
     with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
         make()
+
+
+def test_a_pilot_is_refused():
+    with pytest.raises(ValueError, match="takes eight items of its own"):
+        Posterior(mixture(), masks(4), "mmps", Sampler("auto:pilot", 8))

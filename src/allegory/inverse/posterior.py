@@ -28,6 +28,7 @@ from ..process.guide import is_consistent
 from ..process.guide_items import condition_kind
 from ..process.prediction import Predict, check_predict
 from ..sampling.driver import OnStep, last_state, trajectory
+from ..sampling.pilot import PILOT
 from ..sampling.sampler import Sampler
 from ..sampling.solver import Solver
 from .measurement import Measurement
@@ -73,7 +74,8 @@ class Posterior:
             are guides, and others have steps of their own.
 
     Raises:
-        ValueError: for an unknown method, and a measurement of items of another shape.
+        ValueError: for an unknown method, the solver "auto:pilot", and a measurement of items of
+            another shape.
     """
 
     of: Any
@@ -85,6 +87,11 @@ class Posterior:
         check_type("measurement", self.measurement, Measurement, "a Measurement")
         check_type("sampler", self.sampler, Sampler, "a Sampler, e.g. Sampler(steps=100)")
         posterior_method(self.method)
+        if self.sampler.solver == PILOT:
+            raise ValueError(
+                f"sampler: its solver {PILOT} takes eight items of its own, which have no "
+                "measurement; choose another solver, e.g. auto"
+            )
         if not isinstance(self.of, HasTrajectory):
             check_predict(self.of)
             return
