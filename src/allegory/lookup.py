@@ -184,8 +184,8 @@ class Registry(Mapping[str, T]):
             ValueError: for an unknown name or option (the message names the closest), a number that
                 does not fit, and an option that is missing or has no value.
         """
-        if text in self._entries:
-            return self[text]
+        if text in self._entries or not isinstance(text, str):
+            return pick(self.kind, text, self)
 
         name, colon, tail = text.partition(":")
         entry = pick(self.kind, name, self._entries)

@@ -7,7 +7,6 @@ from benchmarks.problems import CHOSEN_BY, DATA, PATHS, PROBLEMS, REPORTED, data
 from torch.distributions import MultivariateNormal
 
 PICTURES = ("fashion", "mnist", "fashion_test", "colour", "fashion_narrow", "colour_train")
-OTHERS = tuple(name for name in PICTURES if name != "mnist")
 SMALL = [name for name in PROBLEMS if name not in (*PICTURES, "digits")]
 
 
@@ -57,13 +56,8 @@ def test_no_problem_is_in_both_halves():
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no MNIST beside the checkout")
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mnist",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICTURES)
 def test_pictures_fill_their_range(name):
     data = data_of(name)
     assert data.dims == (3072 if name.startswith("colour") else 784)
