@@ -40,6 +40,7 @@ REFUSED = {
     "al.Sampler(guide=al.ClassifierFree)": "guide=ClassifierFree: give a guide",
     "al.Sampler(guide=['cfg:2', 'clampp'])": "unknown guide 'clampp'; did you mean 'clamp'",
     "al.Sampler(spacing=3)": "unknown spacing 3",
+    "al.Sampler(spacing=[1])": "unknown spacing [1]",
     "al.Dataset.from_arrays(x, split=(0.5, 0.5))": "give three fractions that sum to 1",
     "al.Dataset.from_arrays(x, split=0.9)": "give three fractions that sum to 1",
     "al.Dataset.from_arrays(x, split=(float('nan'), 0.5, 0.5))": "give three fractions",

@@ -184,8 +184,10 @@ class Registry(Mapping[str, T]):
             ValueError: for an unknown name or option (the message names the closest), a number that
                 does not fit, and an option that is missing or has no value.
         """
-        if text in self._entries or not isinstance(text, str):
-            return pick(self.kind, text, self)
+        if not isinstance(text, str):
+            raise ValueError(f"unknown {self.kind} {text!r}; choose from {', '.join(self)}")
+        if text in self._entries:
+            return self[text]
 
         name, colon, tail = text.partition(":")
         entry = pick(self.kind, name, self._entries)

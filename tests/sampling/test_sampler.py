@@ -140,3 +140,8 @@ def test_the_stochastic_default_is_er_sde_3_on_the_grid_of_auto():
     found = Sampler("auto:sde", 7).sample(oracle(), x_T, seeds=range(4))
     levels = Sampler("auto", 7).grid(PATH, 2)
     assert torch.equal(found, sample(oracle(), x_T, levels, solver="er_sde3", seeds=range(4)))
+
+
+@pytest.mark.parametrize("name", ["auto", "auto:pilot", "dpmpp2m"])
+def test_no_items_have_no_samples(name):
+    assert Sampler(name, 4).sample(oracle(), torch.zeros(0, 2).double()).shape == (0, 2)

@@ -226,7 +226,7 @@ class _Run:
             return self._guided(method)
 
         predict = self._guided_predict()
-        grid = self.sampler.grid(predict.path, self.x_T[0].numel())
+        grid = self.sampler.grid(predict.path, self.x_T.shape[1:].numel())
         if isinstance(method, ParticleMethod):
             problem = ParticleProblem(
                 predict, self.measurement, grid.levels, self.seeds, self.condition

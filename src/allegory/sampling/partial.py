@@ -138,7 +138,7 @@ class PartialSampler:
         """
         plain = self._to_min(guide=None)
         guided = plain.sampler.guided(predict)
-        grid, solver = plain.grid(guided.path, x0[0].numel()), plain.sampler.solver
+        grid, solver = plain.grid(guided.path, x0.shape[1:].numel()), plain.sampler.solver
         assert not isinstance(solver, TunedSampler), "refused at the start"
         return invert(guided, x0, grid, solver=solver, condition=condition)
 
@@ -166,7 +166,7 @@ class PartialSampler:
         states = trajectory(
             guided,
             x_t,
-            self.grid(guided.path, x_t[0].numel()),
+            self.grid(guided.path, x_t.shape[1:].numel()),
             solver=solver,
             condition=condition,
             seeds=seeds,

@@ -45,7 +45,7 @@ from .tuned_sampler import TunedSampler
 PILOT = "auto:pilot"
 """The name by which a Sampler makes its own pilot."""
 AS_AUTO = replace(AUTO, name=PILOT)
-"""What stands for it where only a grid is needed."""
+"""The Solver of a Sampler of that name, for its grid and its description."""
 PILOT_SEEDS = range(2**40, 2**40 + 8)
 """Of the items of a pilot that a Sampler makes."""
 

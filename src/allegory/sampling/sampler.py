@@ -187,7 +187,7 @@ class Sampler:
         yield from trajectory(
             guided,
             x_T,
-            self.grid(guided.path, x_T[0].numel()),
+            self.grid(guided.path, x_T.shape[1:].numel()),
             solver=self._solver,
             condition=condition,
             seeds=seeds,

@@ -119,7 +119,7 @@ def tune(
         )
 
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
-        plan = LearnablePlan(predict.path, config.steps, config.end, x_T[0].numel())
+        plan = LearnablePlan(predict.path, config.steps, config.end, x_T.shape[1:].numel())
         problem = _Problem.of(predict, x_T.clone(), condition, config)
         before = problem.validation_error(plan)
         if not math.isfinite(before):
@@ -156,7 +156,7 @@ class _Problem:
         config: TuningConfig,
     ) -> _Problem:
         """With the ends that `auto` reaches on a fine grid, batch by batch."""
-        teacher = grid(predict.path, _TEACHER_STEPS, "angle", config.end, x_T[0].numel())
+        teacher = grid(predict.path, _TEACHER_STEPS, "angle", config.end, x_T.shape[1:].numel())
         groups = [None] * len(x_T) if condition is None else condition.split(config.batch)
         parts = zip(x_T.split(config.batch), groups, strict=False)
         ends = [
