@@ -24,7 +24,8 @@ from ..process.bound import Estimate
 
 MOST_ROWS = 20_000
 """Training rows among which neighbours are sought."""
-_CHUNK = 128
+_DISTANCES = 2**18
+"""That are computed at once, in 2 MB."""
 _FAR = 0.7
 """Nearness above which, by three standard errors, a model may repeat training rows."""
 _HALF = 0.5
@@ -82,10 +83,11 @@ def nearness(
         schema: what they are.
     """
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:MOST_ROWS]
-    scale = _Scale.of(train, schema)
-    known = scale.split(train[order])
+    among = train[order]
+    scale = _Scale.of(among, schema)
+    known, at_once = scale.split(among), max(1, _DISTANCES // len(order))
     found = [
-        torch.cat([_nearest(scale.split(some), known) for some in rows.split(_CHUNK)])
+        torch.cat([_nearest(scale.split(some), known) for some in rows.split(at_once)])
         for rows in (samples, test)
     ]
     return Nearness(found[0], found[1], len(order))
