@@ -15,6 +15,9 @@ from .sbi_priors import Box, ExactProblem, Problem, generator
 
 NEAREST = 100
 """Simulations that rejection keeps, as in sbibm."""
+PROPOSED = 3
+"""Draws of q for each one that is kept by its weight, and the least number of them."""
+_LEAST_PROPOSED = 100
 
 
 class Posterior(Protocol):
@@ -95,6 +98,56 @@ class Rejection:
         if not isinstance(self.problem.prior, Box):
             return line
         return self.problem.prior.bound * (2 * line.sigmoid() - 1)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """`allegory.estimator.DiffusionPosterior` with both densities: draws of q(theta | x) with the
+    weights p(theta) prod_i l(x_i | theta) / q(theta | x).
+
+    Args:
+        fitted: a fitted DiffusionPosterior.
+        points: independent observations that an x consists of.
+    """
+
+    fitted: Any
+    points: int
+
+    @classmethod
+    def fit(
+        cls, problem: Problem, theta: Tensor, x: Tensor, minutes: float, seed: int
+    ) -> "Weighted":
+        """Each density trained on simulations for half of so many minutes."""
+        from allegory.estimator import DiffusionDensity, DiffusionPosterior
+
+        points = getattr(problem, "points", 1)
+        density = DiffusionDensity(minutes=minutes / 2, random_state=seed)
+        fitted = DiffusionPosterior(_prior(problem), density=density)
+        together = x.unflatten(1, (points, -1)) if points > 1 else x
+        return cls(fitted.fit(theta.numpy(), together.numpy()), points)
+
+    def sample(self, x: Tensor, count: int, seed: int) -> Tensor:
+        """Different ones of `PROPOSED` times as many draws, by their weights."""
+        proposed = max(PROPOSED * count, _LEAST_PROPOSED)
+        draws = self._draws(x, proposed, seed)
+        return torch.from_numpy(draws.resampled(count, seed, replace=False))
+
+    def log_prob(self, theta: Tensor, x: Tensor) -> Tensor:
+        """By the mean weight of a few draws for each x, in the place of log p(x)."""
+        found = torch.empty(len(theta), dtype=torch.float64)
+        for place, (one, own) in enumerate(zip(theta.split(1), x, strict=True)):
+            rows = one.numpy()
+            log_p = self.fitted.prior.log_prob(rows)
+            if np.isfinite(log_p[0]):
+                for each in own.view(self.points, -1).numpy():
+                    log_p = log_p + self.fitted.log_likelihood(rows, each)
+                log_p = log_p - self._draws(own, _LEAST_PROPOSED, place).log_evidence
+            found[place] = float(log_p[0])
+        return found
+
+    def _draws(self, x: Tensor, count: int, seed: int) -> Any:
+        rows = x.view(self.points, -1).numpy()
+        return self.fitted.draws(rows, count, random_state=seed, by_likelihood=True)
 
 
 @dataclass(frozen=True)

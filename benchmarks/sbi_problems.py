@@ -156,9 +156,14 @@ class SimpleLikelihood:
     N((theta_1, theta_2), S), with variances theta_3^4, theta_4^4 and correlation tanh(theta_5).
 
     1e-6 is added to both variances, as in sbibm.
+
+    Args:
+        prior: of theta.
+        points: independent observations in an x.
     """
 
     prior: Box
+    points: int = 4
 
     def simulate(self, theta: Tensor, generator: Generator) -> Tensor:
         a, b, c = self._root(theta)

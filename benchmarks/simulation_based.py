@@ -18,6 +18,9 @@ observations of sbibm. A row has
 
 `allegory` is `DiffusionPosterior(prior, density=DiffusionDensity(minutes=5)).fit(theta, x,
 likelihood=False)`, which is given the box of a uniform prior and nothing else of the problem.
+`allegory, weighted` learns the likelihood too, each in half of the minutes, of each of the four
+points of `slcp` as an independent observation; three draws of q for each that is kept have the
+weights `draws(x, by_likelihood=True)`, and log p has an estimate of log p(x) from 100 draws.
 `exact` is the posterior in closed form, where there is one: what the judges say of a perfect
 method. `rejection ABC` is the floor.
 
@@ -38,7 +41,7 @@ from torch import Tensor
 
 from .rows import Row, Rows
 from .sbi_judges import c2st, calibration
-from .sbi_methods import Diffusion, Exact, Posterior, Rejection
+from .sbi_methods import Diffusion, Exact, Posterior, Rejection, Weighted
 from .sbi_priors import ExactProblem, generator
 from .sbi_problems import PROBLEMS
 from .sbi_published import published
@@ -47,7 +50,7 @@ from .sbi_reference import Reference
 ON_REQUEST = True
 
 ROWS = Rows(Path(__file__).parent / "results" / "simulation_based.json")
-METHODS = ("exact", "rejection ABC", "allegory")
+METHODS = ("exact", "rejection ABC", "allegory", "allegory, weighted")
 HIDDEN = ("C2ST", "coverage", "source")
 _PAIRS, _DRAWS = 500, 15
 _TRAINING, _PAIR, _REFERENCE, _DRAW = 1, 2, 3, 4  # random streams; those of a seed are apart
@@ -81,7 +84,7 @@ class Task:
     def name(self) -> str:
         """Of the row; what differs from the budget of the table is said."""
         told = [self.method]
-        told += [f"{self.minutes:g} minutes"] if self.method == "allegory" else []
+        told += [f"{self.minutes:g} minutes"] if self.method.startswith("allegory") else []
         told += [f"{self.simulations:,} simulations"] if self.simulations != 10**5 else []
         told += [f"{self.count:,} draws"] if self.count != 10**4 else []
         told += [f"seed {self.seed}"] if self.seed else []
@@ -112,7 +115,8 @@ def fitted(task: Task) -> Posterior:
     theta, x = task.pairs(task.simulations, _TRAINING)
     if task.method == "rejection ABC":
         return Rejection(problem, theta, x)
-    return Diffusion.fit(problem, theta, x, task.minutes, task.seed)
+    method = Weighted if task.method == "allegory, weighted" else Diffusion
+    return method.fit(problem, theta, x, task.minutes, task.seed)
 
 
 def drawn(task: Task) -> Row:

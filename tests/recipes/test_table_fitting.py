@@ -38,7 +38,7 @@ def test_what_was_found_is_not_fitted_again():
     data = dataset(clusters(3, 300))
     first = fitted(data, Search(5.0, 16))
     sizes = (len(first.mixture.weights) - 1, first.transforms.means.shape[1])
-    assert fitted(data, Search(5.0, 16, *sizes)) is first
+    assert fitted(data, Search(5.0, 16, *sizes, location=0)) is first
     assert fitted(dataset(clusters(3, 300)), Search(5.0, 16)) is not first
 
 

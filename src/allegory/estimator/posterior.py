@@ -12,6 +12,8 @@ l(x | theta), the likelihood. Of several observations
     log p(theta | x_1, ..., x_n) = log p(theta) + sum_i log l(x_i | theta) + constant
 
 and draws of q(theta | x_1) are given the weights p(theta) prod_i l(x_i | theta) / q(theta | x_1).
+A simulator that returns m independent observations of each theta, (n, m, k), is learned from as
+q(theta | x_1, ..., x_m) and l(x_i | theta), the latter from m times as many pairs.
 Parameters in a box are mapped to free numbers (`support`), so that no draw is outside.
 """
 
@@ -34,7 +36,7 @@ from .support import Array, support_of
 from .weighted import WeightedDraws
 
 Simulator = Callable[[Array, int], Array]
-"""x of each row of theta, (n, d) -> (n, k), by a seed."""
+"""x of each row of theta, (n, d) -> (n, k), or (n, m, k) for m observations of each, by a seed."""
 
 _STARTS = 100
 """Draws, of which the most probable one is where the search for the mode begins."""
@@ -69,6 +71,7 @@ class DiffusionPosterior:
         self.posterior = clone(like).set_params(conditional=True)
         self.likelihood = clone(like).set_params(conditional=True)
         self.seed, self.support = checked_seed(like.random_state), support_of(prior)
+        self.together = 1
 
     def fit(
         self,
@@ -82,7 +85,8 @@ class DiffusionPosterior:
 
         Args:
             theta: parameters (n, d), drawn from the prior; None draws them.
-            x: what each leads to, (n, k); None simulates.
+            x: what each leads to, (n, k), or m independent observations of each, (n, m, k); None
+                simulates.
             simulations: how many, where they are drawn.
             likelihood: whether l(x | theta) is learned, which several observations need.
 
@@ -101,12 +105,14 @@ class DiffusionPosterior:
                 raise ValueError("simulator=None: give one, or theta and x to fit")
             x = self.simulator(np.asarray(theta, np.float64), self.seed + 1)
 
-        pairs = _matrix("theta", theta), _matrix("x", x)
-        free = self.support.to_free(pairs[0])
-        self.posterior.fit(free, pairs[1])
+        x = np.asarray(x, dtype=np.float64)
+        self.together = x.shape[1] if x.ndim == 3 else 1
+        free = self.support.to_free(_matrix("theta", theta))
+        self.posterior.fit(free, _matrix("x", x.reshape(len(x), -1) if x.ndim == 3 else x))
         self.likelihood = clone(self.likelihood)
         if likelihood:
-            self.likelihood.fit(pairs[1], free)
+            one = x.reshape(-1, x.shape[-1])
+            self.likelihood.fit(one, np.repeat(free, self.together, axis=0))
 
         return self
 
@@ -115,14 +121,19 @@ class DiffusionPosterior:
 
         Args:
             n: how many.
-            x: one observation (k,).
+            x: one observation (k,), or as many (m, k) as were simulated of each theta; of more than
+                these the first are taken.
             random_state: an integer that seeds the draws; None for that of the posterior.
+
+        Raises:
+            ValueError: for fewer observations.
         """
-        given = np.broadcast_to(_observations(x)[:1], (n, np.size(_observations(x)[:1])))
+        given = np.repeat(self._given(_observations(x)), n, axis=0)
         return self.support.from_free(self.posterior.sample(n, given, random_state))
 
     def log_posterior(self, theta: Any, x: Any, prior: Prior | None = None) -> Float64[Array, " n"]:
-        """log p(theta | x) in nats; up to a constant given several observations or another prior.
+        """log p(theta | x) in nats; up to a constant given another number of observations than were
+        simulated of each theta, or another prior.
 
         Args:
             theta: parameters (n, d).
@@ -136,13 +147,12 @@ class DiffusionPosterior:
             return found
 
         part = theta[inside]
-        if len(observed) == 1:
+        if len(observed) == self.together:
             found[inside] = self._log_amortised(part, observed)
             if prior is not None:
                 found[inside] += prior.log_prob(part) - self.prior.log_prob(part)
         else:
-            found[inside] = (prior or self.prior).log_prob(part)
-            found[inside] += sum(self.log_likelihood(part, each) for each in observed)
+            found[inside] = self._log_joint(part, observed, prior)
 
         return found
 
@@ -164,31 +174,43 @@ class DiffusionPosterior:
         return scores
 
     def draws(
-        self, x: Any, n: int = 1000, prior: Prior | None = None, random_state: int | None = None
+        self,
+        x: Any,
+        n: int = 1000,
+        prior: Prior | None = None,
+        random_state: int | None = None,
+        *,
+        by_likelihood: bool = False,
     ) -> WeightedDraws:
         """Draws of the posterior given several observations, or with another prior, by weights.
 
-        The draws are those given the first observation. A UserWarning says where they stand for
-        less than a hundredth of their number.
+        The draws are those of `sample`. A UserWarning says where they stand for less than a
+        hundredth of their number.
 
         Args:
             x: an observation (k,), or several independent ones (m, k).
             n: how many.
             prior: in the place of the one that was trained with; it must be 0 where that is.
             random_state: an integer that seeds the draws; None for that of the posterior.
+            by_likelihood: weights p(theta) prod_i l(x_i | theta) / q(theta | x) for one observation
+                too, for which they are 1 otherwise: draws of the posterior by the likelihood that
+                was learned, which is often simpler than q.
 
         Raises:
-            ValueError: where no draw has a weight.
+            ValueError: where no draw has a weight, and where the likelihood is not learned.
         """
         observed = _observations(x)
-        theta = self.sample(n, observed[0], random_state)
-        proposed = self._log_amortised(theta, observed)
-        made = WeightedDraws.of(theta, self.log_posterior(theta, observed, prior) - proposed)
+        theta = self.sample(n, observed, random_state)
+        wanted = (
+            self._log_joint(theta, observed, prior)
+            if by_likelihood
+            else self.log_posterior(theta, observed, prior)
+        )
+        made = WeightedDraws.of(theta, wanted - self._log_amortised(theta, observed))
 
         if made.effective_size < _FEW * n:
             warnings.warn(
-                f"{n} draws given the first observation stand for {made.effective_size:.1f} of the "
-                "posterior; take more",
+                f"{n} draws of q stand for {made.effective_size:.1f} of the posterior; take more",
                 stacklevel=2,
             )
         return made
@@ -200,7 +222,7 @@ class DiffusionPosterior:
             x: an observation (k,), or several independent ones (m, k).
             prior: in the place of the one that was trained with.
         """
-        draws = self.sample(_STARTS, _observations(x)[0])
+        draws = self.sample(_STARTS, x)
         begin = draws[int(np.argmax(self.log_posterior(draws, x, prior)))]
 
         def cost(free: Array) -> float:
@@ -213,9 +235,25 @@ class DiffusionPosterior:
         best: Array = self.support.from_free(found.x[None])[0]
         return best
 
+    def _log_joint(self, theta: Array, observed: Array, prior: Prior | None) -> Array:
+        """log p(theta) + sum_i log l(x_i | theta)."""
+        found: Array = (prior or self.prior).log_prob(theta)
+        for each in observed:
+            found = found + self.log_likelihood(theta, each)
+        return found
+
+    def _given(self, observed: Array) -> Array:
+        """The observations that q is given, as one row."""
+        if len(observed) < self.together:
+            raise ValueError(
+                f"x: {len(observed)} of {self.together} observations; q was learned given "
+                f"{self.together}, so give as many or more"
+            )
+        return observed[: self.together].reshape(1, -1)
+
     def _log_amortised(self, theta: Array, observed: Array) -> Array:
-        """log q(theta | the first observation)."""
-        rows = np.broadcast_to(observed[:1], (len(theta), observed.shape[1]))
+        """log q(theta | the observations that it is given)."""
+        rows = np.repeat(self._given(observed), len(theta), axis=0)
         scores: Array = self.posterior.score_samples(self.support.to_free(theta), rows)
         return scores + self.support.log_slope(theta)
 

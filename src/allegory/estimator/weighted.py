@@ -16,10 +16,13 @@ class WeightedDraws:
     Args:
         theta: the draws.
         weights: one for each; they sum to 1.
+        log_evidence: of the mean weight before, in nats: log p(x), where the weights are those of a
+            posterior that is not normalised.
     """
 
     theta: Float64[NDArray[np.float64], "n d"]
     weights: Float64[NDArray[np.float64], " n"]
+    log_evidence: float = 0.0
 
     @classmethod
     def of(
@@ -41,7 +44,8 @@ class WeightedDraws:
                 "or fit again"
             )
         weights = np.exp(log_weights - largest)
-        return cls(theta, weights / weights.sum())
+        evidence = float(largest + np.log(weights.mean()))
+        return cls(theta, weights / weights.sum(), evidence)
 
     @property
     def effective_size(self) -> float:
@@ -53,12 +57,22 @@ class WeightedDraws:
         found: NDArray[np.float64] = self.weights @ self.theta
         return found
 
-    def resampled(self, n: int, seed: int = 0) -> Float64[NDArray[np.float64], "n d"]:
-        """Draws without weights; some occur more than once.
+    def resampled(
+        self, n: int, seed: int = 0, *, replace: bool = True
+    ) -> Float64[NDArray[np.float64], "n d"]:
+        """Draws without weights.
 
         Args:
             n: how many.
             seed: of the choice.
+            replace: whether a draw can occur more than once. Without it all are different, and
+                those of large weights too few unless n is well below the effective size.
+
+        Raises:
+            ValueError: for more different draws than have a weight.
         """
-        chosen = np.random.default_rng(seed).choice(len(self.weights), n, p=self.weights)
-        return self.theta[chosen]
+        few = int((self.weights > 0).sum())
+        if not replace and n > few:
+            raise ValueError(f"n={n}: there are {few} different draws; give at most that, or more")
+        random = np.random.default_rng(seed)
+        return self.theta[random.choice(len(self.weights), n, replace, self.weights)]

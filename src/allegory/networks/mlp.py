@@ -61,9 +61,11 @@ class PerceptronBlock(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(
-        self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "b width"]
+        self, h: Float[Tensor, "b width"], embedding: Float[Tensor, "levels width"]
     ) -> Float[Tensor, "b width"]:
-        """The features h after the block; shift, scale and gate come from the embedding."""
+        """The features h after the block; shift, scale and gate come from the embedding, which is
+        one for each item or one for all.
+        """
         shift, scale, gate = self.film(embedding).chunk(3, dim=1)
         out: Tensor = h + gate * self.layers(modulate(self.norm(h), shift, scale))
         return out
@@ -119,6 +121,8 @@ class MLPModule(nn.Module):
             condition: one entry per item; None is the null.
         """
         features, embedding = self.inputs(x, log_snr, condition)
+        if condition is None and log_snr.stride(0) == 0:  # one level for all, as in a sampler
+            embedding = embedding[:1]
         h = self.stem(features.flatten(1))
 
         for block in self.blocks:

@@ -25,6 +25,7 @@ from ..process.rows import RowMixture, RowPath
 from ..process.schedule import LinearLogSNR
 from .config import MODELS
 from .table_fitting import Search, fitted, refitted, widened
+from .table_location import new_location
 
 _END = -9.0
 """log-SNR at t = 1: standard normal noise."""
@@ -45,6 +46,8 @@ class TableDiffusionConfig:
         components: of the mixture that the network corrects, besides one for outliers; None chooses
             their number by validation rows.
         transform: the largest number of components of the transform of a column, likewise.
+        location: units of the network that takes mean and scale of the columns out, from those that
+            are given; 0 for none, None chooses by validation rows.
         start: log-SNR at t = 0; None takes it from the mixture.
         fourier: exponents n of the features sin(2^n x), cos(2^n x) of the numbers; None is 1, and
             0 to 3 for tables with given columns, on which numbers often depend sharply.
@@ -61,6 +64,7 @@ class TableDiffusionConfig:
     network: NetworkConfig = field(default_factory=lambda: MLPConfig(width=128, depth=3))
     components: int | None = None
     transform: int | None = None
+    location: int | None = None
     start: float | None = None
     fourier: tuple[int, ...] | None = None
     known_fraction: float = 0.25
@@ -71,6 +75,8 @@ class TableDiffusionConfig:
         for name in ("components", "transform"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), 1, 4096)
+        if self.location is not None:
+            check_count("location", self.location, 0, 4096)
         if not 0 <= self.known_fraction <= 1:
             raise ValueError(f"known_fraction={self.known_fraction}; give a fraction from 0 to 1")
 
@@ -105,6 +111,7 @@ class TableDiffusionConfig:
             fourier=self.fourier or (_FOURIER_GIVEN if is_given else _FOURIER),
             components=len(base.mixture.weights) - 1,
             transform=base.transforms.means.shape[1],
+            location=0 if base.location is None else base.location.units,
             start=base.start,
         )
 
@@ -134,7 +141,8 @@ class TableDiffusionConfig:
         network = self.network.build((features.inputs,), None, outputs=features.outputs)
         path = RowPath(Path(LinearLogSNR(self.start, _END)), v)
         denoiser = RowDenoiser(network, path, mixture, features)
-        return TableDiffusion(denoiser, RowEncoding(spec, transforms), spec, self.known_fraction)
+        encoding = RowEncoding(spec, transforms, new_location(spec, self.location or 0))
+        return TableDiffusion(denoiser, encoding, spec, self.known_fraction)
 
     def fit(self, model: nn.Module, dataset: Dataset) -> None:
         """Fit transforms and mixture of a new model to the data.
@@ -147,6 +155,8 @@ class TableDiffusionConfig:
         model = cast(TableDiffusion, model)
         model.denoise.mixture.load_state_dict(base.mixture.state_dict())
         model.encoding.transforms.load_state_dict(widened(base.transforms, self.transform or 1))
+        if model.encoding.location is not None and base.location is not None:
+            model.encoding.location.load_state_dict(base.location.state_dict())
 
     def refit(self, model: nn.Module, dataset: Dataset) -> None:
         """Fit the mixture of a model to the rows for validation too, where it is used alone.
@@ -161,12 +171,15 @@ class TableDiffusionConfig:
     @property
     def _is_resolved(self) -> bool:
         """Whether nothing depends on the data."""
-        return None not in (self.components, self.transform, self.start, self.fourier)
+        chosen = (self.components, self.transform, self.location, self.start, self.fourier)
+        return None not in chosen
 
     @property
     def _search(self) -> Search:
         """What is tried; sizes that were chosen by the data are found again."""
-        return Search(self.seconds, self.most_components, self.components, self.transform)
+        return Search(
+            self.seconds, self.most_components, self.components, self.transform, self.location
+        )
 
 
 MODELS.register("table_diffusion", TableDiffusionConfig, "a diffusion model of the rows of a table")

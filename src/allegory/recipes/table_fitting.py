@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset, DataSpec
-from ..models.table import RowEncoding, missing_places, schema_of
+from ..models.table import LocationScale, RowEncoding, missing_places, schema_of
 from ..numerics.column_transforms import ColumnTransforms, fit_transforms
 from ..process.rows import (
     FittedMixture,
@@ -21,6 +21,7 @@ from ..process.rows import (
     best_mixture,
 )
 from ..progress import progress
+from .table_location import LEAST, UNITS, fit_location, new_location
 
 _FITTED = 20_000
 """To which the mixture is fitted, drawn by a fixed seed."""
@@ -32,6 +33,8 @@ _FIRST = 8
 """Components of a mixture with which transforms are compared."""
 _NOISE = 3.0
 """log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
+_LOCATED = 0.4
+"""The fraction of the time in which mean and scale are fitted to given columns."""
 _STARTS = (7.0, 14.0)
 """The least and the largest log-SNR at t = 0."""
 
@@ -41,11 +44,13 @@ class Fitted:
     """What is fitted to a table before its network is trained.
 
     Args:
-        transforms: of the numbers.
+        location: mean and scale of the numbers from the given columns; None for 0 and 1.
+        transforms: of the residuals.
         chosen: the mixture of the rows in model space; its criterion is in the units of the table.
         start: log-SNR at t = 0.
     """
 
+    location: LocationScale | None
     transforms: ColumnTransforms
     chosen: FittedMixture
     start: float
@@ -70,12 +75,26 @@ class Search:
         most: the largest number of components of the mixture.
         components: that number, where it is given.
         transform: the largest number of components of a transform, where it is given.
+        location: units of the network of mean and scale, where they are given; 0 for no network.
     """
 
     seconds: float | None
     most: int
     components: int | None = None
     transform: int | None = None
+    location: int | None = None
+
+    def locations(self, train: Tensor, spec: DataSpec) -> tuple[LocationScale | None, ...]:
+        """What is tried for mean and scale of the numbers.
+
+        Args:
+            train: rows that they are fitted to.
+            spec: of the table.
+        """
+        if self.location is not None:
+            return (new_location(spec, self.location),)
+        found = new_location(spec, UNITS if len(train) >= LEAST else 0)
+        return (None,) if found is None else (None, found)
 
     @property
     def transforms(self) -> tuple[tuple[int, ...], ...]:
@@ -122,12 +141,16 @@ class _Sides:
     """The rows of a table for fitting, and those for choosing, with some transforms.
 
     Args:
-        transforms: of the numbers.
+        location: mean and scale of the numbers from the given columns.
+        components: of a transform, the numbers that were tried.
+        transforms: of the residuals.
         train: rows in model space.
         held_out: likewise.
         volume: the mean of log |d model units / d numbers| of the held-out rows.
     """
 
+    location: LocationScale | None
+    components: tuple[int, ...]
     transforms: ColumnTransforms
     train: ObservedRows
     held_out: ObservedRows
@@ -156,28 +179,47 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
     found = _FOUND.setdefault(dataset, {})
     if search not in found:
         best = _fitted(dataset, search)
-        sizes = (len(best.mixture.weights) - 1, best.transforms.means.shape[1])
-        found[search] = found[replace(search, components=sizes[0], transform=sizes[1])] = best
+        units = 0 if best.location is None else best.location.units
+        again = replace(
+            search,
+            components=len(best.mixture.weights) - 1,
+            transform=best.transforms.means.shape[1],
+            location=units,
+        )
+        found[search] = found[again] = best
     return found[search]
 
 
 def _fitted(dataset: Dataset, search: Search) -> Fitted:
     """What is fitted to a table."""
     generator = torch.Generator().manual_seed(0)
-    train = dataset.train.x.double()
-    train = train[torch.randperm(len(train), generator=generator)[:_FITTED]]
+    every = dataset.train.x.double()
+    train = every[torch.randperm(len(every), generator=generator)[:_FITTED]]
     held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     begin = time.monotonic()
     generator_of_fit = torch.Generator()
     found: list[tuple[FittedMixture, _Sides]] = []
 
+    def add(components: tuple[int, ...], location: LocationScale | None) -> None:
+        """One more mixture of a few components."""
+        sides = _sides(dataset.spec, train, held_out, components, location)
+        first = search.first(sides.train, sides.held_out, generator_of_fit.manual_seed(1))
+        found.append((sides.in_units(first), sides))
+
     with progress() as on_progress:
-        parts = len(search.transforms) + 1
-        for done, components in enumerate(search.transforms):
+        *plain, last = search.locations(every, dataset.spec)
+        parts = len(search.transforms) + 2
+        if last is not None:
+            on_progress("fitting mean and scale to given columns", 0, parts)
+            seconds = math.inf if search.seconds is None else _LOCATED * search.seconds
+            fit_location(_untransformed(dataset.spec, last), every, held_out, seconds)
+
+        for done, components in enumerate(search.transforms, 1):
             on_progress("fitting a mixture to the rows", done, parts)
-            sides = _sides(dataset.spec, train, held_out, components)
-            first = search.first(sides.train, sides.held_out, generator_of_fit.manual_seed(1))
-            found.append((sides.in_units(first), sides))
+            add(components, plain[0] if plain else last)
+        if plain:
+            best, sides = max(found, key=lambda each: each[0].score)
+            add(sides.components, last)
 
         best, sides = max(found, key=lambda each: each[0].score)
         on_progress("fitting a mixture to the rows", parts - 1, parts)
@@ -186,7 +228,7 @@ def _fitted(dataset: Dataset, search: Search) -> Fitted:
         if more is not None:
             best = max(best, sides.in_units(more), key=lambda each: each.score)
 
-    return Fitted(sides.transforms, best, _start(best.mixture))
+    return Fitted(sides.location, sides.transforms, best, _start(best.mixture))
 
 
 def refitted(dataset: Dataset, search: Search) -> RowMixture:
@@ -202,24 +244,35 @@ def refitted(dataset: Dataset, search: Search) -> RowMixture:
     raw = torch.cat(parts)
     raw = raw[torch.randperm(len(raw), generator=generator)[:_FITTED]]
 
-    encoding = RowEncoding(dataset.spec, base.transforms)
-    z = encoding.transforms(_scaled(encoding, raw, generator).nan_to_num())[0]
+    encoding = RowEncoding(dataset.spec, base.transforms, base.location)
+    z = encoding.transforms(_residuals(encoding, raw, generator)[0].nan_to_num())[0]
     return base.chosen.refitted(_table_rows(dataset.spec, encoding, raw, z), generator)
 
 
-def _sides(spec: DataSpec, train: Tensor, held_out: Tensor, components: tuple[int, ...]) -> _Sides:
+def _sides(
+    spec: DataSpec,
+    train: Tensor,
+    held_out: Tensor,
+    components: tuple[int, ...],
+    location: LocationScale | None,
+) -> _Sides:
     """The rows in model space, with transforms of at most so many components."""
     generator = torch.Generator().manual_seed(1)
-    encoding = RowEncoding(spec, _none(len(schema_of(spec).numbers)))
-    first_side, second_side = (_scaled(encoding, each, generator) for each in (train, held_out))
-    transforms = fit_transforms(first_side[:_COLUMN], second_side[:_COLUMN], components)
+    encoding = _untransformed(spec, location)
+    first_side, second_side = (_residuals(encoding, each, generator) for each in (train, held_out))
+    transforms = fit_transforms(first_side[0][:_COLUMN], second_side[0][:_COLUMN], components)
 
     rows = []
-    for raw, x in zip((train, held_out), (first_side, second_side), strict=True):
-        z, slope = transforms(x.nan_to_num())
-        rows.append((_table_rows(spec, encoding, raw, z), torch.where(x.isnan(), 0.0, slope)))
+    for raw, (r, log_scale) in zip((train, held_out), (first_side, second_side), strict=True):
+        z, slope = transforms(r.nan_to_num())
+        rows.append((_table_rows(spec, encoding, raw, z), slope.where(~r.isnan(), 0.0) - log_scale))
     (first, _), (second, volume) = rows
-    return _Sides(transforms, first, second, float(volume.sum(1).mean()))
+    return _Sides(location, components, transforms, first, second, float(volume.sum(1).mean()))
+
+
+def _untransformed(spec: DataSpec, location: LocationScale | None) -> RowEncoding:
+    """The encoding without transforms of columns."""
+    return RowEncoding(spec, _none(len(schema_of(spec).numbers)), location)
 
 
 def widened(transforms: ColumnTransforms, width: int) -> dict[str, Tensor]:
@@ -243,11 +296,16 @@ def _none(numbers: int) -> ColumnTransforms:
     return ColumnTransforms(one, torch.zeros_like(one), one.clone())
 
 
-def _scaled(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Tensor:
-    """The numbers of raw rows before the transforms, NaN where they are missing."""
-    numbers, _, is_missing = encoding.split(raw)
+def _residuals(
+    encoding: RowEncoding, raw: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The numbers of raw rows before the transforms, NaN where they are missing, and the log of the
+    scale that was taken out, 0 there.
+    """
+    numbers, tokens, is_missing = encoding.split(raw)
     u = torch.rand(numbers.shape, generator=generator, dtype=torch.float64)
-    return encoding.scaled(numbers, u).masked_fill(is_missing, math.nan)
+    r, log_scale = encoding.residuals(encoding.scaled(numbers, u), tokens, is_missing)
+    return r.masked_fill(is_missing, math.nan), log_scale.masked_fill(is_missing, 0.0)
 
 
 def _table_rows(spec: DataSpec, encoding: RowEncoding, raw: Tensor, z: Tensor) -> ObservedRows:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from .denoiser import RowDenoiser, RowFeatures
 from .diffusion import TableDiffusion
 from .encoding import RowEncoding, missing_places, schema_of
+from .location import LocationScale
 from .partial import PartialRows, filled_in, rows_to_fill, rows_with
 
 __all__ = [
+    "LocationScale",
     "PartialRows",
     "RowDenoiser",
     "RowEncoding",

@@ -150,9 +150,9 @@ class RowDenoiser(nn.Module):
         flags = known.numbers.expand(len(x_t), -1).to(x_t.numbers)
         x, noise = near(x_t.numbers), near(eps)
         seen = [x, noise, flags, *self.features.sinusoids(x), self._one_hot(x_t.tokens)]
-        log_snr = torch.as_tensor(level.numbers.log_snr).reshape(-1).expand(len(x_t))
         own = next(self.network.parameters()).dtype
-        out = self.network(torch.cat(seen, 1).to(own), log_snr.to(own), None).to(x_t.numbers)
+        log_snr = torch.as_tensor(level.numbers.log_snr).reshape(-1).to(own).expand(len(x_t))
+        out = self.network(torch.cat(seen, 1).to(own), log_snr, None).to(x_t.numbers)
 
         logits = out.new_zeros(len(x_t), *self.is_value.shape)
         logits[:, self.is_value] = out[:, d:]
