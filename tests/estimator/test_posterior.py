@@ -19,7 +19,7 @@ from allegory.estimator.support import support_of
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-SMALL = TableDiffusionConfig(components=1, transform=1)
+SMALL = TableDiffusionConfig(components=1, transform=1, location=0)
 
 MATRIX = np.array([[1.0, 0.5], [-0.3, 0.8]])
 NOISE = 0.7
@@ -49,7 +49,7 @@ def prior():
 
 @pytest.fixture(scope="module")
 def posterior(prior):
-    one = TableDiffusionConfig(components=1, transform=1, start=9.0, seconds=None)
+    one = TableDiffusionConfig(components=1, transform=1, location=0, start=9.0, seconds=None)
     density = DiffusionDensity(None, 1, model=one)
     return DiffusionPosterior(prior, simulator, density).fit(simulations=PAIRS)
 
@@ -88,6 +88,60 @@ def test_several_observations_are_combined(posterior, prior):
     assert 50 < drawn.effective_size < 1000
     assert (abs(drawn.mean() - mean) < 4 * errors).all()
     assert (abs(drawn.resampled(1000).mean(0) - mean) < 6 * errors).all()
+
+
+def repeated(theta, seed):
+    """Three independent observations of each theta."""
+    return np.stack([simulator(theta, 100 * seed + each) for each in range(3)], 1)
+
+
+@pytest.fixture(scope="module")
+def together(prior):
+    one = TableDiffusionConfig(components=1, transform=1, location=0, start=9.0, seconds=None)
+    density = DiffusionDensity(None, 1, model=one)
+    return DiffusionPosterior(prior, repeated, density).fit(simulations=PAIRS)
+
+
+def test_several_observations_of_each_theta_are_learned_together(together, prior):
+    mean, covariance = closed_form(SEVERAL, prior)
+    theta = mean + np.array([[0.0, 0.0], [0.3, -0.2], [-0.4, 0.1]])
+    exact = multivariate_normal(mean, covariance).logpdf(theta)
+    np.testing.assert_allclose(together.log_posterior(theta, SEVERAL), exact, atol=0.2)
+
+    drawn = together.sample(2000, SEVERAL)
+    errors = np.sqrt(np.diag(covariance) * (1 / 2000 + 9 / PAIRS))
+    assert (abs(drawn.mean(0) - mean) < 4 * errors).all()
+    likelihood = [multivariate_normal(MATRIX @ t, NOISE**2 * np.eye(2)).logpdf(X) for t in theta]
+    np.testing.assert_allclose(together.log_likelihood(theta, X), likelihood, atol=0.15)
+
+    with pytest.raises(ValueError, match="x: 2 of 3 observations"):
+        together.sample(10, SEVERAL[:2])
+
+
+def test_more_observations_than_were_simulated_are_weighted(together, prior):
+    five = np.concatenate([SEVERAL, [[0.9, 0.0], [0.1, -0.3]]])
+    mean, covariance = closed_form(five, prior)
+    drawn = together.draws(five, 1000)
+    errors = np.sqrt(np.diag(covariance) * (1 / drawn.effective_size + 9 / PAIRS))
+    assert (abs(drawn.mean() - mean) < 4 * errors).all()
+
+
+def test_weights_by_the_likelihood_give_its_posterior_and_the_evidence(posterior, prior):
+    drawn = posterior.draws(X, 1000, by_likelihood=True)
+    exact = multivariate_normal(np.zeros(2), MATRIX @ MATRIX.T + NOISE**2 * np.eye(2)).logpdf(X)
+    assert drawn.log_evidence == pytest.approx(exact, abs=0.1)
+    assert drawn.effective_size > 900
+    assert drawn.weights.std() > 1e-6  # without it all are alike
+    assert posterior.draws(X, 50).weights.std() < 1e-12
+
+
+def test_draws_without_replacement_are_different():
+    theta, weights = np.arange(50.0)[:, None], np.linspace(-5, 0, 50)
+    drawn = WeightedDraws.of(theta, weights)
+    assert len(np.unique(drawn.resampled(40, replace=False))) == 40
+    assert len(np.unique(drawn.resampled(40))) < 40
+    with pytest.raises(ValueError, match="n=51: there are 50 different draws"):
+        drawn.resampled(51, replace=False)
 
 
 def test_another_prior_after_training(posterior):

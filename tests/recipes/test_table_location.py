@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.helpers.table_models import dataset_of, fitted_model
 
 from allegory.estimator import DiffusionDensity
 from allegory.recipes.table_diffusion import TableDiffusionConfig
 from allegory.recipes.table_fitting import Search, fitted
 from allegory.recipes.table_location import fit_location, new_location
-from tests.helpers.table_models import dataset_of, fitted_model
 
 
 def varying(count, seed=0):

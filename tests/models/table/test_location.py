@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.helpers.table_models import dataset_of
 
 from allegory.models.table import LocationScale, RowEncoding
 from allegory.numerics.column_transforms import ColumnTransforms
-from tests.helpers.table_models import dataset_of
 
 
 def columns(count=60):
