@@ -139,8 +139,7 @@ class Weighted:
             rows = one.numpy()
             log_p = self.fitted.prior.log_prob(rows)
             if np.isfinite(log_p[0]):
-                for each in own.view(self.points, -1).numpy():
-                    log_p = log_p + self.fitted.log_likelihood(rows, each)
+                log_p = log_p + self.fitted.log_likelihood(rows, own.view(self.points, -1).numpy())
                 log_p = log_p - self._draws(own, _LEAST_PROPOSED, place).log_evidence
             found[place] = float(log_p[0])
         return found

@@ -118,6 +118,7 @@ def test_several_observations_of_each_theta_are_learned_together(together, prior
         together.sample(10, SEVERAL[:2])
 
 
+@pytest.mark.slow
 def test_more_observations_than_were_simulated_are_weighted(together, prior):
     five = np.concatenate([SEVERAL, [[0.9, 0.0], [0.1, -0.3]]])
     mean, covariance = closed_form(five, prior)
@@ -152,7 +153,8 @@ def test_another_prior_after_training(posterior):
     assert (abs(drawn.mean() - mean) < 4 * errors).all()
 
 
-@pytest.mark.parametrize("observed", [pytest.param(X, marks=pytest.mark.slow), SEVERAL])
+@pytest.mark.slow
+@pytest.mark.parametrize("observed", [X, SEVERAL])
 def test_the_mode_of_a_gaussian_is_its_mean(observed, posterior, prior):
     mean, covariance = closed_form(np.atleast_2d(observed), prior)
     found = posterior.mode(observed)

@@ -31,6 +31,7 @@ from sklearn.base import clone
 from ..lookup import check_count
 from .checks import checked_seed
 from .density import DiffusionDensity
+from .pairs import Pairs, matrix, numbers
 from .priors import Prior
 from .support import Array, support_of
 from .weighted import WeightedDraws
@@ -71,7 +72,7 @@ class DiffusionPosterior:
         self.posterior = clone(like).set_params(conditional=True)
         self.likelihood = clone(like).set_params(conditional=True)
         self.seed, self.support = checked_seed(like.random_state), support_of(prior)
-        self.together = 1
+        self.together, self.width = 1, 0
 
     def fit(
         self,
@@ -95,7 +96,7 @@ class DiffusionPosterior:
 
         Raises:
             ValueError: for a simulator and pairs that are both absent, parameters outside of the
-                box, and values that are not finite.
+                box, another number of x, and values that are not finite.
         """
         if theta is None:
             check_count("simulations", simulations, 2, 2**31)
@@ -105,14 +106,14 @@ class DiffusionPosterior:
                 raise ValueError("simulator=None: give one, or theta and x to fit")
             x = self.simulator(np.asarray(theta, np.float64), self.seed + 1)
 
-        x = np.asarray(x, dtype=np.float64)
-        self.together = x.shape[1] if x.ndim == 3 else 1
-        free = self.support.to_free(_matrix("theta", theta))
-        self.posterior.fit(free, _matrix("x", x.reshape(len(x), -1) if x.ndim == 3 else x))
+        pairs = Pairs.of(theta, x)
+        self.together, self.width = pairs.x.shape[1:]
+        free = self.support.to_free(pairs.theta)
+        self.posterior.fit(free, pairs.x.reshape(len(free), -1))
         self.likelihood = clone(self.likelihood)
         if likelihood:
-            one = x.reshape(-1, x.shape[-1])
-            self.likelihood.fit(one, np.repeat(free, self.together, axis=0))
+            each = pairs.x.reshape(-1, self.width)
+            self.likelihood.fit(each, np.repeat(free, self.together, axis=0))
 
         return self
 
@@ -128,7 +129,7 @@ class DiffusionPosterior:
         Raises:
             ValueError: for fewer observations.
         """
-        given = np.repeat(self._given(_observations(x)), n, axis=0)
+        given = np.repeat(self._given(self._observations(x)), n, axis=0)
         return self.support.from_free(self.posterior.sample(n, given, random_state))
 
     def log_posterior(self, theta: Any, x: Any, prior: Prior | None = None) -> Float64[Array, " n"]:
@@ -140,7 +141,7 @@ class DiffusionPosterior:
             x: an observation (k,), or several independent ones (m, k).
             prior: in the place of the one that was trained with.
         """
-        theta, observed = _matrix("theta", theta), _observations(x)
+        theta, observed = matrix("theta", theta), self._observations(x)
         inside = np.isfinite(self.prior.log_prob(theta))
         found = np.full(len(theta), -np.inf)
         if not inside.any():
@@ -157,21 +158,22 @@ class DiffusionPosterior:
         return found
 
     def log_likelihood(self, theta: Any, x: Any) -> Float64[Array, " n"]:
-        """log l(x | theta) of one observation in nats.
+        """log l(x | theta) in nats; of several observations the sum.
 
         Args:
             theta: parameters (n, d).
-            x: the observation (k,).
+            x: an observation (k,), or several independent ones (m, k).
 
         Raises:
             ValueError: where it was not learned.
         """
         if not hasattr(self.likelihood, "model_"):
             raise ValueError("the likelihood is not learned: call fit with likelihood=True")
-        free = self.support.to_free(_matrix("theta", theta))
-        rows = np.broadcast_to(_observations(x)[:1], (len(free), np.size(x)))
-        scores: Array = self.likelihood.score_samples(rows, free)
-        return scores
+        free = self.support.to_free(matrix("theta", theta))
+        found = np.zeros(len(free))
+        for each in self._observations(x):
+            found += self.likelihood.score_samples(np.tile(each, (len(free), 1)), free)
+        return found
 
     def draws(
         self,
@@ -199,7 +201,7 @@ class DiffusionPosterior:
         Raises:
             ValueError: where no draw has a weight, and where the likelihood is not learned.
         """
-        observed = _observations(x)
+        observed = self._observations(x)
         theta = self.sample(n, observed, random_state)
         wanted = (
             self._log_joint(theta, observed, prior)
@@ -237,10 +239,17 @@ class DiffusionPosterior:
 
     def _log_joint(self, theta: Array, observed: Array, prior: Prior | None) -> Array:
         """log p(theta) + sum_i log l(x_i | theta)."""
-        found: Array = (prior or self.prior).log_prob(theta)
-        for each in observed:
-            found = found + self.log_likelihood(theta, each)
+        found: Array = (prior or self.prior).log_prob(theta) + self.log_likelihood(theta, observed)
         return found
+
+    def _observations(self, x: Any) -> Array:
+        """One observation or several, as rows."""
+        observed = matrix("x", np.atleast_2d(numbers("x", x)))
+        if self.width and observed.shape[1] != self.width:
+            raise ValueError(
+                f"x: shape {observed.shape}; an observation has {self.width} numbers, as at fit"
+            )
+        return observed
 
     def _given(self, observed: Array) -> Array:
         """The observations that q is given, as one row."""
@@ -256,16 +265,3 @@ class DiffusionPosterior:
         rows = np.repeat(self._given(observed), len(theta), axis=0)
         scores: Array = self.posterior.score_samples(self.support.to_free(theta), rows)
         return scores + self.support.log_slope(theta)
-
-
-def _matrix(name: str, value: Any) -> Array:
-    """Rows of finite numbers."""
-    array = np.asarray(value, dtype=np.float64)
-    if array.ndim != 2 or not np.isfinite(array).all():
-        raise ValueError(f"{name}: shape {array.shape}; give finite numbers, a row of each pair")
-    return array
-
-
-def _observations(x: Any) -> Array:
-    """One observation or several, as rows."""
-    return _matrix("x", np.atleast_2d(np.asarray(x, dtype=np.float64)))
