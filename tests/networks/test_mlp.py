@@ -61,3 +61,16 @@ def test_number_of_weights() -> None:
     ends = (2 * width + width) + 2 * width + (2 * width + 2)
     network = MLPConfig(width, depth).build((2,))
     assert sum(p.numel() for p in network.parameters()) == depth * block + embedding + ends
+
+
+def test_one_level_for_all_is_that_level_for_each():
+    network = MLPConfig(16, 2).build((3,)).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.3 * torch.randn(weight.shape, generator=generator).to(weight)
+    x = torch.randn(5, 3, generator=generator).double()
+    level = torch.tensor([1.5]).double()
+    each = network(x, level.repeat(5), None)
+    torch.testing.assert_close(network(x, level.expand(5), None), each, atol=1e-12, rtol=1e-12)
+    assert float((each[0] - network(x, level.repeat(5) + 1, None)[0]).abs().max()) > 1e-3

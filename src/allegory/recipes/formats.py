@@ -33,6 +33,7 @@ _ADDED_TO_DATA: dict[str, Any] = {"class_names": None, "columns": None, "bounded
 _LATER: dict[str, dict[str, Any]] = {
     "LatentDiffusionConfig": {"draws": 1, "trained_autoencoder": None},
     "PictureAutoencoderConfig": {"components": 5},
+    "TableDiffusionConfig": {"location": 0},
     "TrainingConfig": {"patience": None},
 }
 """Fields that the first runs of format 4 did not write."""
