@@ -15,7 +15,7 @@ import torch
 from allegory.data import DataSpec, load
 from allegory.recipes import RunFolder
 from allegory.recipes.compress import decompress
-from allegory.recipes.formats import RUN_FORMAT
+from allegory.recipes.formats import RUN_FORMAT, current_format
 from allegory.recipes.serialize import from_json, to_json
 
 OLD = Path(__file__).parent / "fixtures" / "format_1"
@@ -140,3 +140,11 @@ def test_format_3_has_names_columns_fingerprint_and_threads(tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps(content | {"fingerprint": 3}))
     with pytest.raises(ValueError, match=r"run.json is damaged \(fingerprint 3 is no text\)"):
         RunFolder.open(tmp_path / "run")
+
+
+def test_first_tables_of_format_4_have_no_location():
+    content = {"format": 4, "run": {"model": {"kind": "TableDiffusionConfig", "components": 3}}}
+    model = current_format(content)["run"]["model"]
+    assert (model["location"], model["components"]) == (0, 3)
+    named = {"format": 4, "run": {"model": {"kind": "TableDiffusionConfig", "location": 8}}}
+    assert current_format(named)["run"]["model"]["location"] == 8
