@@ -25,7 +25,8 @@ weights `draws(x, by_likelihood=True)`, and log p has an estimate of log p(x) fr
 method. `rejection ABC` is the floor.
 
 Draws are written to --keep, and C2ST (on one core 4 seconds to 5 minutes an observation) is filled
-in from there, so that a run can be continued. `--no-c2st` leaves it to a later run.
+in from there, so that a run can be continued. `--no-c2st` leaves it to a later run, and
+`--from-draws` gives rows with C2ST alone of draws whose run ended before its calibration.
 """
 
 import argparse
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10**4, help="for each observation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-c2st", action="store_true", help="leave C2ST to a later run")
+    parser.add_argument("--from-draws", action="store_true", help="C2ST alone, without a fit")
     parser.add_argument("--table", action="store_true", help="print the results in Markdown")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -202,7 +204,10 @@ def main() -> None:
                 ROWS.fill(problem, name, lambda row=row: row)
             for method in arguments.methods:
                 task = Task(problem, method, *budget, arguments.keep, arguments.sbibm)
-                measured(task, not arguments.no_c2st)
+                if arguments.from_draws and task.file.exists():
+                    ROWS.fill(task.problem, task.name, partial(compared, task))
+                elif not arguments.from_draws:
+                    measured(task, not arguments.no_c2st)
     print(json.dumps(ROWS.read()) if arguments.json else ROWS.table(HIDDEN))
 
 

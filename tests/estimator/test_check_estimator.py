@@ -41,6 +41,7 @@ def test_a_score_depends_on_its_row_alone_and_survives_a_pickle():
     assert (pickle.loads(pickle.dumps(density)).score_samples(x) == scores).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_fit_within_steps_is_the_same_each_time():
     x = np.random.default_rng(0).standard_normal((40, 2))

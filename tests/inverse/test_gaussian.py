@@ -125,7 +125,11 @@ def test_pseudo_inverse_guidance_gives_the_score_of_an_isotropic_gaussian(name, 
     ("method", "cov"),
     [
         (TweedieGuidance(tolerance=1e-12), covariance()),
-        (PseudoInverseGuidance(STD), STD**2 * torch.eye(DIMS, dtype=torch.float64)),
+        pytest.param(
+            PseudoInverseGuidance(STD),
+            STD**2 * torch.eye(DIMS, dtype=torch.float64),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["mmps", "pigdm"],
 )
