@@ -11,7 +11,8 @@ from allegory.data.table_dataset import dataset_with_held_out
 from allegory.data.table_schema import table_schema
 from allegory.process.rows import ObservedRows, RowState
 from allegory.recipes.table_diffusion import TableDiffusionConfig
-from allegory.recipes.table_fitting import Search, fitted
+from allegory.recipes.table_fitting import fitted
+from allegory.recipes.table_search import Search
 
 
 def clusters(count, rows, columns=2):

@@ -9,8 +9,9 @@ from tests.helpers.table_models import dataset_of, fitted_model
 
 from allegory.estimator import DiffusionDensity
 from allegory.recipes.table_diffusion import TableDiffusionConfig
-from allegory.recipes.table_fitting import Search, fitted
+from allegory.recipes.table_fitting import fitted
 from allegory.recipes.table_location import fit_location, new_location
+from allegory.recipes.table_search import Search
 
 
 def varying(count, seed=0):
@@ -91,3 +92,16 @@ def test_a_saved_model_has_it(tmp_path):
 def test_a_number_of_units_below_zero_is_refused():
     with pytest.raises(ValueError, match=r"location=-1"):
         TableDiffusionConfig(location=-1)
+
+
+def test_nothing_depends_on_the_global_generator_or_changes_it():
+    columns = varying(100)[0]
+    weights = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        fitted(dataset_of(columns, given=("y",)), Search(0.5, 1, 1, 1, location=4))
+        assert torch.equal(torch.get_rng_state(), before)
+        fresh = new_location(dataset_of(columns, given=("y",)).spec, 4)
+        weights.append(fresh.network[0].weight)
+    torch.testing.assert_close(weights[0], weights[1], atol=0, rtol=0)

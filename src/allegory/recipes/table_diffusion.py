@@ -24,8 +24,9 @@ from ..process import Path
 from ..process.rows import RowMixture, RowPath
 from ..process.schedule import LinearLogSNR
 from .config import MODELS
-from .table_fitting import Search, fitted, refitted, widened
+from .table_fitting import fitted, refitted, widened
 from .table_location import new_location
+from .table_search import Search
 
 _END = -9.0
 """log-SNR at t = 1: standard normal noise."""

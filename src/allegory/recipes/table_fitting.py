@@ -18,19 +18,15 @@ from ..process.rows import (
     ObservedRows,
     RowMixture,
     RowState,
-    best_mixture,
 )
 from ..progress import progress
-from .table_location import LEAST, UNITS, fit_location, new_location
+from .table_location import fit_location
+from .table_search import Search
 
 _FITTED = 20_000
 """To which the mixture is fitted, drawn by a fixed seed."""
 _COLUMN = 5_000
 """Of those, to which the transforms are fitted."""
-_TRANSFORMS = ((1,), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32))
-"""Components of the transform of a column that are tried."""
-_FIRST = 8
-"""Components of a mixture with which transforms are compared."""
 _NOISE = 3.0
 """log-SNR at t = 0, above that where noise has the variance of the narrowest component."""
 _LOCATED = 0.4
@@ -64,76 +60,6 @@ class Fitted:
     def score(self) -> float:
         """The criterion in nats: `process.rows.criterion`."""
         return self.chosen.score
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is tried for transforms and mixture.
-
-    Args:
-        seconds: the time; None for no limit.
-        most: the largest number of components of the mixture.
-        components: that number, where it is given.
-        transform: the largest number of components of a transform, where it is given.
-        location: units of the network of mean and scale, where they are given; 0 for no network.
-    """
-
-    seconds: float | None
-    most: int
-    components: int | None = None
-    transform: int | None = None
-    location: int | None = None
-
-    def locations(self, train: Tensor, spec: DataSpec) -> tuple[LocationScale | None, ...]:
-        """What is tried for mean and scale of the numbers.
-
-        Args:
-            train: rows that they are fitted to.
-            spec: of the table.
-        """
-        if self.location is not None:
-            return (new_location(spec, self.location),)
-        found = new_location(spec, UNITS if len(train) >= LEAST else 0)
-        return (None,) if found is None else (None, found)
-
-    @property
-    def transforms(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of components of a transform, which are tried together."""
-        if self.transform is None:
-            return _TRANSFORMS
-        return (tuple(sorted({each for each in _TRANSFORMS[-1] if each <= self.transform})),)
-
-    def first(
-        self, train: ObservedRows, held_out: ObservedRows, generator: torch.Generator
-    ) -> FittedMixture:
-        """The best mixture of a few components, or of a given number.
-
-        Args:
-            train: the rows that it is fitted to.
-            held_out: the rows by which its number of components and its prior are chosen.
-            generator: where the beginnings are drawn from.
-        """
-        sizes = (1, min(_FIRST, self.most))
-        if self.components is not None:
-            sizes = (self.components, self.components)
-        part = math.inf if self.seconds is None else self.seconds / 2 / len(self.transforms)
-        return best_mixture(train, held_out, generator, part, sizes)
-
-    def more(
-        self, train: ObservedRows, held_out: ObservedRows, seconds: float
-    ) -> FittedMixture | None:
-        """The best mixture of more components; None where there can be none.
-
-        Args:
-            train: the rows that it is fitted to.
-            held_out: the rows by which its number of components and its prior are chosen.
-            seconds: the time.
-        """
-        most = min(self.most, len(train) // 10)
-        if self.components is not None or most < 2 * _FIRST or seconds <= 0:
-            return None
-        generator = torch.Generator().manual_seed(2)
-        return best_mixture(train, held_out, generator, seconds, (2 * _FIRST, most))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,36 +118,21 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
 
 def _fitted(dataset: Dataset, search: Search) -> Fitted:
     """What is fitted to a table."""
-    generator = torch.Generator().manual_seed(0)
-    every = dataset.train.x.double()
-    train = every[torch.randperm(len(every), generator=generator)[:_FITTED]]
-    held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
     begin = time.monotonic()
-    generator_of_fit = torch.Generator()
-    found: list[tuple[FittedMixture, _Sides]] = []
-
-    def add(components: tuple[int, ...], location: LocationScale | None) -> None:
-        """One more mixture of a few components."""
-        sides = _sides(dataset.spec, train, held_out, components, location)
-        first = search.first(sides.train, sides.held_out, generator_of_fit.manual_seed(1))
-        found.append((sides.in_units(first), sides))
+    rows = _Rows.of(dataset)
+    parts = len(search.transforms) + 2
 
     with progress() as on_progress:
-        *plain, last = search.locations(every, dataset.spec)
-        parts = len(search.transforms) + 2
-        if last is not None:
-            on_progress("fitting mean and scale to given columns", 0, parts)
-            seconds = math.inf if search.seconds is None else _LOCATED * search.seconds
-            fit_location(_untransformed(dataset.spec, last), every, held_out, seconds)
-
+        on_progress("fitting mean and scale to given columns", 0, parts)
+        *plain, last = rows.locations(search)
+        found: list[tuple[FittedMixture, _Sides]] = []
         for done, components in enumerate(search.transforms, 1):
             on_progress("fitting a mixture to the rows", done, parts)
-            add(components, plain[0] if plain else last)
+            found.append(rows.first(search, components, plain[0] if plain else last))
         if plain:
-            best, sides = max(found, key=lambda each: each[0].score)
-            add(sides.components, last)
+            found.append(rows.first(search, _best(found)[1].components, last))
 
-        best, sides = max(found, key=lambda each: each[0].score)
+        best, sides = _best(found)
         on_progress("fitting a mixture to the rows", parts - 1, parts)
         left = math.inf if search.seconds is None else search.seconds - (time.monotonic() - begin)
         more = search.more(sides.train, sides.held_out, left)
@@ -229,6 +140,55 @@ def _fitted(dataset: Dataset, search: Search) -> Fitted:
             best = max(best, sides.in_units(more), key=lambda each: each.score)
 
     return Fitted(sides.location, sides.transforms, best, _start(best.mixture))
+
+
+def _best(found: list[tuple[FittedMixture, _Sides]]) -> tuple[FittedMixture, _Sides]:
+    """That of the highest criterion."""
+    return max(found, key=lambda each: each[0].score)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Raw rows of a table.
+
+    Args:
+        spec: of the table.
+        every: for training.
+        train: a part of these, for fitting a mixture.
+        held_out: others, for choosing.
+    """
+
+    spec: DataSpec
+    every: Tensor
+    train: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _Rows:
+        """Those of a data set."""
+        every = dataset.train.x.double()
+        order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
+        train = every[order[:_FITTED]]
+        held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
+        return cls(dataset.spec, every, train, held_out)
+
+    def locations(self, search: Search) -> tuple[LocationScale | None, ...]:
+        """What is tried for mean and scale of the numbers, fitted."""
+        tried = search.locations(self.every, self.spec)
+        seconds = math.inf if search.seconds is None else _LOCATED * search.seconds
+        for location in tried:
+            if location is not None:
+                encoding = _untransformed(self.spec, location)
+                fit_location(encoding, self.every, self.held_out, seconds)
+        return tried
+
+    def first(
+        self, search: Search, components: tuple[int, ...], location: LocationScale | None
+    ) -> tuple[FittedMixture, _Sides]:
+        """A mixture of a few components, with transforms of so many."""
+        sides = _sides(self.spec, self.train, self.held_out, components, location)
+        generator = torch.Generator().manual_seed(1)
+        return sides.in_units(search.first(sides.train, sides.held_out, generator)), sides
 
 
 def refitted(dataset: Dataset, search: Search) -> RowMixture:

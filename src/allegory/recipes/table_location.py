@@ -10,9 +10,9 @@ By the likelihood of normal residuals, the mean over rows of
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -45,7 +45,9 @@ def new_location(spec: DataSpec, units: int) -> LocationScale | None:
     given = torch.from_numpy(schema.is_given)
     if not units or not bool(given.any()) or bool(given[: len(schema.numbers)].all()):
         return None
-    return LocationScale(given, tuple(count for _, count in schema.tokens), units)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LocationScale(given, tuple(count for _, count in schema.tokens), units)
 
 
 def fit_location(encoding: RowEncoding, train: Tensor, other: Tensor, seconds: float) -> None:
@@ -61,20 +63,9 @@ def fit_location(encoding: RowEncoding, train: Tensor, other: Tensor, seconds: f
     network = encoding.location.network.float().requires_grad_(True)
     optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
     generator = torch.Generator().manual_seed(3)
-    least, best = math.inf, copy.deepcopy(network.state_dict())
-    begin = time.monotonic()
+    least, best = _other_loss(encoding, other), copy.deepcopy(network.state_dict())
 
-    for step in itertools.count():
-        is_timed = seconds < math.inf
-        part = (time.monotonic() - begin) / seconds if is_timed else step / _STEPS
-        if step % _CHECKED == 0 or part >= 1:
-            with torch.no_grad():
-                loss = float(_loss(encoding, other[:_OTHER], torch.Generator().manual_seed(4)))
-            if loss < least:
-                least, best = loss, copy.deepcopy(network.state_dict())
-        if part >= 1:
-            break
-
+    for step, part in enumerate(_parts(seconds), 1):
         for group in optimizer.param_groups:
             group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * part))
         rows = train[torch.randint(len(train), (_BATCH,), generator=generator)]
@@ -82,8 +73,28 @@ def fit_location(encoding: RowEncoding, train: Tensor, other: Tensor, seconds: f
         _loss(encoding, rows, generator).backward()
         optimizer.step()
 
+        loss = _other_loss(encoding, other) if step % _CHECKED == 0 else math.inf
+        if loss < least:
+            least, best = loss, copy.deepcopy(network.state_dict())
+
     network.load_state_dict(best)
     network.double().requires_grad_(False)
+
+
+def _parts(seconds: float) -> Iterator[float]:
+    """The part of the time, or of the steps, that is over before each step."""
+    if seconds == math.inf:
+        yield from (step / _STEPS for step in range(_STEPS))
+        return
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        yield 1 - left / seconds
+
+
+@torch.no_grad()
+def _other_loss(encoding: RowEncoding, other: Tensor) -> float:
+    """The loss of rows that the network is not trained on, with the same noise each time."""
+    return float(_loss(encoding, other[:_OTHER], torch.Generator().manual_seed(4)))
 
 
 def _loss(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Tensor:
