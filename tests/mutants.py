@@ -278,8 +278,8 @@ MUTANTS = {
     ),
     "tables, volume of the scale": Mutant(
         "models/table/encoding.py",
-        "slope = self.encoding.transforms(self.scaled)[1] - self.encoding.scale.log()",
-        "slope = self.encoding.transforms(self.scaled)[1] + self.encoding.scale.log()",
+        "slope = slope - self.encoding.scale.log()",
+        "slope = slope + self.encoding.scale.log()",
         "models/table/test_encoding.py",
     ),
     "columns, slope of the transform": Mutant(
