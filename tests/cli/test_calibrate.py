@@ -38,6 +38,7 @@ def test_json_and_report(small_run, tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_evaluate_leaves_the_part_in_the_report(small_run, capsys):
     said(capsys, str(small_run[0]), "--method", "dps", *QUICK)

@@ -49,6 +49,7 @@ def test_a_fifth_of_the_minutes_is_for_the_mixture(table_run, tmp_path):
     assert run["training"]["seed"] == 5
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_that_of_one_go(table_run, tmp_path):
     """Bit by bit: the mixture comes from the checkpoint, the order of rows goes on."""
     begin = ["train", "table", "--data", str(table_run[1]), "--training.decay", "none"]
@@ -65,6 +66,7 @@ def last_step(run):
     return max(json.loads(line)["step"] for line in lines)
 
 
+@pytest.mark.slow
 def test_fit_goes_on_and_replaces(table_run, tmp_path, capsys, fails):
     run, table = table_run
     shutil.copytree(run, tmp_path / "run")

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("howto/*.md"))]
 PAGES.remove(DOCS / "extending.md")  # test_extending.py
+SLOW = ("chain.md",)
 
 
 def blocks(page):
@@ -19,7 +20,12 @@ def blocks(page):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name in SLOW))
+        for page in PAGES
+        if blocks(page)
+    ],
 )
 def test_the_code_on_the_page_runs_and_prints_true(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

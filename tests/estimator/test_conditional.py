@@ -36,7 +36,12 @@ def test_y_is_a_column_or_several_of_a_data_frame(name):
 
 
 @pytest.mark.parametrize(
-    "classes", [np.array(["low", "high"]), np.array([0, 1]), np.array([False, True])]
+    "classes",
+    [
+        np.array(["low", "high"]),
+        pytest.param(np.array([0, 1]), marks=pytest.mark.slow),
+        pytest.param(np.array([False, True]), marks=pytest.mark.slow),
+    ],
 )
 def test_classes_are_an_array(classes):
     rng = np.random.default_rng(0)

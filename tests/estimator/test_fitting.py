@@ -43,6 +43,7 @@ def test_two_rows_can_be_fitted():
     assert np.isfinite(density.score_samples(x)).all()
 
 
+@pytest.mark.slow
 def test_minutes_and_steps_are_both_budgets():
     x = np.random.default_rng(0).standard_normal((60, 2))
     started = time.monotonic()

@@ -145,6 +145,7 @@ def test_draws_without_replacement_are_different():
         drawn.resampled(51, replace=False)
 
 
+@pytest.mark.slow
 def test_another_prior_after_training(posterior):
     other = NormalPrior((0.8, -0.5), (0.6, 0.6))
     mean, covariance = closed_form(X[None], other)

@@ -67,6 +67,7 @@ def test_a_mixture_of_oracles_is_the_oracle_of_the_mixture():
         torch.testing.assert_close(mixed(X, t).x0, whole(X, t).x0)
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_product_needs_its_chains():
     """The share on one side at the last level: with chains within 4 standard errors, by summed

@@ -16,6 +16,7 @@ GOOD = Outcome(0, "", "training in float32 on cpu\n", 0.2, 0.1, 300 * 10**6, Fal
 REFUSED = replace(GOOD, status=2, err=GOOD.err + "allegory: x: damaged; restore it\n")
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_damaged_files_before_every_command(tmp_path):
     """A process of its own, in which no type is checked at runtime, and no thread runs."""

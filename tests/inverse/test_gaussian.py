@@ -121,15 +121,12 @@ def test_pseudo_inverse_guidance_gives_the_score_of_an_isotropic_gaussian(name, 
         assert (found - want).norm() <= 1e-10 * want.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "cov"),
     [
         (TweedieGuidance(tolerance=1e-12), covariance()),
-        pytest.param(
-            PseudoInverseGuidance(STD),
-            STD**2 * torch.eye(DIMS, dtype=torch.float64),
-            marks=pytest.mark.slow,
-        ),
+        (PseudoInverseGuidance(STD), STD**2 * torch.eye(DIMS, dtype=torch.float64)),
     ],
     ids=["mmps", "pigdm"],
 )

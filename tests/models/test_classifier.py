@@ -65,6 +65,7 @@ def test_an_item_is_its_own_and_the_mode_is_kept():
     assert model.training and torch.equal(many, model.class_log_prob(x, t))
 
 
+@pytest.mark.slow
 def test_it_learns_the_bayes_posterior_of_two_gaussians():
     """Two classes at -0.6 and 0.6 with standard deviation 0.3 and weights 0.75 and 0.25.
 

@@ -233,6 +233,7 @@ def test_the_exact_oracle_of_a_tiny_data_set_pays_its_entropy(steps):
     assert bits.error < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_small_network_learns_a_gaussian_to_its_entropy():
     """Bare loop, 2-D, correlation 0.9: -E log2 p / 2 in the data's own units, which a network of

@@ -144,6 +144,7 @@ def test_warming_up_charges_less_at_first_and_changes_no_bound():
     torch.testing.assert_close(model.bound(raw).total, ladder(3).float().bound(raw).total)
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.parametrize("levels", [1, 3])
 def test_training_tightens_the_bound(levels):

@@ -34,6 +34,7 @@ def whole(bench):
     return bench.folder / "whole"
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_run_that_is_killed_twice_ends_as_if_it_had_not_been(bench, whole):
     run = bench.folder / "killed"

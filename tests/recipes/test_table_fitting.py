@@ -27,6 +27,7 @@ def dataset(x):
     return dataset_with_held_out(x, table_schema(x), len(x) // 10)
 
 
+@pytest.mark.slow
 def test_many_clusters_have_more_components_than_the_first_search_tries():
     found = fitted(dataset(clusters(20, 600)), Search(math.inf, 64))
     assert len(found.mixture.weights) >= 20

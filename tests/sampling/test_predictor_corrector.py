@@ -51,6 +51,7 @@ def walk(solver, predict, path, x, steps):
     return SamplingLoop(predict, x, levels[0], draw=torch.randn_like).run(solver.plan(levels))
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_annealed_langevin_finds_the_weights_where_plain_langevin_does_not():
     """Song & Ermon's own experiment, the same steps for both: weights within .02 of .8 and .2,

@@ -31,8 +31,8 @@ from sklearn.base import clone
 from ..lookup import check_count
 from .checks import checked_seed
 from .density import DiffusionDensity
-from .pairs import Pairs, matrix, numbers
 from .priors import Prior
+from .simulations import Simulations, matrix, numbers
 from .support import Array, support_of
 from .weighted import WeightedDraws
 
@@ -106,9 +106,10 @@ class DiffusionPosterior:
                 raise ValueError("simulator=None: give one, or theta and x to fit")
             x = self.simulator(np.asarray(theta, np.float64), self.seed + 1)
 
-        pairs = Pairs.of(theta, x)
+        pairs = Simulations.of(theta, x)
         self.together, self.width = pairs.x.shape[1:]
         free = self.support.to_free(pairs.theta)
+
         self.posterior.fit(free, pairs.x.reshape(len(free), -1))
         self.likelihood = clone(self.likelihood)
         if likelihood:
@@ -170,6 +171,7 @@ class DiffusionPosterior:
         if not hasattr(self.likelihood, "model_"):
             raise ValueError("the likelihood is not learned: call fit with likelihood=True")
         free = self.support.to_free(matrix("theta", theta))
+
         found = np.zeros(len(free))
         for each in self._observations(x):
             found += self.likelihood.score_samples(np.tile(each, (len(free), 1)), free)
@@ -249,6 +251,7 @@ class DiffusionPosterior:
             raise ValueError(
                 f"x: shape {observed.shape}; an observation has {self.width} numbers, as at fit"
             )
+
         return observed
 
     def _given(self, observed: Array) -> Array:

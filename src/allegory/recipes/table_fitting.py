@@ -105,6 +105,7 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
     found = _FOUND.setdefault(dataset, {})
     if search not in found:
         best = _fitted(dataset, search)
+
         units = 0 if best.location is None else best.location.units
         again = replace(
             search,
@@ -119,12 +120,13 @@ def fitted(dataset: Dataset, search: Search) -> Fitted:
 def _fitted(dataset: Dataset, search: Search) -> Fitted:
     """What is fitted to a table."""
     begin = time.monotonic()
-    rows = _Rows.of(dataset)
+    rows = _RawRows.of(dataset)
     parts = len(search.transforms) + 2
 
     with progress() as on_progress:
         on_progress("fitting mean and scale to given columns", 0, parts)
         *plain, last = rows.locations(search)
+
         found: list[tuple[FittedMixture, _Sides]] = []
         for done, components in enumerate(search.transforms, 1):
             on_progress("fitting a mixture to the rows", done, parts)
@@ -148,7 +150,7 @@ def _best(found: list[tuple[FittedMixture, _Sides]]) -> tuple[FittedMixture, _Si
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _RawRows:
     """Raw rows of a table.
 
     Args:
@@ -164,12 +166,13 @@ class _Rows:
     held_out: Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset) -> _Rows:
+    def of(cls, dataset: Dataset) -> _RawRows:
         """Those of a data set."""
         every = dataset.train.x.double()
         order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
         train = every[order[:_FITTED]]
         held_out = dataset.validation.x.double()[:_FITTED] if dataset.validation else train
+
         return cls(dataset.spec, every, train, held_out)
 
     def locations(self, search: Search) -> tuple[LocationScale | None, ...]:

@@ -43,8 +43,10 @@ def new_location(spec: DataSpec, units: int) -> LocationScale | None:
     """
     schema = schema_of(spec)
     given = torch.from_numpy(schema.is_given)
+
     if not units or not bool(given.any()) or bool(given[: len(schema.numbers)].all()):
         return None
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return LocationScale(given, tuple(count for _, count in schema.tokens), units)
@@ -63,11 +65,13 @@ def fit_location(encoding: RowEncoding, train: Tensor, other: Tensor, seconds: f
     network = encoding.location.network.float().requires_grad_(True)
     optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
     generator = torch.Generator().manual_seed(3)
+
     least, best = _other_loss(encoding, other), copy.deepcopy(network.state_dict())
 
     for step, part in enumerate(_parts(seconds), 1):
         for group in optimizer.param_groups:
             group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * part))
+
         rows = train[torch.randint(len(train), (_BATCH,), generator=generator)]
         optimizer.zero_grad()
         _loss(encoding, rows, generator).backward()
@@ -86,6 +90,7 @@ def _parts(seconds: float) -> Iterator[float]:
     if seconds == math.inf:
         yield from (step / _STEPS for step in range(_STEPS))
         return
+
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         yield 1 - left / seconds
@@ -103,6 +108,7 @@ def _loss(encoding: RowEncoding, raw: Tensor, generator: torch.Generator) -> Ten
     numbers, tokens, is_missing = encoding.split(raw)
     u = torch.rand(numbers.shape, generator=generator, dtype=torch.float64)
     x = encoding.scaled(numbers, u)
+
     mean, log_scale = encoding.location(x, tokens, is_missing)
 
     squared = ((x - mean) * (-log_scale).exp()).square()

@@ -123,9 +123,8 @@ def test_blocks_are_masked_one_after_another_the_last_first() -> None:
     torch.testing.assert_close(torch.tensor(noise), torch.tensor(wanted), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "solver", [pytest.param("ancestral", marks=pytest.mark.slow), "first_hitting"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["ancestral", "first_hitting"])
 def test_samples_have_the_probabilities_of_their_orders(solver: str) -> None:
     model = random_model(1)
     count = 20_000

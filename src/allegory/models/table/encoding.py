@@ -129,6 +129,7 @@ class RowEncoding(nn.Module):
         """
         if self.location is None:
             return x, torch.zeros_like(x)
+
         mean, log_scale = self.location(x, tokens, is_missing)
         return (x - mean) * (-log_scale).exp(), log_scale
 
@@ -141,6 +142,7 @@ class RowEncoding(nn.Module):
             fill: standard normal, one for each number.
         """
         numbers, tokens, is_missing = self.split(raw)
+
         r, log_scale = self.residuals(self.scaled(numbers, u.double()), tokens, is_missing)
         z = torch.where(is_missing, fill.double(), self.transforms.normal(r))
         return ModelRows(RowState(z, tokens), r, log_scale, is_missing, self)

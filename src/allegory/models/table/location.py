@@ -75,6 +75,7 @@ class LocationScale(nn.Module):
     def _features(self, y: Float64[Tensor, "b given"], tokens: Tensor) -> Float64[Tensor, "b _"]:
         """Given numbers, bounded, with their sinusoids, and each value of given tokens."""
         y = _REACH * (y / _REACH).tanh()
+
         values = [
             nn.functional.one_hot(tokens[:, place], count).double() for place, count in self.tokens
         ]

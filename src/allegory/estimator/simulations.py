@@ -12,7 +12,7 @@ from .support import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class Simulations:
     """Simulated pairs.
 
     Args:
@@ -24,14 +24,16 @@ class Pairs:
     x: Float64[Array, "n m k"]
 
     @classmethod
-    def of(cls, theta: Any, x: Any) -> Pairs:
-        """Pairs of finite numbers; one observation of each may be a row."""
+    def of(cls, theta: Any, x: Any) -> Simulations:
+        """Those of finite numbers; one observation of each may be a row."""
         rows, found = matrix("theta", theta), numbers("x", x)
         found = found[:, None] if found.ndim == 2 else found
+
         if found.ndim != 3 or not found.size or not np.isfinite(found).all():
             raise ValueError(
                 f"x: shape {found.shape}; give finite numbers, (n, k) or m of each (n, m, k)"
             )
+
         if len(found) != len(rows):
             raise ValueError(f"x: {len(found)} rows for {len(rows)} of theta; give as many")
         return cls(rows, found)
