@@ -68,10 +68,10 @@ def measured(rows: int, minutes: float) -> dict[str, float]:
     return {
         "rows": rows,
         "minutes": minutes,
-        "entropy": round(entropy, 4),
-        "gap": round(gap.mean(), 4),
-        "error": round(gap.std() / len(gap) ** 0.5, 4),
-        "of entropy": round(gap.mean() / entropy, 4),
+        "entropy": round(float(entropy), 4),
+        "gap": round(float(gap.mean()), 4),
+        "error": round(float(gap.std()) / len(gap) ** 0.5, 4),
+        "of entropy": round(float(gap.mean() / entropy), 4),
     }
 
 

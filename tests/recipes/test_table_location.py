@@ -37,6 +37,17 @@ def test_it_is_chosen_where_the_scale_varies_and_the_density_is_exact(data):
     order = [data.spec.table.names.index(name) for name in ("x", "y")]
     rows = torch.from_numpy(np.stack([columns["x"], columns["y"]], 1))[:, order].to(raw)
 
+    encoding, place = model.encoding, order.index(0)
+    numbers, tokens, is_missing = encoding.split(rows.double())
+    mean, log_scale = encoding.location(
+        encoding.scaled(numbers, torch.zeros_like(numbers)), tokens, is_missing
+    )
+    y = torch.from_numpy(columns["y"])
+    mean = encoding.centre[place] + encoding.scale[place] * mean[:, place]
+    log_std = log_scale[:, place] + encoding.scale[place].log()
+    assert float((log_std - y).abs().mean()) < 0.1
+    assert float(((mean - (2 * y).sin()) / y.exp()).abs().mean()) < 0.2
+
     found = model.log_prob(rows).numpy()
     without = fitted(data, Search(math.inf, 8, location=0))
     assert abs((found - log_p).mean()) < 0.02
