@@ -16,7 +16,7 @@ from .sbi_priors import Box, ExactProblem, Problem, generator
 NEAREST = 100
 """Simulations that rejection keeps, as in sbibm."""
 PROPOSED = 3
-"""Draws of q for each one that is kept by its weight, and the least number of them."""
+"""Proposals from q(theta | x) per resampled draw, and the least number of proposals."""
 _LEAST_PROPOSED = 100
 
 

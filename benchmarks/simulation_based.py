@@ -19,8 +19,8 @@ observations of sbibm. A row has
 `allegory` is `DiffusionPosterior(prior, density=DiffusionDensity(minutes=5)).fit(theta, x,
 likelihood=False)`, which is given the box of a uniform prior and nothing else of the problem.
 `allegory, weighted` learns the likelihood too, each in half of the minutes, of each of the four
-points of `slcp` as an independent observation; three draws of q for each that is kept have the
-weights `draws(x, by_likelihood=True)`, and log p has an estimate of log p(x) from 100 draws.
+points of `slcp` as an independent observation. It resamples a third of its proposals without
+replacement, by the weights of `draws(x, by_likelihood=True)`; log p(x) is estimated by 100 draws.
 `exact` is the posterior in closed form, where there is one: what the judges say of a perfect
 method. `rejection ABC` is the floor.
 

@@ -172,7 +172,7 @@ def test_equal_weights_stand_for_all_draws_and_one_for_one():
 
 def test_draws_that_stand_for_few_are_warned_of(posterior):
     far = NormalPrior((6.0, 6.0), (0.1, 0.1))
-    with pytest.warns(UserWarning, match=r"1000 draws .* stand for 1\.\d of the posterior"):
+    with pytest.warns(UserWarning, match=r"effective sample size 1\.\d of 1000 draws"):
         posterior.draws(X, 1000, prior=far)
 
 

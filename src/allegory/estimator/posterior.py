@@ -188,8 +188,8 @@ class DiffusionPosterior:
     ) -> WeightedDraws:
         """Draws of the posterior given several observations, or with another prior, by weights.
 
-        The draws are those of `sample`. A UserWarning says where they stand for less than a
-        hundredth of their number.
+        The proposals are those of `sample`. A UserWarning is given where the effective sample size
+        is below a hundredth of their number.
 
         Args:
             x: an observation (k,), or several independent ones (m, k).
@@ -214,7 +214,7 @@ class DiffusionPosterior:
 
         if made.effective_size < _FEW * n:
             warnings.warn(
-                f"{n} draws of q stand for {made.effective_size:.1f} of the posterior; take more",
+                f"effective sample size {made.effective_size:.1f} of {n} draws; take more",
                 stacklevel=2,
             )
         return made
@@ -258,8 +258,8 @@ class DiffusionPosterior:
         """The observations that q is given, as one row."""
         if len(observed) < self.together:
             raise ValueError(
-                f"x: {len(observed)} of {self.together} observations; q was learned given "
-                f"{self.together}, so give as many or more"
+                f"x: {len(observed)} of {self.together} observations; the posterior was learned of "
+                f"{self.together} together, so give as many or more"
             )
         return observed[: self.together].reshape(1, -1)
 

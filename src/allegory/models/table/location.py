@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
 from ...networks.embeddings import zeroed
+from .denoiser import near
 
 _REACH = 8.0
-"""Of log s, in nats, and of the given numbers that are told apart, in standard deviations."""
+"""Of log s, in nats."""
 
 
 class LocationScale(nn.Module):
@@ -74,8 +75,7 @@ class LocationScale(nn.Module):
 
     def _features(self, y: Float64[Tensor, "b given"], tokens: Tensor) -> Float64[Tensor, "b _"]:
         """Given numbers, bounded, with their sinusoids, and each value of given tokens."""
-        y = _REACH * (y / _REACH).tanh()
-
+        y = near(y)
         values = [
             nn.functional.one_hot(tokens[:, place], count).double() for place, count in self.tokens
         ]
